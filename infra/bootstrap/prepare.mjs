@@ -1,0 +1,38 @@
+// What has to be there before anything of ours can run. Plain Node, no dependencies: it runs on a bare clone.
+import { spawnSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+const MINIMUM_NODE = [20, 20];
+
+function say(message) {
+  process.stderr.write(`forge: ${message}\n`);
+}
+
+function run(command, args, what) {
+  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2] });
+  if (result.status === 0) return;
+  say(`${what} failed: ${[command, ...args].join(' ')} (${result.error?.message ?? `exit ${result.status}`})`);
+  process.exit(result.status ?? 1);
+}
+
+/** Node is new enough, dependencies are those of package-lock.json, and dist/ is up to date. */
+export function prepare() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < MINIMUM_NODE[0] || (major === MINIMUM_NODE[0] && minor < MINIMUM_NODE[1])) {
+    say(`needs Node ${MINIMUM_NODE.join('.')} or newer; this is ${process.version}`);
+    process.exit(2);
+  }
+  const installed = join(root, 'node_modules', '.package-lock.json');
+  const wanted = join(root, 'package-lock.json');
+  if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(wanted).mtimeMs) {
+    say('installing dependencies (npm ci) ...');
+    run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'installation');
+  }
+  const first = !existsSync(join(root, 'services', 'cli', 'dist', 'main.js'));
+  if (first) say('building (tsc -b) ...');
+  run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], 'build');
+}

@@ -1,0 +1,19 @@
+/** Unit tests run on the sources; worker threads and child processes run from dist/, so build first. */
+module.exports = {
+  rootDir: __dirname,
+  testEnvironment: 'node',
+  testMatch: ['<rootDir>/{shared,services}/*/src/**/*.test.ts', '<rootDir>/{e2e,examples,bench}/**/*.test.ts'],
+  transform: {
+    '^.+\\.tsx?$': [
+      '@swc/jest',
+      {
+        jsc: { parser: { syntax: 'typescript', decorators: true }, target: 'es2023' },
+        module: { type: 'commonjs' },
+      },
+    ],
+  },
+  moduleNameMapper: { '^@forge/([^/]+)$': '<rootDir>/shared/$1/src/index.ts' },
+  modulePathIgnorePatterns: ['<rootDir>/.*/dist/', '<rootDir>/.nx/', '<rootDir>/.forge/', '<rootDir>/runs/'],
+  testTimeout: 60_000,
+  maxWorkers: 2,
+};

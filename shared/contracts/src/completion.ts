@@ -1,0 +1,25 @@
+import { z } from 'zod';
+
+const tokenIds = z.array(z.int().min(0));
+
+/**
+ * What the policy generated for one prompt.
+ *
+ * `tokenIds`, `logprobs` and `versions` have one entry per generated token: the token, its log-prob under the
+ * temperature-scaled distribution it was drawn from (before top-k and top-p), and the policy version that
+ * produced it. An end token that was generated is part of `tokenIds`, not of `text`.
+ */
+export const completionSchema = z
+  .strictObject({
+    text: z.string(),
+    promptTokenIds: tokenIds,
+    tokenIds,
+    logprobs: z.array(z.number().max(0)),
+    versions: z.array(z.int().min(0)),
+    stopReason: z.enum(['end', 'stop', 'length']),
+  })
+  .refine((c) => c.logprobs.length === c.tokenIds.length && c.versions.length === c.tokenIds.length, {
+    error: 'tokenIds, logprobs and versions must have the same length',
+  });
+
+export type Completion = z.infer<typeof completionSchema>;

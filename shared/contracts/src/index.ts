@@ -1,0 +1,22 @@
+export { chatMessageSchema, sampleSchema, type ChatMessage, type Sample } from './sample';
+export { samplingSchema, type Sampling } from './sampling';
+export { completionSchema, type Completion } from './completion';
+export {
+  episodeSchema,
+  groupSchema,
+  episodeVersion,
+  oldestVersion,
+  type Episode,
+  type Group,
+} from './episode';
+export {
+  rolloutJobSchema,
+  batchSchema,
+  weightsAnnouncementSchema,
+  telemetryEventSchema,
+  type RolloutJob,
+  type Batch,
+  type WeightsAnnouncement,
+  type TelemetryEvent,
+} from './messages';
+export { encode, decode, check } from './codec';

@@ -1,0 +1,19 @@
+import { z } from 'zod';
+
+export const chatMessageSchema = z.strictObject({
+  role: z.enum(['system', 'user', 'assistant', 'tool']),
+  content: z.string(),
+});
+
+/** One item of a dataset: what the policy is asked, and what a verifier may need to judge the answer. */
+export const sampleSchema = z.strictObject({
+  id: z.string().min(1),
+  /** Text given to the model as it is, or messages that go through the model's chat template. */
+  prompt: z.union([z.string(), z.array(chatMessageSchema).min(1)]),
+  /** The reference answer, where the task has one. */
+  answer: z.string().optional(),
+  metadata: z.record(z.string(), z.unknown()).optional(),
+});
+
+export type ChatMessage = z.infer<typeof chatMessageSchema>;
+export type Sample = z.infer<typeof sampleSchema>;

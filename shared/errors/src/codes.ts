@@ -1,0 +1,36 @@
+/**
+ * Every error code, with the retry class it belongs to. `docs/errors.md` says what to do about each;
+ * a test keeps the two equal.
+ *
+ * - `fatal`:     the caller or operator must change something; a retry gives the same error.
+ * - `transient`: the same call may succeed later; retry with backoff.
+ * - `stale`:     the work is no longer wanted; drop it and count it.
+ * - `bug`:       an invariant of ours is broken; crash loudly.
+ */
+export const ERROR_CODES = {
+  CONFIG_INVALID: 'fatal',
+  CONFIG_FILE_UNREADABLE: 'fatal',
+  CONFIG_MODULE_UNLOADABLE: 'fatal',
+  CONFIG_MODEL_MISSING: 'fatal',
+  CONFIG_MODEL_UNSUPPORTED: 'fatal',
+  CONFIG_TOKENIZER_INVALID: 'fatal',
+  CONFIG_DATASET_INVALID: 'fatal',
+  CONTRACT_INVALID_MESSAGE: 'fatal',
+  CONTRACT_UNKNOWN_ENDPOINT: 'fatal',
+  CONTRACT_WEIGHTS_CORRUPT: 'fatal',
+  SHAPE_MISMATCH: 'fatal',
+  NUMERIC_NON_FINITE: 'fatal',
+  STALE_EPISODE: 'stale',
+  STALE_EPOCH: 'stale',
+  TRANSIENT_REDIS_UNREACHABLE: 'transient',
+  TRANSIENT_SERVICE_UNAVAILABLE: 'transient',
+  TRANSIENT_TIMEOUT: 'transient',
+  CAPACITY_EXCEEDED: 'transient',
+  CAPACITY_PROMPT_TOO_LONG: 'fatal',
+  CONFLICT_STATE: 'fatal',
+  CANCELLED: 'fatal',
+  BUG_INVARIANT: 'bug',
+} as const satisfies Record<string, RetryClass>;
+
+export type RetryClass = 'fatal' | 'transient' | 'stale' | 'bug';
+export type ErrorCode = keyof typeof ERROR_CODES;
