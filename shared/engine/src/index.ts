@@ -1,0 +1,2 @@
+export { createEngine, type Engine, type EngineOptions, type HostTensor, type Session } from './session';
+export { serveWorker, spawnWorker, Transfer, type WorkerApi, type WorkerHandle } from './worker';

@@ -1,0 +1,133 @@
+import { extname, sep } from 'node:path';
+import { parentPort, Worker, type Transferable } from 'node:worker_threads';
+import { ForgeError, type WireError } from '@forge/errors';
+
+interface Request {
+  id: number;
+  method: string;
+  argument: unknown;
+}
+
+type Reply =
+  | { kind: 'result'; id: number; result: unknown }
+  | { kind: 'error'; id: number; error: WireError }
+  | { kind: 'event'; event: string; data: unknown };
+
+/** The methods a worker answers: one argument, one promise. */
+export type WorkerApi = Record<string, (argument: never) => Promise<unknown>>;
+
+/** A worker thread and the calls it answers. */
+export interface WorkerHandle<Api extends WorkerApi> {
+  call<M extends keyof Api & string>(
+    method: M,
+    argument: Parameters<Api[M]>[0],
+    transfer?: readonly Transferable[],
+  ): Promise<Awaited<ReturnType<Api[M]>>>;
+  on(event: string, listener: (data: unknown) => void): void;
+  /** Settles with the reason when the thread has ended without being asked to. */
+  readonly failed: Promise<ForgeError>;
+  terminate(): Promise<void>;
+}
+
+/**
+ * Starts `module` (a path without extension, compiled next to the caller) in a thread of its own. When the thread
+ * crashes, calls under way and later ones are rejected with BUG_INVARIANT.
+ */
+export function spawnWorker<Api extends WorkerApi>(module: string, workerData?: unknown): WorkerHandle<Api> {
+  const worker = new Worker(compiledPath(module), { workerData });
+  const pending = new Map<number, { resolve: (value: unknown) => void; reject: (error: ForgeError) => void }>();
+  const listeners = new Map<string, ((data: unknown) => void)[]>();
+  let nextId = 0;
+  let isEnding = false;
+  let failure: ForgeError | null = null;
+  let fail: (error: ForgeError) => void;
+  const failed = new Promise<ForgeError>((resolve) => (fail = resolve));
+
+  worker.on('message', (reply: Reply) => {
+    if (reply.kind === 'event') {
+      for (const listener of listeners.get(reply.event) ?? []) listener(reply.data);
+      return;
+    }
+    const call = pending.get(reply.id);
+    pending.delete(reply.id);
+    if (reply.kind === 'result') call?.resolve(reply.result);
+    else call?.reject(ForgeError.fromWire(reply.error));
+  });
+  const ended = (cause: unknown): void => {
+    if (failure !== null) return;
+    const reason = cause instanceof Error ? cause.message : `exit ${String(cause)}`;
+    failure = isEnding
+      ? new ForgeError('CANCELLED', 'the worker thread was ended', { module })
+      : new ForgeError('BUG_INVARIANT', `the worker thread ${module} died: ${reason}`, { module }, { cause });
+    for (const { reject } of pending.values()) reject(failure);
+    pending.clear();
+    if (!isEnding) fail(failure);
+  };
+  worker.on('error', ended);
+  worker.on('exit', ended);
+
+  return {
+    failed,
+    call: (method, argument, transfer = []) =>
+      new Promise((resolve, reject) => {
+        if (failure !== null) {
+          reject(failure);
+          return;
+        }
+        const id = nextId++;
+        pending.set(id, { resolve: resolve as (value: unknown) => void, reject });
+        const request: Request = { id, method, argument };
+        worker.postMessage(request, transfer);
+      }),
+    on: (event, listener) => {
+      listeners.set(event, [...(listeners.get(event) ?? []), listener]);
+    },
+    terminate: async () => {
+      isEnding = true;
+      await worker.terminate();
+    },
+  };
+}
+
+/** Under jest the caller is a source file; worker threads always run what is compiled. */
+function compiledPath(module: string): string {
+  const compiled = module.replace(`${sep}src${sep}`, `${sep}dist${sep}`);
+  return extname(compiled) === '.js' ? compiled : `${compiled}.js`;
+}
+
+/** What a handler returns to hand memory over to the caller instead of copying it. */
+export class Transfer<T> {
+  constructor(
+    readonly value: T,
+    readonly list: readonly Transferable[],
+  ) {}
+}
+
+/** Answers calls in a worker thread; call it once, at the end of the worker's module. */
+export function serveWorker(handlers: WorkerApi): { emit: (event: string, data: unknown) => void } {
+  const port = parentPort;
+  if (port === null) throw new ForgeError('BUG_INVARIANT', 'serveWorker runs in a worker thread only');
+  const reply = (message: Reply, transfer: readonly Transferable[] = []): void => {
+    port.postMessage(message, transfer);
+  };
+  port.on('message', ({ id, method, argument }: Request) => {
+    const handler = handlers[method] as ((argument: unknown) => Promise<unknown>) | undefined;
+    const answer = handler
+      ? handler(argument)
+      : Promise.reject(new ForgeError('CONTRACT_UNKNOWN_ENDPOINT', `the worker has no method ${method}`, { method }));
+    answer.then(
+      (result) => {
+        if (result instanceof Transfer) reply({ kind: 'result', id, result: result.value }, result.list);
+        else reply({ kind: 'result', id, result });
+      },
+      (error: unknown) => {
+        reply({ kind: 'error', id, error: ForgeError.from(error).toWire() });
+      },
+    );
+  });
+  return {
+    emit: (event, data) => {
+      reply({ kind: 'event', event, data });
+    },
+  };
+}
