@@ -1,7 +1,7 @@
 /** Unit tests run on the sources; worker threads and child processes run from dist/, so build first. */
 module.exports = {
   rootDir: __dirname,
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/infra/bootstrap/jest-environment.cjs',
   testMatch: ['<rootDir>/{shared,services}/*/src/**/*.test.ts', '<rootDir>/{e2e,examples,bench}/**/*.test.ts'],
   transform: {
     '^.+\\.tsx?$': [

@@ -75,7 +75,8 @@ class OnnxSession implements Session {
     const inputs: Record<string, Tensor> = {};
     for (const name of this.session.inputNames) {
       const feed = feeds[name];
-      if (feed === undefined) throw new ForgeError('SHAPE_MISMATCH', `no value for the input ${name}`, { name });
+      if (feed === undefined)
+        throw new ForgeError('SHAPE_MISMATCH', `no value for the input ${name}`, { name });
       inputs[name] = toOrt(feed);
     }
     const results = await this.compute(inputs);

@@ -35,7 +35,10 @@ export interface WorkerHandle<Api extends WorkerApi> {
  */
 export function spawnWorker<Api extends WorkerApi>(module: string, workerData?: unknown): WorkerHandle<Api> {
   const worker = new Worker(compiledPath(module), { workerData });
-  const pending = new Map<number, { resolve: (value: unknown) => void; reject: (error: ForgeError) => void }>();
+  const pending = new Map<
+    number,
+    { resolve: (value: unknown) => void; reject: (error: ForgeError) => void }
+  >();
   const listeners = new Map<string, ((data: unknown) => void)[]>();
   let nextId = 0;
   let isEnding = false;
@@ -114,7 +117,9 @@ export function serveWorker(handlers: WorkerApi): { emit: (event: string, data: 
     const handler = handlers[method] as ((argument: unknown) => Promise<unknown>) | undefined;
     const answer = handler
       ? handler(argument)
-      : Promise.reject(new ForgeError('CONTRACT_UNKNOWN_ENDPOINT', `the worker has no method ${method}`, { method }));
+      : Promise.reject(
+          new ForgeError('CONTRACT_UNKNOWN_ENDPOINT', `the worker has no method ${method}`, { method }),
+        );
     answer.then(
       (result) => {
         if (result instanceof Transfer) reply({ kind: 'result', id, result: result.value }, result.list);

@@ -88,5 +88,9 @@ export function broadcastShapes(op: string, a: readonly Dim[], b: readonly Dim[]
 export function axisOf(op: string, axis: number, rank: number): number {
   const positive = axis < 0 ? axis + rank : axis;
   if (positive >= 0 && positive < rank) return positive;
-  throw new ForgeError('SHAPE_MISMATCH', `${op}: axis ${axis} is outside a tensor of rank ${rank}`, { op, axis, rank });
+  throw new ForgeError('SHAPE_MISMATCH', `${op}: axis ${axis} is outside a tensor of rank ${rank}`, {
+    op,
+    axis,
+    rank,
+  });
 }

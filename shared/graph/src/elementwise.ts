@@ -8,12 +8,19 @@ import { mapValues } from './values';
 /** The gradient of an operand that was broadcast: summed over the stretched axes. */
 export function unbroadcast(gradient: Tensor, shape: readonly Dim[]): Tensor {
   const skip = gradient.rank - shape.length;
-  const stretched = gradient.shape.flatMap((dim, i) => (i < skip || (shape[i - skip] === 1 && dim !== 1) ? [i] : []));
+  const stretched = gradient.shape.flatMap((dim, i) =>
+    i < skip || (shape[i - skip] === 1 && dim !== 1) ? [i] : [],
+  );
   const reduced = stretched.length > 0 ? sum(gradient, stretched, { keepDims: true }) : gradient;
   return reshape(reduced, shape);
 }
 
-type BinaryGradient = (dy: Tensor, a: Tensor, b: Tensor, y: Tensor) => readonly [() => Tensor | null, () => Tensor | null];
+type BinaryGradient = (
+  dy: Tensor,
+  a: Tensor,
+  b: Tensor,
+  y: Tensor,
+) => readonly [() => Tensor | null, () => Tensor | null];
 
 function binaryOp(type: string, f: (a: number, b: number) => number, gradient?: BinaryGradient): Op {
   return defineOp({
@@ -35,12 +42,17 @@ function binary(op: Op, a: Operand, b: Operand, dtype?: DType): Tensor {
   const like = typeof a === 'number' ? b : a;
   if (typeof like === 'number') throw shapeError(op.type, 'needs a tensor', []);
   const [x, y] = [lift(a, like), lift(b, like)];
-  if (x.dtype !== y.dtype) throw shapeError(op.type, `dtypes ${x.dtype} and ${y.dtype} differ`, [x.shape, y.shape]);
+  if (x.dtype !== y.dtype)
+    throw shapeError(op.type, `dtypes ${x.dtype} and ${y.dtype} differ`, [x.shape, y.shape]);
   const shape = broadcastShapes(op.type, x.shape, y.shape);
   return innermost([x, y]).apply(op, [x, y], [{ dtype: dtype ?? x.dtype, shape }])[0]!;
 }
 
-function unaryOp(type: string, f: (x: number) => number, gradient: (dy: Tensor, x: Tensor, y: Tensor) => Tensor): Op {
+function unaryOp(
+  type: string,
+  f: (x: number) => number,
+  gradient: (dy: Tensor, x: Tensor, y: Tensor) => Tensor,
+): Op {
   return defineOp({
     type,
     reference: ([x]) => [{ shape: x!.shape, data: x!.data.map(f) }],
@@ -50,10 +62,26 @@ function unaryOp(type: string, f: (x: number) => number, gradient: (dy: Tensor, 
 
 const unary = (op: Op, x: Tensor): Tensor => x.graph.apply(op, [x], [{ dtype: x.dtype, shape: x.shape }])[0]!;
 
-const addOp = binaryOp('Add', (a, b) => a + b, (dy) => [() => dy, () => dy]);
-const subOp = binaryOp('Sub', (a, b) => a - b, (dy) => [() => dy, () => neg(dy)]);
-const mulOp = binaryOp('Mul', (a, b) => a * b, (dy, a, b) => [() => mul(dy, b), () => mul(dy, a)]);
-const divOp = binaryOp('Div', (a, b) => a / b, (dy, _a, b, y) => [() => div(dy, b), () => neg(div(mul(dy, y), b))]);
+const addOp = binaryOp(
+  'Add',
+  (a, b) => a + b,
+  (dy) => [() => dy, () => dy],
+);
+const subOp = binaryOp(
+  'Sub',
+  (a, b) => a - b,
+  (dy) => [() => dy, () => neg(dy)],
+);
+const mulOp = binaryOp(
+  'Mul',
+  (a, b) => a * b,
+  (dy, a, b) => [() => mul(dy, b), () => mul(dy, a)],
+);
+const divOp = binaryOp(
+  'Div',
+  (a, b) => a / b,
+  (dy, _a, b, y) => [() => div(dy, b), () => neg(div(mul(dy, y), b))],
+);
 // At a tie the first operand takes the whole gradient.
 const minimumOp = binaryOp('Min', Math.min, (dy, a, b) => [
   () => where(lessOrEqual(a, b), dy, 0),
@@ -63,7 +91,11 @@ const maximumOp = binaryOp('Max', Math.max, (dy, a, b) => [
   () => where(greaterOrEqual(a, b), dy, 0),
   () => where(greater(b, a), dy, 0),
 ]);
-const powOp = binaryOp('Pow', (a, b) => a ** b, (dy, a, b) => [() => mul(dy, mul(b, pow(a, sub(b, 1)))), () => null]);
+const powOp = binaryOp(
+  'Pow',
+  (a, b) => a ** b,
+  (dy, a, b) => [() => mul(dy, mul(b, pow(a, sub(b, 1)))), () => null],
+);
 
 export const add = (a: Operand, b: Operand): Tensor => binary(addOp, a, b);
 export const sub = (a: Operand, b: Operand): Tensor => binary(subOp, a, b);
@@ -75,12 +107,30 @@ export const maximum = (a: Operand, b: Operand): Tensor => binary(maximumOp, a, 
 export const pow = (a: Operand, exponent: Operand): Tensor => binary(powOp, a, exponent);
 
 const truth = (f: (a: number, b: number) => boolean) => (a: number, b: number) => (f(a, b) ? 1 : 0);
-const equalOp = binaryOp('Equal', truth((a, b) => a === b));
-const greaterOp = binaryOp('Greater', truth((a, b) => a > b));
-const greaterOrEqualOp = binaryOp('GreaterOrEqual', truth((a, b) => a >= b));
-const lessOp = binaryOp('Less', truth((a, b) => a < b));
-const lessOrEqualOp = binaryOp('LessOrEqual', truth((a, b) => a <= b));
-const andOp = binaryOp('And', truth((a, b) => a !== 0 && b !== 0));
+const equalOp = binaryOp(
+  'Equal',
+  truth((a, b) => a === b),
+);
+const greaterOp = binaryOp(
+  'Greater',
+  truth((a, b) => a > b),
+);
+const greaterOrEqualOp = binaryOp(
+  'GreaterOrEqual',
+  truth((a, b) => a >= b),
+);
+const lessOp = binaryOp(
+  'Less',
+  truth((a, b) => a < b),
+);
+const lessOrEqualOp = binaryOp(
+  'LessOrEqual',
+  truth((a, b) => a <= b),
+);
+const andOp = binaryOp(
+  'And',
+  truth((a, b) => a !== 0 && b !== 0),
+);
 
 export const equal = (a: Operand, b: Operand): Tensor => binary(equalOp, a, b, 'bool');
 export const greater = (a: Operand, b: Operand): Tensor => binary(greaterOp, a, b, 'bool');
@@ -96,12 +146,24 @@ const notOp = defineOp({
 
 export const not = (x: Tensor): Tensor => unary(notOp, x);
 
-const negOp = unaryOp('Neg', (x) => -x, (dy) => neg(dy));
+const negOp = unaryOp(
+  'Neg',
+  (x) => -x,
+  (dy) => neg(dy),
+);
 const expOp = unaryOp('Exp', Math.exp, (dy, _x, y) => mul(dy, y));
 const logOp = unaryOp('Log', Math.log, (dy, x) => div(dy, x));
 const sqrtOp = unaryOp('Sqrt', Math.sqrt, (dy, _x, y) => div(mul(dy, 0.5), y));
-const reciprocalOp = unaryOp('Reciprocal', (x) => 1 / x, (dy, _x, y) => neg(mul(dy, mul(y, y))));
-const sigmoidOp = unaryOp('Sigmoid', (x) => 1 / (1 + Math.exp(-x)), (dy, _x, y) => mul(dy, mul(y, sub(1, y))));
+const reciprocalOp = unaryOp(
+  'Reciprocal',
+  (x) => 1 / x,
+  (dy, _x, y) => neg(mul(dy, mul(y, y))),
+);
+const sigmoidOp = unaryOp(
+  'Sigmoid',
+  (x) => 1 / (1 + Math.exp(-x)),
+  (dy, _x, y) => mul(dy, mul(y, sub(1, y))),
+);
 const tanhOp = unaryOp('Tanh', Math.tanh, (dy, _x, y) => mul(dy, sub(1, mul(y, y))));
 const absOp = unaryOp('Abs', Math.abs, (dy, x) => mul(dy, unary(signOp, x)));
 const signOp = defineOp({
@@ -123,7 +185,10 @@ export const silu = (x: Tensor): Tensor => mul(x, sigmoid(x));
 const clipOp = defineOp({
   type: 'Clip',
   reference: ([x, low, high]) => [
-    { shape: x!.shape, data: x!.data.map((value) => Math.min(Math.max(value, low!.data[0]!), high!.data[0]!)) },
+    {
+      shape: x!.shape,
+      data: x!.data.map((value) => Math.min(Math.max(value, low!.data[0]!), high!.data[0]!)),
+    },
   ],
   gradient: (node, dy) => {
     const [x, low, high] = [inputOf(node, 0), inputOf(node, 1), inputOf(node, 2)];
@@ -165,7 +230,9 @@ const castOp = defineOp({
   reference: ([x], { to }) => [
     {
       shape: x!.shape,
-      data: x!.data.map((value) => (to === ONNX_DTYPE.bool ? Number(value !== 0) : to === ONNX_DTYPE.int64 ? Math.trunc(value) : value)),
+      data: x!.data.map((value) =>
+        to === ONNX_DTYPE.bool ? Number(value !== 0) : to === ONNX_DTYPE.int64 ? Math.trunc(value) : value,
+      ),
     },
   ],
 });

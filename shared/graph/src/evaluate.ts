@@ -23,7 +23,11 @@ export function evaluate<Name extends string>(
     return value;
   };
   const entries = Object.entries(outputs) as [Name, Tensor][];
-  run(entries.map(([, tensor]) => tensor), known, give);
+  run(
+    entries.map(([, tensor]) => tensor),
+    known,
+    give,
+  );
   return Object.fromEntries(entries.map(([name, tensor]) => [name, give(tensor)])) as Record<Name, Values>;
 }
 
@@ -36,7 +40,10 @@ function run(outputs: readonly Tensor[], known: Map<Tensor, Values>, give: (tens
 }
 
 function runNode(node: Node, give: (tensor: Tensor) => Values): readonly Values[] {
-  return node.op.reference(node.inputs.map((x) => x && give(x)), node.attributes);
+  return node.op.reference(
+    node.inputs.map((x) => x && give(x)),
+    node.attributes,
+  );
 }
 
 function runLoop(node: Node, known: Map<Tensor, Values>, give: (tensor: Tensor) => Values): Values[] {
@@ -70,5 +77,8 @@ function stack(rounds: readonly Values[]): Values {
 }
 
 function valuesOf({ shape, data }: Tensor): Values {
-  return { shape: shape as readonly number[], data: Float64Array.from(data as ArrayLike<number | bigint>, Number) };
+  return {
+    shape: shape as readonly number[],
+    data: Float64Array.from(data as ArrayLike<number | bigint>, Number),
+  };
 }

@@ -36,7 +36,8 @@ export function backward(
     const outputGradients = entry.outputs.map((y) => gradients.get(y) ?? null);
     if (outputGradients.every((dy) => dy === null)) continue;
     if (!entry.inputs.some((x) => x !== null && dependent.has(x))) continue;
-    const inputGradients = 'op' in entry ? nodeGradients(entry, outputGradients, dependent) : entry.gradient(outputGradients);
+    const inputGradients =
+      'op' in entry ? nodeGradients(entry, outputGradients, dependent) : entry.gradient(outputGradients);
     entry.inputs.forEach((x, i) => {
       const dx = inputGradients[i];
       if (x === null || !dx || !dependent.has(x)) return;
@@ -59,7 +60,9 @@ function nodeGradients(
   }
   const dy = outputGradients[0];
   if (!dy || outputGradients.some((other, i) => i > 0 && other !== null)) {
-    throw new ForgeError('BUG_INVARIANT', `${node.op.type} has a gradient of its first output only`, { op: node.op.type });
+    throw new ForgeError('BUG_INVARIANT', `${node.op.type} has a gradient of its first output only`, {
+      op: node.op.type,
+    });
   }
   return node.op.gradient(node, dy, (i) => {
     const x = node.inputs[i];

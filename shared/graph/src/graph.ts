@@ -4,7 +4,8 @@ import type { Op } from './op';
 
 export type DType = 'float32' | 'int64' | 'bool';
 export type ConstantData = Float32Array | BigInt64Array | Uint8Array;
-export type Attribute = number | string | readonly number[] | { readonly float: number } | LoopBody | { readonly constant: Tensor };
+export type Attribute =
+  number | string | readonly number[] | { readonly float: number } | LoopBody | { readonly constant: Tensor };
 export type Attributes = Readonly<Record<string, Attribute>>;
 
 /** What a loop repeats: a graph whose inputs are counter, condition and state, and whose outputs are condition, state and scans. */
@@ -84,7 +85,11 @@ export class Graph {
   }
 
   /** A value known now. Equal small ones are one tensor. */
-  constant(data: ConstantData | readonly number[], shape: readonly number[], dtype: DType = 'float32'): Tensor {
+  constant(
+    data: ConstantData | readonly number[],
+    shape: readonly number[],
+    dtype: DType = 'float32',
+  ): Tensor {
     if (this.root !== this) return this.root.constant(data, shape, dtype);
     const typed = typedData(data, dtype);
     if (typed.length !== productOf(shape)) {
@@ -100,7 +105,8 @@ export class Graph {
 
   /** A named constant that shares the memory of `data`: weights baked into the model. */
   weight(name: string, data: Float32Array, shape: readonly number[]): Tensor {
-    if (data.length !== productOf(shape)) throw shapeError(`weight ${name}`, `holds ${data.length} values`, [shape]);
+    if (data.length !== productOf(shape))
+      throw shapeError(`weight ${name}`, `holds ${data.length} values`, [shape]);
     return new Tensor(this.root, name, 'float32', shape, null, data);
   }
 
@@ -117,7 +123,8 @@ export class Graph {
   ): Tensor[] {
     const made: Tensor[] = [];
     const node: Node = { op, inputs, outputs: made, attributes, graph: this };
-    for (const { dtype, shape } of outputs) made.push(new Tensor(this, this.freshName(op.type), dtype, shape, node));
+    for (const { dtype, shape } of outputs)
+      made.push(new Tensor(this, this.freshName(op.type), dtype, shape, node));
     this.tape.push(node);
     for (const tensor of made) this.learnDims(tensor);
     return made;
@@ -127,7 +134,9 @@ export class Graph {
   dimSource(symbol: string): DimSource {
     const source = this.dims.get(symbol) ?? this.parent?.dimSource(symbol);
     if (source !== undefined) return source;
-    throw new ForgeError('SHAPE_MISMATCH', `the dimension ${symbol} is that of no tensor of the graph`, { symbol });
+    throw new ForgeError('SHAPE_MISMATCH', `the dimension ${symbol} is that of no tensor of the graph`, {
+      symbol,
+    });
   }
 
   knowsDim(symbol: string): boolean {

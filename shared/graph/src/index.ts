@@ -2,13 +2,52 @@ export type { Dim } from './dim';
 export { Graph, Tensor, type DType, type Operand } from './graph';
 export type { Values } from './op';
 export {
-  abs, add, cast, clip, div, equal, exp, greater, greaterOrEqual, less, lessOrEqual, log, logicalAnd,
-  maximum, maximum as max, minimum, minimum as min, mul, neg, not, pow, reciprocal, sigmoid, silu, sqrt,
-  stopGradient, sub, tanh, where,
+  abs,
+  add,
+  cast,
+  clip,
+  div,
+  equal,
+  exp,
+  greater,
+  greaterOrEqual,
+  less,
+  lessOrEqual,
+  log,
+  logicalAnd,
+  maximum,
+  maximum as max,
+  minimum,
+  minimum as min,
+  mul,
+  neg,
+  not,
+  pow,
+  reciprocal,
+  sigmoid,
+  silu,
+  sqrt,
+  stopGradient,
+  sub,
+  tanh,
+  where,
 } from './elementwise';
 export { maskedMean, maskedSum, mean, reduceMax, sum, type ReductionOptions } from './reductions';
 export { matmul, type MatmulOptions } from './matmul';
-export { concat, dimTensor, expand, fill, pad, reshape, shapeOf, shapeTensor, slice, sliceBetween, transpose, zeros } from './layout';
+export {
+  concat,
+  dimTensor,
+  expand,
+  fill,
+  pad,
+  reshape,
+  shapeOf,
+  shapeTensor,
+  slice,
+  sliceBetween,
+  transpose,
+  zeros,
+} from './layout';
 export { argmax, cumsum, gather, gatherElements, range, topK } from './indexing';
 export { logSoftmax, rmsNorm, softmax } from './normalization';
 export { gatherRows, spreadRows } from './rows';

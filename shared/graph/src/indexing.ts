@@ -23,7 +23,8 @@ const gatherOp = defineOp({
     const shape = [...x!.shape.slice(0, along), ...indices!.shape, ...x!.shape.slice(along + 1)];
     return [
       tabulate(shape, (index) => {
-        const picked = indices!.data[offsetOf(indices!.shape, index.slice(along, along + indices!.shape.length))]!;
+        const picked =
+          indices!.data[offsetOf(indices!.shape, index.slice(along, along + indices!.shape.length))]!;
         const source = [...index.slice(0, along), picked, ...index.slice(along + indices!.shape.length)];
         return x!.data[offsetOf(x!.shape, source)]!;
       }),
@@ -39,14 +40,19 @@ const gatherOp = defineOp({
 export function gather(x: Tensor, indices: Tensor, axis = 0): Tensor {
   const along = axisOf('gather', axis, x.rank);
   const shape = [...x.shape.slice(0, along), ...indices.shape, ...x.shape.slice(along + 1)];
-  return innermost([x, indices]).apply(gatherOp, [x, indices], [{ dtype: x.dtype, shape }], { axis: along })[0]!;
+  return innermost([x, indices]).apply(gatherOp, [x, indices], [{ dtype: x.dtype, shape }], {
+    axis: along,
+  })[0]!;
 }
 
 const uniqueOp = defineOp({
   type: 'Unique',
   reference: ([x]) => {
     const sorted = [...new Set(x!.data)].sort((a, b) => a - b);
-    const vector = (values: readonly number[]) => ({ shape: [values.length], data: Float64Array.from(values) });
+    const vector = (values: readonly number[]) => ({
+      shape: [values.length],
+      data: Float64Array.from(values),
+    });
     return [
       vector(sorted),
       vector(sorted.map((value) => x!.data.indexOf(value))),
@@ -62,7 +68,8 @@ const scatterNdOp = defineOp({
     const [count, depth] = indices!.shape as [number, number];
     const block = sizeOf(x!.shape.slice(depth));
     for (let i = 0; i < count; i++) {
-      const start = offsetOf(x!.shape.slice(0, depth), [...indices!.data.slice(i * depth, (i + 1) * depth)]) * block;
+      const start =
+        offsetOf(x!.shape.slice(0, depth), [...indices!.data.slice(i * depth, (i + 1) * depth)]) * block;
       data.set(updates!.data.slice(i * block, (i + 1) * block), start);
     }
     return [{ shape: x!.shape, data }];
@@ -80,11 +87,15 @@ function sumRowsByIndex(gradient: Tensor, indices: Tensor, shape: readonly Dim[]
   const width = productOf(shape.slice(1));
   const flat = reshape(indices, [-1]);
   const symbol = graph.freshName('unique');
-  const [distinct, , inverse] = graph.apply(uniqueOp, [flat], [
-    { dtype: 'int64', shape: [symbol] },
-    { dtype: 'int64', shape: [symbol] },
-    { dtype: 'int64', shape: flat.shape },
-  ]) as [Tensor, Tensor, Tensor];
+  const [distinct, , inverse] = graph.apply(
+    uniqueOp,
+    [flat],
+    [
+      { dtype: 'int64', shape: [symbol] },
+      { dtype: 'int64', shape: [symbol] },
+      { dtype: 'int64', shape: flat.shape },
+    ],
+  ) as [Tensor, Tensor, Tensor];
   const rank = range(distinct);
   const belongs = cast(equal(reshape(rank, [symbol, 1]), reshape(inverse, [1, flat.shape[0]!])), 'float32');
   const summed = matmul(belongs, reshape(gradient, [flat.shape[0]!, width]));
@@ -104,7 +115,8 @@ const cumsumOp = defineOp({
     return [
       tabulate(x!.shape, (index) => {
         let total = 0;
-        for (let i = 0; i <= index[along]!; i++) total += x!.data[offsetOf(x!.shape, withAxis(index, along, i))]!;
+        for (let i = 0; i <= index[along]!; i++)
+          total += x!.data[offsetOf(x!.shape, withAxis(index, along, i))]!;
         return total;
       }),
     ];
@@ -134,7 +146,12 @@ const gatherElementsOp = defineOp({
       throw shapeError('gatherElements', 'has a gradient for one index per row only', [indices.shape]);
     }
     return [
-      dy.graph.apply(scatterElementsOp, [target, indices, dy], [{ dtype: 'float32', shape: x.shape }], attributes)[0]!,
+      dy.graph.apply(
+        scatterElementsOp,
+        [target, indices, dy],
+        [{ dtype: 'float32', shape: x.shape }],
+        attributes,
+      )[0]!,
       null,
     ];
   },
@@ -212,9 +229,13 @@ const topKOp = defineOp({
 /** The `k` largest elements along the last axis in descending order, and where they are. No gradient. */
 export function topK(x: Tensor, k: number): { values: Tensor; indices: Tensor } {
   const shape = [...x.shape.slice(0, -1), k];
-  const [values, indices] = x.graph.apply(topKOp, [x, x.graph.constant([k], [1], 'int64')], [
-    { dtype: x.dtype, shape },
-    { dtype: 'int64', shape },
-  ]) as [Tensor, Tensor];
+  const [values, indices] = x.graph.apply(
+    topKOp,
+    [x, x.graph.constant([k], [1], 'int64')],
+    [
+      { dtype: x.dtype, shape },
+      { dtype: 'int64', shape },
+    ],
+  ) as [Tensor, Tensor];
   return { values, indices };
 }

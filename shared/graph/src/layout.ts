@@ -5,7 +5,8 @@ import { at, sizeOf, stridesOf, tabulate, withAxis } from './values';
 
 const SLICE_END = 2 ** 40;
 
-const ints = (graph: Graph, values: readonly number[]): Tensor => graph.constant(values, [values.length], 'int64');
+const ints = (graph: Graph, values: readonly number[]): Tensor =>
+  graph.constant(values, [values.length], 'int64');
 
 const shapeOp = defineOp({
   type: 'Shape',
@@ -29,7 +30,10 @@ export function dimTensor(graph: Graph, dim: Dim): Tensor {
   for (const symbol of symbols) {
     const { tensor, axis } = graph.dimSource(symbol);
     const length = slice(shapeOf(tensor), 0, axis, axis + 1);
-    product = product === null ? length : graph.apply(dimProductOp, [product, length], [{ dtype: 'int64', shape: [1] }])[0]!;
+    product =
+      product === null
+        ? length
+        : graph.apply(dimProductOp, [product, length], [{ dtype: 'int64', shape: [1] }])[0]!;
   }
   return product!;
 }
@@ -38,7 +42,10 @@ export function dimTensor(graph: Graph, dim: Dim): Tensor {
 export function shapeTensor(graph: Graph, shape: readonly Dim[]): Tensor {
   if (shape.every((dim) => typeof dim === 'number')) return ints(graph, shape);
   if (shape.length === 1) return dimTensor(graph, shape[0]!);
-  return concat(shape.map((dim) => dimTensor(graph, dim)), 0);
+  return concat(
+    shape.map((dim) => dimTensor(graph, dim)),
+    0,
+  );
 }
 
 const reshapeOp = defineOp({
@@ -58,7 +65,8 @@ export function reshape(x: Tensor, dims: readonly Dim[]): Tensor {
   const unknown = dims.indexOf(-1);
   const rest = productOf(dims.filter((_, i) => i !== unknown));
   const missing = unknown < 0 ? null : quotient(total, rest);
-  if (unknown >= 0 ? missing === null : rest !== total) throw shapeError('reshape', 'sizes differ', [x.shape, dims]);
+  if (unknown >= 0 ? missing === null : rest !== total)
+    throw shapeError('reshape', 'sizes differ', [x.shape, dims]);
   const shape = dims.map((dim, i) => (i === unknown ? missing! : dim));
   if (shape.length === x.rank && shape.every((dim, i) => dim === x.shape[i])) return x;
   return x.graph.apply(reshapeOp, [x, reshapeTarget(x, shape)], [{ dtype: x.dtype, shape }])[0]!;
@@ -75,7 +83,12 @@ const transposeOp = defineOp({
   type: 'Transpose',
   gradient: (node, dy) => {
     const perm = node.attributes.perm as readonly number[];
-    return [transpose(dy, perm.map((_, i) => perm.indexOf(i)))];
+    return [
+      transpose(
+        dy,
+        perm.map((_, i) => perm.indexOf(i)),
+      ),
+    ];
   },
   reference: ([x], { perm }) => {
     const order = perm as readonly number[];
@@ -91,7 +104,11 @@ const transposeOp = defineOp({
 
 /** `x` with its axes in the order `perm`. */
 export function transpose(x: Tensor, perm: readonly number[]): Tensor {
-  if (perm.length !== x.rank || new Set(perm).size !== x.rank || perm.some((axis) => x.shape[axis] === undefined)) {
+  if (
+    perm.length !== x.rank ||
+    new Set(perm).size !== x.rank ||
+    perm.some((axis) => x.shape[axis] === undefined)
+  ) {
     throw shapeError(`transpose ${perm.join()}`, 'needs every axis once', [x.shape]);
   }
   const shape = perm.map((axis) => x.shape[axis]!);
@@ -104,7 +121,11 @@ const concatOp = defineOp({
     const axis = node.attributes.axis as number;
     const lengths = node.inputs.map((x) => x!.shape[axis]!);
     if (!lengths.every((length) => typeof length === 'number')) {
-      throw shapeError('concat', 'has no gradient along a symbolic axis', node.inputs.map((x) => x!.shape));
+      throw shapeError(
+        'concat',
+        'has no gradient along a symbolic axis',
+        node.inputs.map((x) => x!.shape),
+      );
     }
     let start = 0;
     return lengths.map((length) => slice(dy, axis, start, (start += length)));
@@ -131,7 +152,12 @@ export function concat(xs: readonly Tensor[], axis: number): Tensor {
   const along = axisOf('concat', axis, first.rank);
   const fits = (x: Tensor): boolean =>
     x.rank === first.rank && x.shape.every((dim, i) => i === along || dim === first.shape[i]);
-  if (!xs.every(fits)) throw shapeError('concat', `shapes may differ along axis ${along} only`, xs.map((x) => x.shape));
+  if (!xs.every(fits))
+    throw shapeError(
+      'concat',
+      `shapes may differ along axis ${along} only`,
+      xs.map((x) => x.shape),
+    );
   const shape = [...first.shape];
   shape[along] = xs.slice(1).reduce((length, x) => sumOf(length, x.shape[along]!), first.shape[along]!);
   return innermost(xs).apply(concatOp, xs, [{ dtype: first.dtype, shape }], { axis: along })[0]!;
@@ -157,7 +183,10 @@ const sliceOp = defineOp({
     const shape = withAxis(x!.shape, axis, Math.max(0, end - start));
     const strides = stridesOf(x!.shape);
     return [
-      tabulate(shape, (index) => x!.data[index.reduce((o, i, a) => o + (a === axis ? i + start : i) * strides[a]!, 0)]!),
+      tabulate(
+        shape,
+        (index) => x!.data[index.reduce((o, i, a) => o + (a === axis ? i + start : i) * strides[a]!, 0)]!,
+      ),
     ];
   },
 });
@@ -179,7 +208,13 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
  * Elements of one axis between bounds that are int64 vectors [1] known only at run time; `length` names or states
  * how many there are. Bounds beyond the end are cut. No gradient.
  */
-export function sliceBetween(x: Tensor, axis: number, start: Tensor, end: Tensor | null, length: Dim): Tensor {
+export function sliceBetween(
+  x: Tensor,
+  axis: number,
+  start: Tensor,
+  end: Tensor | null,
+  length: Dim,
+): Tensor {
   const along = axisOf('slice', axis, x.rank);
   const shape: Dim[] = [...x.shape];
   shape[along] = length;
@@ -195,7 +230,8 @@ const padOp = defineOp({
     const pads = [...inputOf(node, 1).data!].map(Number);
     const axis = pads.findIndex((n) => n > 0) % x.rank;
     const length = x.shape[axis];
-    if (typeof length !== 'number') throw shapeError('pad', 'has no gradient along a symbolic axis', [x.shape]);
+    if (typeof length !== 'number')
+      throw shapeError('pad', 'has no gradient along a symbolic axis', [x.shape]);
     return [slice(dy, axis, pads[axis]!, pads[axis]! + length), null];
   },
   reference: ([x, pads]) => {

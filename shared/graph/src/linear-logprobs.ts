@@ -37,9 +37,19 @@ export function linearLogprobs(
   options: LinearLogprobsOptions,
 ): { logprobs: Tensor; entropy: Tensor } {
   const { chunk, temperature = 1 } = options;
-  if (typeof weight.shape[0] !== 'number') throw shapeError('linearLogprobs', 'needs a known vocabulary', [weight.shape]);
-  if (x.rank !== 2 || weight.rank !== 2 || x.shape[1] !== weight.shape[1] || targets.shape[0] !== x.shape[0]) {
-    throw shapeError('linearLogprobs', 'needs x [N, D], weight [V, D], targets [N]', [x.shape, weight.shape, targets.shape]);
+  if (typeof weight.shape[0] !== 'number')
+    throw shapeError('linearLogprobs', 'needs a known vocabulary', [weight.shape]);
+  if (
+    x.rank !== 2 ||
+    weight.rank !== 2 ||
+    x.shape[1] !== weight.shape[1] ||
+    targets.shape[0] !== x.shape[0]
+  ) {
+    throw shapeError('linearLogprobs', 'needs x [N, D], weight [V, D], targets [N]', [
+      x.shape,
+      weight.shape,
+      targets.shape,
+    ]);
   }
   const graph = innermost([x, weight, targets]);
   const inverse = 1 / temperature;
@@ -119,7 +129,10 @@ function forward(x: Tensor, weight: Tensor, targets: Tensor, chunk: number, inve
       const spread = div(sum(mul(exp(shifted), shifted), [1], { keepDims: true }), total);
       return {
         state: [],
-        scan: [reshape(sub(chosen, logTotal), [chunks.lengthDim]), reshape(sub(logTotal, spread), [chunks.lengthDim])],
+        scan: [
+          reshape(sub(chosen, logTotal), [chunks.lengthDim]),
+          reshape(sub(logTotal, spread), [chunks.lengthDim]),
+        ],
       };
     },
   });
@@ -138,7 +151,11 @@ function backwardPass(
   const [rows, goals, gradients] = [chunks.padded(x), chunks.padded(targets), chunks.padded(dy)];
   const { graph } = weight;
   const vocabulary = weight.shape[0] as number;
-  const ids = graph.constant(BigInt64Array.from({ length: vocabulary }, (_, i) => BigInt(i)), [1, vocabulary], 'int64');
+  const ids = graph.constant(
+    BigInt64Array.from({ length: vocabulary }, (_, i) => BigInt(i)),
+    [1, vocabulary],
+    'int64',
+  );
   const { state, scan } = loop({
     trips: chunks.trips,
     tripsDim: chunks.tripsDim,

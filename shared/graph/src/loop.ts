@@ -33,11 +33,16 @@ export function loop(options: LoopOptions): { state: Tensor[]; scan: Tensor[] } 
   const body = new Graph(outer);
   const counter = body.input(body.freshName('counter'), 'int64', []);
   const condition = body.input(body.freshName('condition'), 'bool', []);
-  const carried = state.map((x, i) => body.input(body.freshName('state'), x.dtype, stateShapes?.[i] ?? x.shape));
+  const carried = state.map((x, i) =>
+    body.input(body.freshName('state'), x.dtype, stateShapes?.[i] ?? x.shape),
+  );
   const round = options.body(counter, carried);
   const scan = round.scan ?? [];
   if (round.state.length !== state.length) {
-    throw new ForgeError('SHAPE_MISMATCH', `loop: the body returns ${round.state.length} states, not ${state.length}`);
+    throw new ForgeError(
+      'SHAPE_MISMATCH',
+      `loop: the body returns ${round.state.length} states, not ${state.length}`,
+    );
   }
   // An output of the body has to be computed inside it, whatever the body returned.
   const own = (x: Tensor): Tensor => body.apply(conditionOp, [x], [{ dtype: x.dtype, shape: x.shape }])[0]!;

@@ -9,7 +9,8 @@ import type { Values } from './op';
 function byRow(x: Values, f: (row: Float64Array) => Float64Array): Values {
   const width = x.shape.at(-1)!;
   const data = new Float64Array(x.data.length);
-  for (let start = 0; start < data.length; start += width) data.set(f(x.data.slice(start, start + width)), start);
+  for (let start = 0; start < data.length; start += width)
+    data.set(f(x.data.slice(start, start + width)), start);
   return { shape: x.shape, data };
 }
 

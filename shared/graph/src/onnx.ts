@@ -18,7 +18,11 @@ export function toOnnx(outputs: Readonly<Record<string, Tensor>>): Uint8Array {
   const wanted = Object.entries(outputs);
   const { nodes, inputs, constants } = reachable(wanted.map(([, tensor]) => tensor));
   // An output may be computed under another name, be an input itself, or be asked for twice: it gets a copy.
-  const copies = wanted.map(([name, tensor]) => ({ opType: 'Identity', input: [tensor.name], output: [name] }));
+  const copies = wanted.map(([name, tensor]) => ({
+    opType: 'Identity',
+    input: [tensor.name],
+    output: [name],
+  }));
   const model = {
     irVersion: IR_VERSION,
     opsetImport: OPERATOR_SETS,
@@ -45,7 +49,9 @@ export function reachable(outputs: readonly Tensor[]): Reachable {
   const found: Reachable = { nodes: [], inputs: [], constants: [] };
   const seen = new Set<Tensor | Node>();
   // Depth first with an explicit stack: a deep model would overflow the call stack.
-  const stack: { item: Tensor | Node; isDone: boolean }[] = [...outputs].reverse().map((item) => ({ item, isDone: false }));
+  const stack: { item: Tensor | Node; isDone: boolean }[] = [...outputs]
+    .reverse()
+    .map((item) => ({ item, isDone: false }));
   while (stack.length > 0) {
     const { item, isDone } = stack.pop()!;
     if (isDone) {
@@ -76,7 +82,13 @@ function captured(node: Node): Tensor[] {
   return [...new Set([...outer, ...constants, ...inputs.filter((x) => x.graph !== body.body)])];
 }
 
-function reachableInside({ body, outputs }: { body: Tensor['graph']; outputs: readonly Tensor[] }): Reachable {
+function reachableInside({
+  body,
+  outputs,
+}: {
+  body: Tensor['graph'];
+  outputs: readonly Tensor[];
+}): Reachable {
   const all = reachable(outputs);
   return { ...all, nodes: all.nodes.filter((node) => node.graph === body) };
 }
@@ -110,7 +122,10 @@ function bodyProto(body: Extract<Attribute, { body: unknown }>): onnx.IGraphProt
     node: reachableInside(body).nodes.map(nodeProto),
     input: body.body.inputs.map((tensor) => valueInfo(tensor.name, tensor)),
     // The engine infers the shapes; a state may grow, so that its declared shape would be wrong.
-    output: body.outputs.map(({ name, dtype }) => ({ name, type: { tensorType: { elemType: DTYPE[dtype] } } })),
+    output: body.outputs.map(({ name, dtype }) => ({
+      name,
+      type: { tensorType: { elemType: DTYPE[dtype] } },
+    })),
   };
 }
 

@@ -12,7 +12,10 @@ import { reduceMax } from './reductions';
  *
  * @see https://arxiv.org/abs/1604.06174
  */
-export function recompute(fn: (inputs: readonly Tensor[]) => readonly Tensor[], inputs: readonly Tensor[]): readonly Tensor[] {
+export function recompute(
+  fn: (inputs: readonly Tensor[]) => readonly Tensor[],
+  inputs: readonly Tensor[],
+): readonly Tensor[] {
   const { graph } = inputs[0]!;
   const { outputs, entries } = aside(graph, () => fn(inputs));
   const used = usedFromOutside(entries);
@@ -25,7 +28,11 @@ export function recompute(fn: (inputs: readonly Tensor[]) => readonly Tensor[], 
       const dy = outputGradients[i];
       if (dy) seeds.set(y, dy);
     });
-    return backward(second.entries, seeds, used.map((x) => again.get(x)!));
+    return backward(
+      second.entries,
+      seeds,
+      used.map((x) => again.get(x)!),
+    );
   };
   graph.tape.push({ inputs: used, outputs, gradient });
   return outputs;
@@ -35,7 +42,9 @@ export function recompute(fn: (inputs: readonly Tensor[]) => readonly Tensor[], 
 function usedFromOutside(entries: readonly (Node | Composite)[]): Tensor[] {
   const made = new Set(entries.flatMap((entry) => entry.outputs));
   const used = entries.flatMap((entry) =>
-    entry.inputs.filter((x): x is Tensor => x !== null && x.dtype === 'float32' && x.data === null && !made.has(x)),
+    entry.inputs.filter(
+      (x): x is Tensor => x !== null && x.dtype === 'float32' && x.data === null && !made.has(x),
+    ),
   );
   return [...new Set<Tensor>(used.flatMap((x) => (x === null ? [] : [x])))];
 }

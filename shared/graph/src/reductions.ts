@@ -28,7 +28,12 @@ function reductionOp(
       const result = tabulate(kept, (index) => {
         const values: number[] = [];
         tabulate(inner, (offset) => {
-          values.push(at(x!, index.map((i, axis) => i + offset[axis]!)));
+          values.push(
+            at(
+              x!,
+              index.map((i, axis) => i + offset[axis]!),
+            ),
+          );
           return 0;
         });
         return fold(values);
@@ -47,14 +52,21 @@ const meanOp = reductionOp(
   (values) => total(values) / values.length,
   (dy, x, _y, axes) => {
     const count = productOf(axes.map((axis) => x.shape[axis]!));
-    return expand(div(dy, typeof count === 'number' ? count : cast(dimTensor(x.graph, count), 'float32')), x.shape);
+    return expand(
+      div(dy, typeof count === 'number' ? count : cast(dimTensor(x.graph, count), 'float32')),
+      x.shape,
+    );
   },
 );
 // Equal largest elements share the gradient.
-const maxOp = reductionOp('ReduceMax', (values) => Math.max(...values), (dy, x, y, axes) => {
-  const largest = cast(equal(x, y), 'float32');
-  return mul(largest, div(dy, sum(largest, axes, { keepDims: true })));
-});
+const maxOp = reductionOp(
+  'ReduceMax',
+  (values) => Math.max(...values),
+  (dy, x, y, axes) => {
+    const largest = cast(equal(x, y), 'float32');
+    return mul(largest, div(dy, sum(largest, axes, { keepDims: true })));
+  },
+);
 
 export interface ReductionOptions {
   /** Reduced axes stay, with length 1. */
@@ -83,7 +95,8 @@ export const reduceMax = (x: Tensor, axes?: readonly number[], options: Reductio
   reduce(maxOp, x, axes, options);
 
 /** Sum of `x` where `mask` is 1. */
-export const maskedSum = (x: Tensor, mask: Tensor, axes?: readonly number[]): Tensor => sum(mul(x, mask), axes);
+export const maskedSum = (x: Tensor, mask: Tensor, axes?: readonly number[]): Tensor =>
+  sum(mul(x, mask), axes);
 
 /** Mean of `x` where `mask` is 1. */
 export const maskedMean = (x: Tensor, mask: Tensor): Tensor => div(maskedSum(x, mask), sum(mask));

@@ -45,7 +45,10 @@ export function broadcastNumbers(shapes: readonly (readonly number[])[]): number
 }
 
 /** Elementwise over broadcast inputs. */
-export function mapValues(inputs: readonly (Values | null)[], f: (...xs: number[]) => number): readonly Values[] {
+export function mapValues(
+  inputs: readonly (Values | null)[],
+  f: (...xs: number[]) => number,
+): readonly Values[] {
   const arrays = inputs.filter((input): input is Values => input !== null);
   const shape = broadcastNumbers(arrays.map((array) => array.shape));
   return [tabulate(shape, (index) => f(...arrays.map((array) => at(array, index))))];
