@@ -1,0 +1,89 @@
+import { ForgeError } from '@forge/errors';
+import { Redis } from 'ioredis';
+
+const RETRY_CAP_MS = 500;
+
+export interface ConnectOptions {
+  /** Shown by CLIENT LIST. */
+  name: string;
+  /** Called about once a second while Redis does not answer, at the start. */
+  onWait?: (message: string) => void;
+  /** How long to wait for the first answer. */
+  giveUpAfterMs: number;
+}
+
+/** Options of every connection: commands wait for a lost Redis, and reconnecting never pauses long. */
+export const PATIENT = {
+  maxRetriesPerRequest: null,
+  retryStrategy: (attempt: number): number => Math.min(50 * attempt, RETRY_CAP_MS),
+};
+
+/**
+ * A connection to a Redis that answers.
+ *
+ * @throws {ForgeError} TRANSIENT_REDIS_UNREACHABLE when it does not answer in time; CONFIG_INVALID when it would
+ *   evict keys or is older than 6.2.
+ */
+export async function connectRedis(url: string, options: ConnectOptions): Promise<Redis> {
+  const redis = new Redis(url, { ...PATIENT, connectionName: options.name, enableAutoPipelining: true });
+  let lastError = 'no answer';
+  redis.on('error', (error: Error) => {
+    lastError = error.message || (error as NodeJS.ErrnoException).code || 'no answer';
+  });
+  const startedAt = performance.now();
+  const waited = (): number => performance.now() - startedAt;
+  const shownUrl = withoutPassword(url);
+  const ticker = setInterval(() => {
+    const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
+    options.onWait?.(
+      `waiting for Redis at ${shownUrl} (${lastError}), ${seconds(waited())} of ${seconds(options.giveUpAfterMs)}`,
+    );
+  }, 1000);
+  let deadline: NodeJS.Timeout | undefined;
+  try {
+    const late = new Promise<never>((_, reject) => {
+      deadline = setTimeout(() => {
+        reject(
+          new ForgeError(
+            'TRANSIENT_REDIS_UNREACHABLE',
+            `Redis at ${shownUrl} did not answer within ${Math.round(options.giveUpAfterMs / 1000)} s: ${lastError}`,
+            { url: shownUrl },
+          ),
+        );
+      }, options.giveUpAfterMs);
+    });
+    await Promise.race([redis.ping(), late]);
+    await checkServer(redis, shownUrl);
+    return redis;
+  } catch (error) {
+    redis.disconnect();
+    throw error;
+  } finally {
+    clearInterval(ticker);
+    clearTimeout(deadline);
+  }
+}
+
+async function checkServer(redis: Redis, url: string): Promise<void> {
+  const info = await redis.info();
+  const field = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? '';
+  const version = field('redis_version');
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major < 6 || (major === 6 && minor < 2)) {
+    throw new ForgeError('CONFIG_INVALID', `Redis at ${url} is version ${version}; 6.2 or newer is needed`, {
+      version,
+    });
+  }
+  const policy = field('maxmemory_policy');
+  if (policy !== 'noeviction') {
+    throw new ForgeError(
+      'CONFIG_INVALID',
+      `Redis at ${url} has maxmemory-policy ${policy}, which may delete work; set it to noeviction`,
+      { policy },
+    );
+  }
+}
+
+export function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//');
+}

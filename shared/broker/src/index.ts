@@ -1,0 +1,17 @@
+export { connectRedis, withoutPassword, type ConnectOptions } from './connection';
+export { runKeys, CONSUMER_GROUP, type RunKeys } from './keys';
+export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis-server';
+export { Registry, type Replica } from './registry';
+export { RolloutQueue, type QueueTiming, type WorkOptions } from './rollout-queue';
+export {
+  RunState,
+  type Admission,
+  type BufferedGroup,
+  type LeasedBatch,
+  type Ledger,
+  type RunBounds,
+  type RunPhase,
+  type RunSettings,
+  type StreamedGroup,
+} from './run-state';
+export type { Redis } from 'ioredis';

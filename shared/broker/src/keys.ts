@@ -1,0 +1,49 @@
+/** Names of everything Forge keeps in Redis. `docs/messages.md` describes each; a test keeps the two equal. */
+
+/** Keys of one run. The braces keep them in one cluster slot, so that a script may touch all of them. */
+export function runKeys(runId: string) {
+  const key = (name: string): string => `forge:{${runId}}:${name}`;
+  return {
+    /** Hash: state, message, version, epoch, counters and settings of the run. */
+    run: key('run'),
+    /** String: the resolved recipe as JSON. */
+    config: key('config'),
+    /** Hash: how many groups are admitted, in flight, buffered, leased, trained and discarded by reason. */
+    ledger: key('ledger'),
+    /** Hash: state of every group by index. */
+    groups: key('groups'),
+    /** Hash: oldest version allowed, by index, of groups whose job has no result yet. */
+    pending: key('pending'),
+    /** Hash: what the replay buffer needs to know of each buffered group, as JSON by index. */
+    buffer: key('buffer'),
+    /** Hash: the episodes of buffered and leased groups, by index. */
+    payloads: key('payloads'),
+    /** Hash: indices and stream entry of each leased batch, by step. */
+    leases: key('leases'),
+    /** Stream: finished groups, policy to replay buffer. */
+    episodes: key('episodes'),
+    /** Stream: batches, replay buffer to trainer. */
+    batches: key('batches'),
+    /** Stream: announced weight versions, trainer to everyone. */
+    weights: key('weights'),
+    /** Stream: metrics and samples for people. */
+    telemetry: key('telemetry'),
+    /** Stream: wake-ups for whoever waits for a change of the run's state. */
+    signals: key('signals'),
+    /** Stream: messages that could not be understood, with the reason. */
+    deadLetter: key('dead-letter'),
+    /** Hash: live replicas of a service. */
+    replicas: (service: string): string => key(`replicas:${service}`),
+    /** Prefix of BullMQ's own keys. */
+    queuePrefix: `forge:{${runId}}`,
+    /** BullMQ queue: rollout and evaluation jobs, coordinator to policy. */
+    rolloutQueue: 'rollout',
+    /** Matches every key of the run. */
+    all: `forge:{${runId}}:*`,
+  };
+}
+
+export type RunKeys = ReturnType<typeof runKeys>;
+
+/** Consumer group of every stream that carries work. */
+export const CONSUMER_GROUP = 'forge';

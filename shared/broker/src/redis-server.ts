@@ -1,0 +1,177 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { ForgeError } from '@forge/errors';
+import { Redis } from 'ioredis';
+
+export interface ProvisionOptions {
+  /** A Redis to use instead of an own one (REDIS_URL). */
+  url?: string | undefined;
+  /** Where an own one keeps its append-only file. */
+  dir: string;
+  /** Told what happens. */
+  log: (message: string) => void;
+  /** Whether the package may be installed (Debian-like system, as root). */
+  mayInstall: boolean;
+}
+
+export interface ProvisionedRedis {
+  url: string;
+  /** Ends an own Redis; leaves a given one alone. */
+  stop(): Promise<void>;
+}
+
+const START_ATTEMPTS = 5;
+const START_DEADLINE_MS = 10_000;
+const CONTAINER_IMAGE = 'redis:7-alpine';
+
+/**
+ * A Redis for a run, in this order: the one at `url`; an own one from a redis-server or valkey-server on the PATH; the
+ * same after installing the package; a container. An own one ends with this process, however that ends.
+ *
+ * @throws {ForgeError} TRANSIENT_REDIS_UNREACHABLE naming the ways when none works.
+ */
+export async function provisionRedis({
+  url,
+  dir,
+  log,
+  mayInstall,
+}: ProvisionOptions): Promise<ProvisionedRedis> {
+  if (url !== undefined) {
+    log(`using Redis at ${url.replace(/\/\/[^@/]*@/, '//')}`);
+    return { url, stop: () => Promise.resolve() };
+  }
+  const found = findServer();
+  if (found !== null) return startServer(found, dir, log);
+  if (mayInstall && process.getuid?.() === 0 && existsSync('/etc/debian_version')) {
+    log('installing redis-server (apt-get) ...');
+    spawnSync('apt-get', ['update', '-qq'], { stdio: 'ignore' });
+    spawnSync('apt-get', ['install', '-y', '-qq', 'redis-server'], { stdio: 'ignore' });
+    const installed = findServer();
+    if (installed !== null) return startServer(installed, dir, log);
+  }
+  if (spawnSync('docker', ['info'], { stdio: 'ignore', timeout: 5000 }).status === 0)
+    return startContainer(log);
+  throw new ForgeError(
+    'TRANSIENT_REDIS_UNREACHABLE',
+    'no Redis: set REDIS_URL, or put redis-server or valkey-server on the PATH (Debian: apt-get install redis-server; ' +
+      'macOS: brew install redis), or start Docker',
+  );
+}
+
+function findServer(): string | null {
+  return (
+    ['redis-server', 'valkey-server'].find((name) => spawnSync(name, ['--version']).status === 0) ?? null
+  );
+}
+
+async function startServer(
+  binary: string,
+  dir: string,
+  log: (message: string) => void,
+): Promise<ProvisionedRedis> {
+  mkdirSync(dir, { recursive: true });
+  for (let attempt = 1; attempt <= START_ATTEMPTS; attempt++) {
+    const port = await freePort();
+    const options = [
+      ...['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--daemonize', 'no'],
+      ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction'],
+    ];
+    const server = guarded(binary, options);
+    const url = `redis://127.0.0.1:${port}`;
+    if (await answers(url, server.ended)) {
+      log(`started ${binary} on port ${port}`);
+      return { url, stop: server.stop };
+    }
+    await server.stop();
+  }
+  throw new ForgeError(
+    'TRANSIENT_REDIS_UNREACHABLE',
+    `${binary} did not start after ${START_ATTEMPTS} attempts in ${dir}`,
+  );
+}
+
+/**
+ * Runs a command beside a guard, a shell that ends it when the guard's own input closes: that pipe closes however this
+ * process ends, SIGKILL included, so that no server stays behind.
+ */
+function guarded(
+  command: string,
+  args: readonly string[],
+): { ended: Promise<void>; stop: () => Promise<void> } {
+  // Process groups of their own: Ctrl-C in the terminal must not end Redis before the run has drained.
+  const child = spawn(command, args, { stdio: 'ignore', detached: true });
+  const guard = spawn('/bin/sh', ['-c', 'read -r _; kill -TERM "$1"', 'guard', String(child.pid)], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  const ended = new Promise<void>((resolve) => {
+    child.once('exit', () => {
+      guard.kill('SIGKILL');
+      resolve();
+    });
+  });
+  return {
+    ended,
+    stop: async () => {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+async function answers(url: string, ended: Promise<void>): Promise<boolean> {
+  const redis = new Redis(url, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
+  redis.on('error', () => {
+    // Not up yet.
+  });
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<false>(
+    (resolve) => (timer = setTimeout(() => resolve(false), START_DEADLINE_MS)),
+  );
+  try {
+    return await Promise.race([redis.ping().then(() => true), ended.then(() => false as const), deadline]);
+  } finally {
+    clearTimeout(timer);
+    redis.disconnect();
+  }
+}
+
+async function startContainer(log: (message: string) => void): Promise<ProvisionedRedis> {
+  const port = await freePort();
+  log(`starting a ${CONTAINER_IMAGE} container on port ${port} ...`);
+  const server = ['redis-server', '--appendonly', 'yes', '--maxmemory-policy', 'noeviction'];
+  const started = spawnSync('docker', [
+    'run',
+    '-d',
+    '--rm',
+    '-p',
+    `127.0.0.1:${port}:6379`,
+    CONTAINER_IMAGE,
+    ...server,
+  ]);
+  const id = started.stdout.toString().trim();
+  const stop = (): Promise<void> => {
+    if (id !== '') spawnSync('docker', ['stop', id], { stdio: 'ignore' });
+    return Promise.resolve();
+  };
+  const url = `redis://127.0.0.1:${port}`;
+  if (started.status === 0 && (await answers(url, new Promise(() => undefined)))) return { url, stop };
+  await stop();
+  throw new ForgeError(
+    'TRANSIENT_REDIS_UNREACHABLE',
+    `docker could not run ${CONTAINER_IMAGE}: ${started.stderr.toString().trim()}`,
+  );
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}

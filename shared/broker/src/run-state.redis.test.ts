@@ -1,0 +1,386 @@
+import type { WeightsAnnouncement } from '@forge/contracts';
+import { startTestRedis, type TestRedis } from '@forge/testing';
+import fc from 'fast-check';
+import { RunState, type Admission, type BufferedGroup } from './run-state';
+
+let server: TestRedis;
+let count = 0;
+const states: RunState[] = [];
+
+beforeAll(async () => {
+  server = await startTestRedis();
+});
+afterAll(async () => {
+  for (const state of states) state.close();
+  await server.stop();
+});
+
+async function newRun(
+  settings: Partial<{ maxStaleness: number; candidatesPerBatch: number; steps: number }> = {},
+  bounds = { inFlight: 100, episodes: 100 },
+) {
+  const state = new RunState(await server.connect(), `run-${count++}`, bounds);
+  states.push(state);
+  await state.create({ some: 'recipe' }, { maxStaleness: 1, candidatesPerBatch: 2, steps: 5, ...settings });
+  return state;
+}
+
+const announcement = (version: number, epoch: number): WeightsAnnouncement => ({
+  schemaVersion: 1,
+  version,
+  epoch,
+  path: '/weights',
+  sizeBytes: 1,
+  sha256: 'a'.repeat(64),
+});
+
+const batchOf = (step: number, indices: number[]) => ({
+  schemaVersion: 1 as const,
+  step,
+  groups: indices.map((index) => ({ index, advantages: [1, -1] })),
+  statistics: {},
+});
+
+/** Publishes a group and moves it into the buffer. */
+async function store(state: RunState, index: number, version: number): Promise<void> {
+  expect(await state.publishGroup(index, Buffer.from(`episodes of ${index}`))).toBe('accepted');
+  for (const group of await state.readGroups('buffer', 10, 0)) {
+    await state.storeGroup(group.entryId, { index: group.index, version }, group.payload);
+  }
+}
+
+describe('admission', () => {
+  it('admits what maxStaleness allows, with the oldest version each may have', async () => {
+    const state = await newRun({ maxStaleness: 1, candidatesPerBatch: 2 });
+    expect(await state.admit(10)).toEqual([
+      { index: 0, minVersion: 0 },
+      { index: 1, minVersion: 0 },
+      { index: 2, minVersion: 0 },
+      { index: 3, minVersion: 0 },
+    ]);
+    expect(await state.admit(10)).toEqual([]);
+    await store(state, 0, 0);
+    await store(state, 1, 0);
+    await state.formBatch(batchOf(0, [0, 1]), []);
+    await state.readBatch('trainer', 0);
+    const epoch = await state.newEpoch();
+    await state.commitStep(0, announcement(1, epoch));
+    expect(await state.admit(10)).toEqual([
+      { index: 4, minVersion: 1 },
+      { index: 5, minVersion: 1 },
+    ]);
+  });
+
+  it('never admits more than the steps need, even without a staleness bound', async () => {
+    const state = await newRun({ maxStaleness: Infinity, steps: 3 });
+    expect(await state.admit(100)).toHaveLength(6);
+  });
+
+  it('stops at the cap on groups in flight', async () => {
+    const state = await newRun({ maxStaleness: Infinity }, { inFlight: 3, episodes: 100 });
+    expect(await state.admit(100)).toHaveLength(3);
+  });
+
+  it('gives back the admission of a stale group, and not that of one a batch did not select', async () => {
+    const state = await newRun({ maxStaleness: 0, candidatesPerBatch: 2 });
+    await state.admit(10);
+    await store(state, 0, 0);
+    await store(state, 1, 0);
+    expect(await state.discard([0], 'stale')).toBe(1);
+    expect((await state.admit(10)).map(({ index }) => index)).toEqual([2]);
+    await store(state, 2, 0);
+    await state.formBatch(batchOf(0, [2]), [1]);
+    expect(await state.admit(10)).toEqual([]);
+    expect(await state.ledger()).toMatchObject({
+      admitted: 3,
+      leased: 1,
+      discarded: { stale: 1, 'not-selected': 1 },
+      isBalanced: true,
+    });
+  });
+
+  it('admits nothing once the run is stopping', async () => {
+    const state = await newRun();
+    await state.setPhase('stopping', 'enough');
+    expect(await state.admit(10)).toEqual([]);
+    expect(await state.phase()).toEqual({ phase: 'stopping', message: 'enough' });
+  });
+});
+
+describe('groups', () => {
+  it('are published once', async () => {
+    const state = await newRun();
+    await state.admit(1);
+    expect(await state.publishGroup(0, Buffer.from('a'))).toBe('accepted');
+    expect(await state.publishGroup(0, Buffer.from('b'))).toBe('duplicate');
+    expect(await state.publishGroup(99, Buffer.from('never admitted'))).toBe('duplicate');
+    expect((await state.readGroups('buffer', 10, 0)).map(({ payload }) => payload.toString())).toEqual(['a']);
+  });
+
+  it('wait when the stream is full', async () => {
+    const state = await newRun({ maxStaleness: 4 }, { inFlight: 10, episodes: 1 });
+    await state.admit(2);
+    await state.publishGroup(0, Buffer.from('a'));
+    expect(await state.publishGroup(1, Buffer.from('b'))).toBe('full');
+    expect(await state.pendingGroups()).toEqual([{ index: 1, minVersion: 0 }]);
+  });
+
+  it('carry any bytes unchanged', async () => {
+    const state = await newRun();
+    await state.admit(1);
+    const payload = Buffer.from(Uint8Array.from({ length: 256 }, (_, i) => i));
+    await state.publishGroup(0, payload);
+    expect((await state.readGroups('buffer', 1, 0))[0]!.payload.equals(payload)).toBe(true);
+  });
+
+  it('are stored once, however often the entry is delivered', async () => {
+    const state = await newRun();
+    await state.admit(1);
+    await state.publishGroup(0, Buffer.from('a'));
+    const [group] = await state.readGroups('buffer', 1, 0);
+    const store = () =>
+      state.storeGroup(group!.entryId, { index: 0, version: 0, reward: 0.5 }, group!.payload);
+    expect(await store()).toBe('stored');
+    expect(await store()).toBe('duplicate');
+    expect(await state.bufferedGroups()).toEqual([{ index: 0, version: 0, reward: 0.5 }]);
+    expect((await state.ledger()).buffered).toBe(1);
+  });
+
+  it('go to the dead letter when they can not be understood, and return their admission', async () => {
+    const state = await newRun({ maxStaleness: 0, candidatesPerBatch: 1 });
+    await state.admit(1);
+    await state.publishGroup(0, Buffer.from('nonsense'));
+    const [group] = await state.readGroups('buffer', 1, 0);
+    expect(await state.rejectGroup(group!, 'rejected', group!.payload)).toBe(true);
+    expect(await state.rejectGroup(group!, 'rejected', group!.payload)).toBe(false);
+    expect((await state.admit(1)).map(({ index }) => index)).toEqual([1]);
+    expect(await state.ledger()).toMatchObject({ discarded: { rejected: 1 }, isBalanced: true });
+  });
+});
+
+describe('batches', () => {
+  async function readyRun() {
+    const state = await newRun({ maxStaleness: 1 });
+    await state.admit(10);
+    for (const index of [0, 1, 2, 3]) await store(state, index, 0);
+    return state;
+  }
+
+  it('refuse a group that is too old for the step', async () => {
+    const state = await readyRun();
+    const epoch = await state.newEpoch();
+    for (const step of [0, 1]) {
+      await state.formBatch(batchOf(step, [step]), []);
+      await state.readBatch('trainer', 0);
+      await state.commitStep(step, announcement(step + 1, epoch));
+    }
+    await expect(state.formBatch(batchOf(2, [2]), [])).rejects.toMatchObject({ code: 'STALE_EPISODE' });
+  });
+
+  it('are formed in order and from buffered groups only', async () => {
+    const state = await readyRun();
+    await expect(state.formBatch(batchOf(1, [0]), [])).rejects.toMatchObject({ code: 'CONFLICT_STATE' });
+    await expect(state.formBatch(batchOf(0, [77]), [])).rejects.toMatchObject({ code: 'CONFLICT_STATE' });
+    await state.formBatch(batchOf(0, [0, 1]), []);
+    await expect(state.formBatch(batchOf(1, [1]), [])).rejects.toMatchObject({ code: 'CONFLICT_STATE' });
+  });
+
+  it('come again to a trainer that died with one, with the same episodes', async () => {
+    const state = await readyRun();
+    await state.formBatch(batchOf(0, [1, 0]), []);
+    const first = await state.readBatch('trainer', 0);
+    const again = await state.readBatch('trainer', 0);
+    expect(again).toEqual(first);
+    expect(first!.payloads.map(String)).toEqual(['episodes of 1', 'episodes of 0']);
+  });
+
+  it('are committed once, by the newest trainer only', async () => {
+    const state = await readyRun();
+    await state.formBatch(batchOf(0, [0, 1]), []);
+    await state.readBatch('trainer', 0);
+    const old = await state.newEpoch();
+    const epoch = await state.newEpoch();
+    await expect(state.commitStep(0, announcement(1, old))).rejects.toMatchObject({ code: 'STALE_EPOCH' });
+    await state.commitStep(0, announcement(1, epoch));
+    await state.commitStep(0, announcement(1, epoch));
+    expect(await state.version()).toBe(1);
+    expect(await state.ledger()).toMatchObject({ trained: 2, buffered: 2, isBalanced: true });
+    expect((await state.latestWeights())?.announcement.version).toBe(1);
+    expect(await state.readBatch('trainer', 0)).toBeNull();
+  });
+});
+
+describe('telemetry', () => {
+  it('is read in order from where the reader stopped', async () => {
+    const state = await newRun();
+    await state.emit({ kind: 'step', step: 1, values: { loss: 0.5 } });
+    const [first] = await state.readTelemetry('0', 0);
+    await state.emit({ kind: 'run', state: 'finished' });
+    expect(first!.event).toEqual({ kind: 'step', step: 1, values: { loss: 0.5 } });
+    expect((await state.readTelemetry(first!.id, 0)).map(({ event }) => event.kind)).toEqual(['run']);
+  });
+});
+
+describe('a run', () => {
+  it('refuses to be created twice', async () => {
+    const state = await newRun();
+    await expect(
+      state.create({}, { maxStaleness: 0, candidatesPerBatch: 1, steps: 1 }),
+    ).rejects.toMatchObject({ code: 'CONFLICT_STATE' });
+  });
+
+  it('leaves nothing behind when it is removed', async () => {
+    const state = await newRun();
+    await state.admit(3);
+    await state.remove();
+    const redis = await server.connect();
+    expect(await redis.keys(state.keys.all)).toEqual([]);
+  });
+});
+
+/*
+ * Random schedules of everything that can happen, crashes included. A crash is the loss of all that a party holds in
+ * memory between two of its calls; what it knows again afterwards it reads from Redis.
+ */
+describe('under any schedule', () => {
+  type Action =
+    'admit' | 'publish' | 'publishAgain' | 'store' | 'evict' | 'form' | 'train' | 'crash' | 'fail' | 'resume';
+  const action = fc.constantFrom<Action>(
+    'admit',
+    'publish',
+    'publish',
+    'publishAgain',
+    'store',
+    'store',
+    'evict',
+    'form',
+    'train',
+    'crash',
+    'fail',
+    'resume',
+  );
+
+  class Party {
+    jobs = new Map<number, Admission>();
+    epoch = 0;
+    readonly trainedLags: number[] = [];
+    readonly trainedGroups: number[] = [];
+    constructor(
+      readonly state: RunState,
+      readonly settings: { maxStaleness: number; candidatesPerBatch: number; steps: number },
+    ) {}
+
+    async act(what: Action, pick: number): Promise<void> {
+      const { state } = this;
+      const job = [...this.jobs.values()][pick % Math.max(1, this.jobs.size)];
+      switch (what) {
+        case 'admit':
+          for (const admission of await state.admit(1 + (pick % 4)))
+            this.jobs.set(admission.index, admission);
+          return;
+        case 'publish':
+        case 'publishAgain': {
+          if (job === undefined) return;
+          // The policy generates with any version from the oldest allowed to the newest there is.
+          const newest = await state.version();
+          if (newest < job.minVersion) return;
+          const version = job.minVersion + (pick % (newest - job.minVersion + 1));
+          await state.publishGroup(job.index, Buffer.from(String(version)));
+          if (what === 'publish') this.jobs.delete(job.index);
+          return;
+        }
+        case 'fail':
+          if (job === undefined) return;
+          await state.rejectGroup({ index: job.index }, 'failed');
+          this.jobs.delete(job.index);
+          return;
+        case 'store':
+          for (const { entryId, index, payload } of await state.readGroups('buffer', 3, 0)) {
+            await state.storeGroup(entryId, { index, version: Number(payload.toString()) }, payload);
+          }
+          return;
+        case 'evict': {
+          const step = await state.nextBatch();
+          await state.discard(this.tooOld(await state.bufferedGroups(), step), 'stale');
+          return;
+        }
+        case 'form': {
+          const step = await state.nextBatch();
+          const fresh = (await state.bufferedGroups()).filter(
+            ({ version }) => step - version <= this.settings.maxStaleness,
+          );
+          if (fresh.length < this.settings.candidatesPerBatch || step > (await state.version())) return;
+          const [first, ...others] = fresh
+            .slice(0, this.settings.candidatesPerBatch)
+            .map(({ index }) => index);
+          await state.formBatch(
+            batchOf(step, [first!, ...others.slice(0, pick % (others.length + 1))]),
+            others.slice(pick % (others.length + 1)),
+          );
+          return;
+        }
+        case 'train': {
+          const leased = await state.readBatch('trainer', 0);
+          if (leased === null) return;
+          if (this.epoch === 0) this.epoch = await state.newEpoch();
+          const { step } = leased.batch;
+          await state.commitStep(step, announcement(step + 1, this.epoch));
+          this.trainedLags.push(...leased.payloads.map((payload) => step - Number(payload.toString())));
+          this.trainedGroups.push(...leased.batch.groups.map(({ index }) => index));
+          return;
+        }
+        case 'crash':
+          this.jobs.clear();
+          this.epoch = 0;
+          return;
+        case 'resume':
+          for (const admission of await state.pendingGroups()) this.jobs.set(admission.index, admission);
+      }
+    }
+
+    private tooOld(groups: readonly BufferedGroup[], step: number): number[] {
+      return groups
+        .filter(({ version }) => step - version > this.settings.maxStaleness)
+        .map(({ index }) => index);
+    }
+  }
+
+  it('lag never exceeds maxStaleness, the ledger balances, nothing is trained twice, and the run can finish', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(0, 1, 2, Infinity),
+        fc.integer({ min: 1, max: 3 }),
+        fc.array(fc.tuple(action, fc.nat(97)), { minLength: 20, maxLength: 80 }),
+        async (maxStaleness, candidatesPerBatch, schedule) => {
+          const settings = { maxStaleness, candidatesPerBatch, steps: 4 };
+          const party = new Party(await newRun(settings), settings);
+          const check = async (): Promise<void> => {
+            const ledger = await party.state.ledger();
+            expect(ledger.isBalanced).toBe(true);
+            const returned = Object.entries(ledger.discarded).reduce(
+              (n, [why, k]) => n + (why === 'not-selected' ? 0 : k),
+              0,
+            );
+            const bound = Math.min(4, (await party.state.version()) + maxStaleness + 1) * candidatesPerBatch;
+            expect(ledger.admitted - returned).toBeLessThanOrEqual(bound);
+          };
+          for (const [what, pick] of schedule) {
+            await party.act(what, pick);
+            await check();
+          }
+          const healthy: Action[] = ['resume', 'admit', 'publish', 'store', 'evict', 'form', 'train'];
+          for (let round = 0; round < 400 && (await party.state.version()) < settings.steps; round++) {
+            for (const what of healthy) await party.act(what, round);
+          }
+          await check();
+          expect(await party.state.version()).toBe(settings.steps);
+          expect(Math.max(0, ...party.trainedLags)).toBeLessThanOrEqual(maxStaleness);
+          expect(new Set(party.trainedGroups).size).toBe(party.trainedGroups.length);
+          party.state.close();
+          await party.state.remove();
+        },
+      ),
+      { numRuns: 60, seed: 1 },
+    );
+  });
+});

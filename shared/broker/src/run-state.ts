@@ -1,0 +1,487 @@
+import {
+  batchSchema,
+  decode,
+  encode,
+  telemetryEventSchema,
+  weightsAnnouncementSchema,
+  type Batch,
+  type TelemetryEvent,
+  type WeightsAnnouncement,
+} from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import type { Redis } from 'ioredis';
+import { PATIENT } from './connection';
+import { CONSUMER_GROUP, runKeys, type RunKeys } from './keys';
+import * as scripts from './scripts';
+import type { Script } from './script';
+
+export interface RunSettings {
+  /** Policy versions a trained token may be old; may be Infinity. */
+  maxStaleness: number;
+  /** Groups consumed by one batch, the ones not selected included. */
+  candidatesPerBatch: number;
+  /** Optimizer steps of the run. */
+  steps: number;
+}
+
+export interface RunBounds {
+  /** Groups in flight at most. */
+  inFlight: number;
+  /** Entries of the episodes stream at most. */
+  episodes: number;
+}
+
+export type RunPhase = 'running' | 'stopping' | 'finished' | 'failed';
+
+export interface Admission {
+  index: number;
+  /** No token of the group may come from an older policy. */
+  minVersion: number;
+}
+
+/** What the replay buffer keeps of a group besides its episodes. */
+export interface BufferedGroup {
+  index: number;
+  /** Version of the group's oldest token. */
+  version: number;
+  [field: string]: unknown;
+}
+
+export interface Ledger {
+  admitted: number;
+  inFlight: number;
+  buffered: number;
+  leased: number;
+  trained: number;
+  discarded: Readonly<Record<string, number>>;
+  /** admitted = inFlight + buffered + leased + trained + discarded (invariant L). */
+  isBalanced: boolean;
+}
+
+export interface StreamedGroup {
+  entryId: string;
+  index: number;
+  payload: Buffer;
+}
+
+export interface LeasedBatch {
+  batch: Batch;
+  /** Encoded groups in the order of `batch.groups`. */
+  payloads: Buffer[];
+}
+
+const TELEMETRY_CAP = 20_000;
+const DEAD_LETTER_CAP = 1_000;
+const CLAIM_IDLE_MS = 10_000;
+
+/**
+ * The state of one run in Redis. Every change is one atomic script, so that several coordinators, or one that was
+ * killed and restarted, can neither admit too much nor train anything twice.
+ */
+export class RunState {
+  readonly keys: RunKeys;
+  private readonly readers = new Map<string, Redis>();
+
+  constructor(
+    private readonly redis: Redis,
+    readonly runId: string,
+    private readonly bounds: RunBounds = { inFlight: 512, episodes: 1024 },
+  ) {
+    this.keys = runKeys(runId);
+  }
+
+  /** @throws {ForgeError} CONFLICT_STATE when the run exists already. */
+  async create(config: unknown, settings: RunSettings): Promise<void> {
+    const { run, config: configKey, episodes, batches } = this.keys;
+    if ((await this.redis.set(configKey, JSON.stringify(config), 'NX')) === null) {
+      throw new ForgeError('CONFLICT_STATE', `run ${this.runId} exists already`, { runId: this.runId });
+    }
+    await this.redis.hset(run, {
+      state: 'running',
+      version: 0,
+      epoch: 0,
+      started: 0,
+      nextIndex: 0,
+      nextBatch: 0,
+      maxStaleness: Number.isFinite(settings.maxStaleness) ? settings.maxStaleness : 'inf',
+      candidates: settings.candidatesPerBatch,
+      steps: settings.steps,
+    });
+    await Promise.all([episodes, batches].map((stream) => this.createGroup(stream)));
+  }
+
+  /** @throws {ForgeError} CONFLICT_STATE when there is no such run. */
+  async config(): Promise<unknown> {
+    const text = await this.redis.get(this.keys.config);
+    if (text !== null) return JSON.parse(text) as unknown;
+    throw new ForgeError('CONFLICT_STATE', `no run ${this.runId} in this Redis`, { runId: this.runId });
+  }
+
+  async phase(): Promise<{ phase: RunPhase; message: string | null }> {
+    const [state, message] = await this.redis.hmget(this.keys.run, 'state', 'message');
+    return { phase: (state ?? 'failed') as RunPhase, message: message ?? null };
+  }
+
+  /** Moves the run on and wakes everyone. */
+  async setPhase(phase: RunPhase, message?: string): Promise<void> {
+    await this.redis.hset(this.keys.run, { state: phase, ...(message === undefined ? {} : { message }) });
+    await this.redis.xadd(this.keys.signals, 'MAXLEN', '~', 100, '*', 'what', phase);
+  }
+
+  /** Optimizer steps applied. */
+  async version(): Promise<number> {
+    return Number((await this.redis.hget(this.keys.run, 'version')) ?? 0);
+  }
+
+  /** The step whose batch is formed next. */
+  async nextBatch(): Promise<number> {
+    return Number((await this.redis.hget(this.keys.run, 'nextBatch')) ?? 0);
+  }
+
+  /** Makes the caller the run's trainer; an earlier one can't commit any more. */
+  newEpoch(): Promise<number> {
+    return this.redis.hincrby(this.keys.run, 'epoch', 1);
+  }
+
+  /** Admits up to `limit` groups, as many as the staleness bound allows. */
+  async admit(limit: number): Promise<Admission[]> {
+    const { run, ledger, groups, pending } = this.keys;
+    const flat = (await this.run(
+      scripts.admit,
+      [run, ledger, groups, pending],
+      [limit, this.bounds.inFlight],
+    )) as number[];
+    return Array.from({ length: flat.length / 2 }, (_, i) => ({
+      index: Number(flat[2 * i]),
+      minVersion: Number(flat[2 * i + 1]),
+    }));
+  }
+
+  /** Groups that were admitted and have no result yet, oldest first. */
+  async pendingGroups(): Promise<Admission[]> {
+    const all = await this.redis.hgetall(this.keys.pending);
+    return Object.entries(all)
+      .map(([index, minVersion]) => ({ index: Number(index), minVersion: Number(minVersion) }))
+      .sort((a, b) => a.index - b.index);
+  }
+
+  /** Puts a finished group on the way to the replay buffer; a second call for the same group changes nothing. */
+  async publishGroup(index: number, payload: Buffer): Promise<'accepted' | 'duplicate' | 'full'> {
+    const { groups, pending, episodes } = this.keys;
+    const result = await this.run(
+      scripts.publishGroup,
+      [groups, pending, episodes],
+      [index, payload, this.bounds.episodes],
+    );
+    return result as 'accepted' | 'duplicate' | 'full';
+  }
+
+  /** Finished groups, those a dead reader left behind first. Waits up to `blockMs` for one. */
+  async readGroups(consumer: string, count: number, blockMs: number): Promise<StreamedGroup[]> {
+    const { episodes } = this.keys;
+    const claimed = await this.withGroup(episodes, () =>
+      this.reader(episodes).callBuffer(
+        'XAUTOCLAIM',
+        episodes,
+        CONSUMER_GROUP,
+        consumer,
+        CLAIM_IDLE_MS,
+        '0',
+        'COUNT',
+        count,
+      ),
+    );
+    const abandoned = parseEntries((claimed as [Buffer, RawEntry[]])[1]);
+    const entries = abandoned.length > 0 ? abandoned : await this.readNew(episodes, consumer, count, blockMs);
+    return entries.map(({ id, fields }) => ({
+      entryId: id,
+      index: Number(fields.get('index')?.toString() ?? Number.NaN),
+      payload: fields.get('payload') ?? Buffer.alloc(0),
+    }));
+  }
+
+  /** Moves a group from the stream to the buffer. */
+  async storeGroup(entryId: string, group: BufferedGroup, payload: Buffer): Promise<'stored' | 'duplicate'> {
+    const { groups, ledger, episodes, buffer, payloads, signals } = this.keys;
+    const keys = [groups, ledger, episodes, buffer, payloads, signals];
+    const args = [CONSUMER_GROUP, entryId, group.index, JSON.stringify(group), payload];
+    return (await this.run(scripts.storeGroup, keys, args)) as 'stored' | 'duplicate';
+  }
+
+  /** Gives up a group that came as nonsense (`entryId`) or whose job failed for good; its admission returns. */
+  async rejectGroup(
+    group: { entryId?: string; index: number | null },
+    reason: string,
+    payload: Buffer | string = '',
+  ): Promise<boolean> {
+    const { groups, ledger, pending, run, episodes, deadLetter, signals } = this.keys;
+    const keys = [groups, ledger, pending, run, episodes, deadLetter, signals];
+    const args = [CONSUMER_GROUP, group.entryId ?? '', group.index ?? '', reason, payload, DEAD_LETTER_CAP];
+    return (await this.run(scripts.rejectGroup, keys, args)) === 1;
+  }
+
+  /** What the replay buffer holds, by index. */
+  async bufferedGroups(): Promise<BufferedGroup[]> {
+    const all = await this.redis.hvals(this.keys.buffer);
+    return all.map((text) => JSON.parse(text) as BufferedGroup).sort((a, b) => a.index - b.index);
+  }
+
+  /** Discards buffered groups; their admission returns. */
+  async discard(indices: readonly number[], reason: string): Promise<number> {
+    if (indices.length === 0) return 0;
+    const { groups, ledger, run, buffer, payloads, signals } = this.keys;
+    return (await this.run(
+      scripts.discard,
+      [groups, ledger, run, buffer, payloads, signals],
+      [reason, ...indices],
+    )) as number;
+  }
+
+  /**
+   * Forms the batch of a step from buffered groups; `others` are candidates it consumes without training on them.
+   *
+   * @throws {ForgeError} STALE_EPISODE when a group is too old for the step; CONFLICT_STATE when another batch is due
+   *   or a group is not buffered.
+   */
+  async formBatch(batch: Batch, others: readonly number[]): Promise<void> {
+    const { groups, ledger, run, buffer, payloads, leases, batches } = this.keys;
+    const chosen = batch.groups.map(({ index }) => index);
+    const keys = [groups, ledger, run, buffer, payloads, leases, batches];
+    const result = await this.run(scripts.formBatch, keys, [
+      batch.step,
+      encode(batch),
+      chosen.length,
+      ...chosen,
+      ...others,
+    ]);
+    if (result === 'stale')
+      throw new ForgeError('STALE_EPISODE', `batch ${batch.step} holds a group older than maxStaleness`);
+    if (result !== 'formed') {
+      throw new ForgeError('CONFLICT_STATE', `batch ${batch.step} was not formed: ${String(result)}`, {
+        step: batch.step,
+      });
+    }
+  }
+
+  /** The next batch to train, one that was handed out before and not committed first; null when there is none yet. */
+  async readBatch(consumer: string, blockMs: number): Promise<LeasedBatch | null> {
+    const { batches } = this.keys;
+    const own = await this.withGroup(batches, () =>
+      this.redis.xreadgroupBuffer('GROUP', CONSUMER_GROUP, consumer, 'COUNT', 1, 'STREAMS', batches, '0'),
+    );
+    const [entry] =
+      entriesOf(own).length > 0 ? entriesOf(own) : await this.readNew(batches, consumer, 1, blockMs);
+    const bytes = entry?.fields.get('batch');
+    if (bytes === undefined) return null;
+    const batch = decode(batchSchema, bytes, 'batch');
+    const payloads = await this.redis.hmgetBuffer(
+      this.keys.payloads,
+      ...batch.groups.map(({ index }) => String(index)),
+    );
+    const missing = batch.groups.filter((_, i) => !payloads[i]).map(({ index }) => index);
+    if (missing.length > 0) {
+      throw new ForgeError(
+        'BUG_INVARIANT',
+        `batch ${batch.step} lacks the episodes of groups ${missing.join(', ')}`,
+      );
+    }
+    return { batch, payloads: payloads as Buffer[] };
+  }
+
+  /**
+   * Ends a step: its groups are trained and the new weights announced. Repeating it changes nothing.
+   *
+   * @throws {ForgeError} STALE_EPOCH when another trainer took over.
+   */
+  async commitStep(step: number, announcement: WeightsAnnouncement): Promise<void> {
+    const { groups, ledger, run, payloads, leases, batches, weights, signals } = this.keys;
+    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals];
+    const result = await this.run(scripts.commitStep, keys, [
+      CONSUMER_GROUP,
+      step,
+      announcement.epoch,
+      encode(announcement),
+    ]);
+    if (result === 'stale') throw staleEpoch(step, announcement.epoch);
+  }
+
+  /**
+   * Announces the weights a trainer starts from.
+   *
+   * @throws {ForgeError} STALE_EPOCH when another trainer took over.
+   */
+  async announceWeights(announcement: WeightsAnnouncement): Promise<void> {
+    const { run, weights, signals } = this.keys;
+    const args = [announcement.epoch, announcement.version, encode(announcement)];
+    const result = await this.run(scripts.announceWeights, [run, weights, signals], args);
+    if (result === 'stale') throw staleEpoch(announcement.version, announcement.epoch);
+  }
+
+  async latestWeights(): Promise<{ id: string; announcement: WeightsAnnouncement } | null> {
+    const [entry] = parseEntries(
+      (await this.redis.xrevrangeBuffer(this.keys.weights, '+', '-', 'COUNT', 1)) as RawEntry[],
+    );
+    return entry === undefined ? null : announcementOf(entry);
+  }
+
+  /** The newest weights announced after `afterId`, or null when none came within `blockMs`. */
+  async nextWeights(
+    afterId: string,
+    blockMs: number,
+  ): Promise<{ id: string; announcement: WeightsAnnouncement } | null> {
+    const entry = (await this.readAfter(this.keys.weights, afterId, 16, blockMs)).at(-1);
+    return entry === undefined ? null : announcementOf(entry);
+  }
+
+  async emit(event: TelemetryEvent): Promise<void> {
+    await this.redis.xadd(this.keys.telemetry, 'MAXLEN', '~', TELEMETRY_CAP, '*', 'event', encode(event));
+  }
+
+  /** Telemetry after `afterId` ('0' for all that is kept), waiting up to `blockMs` for some. */
+  async readTelemetry(afterId: string, blockMs: number): Promise<{ id: string; event: TelemetryEvent }[]> {
+    const entries = await this.readAfter(this.keys.telemetry, afterId, 500, blockMs);
+    return entries.map(({ id, fields }) => ({
+      id,
+      event: decode(telemetryEventSchema, fields.get('event')!, 'telemetry'),
+    }));
+  }
+
+  /** Waits until something of the run changed after `afterId`, or `blockMs` passed; the id to wait after next. */
+  async waitForSignal(afterId: string, blockMs: number): Promise<string> {
+    const entries = await this.readAfter(this.keys.signals, afterId, 100, blockMs);
+    return entries.at(-1)?.id ?? afterId;
+  }
+
+  async ledger(): Promise<Ledger> {
+    const counts = await this.redis.hgetall(this.keys.ledger);
+    const count = (name: string): number => Number(counts[name] ?? 0);
+    const discarded = Object.fromEntries(
+      Object.entries(counts).flatMap(([name, value]) =>
+        name.startsWith('discarded:') ? [[name.slice('discarded:'.length), Number(value)]] : [],
+      ),
+    );
+    const places = ['inFlight', 'buffered', 'leased', 'trained'].map(count);
+    const total = [...places, ...Object.values(discarded)].reduce((a, b) => a + b, 0);
+    const [inFlight = 0, buffered = 0, leased = 0, trained = 0] = places;
+    return {
+      admitted: count('admitted'),
+      inFlight,
+      buffered,
+      leased,
+      trained,
+      discarded,
+      isBalanced: total === count('admitted'),
+    };
+  }
+
+  /** Deletes everything of the run. */
+  async remove(): Promise<void> {
+    for await (const keys of this.redis.scanStream({ match: this.keys.all, count: 500 }) as AsyncIterable<
+      string[]
+    >) {
+      if (keys.length > 0) await this.redis.unlink(...keys);
+    }
+  }
+
+  /** Ends the connections of the blocking readers; the one given to the constructor is its owner's. */
+  close(): void {
+    for (const reader of this.readers.values()) reader.disconnect();
+    this.readers.clear();
+  }
+
+  private run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly (string | number | Buffer)[],
+  ): Promise<unknown> {
+    return script.run(this.redis, keys, args);
+  }
+
+  /** A blocking command holds up its connection, so every stream is read over one of its own. */
+  private reader(stream: string): Redis {
+    const known = this.readers.get(stream);
+    if (known !== undefined) return known;
+    const reader = this.redis.duplicate({ ...PATIENT, enableAutoPipelining: false });
+    reader.on('error', () => {
+      // Reconnects by itself; the command under way goes on then.
+    });
+    this.readers.set(stream, reader);
+    return reader;
+  }
+
+  private async readNew(stream: string, consumer: string, count: number, blockMs: number): Promise<Entry[]> {
+    const reply = await this.withGroup(stream, () =>
+      this.reader(stream).callBuffer(
+        'XREADGROUP',
+        ...['GROUP', CONSUMER_GROUP, consumer, 'COUNT', count, ...waiting(blockMs), 'STREAMS', stream, '>'],
+      ),
+    );
+    return entriesOf(reply);
+  }
+
+  private async readAfter(stream: string, afterId: string, count: number, blockMs: number): Promise<Entry[]> {
+    const args = ['COUNT', count, ...waiting(blockMs), 'STREAMS', stream, afterId];
+    return entriesOf(await this.reader(stream).callBuffer('XREAD', ...args));
+  }
+
+  /** Runs a group command; a group lost with a Redis that forgot is made again. */
+  private async withGroup<T>(stream: string, command: () => Promise<T>): Promise<T> {
+    try {
+      return await command();
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith('NOGROUP')) throw error;
+      await this.createGroup(stream);
+      return command();
+    }
+  }
+
+  private async createGroup(stream: string): Promise<void> {
+    try {
+      await this.redis.xgroup('CREATE', stream, CONSUMER_GROUP, '0', 'MKSTREAM');
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith('BUSYGROUP')) throw error;
+    }
+  }
+}
+
+function staleEpoch(step: number, epoch: number): ForgeError {
+  return new ForgeError('STALE_EPOCH', `step ${step} of epoch ${epoch} is not the one that is due`, {
+    step,
+    epoch,
+  });
+}
+
+/** Redis takes BLOCK 0 for for ever; here 0 means not at all. */
+function waiting(blockMs: number): (string | number)[] {
+  return blockMs > 0 ? ['BLOCK', blockMs] : [];
+}
+
+interface Entry {
+  id: string;
+  fields: Map<string, Buffer>;
+}
+
+type RawEntry = [Buffer, Buffer[] | null];
+
+/** Entries that were trimmed while pending come without fields and are left out. */
+function parseEntries(raw: readonly RawEntry[]): Entry[] {
+  return raw.flatMap(([id, pairs]) => {
+    if (pairs === null) return [];
+    const fields = new Map<string, Buffer>();
+    for (let i = 0; i + 1 < pairs.length; i += 2) fields.set(pairs[i]!.toString(), pairs[i + 1]!);
+    return [{ id: id.toString(), fields }];
+  });
+}
+
+/** The entries in the reply to a read of one stream. */
+function entriesOf(reply: unknown): Entry[] {
+  const streams = reply as [Buffer, RawEntry[]][] | null;
+  return parseEntries(streams?.[0]?.[1] ?? []);
+}
+
+function announcementOf({ id, fields }: Entry): { id: string; announcement: WeightsAnnouncement } {
+  return {
+    id,
+    announcement: decode(weightsAnnouncementSchema, fields.get('announcement')!, 'weights announcement'),
+  };
+}

@@ -1,0 +1,2 @@
+export { startTestRedis, type TestRedis } from './test-redis';
+export { waitFor } from './wait-for';
