@@ -10,10 +10,10 @@ import {
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
-import { PATIENT } from './connection';
 import { CONSUMER_GROUP, runKeys, type RunKeys } from './keys';
 import * as scripts from './scripts';
 import type { Script } from './script';
+import { StreamReader, type StreamEntry } from './stream-reader';
 
 export interface RunSettings {
   /** Policy versions a trained token may be old; may be Infinity. */
@@ -72,7 +72,6 @@ export interface LeasedBatch {
 
 const TELEMETRY_CAP = 20_000;
 const DEAD_LETTER_CAP = 1_000;
-const CLAIM_IDLE_MS = 10_000;
 
 /**
  * The state of one run in Redis. Every change is one atomic script, so that several coordinators, or one that was
@@ -80,7 +79,7 @@ const CLAIM_IDLE_MS = 10_000;
  */
 export class RunState {
   readonly keys: RunKeys;
-  private readonly readers = new Map<string, Redis>();
+  private readonly streams: StreamReader;
 
   constructor(
     private readonly redis: Redis,
@@ -88,6 +87,7 @@ export class RunState {
     private readonly bounds: RunBounds = { inFlight: 512, episodes: 1024 },
   ) {
     this.keys = runKeys(runId);
+    this.streams = new StreamReader(redis);
   }
 
   /** @throws {ForgeError} CONFLICT_STATE when the run exists already. */
@@ -107,7 +107,7 @@ export class RunState {
       candidates: settings.candidatesPerBatch,
       steps: settings.steps,
     });
-    await Promise.all([episodes, batches].map((stream) => this.createGroup(stream)));
+    await Promise.all([episodes, batches].map((stream) => this.streams.createGroup(stream)));
   }
 
   /** @throws {ForgeError} CONFLICT_STATE when there is no such run. */
@@ -179,20 +179,9 @@ export class RunState {
   /** Finished groups, those a dead reader left behind first. Waits up to `blockMs` for one. */
   async readGroups(consumer: string, count: number, blockMs: number): Promise<StreamedGroup[]> {
     const { episodes } = this.keys;
-    const claimed = await this.withGroup(episodes, () =>
-      this.reader(episodes).callBuffer(
-        'XAUTOCLAIM',
-        episodes,
-        CONSUMER_GROUP,
-        consumer,
-        CLAIM_IDLE_MS,
-        '0',
-        'COUNT',
-        count,
-      ),
-    );
-    const abandoned = parseEntries((claimed as [Buffer, RawEntry[]])[1]);
-    const entries = abandoned.length > 0 ? abandoned : await this.readNew(episodes, consumer, count, blockMs);
+    const abandoned = await this.streams.claim(episodes, consumer, count);
+    const entries =
+      abandoned.length > 0 ? abandoned : await this.streams.readNew(episodes, consumer, count, blockMs);
     return entries.map(({ id, fields }) => ({
       entryId: id,
       index: Number(fields.get('index')?.toString() ?? Number.NaN),
@@ -266,11 +255,8 @@ export class RunState {
   /** The next batch to train, one that was handed out before and not committed first; null when there is none yet. */
   async readBatch(consumer: string, blockMs: number): Promise<LeasedBatch | null> {
     const { batches } = this.keys;
-    const own = await this.withGroup(batches, () =>
-      this.redis.xreadgroupBuffer('GROUP', CONSUMER_GROUP, consumer, 'COUNT', 1, 'STREAMS', batches, '0'),
-    );
-    const [entry] =
-      entriesOf(own).length > 0 ? entriesOf(own) : await this.readNew(batches, consumer, 1, blockMs);
+    const own = await this.streams.readOwn(batches, consumer, 1);
+    const [entry] = own.length > 0 ? own : await this.streams.readNew(batches, consumer, 1, blockMs);
     const bytes = entry?.fields.get('batch');
     if (bytes === undefined) return null;
     const batch = decode(batchSchema, bytes, 'batch');
@@ -318,10 +304,8 @@ export class RunState {
   }
 
   async latestWeights(): Promise<{ id: string; announcement: WeightsAnnouncement } | null> {
-    const [entry] = parseEntries(
-      (await this.redis.xrevrangeBuffer(this.keys.weights, '+', '-', 'COUNT', 1)) as RawEntry[],
-    );
-    return entry === undefined ? null : announcementOf(entry);
+    const entry = await this.streams.newest(this.keys.weights);
+    return entry === null ? null : announcementOf(entry);
   }
 
   /** The newest weights announced after `afterId`, or null when none came within `blockMs`. */
@@ -329,7 +313,7 @@ export class RunState {
     afterId: string,
     blockMs: number,
   ): Promise<{ id: string; announcement: WeightsAnnouncement } | null> {
-    const entry = (await this.readAfter(this.keys.weights, afterId, 16, blockMs)).at(-1);
+    const entry = (await this.streams.readAfter(this.keys.weights, afterId, 16, blockMs)).at(-1);
     return entry === undefined ? null : announcementOf(entry);
   }
 
@@ -339,7 +323,7 @@ export class RunState {
 
   /** Telemetry after `afterId` ('0' for all that is kept), waiting up to `blockMs` for some. */
   async readTelemetry(afterId: string, blockMs: number): Promise<{ id: string; event: TelemetryEvent }[]> {
-    const entries = await this.readAfter(this.keys.telemetry, afterId, 500, blockMs);
+    const entries = await this.streams.readAfter(this.keys.telemetry, afterId, 500, blockMs);
     return entries.map(({ id, fields }) => ({
       id,
       event: decode(telemetryEventSchema, fields.get('event')!, 'telemetry'),
@@ -348,7 +332,7 @@ export class RunState {
 
   /** Waits until something of the run changed after `afterId`, or `blockMs` passed; the id to wait after next. */
   async waitForSignal(afterId: string, blockMs: number): Promise<string> {
-    const entries = await this.readAfter(this.keys.signals, afterId, 100, blockMs);
+    const entries = await this.streams.readAfter(this.keys.signals, afterId, 100, blockMs);
     return entries.at(-1)?.id ?? afterId;
   }
 
@@ -385,8 +369,7 @@ export class RunState {
 
   /** Ends the connections of the blocking readers; the one given to the constructor is its owner's. */
   close(): void {
-    for (const reader of this.readers.values()) reader.disconnect();
-    this.readers.clear();
+    this.streams.close();
   }
 
   private run(
@@ -395,52 +378,6 @@ export class RunState {
     args: readonly (string | number | Buffer)[],
   ): Promise<unknown> {
     return script.run(this.redis, keys, args);
-  }
-
-  /** A blocking command holds up its connection, so every stream is read over one of its own. */
-  private reader(stream: string): Redis {
-    const known = this.readers.get(stream);
-    if (known !== undefined) return known;
-    const reader = this.redis.duplicate({ ...PATIENT, enableAutoPipelining: false });
-    reader.on('error', () => {
-      // Reconnects by itself; the command under way goes on then.
-    });
-    this.readers.set(stream, reader);
-    return reader;
-  }
-
-  private async readNew(stream: string, consumer: string, count: number, blockMs: number): Promise<Entry[]> {
-    const reply = await this.withGroup(stream, () =>
-      this.reader(stream).callBuffer(
-        'XREADGROUP',
-        ...['GROUP', CONSUMER_GROUP, consumer, 'COUNT', count, ...waiting(blockMs), 'STREAMS', stream, '>'],
-      ),
-    );
-    return entriesOf(reply);
-  }
-
-  private async readAfter(stream: string, afterId: string, count: number, blockMs: number): Promise<Entry[]> {
-    const args = ['COUNT', count, ...waiting(blockMs), 'STREAMS', stream, afterId];
-    return entriesOf(await this.reader(stream).callBuffer('XREAD', ...args));
-  }
-
-  /** Runs a group command; a group lost with a Redis that forgot is made again. */
-  private async withGroup<T>(stream: string, command: () => Promise<T>): Promise<T> {
-    try {
-      return await command();
-    } catch (error) {
-      if (!(error instanceof Error) || !error.message.startsWith('NOGROUP')) throw error;
-      await this.createGroup(stream);
-      return command();
-    }
-  }
-
-  private async createGroup(stream: string): Promise<void> {
-    try {
-      await this.redis.xgroup('CREATE', stream, CONSUMER_GROUP, '0', 'MKSTREAM');
-    } catch (error) {
-      if (!(error instanceof Error) || !error.message.startsWith('BUSYGROUP')) throw error;
-    }
   }
 }
 
@@ -451,35 +388,7 @@ function staleEpoch(step: number, epoch: number): ForgeError {
   });
 }
 
-/** Redis takes BLOCK 0 for for ever; here 0 means not at all. */
-function waiting(blockMs: number): (string | number)[] {
-  return blockMs > 0 ? ['BLOCK', blockMs] : [];
-}
-
-interface Entry {
-  id: string;
-  fields: Map<string, Buffer>;
-}
-
-type RawEntry = [Buffer, Buffer[] | null];
-
-/** Entries that were trimmed while pending come without fields and are left out. */
-function parseEntries(raw: readonly RawEntry[]): Entry[] {
-  return raw.flatMap(([id, pairs]) => {
-    if (pairs === null) return [];
-    const fields = new Map<string, Buffer>();
-    for (let i = 0; i + 1 < pairs.length; i += 2) fields.set(pairs[i]!.toString(), pairs[i + 1]!);
-    return [{ id: id.toString(), fields }];
-  });
-}
-
-/** The entries in the reply to a read of one stream. */
-function entriesOf(reply: unknown): Entry[] {
-  const streams = reply as [Buffer, RawEntry[]][] | null;
-  return parseEntries(streams?.[0]?.[1] ?? []);
-}
-
-function announcementOf({ id, fields }: Entry): { id: string; announcement: WeightsAnnouncement } {
+function announcementOf({ id, fields }: StreamEntry): { id: string; announcement: WeightsAnnouncement } {
   return {
     id,
     announcement: decode(weightsAnnouncementSchema, fields.get('announcement')!, 'weights announcement'),
