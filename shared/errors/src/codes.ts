@@ -22,6 +22,7 @@ export const ERROR_CODES = {
   NUMERIC_NON_FINITE: 'fatal',
   STALE_EPISODE: 'stale',
   STALE_EPOCH: 'stale',
+  STALE_WEIGHTS: 'stale',
   TRANSIENT_REDIS_UNREACHABLE: 'transient',
   TRANSIENT_SERVICE_UNAVAILABLE: 'transient',
   TRANSIENT_TIMEOUT: 'transient',

@@ -1,0 +1,141 @@
+import { samplingSchema } from '@forge/contracts';
+import { z } from 'zod';
+import { algorithmSchema } from './algorithm';
+import { rewardSchema } from './reward';
+import { section, threads } from './sections';
+import { taskSchema } from './task';
+import { trainerFields } from './trainer';
+
+const infinity = z.preprocess(
+  (value) => (typeof value === 'string' && /^\+?\.?inf(inity)?$/i.test(value) ? Infinity : value),
+  z.union([z.int().min(0), z.literal(Infinity)], { error: 'a whole number >= 0, or .inf' }),
+);
+
+const replicas = z.int().min(1).max(256).default(1).describe('processes of this service');
+
+export const recipeSchema = z
+  .strictObject({
+    kind: z.literal('rl').default('rl').describe('reinforcement learning'),
+    name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/).describe('letters, digits and dashes; begins the run id'),
+    seed: z.int().min(0).max(0xffff_ffff).default(1).describe('same seed, same run'),
+    model: z.string().min(1).describe('directory of the base checkpoint, relative to the working directory'),
+    steps: z.int().min(1).max(10_000_000).describe('optimizer steps'),
+    maxStaleness: infinity
+      .default(0)
+      .describe('policy versions a trained token may be old; 0 is synchronous, .inf fully asynchronous'),
+    stopAtAccuracy: z.number().gt(0).max(1).optional().describe('ends the run once held-out accuracy reaches it'),
+    task: taskSchema,
+    algorithm: algorithmSchema,
+    batch: section({
+      groups: z.int().min(1).max(65_536).default(32).describe('prompts trained on per step'),
+      oversample: z
+        .number()
+        .min(1)
+        .max(16)
+        .default(1)
+        .describe('rolls out groups * oversample prompts and trains on informative ones (dynamic sampling)'),
+    }),
+    sampling: samplingSchema.prefault({}).describe('how training completions are drawn'),
+    rewards: z.array(rewardSchema).min(1).describe('their weighted sum is the reward'),
+    trainer: section({
+      ...trainerFields({ learningRate: 3e-4, warmupSteps: 10 }),
+      checkpointEverySteps: z.int().min(1).default(25).describe('steps between checkpoints a crash resumes from'),
+    }),
+    policy: section({
+      replicas,
+      threads,
+      maxBatch: z.int().min(1).max(4096).default(64).describe('sequences decoded together by one replica'),
+      chunk: z.int().min(1).max(1024).default(16).describe('tokens decoded per engine run'),
+      weights: z
+        .enum(['auto', 'initializers', 'inputs'])
+        .default('auto')
+        .describe('weights baked into the decoding graph (faster), or passed in (quicker to swap)'),
+      refreshCache: z
+        .boolean()
+        .default(false)
+        .describe('recompute the key-value cache of running sequences when new weights arrive'),
+      jobConcurrency: z.int().min(1).max(1024).default(16).describe('rollout jobs one replica works on at a time'),
+    }),
+    reference: section({
+      replicas,
+      threads,
+      maxBatchTokens: z.int().min(16).default(16_384).describe('padded tokens of one forward pass'),
+    }),
+    reward: section({ replicas }),
+    evaluation: section({
+      everySteps: z.int().min(0).default(10).describe('steps between held-out evaluations; 0 is never'),
+      samples: z.int().min(1).max(100_000).default(256).describe('held-out problems per evaluation, decoded greedily'),
+      reward: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('the reward that decides correctness (>= 1 is correct); left out: the first'),
+    }),
+    limits: section({
+      queuedGroups: z.int().min(1).default(512).describe('admitted groups in flight at most'),
+      episodesStream: z.int().min(1).default(1024).describe('groups waiting for the replay buffer at most'),
+      heartbeatMs: z.int().min(50).max(60_000).default(500).describe('between two registrations of a replica'),
+      callTimeoutMs: z.int().min(100).default(120_000).describe('deadline of a call between services'),
+      drainSeconds: z.number().gt(0).max(3600).default(10).describe('a stopping service may take this long'),
+      redisWaitSeconds: z.number().gt(0).max(86_400).default(60).describe('how long an unreachable Redis is waited for'),
+    }),
+    output: section({
+      dir: z.string().min(1).default('runs').describe('directory that holds one directory per run'),
+      sampleRollouts: z.int().min(0).max(10_000).default(4).describe('rollouts kept per step for people to read'),
+    }),
+  })
+  .superRefine((recipe, context) => {
+    recipe.rewards.forEach(({ name }, i) => {
+      if (name !== 'module' && recipe.rewards.findIndex((other) => other.name === name) < i)
+        context.addIssue({ code: 'custom', path: ['rewards', i, 'name'], message: 'expected each reward once', input: name });
+    });
+  })
+  .transform((recipe) => {
+    const first = recipe.rewards[0]!;
+    const reward = recipe.evaluation.reward ?? (first.name === 'module' ? first.module : first.name);
+    return { ...recipe, evaluation: { ...recipe.evaluation, reward } };
+  });
+
+/** A run of reinforcement learning with every default filled in. */
+export type Recipe = z.output<typeof recipeSchema>;
+
+/** Groups rolled out for one batch; dynamic sampling trains on `batch.groups` of them. */
+export function candidatesPerBatch({ batch }: Pick<Recipe, 'batch'>): number {
+  return Math.ceil(batch.groups * batch.oversample);
+}
+
+export const sftRecipeSchema = z.strictObject({
+  kind: z.literal('sft').describe('supervised training of a new model'),
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/).describe('letters, digits and dashes'),
+  seed: z.int().min(0).max(0xffff_ffff).default(1).describe('same seed, same file'),
+  output: z.string().min(1).describe('directory the model is written to'),
+  task: taskSchema,
+  tokenizer: z
+    .string()
+    .min(1)
+    .default('arithmetic')
+    .describe('`arithmetic`: one token per character of the task; or a directory with tokenizer.json'),
+  architecture: section({
+    hiddenSize: z.int().min(8).max(16_384).default(128).describe('width of the residual stream'),
+    intermediateSize: z.int().min(8).max(65_536).default(384).describe('width of the feed-forward layer'),
+    layers: z.int().min(1).max(256).default(3).describe('decoder layers'),
+    heads: z.int().min(1).max(256).default(4).describe('attention heads'),
+    kvHeads: z.int().min(1).max(256).default(4).describe('key-value heads (grouped-query attention)'),
+    maxPositions: z.int().min(8).max(1_048_576).default(256).describe('longest sequence, in tokens'),
+    ropeTheta: z.number().gt(0).default(10_000).describe('base of the rotary embedding'),
+    rmsNormEpsilon: z.number().gt(0).max(1).default(1e-5).describe('epsilon of RMSNorm'),
+    tieWordEmbeddings: z.boolean().default(true).describe('the LM head is the embedding'),
+  }),
+  steps: z.int().min(1).max(10_000_000).describe('optimizer steps at most'),
+  batchSize: z.int().min(1).max(65_536).default(128).describe('examples per step'),
+  trainSamples: z.int().min(1).optional().describe('distinct training problems used; left out: all'),
+  targetAccuracy: z.number().gt(0).max(1).optional().describe('ends the training once held-out accuracy reaches it'),
+  trainer: section(trainerFields({ learningRate: 1e-3, warmupSteps: 20 })),
+  evaluation: section({
+    everySteps: z.int().min(0).default(25).describe('steps between held-out evaluations; 0 is never'),
+    samples: z.int().min(1).max(100_000).default(256).describe('held-out problems per evaluation, decoded greedily'),
+  }),
+});
+
+/** A supervised training with every default filled in. */
+export type SftRecipe = z.output<typeof sftRecipeSchema>;

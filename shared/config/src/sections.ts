@@ -1,0 +1,25 @@
+import { z } from 'zod';
+
+/** An object in which every key has a default, so that the whole section may be left out. */
+export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
+  return z.strictObject(shape).prefault({} as never);
+}
+
+export const threads = z.int().min(1).max(256).default(1).describe('compute threads of one process');
+
+const path = z.string().min(1);
+
+/** A user's module: the file, and what it is given. */
+export const userModule = {
+  module: path.describe('TypeScript or JavaScript file, relative to the working directory'),
+  options: z.record(z.string(), z.unknown()).default({}).describe('handed to the module as it is'),
+};
+
+/** Lets `{ module: ./mine.ts }` stand for `{ name: module, module: ./mine.ts }`. */
+export function named<S extends z.ZodType>(schema: S) {
+  return z.preprocess((value) => {
+    const isUnnamedModule =
+      typeof value === 'object' && value !== null && 'module' in value && !('name' in value);
+    return isUnnamedModule ? { name: 'module', ...value } : value;
+  }, schema);
+}

@@ -1,0 +1,41 @@
+import { z } from 'zod';
+import { threads } from './sections';
+
+/** The optimizer and the train step, as reinforcement learning and supervised training share them. */
+export function trainerFields(defaults: { learningRate: number; warmupSteps: number }) {
+  return {
+    learningRate: z.number().gt(0).max(1).default(defaults.learningRate).describe('peak learning rate'),
+    schedule: z
+      .enum(['constant', 'linear', 'cosine'])
+      .default('constant')
+      .describe('learning rate after the warm-up; linear and cosine end at 0 at the last step'),
+    warmupSteps: z
+      .int()
+      .min(0)
+      .default(defaults.warmupSteps)
+      .describe('steps over which the learning rate rises linearly'),
+    weightDecay: z.number().min(0).max(1).default(0).describe('decoupled (AdamW)'),
+    betas: z
+      .tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)])
+      .default([0.9, 0.95])
+      .describe('decay of the first and second moment'),
+    epsilon: z.number().gt(0).max(1).default(1e-8).describe("Adam's epsilon"),
+    maxGradientNorm: z.number().gt(0).default(1).describe('gradients are scaled down to this global norm'),
+    microBatchTokens: z
+      .int()
+      .min(16)
+      .default(16_384)
+      .describe('padded tokens of one forward and backward pass; bounds memory, not the result'),
+    recompute: z
+      .boolean()
+      .default(false)
+      .describe('recompute activations in the backward pass: less memory, more time'),
+    logitsChunk: z.int().min(1).default(1024).describe('rows of the LM head computed at once; bounds memory'),
+    threads,
+    dtype: z.enum(['F32', 'F16', 'BF16']).default('F32').describe('number format of the saved model'),
+  };
+}
+
+const schema = z.strictObject(trainerFields({ learningRate: 1, warmupSteps: 0 }));
+
+export type TrainerConfig = z.output<typeof schema>;

@@ -1,0 +1,114 @@
+import { ForgeError } from '@forge/errors';
+import type { NamedTensor, Parameters } from '@forge/weights';
+
+export interface AdamWOptions {
+  /** Decay of the running means of the gradient and of its square. */
+  betas: readonly [number, number];
+  epsilon: number;
+  /** Share of a weight taken away per unit of learning rate. Norms and biases (rank 1) do not decay. */
+  weightDecay: number;
+}
+
+/** What a checkpoint holds besides the parameters; shapes as the parameters of the same name. */
+export interface OptimizerState {
+  /** Updates applied so far. */
+  step: number;
+  firstMoments: Parameters;
+  secondMoments: Parameters;
+}
+
+/**
+ * AdamW on the host: decoupled weight decay, bias correction; arithmetic in float64, storage in float32.
+ *
+ * Edge: a parameter without a gradient in `update` is left alone, as PyTorch does.
+ *
+ * @see Loshchilov and Hutter 2019, algorithm 2; torch.optim.AdamW
+ */
+export class AdamW {
+  private appliedSteps = 0;
+  private readonly firstMoments: Parameters;
+  private readonly secondMoments: Parameters;
+
+  constructor(
+    private readonly parameters: Parameters,
+    private readonly options: AdamWOptions,
+  ) {
+    this.firstMoments = zerosLike(parameters);
+    this.secondMoments = zerosLike(parameters);
+  }
+
+  get step(): number {
+    return this.appliedSteps;
+  }
+
+  /** Changes the parameters in place by one step along `gradients`, each multiplied by `gradientScale` first. */
+  update(gradients: ReadonlyMap<string, Float32Array>, learningRate: number, gradientScale = 1): void {
+    this.appliedSteps += 1;
+    for (const [name, { shape, data }] of this.parameters) {
+      const gradient = gradients.get(name);
+      if (!gradient) continue;
+      const decay = shape.length > 1 ? this.options.weightDecay : 0;
+      const [first, second] = [this.firstMoments.get(name)!.data, this.secondMoments.get(name)!.data];
+      this.updateTensor(data, gradient, first, second, learningRate, gradientScale, decay);
+    }
+  }
+
+  /** The live moments: copy them if the next update must not change them. */
+  state(): OptimizerState {
+    return { step: this.appliedSteps, firstMoments: this.firstMoments, secondMoments: this.secondMoments };
+  }
+
+  /** @throws {ForgeError} SHAPE_MISMATCH when a moment is missing or not shaped like its parameter. */
+  restore(state: OptimizerState): void {
+    const pairs = [
+      ['first moment', this.firstMoments, state.firstMoments],
+      ['second moment', this.secondMoments, state.secondMoments],
+    ] as const;
+    for (const [what, own, given] of pairs) {
+      for (const [name, { shape }] of own) checkShape(`${what} of ${name}`, shape, given.get(name));
+    }
+    for (const [, own, given] of pairs) {
+      for (const [name, { data }] of own) data.set(given.get(name)!.data);
+    }
+    this.appliedSteps = state.step;
+  }
+
+  private updateTensor(
+    parameter: Float32Array,
+    gradient: Float32Array,
+    first: Float32Array,
+    second: Float32Array,
+    learningRate: number,
+    gradientScale: number,
+    weightDecay: number,
+  ): void {
+    const { betas, epsilon } = this.options;
+    const [beta1, beta2] = betas;
+    const rate = learningRate / (1 - beta1 ** this.appliedSteps);
+    const correction = 1 / Math.sqrt(1 - beta2 ** this.appliedSteps);
+    const keep = 1 - learningRate * weightDecay;
+    for (let i = 0; i < parameter.length; i++) {
+      const g = gradient[i]! * gradientScale;
+      const m = beta1 * first[i]! + (1 - beta1) * g;
+      const v = beta2 * second[i]! + (1 - beta2) * g * g;
+      first[i] = m;
+      second[i] = v;
+      parameter[i] = keep * parameter[i]! - (rate * m) / (Math.sqrt(v) * correction + epsilon);
+    }
+  }
+}
+
+function zerosLike(parameters: Parameters): Parameters {
+  return new Map(
+    [...parameters].map(([name, { shape, data }]) => [name, { shape, data: new Float32Array(data.length) }]),
+  );
+}
+
+function checkShape(what: string, expected: readonly number[], found: NamedTensor | undefined): void {
+  if (found?.shape.join() === expected.join()) return;
+  throw new ForgeError(
+    'SHAPE_MISMATCH',
+    `${what}: expected shape [${expected.join(', ')}], found ${found ? `[${found.shape.join(', ')}]` : 'nothing'}`,
+    { tensor: what, expected, found: found?.shape ?? null },
+  );
+}

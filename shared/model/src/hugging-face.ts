@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { readModelWeights, writeSafetensors, type Parameters, type SafetensorsDtype } from '@forge/weights';
+import { initializeParameters } from './initialize';
+import { parseModelConfig, type ModelConfig } from './model-config';
+import { jsonOf, readModelFiles, type ModelFiles } from './model-files';
+import { matchParameters } from './parameter-shapes';
+import { createTokenizer, type Tokenizer } from './tokenizer';
+
+/** A model as it lies in a Hugging Face folder. */
+export interface LoadedModel {
+  /** Where it was loaded from; empty for a model that was created. */
+  readonly dir: string;
+  readonly config: ModelConfig;
+  readonly parameters: Parameters;
+  readonly tokenizer: Tokenizer;
+  /** config.json, the tokenizer's files and what else a saved copy takes along. */
+  readonly files: ModelFiles;
+}
+
+/**
+ * The model in folder `dir`, checked as a whole: `config.json` describes something we compute, the tokenizer fits
+ * it, and the weights are exactly the tensors it asks for.
+ *
+ * @throws {ForgeError} CONFIG_MODEL_MISSING, CONFIG_INVALID, CONFIG_MODEL_UNSUPPORTED, CONFIG_TOKENIZER_INVALID,
+ * CONTRACT_WEIGHTS_CORRUPT or SHAPE_MISMATCH, naming file and field or tensor, what was found and expected.
+ */
+export async function loadModel(dir: string): Promise<LoadedModel> {
+  const described = describe(await readModelFiles(dir), dir);
+  return { ...described, parameters: matchParameters(described.config, await readModelWeights(dir), dir) };
+}
+
+/**
+ * A model with fresh parameters. `files` are the JSON files of its folder by name: `config.json` and
+ * `tokenizer.json`, commonly `tokenizer_config.json` and `generation_config.json`.
+ *
+ * @throws {ForgeError} as `loadModel`.
+ */
+export function createModel(files: Readonly<Record<string, object>>, seed: number): LoadedModel {
+  const described = describe(
+    new Map(Object.entries(files).map(([name, json]) => [name, bytesOfJson(json)])),
+    '',
+  );
+  return { ...described, parameters: initializeParameters(described.config, seed) };
+}
+
+/**
+ * Writes `model` as a Hugging Face folder that appears complete or not at all, in place of an older one.
+ * Loading it again gives the same bits for F32, rounded ones for F16 and BF16.
+ *
+ * @throws {ForgeError} SHAPE_MISMATCH when the parameters are not those of the config; NUMERIC_NON_FINITE when a
+ * value is too large for `dtype`.
+ */
+export async function saveModel(
+  dir: string,
+  model: Pick<LoadedModel, 'config' | 'parameters' | 'files'>,
+  { dtype }: { dtype: SafetensorsDtype },
+): Promise<void> {
+  const parameters = matchParameters(model.config, model.parameters, 'the model to save');
+  const target = path.resolve(dir);
+  const temporary = `${target}.${randomUUID()}.tmp`;
+  try {
+    await mkdir(temporary, { recursive: true });
+    for (const [name, bytes] of model.files) await writeFile(path.join(temporary, name), bytes);
+    await writeFile(path.join(temporary, 'config.json'), configBytes(model.files, dtype));
+    // transformers refuses a file that does not say which framework's layout its tensors have.
+    const metadata = { format: 'pt' };
+    await writeSafetensors(path.join(temporary, 'model.safetensors'), parameters, { dtype, metadata });
+    await replaceDirectory(temporary, target);
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+function describe(files: ModelFiles, dir: string): Omit<LoadedModel, 'parameters'> {
+  const config = parseModelConfig(jsonOf(files, 'config.json', dir), path.join(dir, 'config.json'));
+  return { dir, files, config, tokenizer: createTokenizer(files, dir, config.vocabSize) };
+}
+
+const TORCH_DTYPES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
+
+function configBytes(files: ModelFiles, dtype: SafetensorsDtype): Uint8Array {
+  const config = jsonOf(files, 'config.json', '') ?? {};
+  // transformers 5 renamed `torch_dtype`.
+  return bytesOfJson({ ...config, ['dtype' in config ? 'dtype' : 'torch_dtype']: TORCH_DTYPES[dtype] });
+}
+
+function bytesOfJson(json: object): Uint8Array {
+  return Buffer.from(`${JSON.stringify(json, null, 2)}\n`);
+}
+
+/** A rename cannot replace a folder that is not empty, so an older one steps aside first. */
+async function replaceDirectory(from: string, to: string): Promise<void> {
+  const old = `${to}.${randomUUID()}.old`;
+  const hadOld = await rename(to, old).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
+  await rename(from, to);
+  if (hadOld) await rm(old, { recursive: true, force: true });
+}

@@ -1,0 +1,13 @@
+export { type ModelConfig } from './model-config';
+export { type RopeScaling } from './rope-scaling';
+export { parameterShapes } from './parameter-shapes';
+export { initializeParameters } from './initialize';
+export { type Tokenizer } from './tokenizer';
+export { createModel, loadModel, saveModel, type LoadedModel } from './hugging-face';
+export { Generator, type GenerateRequest, type GeneratorOptions, type GeneratorStats } from './generator';
+export { type WeightMode } from './decode-graph';
+export { LogprobScorer, type LogprobScorerOptions } from './logprob-scorer';
+export { TrainStep, type OptimizerOptions, type StepResult, type TrainStepOptions } from './train-step';
+export { type OptimizerState } from './adamw';
+export { type TrainEpisode } from './micro-batches';
+export { supervisedEpisode, supervisedLoss } from './supervised';

@@ -1,0 +1,75 @@
+import type { Engine, HostTensor, Session } from '@forge/engine';
+import { Graph, linearLogprobs, reshape, toOnnx } from '@forge/graph';
+import type { Parameters } from '@forge/weights';
+import type { ModelConfig } from './model-config';
+import { headWeight, transformer } from './transformer';
+
+export interface LogprobScorerOptions {
+  engine: Engine;
+  config: ModelConfig;
+  parameters: Parameters;
+  /** Log-probs are those of logits / temperature. */
+  temperature?: number;
+  /** Padded tokens of one forward pass at most; a longer sequence goes alone. */
+  maxBatchTokens: number;
+  /** Rows of logits that exist at a time. */
+  logitsChunk?: number;
+}
+
+/** Log-probs of given sequences under fixed weights (teacher forcing). */
+export class LogprobScorer {
+  private constructor(
+    private readonly session: Session,
+    private readonly options: LogprobScorerOptions,
+  ) {}
+
+  static async create(options: LogprobScorerOptions): Promise<LogprobScorer> {
+    const { config, parameters, temperature = 1, logitsChunk = 1024 } = options;
+    const graph = new Graph();
+    const weights = (name: string) => graph.weight(name, parameters.get(name)!.data, parameters.get(name)!.shape);
+    const tokens = graph.input('tokens', 'int64', ['B', 'T']);
+    const positions = graph.input('positions', 'int64', ['B', 'T']);
+    const targets = graph.input('targets', 'int64', ['B', 'T']);
+    const hidden = reshape(transformer(config, weights, { tokens, positions }), [-1, config.hiddenSize]);
+    const head = headWeight(config, weights);
+    const { logprobs } = linearLogprobs(hidden, head, reshape(targets, [-1]), { chunk: logitsChunk, temperature });
+    return new LogprobScorer(await options.engine.createSession(toOnnx({ logprobs })), options);
+  }
+
+  /** The log-prob of every token given those before it; that of the first is 0. */
+  async score(sequences: readonly (readonly number[])[]): Promise<number[][]> {
+    const results: number[][] = sequences.map(() => []);
+    const byLength = sequences.map((_, i) => i).sort((a, b) => sequences[b]!.length - sequences[a]!.length || a - b);
+    while (byLength.length > 0) {
+      const width = Math.max(1, sequences[byLength[0]!]!.length - 1);
+      const rows = byLength.splice(0, Math.max(1, Math.floor(this.options.maxBatchTokens / width)));
+      const data = await this.run(rows.map((i) => sequences[i]!), width);
+      rows.forEach((index, row) => {
+        const count = Math.max(0, sequences[index]!.length - 1);
+        results[index] = [0, ...data.subarray(row * width, row * width + count)].slice(0, sequences[index]!.length);
+      });
+    }
+    return results;
+  }
+
+  release(): Promise<void> {
+    return this.session.release();
+  }
+
+  private async run(sequences: readonly (readonly number[])[], width: number): Promise<Float32Array> {
+    const shape = [sequences.length, width];
+    const grid = (value: (sequence: readonly number[], t: number) => number): HostTensor => {
+      const data = new BigInt64Array(sequences.length * width);
+      sequences.forEach((sequence, row) => {
+        for (let t = 0; t < width; t++) data[row * width + t] = BigInt(value(sequence, t));
+      });
+      return { dtype: 'int64', shape, data };
+    };
+    const { logprobs } = await this.session.run({
+      tokens: grid((sequence, t) => sequence[t] ?? 0),
+      positions: grid((_, t) => t),
+      targets: grid((sequence, t) => sequence[t + 1] ?? 0),
+    });
+    return logprobs!.data as Float32Array;
+  }
+}

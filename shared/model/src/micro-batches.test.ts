@@ -1,0 +1,57 @@
+import { cutMicroBatches, countTrainedTokens, type TrainEpisode } from './micro-batches';
+
+/** An episode whose tokens are 10, 11, 12, ... with the given mask. */
+const episode = (mask: (0 | 1)[], advantage = 1): TrainEpisode => ({
+  tokenIds: mask.map((_, t) => 10 + t),
+  mask,
+  logprobs: mask.map((m, t) => (m ? -t / 4 : 0)),
+  referenceLogprobs: mask.map((m, t) => (m ? -t / 8 : 0)),
+  versions: mask.map((m) => (m ? 3 : -1)),
+  advantage,
+});
+const ofLength = (length: number): TrainEpisode => episode(Array.from({ length }, (_, t) => (t ? 1 : 0)));
+const numbers = (values: Iterable<bigint | number>): number[] => [...values].map(Number);
+
+describe('cutMicroBatches', () => {
+  it('puts the longest first, keeps the order of equals and respects the bound on padded tokens', () => {
+    const batches = cutMicroBatches([3, 6, 3, 5, 4, 3].map(ofLength), 10);
+    expect(batches.map(({ episodes, width }) => ({ episodes, width }))).toEqual([
+      { episodes: [1, 3], width: 5 },
+      { episodes: [4, 0, 2], width: 3 },
+      { episodes: [5], width: 2 },
+    ]);
+  });
+
+  it('gives an episode longer than the bound a micro-batch of its own', () => {
+    expect(cutMicroBatches([20, 20].map(ofLength), 8).map(({ rows, width }) => [rows, width])).toEqual([
+      [1, 19],
+      [1, 19],
+    ]);
+  });
+
+  it('shifts the fields to the predicted token and pads on the right', () => {
+    const [batch] = cutMicroBatches([episode([0, 0, 1, 1], 2), episode([0, 1, 0], -1)], 100);
+    expect(numbers(batch!.tokens)).toEqual([10, 11, 12, 10, 11, 0]);
+    expect(numbers(batch!.mask)).toEqual([0, 1, 1, 1, 0, 0]);
+    expect(numbers(batch!.behaviour)).toEqual([0, -0.5, -0.75, -0.25, 0, 0]);
+    expect(numbers(batch!.reference)).toEqual([0, -0.25, -0.375, -0.125, 0, 0]);
+    expect(numbers(batch!.advantages)).toEqual([0, 2, 2, -1, 0, 0]);
+    expect(numbers(batch!.versions)).toEqual([-1, 3, 3, 3, -1, -1]);
+    expect(numbers(batch!.trainedPositions)).toEqual([1, 2, 3]);
+    expect(numbers(batch!.targets)).toEqual([12, 13, 11]);
+    expect(numbers(batch!.trainedIndex)).toEqual([3, 0, 1, 2, 3, 3]);
+  });
+
+  it('names the episode and the field of a broken episode', () => {
+    expect(() => cutMicroBatches([ofLength(3), { ...ofLength(3), logprobs: [0] }], 8)).toThrow(
+      'episode 1: logprobs has 1 entries, tokenIds 3',
+    );
+    expect(() => cutMicroBatches([episode([1, 0, 0])], 8)).toThrow('episode 0: mask selects no token after the first');
+  });
+});
+
+describe('countTrainedTokens', () => {
+  it('leaves out the first token, which nothing predicts', () => {
+    expect(countTrainedTokens(episode([1, 0, 1, 1]))).toBe(2);
+  });
+});

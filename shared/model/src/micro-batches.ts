@@ -1,0 +1,118 @@
+import type { Episode } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+
+/**
+ * What the train step needs of one episode. Where `mask` is 1 the token is trained; `versions` says which policy
+ * version produced it, -1 for a token no policy produced (supervised data).
+ *
+ * Shapes: every array [tokens of the episode].
+ */
+export type TrainEpisode = Pick<Episode, 'tokenIds' | 'mask' | 'logprobs' | 'versions' | 'referenceLogprobs'> & {
+  advantage: number;
+};
+
+/**
+ * Episodes of similar length side by side, padded on the right to the longest.
+ *
+ * Shapes: tokens [B, T]; the rest [B, T] by predicted token: position t of a row predicts token t + 1 of the
+ * episode, so T = tokens of the longest episode - 1.
+ */
+export interface MicroBatch {
+  /** Index of each row's episode in the batch. */
+  episodes: readonly number[];
+  rows: number;
+  width: number;
+  tokens: BigInt64Array;
+  mask: Float32Array;
+  behaviour: Float32Array;
+  reference: Float32Array;
+  advantages: Float32Array;
+  /** Version that produced the predicted token; -1 where none did. */
+  versions: Int32Array;
+  /** Flat positions [N] in [B, T] whose prediction is trained, ascending, and the tokens [N] they predict. */
+  trainedPositions: BigInt64Array;
+  targets: BigInt64Array;
+  /** Where in `trainedPositions` each flat position [B, T] stands; N where it is not trained. */
+  trainedIndex: BigInt64Array;
+}
+
+/**
+ * The batch cut into micro-batches of at most `maxTokens` padded tokens, longest episodes first; an episode
+ * longer than that goes alone. Episodes of equal length keep their order, so the same batch always gives the
+ * same micro-batches.
+ *
+ * @throws {ForgeError} CONTRACT_INVALID_MESSAGE when an episode has arrays of unequal length or trains no token.
+ */
+export function cutMicroBatches(episodes: readonly TrainEpisode[], maxTokens: number): MicroBatch[] {
+  episodes.forEach(checkEpisode);
+  const predictions = (index: number): number => episodes[index]!.tokenIds.length - 1;
+  const longestFirst = episodes.map((_, index) => index).sort((a, b) => predictions(b) - predictions(a) || a - b);
+  const batches: MicroBatch[] = [];
+  for (let start = 0; start < longestFirst.length;) {
+    const width = predictions(longestFirst[start]!);
+    const rows = Math.max(1, Math.floor(maxTokens / width));
+    batches.push(fill(episodes, longestFirst.slice(start, start + rows), width));
+    start += rows;
+  }
+  return batches;
+}
+
+/** Predicted tokens that are trained. The first token of an episode is never predicted. */
+export function countTrainedTokens(episode: TrainEpisode): number {
+  return episode.mask.reduce<number>((count, trained, t) => (t > 0 ? count + trained : count), 0);
+}
+
+function fill(episodes: readonly TrainEpisode[], chosen: readonly number[], width: number): MicroBatch {
+  const [rows, size] = [chosen.length, chosen.length * width];
+  const trained = chosen.reduce((count, index) => count + countTrainedTokens(episodes[index]!), 0);
+  const batch: MicroBatch = {
+    episodes: chosen,
+    rows,
+    width,
+    tokens: new BigInt64Array(size),
+    mask: new Float32Array(size),
+    behaviour: new Float32Array(size),
+    reference: new Float32Array(size),
+    advantages: new Float32Array(size),
+    versions: new Int32Array(size).fill(-1),
+    trainedPositions: new BigInt64Array(trained),
+    targets: new BigInt64Array(trained),
+    trainedIndex: new BigInt64Array(size).fill(BigInt(trained)),
+  };
+  let next = 0;
+  chosen.forEach((index, row) => {
+    const { tokenIds, mask, logprobs, versions, referenceLogprobs, advantage } = episodes[index]!;
+    for (let t = 0; t + 1 < tokenIds.length; t++) {
+      const at = row * width + t;
+      batch.tokens[at] = BigInt(tokenIds[t]!);
+      if (mask[t + 1] !== 1) continue;
+      batch.mask[at] = 1;
+      batch.behaviour[at] = logprobs[t + 1]!;
+      batch.reference[at] = referenceLogprobs?.[t + 1] ?? 0;
+      batch.advantages[at] = advantage;
+      batch.versions[at] = versions[t + 1]!;
+      batch.trainedPositions[next] = BigInt(at);
+      batch.targets[next] = BigInt(tokenIds[t + 1]!);
+      batch.trainedIndex[at] = BigInt(next);
+      next += 1;
+    }
+  });
+  return batch;
+}
+
+function checkEpisode(episode: TrainEpisode, index: number): void {
+  const length = episode.tokenIds.length;
+  const { mask, logprobs, versions, referenceLogprobs } = episode;
+  const fields = { mask, logprobs, versions, ...(referenceLogprobs ? { referenceLogprobs } : {}) };
+  for (const [field, values] of Object.entries(fields)) {
+    if (values.length === length) continue;
+    throw invalid(index, field, `has ${values.length} entries, tokenIds ${length}: they must be equal`);
+  }
+  if (countTrainedTokens(episode) === 0) {
+    throw invalid(index, 'mask', 'selects no token after the first: nothing to train on');
+  }
+}
+
+function invalid(episode: number, field: string, problem: string): ForgeError {
+  return new ForgeError('CONTRACT_INVALID_MESSAGE', `episode ${episode}: ${field} ${problem}`, { episode, field });
+}

@@ -1,0 +1,74 @@
+import { readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { ForgeError } from '@forge/errors';
+
+/** Everything of a Hugging Face model folder but its weights: contents by file name. */
+export type ModelFiles = ReadonlyMap<string, Uint8Array>;
+
+const REQUIRED = ['config.json', 'tokenizer.json'];
+const OPTIONAL = [
+  'generation_config.json',
+  'tokenizer_config.json',
+  'chat_template.jinja',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.json',
+  'merges.txt',
+  'tokenizer.model',
+];
+
+/**
+ * The files of `dir` that we use or hand on to a saved model.
+ *
+ * @throws {ForgeError} CONFIG_MODEL_MISSING naming the directory or file that is not there.
+ */
+export async function readModelFiles(dir: string): Promise<ModelFiles> {
+  const found = await stat(dir).catch(() => undefined);
+  if (!found?.isDirectory()) {
+    const what = found ? 'a file' : 'nothing';
+    const expected = `a model folder with ${REQUIRED.join(', ')} and model.safetensors`;
+    throw new ForgeError('CONFIG_MODEL_MISSING', `${dir}: found ${what}, expected ${expected}`, { dir });
+  }
+  const files = new Map<string, Uint8Array>();
+  for (const name of [...REQUIRED, ...OPTIONAL]) {
+    const file = path.join(dir, name);
+    try {
+      files.set(name, await readFile(file));
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT' && OPTIONAL.includes(name)) continue;
+      throw new ForgeError(
+        'CONFIG_MODEL_MISSING',
+        `${file}: ${(cause as Error).message}`,
+        { file },
+        { cause },
+      );
+    }
+  }
+  return files;
+}
+
+/**
+ * The JSON object in file `name`, or undefined when there is no such file.
+ *
+ * @throws {ForgeError} CONFIG_INVALID when it is not a JSON object.
+ */
+export function jsonOf(files: ModelFiles, name: string, dir: string): Record<string, unknown> | undefined {
+  const bytes = files.get(name);
+  if (bytes === undefined) return undefined;
+  const file = path.join(dir, name);
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new ForgeError(
+      'CONFIG_INVALID',
+      `${file}: not JSON: ${(cause as Error).message}`,
+      { file },
+      { cause },
+    );
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new ForgeError('CONFIG_INVALID', `${file}: expected a JSON object`, { file });
+  }
+  return value as Record<string, unknown>;
+}

@@ -1,0 +1,79 @@
+import { ForgeError } from '@forge/errors';
+import type { NamedTensor, Parameters } from '@forge/weights';
+import type { ModelConfig } from './model-config';
+
+/**
+ * Hugging Face name and shape of every parameter, in the order of the forward pass. Projections are stored
+ * [outputs, inputs]. With tied embeddings there is no `lm_head.weight`.
+ */
+export function parameterShapes(config: ModelConfig): Map<string, readonly number[]> {
+  const { hiddenSize, intermediateSize, headDim, vocabSize } = config;
+  const queries = config.heads * headDim;
+  const keys = config.kvHeads * headDim;
+  const shapes = new Map<string, readonly number[]>([['model.embed_tokens.weight', [vocabSize, hiddenSize]]]);
+  const projection = (name: string, outputs: number, inputs: number, bias: boolean): void => {
+    shapes.set(`${name}.weight`, [outputs, inputs]);
+    if (bias) shapes.set(`${name}.bias`, [outputs]);
+  };
+  for (let layer = 0; layer < config.layers; layer++) {
+    const prefix = `model.layers.${layer}`;
+    shapes.set(`${prefix}.input_layernorm.weight`, [hiddenSize]);
+    projection(`${prefix}.self_attn.q_proj`, queries, hiddenSize, config.attentionBias);
+    projection(`${prefix}.self_attn.k_proj`, keys, hiddenSize, config.attentionBias);
+    projection(`${prefix}.self_attn.v_proj`, keys, hiddenSize, config.attentionBias);
+    if (config.qkNorm) {
+      shapes.set(`${prefix}.self_attn.q_norm.weight`, [headDim]);
+      shapes.set(`${prefix}.self_attn.k_norm.weight`, [headDim]);
+    }
+    projection(`${prefix}.self_attn.o_proj`, hiddenSize, queries, config.attentionOutputBias);
+    shapes.set(`${prefix}.post_attention_layernorm.weight`, [hiddenSize]);
+    projection(`${prefix}.mlp.gate_proj`, intermediateSize, hiddenSize, config.mlpBias);
+    projection(`${prefix}.mlp.up_proj`, intermediateSize, hiddenSize, config.mlpBias);
+    projection(`${prefix}.mlp.down_proj`, hiddenSize, intermediateSize, config.mlpBias);
+  }
+  shapes.set('model.norm.weight', [hiddenSize]);
+  if (!config.tieWordEmbeddings) shapes.set('lm_head.weight', [vocabSize, hiddenSize]);
+  return shapes;
+}
+
+/**
+ * The parameters that `config` describes, in the order of `parameterShapes`. A copy of tied embeddings and the
+ * rotary tables of old checkpoints are left out.
+ *
+ * @throws {ForgeError} SHAPE_MISMATCH naming the tensor that is missing, unexpected or of another shape.
+ */
+export function matchParameters(config: ModelConfig, found: Parameters, where: string): Parameters {
+  const shapes = parameterShapes(config);
+  const matched: Parameters = new Map();
+  for (const [name, expected] of shapes) {
+    const tensor = found.get(name);
+    const fail = (problem: string): ForgeError =>
+      new ForgeError('SHAPE_MISMATCH', `${where}: tensor "${name}": ${problem} as config.json says`, {
+        where,
+        tensor: name,
+        found: tensor?.shape,
+        expected,
+      });
+    if (tensor === undefined) throw fail(`not found, expected shape [${expected.join(', ')}]`);
+    if (tensor.shape.join() !== expected.join()) {
+      throw fail(`found shape [${tensor.shape.join(', ')}], expected [${expected.join(', ')}]`);
+    }
+    matched.set(name, tensor);
+  }
+  for (const [name, tensor] of found) {
+    if (shapes.has(name) || name.endsWith('.rotary_emb.inv_freq')) continue;
+    const isTiedCopy =
+      name === 'lm_head.weight' && sameValues(tensor, matched.get('model.embed_tokens.weight')!);
+    if (isTiedCopy) continue;
+    const why =
+      name === 'lm_head.weight'
+        ? 'differs from model.embed_tokens.weight, but config.json has tie_word_embeddings true'
+        : 'unexpected: config.json describes no such tensor';
+    throw new ForgeError('SHAPE_MISMATCH', `${where}: tensor "${name}": ${why}`, { where, tensor: name });
+  }
+  return matched;
+}
+
+function sameValues(a: NamedTensor, b: NamedTensor): boolean {
+  return a.data.length === b.data.length && a.data.every((value, i) => value === b.data[i]);
+}

@@ -1,0 +1,86 @@
+import {
+  gatherRows,
+  Graph,
+  grad,
+  linearLogprobs,
+  reshape,
+  spreadRows,
+  toOnnx,
+  type Tensor,
+} from '@forge/graph';
+import type { Loss, LossResult } from '@forge/rl';
+import type { Parameters } from '@forge/weights';
+import type { ModelConfig } from './model-config';
+import { headWeight, transformer } from './transformer';
+
+export interface TrainGraphOptions {
+  config: ModelConfig;
+  loss: Loss;
+  /** Log-probs are those of logits / temperature: the temperature the episodes were sampled at. */
+  temperature: number;
+  /** Rows of logits that exist at a time. */
+  logitsChunk: number;
+  /** Recompute each layer's activations in the backward pass. */
+  recompute: boolean;
+}
+
+/** What the graph gives per micro-batch; the losses and metrics of all micro-batches add up to the batch's. */
+export interface TrainOutputs {
+  loss: Tensor;
+  /** Of the trained tokens in order of position, [N]. */
+  logprobs: Tensor;
+  metrics: Record<string, Tensor>;
+  /** By parameter name. */
+  gradients: Record<string, Tensor>;
+}
+
+/**
+ * Forward and backward pass over one micro-batch as one graph. Inputs are the parameters by name and the fields of
+ * `MicroBatch` by name, with B, T and N symbolic, and `tokenCount` and `sequenceCount` [] of the whole batch.
+ *
+ * Only trained positions go through the LM head.
+ */
+export function buildTrainGraph(parameters: Parameters, options: TrainGraphOptions): TrainOutputs {
+  const { config, temperature, logitsChunk } = options;
+  const graph = new Graph();
+  const weights = new Map(
+    [...parameters].map(([name, { shape }]) => [name, graph.input(name, 'float32', shape)] as const),
+  );
+  const weight = (name: string): Tensor => weights.get(name)!;
+  const tokens = graph.input('tokens', 'int64', ['B', 'T']);
+  const positions = graph.input('positions', 'int64', ['B', 'T']);
+  const trainedPositions = graph.input('trainedPositions', 'int64', ['N']);
+  const trainedIndex = graph.input('trainedIndex', 'int64', ['B', 'T']);
+  const targets = graph.input('targets', 'int64', ['N']);
+
+  const hidden = transformer(config, weight, { tokens, positions, recompute: options.recompute });
+  const rows = gatherRows(reshape(hidden, [-1, config.hiddenSize]), trainedPositions, trainedIndex);
+  const head = linearLogprobs(rows, headWeight(config, weight), targets, { chunk: logitsChunk, temperature });
+
+  const perToken = (name: string): Tensor => graph.input(name, 'float32', ['B', 'T']);
+  const total = (name: string): Tensor => graph.input(name, 'float32', []);
+  const result = asLossResult(
+    options.loss({
+      logprobs: spreadRows(head.logprobs, trainedIndex, trainedPositions),
+      entropy: spreadRows(head.entropy, trainedIndex, trainedPositions),
+      behaviour: perToken('behaviour'),
+      reference: perToken('reference'),
+      advantages: perToken('advantages'),
+      mask: perToken('mask'),
+      tokenCount: total('tokenCount'),
+      sequenceCount: total('sequenceCount'),
+    }),
+  );
+  const names = [...weights.keys()];
+  const gradients = grad(result.loss, [...weights.values()]);
+  return {
+    loss: result.loss,
+    logprobs: head.logprobs,
+    metrics: result.metrics ?? {},
+    gradients: Object.fromEntries(names.map((name, i) => [name, gradients[i]!])),
+  };
+}
+
+function asLossResult(result: LossResult | Tensor): LossResult {
+  return 'loss' in result ? result : { loss: result };
+}

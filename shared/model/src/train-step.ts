@@ -1,0 +1,240 @@
+import type { Engine, HostTensor, Session } from '@forge/engine';
+import { ForgeError } from '@forge/errors';
+import { toOnnx } from '@forge/graph';
+import { finishMetrics } from '@forge/rl';
+import type { NamedTensor, Parameters } from '@forge/weights';
+import { AdamW, type AdamWOptions, type OptimizerState } from './adamw';
+import { accumulate, clipScale, firstNonFinite, globalNorm, type Gradients } from './gradients';
+import { learningRateAt, type LearningRateSchedule } from './learning-rate';
+import { countTrainedTokens, cutMicroBatches, type MicroBatch, type TrainEpisode } from './micro-batches';
+import { buildTrainGraph, type TrainGraphOptions } from './train-graph';
+
+export interface OptimizerOptions extends AdamWOptions, LearningRateSchedule {
+  /** Gradients are scaled down to this global norm when they exceed it; Infinity never scales. */
+  maxGradientNorm: number;
+}
+
+export interface TrainStepOptions extends TrainGraphOptions {
+  engine: Engine;
+  /** Where training starts; copied. */
+  parameters: Parameters;
+  optimizer: OptimizerOptions;
+  /** Padded tokens of a micro-batch at most; a single longer episode goes alone. */
+  microBatchTokens: number;
+  /** Milliseconds, for `durationMs`. */
+  clock?: () => number;
+}
+
+export interface StepResult {
+  loss: number;
+  /** Global norm before clipping. */
+  gradientNorm: number;
+  learningRate: number;
+  /** The loss's own metrics for the whole batch. */
+  metrics: Record<string, number>;
+  /** Trained tokens. */
+  tokens: number;
+  /** Padded tokens that went through the model. */
+  paddedTokens: number;
+  /** Largest |trainer - behaviour| log-prob over trained tokens of the version being trained; 0 if there is none. */
+  logprobMismatch: number;
+  /** The same over tokens of any policy version: grows with the lag, information only. */
+  logprobMismatchAnyVersion: number;
+  durationMs: number;
+}
+
+/** Sums over the micro-batches of one step. */
+interface Totals {
+  loss: number;
+  metrics: Record<string, number>;
+  gradients: Gradients;
+  logprobMismatch: number;
+  logprobMismatchAnyVersion: number;
+}
+
+/**
+ * Optimizer steps on a policy: one graph for forward and backward, gradients accumulated over micro-batches,
+ * clipping and AdamW on the host. The same calls on the same machine and thread count give the same bits.
+ *
+ * Not re-entrant: await a step before the next call.
+ */
+export class TrainStep {
+  private readonly optimizer: AdamW;
+  private readonly parameterFeeds: Record<string, HostTensor>;
+
+  private constructor(
+    private readonly session: Session,
+    private readonly current: Parameters,
+    private readonly options: TrainStepOptions,
+  ) {
+    this.optimizer = new AdamW(current, options.optimizer);
+    this.parameterFeeds = Object.fromEntries(
+      [...current].map(([name, { shape, data }]) => [name, { dtype: 'float32', shape, data }]),
+    );
+  }
+
+  static async create(options: TrainStepOptions): Promise<TrainStep> {
+    const parameters: Parameters = new Map(
+      [...options.parameters].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]),
+    );
+    const { loss, logprobs, metrics, gradients } = buildTrainGraph(parameters, options);
+    const onnx = toOnnx({
+      loss,
+      logprobs,
+      ...prefixed('metrics/', metrics),
+      ...prefixed('gradients/', gradients),
+    });
+    return new TrainStep(await options.engine.createSession(onnx), parameters, options);
+  }
+
+  /** Steps applied so far, which is the version of the policy. */
+  get stepNumber(): number {
+    return this.optimizer.step;
+  }
+
+  /**
+   * One optimizer step on `episodes`; `learningRate` overrides the schedule.
+   *
+   * @throws {ForgeError} NUMERIC_NON_FINITE naming the first tensor that holds NaN or infinity: a parameter, an
+   *   input, the loss or a gradient. Parameters and moments are then as before.
+   * @throws {ForgeError} CONTRACT_INVALID_MESSAGE for an empty batch or a broken episode.
+   */
+  async step(episodes: readonly TrainEpisode[], overrides: { learningRate?: number } = {}): Promise<StepResult> {
+    const clock = this.options.clock ?? (() => performance.now());
+    const startedAt = clock();
+    if (episodes.length === 0) {
+      throw new ForgeError('CONTRACT_INVALID_MESSAGE', 'train step: the batch has no episodes', { field: 'episodes' });
+    }
+    const microBatches = cutMicroBatches(episodes, this.options.microBatchTokens);
+    const tokens = episodes.reduce((count, episode) => count + countTrainedTokens(episode), 0);
+    const totals = await this.forwardAndBackward(microBatches, { tokens, sequences: episodes.length });
+    const gradientNorm = globalNorm(totals.gradients);
+    if (!Number.isFinite(totals.loss) || !Number.isFinite(gradientNorm)) {
+      throw this.nonFinite(microBatches, totals);
+    }
+    const { optimizer } = this.options;
+    const learningRate = overrides.learningRate ?? learningRateAt(this.stepNumber, optimizer);
+    this.optimizer.update(totals.gradients, learningRate, clipScale(gradientNorm, optimizer.maxGradientNorm));
+    return {
+      loss: totals.loss,
+      gradientNorm,
+      learningRate,
+      metrics: finishMetrics(totals.metrics),
+      tokens,
+      paddedTokens: microBatches.reduce((count, { rows, width }) => count + rows * width, 0),
+      logprobMismatch: totals.logprobMismatch,
+      logprobMismatchAnyVersion: totals.logprobMismatchAnyVersion,
+      durationMs: clock() - startedAt,
+    };
+  }
+
+  /** The live parameters: copy them if the next step must not change them. */
+  parameters(): Parameters {
+    return this.current;
+  }
+
+  /** Step and live moments, which together with the parameters resume training with the same bits. */
+  state(): OptimizerState {
+    return this.optimizer.state();
+  }
+
+  /** @throws {ForgeError} SHAPE_MISMATCH when a moment is missing or not shaped like its parameter. */
+  restore(state: OptimizerState): void {
+    this.optimizer.restore(state);
+  }
+
+  async close(): Promise<void> {
+    await this.session.release();
+  }
+
+  private async forwardAndBackward(
+    microBatches: readonly MicroBatch[],
+    counts: { tokens: number; sequences: number },
+  ): Promise<Totals> {
+    const totals: Totals = {
+      loss: 0,
+      metrics: {},
+      gradients: new Map(),
+      logprobMismatch: 0,
+      logprobMismatchAnyVersion: 0,
+    };
+    for (const microBatch of microBatches) {
+      const outputs = await this.session.run(this.feeds(microBatch, counts));
+      const floats = (name: string): Float32Array => outputs[name]!.data as Float32Array;
+      totals.loss += floats('loss')[0]!;
+      for (const name of this.session.outputNames) {
+        if (!name.startsWith('metrics/')) continue;
+        const metric = name.slice('metrics/'.length);
+        totals.metrics[metric] = (totals.metrics[metric] ?? 0) + floats(name)[0]!;
+      }
+      const gradients: Gradients = new Map(
+        [...this.current.keys()].map((name) => [name, floats(`gradients/${name}`)] as const),
+      );
+      if (totals.gradients.size === 0) totals.gradients = gradients;
+      else accumulate(totals.gradients, gradients);
+      this.addMismatch(totals, microBatch, floats('logprobs'));
+    }
+    return totals;
+  }
+
+  private feeds(batch: MicroBatch, counts: { tokens: number; sequences: number }): Record<string, HostTensor> {
+    const { rows, width } = batch;
+    const grid = (data: Float32Array): HostTensor => ({ dtype: 'float32', shape: [rows, width], data });
+    const indices = (data: BigInt64Array, shape: readonly number[]): HostTensor => ({ dtype: 'int64', shape, data });
+    const scalar = (value: number): HostTensor => ({ dtype: 'float32', shape: [], data: Float32Array.of(value) });
+    const trained = batch.targets.length;
+    const feeds: Record<string, HostTensor> = {
+      ...this.parameterFeeds,
+      tokens: indices(batch.tokens, [rows, width]),
+      positions: indices(positions(rows, width), [rows, width]),
+      trainedPositions: indices(batch.trainedPositions, [trained]),
+      trainedIndex: indices(batch.trainedIndex, [rows, width]),
+      targets: indices(batch.targets, [trained]),
+      behaviour: grid(batch.behaviour),
+      reference: grid(batch.reference),
+      advantages: grid(batch.advantages),
+      mask: grid(batch.mask),
+      tokenCount: scalar(counts.tokens),
+      sequenceCount: scalar(counts.sequences),
+    };
+    // A loss need not look at every term; what it leaves out is no input of the graph.
+    return Object.fromEntries(this.session.inputNames.map((name) => [name, feeds[name]!]));
+  }
+
+  private addMismatch(totals: Totals, batch: MicroBatch, logprobs: Float32Array): void {
+    logprobs.forEach((logprob, n) => {
+      const at = Number(batch.trainedPositions[n]);
+      const version = batch.versions[at]!;
+      if (version < 0) return;
+      const mismatch = Math.abs(logprob - batch.behaviour[at]!);
+      totals.logprobMismatchAnyVersion = Math.max(totals.logprobMismatchAnyVersion, mismatch);
+      if (version === this.stepNumber) totals.logprobMismatch = Math.max(totals.logprobMismatch, mismatch);
+    });
+  }
+
+  /** Names the cause rather than what it spoilt: one bad parameter or input spoils the loss and every gradient. */
+  private nonFinite(microBatches: readonly MicroBatch[], totals: Totals): ForgeError {
+    const inputs = microBatches.flatMap(({ behaviour, reference, advantages }) => [
+      ...Object.entries({ behaviour, reference, advantages }),
+    ]);
+    const suspects: [string, string | undefined][] = [
+      ['parameter', firstNonFinite(this.current)],
+      ['input', firstNonFinite(inputs)],
+      ['gradient of', firstNonFinite(totals.gradients)],
+    ];
+    const [what, tensor] = suspects.find(([, name]) => name !== undefined) ?? ['the', 'loss'];
+    return new ForgeError(
+      'NUMERIC_NON_FINITE',
+      `train step ${this.stepNumber}: ${what} ${tensor} is not finite (loss ${totals.loss}); nothing was updated`,
+      { tensor, step: this.stepNumber, loss: String(totals.loss) },
+    );
+  }
+}
+
+function prefixed<T>(prefix: string, values: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [prefix + name, value]));
+}
+
+function positions(rows: number, width: number): BigInt64Array {
+  return BigInt64Array.from({ length: rows * width }, (_, at) => BigInt(at % width));
+}

@@ -1,0 +1,76 @@
+import { add, gather, matmul, mul, recompute, reshape, rmsNorm, silu, type Dim, type Tensor } from '@forge/graph';
+import { causalAttention, type Attention } from './attention';
+import type { ModelConfig } from './model-config';
+import { parameterShapes } from './parameter-shapes';
+import { rotate, rotationAt, type Rotation } from './rotary-embedding';
+
+/** The parameter of a Hugging Face name; projections are [outputs, inputs]. */
+export type WeightSource = (name: string) => Tensor;
+
+export interface TransformerInput {
+  /** int64 [B, T] */
+  tokens: Tensor;
+  /** int64 [B, T] */
+  positions: Tensor;
+  /** What a query may look at; causal over the T tokens of its own row unless said otherwise. */
+  attention?: Attention;
+  /** Recompute each layer's activations in the backward pass instead of keeping them. */
+  recompute?: boolean;
+}
+
+/**
+ * The Llama-family decoder, the one definition behind prefill, decoding, scoring and training. Gives what the LM head
+ * multiplies, the hidden states after the final norm, [B, T, hiddenSize].
+ *
+ * Rows are padded on the right: under causal attention no token sees the padding behind it, so what comes out at
+ * the padding is meaningless and must be masked by the caller.
+ */
+export function transformer(config: ModelConfig, weights: WeightSource, input: TransformerInput): Tensor {
+  const { tokens, positions } = input;
+  const attention = input.attention ?? causalAttention(tokens);
+  const rotation = rotationAt(tokens.graph, config, positions);
+  let x = gather(weights('model.embed_tokens.weight'), tokens);
+  for (let index = 0; index < config.layers; index++) {
+    const run = (hidden: Tensor): Tensor => layer(config, weights, index, hidden, rotation, attention);
+    x = input.recompute ? recompute(([hidden]) => [run(hidden!)], [x])[0]! : run(x);
+  }
+  return rmsNorm(x, weights('model.norm.weight'), config.rmsNormEpsilon);
+}
+
+/** The matrix of the LM head, [vocabSize, hiddenSize]. */
+export function headWeight(config: ModelConfig, weights: WeightSource): Tensor {
+  return weights(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
+}
+
+function layer(
+  config: ModelConfig,
+  weights: WeightSource,
+  index: number,
+  x: Tensor,
+  rotation: Rotation,
+  attention: Attention,
+): Tensor {
+  const { heads, kvHeads, headDim, rmsNormEpsilon } = config;
+  const prefix = `model.layers.${index}.`;
+  const own = (name: string): Tensor => weights(prefix + name);
+  const [rows, columns] = x.shape as [Dim, Dim];
+  const known = parameterShapes(config);
+  const linear = (input: Tensor, name: string): Tensor => {
+    const product = matmul(input, own(`${name}.weight`), { transposeB: true });
+    return known.has(`${prefix}${name}.bias`) ? add(product, own(`${name}.bias`)) : product;
+  };
+  const split = (input: Tensor, count: number): Tensor => reshape(input, [rows, columns, count, headDim]);
+  const headNorm = (input: Tensor, name: string): Tensor =>
+    config.qkNorm ? rmsNorm(input, own(`${name}.weight`), rmsNormEpsilon) : input;
+
+  const normed = rmsNorm(x, own('input_layernorm.weight'), rmsNormEpsilon);
+  const query = headNorm(split(linear(normed, 'self_attn.q_proj'), heads), 'self_attn.q_norm');
+  const key = headNorm(split(linear(normed, 'self_attn.k_proj'), kvHeads), 'self_attn.k_norm');
+  const value = split(linear(normed, 'self_attn.v_proj'), kvHeads);
+  const mixed = attention(rotate(query, rotation, headDim), rotate(key, rotation, headDim), value, index);
+  const attended = add(x, linear(mixed, 'self_attn.o_proj'));
+
+  const again = rmsNorm(attended, own('post_attention_layernorm.weight'), rmsNormEpsilon);
+  const gated = mul(silu(linear(again, 'mlp.gate_proj')), linear(again, 'mlp.up_proj'));
+  return add(attended, linear(gated, 'mlp.down_proj'));
+}

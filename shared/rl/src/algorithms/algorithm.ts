@@ -1,0 +1,57 @@
+import { policyMetrics } from '../losses/policy-metrics';
+import { maskPadding } from '../losses/mask-padding';
+import type { Loss, LossResult, LossTerms } from '../losses/loss';
+import { defaultRollout, type Rollout } from '../rollouts/rollout';
+
+/** The rewards of a group to one advantage per episode. */
+export type Advantage = (rewards: readonly number[]) => number[];
+
+/** How a policy learns: where episodes come from, what they are worth, and what is minimised. */
+export interface Algorithm {
+  name: string;
+  rollout: Rollout;
+  advantage: Advantage;
+  /** The loss and its metrics, safe on padding; `finishMetrics` turns the batch's sums into what is shown. */
+  loss: (terms: LossTerms) => Required<LossResult>;
+  /** Whether episodes must carry the log-probs of the reference model. */
+  needsReference: boolean;
+  /** Whether a group is worth a place in the batch; dynamic sampling prefers those that are. */
+  isInformative: (rewards: readonly number[], advantages: readonly number[]) => boolean;
+}
+
+/** What an author writes; the rest has defaults. */
+export interface AlgorithmDefinition {
+  name?: string;
+  rollout?: Rollout;
+  advantage: Advantage;
+  loss: Loss;
+  needsReference?: boolean;
+  isInformative?: Algorithm['isInformative'];
+}
+
+/** What a user's algorithm module exports as default: `options` are those of the recipe. */
+export type AlgorithmFactory = (options: Record<string, unknown>) => Algorithm;
+
+/** A group whose advantages are all 0 has no gradient. */
+const hasGradient: Algorithm['isInformative'] = (_rewards, advantages) => advantages.some((a) => a !== 0);
+
+/**
+ * An algorithm from its parts: the default rollout generates and scores, a group is informative when some advantage
+ * is not 0. Its loss sees zeros wherever the mask is 0, and gets the metrics every algorithm has.
+ */
+export function defineAlgorithm(definition: AlgorithmDefinition): Algorithm {
+  const { loss, needsReference = false } = definition;
+  return {
+    name: 'custom',
+    rollout: defaultRollout,
+    isInformative: hasGradient,
+    ...definition,
+    needsReference,
+    loss(rawTerms) {
+      const terms = maskPadding(rawTerms);
+      const result = loss(terms);
+      const { loss: value, metrics = {} } = 'loss' in result ? result : { loss: result };
+      return { loss: value, metrics: { ...policyMetrics(terms, { needsReference }), ...metrics } };
+    },
+  };
+}

@@ -1,0 +1,54 @@
+import { ForgeError } from '@forge/errors';
+import type { Algorithm } from './algorithms/algorithm';
+import type { Reward } from './rewards/reward';
+
+type Kind = 'boolean' | 'function' | 'string';
+
+const ALGORITHM: Record<keyof Algorithm, Kind> = {
+  name: 'string',
+  rollout: 'function',
+  advantage: 'function',
+  loss: 'function',
+  needsReference: 'boolean',
+  isInformative: 'function',
+};
+const REWARD: Record<keyof Reward, Kind> = { name: 'string', score: 'function' };
+
+/**
+ * What a user's algorithm module made, checked.
+ *
+ * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE naming `path` and the first field that does not fit.
+ */
+export function checkAlgorithm(value: unknown, path: string): Algorithm {
+  return checkFields<Algorithm>(value, ALGORITHM, path, 'an algorithm, as defineAlgorithm() makes it');
+}
+
+/**
+ * What a user's reward module made, checked.
+ *
+ * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE naming `path` and the first field that does not fit.
+ */
+export function checkReward(value: unknown, path: string): Reward {
+  return checkFields<Reward>(value, REWARD, path, 'a reward, { name, score(sample, text, completion) }');
+}
+
+function checkFields<T extends object>(
+  value: unknown,
+  kinds: Record<keyof T, Kind>,
+  path: string,
+  expected: string,
+): T {
+  const fail = (found: string, field?: string) =>
+    new ForgeError('CONFIG_MODULE_UNLOADABLE', `${path}: found ${found}, expected ${expected}`, {
+      path,
+      field,
+    });
+  if (typeof value !== 'object' || value === null) throw fail(value === null ? 'null' : typeof value);
+  const fields = value as Record<string, unknown>;
+  for (const [field, kind] of Object.entries<Kind>(kinds)) {
+    if (typeof fields[field] !== kind) {
+      throw fail(field in fields ? `${typeof fields[field]} '${field}'` : `no ${kind} '${field}'`, field);
+    }
+  }
+  return value as T;
+}

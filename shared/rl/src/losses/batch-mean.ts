@@ -1,0 +1,26 @@
+import { div, maximum, mul, sum, type Tensor } from '@forge/graph';
+import type { LossTerms } from './loss';
+
+/**
+ * This micro-batch's part of the mean over all chosen tokens of the batch: every token weighs the same.
+ *
+ * Shapes: x [B, T] -> [].
+ */
+export function tokenMean(x: Tensor, { mask, tokenCount }: Pick<LossTerms, 'mask' | 'tokenCount'>): Tensor {
+  return div(sum(mul(x, mask), [0, 1]), maximum(tokenCount, 1));
+}
+
+/**
+ * This micro-batch's part of the mean over all sequences of the batch of the mean within each: every sequence
+ * weighs the same, so a token of a long one weighs less.
+ *
+ * Shapes: x [B, T] -> [].
+ * Edge:   a sequence without a chosen token counts as 0.
+ */
+export function sequenceMean(
+  x: Tensor,
+  { mask, sequenceCount }: Pick<LossTerms, 'mask' | 'sequenceCount'>,
+): Tensor {
+  const perSequence = div(sum(mul(x, mask), [1]), maximum(sum(mask, [1]), 1));
+  return div(sum(perSequence, [0]), maximum(sequenceCount, 1));
+}

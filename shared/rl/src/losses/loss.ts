@@ -1,0 +1,38 @@
+import type { Tensor } from '@forge/graph';
+
+/**
+ * What a loss sees of one micro-batch.
+ *
+ * Shapes: [B, T] except the counts, []; T counts predicted tokens. Padding and tokens the policy did not choose
+ * have mask 0.
+ */
+export interface LossTerms {
+  /** Log-probs of the policy being trained; the only term with a gradient. */
+  logprobs: Tensor;
+  /** Log-probs the generator recorded. */
+  behaviour: Tensor;
+  /** Log-probs of the frozen reference model; zeros unless the algorithm `needsReference`. */
+  reference: Tensor;
+  /** The episode's advantage, repeated for each of its tokens. */
+  advantages: Tensor;
+  mask: Tensor;
+  /** Entropy of the policy's next-token distribution; no gradient. */
+  entropy: Tensor;
+  /** Tokens with mask 1 in the whole batch, over all its micro-batches. */
+  tokenCount: Tensor;
+  /** Sequences in the whole batch, over all its micro-batches. */
+  sequenceCount: Tensor;
+}
+
+/**
+ * A scalar to minimise, and scalars to show.
+ *
+ * Every one is a sum over this micro-batch divided by a count of the whole batch (`tokenMean`, `sequenceMean`),
+ * so that adding up the micro-batches gives the value of the batch exactly.
+ */
+export interface LossResult {
+  loss: Tensor;
+  metrics?: Record<string, Tensor>;
+}
+
+export type Loss = (terms: LossTerms) => LossResult | Tensor;

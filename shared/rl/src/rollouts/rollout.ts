@@ -1,0 +1,35 @@
+import type { Completion, Episode, Sample, Sampling } from '@forge/contracts';
+import { episode } from './episode';
+
+/** The policy as a rollout sees it: a model that continues prompts. */
+export interface PolicyHandle {
+  /** `n` completions (default 1) of one prompt. */
+  generate(prompt: Sample['prompt'], options?: { n?: number } & Partial<Sampling>): Promise<Completion[]>;
+}
+
+/** The weighted sum of all rewards, and the raw value of each. */
+export interface Score {
+  reward: number;
+  rewards: Record<string, number>;
+}
+
+/** The rewards of a recipe as a rollout sees them. */
+export interface RewardHandle {
+  score(sample: Sample, completion: Completion): Promise<Score>;
+}
+
+export interface RolloutContext {
+  sample: Sample;
+  policy: PolicyHandle;
+  reward: RewardHandle;
+  groupSize: number;
+}
+
+/** One prompt to a group of scored episodes. Runs as a durable job; re-run from the start if its host dies. */
+export type Rollout = (context: RolloutContext) => Promise<Episode[]>;
+
+/** Generates `groupSize` completions of the prompt and scores each. */
+export const defaultRollout: Rollout = async ({ sample, policy, reward, groupSize }) => {
+  const completions = await policy.generate(sample.prompt, { n: groupSize });
+  return Promise.all(completions.map(async (c) => episode(c, await reward.score(sample, c))));
+};

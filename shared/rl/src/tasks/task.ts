@@ -1,0 +1,18 @@
+import type { Sample } from '@forge/contracts';
+
+/** A prompt with the completion a supervised model should give. */
+export interface SupervisedPair {
+  prompt: Sample['prompt'];
+  completion: string;
+}
+
+/** An endless, seeded order of training samples, and the samples training never sees. */
+export interface Task {
+  /** Distinct training samples. */
+  readonly size: number;
+  /** The training sample at a position of the run, any whole number >= 0; a pure function of seed and position. */
+  sample(index: number): Sample;
+  readonly heldOut: readonly Sample[];
+  /** What to imitate at that position, where the task knows. */
+  supervised?(index: number): SupervisedPair;
+}

@@ -1,0 +1,6 @@
+export { bytesOf, elementCount, parametersHash, type NamedTensor, type Parameters } from './parameters';
+export { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from './half-precision';
+export { parseSafetensors, readSafetensors, writeSafetensors } from './safetensors';
+export { type SafetensorsDtype } from './safetensors-header';
+export { readModelWeights } from './model-weights';
+export { WeightStore } from './weight-store';

@@ -1,0 +1,30 @@
+import { createHash } from 'node:crypto';
+
+/** A tensor of a model: row-major float32 values; `data.length` is the product of `shape`. */
+export interface NamedTensor {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** The tensors of a model by their Hugging Face names. */
+export type Parameters = Map<string, NamedTensor>;
+
+/** Number of values a tensor of `shape` holds; a scalar (shape []) holds one. */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** The little-endian bytes of `data`, not copied. Node runs on little-endian machines only. */
+export function bytesOf(data: Float32Array): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** Sha256 (hex) over names, shapes and bytes in name order: equal exactly when the parameters are the same bits. */
+export function parametersHash(parameters: Parameters): string {
+  const hash = createHash('sha256');
+  for (const name of [...parameters.keys()].sort()) {
+    const { shape, data } = parameters.get(name)!;
+    hash.update(`${JSON.stringify([name, shape])}\n`).update(bytesOf(data));
+  }
+  return hash.digest('hex');
+}
