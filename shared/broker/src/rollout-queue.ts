@@ -56,7 +56,8 @@ export class RolloutQueue {
           backoff: { type: 'exponential', delay: 500 },
           removeOnComplete: { count: KEPT_COMPLETED, age: 3600 },
           removeOnFail: { count: 1000 },
-          ...(job.kind === 'evaluation' ? { priority: 1 } : {}),
+          // An evaluation is asked of the version that is current now: it goes first.
+          lifo: job.kind === 'evaluation',
         },
       })),
     );

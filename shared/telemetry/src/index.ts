@@ -1,2 +1,2 @@
 export { METRICS, isMetric, type MetricDefinition, type MetricEmitter } from './metrics';
-export { createLogger, prettyLine, type Logger, type LoggerOptions } from './logger';
+export { createLogger, type Logger, type LoggerOptions } from './logger';

@@ -38,7 +38,7 @@ describe('reinforceLoss', () => {
       behaviour: [[-1]],
       advantages: [1],
     });
-    expectClose(gradient[0]![0], -0.1);
+    expectClose(gradient[0]![0]!, -0.1);
   });
 
   it('is 0 when all is masked', () => {

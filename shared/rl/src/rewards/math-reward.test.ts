@@ -74,7 +74,6 @@ describe('mathReward', () => {
     ['<answer>42.01</answer>', '42', 0],
     ['The calculation shows 42 but I put <answer>43</answer>', '42', 0.2],
   ])('with a wider tolerance and more credit scores %j for %j as %p', (text, target, reward) => {
-    // In floating point 3.141 - 3.14 is just above or below a tolerance of 0.001; the facts expect full marks.
     expect(score(text, target, custom)).toBe(reward);
   });
 

@@ -1,0 +1,34 @@
+import { advance, emptyProgress, timeLeftMs } from './progress';
+
+const slice = (part: number, correct: number) =>
+  ({ kind: 'evaluation', version: 20, part, parts: 2, correct, total: 50 }) as const;
+
+describe('advance', () => {
+  it('counts an evaluation once all its parts are in', () => {
+    const half = advance(emptyProgress(), slice(0, 40), 0);
+    expect(half.evaluations).toEqual([]);
+    expect(advance(half, slice(1, 20), 0).evaluations).toEqual([{ version: 20, accuracy: 0.6 }]);
+  });
+
+  it('ignores a part that is delivered twice', () => {
+    const twice = advance(advance(emptyProgress(), slice(0, 40), 0), slice(0, 40), 0);
+    expect(advance(twice, slice(1, 20), 0).evaluations).toEqual([{ version: 20, accuracy: 0.6 }]);
+  });
+
+  it('keeps the values of earlier steps that a later one does not report', () => {
+    const first = advance(emptyProgress(), { kind: 'step', step: 1, values: { loss: 1, 'lag/max': 2 } }, 0);
+    expect(advance(first, { kind: 'step', step: 2, values: { loss: 3 } }, 0).values).toEqual({ loss: 3, 'lag/max': 2 });
+  });
+});
+
+describe('timeLeftMs', () => {
+  it('extends the pace since the first step', () => {
+    const first = advance(emptyProgress(), { kind: 'step', step: 1, values: {} }, 1000);
+    const eleventh = advance(first, { kind: 'step', step: 11, values: {} }, 3000);
+    expect(timeLeftMs(eleventh, 21, 3000)).toBe(2000);
+  });
+
+  it('knows nothing before the second step', () => {
+    expect(timeLeftMs(emptyProgress(), 10, 0)).toBeNull();
+  });
+});

@@ -1,0 +1,90 @@
+import type { TelemetryEvent } from '@forge/contracts';
+
+/** One finished held-out evaluation. */
+export interface EvaluationPoint {
+  version: number;
+  accuracy: number;
+}
+
+/** What a person watching the run needs to know; built from the telemetry stream alone. */
+export interface RunProgress {
+  readonly step: number;
+  readonly values: Readonly<Record<string, number>>;
+  readonly rewards: readonly number[];
+  readonly evaluations: readonly EvaluationPoint[];
+  /** Latest report per replica, e.g. `policy/0`. */
+  readonly services: ReadonlyMap<string, Readonly<Record<string, number>>>;
+  /** When the first step was reported; the time left is estimated from there. */
+  readonly firstStepAtMs: number | null;
+  readonly state: string;
+  readonly message: string | null;
+  readonly partialEvaluations: ReadonlyMap<number, { parts: ReadonlySet<number>; correct: number; total: number }>;
+}
+
+export function emptyProgress(): RunProgress {
+  return {
+    step: 0,
+    values: {},
+    rewards: [],
+    evaluations: [],
+    services: new Map(),
+    firstStepAtMs: null,
+    state: 'starting',
+    message: null,
+    partialEvaluations: new Map(),
+  };
+}
+
+/** The progress after one telemetry event. */
+export function advance(progress: RunProgress, event: TelemetryEvent, nowMs: number): RunProgress {
+  switch (event.kind) {
+    case 'step': {
+      const reward = event.values['reward/mean'];
+      return {
+        ...progress,
+        step: event.step,
+        values: { ...progress.values, ...event.values },
+        rewards: reward === undefined ? progress.rewards : [...progress.rewards, reward],
+        firstStepAtMs: progress.firstStepAtMs ?? nowMs,
+      };
+    }
+    case 'evaluation':
+      return addEvaluation(progress, event);
+    case 'service':
+      return {
+        ...progress,
+        services: new Map(progress.services).set(`${event.service}/${event.replica}`, event.values),
+      };
+    case 'run':
+      return { ...progress, state: event.state, message: event.message ?? progress.message };
+    case 'rollout':
+      return progress;
+  }
+}
+
+function addEvaluation(
+  progress: RunProgress,
+  event: Extract<TelemetryEvent, { kind: 'evaluation' }>,
+): RunProgress {
+  const partial = progress.partialEvaluations.get(event.version) ?? { parts: new Set(), correct: 0, total: 0 };
+  if (partial.parts.has(event.part)) return progress;
+  const grown = {
+    parts: new Set([...partial.parts, event.part]),
+    correct: partial.correct + event.correct,
+    total: partial.total + event.total,
+  };
+  const partialEvaluations = new Map(progress.partialEvaluations);
+  if (grown.parts.size < event.parts) {
+    return { ...progress, partialEvaluations: partialEvaluations.set(event.version, grown) };
+  }
+  partialEvaluations.delete(event.version);
+  const point = { version: event.version, accuracy: grown.correct / grown.total };
+  return { ...progress, partialEvaluations, evaluations: [...progress.evaluations, point] };
+}
+
+/** Milliseconds until the last step at the pace so far, or null before there is a pace. */
+export function timeLeftMs(progress: RunProgress, steps: number, nowMs: number): number | null {
+  if (progress.firstStepAtMs === null || progress.step < 2) return null;
+  const perStep = (nowMs - progress.firstStepAtMs) / (progress.step - 1);
+  return Math.max(0, steps - progress.step) * perStep;
+}

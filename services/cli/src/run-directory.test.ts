@@ -1,0 +1,47 @@
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createRunDirectory, listRunRecords, newRunId, type RunRecord } from './run-directory';
+
+const record = (id: string, startedAt: string): RunRecord => ({
+  id,
+  recipe: 'arithmetic-grpo',
+  seed: 1,
+  steps: 10,
+  startedAt,
+  pid: 42,
+  redisUrl: 'redis://127.0.0.1:1',
+  state: 'running',
+});
+
+describe('newRunId', () => {
+  it('names the recipe, the second and a suffix', () => {
+    expect(newRunId('stories-grpo', new Date('2026-11-23T10:20:30.456Z'), 'beef')).toBe(
+      'stories-grpo-20261123-102030-beef',
+    );
+  });
+});
+
+describe('listRunRecords', () => {
+  let directory: string;
+  beforeEach(() => (directory = mkdtempSync(join(tmpdir(), 'forge-runs-'))));
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  it('lists runs by start time and skips folders that hold none', () => {
+    createRunDirectory(directory, record('b', '2026-01-02T00:00:00.000Z'), '');
+    createRunDirectory(directory, record('a', '2026-01-01T00:00:00.000Z'), '');
+    mkdirSync(join(directory, 'other'));
+    mkdirSync(join(directory, 'broken'));
+    writeFileSync(join(directory, 'broken', 'run.json'), '{');
+    expect(listRunRecords(directory, () => true).map((run) => run.id)).toEqual(['a', 'b']);
+  });
+
+  it('calls a run failed whose supervisor is gone', () => {
+    createRunDirectory(directory, record('a', '2026-01-01T00:00:00.000Z'), '');
+    expect(listRunRecords(directory, () => false)[0]?.state).toBe('failed');
+  });
+
+  it('is empty where no run was ever made', () => {
+    expect(listRunRecords(join(directory, 'none'), () => true)).toEqual([]);
+  });
+});

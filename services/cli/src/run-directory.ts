@@ -1,0 +1,87 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { check } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import { z } from 'zod';
+
+/** `runs/<id>/run.json`: how to find a run and its Redis again. */
+const runRecordSchema = z.strictObject({
+  id: z.string(),
+  recipe: z.string(),
+  seed: z.number(),
+  steps: z.number(),
+  startedAt: z.iso.datetime(),
+  /** The supervising process; the run is over when it is gone. */
+  pid: z.int(),
+  redisUrl: z.string(),
+  state: z.enum(['running', 'finished', 'interrupted', 'failed']),
+  message: z.string().optional(),
+});
+
+export type RunRecord = z.infer<typeof runRecordSchema>;
+
+/** `<recipe>-<UTC time>-<4 random hex digits>`: sorts by time within a recipe, and two starts never collide. */
+export function newRunId(recipe: string, now: Date, suffix: string): string {
+  const stamp = now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');
+  return `${recipe}-${stamp}-${suffix}`;
+}
+
+export function createRunDirectory(outputDir: string, record: RunRecord, configYaml: string): string {
+  const directory = join(outputDir, record.id);
+  mkdirSync(join(directory, 'logs'), { recursive: true });
+  writeFileSync(join(directory, 'config.yaml'), configYaml);
+  writeRunRecord(directory, record);
+  return directory;
+}
+
+export function writeRunRecord(directory: string, record: RunRecord): void {
+  const path = join(directory, 'run.json');
+  writeFileSync(`${path}.tmp`, `${JSON.stringify(record, null, 2)}\n`);
+  renameSync(`${path}.tmp`, path);
+}
+
+/** Every readable run under `outputDir`, oldest first. A run whose supervisor is gone without a word has failed. */
+export function listRunRecords(outputDir: string, isAlive: (pid: number) => boolean): RunRecord[] {
+  let names: string[];
+  try {
+    names = readdirSync(outputDir);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+  return names
+    .flatMap((name) => {
+      const record = readRunRecord(join(outputDir, name));
+      return record === null ? [] : [record];
+    })
+    .map((record) =>
+      record.state === 'running' && !isAlive(record.pid)
+        ? { ...record, state: 'failed' as const, message: 'its supervisor ended without a word' }
+        : record,
+    )
+    .sort((a, b) => a.startedAt.localeCompare(b.startedAt));
+}
+
+function readRunRecord(directory: string): RunRecord | null {
+  let text: string;
+  try {
+    text = readFileSync(join(directory, 'run.json'), 'utf8');
+  } catch {
+    return null;
+  }
+  try {
+    return check(runRecordSchema, JSON.parse(text), join(directory, 'run.json'));
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof ForgeError) return null;
+    throw error;
+  }
+}
+
+/** `runs/<id>/summary.json` as the coordinator writes it at the end of a run. */
+export function readSummary(directory: string): Record<string, unknown> | null {
+  try {
+    return JSON.parse(readFileSync(join(directory, 'summary.json'), 'utf8')) as Record<string, unknown>;
+  } catch {
+    return null;
+  }
+}

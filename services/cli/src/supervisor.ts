@@ -1,0 +1,104 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+/** One service process of a run. */
+export interface ServiceProcess {
+  service: string;
+  replica: string;
+}
+
+export interface SupervisorOptions {
+  /** Directory that receives one log file per process. */
+  logDirectory: string;
+  /** Environment of every service; the replica's name is added. */
+  environment: NodeJS.ProcessEnv;
+  /** Services whose death ends the run instead of being mended by a restart. */
+  essential: ReadonlySet<string>;
+  maxRestarts: number;
+  onRestart(process: ServiceProcess, reason: string): void;
+  onFailure(process: ServiceProcess, reason: string): void;
+}
+
+interface Running extends ServiceProcess {
+  child: ChildProcess;
+  exited: Promise<void>;
+}
+
+const RESTART_BACKOFF_MS = 500;
+
+/**
+ * Starts the services of a run as child processes and keeps them running: a dead one is started again with
+ * growing pauses, an essential one or one that dies too often ends the run. Children notice the death of this
+ * process by their closed IPC channel and end too.
+ */
+export class Supervisor {
+  private readonly running = new Map<string, Running>();
+  private readonly restarts = new Map<string, number>();
+  private readonly timers = new Set<NodeJS.Timeout>();
+  private stopping = false;
+
+  constructor(private readonly options: SupervisorOptions) {}
+
+  start(process: ServiceProcess): void {
+    const { service, replica } = process;
+    const log = openSync(join(this.options.logDirectory, `${service}-${replica}.log`), 'a');
+    const child = fork(mainOf(service), {
+      env: { ...this.options.environment, FORGE_REPLICA: replica },
+      stdio: ['ignore', log, log, 'ipc'],
+    });
+    closeSync(log);
+    const exited = new Promise<void>((resolve) => {
+      child.once('exit', (code, signal) => {
+        resolve();
+        this.ended(process, signal ?? `exit ${code}`);
+      });
+    });
+    this.running.set(key(process), { ...process, child, exited });
+  }
+
+  /** Asks the named services to drain, waits, and kills what has not ended by the deadline. */
+  async stop(services: readonly string[], deadlineMs: number): Promise<void> {
+    this.stopping = true;
+    for (const timer of this.timers) clearTimeout(timer);
+    const chosen = [...this.running.values()].filter((one) => services.includes(one.service));
+    for (const { child } of chosen) child.kill('SIGTERM');
+    const timer = setTimeout(() => {
+      for (const { child } of chosen) child.kill('SIGKILL');
+    }, deadlineMs);
+    await Promise.all(chosen.map((one) => one.exited));
+    clearTimeout(timer);
+  }
+
+  /** Ends everything now. */
+  kill(): void {
+    this.stopping = true;
+    for (const { child } of this.running.values()) child.kill('SIGKILL');
+  }
+
+  private ended(process: ServiceProcess, reason: string): void {
+    this.running.delete(key(process));
+    if (this.stopping) return;
+    const restarts = this.restarts.get(key(process)) ?? 0;
+    if (this.options.essential.has(process.service) || restarts >= this.options.maxRestarts) {
+      this.options.onFailure(process, reason);
+      return;
+    }
+    this.restarts.set(key(process), restarts + 1);
+    this.options.onRestart(process, reason);
+    const timer = setTimeout(
+      () => {
+        this.timers.delete(timer);
+        this.start(process);
+      },
+      RESTART_BACKOFF_MS * 2 ** restarts,
+    );
+    this.timers.add(timer);
+  }
+}
+
+const key = ({ service, replica }: ServiceProcess) => `${service}/${replica}`;
+
+function mainOf(service: string): string {
+  return join(dirname(require.resolve(`@forge/${service}/package.json`)), 'dist', 'main.js');
+}

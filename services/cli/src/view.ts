@@ -1,0 +1,84 @@
+import { styleText } from 'node:util';
+import { timeLeftMs, type RunProgress } from './progress';
+
+/** What does not change during a run. */
+export interface RunHeader {
+  runId: string;
+  recipe: string;
+  seed: number;
+  steps: number;
+  maxStaleness: number;
+  startedAtMs: number;
+  directory: string;
+}
+
+const SPARKS = '▁▂▃▄▅▆▇█';
+const BAR_CELLS = 30;
+
+/** The live view: one block of lines, redrawn in place. */
+export function renderLive(header: RunHeader, progress: RunProgress, nowMs: number, columns: number): string {
+  const share = Math.min(1, progress.step / header.steps);
+  const filled = Math.round(share * BAR_CELLS);
+  const bar = '█'.repeat(filled) + '░'.repeat(BAR_CELLS - filled);
+  const left = timeLeftMs(progress, header.steps, nowMs);
+  const accuracies = progress.evaluations.map((point) => point.accuracy);
+  const sparkCells = Math.max(8, Math.min(40, columns - 40));
+  const lines = [
+    `${styleText('bold', header.recipe)}  ${styleText('dim', `${header.runId}  seed ${header.seed}  maxStaleness ${header.maxStaleness}  ${progress.state}`)}`,
+    `step      ${bar} ${progress.step}/${header.steps}  ${duration(nowMs - header.startedAtMs)} elapsed${left === null ? '' : `, at most ${duration(left)} left`}`,
+    row('accuracy', percent(accuracies.at(-1)), sparkline(accuracies, sparkCells, 0, 1), 'held out, greedy'),
+    row('reward', fixed(progress.rewards.at(-1), 3), sparkline(progress.rewards, sparkCells), 'training rollouts'),
+    row('lag', `${fixed(progress.values['lag/mean'], 1)}`, '', `mean; max ${fixed(progress.values['lag/max'], 0)}, bound ${header.maxStaleness}`),
+    row('tokens/s', count(progress.values['tokens/generated_per_second']), '', 'generated'),
+    row('busy', `${percent(progress.values['busy/trainer'])}`, '', `trainer; policy ${percent(progress.values['busy/policy'])}`),
+    row('mismatch', scientific(progress.values['logprob_mismatch']), '', 'generator against trainer log-probs, max'),
+    styleText('dim', `files     ${header.directory}`),
+  ];
+  if (progress.message !== null) lines.push(styleText('yellow', progress.message));
+  return lines.map((line) => line.trimEnd()).join('\n');
+}
+
+/** One line for a step, for logs and pipes. */
+export function renderPlain(header: RunHeader, progress: RunProgress, nowMs: number): string {
+  const { values } = progress;
+  const left = timeLeftMs(progress, header.steps, nowMs);
+  return [
+    `step ${progress.step}/${header.steps}`,
+    `reward ${fixed(values['reward/mean'], 3)}`,
+    `accuracy ${percent(progress.evaluations.at(-1)?.accuracy)}`,
+    `lag ${fixed(values['lag/mean'], 1)}/${fixed(values['lag/max'], 0)}`,
+    `generated ${count(values['tokens/generated_per_second'])} tok/s`,
+    `busy trainer ${percent(values['busy/trainer'])} policy ${percent(values['busy/policy'])}`,
+    `mismatch ${scientific(values['logprob_mismatch'])}`,
+    `elapsed ${duration(nowMs - header.startedAtMs)}`,
+    ...(left === null ? [] : [`left ${duration(left)}`]),
+  ].join('  ');
+}
+
+function row(name: string, value: string, chart: string, note: string): string {
+  return `${name.padEnd(10)}${value.padEnd(9)}${chart === '' ? '' : `${chart}  `}${styleText('dim', note)}`;
+}
+
+/** The last `cells` values as block characters, between `low` and `high` or their own extremes. */
+export function sparkline(values: readonly number[], cells: number, low?: number, high?: number): string {
+  const shown = values.slice(-cells);
+  const bottom = low ?? Math.min(...shown);
+  const span = (high ?? Math.max(...shown)) - bottom;
+  return shown
+    .map((value) => SPARKS[span > 0 ? Math.round(((value - bottom) / span) * (SPARKS.length - 1)) : 0])
+    .join('');
+}
+
+export function duration(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  const minutes = Math.floor(seconds / 60);
+  return minutes >= 60
+    ? `${Math.floor(minutes / 60)}:${pad(minutes % 60)}:${pad(seconds % 60)}`
+    : `${minutes}:${pad(seconds % 60)}`;
+}
+
+const pad = (n: number) => String(n).padStart(2, '0');
+const percent = (x: number | undefined) => (x === undefined ? '-' : `${(100 * x).toFixed(1)} %`);
+const fixed = (x: number | undefined, digits: number) => (x === undefined ? '-' : x.toFixed(digits));
+const scientific = (x: number | undefined) => (x === undefined ? '-' : x.toExponential(1));
+const count = (x: number | undefined) => (x === undefined ? '-' : Math.round(x).toLocaleString('en-US'));

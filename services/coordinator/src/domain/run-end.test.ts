@@ -1,0 +1,43 @@
+import type { Ledger } from '@forge/broker';
+import { runEnd } from './run-end';
+
+const goals = { steps: 10, stopAtAccuracy: 0.9, candidatesPerBatch: 4 };
+const ledger = (part: Partial<Ledger> = {}): Ledger => ({
+  admitted: 0,
+  inFlight: 0,
+  buffered: 0,
+  leased: 0,
+  trained: 0,
+  discarded: {},
+  isBalanced: true,
+  ...part,
+});
+const progress = { version: 3, evaluations: [{ version: 0, accuracy: 0.4 }], ledger: ledger() };
+
+describe('runEnd', () => {
+  it('goes on while neither steps nor accuracy are reached', () => {
+    expect(runEnd(goals, progress)).toBeNull();
+  });
+
+  it('stops after the last step', () => {
+    expect(runEnd(goals, { ...progress, version: 10 })?.phase).toBe('stopping');
+  });
+
+  it('stops when the newest evaluation reaches the accuracy', () => {
+    const evaluations = [...progress.evaluations, { version: 2, accuracy: 0.9 }];
+    expect(runEnd(goals, { ...progress, evaluations })?.message).toBe('held-out accuracy 0.900 reached');
+    expect(runEnd({ ...goals, stopAtAccuracy: undefined }, { ...progress, evaluations })).toBeNull();
+  });
+
+  it('fails when a batch of groups is lost and most are', () => {
+    const mostLost = ledger({ trained: 3, discarded: { failed: 3, invalid: 1 } });
+    expect(runEnd(goals, { ...progress, ledger: mostLost })).toMatchObject({ phase: 'failed' });
+  });
+
+  it('puts up with losses that are few', () => {
+    expect(runEnd(goals, { ...progress, ledger: ledger({ discarded: { failed: 3 } }) })).toBeNull();
+    expect(
+      runEnd(goals, { ...progress, ledger: ledger({ trained: 40, discarded: { failed: 12 } }) }),
+    ).toBeNull();
+  });
+});

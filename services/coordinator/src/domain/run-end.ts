@@ -1,0 +1,43 @@
+import type { Ledger, RunPhase } from '@forge/broker';
+import type { Evaluation } from './evaluation-schedule';
+
+export interface RunGoals {
+  steps: number;
+  stopAtAccuracy: number | undefined;
+  candidatesPerBatch: number;
+}
+
+/** Why a running run moves on, and to which phase. */
+export interface RunEnd {
+  phase: Extract<RunPhase, 'stopping' | 'failed'>;
+  message: string;
+}
+
+/** Whether a run has reached what it was started for, or has no hope to; null while it goes on. */
+export function runEnd(
+  goals: RunGoals,
+  progress: { version: number; evaluations: readonly Evaluation[]; ledger: Ledger },
+): RunEnd | null {
+  const { version, evaluations, ledger } = progress;
+  if (version >= goals.steps) return { phase: 'stopping', message: `all ${goals.steps} steps are done` };
+  const accuracy = evaluations.at(-1)?.accuracy;
+  if (goals.stopAtAccuracy !== undefined && accuracy !== undefined && accuracy >= goals.stopAtAccuracy) {
+    return { phase: 'stopping', message: `held-out accuracy ${accuracy.toFixed(3)} reached` };
+  }
+  return hopeless(ledger, goals.candidatesPerBatch);
+}
+
+/**
+ * A single failed group is made up for by another one; when most groups fail (a reward that always throws, say),
+ * the run would go round in circles.
+ */
+function hopeless(ledger: Ledger, candidatesPerBatch: number): RunEnd | null {
+  const { failed = 0, invalid = 0, 'not-selected': notSelected = 0 } = ledger.discarded;
+  const lost = failed + invalid;
+  const useful = ledger.trained + ledger.leased + ledger.buffered + notSelected;
+  if (lost < candidatesPerBatch || lost <= useful) return null;
+  return {
+    phase: 'failed',
+    message: `${lost} of ${lost + useful} groups failed or were invalid; the policy and replay-buffer logs say why`,
+  };
+}

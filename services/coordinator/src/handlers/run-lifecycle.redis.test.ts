@@ -1,0 +1,140 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { RunState } from '@forge/broker';
+import type { RolloutJob } from '@forge/contracts';
+import { startTestRedis, type TestRedis } from '@forge/testing';
+import { EvaluationSchedule } from '../domain/evaluation-schedule';
+import { RunDirectory } from '../run-directory';
+import { RunLifecycle } from './run-lifecycle';
+import { TelemetryRecorder } from './telemetry-recorder';
+
+const sample = (index: number) => ({ id: `s${index}`, prompt: `${index}+0=`, answer: String(index) });
+const task = { size: 100, sample, heldOut: Array.from({ length: 70 }, (_, k) => sample(1000 + k)) };
+const logger = { info: () => undefined } as never;
+
+let redis: TestRedis;
+beforeAll(async () => {
+  redis = await startTestRedis();
+});
+afterAll(() => redis.stop());
+
+const states: RunState[] = [];
+afterEach(() => {
+  for (const state of states.splice(0)) state.close();
+});
+
+async function newRun(maxStaleness: number, steps = 4) {
+  const state = new RunState(
+    await redis.connect(),
+    `run-${states.length}-${maxStaleness}-${performance.now()}`,
+  );
+  states.push(state);
+  await state.create({}, { maxStaleness, candidatesPerBatch: 2, steps });
+  return {
+    state,
+    ...(await coordinate(state, mkdtempSync(join(tmpdir(), 'forge-run-')), maxStaleness, steps)),
+  };
+}
+
+async function coordinate(state: RunState, dir: string, maxStaleness: number, steps = 4) {
+  const jobs: RolloutJob[] = [];
+  const queue = {
+    add: (added: readonly RolloutJob[]) => {
+      jobs.push(...added);
+      return Promise.resolve();
+    },
+  };
+  const evaluations = new EvaluationSchedule(2);
+  const recorder = await TelemetryRecorder.open(state, await RunDirectory.open(dir), evaluations);
+  const lifecycle = new RunLifecycle({
+    runState: state,
+    queue,
+    task,
+    evaluations,
+    goals: { steps, stopAtAccuracy: 0.9, candidatesPerBatch: 2 },
+    evaluationSamples: 65,
+    maxStaleness,
+    isModelSaved: () => recorder.isModelSaved,
+    logger,
+  });
+  await lifecycle.resume();
+  const rollouts = () => jobs.flatMap((job) => (job.kind === 'rollout' ? [job.index] : []));
+  const asked = () =>
+    jobs.flatMap((job) => (job.kind === 'evaluation' ? [[job.minVersion, job.samples.length]] : []));
+  return { dir, evaluations, recorder, lifecycle, rollouts, asked };
+}
+
+async function evaluated(state: RunState, version: number, correct: number): Promise<void> {
+  for (const [part, total] of [64, 1].entries()) {
+    await state.emit({
+      kind: 'evaluation',
+      version,
+      part,
+      parts: 2,
+      correct: part === 0 ? correct : 0,
+      total,
+    });
+  }
+}
+
+describe('coordinator', () => {
+  it('holds the rollouts of a synchronous run until the version they start from is evaluated', async () => {
+    const { state, lifecycle, recorder, rollouts, asked } = await newRun(0);
+    await lifecycle.turn();
+    expect(asked()).toEqual([[0, 64], [0, 1]]); // prettier-ignore
+    expect(rollouts()).toEqual([]);
+    await evaluated(state, 0, 13);
+    await recorder.catchUp();
+    await lifecycle.turn();
+    expect(rollouts()).toEqual([0, 1]);
+    expect((await state.ledger()).inFlight).toBe(2);
+  });
+
+  it('overlaps evaluation and rollouts in an asynchronous run, up to the staleness bound', async () => {
+    const { lifecycle, rollouts } = await newRun(1);
+    await lifecycle.turn();
+    expect(rollouts()).toEqual([0, 1, 2, 3]);
+  });
+
+  it('queues again after a crash what was admitted and has no result', async () => {
+    const { state, lifecycle, dir } = await newRun(1);
+    await lifecycle.turn();
+    await state.publishGroup(1, Buffer.from('group'));
+    const successor = await coordinate(state, dir, 1);
+    await successor.lifecycle.turn();
+    expect(successor.rollouts()).toEqual([0, 2, 3]);
+  });
+
+  it('stops at the accuracy, then evaluates the version that was saved and finishes', async () => {
+    const { state, lifecycle, recorder, rollouts, evaluations } = await newRun(0);
+    await lifecycle.turn();
+    await evaluated(state, 0, 60);
+    await recorder.catchUp();
+    await lifecycle.turn();
+    expect((await state.phase()).phase).toBe('stopping');
+    expect(await lifecycle.turn()).toBeNull();
+    expect(rollouts()).toEqual([]);
+    await state.emit({ kind: 'run', state: 'saved' });
+    await recorder.catchUp();
+    expect(await lifecycle.turn()).toBe('finished');
+    expect(evaluations.results).toEqual([{ version: 0, accuracy: 60 / 65 }]);
+  });
+
+  it('writes one metrics row per step, once, with the newest evaluation', async () => {
+    const { state, recorder, dir } = await newRun(1);
+    await evaluated(state, 0, 13);
+    await state.emit({ kind: 'step', step: 1, values: { loss: 1 } });
+    await state.emit({ kind: 'step', step: 2, values: { loss: 2 } });
+    await recorder.catchUp();
+    const successor = await coordinate(state, dir, 1);
+    await evaluated(state, 2, 26);
+    await successor.recorder.catchUp();
+    await successor.recorder.close();
+    const rows = readFileSync(join(dir, 'metrics.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as unknown); // prettier-ignore
+    expect(rows).toMatchObject([
+      { step: 1, loss: 1, 'eval/accuracy': 0.2, 'eval/version': 0 },
+      { step: 2, loss: 2, 'eval/accuracy': 0.4, 'eval/version': 2 },
+    ]);
+  });
+});

@@ -1,0 +1,109 @@
+import type { Admission, RolloutQueue, RunState } from '@forge/broker';
+import type { RolloutJob } from '@forge/contracts';
+import type { Task } from '@forge/rl';
+import type { Logger } from '@forge/telemetry';
+import type { Evaluation, EvaluationSchedule } from '../domain/evaluation-schedule';
+import { runEnd, type RunGoals } from '../domain/run-end';
+
+export interface RunLifecycleOptions {
+  runState: Pick<RunState, 'phase' | 'setPhase' | 'version' | 'ledger' | 'admit' | 'pendingGroups' | 'emit'>;
+  queue: Pick<RolloutQueue, 'add'>;
+  task: Task;
+  evaluations: EvaluationSchedule;
+  goals: RunGoals;
+  /** Held-out samples of one evaluation. */
+  evaluationSamples: number;
+  maxStaleness: number;
+  isModelSaved: () => boolean;
+  logger: Logger;
+}
+
+const ADMITTED_AT_ONCE = 256;
+const SAMPLES_PER_EVALUATION_JOB = 64;
+
+/**
+ * Moves a run from admission to its end: running (groups are admitted, evaluations scheduled), stopping (the trainer
+ * saves, the final version is evaluated), finished.
+ */
+export class RunLifecycle {
+  /** Admitted groups whose jobs are not queued yet. */
+  private held: Admission[] = [];
+
+  constructor(private readonly options: RunLifecycleOptions) {}
+
+  /** Queues again what was admitted and has no result: its job may have died with an earlier coordinator. */
+  async resume(): Promise<void> {
+    this.held = await this.options.runState.pendingGroups();
+  }
+
+  /** Does what is due now; how the run ended, once it has. */
+  async turn(): Promise<'finished' | 'failed' | null> {
+    const { phase } = await this.options.runState.phase();
+    if (phase === 'running') return this.go();
+    if (phase === 'stopping') return this.finish();
+    return phase;
+  }
+
+  private async go(): Promise<null> {
+    const { runState, goals, logger } = this.options;
+    const [version, ledger] = await Promise.all([runState.version(), runState.ledger()]);
+    const evaluations = [...this.options.evaluations.results];
+    const end = runEnd(goals, { version, evaluations, ledger });
+    if (end) {
+      logger.info(end, 'run ends');
+      await runState.setPhase(end.phase, end.message);
+      await runState.emit({ kind: 'run', state: end.phase, message: end.message });
+      return null;
+    }
+    await this.evaluate(version, false);
+    this.held.push(...(await runState.admit(ADMITTED_AT_ONCE)));
+    await this.release(evaluations);
+    return null;
+  }
+
+  /** The final version is known once the trainer has saved it. */
+  private async finish(): Promise<'finished' | null> {
+    const { runState, evaluations, isModelSaved } = this.options;
+    if (!isModelSaved()) return null;
+    const version = await runState.version();
+    await this.evaluate(version, true);
+    return evaluations.isDone(version) ? 'finished' : null;
+  }
+
+  private async evaluate(version: number, final: boolean): Promise<void> {
+    const { queue, task, evaluations, evaluationSamples } = this.options;
+    if (evaluations.next(version, final) === null) return;
+    const samples = task.heldOut.slice(0, evaluationSamples);
+    const parts = Math.ceil(samples.length / SAMPLES_PER_EVALUATION_JOB);
+    await queue.add(
+      Array.from({ length: parts }, (_, part) => ({
+        kind: 'evaluation' as const,
+        schemaVersion: 1 as const,
+        minVersion: version,
+        part,
+        parts,
+        samples: samples.slice(part * SAMPLES_PER_EVALUATION_JOB, (part + 1) * SAMPLES_PER_EVALUATION_JOB),
+      })),
+    );
+  }
+
+  /**
+   * Queues the jobs of held groups. A synchronous run waits for the evaluation of the version they start from, and for
+   * what follows from it: the evaluation is exact, and the step a run stops at does not depend on timing.
+   */
+  private async release(judged: readonly Evaluation[]): Promise<void> {
+    const { queue, evaluations, maxStaleness } = this.options;
+    const waits = ({ minVersion }: Admission) =>
+      maxStaleness === 0 &&
+      evaluations.includes(minVersion) &&
+      !judged.some(({ version }) => version === minVersion);
+    const ready = this.held.filter((admission) => !waits(admission));
+    if (ready.length === 0) return;
+    await queue.add(ready.map((admission) => this.job(admission)));
+    this.held = this.held.filter(waits);
+  }
+
+  private job({ index, minVersion }: Admission): RolloutJob {
+    return { kind: 'rollout', schemaVersion: 1, index, minVersion, sample: this.options.task.sample(index) };
+  }
+}

@@ -1,0 +1,86 @@
+import { join } from 'node:path';
+import { RolloutQueue } from '@forge/broker';
+import { candidatesPerBatch } from '@forge/config';
+import { loadTask, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { EvaluationSchedule } from './domain/evaluation-schedule';
+import { RunLifecycle } from './handlers/run-lifecycle';
+import { writeRunSummary } from './handlers/run-summary';
+import { TelemetryRecorder } from './handlers/telemetry-recorder';
+import { RunDirectory } from './run-directory';
+
+/** How long nothing may happen before the coordinator looks by itself. */
+const POLL_MS = 250;
+
+/** Admits groups, schedules evaluations, ends the run, and keeps its directory. */
+export async function start(context: ServiceContext): Promise<ServiceInstance> {
+  const { recipe, runState, logger, fail } = context;
+  const task = await loadTask(recipe);
+  const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
+  const directory = await RunDirectory.open(join(recipe.output.dir, context.runId));
+  const recorder = await TelemetryRecorder.open(runState, directory, evaluations);
+  const queue = new RolloutQueue(context.redisUrl, context.runId);
+  const lifecycle = new RunLifecycle({
+    runState,
+    queue,
+    task,
+    evaluations,
+    goals: {
+      steps: recipe.steps,
+      stopAtAccuracy: recipe.stopAtAccuracy,
+      candidatesPerBatch: candidatesPerBatch(recipe),
+    },
+    evaluationSamples: recipe.evaluation.samples,
+    maxStaleness: recipe.maxStaleness,
+    isModelSaved: () => recorder.isModelSaved,
+    logger,
+  });
+  await lifecycle.resume();
+  await runState.emit({ kind: 'run', state: 'running' });
+
+  const stopping = new AbortController();
+  let end: 'finished' | 'failed' | null = null;
+  let turns: Promise<void> = Promise.resolve();
+  const advance = () => {
+    turns = turns.then(async () => {
+      end ??= await lifecycle.turn();
+    });
+    return turns;
+  };
+  const goesOn = () => !stopping.signal.aborted && end === null;
+  const followState = async () => {
+    let seen = '0';
+    while (goesOn()) {
+      await advance();
+      seen = await runState.waitForSignal(seen, POLL_MS);
+    }
+  };
+  const followTelemetry = async () => {
+    while (goesOn()) if ((await recorder.turn(POLL_MS)) > 0) await advance();
+  };
+  /** The last word of the run, said once everything else is written. */
+  const conclude = async () => {
+    await recorder.catchUp();
+    await recorder.close();
+    const state = end ?? 'interrupted';
+    const { seconds, isModelSaved } = recorder;
+    const { results } = evaluations;
+    await writeRunSummary(runState, directory, recipe, {
+      state,
+      seconds,
+      evaluations: results,
+      isModelSaved,
+    });
+    if (state === 'finished') await runState.setPhase('finished');
+    await runState.emit({ kind: 'run', state });
+  };
+  const running = Promise.all([followState(), followTelemetry()]).then(conclude).catch(fail);
+
+  return {
+    ready: () => true,
+    drain: async () => {
+      stopping.abort();
+      await running;
+      await queue.close();
+    },
+  };
+}

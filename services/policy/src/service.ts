@@ -1,0 +1,75 @@
+import { join } from 'node:path';
+import { batched, connectService } from '@forge/actors';
+import { RolloutQueue } from '@forge/broker';
+import { spawnWorker } from '@forge/engine';
+import { ForgeError, type WireError } from '@forge/errors';
+import type { Score } from '@forge/rl';
+import { loadAlgorithm, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import type { GeneratorApi } from './generator-worker';
+import { RolloutWorker } from './rollout-worker';
+import { WeightsFollower } from './weights-follower';
+
+const CALL_BATCH = 512;
+const STATS_INTERVAL_MS = 500;
+
+/** Rolls out groups and answers evaluations with the newest weights. */
+export async function start(context: ServiceContext): Promise<ServiceInstance> {
+  const { recipe, runState, registry, replica, logger, fail } = context;
+  const weightsDir = join(recipe.output.dir, context.runId, 'weights');
+  const generator = spawnWorker<GeneratorApi>(join(__dirname, 'generator-worker'), { recipe, weightsDir });
+  void generator.failed.then(fail);
+
+  const weights = new WeightsFollower(runState, (announcement) => generator.call('setWeights', announcement), logger);
+  const following = weights.follow().catch(fail);
+
+  const connect = { registry, timeoutMs: recipe.limits.callTimeoutMs };
+  const [rewards, reference] = [connectService('reward', connect), connectService('reference', connect)];
+  const score = batched<unknown, { score: Score } | { error: WireError }>(rewards, 'score', { maxBatch: CALL_BATCH });
+  const worker = new RolloutWorker({
+    runState,
+    recipe,
+    algorithm: await loadAlgorithm(recipe),
+    replica,
+    reward: {
+      score: async (sample, completion) => {
+        const result = await score({ sample, completion });
+        if ('error' in result) throw ForgeError.fromWire(result.error);
+        return result.score;
+      },
+    },
+    reference: batched<readonly number[], number[]>(reference, 'logprobs', { maxBatch: CALL_BATCH }),
+    generate: (request) => generator.call('generate', request),
+    weightsAtLeast: (version) => weights.atLeast(version),
+  });
+  const queue = new RolloutQueue(context.redisUrl, context.runId);
+  queue.work({
+    concurrency: recipe.policy.jobConcurrency,
+    handler: (job) => worker.handle(job),
+    onFailed: async (job, reason) => {
+      logger.error({ reason, job: job.kind }, 'job failed for good');
+      if (job.kind === 'rollout') await runState.rejectGroup({ index: job.index }, 'failed', reason);
+    },
+    onError: (error) => logger.warn({ err: error }, 'job queue'),
+  });
+
+  let totals: Record<string, number> = { tokens: 0, busyMs: 0 };
+  const statistics = setInterval(() => {
+    generator.call('stats', undefined).then((stats) => {
+      if (stats !== null) totals = { tokens: stats.tokens, busyMs: stats.busyMs };
+    }, fail);
+  }, STATS_INTERVAL_MS);
+
+  return {
+    ready: () => weights.hasWeights,
+    totals: () => totals,
+    drain: async () => {
+      clearInterval(statistics);
+      weights.stop();
+      // Jobs under way go back to the queue when their lock runs out: another replica may be working on its own.
+      await queue.close(true);
+      await following;
+      await generator.terminate();
+      await Promise.all([rewards.close(), reference.close()]);
+    },
+  };
+}

@@ -1,0 +1,60 @@
+import type { RunState } from '@forge/broker';
+import type { WeightsAnnouncement } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import type { Logger } from '@forge/telemetry';
+
+const BLOCK_MS = 1000;
+
+/** Applies announced weights as they come, and lets work wait for a version. */
+export class WeightsFollower {
+  private version = -1;
+  private waiting: { version: number; resolve: () => void }[] = [];
+  private isStopped = false;
+
+  constructor(
+    private readonly runState: Pick<RunState, 'latestWeights' | 'nextWeights'>,
+    private readonly apply: (announcement: WeightsAnnouncement) => Promise<void>,
+    private readonly logger: Logger,
+  ) {}
+
+  get hasWeights(): boolean {
+    return this.version >= 0;
+  }
+
+  /** Runs until `stop`. */
+  async follow(): Promise<void> {
+    let seen = '0';
+    const latest = await this.runState.latestWeights();
+    if (latest !== null) seen = await this.take(latest);
+    while (!this.isStopped) {
+      const next = await this.runState.nextWeights(seen, BLOCK_MS);
+      if (next !== null) seen = await this.take(next);
+    }
+  }
+
+  stop(): void {
+    this.isStopped = true;
+  }
+
+  /** Resolves once weights of that version or a newer one are in use. */
+  atLeast(version: number): Promise<void> {
+    if (this.version >= version) return Promise.resolve();
+    return new Promise((resolve) => this.waiting.push({ version, resolve }));
+  }
+
+  private async take({ id, announcement }: { id: string; announcement: WeightsAnnouncement }): Promise<string> {
+    try {
+      await this.apply(announcement);
+    } catch (error) {
+      // The trainer went on and collected it; the next announcement is there or comes.
+      if (!(error instanceof ForgeError) || error.code !== 'STALE_WEIGHTS') throw error;
+      this.logger.warn({ version: announcement.version }, 'weights were collected before they were read');
+      return id;
+    }
+    this.version = announcement.version;
+    const isReached = ({ version }: { version: number }): boolean => version <= this.version;
+    for (const { resolve } of this.waiting.filter(isReached)) resolve();
+    this.waiting = this.waiting.filter((one) => !isReached(one));
+    return id;
+  }
+}

@@ -1,0 +1,73 @@
+import fc from 'fast-check';
+import { selectBatch } from './batch-selection';
+import type { Candidate } from './candidate';
+
+const candidate = (index: number, version: number, informative = true): Candidate => ({
+  index,
+  version,
+  informative,
+  advantages: [],
+  sums: { episodes: 1, reward: 0, rewardSquare: 0, rewards: {}, tokens: 1 },
+});
+const indices = (candidates: readonly Candidate[] | undefined) => candidates?.map(({ index }) => index);
+const rules = { groups: 2, candidatesPerBatch: 4, maxStaleness: 1 };
+
+describe('selectBatch', () => {
+  it('waits until enough fresh candidates are buffered', () => {
+    const buffered = [candidate(0, 5), candidate(1, 5), candidate(2, 5)];
+    expect(selectBatch(5, buffered, rules)).toEqual({ stale: [], batch: null });
+  });
+
+  it('takes informative groups first and lists them by index', () => {
+    const buffered = [candidate(7, 5), candidate(4, 5, false), candidate(5, 5), candidate(6, 5, false)];
+    const { batch } = selectBatch(5, buffered, rules);
+    expect(indices(batch?.selected)).toEqual([5, 7]);
+    expect(indices(batch?.notSelected)).toEqual([4, 6]);
+  });
+
+  it('fills up with uninformative groups by index', () => {
+    const buffered = [
+      candidate(7, 5, false),
+      candidate(4, 5, false),
+      candidate(6, 5),
+      candidate(5, 5, false),
+    ];
+    expect(indices(selectBatch(5, buffered, rules).batch?.selected)).toEqual([4, 6]);
+  });
+
+  it('lets the oldest version compete before a newer one', () => {
+    const buffered = [candidate(0, 5), candidate(1, 5), candidate(2, 5), candidate(8, 4), candidate(9, 4)];
+    const { batch } = selectBatch(5, buffered, rules);
+    expect(indices([...batch!.selected, ...batch!.notSelected])).toEqual([8, 9, 0, 1]);
+  });
+
+  it('reports what is older than the bound as stale and does not count it', () => {
+    const buffered = [candidate(0, 3), candidate(1, 4), candidate(2, 5), candidate(3, 5)];
+    const { stale, batch } = selectBatch(5, buffered, rules);
+    expect(indices(stale)).toEqual([0]);
+    expect(batch).toBeNull();
+  });
+
+  it('finds nothing stale without a bound', () => {
+    const buffered = [0, 1, 2, 3].map((index) => candidate(index, 0));
+    expect(selectBatch(1000, buffered, { ...rules, maxStaleness: Infinity }).stale).toEqual([]);
+  });
+
+  it('does not depend on the order of arrival, keeps the bound and splits the candidates', () => {
+    const group = fc.record({ version: fc.integer({ min: 0, max: 9 }), informative: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(group, { maxLength: 20 }), fc.integer(), (groups, seed) => {
+        const buffered = groups.map(({ version, informative }, index) =>
+          candidate(index, version, informative),
+        );
+        const shuffled = [...buffered].sort((a, b) => Math.sin(a.index + seed) - Math.sin(b.index + seed));
+        const selection = selectBatch(9, buffered, rules);
+        expect(selectBatch(9, shuffled, rules).batch).toEqual(selection.batch);
+        if (!selection.batch) return;
+        const { selected, notSelected } = selection.batch;
+        expect([selected.length, notSelected.length]).toEqual([2, 2]);
+        for (const { version } of [...selected, ...notSelected]) expect(9 - version).toBeLessThanOrEqual(1);
+      }),
+    );
+  });
+});

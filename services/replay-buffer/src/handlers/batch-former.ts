@@ -1,0 +1,85 @@
+import type { RunState } from '@forge/broker';
+import { ForgeError } from '@forge/errors';
+import type { Logger } from '@forge/telemetry';
+import { selectBatch, type SelectionRules } from '../domain/batch-selection';
+import { batchStatistics, type Candidate } from '../domain/candidate';
+
+/** Batches formed but not trained yet at most: the one in training, and one for when that is done. */
+const BATCHES_AHEAD = 2;
+
+/** Keeps the buffered candidates and forms each batch as soon as it can be formed. */
+export class BatchFormer {
+  private candidates = new Map<number, Candidate>();
+  private evicted = 0;
+  private forming: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly runState: Pick<
+      RunState,
+      'version' | 'nextBatch' | 'formBatch' | 'discard' | 'bufferedGroups'
+    >,
+    private readonly rules: SelectionRules,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Takes over what an earlier replay buffer of the run has stored. */
+  async restore(): Promise<void> {
+    const buffered = (await this.runState.bufferedGroups()) as unknown as Candidate[];
+    this.candidates = new Map(buffered.map((candidate) => [candidate.index, candidate]));
+  }
+
+  add(candidate: Candidate): void {
+    this.candidates.set(candidate.index, candidate);
+  }
+
+  /** Forms the batches that are due; calls take turns. */
+  form(): Promise<void> {
+    this.forming = this.forming.then(() => this.formDue());
+    return this.forming;
+  }
+
+  private async formDue(): Promise<void> {
+    for (;;) {
+      const [version, step] = await Promise.all([this.runState.version(), this.runState.nextBatch()]);
+      if (step >= version + BATCHES_AHEAD || !(await this.formStep(step))) return;
+    }
+  }
+
+  private async formStep(step: number): Promise<boolean> {
+    const { stale, batch } = selectBatch(step, [...this.candidates.values()], this.rules);
+    if (stale.length > 0) {
+      await this.runState.discard(indicesOf(stale), 'stale');
+      this.forget(stale);
+      this.evicted += stale.length;
+    }
+    if (batch === null) return false;
+
+    const { selected, notSelected } = batch;
+    const statistics = {
+      ...batchStatistics([...selected, ...notSelected]),
+      'groups/discarded': this.evicted,
+    };
+    const groups = selected.map(({ index, advantages }) => ({ index, advantages }));
+    try {
+      await this.runState.formBatch({ schemaVersion: 1, step, groups, statistics }, indicesOf(notSelected));
+    } catch (error) {
+      if (!(error instanceof ForgeError) || error.code !== 'CONFLICT_STATE') throw error;
+      // A predecessor that was taken for dead formed it: what Redis holds counts.
+      this.logger.warn({ err: error, step }, 'buffer read again');
+      await this.restore();
+      return true;
+    }
+    this.evicted = 0;
+    this.forget(selected);
+    this.forget(notSelected);
+    return true;
+  }
+
+  private forget(candidates: readonly Candidate[]): void {
+    for (const { index } of candidates) this.candidates.delete(index);
+  }
+}
+
+function indicesOf(candidates: readonly Candidate[]): number[] {
+  return candidates.map(({ index }) => index);
+}

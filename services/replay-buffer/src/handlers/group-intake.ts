@@ -1,0 +1,57 @@
+import type { RunState, StreamedGroup } from '@forge/broker';
+import { decode, groupSchema, type Group } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import type { Logger } from '@forge/telemetry';
+import { toCandidate, type Judge } from '../domain/candidate';
+import type { BatchFormer } from './batch-former';
+
+export interface GroupIntakeOptions {
+  runState: Pick<RunState, 'runId' | 'readGroups' | 'storeGroup' | 'rejectGroup'>;
+  algorithm: Judge;
+  batches: Pick<BatchFormer, 'add' | 'form'>;
+  consumer: string;
+  logger: Logger;
+}
+
+const READ_AT_ONCE = 32;
+
+/** Takes groups off the episodes stream: into the buffer, or to the dead letter when they make no sense. */
+export class GroupIntake {
+  constructor(private readonly options: GroupIntakeOptions) {}
+
+  /** Handles what is there, waiting up to `blockMs` for some. */
+  async turn(blockMs: number): Promise<void> {
+    const { runState, batches, consumer } = this.options;
+    const entries = await runState.readGroups(consumer, READ_AT_ONCE, blockMs);
+    for (const entry of entries) await this.take(entry);
+    if (entries.length > 0) await batches.form();
+  }
+
+  private async take(entry: StreamedGroup): Promise<void> {
+    const { runState, algorithm, batches, logger } = this.options;
+    const { entryId, index, payload } = entry;
+    try {
+      const candidate = toCandidate(groupOf(entry, runState.runId), algorithm);
+      if ((await runState.storeGroup(entryId, { ...candidate }, payload)) === 'stored')
+        batches.add(candidate);
+    } catch (error) {
+      if (!(error instanceof ForgeError) || error.retryClass !== 'fatal') throw error;
+      logger.error({ err: error, index }, 'group rejected');
+      await runState.rejectGroup(
+        { entryId, index: Number.isInteger(index) ? index : null },
+        'invalid',
+        payload,
+      );
+    }
+  }
+}
+
+function groupOf({ index, payload }: StreamedGroup, runId: string): Group {
+  const group = decode(groupSchema, payload, `group ${index}`);
+  if (group.runId === runId && group.index === index) return group;
+  throw new ForgeError(
+    'CONTRACT_INVALID_MESSAGE',
+    `group ${index} of run ${runId}: the payload is group ${group.index} of run ${group.runId}`,
+    { index, runId, found: { index: group.index, runId: group.runId } },
+  );
+}

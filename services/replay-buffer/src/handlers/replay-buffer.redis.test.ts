@@ -1,0 +1,169 @@
+import { RunState } from '@forge/broker';
+import { encode, type Group } from '@forge/contracts';
+import { startTestRedis, type TestRedis } from '@forge/testing';
+import { BatchFormer } from './batch-former';
+import { GroupIntake } from './group-intake';
+
+const rules = { groups: 2, candidatesPerBatch: 4, maxStaleness: 1 };
+const algorithm = {
+  advantage: (rewards: readonly number[]) => rewards.map((r) => r - 0.5),
+  isInformative: (_: readonly number[], advantages: readonly number[]) => advantages.some((a) => a !== 0),
+};
+const logger = { error: () => undefined, warn: () => undefined } as never;
+
+let redis: TestRedis;
+beforeAll(async () => {
+  redis = await startTestRedis();
+});
+afterAll(() => redis.stop());
+
+let runs = 0;
+const states: RunState[] = [];
+afterEach(() => {
+  for (const state of states.splice(0)) state.close();
+});
+
+async function newRun(): Promise<RunState> {
+  const state = new RunState(await redis.connect(), `run-${++runs}`);
+  await state.create(
+    {},
+    { maxStaleness: rules.maxStaleness, candidatesPerBatch: rules.candidatesPerBatch, steps: 8 },
+  );
+  states.push(state);
+  return state;
+}
+
+function replayBuffer(runState: RunState) {
+  const batches = new BatchFormer(runState, rules, logger);
+  return { batches, intake: new GroupIntake({ runState, algorithm, batches, consumer: '0', logger }) };
+}
+
+function group(runState: RunState, index: number, reward: number, version = 0): Group {
+  return {
+    schemaVersion: 1,
+    runId: runState.runId,
+    index,
+    sampleId: `s${index}`,
+    promptText: '1+1=',
+    replica: '0',
+    episodes: [
+      {
+        tokenIds: [1, 2],
+        mask: [0, 1],
+        logprobs: [0, -1],
+        versions: [-1, version],
+        reward,
+        rewards: {},
+        text: '2',
+      },
+    ],
+  };
+}
+
+const publish = (runState: RunState, index: number, reward = 0.5, version = 0) =>
+  runState.publishGroup(index, encode(group(runState, index, reward, version)));
+
+async function commit(runState: RunState, step: number): Promise<void> {
+  const announcement = { version: step + 1, path: 'w', sizeBytes: 1, sha256: '0'.repeat(64) };
+  await runState.commitStep(step, { schemaVersion: 1, epoch: await epochOf(runState), ...announcement });
+}
+const epochs = new Map<string, number>();
+async function epochOf(runState: RunState): Promise<number> {
+  const epoch = epochs.get(runState.runId) ?? (await runState.newEpoch());
+  epochs.set(runState.runId, epoch);
+  return epoch;
+}
+
+describe('replay buffer', () => {
+  it('forms the batch of informative groups and discards the other candidates', async () => {
+    const state = await newRun();
+    const { intake } = replayBuffer(state);
+    await state.admit(4);
+    for (const [index, reward] of [[3, 1], [1, 0.5], [0, 0.5], [2, 0]] as const) await publish(state, index, reward); // prettier-ignore
+    await intake.turn(10);
+
+    const leased = await state.readBatch('trainer', 10);
+    expect(leased?.batch.groups).toEqual([
+      { index: 2, advantages: [-0.5] },
+      { index: 3, advantages: [0.5] },
+    ]);
+    expect(leased?.batch.statistics).toMatchObject({ 'reward/mean': 0.5, 'groups/informative_share': 0.5 });
+    expect(await state.ledger()).toMatchObject({
+      leased: 2,
+      discarded: { 'not-selected': 2 },
+      isBalanced: true,
+    });
+  });
+
+  it('sends what it cannot understand to the dead letter and returns its admission', async () => {
+    const state = await newRun();
+    const { intake } = replayBuffer(state);
+    await state.admit(3);
+    await state.publishGroup(0, Buffer.from('nonsense'));
+    await state.publishGroup(1, encode({ ...group(state, 1, 1), runId: 'another' }));
+    await state.publishGroup(2, encode(group(state, 7, 1)));
+    await intake.turn(10);
+    expect(await state.ledger()).toMatchObject({
+      inFlight: 0,
+      buffered: 0,
+      discarded: { invalid: 3 },
+      isBalanced: true,
+    });
+  });
+
+  it('forms one batch ahead of the trainer and no more', async () => {
+    const state = await newRun();
+    const { batches, intake } = replayBuffer(state);
+    await state.admit(8);
+    for (let index = 0; index < 8; index += 1) await publish(state, index);
+    await intake.turn(10);
+    expect(await state.nextBatch()).toBe(2);
+    await state.readBatch('trainer', 10);
+    await commit(state, 0);
+    await state.admit(8);
+    for (let index = 8; index < 12; index += 1) await publish(state, index, 0.5, 1);
+    await intake.turn(10);
+    await batches.form();
+    expect(await state.nextBatch()).toBe(3);
+  });
+
+  it('evicts what is too old for the next step and reports it with that batch', async () => {
+    const state = await newRun();
+    const { intake } = replayBuffer(state);
+    await state.admit(8);
+    for (const index of [0, 1, 2, 3]) await publish(state, index);
+    await intake.turn(10);
+    for (const index of [4, 5, 6]) await publish(state, index);
+    await intake.turn(10);
+    await commit(state, 0);
+    await state.admit(8);
+    await publish(state, 7, 0.5, 0);
+    await intake.turn(10);
+    await state.readBatch('trainer', 10);
+    await commit(state, 1);
+    await publish(state, 8, 0.5, 0);
+    for (const index of [9, 10, 11]) await publish(state, index, 0.5, 1);
+    await intake.turn(10);
+    expect(await state.nextBatch()).toBe(2);
+    expect(await state.ledger()).toMatchObject({ buffered: 3, discarded: { stale: 1 }, isBalanced: true });
+    const [replacement] = await state.admit(1);
+    await publish(state, replacement!.index, 0.5, 2);
+    await intake.turn(10);
+    expect((await state.readBatch('trainer', 10))?.batch).toMatchObject({
+      step: 2,
+      statistics: { 'groups/discarded': 1 },
+    });
+  });
+
+  it('goes on after a crash with what its predecessor had stored', async () => {
+    const state = await newRun();
+    await state.admit(4);
+    for (const index of [0, 1]) await publish(state, index);
+    await replayBuffer(state).intake.turn(10);
+    for (const index of [2, 3]) await publish(state, index);
+    const successor = replayBuffer(state);
+    await successor.batches.restore();
+    await successor.intake.turn(10);
+    expect((await state.readBatch('trainer', 10))?.batch.groups.map(({ index }) => index)).toEqual([0, 1]);
+  });
+});

@@ -1,0 +1,4 @@
+import { runService } from '@forge/service-kit';
+import { start } from './service';
+
+runService({ name: 'replay-buffer', start });

@@ -1,0 +1,41 @@
+import { candidatesPerBatch } from '@forge/config';
+import { loadAlgorithm, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { BatchFormer } from './handlers/batch-former';
+import { GroupIntake } from './handlers/group-intake';
+
+const BLOCK_MS = 1000;
+
+/** Groups in, batches out: one loop follows the episodes stream, the other the commits of the trainer. */
+export async function start(context: ServiceContext): Promise<ServiceInstance> {
+  const { recipe, runState, replica, logger, fail } = context;
+  const rules = {
+    groups: recipe.batch.groups,
+    candidatesPerBatch: candidatesPerBatch(recipe),
+    maxStaleness: recipe.maxStaleness,
+  };
+  const batches = new BatchFormer(runState, rules, logger);
+  await batches.restore();
+  const algorithm = await loadAlgorithm(recipe);
+  const intake = new GroupIntake({ runState, algorithm, batches, consumer: replica, logger });
+
+  const stopping = new AbortController();
+  const followGroups = async () => {
+    while (!stopping.signal.aborted) await intake.turn(BLOCK_MS);
+  };
+  const followCommits = async () => {
+    let seen = '0';
+    while (!stopping.signal.aborted) {
+      await batches.form();
+      seen = await runState.waitForSignal(seen, BLOCK_MS);
+    }
+  };
+  const loops = Promise.all([followGroups(), followCommits()]).catch(fail);
+
+  return {
+    ready: () => true,
+    drain: async () => {
+      stopping.abort();
+      await loops;
+    },
+  };
+}

@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs';
+import { loadModule, type Recipe, type RewardConfig, type TaskConfig } from '@forge/config';
+import { ForgeError } from '@forge/errors';
+import {
+  arithmeticTask,
+  checkAlgorithm,
+  checkReward,
+  combineRewards,
+  exactReward,
+  formatReward,
+  grpo,
+  jsonlTask,
+  lengthReward,
+  mathReward,
+  promptsTask,
+  reinforce,
+  thinkingReward,
+  wordsReward,
+  type Algorithm,
+  type Reward,
+  type RewardHandle,
+  type Task,
+} from '@forge/rl';
+
+/**
+ * The algorithm a recipe names: a built-in one, or the user's module.
+ *
+ * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE
+ */
+export async function loadAlgorithm({ algorithm }: Pick<Recipe, 'algorithm'>): Promise<Algorithm> {
+  switch (algorithm.name) {
+    case 'grpo':
+      return grpo(algorithm);
+    case 'reinforce':
+      return reinforce(algorithm);
+    case 'module':
+      return checkAlgorithm(await fromModule(algorithm.module, algorithm.options), algorithm.module);
+  }
+}
+
+/**
+ * The rewards of a recipe as one: their weighted sum and each by name.
+ *
+ * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE, CONFIG_INVALID
+ */
+export async function loadRewards({ rewards }: Pick<Recipe, 'rewards'>): Promise<RewardHandle> {
+  const parts = await Promise.all(rewards.map(async (config) => ({ reward: await loadReward(config), weight: config.weight })));
+  return combineRewards(parts);
+}
+
+async function loadReward(config: RewardConfig): Promise<Reward> {
+  switch (config.name) {
+    case 'exact':
+      return exactReward();
+    case 'math':
+      return mathReward(config);
+    case 'thinking':
+      return thinkingReward(config);
+    case 'length':
+      return lengthReward(config);
+    case 'format':
+      return formatReward(config);
+    case 'words':
+      return wordsReward(config);
+    case 'module':
+      return { ...checkReward(await fromModule(config.module, config.options), config.module), name: config.module };
+  }
+}
+
+/** A user's module exports a factory, or the thing itself. */
+async function fromModule(path: string, options: Record<string, unknown>): Promise<unknown> {
+  const exported = await loadModule(path);
+  if (typeof exported !== 'function') return exported;
+  try {
+    return await (exported as (options: Record<string, unknown>) => unknown)(options);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ForgeError('CONFIG_MODULE_UNLOADABLE', `the factory of ${path} failed: ${reason}`, { path }, { cause });
+  }
+}
+
+/**
+ * Where samples come from.
+ *
+ * @throws {ForgeError} CONFIG_FILE_UNREADABLE; CONFIG_DATASET_INVALID naming file and line.
+ */
+export function loadTask({ task, seed }: { task: TaskConfig; seed: number }): Task {
+  switch (task.kind) {
+    case 'arithmetic':
+      return arithmeticTask({ ...task, seed });
+    case 'jsonl': {
+      const { path, heldOutPath } = task;
+      const heldOutFile = heldOutPath === undefined ? undefined : { path: heldOutPath, lines: readLines(heldOutPath) };
+      return jsonlTask(readLines(path), { ...task, heldOutFile, seed });
+    }
+    case 'prompts':
+      return promptsTask(task.prompts, { seed });
+  }
+}
+
+function readLines(path: string): string[] {
+  try {
+    return readFileSync(path, 'utf8').split('\n');
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ForgeError('CONFIG_FILE_UNREADABLE', `dataset ${path}: ${reason}`, { path }, { cause });
+  }
+}

@@ -1,0 +1,118 @@
+import { serviceEnvironment, parseResolvedRecipe, type Recipe } from '@forge/config';
+import { connectRedis, Registry, RunState } from '@forge/broker';
+import { ForgeError } from '@forge/errors';
+import { createLogger, type Logger } from '@forge/telemetry';
+import { fastify, type FastifyInstance } from 'fastify';
+
+/** What a service works with. */
+export interface ServiceContext {
+  runId: string;
+  replica: string;
+  redisUrl: string;
+  recipe: Recipe;
+  runState: RunState;
+  registry: Registry;
+  logger: Logger;
+  /** For endpoints; it listens once `start` is done. */
+  http: FastifyInstance;
+  /** Ends the process because of an error nobody handles. */
+  fail: (error: unknown) => void;
+}
+
+export interface ServiceInstance {
+  /** Whether calls may come. */
+  ready: () => boolean;
+  /** Finishes or hands back the work under way. */
+  drain: () => Promise<void>;
+  /** What grew since the start, e.g. `tokens` and `busyMs`; reported once a second as the growth since the last report. */
+  totals?: () => Record<string, number>;
+}
+
+export interface ServiceDefinition {
+  name: string;
+  start: (context: ServiceContext) => Promise<ServiceInstance>;
+}
+
+const REPORT_INTERVAL_MS = 1000;
+const REDIS_WAIT_MS = 60_000;
+
+/**
+ * Runs a service as this process: connects, reads the run's recipe, starts, serves health and readiness over HTTP,
+ * registers with a heartbeat, and drains on SIGTERM or when the process that started it is gone.
+ */
+export function runService({ name, start }: ServiceDefinition): void {
+  void serve(name, start).catch((error: unknown) => {
+    const { code, message } = ForgeError.from(error);
+    process.stderr.write(`${name}: ${code}: ${message}\n`);
+    process.exit(code.startsWith('CONFIG_') ? 2 : 1);
+  });
+}
+
+async function serve(name: string, start: ServiceDefinition['start']): Promise<void> {
+  const environment = serviceEnvironment();
+  const { runId, replica, redisUrl } = environment;
+  const logger = createLogger({ service: name, runId, replica, level: environment.logLevel });
+  const onWait = (message: string): void => logger.warn(message);
+  const redis = await connectRedis(redisUrl, { name: `${name}-${replica}`, giveUpAfterMs: REDIS_WAIT_MS, onWait });
+  redis.on('close', () => logger.warn('lost Redis; waiting for it'));
+  redis.on('ready', () => logger.info('Redis is back'));
+  const bare = new RunState(redis, runId);
+  const recipe = parseResolvedRecipe(await bare.config());
+  const { queuedGroups, episodesStream, heartbeatMs, drainSeconds } = recipe.limits;
+  const runState = new RunState(redis, runId, { inFlight: queuedGroups, episodes: episodesStream });
+  const registry = new Registry(redis, runId);
+  const http = fastify({ logger: false });
+
+  const fail = (error: unknown): void => {
+    logger.fatal({ err: error }, 'service failed');
+    process.exit(1);
+  };
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+
+  const instance = await start({ runId, replica, redisUrl, recipe, runState, registry, logger, http, fail });
+  http.get('/healthz', () => ({ status: 'ok', service: name, replica }));
+  http.get('/readyz', async (_request, reply) => {
+    const isReady = instance.ready();
+    return reply.code(isReady ? 200 : 503).send({ ready: isReady });
+  });
+  const url = await http.listen({ host: environment.httpHost, port: environment.httpPort });
+  logger.info({ url, pid: process.pid }, 'service started');
+
+  const beat = (): Promise<void> =>
+    registry.heartbeat({ service: name, replica, url, pid: process.pid, isReady: instance.ready() });
+  let last = { totals: instance.totals?.() ?? {}, atMs: performance.now() };
+  const report = (): Promise<void> => {
+    const now = { totals: instance.totals?.() ?? {}, atMs: performance.now() };
+    const growth = Object.entries(now.totals).map(([key, value]) => [key, value - (last.totals[key] ?? 0)] as const);
+    const intervalMs = now.atMs - last.atMs;
+    last = now;
+    const values = { ...Object.fromEntries(growth), intervalMs, residentBytes: process.memoryUsage.rss() };
+    return runState.emit({ kind: 'service', service: name, replica, values });
+  };
+  await beat();
+  const timers = [setInterval(() => void beat().catch(fail), heartbeatMs), setInterval(() => void report().catch(fail), REPORT_INTERVAL_MS)];
+
+  let isStopping = false;
+  const stop = async (reason: string): Promise<void> => {
+    if (isStopping) process.exit(1);
+    isStopping = true;
+    logger.info({ reason }, 'draining');
+    setTimeout(() => {
+      logger.error('did not drain in time');
+      process.exit(1);
+    }, drainSeconds * 1000).unref();
+    for (const timer of timers) clearInterval(timer);
+    await registry.remove(name, replica);
+    await instance.drain();
+    await http.close();
+    runState.close();
+    redis.disconnect();
+    logger.info('drained');
+    process.exit(0);
+  };
+  process.on('SIGTERM', () => void stop('SIGTERM').catch(fail));
+  // Ctrl-C reaches the whole process group; the supervisor decides what ends, and when.
+  process.on('SIGINT', () => logger.debug('SIGINT is the supervisor’s business'));
+  process.on('disconnect', () => void stop('the supervisor is gone').catch(fail));
+}
