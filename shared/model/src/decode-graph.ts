@@ -125,7 +125,7 @@ export function decodeModel(config: ModelConfig, parameters: Parameters, mode: W
       const uniform = reshape(gather(columns, counter), [rows, 1]);
       const sampled = sampleTokens(logits, uniform, sampling);
       return {
-        state: [sampled.tokens, following(positions), ...newKeys, ...newValues],
+        state: [sampled.tokens, following(positions, config.maxPositions), ...newKeys, ...newValues],
         scan: [sampled.tokens, sampled.logprobs],
       };
     },

@@ -153,12 +153,14 @@ describe('Generator', () => {
     await generator.close();
   });
 
-  it('ends where the positions of the model end', async () => {
-    const generator = await generatorOf();
+  it('ends where the positions of the model end, in the middle of a chunk too', async () => {
+    const generator = await generatorOf({ chunk: 6 });
+    const other = generator.generate({ rolloutIds: ['b'], promptTokenIds: [1], seed: 1, sampling: sampling({ maxTokens: 12 }) });
     const promptTokenIds = Array.from({ length: 60 }, () => 1);
     const [completion] = await generator.generate({ rolloutIds: ['a'], promptTokenIds, seed: 1, sampling: sampling() });
     expect(completion).toMatchObject({ stopReason: 'length' });
     expect(completion!.tokenIds).toHaveLength(4);
+    expect((await other)[0]!.tokenIds).toHaveLength(12);
     await expect(
       generator.generate({ rolloutIds: ['a'], promptTokenIds: [...promptTokenIds, 1, 1, 1, 1], seed: 1, sampling: sampling() }),
     ).rejects.toMatchObject({ code: 'CAPACITY_PROMPT_TOO_LONG' });

@@ -73,7 +73,7 @@ function drawFiltered(logprobs: Tensor, uniform: Tensor, limit: Tensor, share: T
   return gatherElements(sorted.indices, draw(mul(weights, kept), uniform), 1);
 }
 
-/** Next positions: one further than these. */
-export function following(positions: Tensor): Tensor {
-  return add(positions, 1);
+/** One position further, and not beyond the last there is: a row that is full idles there until its chunk ends. */
+export function following(positions: Tensor, maxPositions: number): Tensor {
+  return minimum(add(positions, 1), maxPositions - 1);
 }

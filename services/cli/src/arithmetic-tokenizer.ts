@@ -1,0 +1,50 @@
+/** What arithmetic is written with; one token each, after the special tokens. */
+const CHARACTERS = '0123456789+-*=<>';
+const SPECIAL = ['<pad>', '<eos>'] as const;
+
+/** A tokenizer in Hugging Face's format with one token per character. */
+export function arithmeticTokenizer(): { files: Record<string, object>; vocabSize: number; endTokenId: number } {
+  const symbols = [...SPECIAL, ...CHARACTERS];
+  const endTokenId = SPECIAL.indexOf('<eos>');
+  return {
+    vocabSize: symbols.length,
+    endTokenId,
+    files: {
+      'tokenizer.json': {
+        version: '1.0',
+        truncation: null,
+        padding: null,
+        added_tokens: SPECIAL.map((content, id) => ({
+          id,
+          content,
+          single_word: false,
+          lstrip: false,
+          rstrip: false,
+          normalized: false,
+          special: true,
+        })),
+        normalizer: null,
+        pre_tokenizer: null,
+        post_processor: null,
+        decoder: { type: 'Fuse' },
+        model: {
+          type: 'BPE',
+          dropout: null,
+          unk_token: null,
+          continuing_subword_prefix: null,
+          end_of_word_suffix: null,
+          fuse_unk: false,
+          byte_fallback: false,
+          vocab: Object.fromEntries(symbols.map((symbol, id) => [symbol, id])),
+          merges: [],
+        },
+      },
+      'tokenizer_config.json': {
+        tokenizer_class: 'PreTrainedTokenizerFast',
+        eos_token: '<eos>',
+        pad_token: '<pad>',
+        clean_up_tokenization_spaces: false,
+      },
+    },
+  };
+}

@@ -1,0 +1,34 @@
+import { samplingSchema } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import { loadModel } from '@forge/model';
+import { localGenerator } from '../local-generator';
+
+export interface GenerateOptions {
+  greedy?: boolean;
+  temperature: number;
+  maxTokens: number;
+  seed: number;
+  chat?: boolean;
+  json?: boolean;
+}
+
+/** `forge generate MODEL PROMPT`: one completion. */
+export async function generate(dir: string, prompt: string, options: GenerateOptions): Promise<number> {
+  const sampling = samplingSchema.safeParse({
+    temperature: options.greedy ? 0 : options.temperature,
+    maxTokens: options.maxTokens,
+  });
+  if (!sampling.success) {
+    const [issue] = sampling.error.issues;
+    throw new ForgeError('CONFIG_INVALID', `--${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
+  }
+  const generator = await localGenerator(await loadModel(dir), 1);
+  const messages = options.chat ? [{ role: 'user' as const, content: prompt }] : prompt;
+  const [completion] = await generator.complete([{ id: 'generate', prompt: messages }], sampling.data, options.seed);
+  await generator.close();
+  const { text, promptTokenIds, tokenIds, logprobs, stopReason } = completion!;
+  process.stdout.write(
+    options.json ? `${JSON.stringify({ text, promptTokenIds, tokenIds, logprobs, stopReason })}\n` : `${text}\n`,
+  );
+  return 0;
+}

@@ -1,0 +1,153 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { connectRedis, provisionRedis, RunState, withoutPassword, type ProvisionedRedis } from '@forge/broker';
+import { candidatesPerBatch, childEnvironment, cliEnvironment, loadRecipe, recipeToYaml, type Recipe } from '@forge/config';
+import { preflight } from '../preflight';
+import { recipeDirs } from '../recipe-dirs';
+import { createRunDirectory, newRunId, readSummary, writeRunRecord, type RunRecord } from '../run-directory';
+import { RunMonitor } from '../run-monitor';
+import { Supervisor, type ServiceProcess } from '../supervisor';
+import { duration, type RunHeader } from '../view';
+
+const MAX_RESTARTS = 5;
+const STOP_DEADLINE_MS = 30_000;
+
+/** `forge run RECIPE`: starts the services of a run, shows it, and ends them with it. */
+export async function run(recipeName: string, overrides: readonly string[]): Promise<number> {
+  const recipe = loadRecipe(recipeName, overrides, { searchDirs: recipeDirs() });
+  await preflight(recipe);
+
+  const say = (message: string): void => {
+    process.stderr.write(`forge: ${message}\n`);
+  };
+  const startedAt = new Date();
+  const id = newRunId(recipe.name, startedAt, randomBytes(2).toString('hex'));
+  const { redisUrl, logLevel } = cliEnvironment();
+  const dir = join('.forge', 'redis', id);
+  const redisServer = await provisionRedis({ url: redisUrl, dir, log: say, mayInstall: true });
+  try {
+    return await supervise(recipe, { id, startedAt, redisServer, logLevel, say });
+  } finally {
+    await redisServer.stop();
+  }
+}
+
+interface Start {
+  id: string;
+  startedAt: Date;
+  redisServer: ProvisionedRedis;
+  logLevel: string;
+  say: (message: string) => void;
+}
+
+async function supervise(recipe: Recipe, { id, startedAt, redisServer, logLevel, say }: Start): Promise<number> {
+  const { url } = redisServer;
+  const redis = await connectRedis(url, { name: 'forge', giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000, onWait: say });
+  const runState = new RunState(redis, id);
+  await runState.create(recipe, {
+    maxStaleness: recipe.maxStaleness,
+    candidatesPerBatch: candidatesPerBatch(recipe),
+    steps: recipe.steps,
+  });
+  const record: RunRecord = {
+    id,
+    recipe: recipe.name,
+    seed: recipe.seed,
+    steps: recipe.steps,
+    startedAt: startedAt.toISOString(),
+    pid: process.pid,
+    redisUrl: withoutPassword(url),
+    state: 'running',
+  };
+  const directory = createRunDirectory(recipe.output.dir, record, recipeToYaml(recipe));
+  const header: RunHeader = {
+    runId: id,
+    recipe: recipe.name,
+    seed: recipe.seed,
+    steps: recipe.steps,
+    maxStaleness: recipe.maxStaleness,
+    startedAtMs: startedAt.getTime(),
+    directory,
+  };
+  const monitor = new RunMonitor(runState, header, process.stdout);
+  let failure: string | null = null;
+  const supervisor = new Supervisor({
+    logDirectory: join(directory, 'logs'),
+    environment: childEnvironment({ redisUrl: url, runId: id, logLevel }),
+    essential: new Set(['trainer']),
+    maxRestarts: MAX_RESTARTS,
+    onRestart: ({ service, replica }, reason) => {
+      monitor.say(`${service}/${replica} ended (${reason}); starting it again`);
+    },
+    onFailure: ({ service, replica }, reason) => {
+      failure = `${service}/${replica} ended (${reason}); see ${join(directory, 'logs', `${service}-${replica}.log`)}`;
+      monitor.stop();
+    },
+  });
+
+  const interrupts = handleInterrupts(runState, supervisor, monitor);
+  const processes = processesOf(recipe);
+  for (const process of processes) supervisor.start(process);
+  await monitor.follow();
+  const { state, message } = monitor.current;
+  await supervisor.stop(processes.map(({ service }) => service), STOP_DEADLINE_MS);
+  interrupts.end();
+  runState.close();
+  redis.disconnect();
+
+  const end = failure !== null ? 'failed' : interrupts.isInterrupted() ? 'interrupted' : state === 'failed' ? 'failed' : 'finished';
+  const said = failure ?? message;
+  writeRunRecord(directory, { ...record, state: end, ...(said === null ? {} : { message: said }) });
+  process.stdout.write(`${closingWords(directory, end, said)}\n`);
+  return { finished: 0, failed: 1, interrupted: 130 }[end];
+}
+
+function processesOf(recipe: Recipe): ServiceProcess[] {
+  const copies = (service: string, count: number): ServiceProcess[] =>
+    Array.from({ length: count }, (_, replica) => ({ service, replica: String(replica) }));
+  const usesReference = 'klCoefficient' in recipe.algorithm ? recipe.algorithm.klCoefficient > 0 : recipe.algorithm.name === 'module';
+  return [
+    ...copies('coordinator', 1),
+    ...copies('trainer', 1),
+    ...copies('policy', recipe.policy.replicas),
+    ...copies('reward', recipe.reward.replicas),
+    ...(usesReference ? copies('reference', recipe.reference.replicas) : []),
+    ...copies('replay-buffer', 1),
+  ];
+}
+
+/** The first Ctrl-C lets the run save what it has and stop; the second ends everything at once. */
+function handleInterrupts(runState: RunState, supervisor: Supervisor, monitor: RunMonitor) {
+  let count = 0;
+  const onInterrupt = (): void => {
+    count += 1;
+    if (count > 1) {
+      supervisor.kill();
+      process.exit(130);
+    }
+    monitor.say('stopping: the model is saved first (Ctrl-C again to end at once)');
+    void runState.setPhase('stopping', 'interrupted');
+  };
+  process.on('SIGINT', onInterrupt);
+  process.on('SIGTERM', onInterrupt);
+  return {
+    isInterrupted: () => count > 0,
+    end: () => {
+      process.off('SIGINT', onInterrupt);
+      process.off('SIGTERM', onInterrupt);
+    },
+  };
+}
+
+function closingWords(directory: string, end: string, message: string | null): string {
+  const summary = readSummary(directory);
+  const percent = (value: unknown): string => (typeof value === 'number' ? `${(100 * value).toFixed(1)} %` : '-');
+  const lines = [`run ${end}${message === null ? '' : `: ${message}`}`];
+  if (summary) {
+    const { startAccuracy, finalAccuracy, steps, seconds } = summary;
+    if (typeof finalAccuracy === 'number') lines.push(`held-out accuracy  ${percent(startAccuracy)} -> ${percent(finalAccuracy)}`);
+    lines.push(`steps              ${String(steps)} in ${duration(Number(seconds) * 1000)}`);
+    lines.push(`model              ${join(directory, 'model')}`, `report             ${join(directory, 'report.html')}`);
+  }
+  return lines.join('\n');
+}

@@ -1,0 +1,32 @@
+import { loadSftRecipe } from '@forge/config';
+import { saveModel } from '@forge/model';
+import { loadTask } from '@forge/service-kit';
+import { parametersHash } from '@forge/weights';
+import { recipeDirs } from '../recipe-dirs';
+import { createFromRecipe, trainSupervised } from '../supervised-training';
+import { duration } from '../view';
+
+/** `forge sft RECIPE`: trains a new model to imitate the task's answers and writes it. */
+export async function sft(recipeName: string, overrides: readonly string[]): Promise<number> {
+  const recipe = loadSftRecipe(recipeName, overrides, { searchDirs: recipeDirs() });
+  const task = loadTask(recipe);
+  const interrupt = new AbortController();
+  process.once('SIGINT', () => {
+    interrupt.abort();
+  });
+  const startedAtMs = performance.now();
+  const model = await trainSupervised(
+    recipe,
+    task,
+    createFromRecipe(recipe),
+    ({ step, loss, accuracy }) => {
+      if (accuracy === undefined) return;
+      const elapsed = duration(performance.now() - startedAtMs);
+      process.stdout.write(`step ${step}/${recipe.steps}  loss ${loss.toFixed(4)}  accuracy ${(100 * accuracy).toFixed(1)} %  elapsed ${elapsed}\n`);
+    },
+    interrupt.signal,
+  );
+  await saveModel(recipe.output, model, { dtype: recipe.trainer.dtype });
+  process.stdout.write(`saved ${recipe.output} (weights ${parametersHash(model.parameters).slice(0, 12)})\n`);
+  return interrupt.signal.aborted ? 130 : 0;
+}

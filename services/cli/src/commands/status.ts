@@ -1,0 +1,62 @@
+import { connectRedis, Registry, RolloutQueue, RunState } from '@forge/broker';
+import { cliEnvironment } from '@forge/config';
+import { listRunRecords, type RunRecord } from '../run-directory';
+import { isAlive } from './runs';
+
+const SERVICES = ['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'];
+const GIVE_UP_MS = 3_000;
+
+/** `forge status [RUN]`: where running runs stand: step, ledger, queue and replicas. */
+export async function status(runId: string | undefined, { dir, json }: { dir: string; json?: boolean }): Promise<number> {
+  const records = listRunRecords(dir, isAlive).filter(({ id, state }) => (runId === undefined ? state === 'running' : id === runId));
+  if (runId !== undefined && records.length === 0) {
+    process.stderr.write(`forge: no run ${runId} in ${dir}\n`);
+    return 2;
+  }
+  const reports = await Promise.all(records.map(report));
+  if (json) process.stdout.write(`${JSON.stringify(reports)}\n`);
+  else if (reports.length === 0) process.stdout.write('nothing is running\n');
+  else process.stdout.write(`${reports.map(render).join('\n\n')}\n`);
+  return 0;
+}
+
+type Report = Awaited<ReturnType<typeof report>>;
+
+async function report(record: RunRecord) {
+  const { id, recipe, steps, state } = record;
+  if (state !== 'running') return { id, recipe, steps, state, live: null };
+  const url = cliEnvironment().redisUrl ?? record.redisUrl;
+  const redis = await connectRedis(url, { name: 'forge-status', giveUpAfterMs: GIVE_UP_MS });
+  const runState = new RunState(redis, id);
+  const registry = new Registry(redis, id);
+  const queue = new RolloutQueue(url, id);
+  try {
+    const [version, { phase }, ledger, jobs, ...replicas] = await Promise.all([
+      runState.version(),
+      runState.phase(),
+      runState.ledger(),
+      queue.counts(),
+      ...SERVICES.map((service) => registry.list(service)),
+    ]);
+    const services = Object.fromEntries(SERVICES.map((service, i) => [service, replicas[i]!]));
+    return { id, recipe, steps, state, live: { version, phase, ledger, jobs, services } };
+  } finally {
+    runState.close();
+    await queue.close();
+    redis.disconnect();
+  }
+}
+
+function render({ id, recipe, steps, state, live }: Report): string {
+  if (live === null) return `${id}  ${recipe}  ${state}`;
+  const { ledger, jobs, services } = live;
+  const discarded = Object.entries(ledger.discarded).map(([reason, count]) => `${count} ${reason}`);
+  return [
+    `${id}  ${live.phase}  step ${live.version}/${steps}`,
+    `  groups    ${ledger.admitted} admitted: ${ledger.trained} trained, ${ledger.leased} leased, ${ledger.buffered} buffered, ${ledger.inFlight} in flight, discarded ${discarded.join(', ') || 'none'}${ledger.isBalanced ? '' : '  (DOES NOT ADD UP)'}`,
+    `  jobs      ${jobs.waiting ?? 0} waiting, ${jobs.active ?? 0} active, ${jobs.delayed ?? 0} delayed, ${jobs.failed ?? 0} failed`,
+    ...Object.entries(services).flatMap(([service, replicas]) =>
+      replicas.map((replica) => `  ${`${service}/${replica.replica}`.padEnd(16)} ${replica.isReady ? 'ready' : 'starting'}  pid ${replica.pid}  ${replica.url}`),
+    ),
+  ].join('\n');
+}

@@ -1,0 +1,81 @@
+import { ForgeError } from '@forge/errors';
+import { Command, InvalidArgumentError } from 'commander';
+import { evaluate } from './commands/evaluate';
+import { generate } from './commands/generate';
+import { run } from './commands/run';
+import { runs } from './commands/runs';
+import { sft } from './commands/sft';
+import { status } from './commands/status';
+
+/** The user has to change something: recipe, file, option. */
+const USAGE_ERROR = 2;
+
+const number = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === '' || Number.isNaN(value)) throw new InvalidArgumentError('expected a number');
+  return value;
+};
+
+function exitWith(code: Promise<number> | number): Promise<void> {
+  return Promise.resolve(code).then(
+    (value) => {
+      process.exit(value);
+    },
+    (error: unknown) => {
+      const { code: errorCode, message, retryClass, cause } = ForgeError.from(error);
+      process.stderr.write(`forge: ${message} [${errorCode}]\n`);
+      if (retryClass === 'bug') process.stderr.write(`${(cause instanceof Error ? cause : (error as Error)).stack ?? ''}\n`);
+      process.exit(retryClass === 'fatal' ? USAGE_ERROR : 1);
+    },
+  );
+}
+
+const program = new Command('forge').description('Reinforcement-learning post-training as message-queue microservices.');
+const recipeArguments = (command: Command): Command =>
+  command
+    .argument('<recipe>', 'name of a recipe, or path of a YAML file')
+    .argument('[overrides...]', 'key=value, e.g. maxStaleness=0 trainer.learningRate=3e-4');
+const outputDir = ['--dir <dir>', 'output directory of the runs', 'runs'] as const;
+
+recipeArguments(program.command('run').description('run a recipe of reinforcement learning')).action((recipe: string, overrides: string[]) =>
+  exitWith(run(recipe, overrides)),
+);
+recipeArguments(program.command('sft').description('train a new model by imitation')).action((recipe: string, overrides: string[]) =>
+  exitWith(sft(recipe, overrides)),
+);
+program
+  .command('eval')
+  .description('greedy accuracy of a model on the held-out samples of a recipe')
+  .argument('<model>', 'directory of a model')
+  .argument('[overrides...]', 'key=value, changes to the recipe')
+  .requiredOption('--task <recipe>', 'the recipe whose task, rewards and lengths count')
+  .option('--samples <n>', 'held-out samples', number)
+  .option('--json', 'one JSON object')
+  .action((model: string, overrides: string[], options: Parameters<typeof evaluate>[1]) => exitWith(evaluate(model, options, overrides)));
+program
+  .command('generate')
+  .description('complete a prompt')
+  .argument('<model>', 'directory of a model')
+  .argument('<prompt>', 'the text to continue')
+  .option('--greedy', 'always the likeliest token')
+  .option('--temperature <t>', 'sampling temperature', number, 1)
+  .option('--max-tokens <n>', 'tokens at most', number, 64)
+  .option('--seed <n>', 'seed of the sampling', number, 0)
+  .option('--chat', "send the prompt as a user message through the model's chat template")
+  .option('--json', 'one JSON object with token ids and log-probs')
+  .action((model: string, prompt: string, options: Parameters<typeof generate>[2]) => exitWith(generate(model, prompt, options)));
+program
+  .command('status')
+  .description('where running runs stand')
+  .argument('[run]', 'one run')
+  .option(...outputDir)
+  .option('--json', 'JSON')
+  .action((id: string | undefined, options: Parameters<typeof status>[1]) => exitWith(status(id, options)));
+program
+  .command('runs')
+  .description('list runs')
+  .option(...outputDir)
+  .option('--json', 'JSON')
+  .action((options: Parameters<typeof runs>[0]) => exitWith(runs(options)));
+
+program.parseAsync().catch((error: unknown) => exitWith(Promise.reject(error as Error)));

@@ -1,0 +1,39 @@
+import type { Recipe } from '@forge/config';
+import { ForgeError } from '@forge/errors';
+import { loadModel } from '@forge/model';
+import { loadAlgorithm, loadRewards, loadTask } from '@forge/service-kit';
+
+/**
+ * Loads everything a recipe names, so that what is wrong with it is said before any process starts.
+ *
+ * @throws {ForgeError} naming the field or file.
+ */
+export async function preflight(recipe: Recipe): Promise<void> {
+  await Promise.all([loadAlgorithm(recipe), loadRewards(recipe)]);
+  const task = loadTask(recipe);
+  const { evaluation, sampling } = recipe;
+  if (evaluation.everySteps > 0 && task.heldOut.length === 0) {
+    throw new ForgeError(
+      'CONFIG_INVALID',
+      'evaluation.everySteps: the task has no held-out samples; set task.heldOut or task.heldOutPath, or evaluation.everySteps=0',
+      { field: 'evaluation.everySteps' },
+    );
+  }
+  const names = recipe.rewards.map((reward) => (reward.name === 'module' ? reward.module : reward.name));
+  if (evaluation.everySteps > 0 && !names.includes(evaluation.reward)) {
+    throw new ForgeError(
+      'CONFIG_INVALID',
+      `evaluation.reward: found ${evaluation.reward}; expected one of the recipe's rewards: ${names.join(', ')}`,
+      { field: 'evaluation.reward' },
+    );
+  }
+  const { config, tokenizer } = await loadModel(recipe.model);
+  const { length } = tokenizer.renderPrompt(task.sample(0).prompt).tokenIds;
+  if (length + sampling.maxTokens > config.maxPositions) {
+    throw new ForgeError(
+      'CONFIG_INVALID',
+      `sampling.maxTokens: found ${sampling.maxTokens}; a prompt of ${length} tokens leaves ${config.maxPositions - length} of the model's ${config.maxPositions} positions`,
+      { field: 'sampling.maxTokens' },
+    );
+  }
+}
