@@ -1,4 +1,4 @@
-import { advance, emptyProgress, timeLeftMs } from './progress';
+import { advance, busyShare, emptyProgress, generatedPerSecond, timeLeftMs } from './progress';
 
 const slice = (part: number, correct: number) =>
   ({ kind: 'evaluation', version: 20, part, parts: 2, correct, total: 50 }) as const;
@@ -30,5 +30,22 @@ describe('timeLeftMs', () => {
 
   it('knows nothing before the second step', () => {
     expect(timeLeftMs(emptyProgress(), 10, 0)).toBeNull();
+  });
+});
+
+describe('busyShare and generatedPerSecond', () => {
+  const report = (service: string, replica: string, values: Record<string, number>) => ({ kind: 'service', service, replica, values }) as const;
+  const both = [
+    report('policy', '0', { busyMs: 250, tokens: 100, intervalMs: 1000 }),
+    report('policy', '1', { busyMs: 750, tokens: 300, intervalMs: 2000 }),
+  ].reduce((progress, event) => advance(progress, event, 0), emptyProgress());
+
+  it('average shares and add rates over the replicas of a service', () => {
+    expect(busyShare(both, 'policy')).toBeCloseTo((0.25 + 0.375) / 2);
+    expect(generatedPerSecond(both)).toBe(250);
+  });
+
+  it('know nothing of a service that has not reported', () => {
+    expect(busyShare(both, 'trainer')).toBeUndefined();
   });
 });

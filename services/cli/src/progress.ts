@@ -88,3 +88,19 @@ export function timeLeftMs(progress: RunProgress, steps: number, nowMs: number):
   const perStep = (nowMs - progress.firstStepAtMs) / (progress.step - 1);
   return Math.max(0, steps - progress.step) * perStep;
 }
+
+/** Share of the last report interval in which a service was busy, the mean over its replicas. */
+export function busyShare({ services }: RunProgress, service: string): number | undefined {
+  const shares = reportsOf(services, service).map(({ busyMs = 0, intervalMs = Infinity }) => busyMs / intervalMs);
+  return shares.length === 0 ? undefined : shares.reduce((a, b) => a + b, 0) / shares.length;
+}
+
+/** Tokens all policies together generated per second of the last report interval. */
+export function generatedPerSecond({ services }: RunProgress): number | undefined {
+  const rates = reportsOf(services, 'policy').map(({ tokens = 0, intervalMs = Infinity }) => (1000 * tokens) / intervalMs);
+  return rates.length === 0 ? undefined : rates.reduce((a, b) => a + b, 0);
+}
+
+function reportsOf(services: RunProgress['services'], service: string): Readonly<Record<string, number>>[] {
+  return [...services].filter(([replica]) => replica.startsWith(`${service}/`)).map(([, values]) => values);
+}

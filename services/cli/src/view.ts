@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import { timeLeftMs, type RunProgress } from './progress';
+import { busyShare, generatedPerSecond, timeLeftMs, type RunProgress } from './progress';
 
 /** What does not change during a run. */
 export interface RunHeader {
@@ -29,8 +29,8 @@ export function renderLive(header: RunHeader, progress: RunProgress, nowMs: numb
     row('accuracy', percent(accuracies.at(-1)), sparkline(accuracies, sparkCells, 0, 1), 'held out, greedy'),
     row('reward', fixed(progress.rewards.at(-1), 3), sparkline(progress.rewards, sparkCells), 'training rollouts'),
     row('lag', `${fixed(progress.values['lag/mean'], 1)}`, '', `mean; max ${fixed(progress.values['lag/max'], 0)}, bound ${header.maxStaleness}`),
-    row('tokens/s', count(progress.values['tokens/generated_per_second']), '', 'generated'),
-    row('busy', `${percent(progress.values['busy/trainer'])}`, '', `trainer; policy ${percent(progress.values['busy/policy'])}`),
+    row('tokens/s', count(generatedPerSecond(progress)), '', 'generated'),
+    row('busy', `${percent(busyShare(progress, 'trainer'))}`, '', `trainer; policy ${percent(busyShare(progress, 'policy'))}`),
     row('mismatch', scientific(progress.values['logprob_mismatch']), '', 'generator against trainer log-probs, max'),
     styleText('dim', `files     ${header.directory}`),
   ];
@@ -47,8 +47,8 @@ export function renderPlain(header: RunHeader, progress: RunProgress, nowMs: num
     `reward ${fixed(values['reward/mean'], 3)}`,
     `accuracy ${percent(progress.evaluations.at(-1)?.accuracy)}`,
     `lag ${fixed(values['lag/mean'], 1)}/${fixed(values['lag/max'], 0)}`,
-    `generated ${count(values['tokens/generated_per_second'])} tok/s`,
-    `busy trainer ${percent(values['busy/trainer'])} policy ${percent(values['busy/policy'])}`,
+    `generated ${count(generatedPerSecond(progress))} tok/s`,
+    `busy trainer ${percent(busyShare(progress, 'trainer'))} policy ${percent(busyShare(progress, 'policy'))}`,
     `mismatch ${scientific(values['logprob_mismatch'])}`,
     `elapsed ${duration(nowMs - header.startedAtMs)}`,
     ...(left === null ? [] : [`left ${duration(left)}`]),

@@ -71,7 +71,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       isModelSaved,
     });
     if (state === 'finished') await runState.setPhase('finished');
-    await runState.emit({ kind: 'run', state });
+    const { message } = await runState.phase();
+    await runState.emit({ kind: 'run', state, ...(message === null ? {} : { message }) });
   };
   const running = Promise.all([followState(), followTelemetry()]).then(conclude).catch(fail);
 

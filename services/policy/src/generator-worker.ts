@@ -26,7 +26,8 @@ async function create(version: number, parameters: Parameters): Promise<Generato
     endTokenIds: tokenizer.endTokenIds,
     maxBatch: policy.maxBatch,
     chunk: policy.chunk,
-    weights: policy.weights === 'auto' ? (size < INPUT_PARAMETERS ? 'inputs' : 'initializers') : policy.weights,
+    weights:
+      policy.weights === 'auto' ? (size < INPUT_PARAMETERS ? 'inputs' : 'initializers') : policy.weights,
     refreshCache: policy.refreshCache,
     decodeText: (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }),
   });
@@ -58,7 +59,9 @@ const api = {
     return (await generator!).generate({ promptTokenIds: tokenIds, rolloutIds, sampling, seed: recipe.seed });
   },
 
-  stats: async (): Promise<GeneratorStats | null> => (generator === null ? null : (await generator).stats()),
+  /** Tokens generated and time spent on it since the start. */
+  stats: async (): Promise<Pick<GeneratorStats, 'tokens' | 'busyMs'>> =>
+    generator === null ? { tokens: 0, busyMs: 0 } : (await generator).stats(),
 
   close: async (): Promise<void> => {
     await (await generator)?.close();

@@ -6,11 +6,10 @@ import { ForgeError, type WireError } from '@forge/errors';
 import type { Score } from '@forge/rl';
 import { loadAlgorithm, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import type { GeneratorApi } from './generator-worker';
-import { RolloutWorker } from './rollout-worker';
-import { WeightsFollower } from './weights-follower';
+import { RolloutJobs } from './handlers/rollout-jobs';
+import { WeightsFollower } from './handlers/weights-follower';
 
 const CALL_BATCH = 512;
-const STATS_INTERVAL_MS = 500;
 
 /** Rolls out groups and answers evaluations with the newest weights. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
@@ -19,13 +18,19 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const generator = spawnWorker<GeneratorApi>(join(__dirname, 'generator-worker'), { recipe, weightsDir });
   void generator.failed.then(fail);
 
-  const weights = new WeightsFollower(runState, (announcement) => generator.call('setWeights', announcement), logger);
+  const weights = new WeightsFollower(
+    runState,
+    (announcement) => generator.call('setWeights', announcement),
+    logger,
+  );
   const following = weights.follow().catch(fail);
 
   const connect = { registry, timeoutMs: recipe.limits.callTimeoutMs };
   const [rewards, reference] = [connectService('reward', connect), connectService('reference', connect)];
-  const score = batched<unknown, { score: Score } | { error: WireError }>(rewards, 'score', { maxBatch: CALL_BATCH });
-  const worker = new RolloutWorker({
+  const score = batched<unknown, { score: Score } | { error: WireError }>(rewards, 'score', {
+    maxBatch: CALL_BATCH,
+  });
+  const jobs = new RolloutJobs({
     runState,
     recipe,
     algorithm: await loadAlgorithm(recipe),
@@ -44,29 +49,26 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const queue = new RolloutQueue(context.redisUrl, context.runId);
   queue.work({
     concurrency: recipe.policy.jobConcurrency,
-    handler: (job) => worker.handle(job),
+    handler: (job) => jobs.handle(job),
     onFailed: async (job, reason) => {
       logger.error({ reason, job: job.kind }, 'job failed for good');
       if (job.kind === 'rollout') await runState.rejectGroup({ index: job.index }, 'failed', reason);
+      else await runState.setPhase('failed', `evaluation of version ${job.minVersion} failed: ${reason}`);
     },
     onError: (error) => logger.warn({ err: error }, 'job queue'),
   });
 
-  let totals: Record<string, number> = { tokens: 0, busyMs: 0 };
-  const statistics = setInterval(() => {
-    generator.call('stats', undefined).then((stats) => {
-      if (stats !== null) totals = { tokens: stats.tokens, busyMs: stats.busyMs };
-    }, fail);
-  }, STATS_INTERVAL_MS);
-
   return {
     ready: () => weights.hasWeights,
-    totals: () => totals,
+    totals: async () => {
+      const { tokens, busyMs } = await generator.call('stats', undefined);
+      return { tokens, busyMs };
+    },
     drain: async () => {
-      clearInterval(statistics);
       weights.stop();
-      // Jobs under way go back to the queue when their lock runs out: another replica may be working on its own.
-      await queue.close(true);
+      const closed = queue.close();
+      jobs.handBack();
+      await closed;
       await following;
       await generator.terminate();
       await Promise.all([rewards.close(), reference.close()]);

@@ -12,9 +12,13 @@ export interface ConnectOptions {
   giveUpAfterMs: number;
 }
 
-/** Options of every connection: commands wait for a lost Redis, and reconnecting never pauses long. */
+/**
+ * Options of every connection: commands wait for a lost Redis, and reconnecting never pauses long. Commands are not
+ * gathered in pipelines: of one that was answered in part when Redis went away, ioredis gives the rest up.
+ */
 export const PATIENT = {
   maxRetriesPerRequest: null,
+  enableAutoPipelining: false,
   retryStrategy: (attempt: number): number => Math.min(50 * attempt, RETRY_CAP_MS),
 };
 
@@ -25,7 +29,7 @@ export const PATIENT = {
  *   evict keys or is older than 6.2.
  */
 export async function connectRedis(url: string, options: ConnectOptions): Promise<Redis> {
-  const redis = new Redis(url, { ...PATIENT, connectionName: options.name, enableAutoPipelining: true });
+  const redis = new Redis(url, { ...PATIENT, connectionName: options.name });
   let lastError = 'no answer';
   redis.on('error', (error: Error) => {
     lastError = error.message || (error as NodeJS.ErrnoException).code || 'no answer';

@@ -1,8 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeError } from '@forge/errors';
 import { Redis } from 'ioredis';
+import { withoutPassword } from './connection';
 
 export interface ProvisionOptions {
   /** A Redis to use instead of an own one (REDIS_URL). */
@@ -23,11 +25,16 @@ export interface ProvisionedRedis {
 
 const START_ATTEMPTS = 5;
 const START_DEADLINE_MS = 10_000;
+const STOP_DEADLINE_MS = 10_000;
+/** A Redis that died is started again at most so often a minute, with doubled pauses. */
+const RESTARTS_PER_MINUTE = 5;
+const RESTART_PAUSE_MS = 100;
 const CONTAINER_IMAGE = 'redis:7-alpine';
 
 /**
  * A Redis for a run, in this order: the one at `url`; an own one from a redis-server or valkey-server on the PATH; the
- * same after installing the package; a container. An own one ends with this process, however that ends.
+ * same after installing the package; a container. An own server that dies is started again, and it ends with this
+ * process, however that ends; a container only by `stop`.
  *
  * @throws {ForgeError} TRANSIENT_REDIS_UNREACHABLE naming the ways when none works.
  */
@@ -38,7 +45,7 @@ export async function provisionRedis({
   mayInstall,
 }: ProvisionOptions): Promise<ProvisionedRedis> {
   if (url !== undefined) {
-    log(`using Redis at ${url.replace(/\/\/[^@/]*@/, '//')}`);
+    log(`using Redis at ${withoutPassword(url)}`);
     return { url, stop: () => Promise.resolve() };
   }
   const found = findServer();
@@ -73,15 +80,12 @@ async function startServer(
   mkdirSync(dir, { recursive: true });
   for (let attempt = 1; attempt <= START_ATTEMPTS; attempt++) {
     const port = await freePort();
-    const options = [
-      ...['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--daemonize', 'no'],
-      ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction'],
-    ];
-    const server = guarded(binary, options);
     const url = `redis://127.0.0.1:${port}`;
+    const start = (): Guarded => guarded(binary, serverOptions(port, dir));
+    const server = start();
     if (await answers(url, server.ended)) {
       log(`started ${binary} on port ${port}`);
-      return { url, stop: server.stop };
+      return { url, stop: keepRunning(server, start, url, log) };
     }
     await server.stop();
   }
@@ -91,36 +95,94 @@ async function startServer(
   );
 }
 
+function serverOptions(port: number, dir: string): string[] {
+  return [
+    ...['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--daemonize', 'no'],
+    ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction'],
+  ];
+}
+
+/**
+ * Starts a server again whenever it dies, with the port and the append-only file it had, so that a run waits and goes
+ * on. Returns what ends it for good.
+ */
+function keepRunning(
+  first: Guarded,
+  start: () => Guarded,
+  url: string,
+  log: (message: string) => void,
+): () => Promise<void> {
+  const stopping = new AbortController();
+  let server = first;
+  let startedAtMs: number[] = [];
+  const follow = async (): Promise<void> => {
+    for (;;) {
+      const reason = await server.ended;
+      if (stopping.signal.aborted) return;
+      startedAtMs = startedAtMs.filter((atMs) => performance.now() - atMs < 60_000);
+      if (startedAtMs.length >= RESTARTS_PER_MINUTE) {
+        log(
+          `Redis at ${url} died (${reason}) for the ${RESTARTS_PER_MINUTE + 1}th time in a minute; giving it up`,
+        );
+        return;
+      }
+      const pauseMs = RESTART_PAUSE_MS * 2 ** startedAtMs.length;
+      log(`Redis at ${url} died (${reason}); starting it again in ${pauseMs} ms`);
+      await sleep(pauseMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+      if (stopping.signal.aborted) return;
+      startedAtMs.push(performance.now());
+      server = start();
+      if (await answers(url, server.ended)) log(`Redis at ${url} is back`);
+    }
+  };
+  const following = follow();
+  return async () => {
+    stopping.abort();
+    await server.stop();
+    await following;
+  };
+}
+
+interface Guarded {
+  /** Resolves with why it ended. */
+  ended: Promise<string>;
+  stop: () => Promise<void>;
+}
+
 /**
  * Runs a command beside a guard, a shell that ends it when the guard's own input closes: that pipe closes however this
  * process ends, SIGKILL included, so that no server stays behind.
  */
-function guarded(
-  command: string,
-  args: readonly string[],
-): { ended: Promise<void>; stop: () => Promise<void> } {
+function guarded(command: string, args: readonly string[]): Guarded {
   // Process groups of their own: Ctrl-C in the terminal must not end Redis before the run has drained.
   const child = spawn(command, args, { stdio: 'ignore', detached: true });
-  const guard = spawn('/bin/sh', ['-c', 'read -r _; kill -TERM "$1"', 'guard', String(child.pid)], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
+  const ended = new Promise<string>((resolve) => {
+    child.once('exit', (code, signal) => resolve(signal ?? `exit ${code}`));
+    // It could not be started, so there will be no exit.
+    child.on('error', (error) => child.pid === undefined && resolve(error.message));
   });
-  const ended = new Promise<void>((resolve) => {
-    child.once('exit', () => {
-      guard.kill('SIGKILL');
-      resolve();
+  if (child.pid !== undefined) {
+    const guard = spawn('/bin/sh', ['-c', 'read -r _; kill -TERM "$1"', 'guard', String(child.pid)], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true,
     });
-  });
+    // Better no server than one that would stay behind.
+    guard.on('error', () => child.kill('SIGTERM'));
+    guard.stdin.on('error', () => undefined);
+    void ended.then(() => guard.kill('SIGKILL'));
+  }
   return {
     ended,
     stop: async () => {
       child.kill('SIGTERM');
+      const deadline = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS);
       await ended;
+      clearTimeout(deadline);
     },
   };
 }
 
-async function answers(url: string, ended: Promise<void>): Promise<boolean> {
+async function answers(url: string, ended: Promise<unknown>): Promise<boolean> {
   const redis = new Redis(url, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
   redis.on('error', () => {
     // Not up yet.

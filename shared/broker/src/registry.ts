@@ -25,6 +25,7 @@ export class Registry {
   constructor(
     private readonly redis: Redis,
     runId: string,
+    private readonly deadAfterMs = DEAD_AFTER_MS,
   ) {
     this.keyOf = runKeys(runId).replicas;
   }
@@ -44,7 +45,7 @@ export class Registry {
     const [all, nowMs] = await Promise.all([this.redis.hgetall(this.keyOf(service)), this.nowMs()]);
     return Object.values(all)
       .map((text) => check(replicaSchema, JSON.parse(text), `replica of ${service}`))
-      .filter(({ seenAtMs }) => nowMs - seenAtMs < DEAD_AFTER_MS)
+      .filter(({ seenAtMs }) => nowMs - seenAtMs < this.deadAfterMs)
       .sort((a, b) => a.replica.localeCompare(b.replica));
   }
 

@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { check, rolloutJobSchema, type RolloutJob } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { Queue, UnrecoverableError, Worker, type Job } from 'bullmq';
+import { DelayedError, Queue, UnrecoverableError, Worker, type Job } from 'bullmq';
 import { PATIENT } from './connection';
 import { runKeys } from './keys';
 
@@ -12,13 +13,18 @@ export interface QueueTiming {
 
 const TIMING: QueueTiming = { lockMs: 10_000, stalledMs: 2_500 };
 const ATTEMPTS = 3;
+const BACKOFF_MS = 500;
 const MAX_STALLED = 3;
 const KEPT_COMPLETED = 10_000;
 
 export interface WorkOptions {
   concurrency: number;
+  /**
+   * Does a job. What it throws decides: a fatal `ForgeError` fails the job for good, CANCELLED puts it back without
+   * counting the attempt, anything else counts as one of three attempts.
+   */
   handler: (job: RolloutJob) => Promise<void>;
-  /** The job failed for good. */
+  /** The job fails for good; may be told twice of the same one. */
   onFailed: (job: RolloutJob, reason: string) => Promise<void>;
   onError: (error: Error) => void;
 }
@@ -29,6 +35,9 @@ export class RolloutQueue {
   private worker: Worker | null = null;
   private readonly options: { connection: object; prefix: string };
   private readonly name: string;
+  /** Calls of `onFailed` under way. */
+  private readonly telling = new Set<Promise<void>>();
+  private isClosed = false;
 
   constructor(
     redisUrl: string,
@@ -44,35 +53,65 @@ export class RolloutQueue {
     });
   }
 
-  /** Adds jobs; one that was added before is not added again. */
+  /**
+   * Adds jobs; one that waits, is under way or is done is not added again, one that failed for good is run again.
+   * Waits for a lost Redis.
+   */
   async add(jobs: readonly RolloutJob[]): Promise<void> {
-    await this.queue.addBulk(
-      jobs.map((job) => ({
-        name: job.kind,
-        data: job,
-        opts: {
-          jobId: jobId(this.runId, job),
-          attempts: ATTEMPTS,
-          backoff: { type: 'exponential', delay: 500 },
-          removeOnComplete: { count: KEPT_COMPLETED, age: 3600 },
-          removeOnFail: { count: 1000 },
-          // An evaluation is asked of the version that is current now: it goes first.
-          lifo: job.kind === 'evaluation',
-        },
-      })),
-    );
+    const added = jobs.map((job) => ({
+      name: job.kind,
+      data: job,
+      opts: {
+        jobId: jobId(this.runId, job),
+        attempts: ATTEMPTS,
+        backoff: { type: 'exponential', delay: BACKOFF_MS },
+        removeOnComplete: { count: KEPT_COMPLETED, age: 3600 },
+        // A kept failed job would make adding it again a no-op, and its group would wait for ever.
+        removeOnFail: true,
+        // An evaluation is asked of the version that is current now: it goes first.
+        lifo: job.kind === 'evaluation',
+      },
+    }));
+    for (;;) {
+      try {
+        await this.queue.addBulk(added);
+        return;
+      } catch (error) {
+        // The jobs travel as one pipeline, which ioredis may give up with the connection; the ids make a repetition safe.
+        if (this.isClosed || !isLostConnection(error)) throw error;
+        await sleep(BACKOFF_MS);
+      }
+    }
   }
 
   /** Starts to work on jobs, up to `concurrency` at a time. */
   work({ concurrency, handler, onFailed, onError }: WorkOptions): void {
-    const run = async (job: Job): Promise<void> => {
+    const told = new WeakSet<Job>();
+    const tell = (job: Job, reason: string): Promise<void> => {
+      told.add(job);
+      const data = rolloutJobSchema.safeParse(job.data);
+      if (!data.success) {
+        onError(new ForgeError('CONTRACT_INVALID_MESSAGE', `job ${job.id ?? ''} failed unread: ${reason}`));
+        return Promise.resolve();
+      }
+      const call = onFailed(data.data, reason).finally(() => this.telling.delete(call));
+      this.telling.add(call);
+      return call;
+    };
+    const run = async (job: Job, token?: string): Promise<void> => {
       try {
         await handler(check(rolloutJobSchema, job.data, `job ${job.id ?? ''}`));
       } catch (error) {
-        const forgeError = ForgeError.from(error);
-        if (forgeError.retryClass === 'fatal')
-          throw new UnrecoverableError(`${forgeError.code}: ${forgeError.message}`);
-        throw error;
+        const { code, message, retryClass } = ForgeError.from(error);
+        if (code === 'CANCELLED') {
+          await job.moveToDelayed(Date.now() + BACKOFF_MS, token);
+          throw new DelayedError(message);
+        }
+        const isFatal = retryClass === 'fatal';
+        const reason = isFatal ? `${code}: ${message}` : message;
+        // Told before BullMQ drops the job: a death in between runs it again instead of losing it.
+        if (isFatal || job.attemptsMade + 1 >= ATTEMPTS) await tell(job, reason);
+        throw isFatal ? new UnrecoverableError(reason) : error;
       }
     };
     this.worker = new Worker(this.name, run, {
@@ -83,11 +122,10 @@ export class RolloutQueue {
       maxStalledCount: MAX_STALLED,
     });
     this.worker.on('error', onError);
+    // A job whose workers died too often fails without being run.
     this.worker.on('failed', (job, error) => {
-      const isFinal =
-        job === undefined || error instanceof UnrecoverableError || job.attemptsMade >= ATTEMPTS;
-      const data = rolloutJobSchema.safeParse(job?.data);
-      if (isFinal && data.success) void onFailed(data.data, error.message).catch(onError);
+      const isFinal = error instanceof UnrecoverableError;
+      if (isFinal && job !== undefined && !told.has(job)) void tell(job, error.message).catch(onError);
     });
   }
 
@@ -98,11 +136,21 @@ export class RolloutQueue {
 
   /** Lets the jobs under way finish (unless `force`) and ends the connections. */
   async close(force = false): Promise<void> {
+    this.isClosed = true;
     await this.worker?.close(force);
+    if (!force) await Promise.allSettled(this.telling);
     await this.queue.close();
   }
 }
 
 function jobId(runId: string, job: RolloutJob): string {
   return job.kind === 'rollout' ? `r-${runId}-${job.index}` : `e-${runId}-${job.minVersion}-${job.part}`;
+}
+
+/** Errors of a command whose connection went away, or whose script the new Redis does not know yet. */
+function isLostConnection(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    (error.name === 'AbortError' || /connection (is |was )?close|ECONN|EPIPE|^NOSCRIPT/i.test(error.message))
+  );
 }

@@ -169,20 +169,34 @@ describe('batches', () => {
   it('refuse a group that is too old for the step', async () => {
     const state = await readyRun();
     const epoch = await state.newEpoch();
-    for (const step of [0, 1]) {
-      await state.formBatch(batchOf(step, [step]), []);
-      await state.readBatch('trainer', 0);
-      await state.commitStep(step, announcement(step + 1, epoch));
-    }
-    await expect(state.formBatch(batchOf(2, [2]), [])).rejects.toMatchObject({ code: 'STALE_EPISODE' });
+    await state.formBatch(batchOf(0, [0]), [1]);
+    await state.readBatch('trainer', 0);
+    await state.commitStep(0, announcement(1, epoch));
+    for (const { index } of await state.admit(10)) await store(state, index, 1);
+    await state.formBatch(batchOf(1, [4]), [5]);
+    await state.readBatch('trainer', 0);
+    await state.commitStep(1, announcement(2, epoch));
+    await expect(state.formBatch(batchOf(2, [2]), [3])).rejects.toMatchObject({ code: 'STALE_EPISODE' });
   });
 
   it('are formed in order and from buffered groups only', async () => {
     const state = await readyRun();
-    await expect(state.formBatch(batchOf(1, [0]), [])).rejects.toMatchObject({ code: 'CONFLICT_STATE' });
-    await expect(state.formBatch(batchOf(0, [77]), [])).rejects.toMatchObject({ code: 'CONFLICT_STATE' });
+    await expect(state.formBatch(batchOf(1, [0, 1]), [])).rejects.toMatchObject({ code: 'CONFLICT_STATE' });
+    await expect(state.formBatch(batchOf(0, [77]), [0])).rejects.toMatchObject({ code: 'CONFLICT_STATE' });
     await state.formBatch(batchOf(0, [0, 1]), []);
-    await expect(state.formBatch(batchOf(1, [1]), [])).rejects.toMatchObject({ code: 'CONFLICT_STATE' });
+    await expect(state.formBatch(batchOf(1, [1]), [2])).rejects.toMatchObject({ code: 'CONFLICT_STATE' });
+  });
+
+  it('consume exactly as many groups as the admission counts on', async () => {
+    const state = await readyRun();
+    const before = await state.ledger();
+    for (const [chosen, others] of [[[0], []], [[0, 1], [2]], [[0], [1, 2]], [[0, 0], []], [[0], [0]]] as const) // prettier-ignore
+      await expect(state.formBatch(batchOf(0, [...chosen]), others)).rejects.toMatchObject({
+        code: 'CONFLICT_STATE',
+        details: { step: 0, groups: chosen.length, others: others.length },
+      });
+    expect(await state.ledger()).toEqual(before);
+    expect(await state.nextBatch()).toBe(0);
   });
 
   it('come again to a trainer that died with one, with the same episodes', async () => {
@@ -227,6 +241,26 @@ describe('a run', () => {
     await expect(
       state.create({}, { maxStaleness: 0, candidatesPerBatch: 1, steps: 1 }),
     ).rejects.toMatchObject({ code: 'CONFLICT_STATE' });
+  });
+
+  it('is whole as soon as any of it is there, and takes over nothing of one that was removed in part', async () => {
+    const state = new RunState(await server.connect(), 'removed-in-part');
+    states.push(state);
+    const settings = { maxStaleness: 0, candidatesPerBatch: 1, steps: 1 };
+    await state.create({}, settings);
+    await state.admit(1);
+    await state.publishGroup(0, Buffer.from('a'));
+    const redis = await server.connect();
+    await redis.del(state.keys.config);
+    await Promise.allSettled([state.create({ of: 1 }, settings), state.create({ of: 2 }, settings)]).then(
+      (results) => expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']),
+    );
+    expect(await state.config()).toEqual({ of: 1 });
+    expect(await state.ledger()).toMatchObject({ admitted: 0, isBalanced: true });
+    expect(await state.readGroups('buffer', 10, 0)).toEqual([]);
+    expect((await redis.keys(state.keys.all)).sort()).toEqual(
+      [state.keys.batches, state.keys.config, state.keys.episodes, state.keys.run].sort(),
+    );
   });
 
   it('leaves nothing behind when it is removed', async () => {

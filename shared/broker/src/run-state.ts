@@ -8,6 +8,7 @@ import {
   type TelemetryEvent,
   type WeightsAnnouncement,
 } from '@forge/contracts';
+import { randomUUID } from 'node:crypto';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
 import { CONSUMER_GROUP, runKeys, type RunKeys } from './keys';
@@ -72,6 +73,11 @@ export interface LeasedBatch {
 
 const TELEMETRY_CAP = 20_000;
 const DEAD_LETTER_CAP = 1_000;
+const NOT_FORMED: Readonly<Record<string, string>> = {
+  step: 'another batch is due',
+  count: 'its groups and the others are not as many as a batch consumes',
+  state: 'a group is not buffered or named twice',
+};
 
 /**
  * The state of one run in Redis. Every change is one atomic script, so that several coordinators, or one that was
@@ -80,23 +86,30 @@ const DEAD_LETTER_CAP = 1_000;
 export class RunState {
   readonly keys: RunKeys;
   private readonly streams: StreamReader;
+  private readonly instance = randomUUID();
+  private calls = 0;
 
+  /** `claimIdleMs`: `readGroups` takes over an entry that its reader has not acknowledged for so long. */
   constructor(
     private readonly redis: Redis,
     readonly runId: string,
     private readonly bounds: RunBounds = { inFlight: 512, episodes: 1024 },
+    { claimIdleMs = 10_000 }: { claimIdleMs?: number } = {},
   ) {
     this.keys = runKeys(runId);
-    this.streams = new StreamReader(redis);
+    this.streams = new StreamReader(redis, claimIdleMs);
   }
 
-  /** @throws {ForgeError} CONFLICT_STATE when the run exists already. */
+  /**
+   * Makes the run, whole or not at all.
+   *
+   * @throws {ForgeError} CONFLICT_STATE when the run exists already.
+   */
   async create(config: unknown, settings: RunSettings): Promise<void> {
-    const { run, config: configKey, episodes, batches } = this.keys;
-    if ((await this.redis.set(configKey, JSON.stringify(config), 'NX')) === null) {
-      throw new ForgeError('CONFLICT_STATE', `run ${this.runId} exists already`, { runId: this.runId });
-    }
-    await this.redis.hset(run, {
+    const { run, config: configKey, episodes, batches, ...rest } = this.keys;
+    const { ledger, groups, pending, buffer, payloads, leases, weights, telemetry, signals, deadLetter } = rest;
+    const others = [ledger, groups, pending, buffer, payloads, leases, weights, telemetry, signals, deadLetter];
+    const fields = {
       state: 'running',
       version: 0,
       epoch: 0,
@@ -106,8 +119,15 @@ export class RunState {
       maxStaleness: Number.isFinite(settings.maxStaleness) ? settings.maxStaleness : 'inf',
       candidates: settings.candidatesPerBatch,
       steps: settings.steps,
-    });
-    await Promise.all([episodes, batches].map((stream) => this.streams.createGroup(stream)));
+    };
+    const result = await this.run(
+      scripts.create,
+      [run, configKey, episodes, batches, ...others],
+      [this.callId(), CONSUMER_GROUP, JSON.stringify(config), ...Object.entries(fields).flat()],
+    );
+    if (result === 'exists') {
+      throw new ForgeError('CONFLICT_STATE', `run ${this.runId} exists already`, { runId: this.runId });
+    }
   }
 
   /** @throws {ForgeError} CONFLICT_STATE when there is no such run. */
@@ -143,13 +163,18 @@ export class RunState {
     return this.redis.hincrby(this.keys.run, 'epoch', 1);
   }
 
-  /** Admits up to `limit` groups, as many as the staleness bound allows. */
+  /**
+   * Admits up to `limit` groups, as many as the staleness bound allows.
+   *
+   * Edge: a coordinator that dies before it queued the jobs leaves admitted groups without one; its successor reads
+   * `pendingGroups` and queues them again. So does whoever lost the answer of this call.
+   */
   async admit(limit: number): Promise<Admission[]> {
     const { run, ledger, groups, pending } = this.keys;
     const flat = (await this.run(
       scripts.admit,
       [run, ledger, groups, pending],
-      [limit, this.bounds.inFlight],
+      [limit, this.bounds.inFlight, this.callId()],
     )) as number[];
     return Array.from({ length: flat.length / 2 }, (_, i) => ({
       index: Number(flat[2 * i]),
@@ -189,7 +214,10 @@ export class RunState {
     }));
   }
 
-  /** Moves a group from the stream to the buffer. */
+  /**
+   * Moves a group from the stream to the buffer. `duplicate`: it is there already or was given up; nothing is left to
+   * do. A call that ioredis sent again after a lost connection may say so of the group it stored itself.
+   */
   async storeGroup(entryId: string, group: BufferedGroup, payload: Buffer): Promise<'stored' | 'duplicate'> {
     const { groups, ledger, episodes, buffer, payloads, signals } = this.keys;
     const keys = [groups, ledger, episodes, buffer, payloads, signals];
@@ -228,9 +256,10 @@ export class RunState {
 
   /**
    * Forms the batch of a step from buffered groups; `others` are candidates it consumes without training on them.
+   * The same call again, before another batch is formed, changes nothing.
    *
-   * @throws {ForgeError} STALE_EPISODE when a group is too old for the step; CONFLICT_STATE when another batch is due
-   *   or a group is not buffered.
+   * @throws {ForgeError} STALE_EPISODE when a group is too old for the step; CONFLICT_STATE when another batch is due,
+   *   a group is not buffered, or there are not as many groups and others as a batch consumes.
    */
   async formBatch(batch: Batch, others: readonly number[]): Promise<void> {
     const { groups, ledger, run, buffer, payloads, leases, batches } = this.keys;
@@ -246,8 +275,11 @@ export class RunState {
     if (result === 'stale')
       throw new ForgeError('STALE_EPISODE', `batch ${batch.step} holds a group older than maxStaleness`);
     if (result !== 'formed') {
-      throw new ForgeError('CONFLICT_STATE', `batch ${batch.step} was not formed: ${String(result)}`, {
+      const why = NOT_FORMED[String(result)] ?? String(result);
+      throw new ForgeError('CONFLICT_STATE', `batch ${batch.step} was not formed: ${why}`, {
         step: batch.step,
+        groups: chosen.length,
+        others: others.length,
       });
     }
   }
@@ -367,9 +399,17 @@ export class RunState {
     }
   }
 
-  /** Ends the connections of the blocking readers; the one given to the constructor is its owner's. */
+  /**
+   * Ends the connections of the blocking readers; the one given to the constructor is its owner's. Readers that wait,
+   * and later ones, find nothing.
+   */
   close(): void {
     this.streams.close();
+  }
+
+  /** Names one call, however often it is sent. */
+  private callId(): string {
+    return `${this.instance}-${++this.calls}`;
   }
 
   private run(

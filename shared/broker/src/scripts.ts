@@ -9,13 +9,40 @@ import { Script } from './script';
  * of the others (invariant L).
  */
 
+/*
+ * ioredis sends a command again when the connection is lost before the answer came, though it may have been done. The
+ * scripts that are not harmless when done twice know the call again, by an id or by all of its arguments, and answer
+ * as they did.
+ */
+
+/**
+ * Makes a run, whole or not at all.
+ * KEYS run, config, episodes, batches, then every other key of the run: what is left there is of no run and deleted
+ * ARGV id of the call, consumer group, config, then field, value ... of the run
+ * Returns created (also when this very call did it before) or exists.
+ */
+export const create = new Script(`
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  if redis.call('HGET', KEYS[1], 'createCall') == ARGV[1] then return 'created' end
+  return 'exists'
+end
+redis.call('DEL', unpack(KEYS))
+redis.call('SET', KEYS[2], ARGV[3])
+redis.call('HSET', KEYS[1], 'createCall', ARGV[1], unpack(ARGV, 4))
+redis.call('XGROUP', 'CREATE', KEYS[3], ARGV[2], '0', 'MKSTREAM')
+redis.call('XGROUP', 'CREATE', KEYS[4], ARGV[2], '0', 'MKSTREAM')
+return 'created'
+`);
+
 /**
  * Admits groups.
- * KEYS run, ledger, groups, pending   ARGV limit, cap on groups in flight
- * Returns index, minVersion of each admitted group, flat.
+ * KEYS run, ledger, groups, pending   ARGV limit, cap on groups in flight, id of the call
+ * Returns index, minVersion of each admitted group, flat; what it returned before when the newest call comes again.
  */
 export const admit = new Script(`
 local run, ledger, groups, pending = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local last = redis.call('HMGET', run, 'admitCall', 'admitAnswer')
+if last[1] == ARGV[3] then return cjson.decode(last[2]) end
 local h = redis.call('HMGET', run, 'state', 'version', 'maxStaleness', 'candidates', 'steps', 'started', 'nextIndex')
 if h[1] ~= 'running' then return {} end
 local version, candidates, steps = tonumber(h[2]), tonumber(h[4]), tonumber(h[5])
@@ -36,6 +63,7 @@ while started < bound and #admitted / 2 < room do
 end
 if #admitted > 0 then
   redis.call('HSET', run, 'started', started, 'nextIndex', nextIndex)
+  redis.call('HSET', run, 'admitCall', ARGV[3], 'admitAnswer', cjson.encode(admitted))
   redis.call('HINCRBY', ledger, 'admitted', #admitted / 2)
   redis.call('HINCRBY', ledger, 'inFlight', #admitted / 2)
 end
@@ -59,7 +87,7 @@ return 'accepted'
 /**
  * Moves a group from the stream to the buffer and acknowledges the entry.
  * KEYS groups, ledger, episodes, buffer, payloads, signals   ARGV consumer group, entry, index, meta, payload
- * Returns stored or duplicate.
+ * Returns stored, or duplicate when the group was stored or given up before; the buffer then holds what it should.
  */
 export const storeGroup = new Script(`
 redis.call('XACK', KEYS[3], ARGV[1], ARGV[2])
@@ -126,14 +154,20 @@ return count
  * since the step that consumes them raises the bound.
  * KEYS groups, ledger, run, buffer, payloads, leases, batches
  * ARGV step, batch, number of chosen groups, chosen index ..., other index ...
- * Returns formed, or why not: step (another batch is due), state (a group is not buffered), stale (invariant S).
+ * Returns formed (also when the same call formed it before), or why not: step (another batch is due), count (not as
+ * many groups as a batch consumes), state (a group is not buffered, or named twice), stale (invariant S).
  */
 export const formBatch = new Script(`
-local h = redis.call('HMGET', KEYS[3], 'nextBatch', 'maxStaleness')
+local h = redis.call('HMGET', KEYS[3], 'nextBatch', 'maxStaleness', 'candidates', 'formCall')
 local step, chosen = tonumber(ARGV[1]), tonumber(ARGV[3])
+local call = redis.sha1hex(table.concat(ARGV, ' '))
+if tonumber(h[1]) == step + 1 and h[4] == call then return 'formed' end
 if tonumber(h[1]) ~= step then return 'step' end
+if #ARGV - 3 ~= tonumber(h[3]) then return 'count' end
+local named = {}
 for i = 4, #ARGV do
-  if redis.call('HGET', KEYS[1], ARGV[i]) ~= 'b' then return 'state' end
+  if named[ARGV[i]] or redis.call('HGET', KEYS[1], ARGV[i]) ~= 'b' then return 'state' end
+  named[ARGV[i]] = true
   if i < 4 + chosen and h[2] ~= 'inf' then
     local meta = cjson.decode(redis.call('HGET', KEYS[4], ARGV[i]))
     if step - meta.version > tonumber(h[2]) then return 'stale' end
@@ -156,7 +190,7 @@ redis.call('HINCRBY', KEYS[2], 'leased', chosen)
 if others > 0 then redis.call('HINCRBY', KEYS[2], 'discarded:not-selected', others) end
 local entry = redis.call('XADD', KEYS[7], '*', 'batch', ARGV[2])
 redis.call('HSET', KEYS[6], step, cjson.encode({ entry = entry, indices = leased }))
-redis.call('HSET', KEYS[3], 'nextBatch', step + 1)
+redis.call('HSET', KEYS[3], 'nextBatch', step + 1, 'formCall', call)
 return 'formed'
 `);
 

@@ -15,7 +15,10 @@ const truncatedImportanceSampling = z
 const grpo = z.strictObject({
   name: z.literal('grpo'),
   groupSize,
-  normalizeByStd: z.boolean().default(true).describe('divide the advantage by the standard deviation of the group'),
+  normalizeByStd: z
+    .boolean()
+    .default(true)
+    .describe('divide the advantage by the standard deviation of the group'),
   loss: z
     .enum(['clipped', 'simple'])
     .default('clipped')
@@ -27,7 +30,12 @@ const grpo = z.strictObject({
     .max(10)
     .optional()
     .describe('the ratio counts up to 1 + clipEpsilonHigh; left out: clipEpsilon'),
-  klCoefficient: z.number().min(0).max(100).default(0).describe('weight of the k3 divergence from the reference model'),
+  klCoefficient: z
+    .number()
+    .min(0)
+    .max(100)
+    .default(0)
+    .describe('weight of the k3 divergence from the reference model'),
   normalization,
   truncatedImportanceSampling,
 });
@@ -35,7 +43,10 @@ const grpo = z.strictObject({
 const reinforce = z.strictObject({
   name: z.literal('reinforce'),
   groupSize,
-  normalizeByStd: z.boolean().default(true).describe('divide the advantage by the standard deviation of the group'),
+  normalizeByStd: z
+    .boolean()
+    .default(true)
+    .describe('divide the advantage by the standard deviation of the group'),
 });
 
 const ownModule = z.strictObject({

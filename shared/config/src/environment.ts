@@ -26,7 +26,10 @@ export function serviceEnvironment(): ServiceEnvironment {
   const result = serviceSchema.safeParse(process.env);
   if (!result.success) {
     const [issue] = result.error.issues;
-    throw new ForgeError('CONFIG_INVALID', `environment variable ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
+    throw new ForgeError(
+      'CONFIG_INVALID',
+      `environment variable ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`,
+    );
   }
   const { REDIS_URL, FORGE_RUN_ID, FORGE_REPLICA, FORGE_HTTP_HOST, FORGE_HTTP_PORT, LOG_LEVEL } = result.data;
   return {
@@ -45,6 +48,13 @@ export function cliEnvironment(): { redisUrl: string | undefined; logLevel: stri
 }
 
 /** The environment of a service process that this process starts. */
-export function childEnvironment(service: Pick<ServiceEnvironment, 'redisUrl' | 'runId' | 'logLevel'>): NodeJS.ProcessEnv {
-  return { ...process.env, REDIS_URL: service.redisUrl, FORGE_RUN_ID: service.runId, LOG_LEVEL: service.logLevel };
+export function childEnvironment(
+  service: Pick<ServiceEnvironment, 'redisUrl' | 'runId' | 'logLevel'>,
+): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    REDIS_URL: service.redisUrl,
+    FORGE_RUN_ID: service.runId,
+    LOG_LEVEL: service.logLevel,
+  };
 }

@@ -2,7 +2,13 @@ export { recipeSchema, sftRecipeSchema, candidatesPerBatch, type Recipe, type Sf
 export { taskSchema, type TaskConfig } from './task';
 export type { TrainerConfig } from './trainer';
 export type { AlgorithmConfig, GrpoConfig, ReinforceConfig } from './algorithm';
-export type { RewardConfig } from './reward';
-export { loadRecipe, loadSftRecipe, parseResolvedRecipe, recipeToYaml, type RecipeSource } from './load-recipe';
+export { rewardName, type RewardConfig } from './reward';
+export {
+  loadRecipe,
+  loadSftRecipe,
+  parseResolvedRecipe,
+  recipeToYaml,
+  type RecipeSource,
+} from './load-recipe';
 export { childEnvironment, cliEnvironment, serviceEnvironment, type ServiceEnvironment } from './environment';
 export { loadModule } from './load-module';

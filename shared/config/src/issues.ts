@@ -1,30 +1,89 @@
 import type { z } from 'zod';
-import { keysAt } from './schema-keys';
+import { keysAt, pathsTo } from './schema-keys';
 import { nearest } from './suggestion';
 
 /** Each problem as one line: the field, what was found, what is expected, and the nearest key for an unknown one. */
-export function describeIssues(issues: readonly z.core.$ZodIssue[], input: unknown, schema: z.ZodType): string[] {
+export function describeIssues(
+  issues: readonly z.core.$ZodIssue[],
+  input: unknown,
+  schema: z.ZodType,
+): string[] {
   return issues.flatMap((issue) => {
     const path = issue.path.map(String);
-    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey([...path, key], schema));
-    if (issue.code === 'invalid_union' && issue.errors.length > 0) {
-      const [closest] = [...issue.errors].sort((a, b) => a.length - b.length);
-      if (closest && closest.length > 0 && closest.every((inner) => inner.path.length > 0)) {
-        return describeIssues(closest.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] })), input, schema);
-      }
-    }
-    const found = path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], input);
-    return [`${path.join('.') || 'recipe'}: ${found === undefined ? 'missing' : `found ${shown(found)}`}; ${issue.message}`];
+    if (issue.code === 'unrecognized_keys')
+      return issue.keys.map((key) => unknownKey([...path, key], schema, input));
+    const found = path.reduce<unknown>(
+      (value, key) => (value as Record<string, unknown> | undefined)?.[key],
+      input,
+    );
+    const expected = expectation(issue, found);
+    return [
+      `${path.join('.') || 'recipe'}: ${found === undefined ? 'missing' : `found ${shown(found)}`}, expected ${expected}`,
+    ];
   });
 }
 
 /** The line for a key that the schema does not have at this place. */
-export function unknownKey(path: readonly string[], schema: z.ZodType): string {
+export function unknownKey(path: readonly string[], schema: z.ZodType, input: unknown): string {
   const parent = path.slice(0, -1);
-  const known = keysAt(schema, parent) ?? [];
-  const hint = nearest(path.at(-1)!, known);
-  const suggestion = hint === null ? ` (known: ${known.sort().join(', ')})` : `; did you mean ${[...parent, hint].join('.')}?`;
-  return `${path.join('.')}: unknown key${suggestion}`;
+  const key = path.at(-1)!;
+  const known = keysAt(schema, parent, input) ?? [];
+  const sibling = nearest(key, known);
+  const near = sibling === null ? undefined : [...parent, sibling].join('.');
+  // A whole name in another section beats a likeness in this one.
+  const suggested = pathsTo(schema, key, input)[0] ?? near;
+  const hint =
+    suggested === undefined ? ` (known: ${known.sort().join(', ')})` : `; did you mean ${suggested}?`;
+  return `${path.join('.')}: unknown key${hint}`;
+}
+
+/** What the field takes, in words. */
+function expectation(issue: z.core.$ZodIssue, found: unknown): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return WORDS[issue.expected] ?? issue.expected;
+    case 'too_small':
+      return amount(issue.origin, issue.inclusive === false ? '>' : '>=', issue.minimum);
+    case 'too_big':
+      return amount(issue.origin, issue.inclusive === false ? '<' : '<=', issue.maximum);
+    case 'invalid_value':
+      return choice(issue.values.map(String), found);
+    case 'invalid_union':
+      return issue.discriminator === undefined ? issue.message : choice(optionsOf(issue), found);
+    case 'invalid_format':
+      return issue.format === 'regex' && issue.pattern !== undefined
+        ? `a text that matches ${issue.pattern}`
+        : issue.message;
+    default:
+      return issue.message;
+  }
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  int: 'a whole number',
+  number: 'a number',
+  string: 'a text',
+  boolean: 'true or false',
+  array: 'a list',
+  tuple: 'a list',
+  object: 'a mapping of keys to values',
+  record: 'a mapping of keys to values',
+};
+
+function amount(origin: string, relation: string, bound: number | bigint): string {
+  if (origin === 'string') return `a text of length ${relation} ${bound}`;
+  if (origin === 'array') return `a list of length ${relation} ${bound}`;
+  return `a number ${relation} ${bound}`;
+}
+
+function optionsOf(issue: z.core.$ZodIssueInvalidUnion): string[] {
+  return ('options' in issue && Array.isArray(issue.options) ? issue.options : []).map(String);
+}
+
+function choice(values: readonly string[], found: unknown): string {
+  const hint = typeof found === 'string' ? nearest(found, values) : null;
+  const expected = values.length === 1 ? values[0]! : `one of ${values.join(', ')}`;
+  return hint === null ? expected : `${expected}; did you mean ${hint}?`;
 }
 
 function shown(value: unknown): string {

@@ -3,6 +3,9 @@ import { resolve } from 'node:path';
 import { ForgeError } from '@forge/errors';
 import { createJiti } from 'jiti';
 
+/** What a user's module may import wherever it lies: the same instances that run here. */
+const PUBLIC_PACKAGES = ['@forge/rl', '@forge/graph', '@forge/contracts', '@forge/errors'];
+
 /**
  * The default export of a user's TypeScript or JavaScript file, relative to the working directory.
  *
@@ -10,14 +13,29 @@ import { createJiti } from 'jiti';
  */
 export async function loadModule(path: string): Promise<unknown> {
   const file = resolve(path);
-  if (!existsSync(file)) throw new ForgeError('CONFIG_MODULE_UNLOADABLE', `there is no module ${path}`, { path });
-  let module: { default?: unknown };
+  if (!existsSync(file))
+    throw new ForgeError('CONFIG_MODULE_UNLOADABLE', `there is no module ${path}`, { path });
+  let exported: unknown;
   try {
-    module = await createJiti(__filename).import<{ default?: unknown }>(file);
+    const alias = Object.fromEntries(PUBLIC_PACKAGES.map((name) => [name, require.resolve(name)]));
+    exported = await createJiti(__filename, { alias, interopDefault: false }).import(file);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ForgeError('CONFIG_MODULE_UNLOADABLE', `the module ${path} does not load: ${reason}`, { path }, { cause });
+    throw new ForgeError(
+      'CONFIG_MODULE_UNLOADABLE',
+      `the module ${path} does not load: ${reason}`,
+      { path },
+      { cause },
+    );
   }
-  if (module.default !== undefined) return module.default;
+  const value = defaultExport(exported);
+  if (value !== undefined) return value;
   throw new ForgeError('CONFIG_MODULE_UNLOADABLE', `the module ${path} has no default export`, { path });
+}
+
+/** `export default`, or `module.exports` of CommonJS. */
+function defaultExport(exported: unknown): unknown {
+  const isModule =
+    typeof exported === 'object' && exported !== null && ('default' in exported || '__esModule' in exported);
+  return isModule ? (exported as { default?: unknown }).default : exported;
 }

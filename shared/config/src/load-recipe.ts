@@ -24,14 +24,25 @@ export function loadRecipe(nameOrPath: string, overrides: readonly string[], sou
 }
 
 /** The same for a recipe of supervised training (`kind: sft`). */
-export function loadSftRecipe(nameOrPath: string, overrides: readonly string[], source: RecipeSource): SftRecipe {
+export function loadSftRecipe(
+  nameOrPath: string,
+  overrides: readonly string[],
+  source: RecipeSource,
+): SftRecipe {
   return load(sftRecipeSchema, 'sft', nameOrPath, overrides, source);
 }
 
-/** A recipe that was resolved before and went through JSON: infinity became null on the way. */
+/**
+ * A recipe that was resolved before and went through JSON: infinity became null on the way.
+ *
+ * @throws {ForgeError} CONFIG_INVALID, as when another version of Forge wrote it.
+ */
 export function parseResolvedRecipe(json: unknown): Recipe {
   const recipe = json as { maxStaleness?: unknown };
-  return recipeSchema.parse({ ...recipe, maxStaleness: recipe.maxStaleness ?? Infinity });
+  const value = { ...recipe, maxStaleness: recipe.maxStaleness ?? Infinity };
+  const result = recipeSchema.safeParse(value);
+  if (result.success) return result.data;
+  throw invalidRecipe('the stored recipe', describeIssues(result.error.issues, value, recipeSchema));
 }
 
 /** A resolved recipe as YAML. */
@@ -51,27 +62,41 @@ function load<S extends z.ZodType>(
   const found = (raw as { kind?: unknown }).kind ?? 'rl';
   if (found !== kind) {
     const command = found === 'sft' ? 'forge sft' : 'forge run';
-    throw new ForgeError('CONFIG_INVALID', `${path}: this is a recipe of kind ${String(found)}; start it with ${command}`, { path });
+    throw new ForgeError(
+      'CONFIG_INVALID',
+      `${path}: this is a recipe of kind ${String(found)}; start it with ${command}`,
+      { path },
+    );
   }
   const { value, problems } = applyOverrides(raw, overrides, schema);
   const result = schema.safeParse(value);
   const all = [...problems, ...(result.success ? [] : describeIssues(result.error.issues, value, schema))];
   if (all.length > 0 || !result.success) {
-    throw new ForgeError('CONFIG_INVALID', `${path}:\n${all.map((line) => `  ${line}`).join('\n')}`, { path, problems: all });
+    throw invalidRecipe(path, all);
   }
   return result.data;
+}
+
+/** The error that lists all `problems` of a recipe; one alone stands on the same line. */
+function invalidRecipe(path: string, problems: readonly string[]): ForgeError {
+  const list = problems.length === 1 ? ` ${problems[0]}` : problems.map((line) => `\n  ${line}`).join('');
+  return new ForgeError('CONFIG_INVALID', `${path}:${list}`, { path, problems });
 }
 
 function findRecipe(nameOrPath: string, { searchDirs }: RecipeSource): string {
   if (/\.ya?ml$/.test(nameOrPath) || nameOrPath.includes('/')) {
     if (existsSync(nameOrPath)) return nameOrPath;
-    throw new ForgeError('CONFIG_FILE_UNREADABLE', `there is no recipe file ${nameOrPath}`, { path: nameOrPath });
+    throw new ForgeError('CONFIG_FILE_UNREADABLE', `there is no recipe file ${nameOrPath}`, {
+      path: nameOrPath,
+    });
   }
   for (const dir of searchDirs) {
     const path = join(dir, `${nameOrPath}.yaml`);
     if (existsSync(path)) return path;
   }
-  const names = searchDirs.flatMap((dir) => (existsSync(dir) ? readdirSync(dir) : [])).flatMap((file) => (file.endsWith('.yaml') ? [basename(file, '.yaml')] : []));
+  const names = searchDirs
+    .flatMap((dir) => (existsSync(dir) ? readdirSync(dir) : []))
+    .flatMap((file) => (file.endsWith('.yaml') ? [basename(file, '.yaml')] : []));
   const hint = nearest(nameOrPath, names);
   const suggestion = hint === null ? '' : `; did you mean ${hint}?`;
   const message = `there is no recipe ${nameOrPath}${suggestion} (known: ${names.sort().join(', ')}; or give a path)`;
@@ -89,7 +114,17 @@ function readYaml(path: string): Record<string, unknown> {
   const document = parseDocument(text);
   const [error] = document.errors;
   if (error) throw new ForgeError('CONFIG_FILE_UNREADABLE', `${path}: ${error.message}`, { path });
-  const value: unknown = document.toJS();
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new ForgeError('CONFIG_FILE_UNREADABLE', `${path}: a recipe is a mapping of keys to values`, { path });
+  let value: unknown;
+  try {
+    value = document.toJS();
+  } catch (cause) {
+    // Aliases without an anchor, or too many of them.
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ForgeError('CONFIG_FILE_UNREADABLE', `${path}: ${reason}`, { path }, { cause });
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>;
+  throw new ForgeError('CONFIG_FILE_UNREADABLE', `${path}: a recipe is a mapping of keys to values`, {
+    path,
+  });
 }

@@ -1,7 +1,7 @@
 import { parse } from 'yaml';
 import type { z } from 'zod';
 import { unknownKey } from './issues';
-import { keysAt } from './schema-keys';
+import { isListAt, keysAt } from './schema-keys';
 
 interface Overridden {
   value: Record<string, unknown>;
@@ -10,10 +10,14 @@ interface Overridden {
 }
 
 /**
- * `recipe` with each `a.b=value` set; the value is read as YAML, a number as a key is an index. Keys the schema does
- * not know are problems, with a suggestion.
+ * `recipe` with each `a.b=value` set; the value is read as YAML, and null takes the key out, so that its default
+ * applies. The key of a list is an index. Keys the schema does not know are problems, with a suggestion.
  */
-export function applyOverrides(recipe: Record<string, unknown>, overrides: readonly string[], schema: z.ZodType): Overridden {
+export function applyOverrides(
+  recipe: Record<string, unknown>,
+  overrides: readonly string[],
+  schema: z.ZodType,
+): Overridden {
   const value = structuredClone(recipe);
   const problems: string[] = [];
   for (const override of overrides) {
@@ -23,9 +27,9 @@ export function applyOverrides(recipe: Record<string, unknown>, overrides: reado
       continue;
     }
     const path = override.slice(0, at).split('.');
-    const wrong = firstUnknown(path, schema);
-    if (wrong !== null) {
-      problems.push(unknownKey(wrong, schema));
+    const problem = pathProblem(path, schema, value);
+    if (problem !== null) {
+      problems.push(problem);
       continue;
     }
     try {
@@ -37,12 +41,24 @@ export function applyOverrides(recipe: Record<string, unknown>, overrides: reado
   return { value, problems };
 }
 
-/** The shortest part of the path that leads nowhere; null when all of it is known or free. */
-function firstUnknown(path: readonly string[], schema: z.ZodType): string[] | null {
-  for (let length = 1; length <= path.length; length++) {
-    const known = keysAt(schema, path.slice(0, length - 1));
-    if (known === null) return null;
-    if (!known.includes(path[length - 1]!)) return path.slice(0, length);
+/** What is wrong with the first part of the path that leads nowhere; null when all of it is known or free. */
+function pathProblem(path: readonly string[], schema: z.ZodType, value: unknown): string | null {
+  let at = value;
+  for (const [depth, key] of path.entries()) {
+    const parent = path.slice(0, depth);
+    if (isListAt(schema, parent, value)) {
+      const length = Array.isArray(at) ? at.length : 0;
+      if (!/^\d+$/.test(key) || Number(key) > length) {
+        return `${path.slice(0, depth + 1).join('.')}: found ${key}, expected an index of ${parent.join('.')} from 0 to ${length}`;
+      }
+    } else {
+      const known = keysAt(schema, parent, value);
+      if (known !== null && !known.includes(key)) return unknownKey(path.slice(0, depth + 1), schema, value);
+    }
+    at =
+      typeof at === 'object' && at !== null && Object.hasOwn(at, key)
+        ? (at as Record<string, unknown>)[key]
+        : undefined;
   }
   return null;
 }
@@ -50,7 +66,7 @@ function firstUnknown(path: readonly string[], schema: z.ZodType): string[] | nu
 function set(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
   let at = target;
   for (const key of path.slice(0, -1)) {
-    const next = at[key];
+    const next = Object.hasOwn(at, key) ? at[key] : undefined;
     if (typeof next === 'object' && next !== null) at = next as Record<string, unknown>;
     else {
       const made: Record<string, unknown> = {};
@@ -58,5 +74,7 @@ function set(target: Record<string, unknown>, path: readonly string[], value: un
       at = made;
     }
   }
-  at[path.at(-1)!] = value;
+  const last = path.at(-1)!;
+  if (value === null && !Array.isArray(at)) delete at[last];
+  else at[last] = value;
 }

@@ -1,7 +1,7 @@
 import { samplingSchema } from '@forge/contracts';
 import { z } from 'zod';
 import { algorithmSchema } from './algorithm';
-import { rewardSchema } from './reward';
+import { rewardName, rewardSchema } from './reward';
 import { section, threads } from './sections';
 import { taskSchema } from './task';
 import { trainerFields } from './trainer';
@@ -16,14 +16,22 @@ const replicas = z.int().min(1).max(256).default(1).describe('processes of this 
 export const recipeSchema = z
   .strictObject({
     kind: z.literal('rl').default('rl').describe('reinforcement learning'),
-    name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/).describe('letters, digits and dashes; begins the run id'),
+    name: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9-]*$/)
+      .describe('letters, digits and dashes; begins the run id'),
     seed: z.int().min(0).max(0xffff_ffff).default(1).describe('same seed, same run'),
     model: z.string().min(1).describe('directory of the base checkpoint, relative to the working directory'),
     steps: z.int().min(1).max(10_000_000).describe('optimizer steps'),
     maxStaleness: infinity
       .default(0)
       .describe('policy versions a trained token may be old; 0 is synchronous, .inf fully asynchronous'),
-    stopAtAccuracy: z.number().gt(0).max(1).optional().describe('ends the run once held-out accuracy reaches it'),
+    stopAtAccuracy: z
+      .number()
+      .gt(0)
+      .max(1)
+      .optional()
+      .describe('ends the run once held-out accuracy reaches it'),
     task: taskSchema,
     algorithm: algorithmSchema,
     batch: section({
@@ -39,7 +47,11 @@ export const recipeSchema = z
     rewards: z.array(rewardSchema).min(1).describe('their weighted sum is the reward'),
     trainer: section({
       ...trainerFields({ learningRate: 3e-4, warmupSteps: 10 }),
-      checkpointEverySteps: z.int().min(1).default(25).describe('steps between checkpoints a crash resumes from'),
+      checkpointEverySteps: z
+        .int()
+        .min(1)
+        .default(25)
+        .describe('steps between checkpoints a crash resumes from'),
     }),
     policy: section({
       replicas,
@@ -54,7 +66,12 @@ export const recipeSchema = z
         .boolean()
         .default(false)
         .describe('recompute the key-value cache of running sequences when new weights arrive'),
-      jobConcurrency: z.int().min(1).max(1024).default(16).describe('rollout jobs one replica works on at a time'),
+      jobConcurrency: z
+        .int()
+        .min(1)
+        .max(1024)
+        .default(16)
+        .describe('rollout jobs one replica works on at a time'),
     }),
     reference: section({
       replicas,
@@ -64,7 +81,12 @@ export const recipeSchema = z
     reward: section({ replicas }),
     evaluation: section({
       everySteps: z.int().min(0).default(10).describe('steps between held-out evaluations; 0 is never'),
-      samples: z.int().min(1).max(100_000).default(256).describe('held-out problems per evaluation, decoded greedily'),
+      samples: z
+        .int()
+        .min(1)
+        .max(100_000)
+        .default(256)
+        .describe('held-out problems per evaluation, decoded greedily'),
       reward: z
         .string()
         .min(1)
@@ -74,27 +96,50 @@ export const recipeSchema = z
     limits: section({
       queuedGroups: z.int().min(1).default(512).describe('admitted groups in flight at most'),
       episodesStream: z.int().min(1).default(1024).describe('groups waiting for the replay buffer at most'),
-      heartbeatMs: z.int().min(50).max(60_000).default(500).describe('between two registrations of a replica'),
+      heartbeatMs: z
+        .int()
+        .min(50)
+        .max(60_000)
+        .default(500)
+        .describe('between two registrations of a replica'),
       callTimeoutMs: z.int().min(100).default(120_000).describe('deadline of a call between services'),
       drainSeconds: z.number().gt(0).max(3600).default(10).describe('a stopping service may take this long'),
-      redisWaitSeconds: z.number().gt(0).max(86_400).default(60).describe('how long an unreachable Redis is waited for'),
+      redisWaitSeconds: z
+        .number()
+        .gt(0)
+        .max(86_400)
+        .default(60)
+        .describe('how long an unreachable Redis is waited for'),
     }),
     output: section({
       dir: z.string().min(1).default('runs').describe('directory that holds one directory per run'),
-      sampleRollouts: z.int().min(0).max(10_000).default(4).describe('rollouts kept per step for people to read'),
+      sampleRollouts: z
+        .int()
+        .min(0)
+        .max(10_000)
+        .default(4)
+        .describe('rollouts kept per step for people to read'),
     }),
   })
-  .superRefine((recipe, context) => {
-    recipe.rewards.forEach(({ name }, i) => {
-      if (name !== 'module' && recipe.rewards.findIndex((other) => other.name === name) < i)
-        context.addIssue({ code: 'custom', path: ['rewards', i, 'name'], message: 'expected each reward once', input: name });
+  .superRefine(({ rewards, evaluation }, context) => {
+    const names = rewards.map(rewardName);
+    names.forEach((name, i) => {
+      if (names.indexOf(name) === i) return;
+      context.addIssue({
+        code: 'custom',
+        path: ['rewards', i],
+        message: `a name other than ${name}, which is taken`,
+      });
     });
+    if (evaluation.reward !== undefined && !names.includes(evaluation.reward)) {
+      const path = ['evaluation', 'reward'];
+      context.addIssue({ code: 'custom', path, message: `a name in rewards: ${names.join(', ')}` });
+    }
   })
-  .transform((recipe) => {
-    const first = recipe.rewards[0]!;
-    const reward = recipe.evaluation.reward ?? (first.name === 'module' ? first.module : first.name);
-    return { ...recipe, evaluation: { ...recipe.evaluation, reward } };
-  });
+  .transform(({ evaluation, ...recipe }) => ({
+    ...recipe,
+    evaluation: { ...evaluation, reward: evaluation.reward ?? rewardName(recipe.rewards[0]!) },
+  }));
 
 /** A run of reinforcement learning with every default filled in. */
 export type Recipe = z.output<typeof recipeSchema>;
@@ -106,7 +151,10 @@ export function candidatesPerBatch({ batch }: Pick<Recipe, 'batch'>): number {
 
 export const sftRecipeSchema = z.strictObject({
   kind: z.literal('sft').describe('supervised training of a new model'),
-  name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/).describe('letters, digits and dashes'),
+  name: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]*$/)
+    .describe('letters, digits and dashes'),
   seed: z.int().min(0).max(0xffff_ffff).default(1).describe('same seed, same file'),
   output: z.string().min(1).describe('directory the model is written to'),
   task: taskSchema,
@@ -129,11 +177,21 @@ export const sftRecipeSchema = z.strictObject({
   steps: z.int().min(1).max(10_000_000).describe('optimizer steps at most'),
   batchSize: z.int().min(1).max(65_536).default(128).describe('examples per step'),
   trainSamples: z.int().min(1).optional().describe('distinct training problems used; left out: all'),
-  targetAccuracy: z.number().gt(0).max(1).optional().describe('ends the training once held-out accuracy reaches it'),
+  targetAccuracy: z
+    .number()
+    .gt(0)
+    .max(1)
+    .optional()
+    .describe('ends the training once held-out accuracy reaches it'),
   trainer: section(trainerFields({ learningRate: 1e-3, warmupSteps: 20 })),
   evaluation: section({
     everySteps: z.int().min(0).default(25).describe('steps between held-out evaluations; 0 is never'),
-    samples: z.int().min(1).max(100_000).default(256).describe('held-out problems per evaluation, decoded greedily'),
+    samples: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(256)
+      .describe('held-out problems per evaluation, decoded greedily'),
   }),
 });
 

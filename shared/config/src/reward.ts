@@ -1,3 +1,4 @@
+import { basename, extname } from 'node:path';
 import { z } from 'zod';
 import { named, userModule } from './sections';
 
@@ -22,13 +23,20 @@ export const rewardSchema = named(
     z.strictObject({
       name: z.literal('length'),
       weight,
-      targetTokens: z.int().min(1).describe('length with reward 1; the reward falls linearly to 0 at 0 and twice that'),
+      targetTokens: z
+        .int()
+        .min(1)
+        .describe('length with reward 1; the reward falls linearly to 0 at 0 and twice that'),
     }),
     z.strictObject({
       name: z.literal('format'),
       weight,
       pattern: z.string().min(1).describe('regular expression the text must match'),
-      flags: z.string().regex(/^[imsu]*$/).default('s').describe('its flags'),
+      flags: z
+        .string()
+        .regex(/^[imsu]*$/)
+        .default('s')
+        .describe('its flags'),
     }),
     z.strictObject({
       name: z.literal('words'),
@@ -40,3 +48,8 @@ export const rewardSchema = named(
 );
 
 export type RewardConfig = z.output<typeof rewardSchema>;
+
+/** The name of a reward in metrics and in `evaluation.reward`: that of a module is its file's, without extension. */
+export function rewardName(config: RewardConfig): string {
+  return config.name === 'module' ? basename(config.module, extname(config.module)) : config.name;
+}

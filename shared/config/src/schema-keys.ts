@@ -1,43 +1,89 @@
 import { z } from 'zod';
 
 /**
- * The keys an object may have at a dotted path of a schema; all those of a union's members; null where the path leads
- * to no object with fixed keys.
+ * The keys an object may have at a dotted path of a schema; null where the path leads to no object with fixed keys.
+ * Of a union, those of the member that `input` is; of all members when it is none of them.
  */
-export function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] | null {
+export function keysAt(schema: z.ZodType, path: readonly PropertyKey[], input: unknown): string[] | null {
   let current: z.ZodType[] = [schema];
+  let value = input;
   for (const step of path) {
-    current = current.flatMap((one) => children(one, step));
+    current = current.flatMap((one) => children(one, step, value));
     if (current.length === 0) return null;
+    value = property(value, step);
   }
-  const keys = current.flatMap((one) => objects(one).flatMap((object) => Object.keys(object.shape)));
+  const keys = current.flatMap((one) => objects(one, value).flatMap((object) => Object.keys(object.shape)));
   return keys.length === 0 ? null : [...new Set(keys)];
 }
 
-function children(schema: z.ZodType, step: PropertyKey): z.ZodType[] {
-  const inner = unwrap(schema);
-  if (inner instanceof z.ZodArray || inner instanceof z.ZodTuple) {
-    if (!/^\d+$/.test(String(step))) return [];
-    return inner instanceof z.ZodArray ? [inner.element as z.ZodType] : [];
+/** Whether the path leads to a list, whose keys are indices. */
+export function isListAt(schema: z.ZodType, path: readonly PropertyKey[], input: unknown): boolean {
+  let current: z.ZodType[] = [schema];
+  let value = input;
+  for (const step of path) {
+    current = current.flatMap((one) => children(one, step, value));
+    value = property(value, step);
   }
-  return objects(schema).flatMap((object) => {
+  return current.some((one) => {
+    const inner = unwrap(one);
+    return inner instanceof z.ZodArray || inner instanceof z.ZodTuple;
+  });
+}
+
+/** Dotted paths to every key whose last part is `key`. */
+export function pathsTo(schema: z.ZodType, key: string, input: unknown, prefix = ''): string[] {
+  return objects(schema, input).flatMap((object) =>
+    Object.entries(object.shape as Record<string, z.ZodType>).flatMap(([name, child]) => [
+      ...(name === key ? [`${prefix}${name}`] : []),
+      ...pathsTo(child, key, property(input, name), `${prefix}${name}.`),
+    ]),
+  );
+}
+
+function property(value: unknown, key: PropertyKey): unknown {
+  return typeof value === 'object' && value !== null
+    ? (value as Record<PropertyKey, unknown>)[key]
+    : undefined;
+}
+
+function children(schema: z.ZodType, step: PropertyKey, input: unknown): z.ZodType[] {
+  const inner = unwrap(schema);
+  if (inner instanceof z.ZodArray) return /^\d+$/.test(String(step)) ? [inner.element as z.ZodType] : [];
+  return objects(schema, input).flatMap((object) => {
     const child = (object.shape as Record<string, z.ZodType>)[String(step)];
     return child === undefined ? [] : [child];
   });
 }
 
-function objects(schema: z.ZodType): z.ZodObject[] {
+function objects(schema: z.ZodType, input: unknown): z.ZodObject[] {
   const inner = unwrap(schema);
   if (inner instanceof z.ZodObject) return [inner];
-  if (inner instanceof z.ZodUnion) return (inner.options as z.ZodType[]).flatMap(objects);
-  return [];
+  if (!(inner instanceof z.ZodUnion)) return [];
+  const members = (inner.options as z.ZodType[]).flatMap((option) => objects(option, input));
+  const chosen = members.filter((member) => hasLiterals(member, input));
+  return chosen.length > 0 ? chosen : members;
+}
+
+/** Whether `input` has what the object demands literally: it is the discriminator that tells members apart. */
+function hasLiterals(object: z.ZodObject, input: unknown): boolean {
+  return Object.entries(object.shape as Record<string, z.ZodType>).every(([name, child]) => {
+    const isGiven =
+      property(input, name) ??
+      (name === 'name' && property(input, 'module') !== undefined ? 'module' : undefined);
+    return !(child instanceof z.ZodLiteral) || child.values.has(isGiven as z.core.util.Literal);
+  });
 }
 
 /** The schema inside defaults, optionals and transforms. */
 function unwrap(schema: z.ZodType): z.ZodType {
   let inner = schema;
   for (;;) {
-    if (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional || inner instanceof z.ZodNullable) {
+    if (
+      inner instanceof z.ZodDefault ||
+      inner instanceof z.ZodPrefault ||
+      inner instanceof z.ZodOptional ||
+      inner instanceof z.ZodNullable
+    ) {
       inner = inner.unwrap() as z.ZodType;
     } else if (inner instanceof z.ZodPipe) {
       // A transform comes behind the schema, a preprocessing step before it.

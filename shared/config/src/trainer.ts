@@ -36,6 +36,4 @@ export function trainerFields(defaults: { learningRate: number; warmupSteps: num
   };
 }
 
-const schema = z.strictObject(trainerFields({ learningRate: 1, warmupSteps: 0 }));
-
-export type TrainerConfig = z.output<typeof schema>;
+export type TrainerConfig = z.output<z.ZodObject<ReturnType<typeof trainerFields>>>;

@@ -17,7 +17,12 @@ export class ForgeError extends Error {
   readonly code: ErrorCode;
   readonly details: ErrorDetails;
 
-  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options: { cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    details: ErrorDetails = {},
+    options: { cause?: unknown } = {},
+  ) {
     super(message, options);
     this.name = 'ForgeError';
     this.code = code;

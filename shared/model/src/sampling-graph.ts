@@ -6,24 +6,19 @@ import {
   div,
   equal,
   exp,
-  fill,
   gatherElements,
+  greaterOrEqual,
   less,
   lessOrEqual,
-  logicalAnd,
   logSoftmax,
   maximum,
   minimum,
   mul,
-  not,
-  range,
-  shapeTensor,
   slice,
   sub,
   sum,
   topK,
   where,
-  reshape,
   type Tensor,
 } from '@forge/graph';
 
@@ -39,16 +34,24 @@ export interface RowSampling {
   topP?: Tensor;
 }
 
+/** Below every log-prob that a token can be drawn with. */
+const NO_CUTOFF = -1e30;
+
 /**
- * Draws one token per row: the inverse of the cumulative distribution at a uniform number.
+ * Draws one token per row: the inverse of the cumulative distribution, in the order of the vocabulary, at a uniform
+ * number. A row without filters gives the same token in the variant that filters, bit for bit.
  *
  * Shapes: logits [B, V], uniform [B, 1] -> tokens int64 [B, 1], logprobs [B, 1] under the temperature-scaled
  * distribution, before top-k and top-p.
  */
 export function sampleTokens(logits: Tensor, uniform: Tensor, rows: RowSampling): { tokens: Tensor; logprobs: Tensor } {
   const logprobs = logSoftmax(div(logits, rows.temperature));
-  const drawn = rows.topK && rows.topP ? drawFiltered(logprobs, uniform, rows.topK, rows.topP) : draw(exp(logprobs), uniform);
-  const tokens = where(equal(rows.greedy, 1), argmax(logits, 1), drawn);
+  const weights = exp(logprobs);
+  const kept =
+    rows.topK && rows.topP
+      ? mul(weights, cast(greaterOrEqual(logprobs, cutoff(logprobs, rows.topK, rows.topP)), 'float32'))
+      : weights;
+  const tokens = where(equal(rows.greedy, 1), argmax(logits, 1), draw(kept, uniform));
   return { tokens, logprobs: gatherElements(logprobs, tokens, 1) };
 }
 
@@ -56,21 +59,29 @@ export function sampleTokens(logits: Tensor, uniform: Tensor, rows: RowSampling)
 function draw(weights: Tensor, uniform: Tensor): Tensor {
   const width = weights.shape[1] as number;
   const running = cumsum(weights, 1);
-  const threshold = mul(uniform, slice(running, 1, width - 1, width));
-  const passed = sum(cast(lessOrEqual(running, threshold), 'float32'), [1], { keepDims: true });
-  return cast(minimum(passed, width - 1), 'int64');
+  return firstBeyond(running, mul(uniform, slice(running, 1, width - 1, width)), lessOrEqual);
 }
 
-/** Keeps the `topK` likeliest tokens and of those the fewest that hold `topP` of the probability; the first always. */
-function drawFiltered(logprobs: Tensor, uniform: Tensor, limit: Tensor, share: Tensor): Tensor {
+/** How many of `running` [B, V] come before the threshold [B, 1], at most V - 1; int64 [B, 1]. */
+function firstBeyond(running: Tensor, threshold: Tensor, isBefore: typeof less): Tensor {
+  const before = sum(cast(isBefore(running, threshold), 'float32'), [1], { keepDims: true });
+  return cast(minimum(before, (running.shape[1] as number) - 1), 'int64');
+}
+
+/**
+ * The smallest log-prob that may be drawn, [B, 1]: that of the `limit`-th likeliest token, and among the tokens that
+ * leaves, renormalised, that of the last one it takes to hold `share` of the probability. Tokens as likely as the last
+ * one stay.
+ */
+function cutoff(logprobs: Tensor, limit: Tensor, share: Tensor): Tensor {
   const width = logprobs.shape[1] as number;
-  const sorted = topK(logprobs, width);
-  const weights = exp(sorted.values);
-  const before = sub(cumsum(weights, 1), weights);
-  const ranks = reshape(cast(range(fill(shapeTensor(logprobs.graph, [width]), [width], 0, 'int64')), 'float32'), [1, width]);
-  const within = logicalAnd(less(ranks, where(equal(limit, 0), width, limit)), less(before, share));
-  const kept = maximum(cast(within, 'float32'), cast(not(less(0, ranks)), 'float32'));
-  return gatherElements(sorted.indices, draw(mul(weights, kept), uniform), 1);
+  const { values } = topK(logprobs, width);
+  const last = cast(sub(where(equal(limit, 0), width, minimum(limit, width)), 1), 'int64');
+  const byCount = where(equal(limit, 0), NO_CUTOFF, gatherElements(values, last, 1));
+  const running = cumsum(mul(exp(values), cast(greaterOrEqual(values, byCount), 'float32')), 1);
+  const wanted = mul(share, slice(running, 1, width - 1, width));
+  const byShare = gatherElements(values, firstBeyond(running, wanted, less), 1);
+  return maximum(byCount, where(less(share, 1), byShare, NO_CUTOFF));
 }
 
 /** One position further, and not beyond the last there is: a row that is full idles there until its chunk ends. */

@@ -12,12 +12,13 @@ export function rolloutKey(seed: number, rolloutId: string): RolloutKey {
 }
 
 /**
- * The random number of one position of a rollout, uniform on [0, 1) in steps of 2^-24. It depends on nothing else, so
- * a rollout is the same whatever it is batched with.
+ * The random number of one position of a rollout, uniform on [0, 1) in steps of 2^-23. It depends on nothing else, so
+ * a rollout is the same whatever it is batched with. With one bit more, its product with a total could round up to the
+ * total in float32, and a draw could fall behind the last token that has a probability.
  */
 export function uniformAt([a, b]: RolloutKey, position: number): number {
   const word = mix(mix(a + Math.imul(position + 1, 0x9e3779b1)) ^ b);
-  return (word >>> 8) / 2 ** 24;
+  return (word >>> 9) / 2 ** 23;
 }
 
 /** The finaliser of MurmurHash3. */

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { loadModule, type Recipe, type RewardConfig, type TaskConfig } from '@forge/config';
+import { loadModule, rewardName, type Recipe, type RewardConfig, type TaskConfig } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import {
   arithmeticTask,
@@ -44,7 +44,9 @@ export async function loadAlgorithm({ algorithm }: Pick<Recipe, 'algorithm'>): P
  * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE, CONFIG_INVALID
  */
 export async function loadRewards({ rewards }: Pick<Recipe, 'rewards'>): Promise<RewardHandle> {
-  const parts = await Promise.all(rewards.map(async (config) => ({ reward: await loadReward(config), weight: config.weight })));
+  const parts = await Promise.all(
+    rewards.map(async (config) => ({ reward: await loadReward(config), weight: config.weight })),
+  );
   return combineRewards(parts);
 }
 
@@ -63,7 +65,10 @@ async function loadReward(config: RewardConfig): Promise<Reward> {
     case 'words':
       return wordsReward(config);
     case 'module':
-      return { ...checkReward(await fromModule(config.module, config.options), config.module), name: config.module };
+      return {
+        ...checkReward(await fromModule(config.module, config.options), config.module),
+        name: rewardName(config),
+      };
   }
 }
 
@@ -75,7 +80,12 @@ async function fromModule(path: string, options: Record<string, unknown>): Promi
     return await (exported as (options: Record<string, unknown>) => unknown)(options);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ForgeError('CONFIG_MODULE_UNLOADABLE', `the factory of ${path} failed: ${reason}`, { path }, { cause });
+    throw new ForgeError(
+      'CONFIG_MODULE_UNLOADABLE',
+      `the factory of ${path} failed: ${reason}`,
+      { path },
+      { cause },
+    );
   }
 }
 
@@ -90,7 +100,8 @@ export function loadTask({ task, seed }: { task: TaskConfig; seed: number }): Ta
       return arithmeticTask({ ...task, seed });
     case 'jsonl': {
       const { path, heldOutPath } = task;
-      const heldOutFile = heldOutPath === undefined ? undefined : { path: heldOutPath, lines: readLines(heldOutPath) };
+      const heldOutFile =
+        heldOutPath === undefined ? undefined : { path: heldOutPath, lines: readLines(heldOutPath) };
       return jsonlTask(readLines(path), { ...task, heldOutFile, seed });
     }
     case 'prompts':

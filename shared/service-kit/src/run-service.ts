@@ -25,7 +25,7 @@ export interface ServiceInstance {
   /** Finishes or hands back the work under way. */
   drain: () => Promise<void>;
   /** What grew since the start, e.g. `tokens` and `busyMs`; reported once a second as the growth since the last report. */
-  totals?: () => Record<string, number>;
+  totals?: () => Record<string, number> | Promise<Record<string, number>>;
 }
 
 export interface ServiceDefinition {
@@ -52,8 +52,42 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const environment = serviceEnvironment();
   const { runId, replica, redisUrl } = environment;
   const logger = createLogger({ service: name, runId, replica, level: environment.logLevel });
+  const fail = (error: unknown): void => {
+    logger.fatal({ err: error }, 'service failed');
+    process.exit(1);
+  };
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+
+  // A service that is still starting has nothing to drain.
+  let drain = (): Promise<void> => Promise.resolve();
+  let isStopping = false;
+  const stop = (reason: string): void => {
+    isStopping = true;
+    logger.info({ reason }, 'draining');
+    drain()
+      .then(() => {
+        logger.info('drained');
+        process.exit(0);
+      })
+      .catch(fail);
+  };
+  process.on('SIGTERM', () => {
+    if (isStopping) process.exit(1);
+    stop('SIGTERM');
+  });
+  process.on('disconnect', () => {
+    if (!isStopping) stop('the supervisor is gone');
+  });
+  // Ctrl-C reaches the whole process group; the supervisor decides what ends, and when.
+  process.on('SIGINT', () => logger.debug('SIGINT is left to the supervisor'));
+
   const onWait = (message: string): void => logger.warn(message);
-  const redis = await connectRedis(redisUrl, { name: `${name}-${replica}`, giveUpAfterMs: REDIS_WAIT_MS, onWait });
+  const redis = await connectRedis(redisUrl, {
+    name: `${name}-${replica}`,
+    giveUpAfterMs: REDIS_WAIT_MS,
+    onWait,
+  });
   redis.on('close', () => logger.warn('lost Redis; waiting for it'));
   redis.on('ready', () => logger.info('Redis is back'));
   const bare = new RunState(redis, runId);
@@ -62,13 +96,6 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const runState = new RunState(redis, runId, { inFlight: queuedGroups, episodes: episodesStream });
   const registry = new Registry(redis, runId);
   const http = fastify({ logger: false });
-
-  const fail = (error: unknown): void => {
-    logger.fatal({ err: error }, 'service failed');
-    process.exit(1);
-  };
-  process.on('uncaughtException', fail);
-  process.on('unhandledRejection', fail);
 
   const instance = await start({ runId, replica, redisUrl, recipe, runState, registry, logger, http, fail });
   http.get('/healthz', () => ({ status: 'ok', service: name, replica }));
@@ -81,23 +108,24 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
 
   const beat = (): Promise<void> =>
     registry.heartbeat({ service: name, replica, url, pid: process.pid, isReady: instance.ready() });
-  let last = { totals: instance.totals?.() ?? {}, atMs: performance.now() };
-  const report = (): Promise<void> => {
-    const now = { totals: instance.totals?.() ?? {}, atMs: performance.now() };
-    const growth = Object.entries(now.totals).map(([key, value]) => [key, value - (last.totals[key] ?? 0)] as const);
+  let last = { totals: (await instance.totals?.()) ?? {}, atMs: performance.now() };
+  const report = async (): Promise<void> => {
+    const now = { totals: (await instance.totals?.()) ?? {}, atMs: performance.now() };
+    const growth = Object.entries(now.totals).map(
+      ([key, value]) => [key, value - (last.totals[key] ?? 0)] as const,
+    );
     const intervalMs = now.atMs - last.atMs;
     last = now;
     const values = { ...Object.fromEntries(growth), intervalMs, residentBytes: process.memoryUsage.rss() };
     return runState.emit({ kind: 'service', service: name, replica, values });
   };
   await beat();
-  const timers = [setInterval(() => void beat().catch(fail), heartbeatMs), setInterval(() => void report().catch(fail), REPORT_INTERVAL_MS)];
+  const timers = [
+    setInterval(() => void beat().catch(fail), heartbeatMs),
+    setInterval(() => void report().catch(fail), REPORT_INTERVAL_MS),
+  ];
 
-  let isStopping = false;
-  const stop = async (reason: string): Promise<void> => {
-    if (isStopping) process.exit(1);
-    isStopping = true;
-    logger.info({ reason }, 'draining');
+  drain = async () => {
     setTimeout(() => {
       logger.error('did not drain in time');
       process.exit(1);
@@ -108,11 +136,5 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     await http.close();
     runState.close();
     redis.disconnect();
-    logger.info('drained');
-    process.exit(0);
   };
-  process.on('SIGTERM', () => void stop('SIGTERM').catch(fail));
-  // Ctrl-C reaches the whole process group; the supervisor decides what ends, and when.
-  process.on('SIGINT', () => logger.debug('SIGINT is the supervisor’s business'));
-  process.on('disconnect', () => void stop('the supervisor is gone').catch(fail));
 }

@@ -42,7 +42,13 @@ export class WeightsFollower {
     return new Promise((resolve) => this.waiting.push({ version, resolve }));
   }
 
-  private async take({ id, announcement }: { id: string; announcement: WeightsAnnouncement }): Promise<string> {
+  private async take({
+    id,
+    announcement,
+  }: {
+    id: string;
+    announcement: WeightsAnnouncement;
+  }): Promise<string> {
     try {
       await this.apply(announcement);
     } catch (error) {

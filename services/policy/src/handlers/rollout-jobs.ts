@@ -1,19 +1,38 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunState } from '@forge/broker';
 import { candidatesPerBatch, type Recipe } from '@forge/config';
-import { encode, oldestVersion, type Completion, type Episode, type Group, type RolloutJob, type Sample, type Sampling } from '@forge/contracts';
+import {
+  encode,
+  oldestVersion,
+  type Completion,
+  type Episode,
+  type Group,
+  type RolloutJob,
+  type Sample,
+  type Sampling,
+} from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
 import type { Algorithm, PolicyHandle, RewardHandle } from '@forge/rl';
+import { promptText } from '../domain/prompt-text';
 
-export interface RolloutWorkerOptions {
+export interface RolloutJobsOptions {
   runState: Pick<RunState, 'runId' | 'publishGroup' | 'emit' | 'phase'>;
   recipe: Recipe;
-  algorithm: Algorithm;
+  algorithm: Pick<Algorithm, 'rollout' | 'needsReference'>;
   replica: string;
   reward: RewardHandle;
-  /** Log-probs under the reference model. */
+  /** Log-probs of a token sequence under the reference model. */
   reference: (tokenIds: readonly number[]) => Promise<number[]>;
-  generate: (request: { prompt: Sample['prompt']; rolloutIds: string[]; sampling: Sampling }) => Promise<Completion[]>;
+  generate: (request: GenerateCall) => Promise<Completion[]>;
+  /** Resolves once weights of that version or a newer one are in use. */
   weightsAtLeast: (version: number) => Promise<void>;
+}
+
+export interface GenerateCall {
+  prompt: Sample['prompt'];
+  /** One per wanted completion; with the seed of the run they decide what is drawn. */
+  rolloutIds: string[];
+  sampling: Sampling;
 }
 
 type Kind<K extends RolloutJob['kind']> = Extract<RolloutJob, { kind: K }>;
@@ -21,10 +40,29 @@ type Kind<K extends RolloutJob['kind']> = Extract<RolloutJob, { kind: K }>;
 const FULL_PAUSE_MS = 100;
 
 /** Does rollout and evaluation jobs. */
-export class RolloutWorker {
-  constructor(private readonly options: RolloutWorkerOptions) {}
+export class RolloutJobs {
+  private giveUp: (error: ForgeError) => void = () => undefined;
+  private readonly givenUp: Promise<never>;
 
-  async handle(job: RolloutJob): Promise<void> {
+  constructor(private readonly options: RolloutJobsOptions) {
+    this.givenUp = new Promise((_, reject) => (this.giveUp = reject));
+    // Nobody may be working when it is rejected.
+    this.givenUp.catch(() => undefined);
+  }
+
+  /** @throws {ForgeError} TRANSIENT_SERVICE_UNAVAILABLE once `handBack` was called: another replica takes the job. */
+  handle(job: RolloutJob): Promise<void> {
+    return Promise.race([this.work(job), this.givenUp]);
+  }
+
+  /** Gives the jobs under way back to the queue. */
+  handBack(): void {
+    this.giveUp(
+      new ForgeError('TRANSIENT_SERVICE_UNAVAILABLE', `policy ${this.options.replica} is draining`),
+    );
+  }
+
+  private async work(job: RolloutJob): Promise<void> {
     await this.options.weightsAtLeast(job.minVersion);
     await (job.kind === 'rollout' ? this.rollOut(job) : this.evaluate(job));
   }
@@ -40,7 +78,9 @@ export class RolloutWorker {
       index,
       sampleId: sample.id,
       promptText: promptText(sample),
-      episodes: algorithm.needsReference ? await Promise.all(episodes.map((one) => this.withReference(one))) : episodes,
+      episodes: algorithm.needsReference
+        ? await Promise.all(episodes.map((one) => this.withReference(one)))
+        : episodes,
       replica,
     };
     await this.publish(group);
@@ -52,30 +92,34 @@ export class RolloutWorker {
     const greedy = { ...recipe.sampling, temperature: 0, topK: 0, topP: 1 };
     const isCorrect = await Promise.all(
       samples.map(async (sample, i) => {
-        const [completion] = await this.policyHandle(`evaluation-${part}-${i}`, greedy).generate(sample.prompt);
+        const policy = this.policyHandle(`evaluation-${part}-${i}`, greedy);
+        const [completion] = await policy.generate(sample.prompt);
         const { rewards } = await reward.score(sample, completion!);
         return (rewards[recipe.evaluation.reward] ?? 0) >= 1;
       }),
     );
     const correct = isCorrect.filter(Boolean).length;
-    await runState.emit({ kind: 'evaluation', version: minVersion, part, parts, correct, total: samples.length });
+    const total = samples.length;
+    await runState.emit({ kind: 'evaluation', version: minVersion, part, parts, correct, total });
   }
 
-  /** The policy as a rollout sees it; ids number its calls, so that a rollout that runs again draws the same. */
-  private policyHandle(id: string, sampling: Sampling): PolicyHandle {
-    let calls = 0;
+  /** The policy as one rollout sees it. Completions are numbered, so that a rollout that runs again draws the same. */
+  private policyHandle(id: string, defaults: Sampling): PolicyHandle {
+    let completions = 0;
     return {
       generate: (prompt, { n = 1, ...overrides } = {}) => {
-        const call = calls++;
-        const rolloutIds = Array.from({ length: n }, (_, k) => `${id}-${call}-${k}`);
-        return this.options.generate({ prompt, rolloutIds, sampling: { ...sampling, ...overrides } });
+        const rolloutIds = Array.from({ length: n }, () => `${id}-${completions++}`);
+        return this.options.generate({ prompt, rolloutIds, sampling: { ...defaults, ...overrides } });
       },
     };
   }
 
   private async withReference(episode: Episode): Promise<Episode> {
     const logprobs = await this.options.reference(episode.tokenIds);
-    return { ...episode, referenceLogprobs: logprobs.map((logprob, t) => (episode.mask[t] === 1 ? logprob : 0)) };
+    return {
+      ...episode,
+      referenceLogprobs: logprobs.map((logprob, t) => (episode.mask[t] === 1 ? logprob : 0)),
+    };
   }
 
   /** A full stream makes the job wait; a group that is published already changes nothing. */
@@ -98,8 +142,4 @@ export class RolloutWorker {
       rewards: episodes.map(({ reward }) => reward),
     });
   }
-}
-
-function promptText({ prompt }: Sample): string {
-  return typeof prompt === 'string' ? prompt : prompt.map(({ role, content }) => `${role}: ${content}`).join('\n');
 }

@@ -1,0 +1,131 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { RunState, type Redis } from '@forge/broker';
+import { candidatesPerBatch, childEnvironment, recipeSchema, type Recipe } from '@forge/config';
+import { createModel, saveModel } from '@forge/model';
+import { waitFor, type TestRedis } from '@forge/testing';
+
+const root = join(__dirname, '..');
+
+export const SERVICES = ['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'] as const;
+export type ServiceName = (typeof SERVICES)[number];
+
+const TINY = { hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 2 }; // prettier-ignore
+
+/** A fresh directory with a small untrained model in it that speaks arithmetic. */
+export async function directoryWithModel(): Promise<string> {
+  const dir = mkdtempSync(join(tmpdir(), 'forge-e2e-'));
+  const file = (name: string) =>
+    JSON.parse(readFileSync(join(root, 'models/arithmetic', name), 'utf8')) as object;
+  const { head_dim: _, ...config } = file('config.json') as Record<string, unknown>;
+  const files = {
+    'config.json': { ...config, ...TINY },
+    'tokenizer.json': file('tokenizer.json'),
+    'tokenizer_config.json': file('tokenizer_config.json'),
+  };
+  await saveModel(join(dir, 'model'), createModel(files, 1), { dtype: 'F32' });
+  return dir;
+}
+
+/** A run of six steps that rewards completions of a certain length: an untrained model makes some of each. */
+export function smallRecipe(dir: string, overrides: Record<string, unknown> = {}): Recipe {
+  return recipeSchema.parse({
+    name: 'small',
+    seed: 3,
+    model: join(dir, 'model'),
+    steps: 6,
+    task: { kind: 'arithmetic', maxDigits: 2, heldOut: 80 },
+    algorithm: { name: 'grpo', groupSize: 4, klCoefficient: 0.01 },
+    batch: { groups: 4, oversample: 2 },
+    sampling: { temperature: 1, maxTokens: 8 },
+    rewards: [{ name: 'length', targetTokens: 3 }, { name: 'exact' }],
+    trainer: { learningRate: 0.01, warmupSteps: 0, checkpointEverySteps: 2 },
+    evaluation: { everySteps: 3, samples: 80, reward: 'exact' },
+    output: { dir: join(dir, 'runs'), sampleRollouts: 1 },
+    ...overrides,
+  });
+}
+
+/** The processes of one run. */
+export class ServiceProcesses {
+  private readonly children = new Map<ServiceName, ChildProcess>();
+
+  private constructor(
+    readonly runState: RunState,
+    readonly runDir: string,
+    private readonly environment: NodeJS.ProcessEnv,
+  ) {}
+
+  /** Creates the run and starts one process per service. */
+  static async start(
+    redis: TestRedis,
+    connection: Redis,
+    runId: string,
+    recipe: Recipe,
+  ): Promise<ServiceProcesses> {
+    const runState = new RunState(connection, runId);
+    const { maxStaleness, steps } = recipe;
+    await runState.create(recipe, { maxStaleness, steps, candidatesPerBatch: candidatesPerBatch(recipe) });
+    const runDir = join(recipe.output.dir, runId);
+    mkdirSync(runDir, { recursive: true });
+    const environment = childEnvironment({ redisUrl: redis.url, runId, logLevel: 'warn' });
+    const processes = new ServiceProcesses(runState, runDir, environment);
+    for (const service of SERVICES) processes.launch(service);
+    return processes;
+  }
+
+  launch(service: ServiceName): void {
+    const child = fork(join(root, 'services', service, 'dist/main.js'), {
+      cwd: root,
+      env: { ...this.environment, FORGE_REPLICA: '0' },
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    this.children.set(service, child);
+  }
+
+  /** Kills a service without a warning and starts it again. */
+  async killAndRestart(service: ServiceName): Promise<void> {
+    await this.end(service, 'SIGKILL');
+    this.launch(service);
+  }
+
+  async reached(version: number): Promise<void> {
+    await waitFor(`version ${version}`, async () => (await this.runState.version()) >= version, 60_000);
+  }
+
+  /** Resolves once the run is over; fails when it failed or a service ended by itself. */
+  async finished(): Promise<void> {
+    await waitFor(
+      'the end of the run',
+      async () => {
+        for (const [service, { exitCode }] of this.children) {
+          if (exitCode !== null) throw new Error(`${service} ended with ${exitCode}`);
+        }
+        const { phase, message } = await this.runState.phase();
+        if (phase === 'failed') throw new Error(`the run failed: ${message}`);
+        return phase === 'finished';
+      },
+      90_000,
+    );
+  }
+
+  /** Asks every service to drain; the exit codes. */
+  async stop(): Promise<Record<string, number | null>> {
+    const codes = await Promise.all(
+      [...this.children.keys()].map(async (one) => [one, await this.end(one, 'SIGTERM')]),
+    );
+    this.runState.close();
+    return Object.fromEntries(codes) as Record<string, number | null>;
+  }
+
+  private end(service: ServiceName, signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.children.get(service)!;
+    return new Promise((resolve) => {
+      if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
+      child.once('exit', (code) => resolve(code));
+      child.kill(signal);
+    });
+  }
+}

@@ -1,0 +1,146 @@
+import { recipeSchema } from '@forge/config';
+import { decode, groupSchema, type Group, type RolloutJob, type TelemetryEvent } from '@forge/contracts';
+import { defaultRollout } from '@forge/rl';
+import { RolloutJobs, type GenerateCall, type RolloutJobsOptions } from './rollout-jobs';
+
+const recipe = recipeSchema.parse({
+  name: 'test',
+  model: 'models/none',
+  steps: 1,
+  task: { kind: 'arithmetic' },
+  algorithm: { name: 'grpo', groupSize: 2 },
+  sampling: { temperature: 0.7, topK: 3 },
+  rewards: [{ name: 'exact' }],
+  output: { sampleRollouts: 1 },
+});
+const sample = { id: 's5', prompt: '2+3=', answer: '5' };
+const rollout = (index: number): RolloutJob => ({
+  kind: 'rollout',
+  schemaVersion: 1,
+  index,
+  minVersion: 4,
+  sample,
+});
+
+function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
+  const calls: GenerateCall[] = [];
+  const published: Group[] = [];
+  const events: TelemetryEvent[] = [];
+  const handler = new RolloutJobs({
+    runState: {
+      runId: 'run',
+      publishGroup: (_index, payload) => {
+        published.push(decode(groupSchema, payload, 'group'));
+        return Promise.resolve('accepted');
+      },
+      emit: (event) => {
+        events.push(event);
+        return Promise.resolve();
+      },
+      phase: () => Promise.resolve({ phase: 'running', message: null }),
+    },
+    recipe,
+    algorithm: { rollout: defaultRollout, needsReference: false },
+    replica: '0',
+    reward: {
+      score: ({ answer }, { text }) => {
+        const exact = text === answer ? 1 : 0;
+        return Promise.resolve({ reward: exact, rewards: { exact } });
+      },
+    },
+    reference: (tokenIds) => Promise.resolve(tokenIds.map((_, t) => -t)),
+    generate: (call) => {
+      calls.push(call);
+      return Promise.resolve(
+        call.rolloutIds.map((id) => ({
+          text: id.endsWith('-1') ? '6' : '5',
+          promptTokenIds: [1, 2],
+          tokenIds: [3],
+          logprobs: [-0.5],
+          versions: [4],
+          stopReason: 'end',
+        })),
+      );
+    },
+    weightsAtLeast: () => Promise.resolve(),
+    ...overrides,
+  });
+  return { handler, calls, published, events };
+}
+
+describe('RolloutJobs', () => {
+  it('publishes a scored group whose random numbers depend on its index alone', async () => {
+    const { handler, calls, published } = jobs();
+    await handler.handle(rollout(7));
+    expect(calls).toMatchObject([
+      { prompt: '2+3=', rolloutIds: ['7-0', '7-1'], sampling: { temperature: 0.7, topK: 3 } },
+    ]);
+    expect(published).toMatchObject([
+      {
+        runId: 'run',
+        index: 7,
+        episodes: [
+          { reward: 1, tokenIds: [1, 2, 3], versions: [-1, -1, 4] },
+          { reward: 0, text: '6' },
+        ],
+      },
+    ]);
+  });
+
+  it('numbers the completions of a rollout with several turns one by one', async () => {
+    const twoTurns: RolloutJobsOptions['algorithm'] = {
+      needsReference: false,
+      rollout: async (context) => {
+        await context.policy.generate('a');
+        return defaultRollout(context);
+      },
+    };
+    const { handler, calls } = jobs({ algorithm: twoTurns });
+    await handler.handle(rollout(7));
+    expect(calls.map(({ rolloutIds }) => rolloutIds)).toEqual([['7-0'], ['7-1', '7-2']]);
+  });
+
+  it('asks the reference model where the algorithm needs it, for the tokens the policy chose', async () => {
+    const { handler, published } = jobs({ algorithm: { rollout: defaultRollout, needsReference: true } });
+    await handler.handle(rollout(7));
+    expect(published[0]?.episodes[0]?.referenceLogprobs).toEqual([0, 0, -2]);
+  });
+
+  it('waits while the episodes stream is full', async () => {
+    const answers = ['full', 'accepted'] as const;
+    let attempts = 0;
+    const runState = {
+      runId: 'run',
+      publishGroup: () => Promise.resolve(answers[attempts++]!),
+      emit: () => Promise.resolve(),
+      phase: () => Promise.resolve({ phase: 'running' as const, message: null }),
+    };
+    await jobs({ runState }).handler.handle(rollout(7));
+    expect(attempts).toBe(2);
+  });
+
+  it('shows the first groups of each step', async () => {
+    const { handler, events } = jobs();
+    await handler.handle(rollout(31));
+    await handler.handle(rollout(32));
+    expect(events).toEqual([
+      { kind: 'rollout', index: 32, version: 4, prompt: '2+3=', texts: ['5', '6'], rewards: [1, 0] },
+    ]);
+  });
+
+  it('evaluates greedily and counts what the deciding reward calls correct', async () => {
+    const { handler, calls, events } = jobs();
+    const samples = [sample, { ...sample, answer: '9' }];
+    await handler.handle({ kind: 'evaluation', schemaVersion: 1, minVersion: 4, part: 1, parts: 2, samples });
+    expect(calls.map(({ sampling }) => [sampling.temperature, sampling.topK])).toEqual([[0, 0], [0, 0]]); // prettier-ignore
+    expect(events).toEqual([{ kind: 'evaluation', version: 4, part: 1, parts: 2, correct: 1, total: 2 }]);
+  });
+
+  it('hands jobs back that wait for weights when it drains', async () => {
+    const { handler, published } = jobs({ weightsAtLeast: () => new Promise(() => undefined) });
+    const working = handler.handle(rollout(7));
+    handler.handBack();
+    await expect(working).rejects.toMatchObject({ code: 'TRANSIENT_SERVICE_UNAVAILABLE', retryable: true });
+    expect(published).toEqual([]);
+  });
+});

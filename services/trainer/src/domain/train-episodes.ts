@@ -1,0 +1,27 @@
+import { decode, groupSchema, type Batch, type Group } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import type { TrainEpisode } from '@forge/model';
+
+/** The groups of a batch, in its order, from their encoded form. */
+export function decodeGroups(batch: Batch, payloads: readonly Uint8Array[]): Group[] {
+  return batch.groups.map(({ index }, i) => decode(groupSchema, payloads[i]!, `group ${index}`));
+}
+
+/**
+ * The episodes of a batch with their advantages, in the order of the batch.
+ *
+ * @throws {ForgeError} BUG_INVARIANT when batch and groups do not belong together.
+ */
+export function trainEpisodes(batch: Batch, groups: readonly Group[]): TrainEpisode[] {
+  return batch.groups.flatMap(({ index, advantages }, i) => {
+    const group = groups[i];
+    if (group?.index !== index || group.episodes.length !== advantages.length) {
+      throw new ForgeError(
+        'BUG_INVARIANT',
+        `batch ${batch.step}: found group ${group?.index} with ${group?.episodes.length} episodes, expected group ${index} with ${advantages.length}`,
+        { step: batch.step, index },
+      );
+    }
+    return group.episodes.map((episode, k) => ({ ...episode, advantage: advantages[k]! }));
+  });
+}

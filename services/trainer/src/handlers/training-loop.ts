@@ -1,0 +1,78 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LeasedBatch, RunState } from '@forge/broker';
+import type { WorkerHandle } from '@forge/engine';
+import type { Logger } from '@forge/telemetry';
+import { stepMetrics } from '../domain/step-metrics';
+import type { TrainApi } from '../train-worker';
+
+export interface TrainingLoopOptions {
+  runState: Pick<RunState, 'phase' | 'version' | 'readBatch' | 'commitStep' | 'emit'>;
+  worker: Pick<WorkerHandle<TrainApi>, 'call'>;
+  steps: number;
+  checkpointEverySteps: number;
+  /** Milliseconds. */
+  clock: () => number;
+  logger: Logger;
+}
+
+/** There is one trainer per run; whoever takes over is handed the batch its predecessor did not commit. */
+const CONSUMER = 'trainer';
+
+/** Trains batch after batch, each at the version that is current then; saves the final model when the run stops. */
+export class TrainingLoop {
+  private busyMs = 0;
+  private tokens = 0;
+  private waitMs = 0;
+  private doneAt: number;
+  private isSaved = false;
+
+  constructor(private readonly options: TrainingLoopOptions) {
+    this.doneAt = options.clock();
+  }
+
+  totals(): { busyMs: number; tokens: number } {
+    return { busyMs: this.busyMs, tokens: this.tokens };
+  }
+
+  /** Trains the next batch, waiting up to `blockMs` for it; once the run stops, there is a model to save instead. */
+  async turn(blockMs: number): Promise<void> {
+    const { runState, steps, clock } = this.options;
+    const [{ phase }, version] = await Promise.all([runState.phase(), runState.version()]);
+    if (phase !== 'running' || version >= steps) {
+      await this.save();
+      await sleep(blockMs);
+      return;
+    }
+    const waitedFrom = clock();
+    const leased = await runState.readBatch(CONSUMER, blockMs);
+    this.waitMs += clock() - waitedFrom;
+    if (leased) await this.train(leased);
+  }
+
+  /** Saves the final model, once. */
+  async save(): Promise<void> {
+    if (this.isSaved) return;
+    await this.options.worker.call('save', 'model');
+    this.isSaved = true;
+    this.options.logger.info('final model saved');
+    await this.options.runState.emit({ kind: 'run', state: 'saved' });
+  }
+
+  private async train({ batch, payloads }: LeasedBatch): Promise<void> {
+    const { runState, worker, clock, checkpointEverySteps } = this.options;
+    const { result, lag } = await worker.call('train', { batch, payloads });
+    this.busyMs += result.durationMs;
+    this.tokens += result.tokens;
+    const announcement = await worker.call('publish', undefined);
+    const { version } = announcement;
+
+    const timing = { stepMs: clock() - this.doneAt, waitMs: this.waitMs };
+    this.doneAt = clock();
+    this.waitMs = 0;
+    // Told before the commit: who dies in between tells it twice rather than never.
+    const values = { ...batch.statistics, ...lag, ...stepMetrics(result, timing) };
+    await runState.emit({ kind: 'step', step: version, values });
+    await runState.commitStep(batch.step, announcement);
+    if (version % checkpointEverySteps === 0) await worker.call('checkpoint', undefined);
+  }
+}

@@ -1,0 +1,47 @@
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { OptimizerState } from '@forge/model';
+import { readSafetensors, writeSafetensors, type Parameters } from '@forge/weights';
+
+const FILE = /^v(\d+)-e\d+\.optimizer\.safetensors/;
+const FIRST = 'first.';
+const SECOND = 'second.';
+
+/**
+ * Adam's moments of the newest versions, beside the weight blobs of the same version and epoch. They are written
+ * before a step is committed, so that a trainer that dies resumes with the same bits.
+ */
+export class OptimizerStore {
+  constructor(private readonly dir: string) {}
+
+  async save(version: number, epoch: number, { firstMoments, secondMoments }: OptimizerState): Promise<void> {
+    await mkdir(this.dir, { recursive: true });
+    const tensors: Parameters = new Map();
+    for (const [name, moment] of firstMoments) tensors.set(FIRST + name, moment);
+    for (const [name, moment] of secondMoments) tensors.set(SECOND + name, moment);
+    await writeSafetensors(this.path(version, epoch), tensors, { dtype: 'F32' });
+  }
+
+  async load(version: number, epoch: number): Promise<OptimizerState> {
+    const tensors = await readSafetensors(this.path(version, epoch));
+    const moments = (prefix: string): Parameters =>
+      new Map(
+        [...tensors].flatMap(([name, moment]) =>
+          name.startsWith(prefix) ? [[name.slice(prefix.length), moment] as const] : [],
+        ),
+      );
+    return { step: version, firstMoments: moments(FIRST), secondMoments: moments(SECOND) };
+  }
+
+  /** Deletes the moments of versions older than `version`. */
+  async collect(version: number): Promise<void> {
+    const old = (await readdir(this.dir)).filter(
+      (name) => Number(FILE.exec(name)?.[1] ?? Infinity) < version,
+    );
+    await Promise.all(old.map((name) => rm(join(this.dir, name), { force: true })));
+  }
+
+  private path(version: number, epoch: number): string {
+    return join(this.dir, `v${version}-e${epoch}.optimizer.safetensors`);
+  }
+}

@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runKeys } from './keys';
+
+const docs = readFileSync(join(__dirname, '../../../docs/messages.md'), 'utf8');
+
+/** Names in the first column of the tables under a heading. */
+function documented(heading: string): string[] {
+  const section = docs.split(/^## /m).find((text) => text.startsWith(heading)) ?? '';
+  return [...section.matchAll(/^\| `([^`]+)`/gm)].map(([, name]) => name!);
+}
+
+describe('docs/messages.md', () => {
+  const { queuePrefix, rolloutQueue, all, replicas, ...keys } = runKeys('R');
+
+  it('lists exactly the keys there are', () => {
+    const names = [...Object.values(keys), replicas('<service>')].map((key) =>
+      key.slice(`${queuePrefix}:`.length),
+    );
+    expect([...documented('Streams'), ...documented('Hashes')].sort()).toEqual(names.sort());
+  });
+
+  it('lists exactly the queues there are', () => {
+    expect(documented('Queue')).toEqual([rolloutQueue]);
+  });
+
+  it('names the prefix that all of a run has', () => {
+    expect(docs).toContain('`forge:{<runId>}:`');
+    expect(all).toBe('forge:{R}:*');
+    for (const key of Object.values(keys)) expect(key.startsWith('forge:{R}:')).toBe(true);
+  });
+});

@@ -1,0 +1,131 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isRunning, startTestRedis, waitFor, type TestRedis } from '@forge/testing';
+import { connectRedis } from './connection';
+import { RunState } from './run-state';
+
+const DIST = join(__dirname, '../dist');
+const dirs: string[] = [];
+function newDir(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'forge-redis-'));
+  dirs.push(dir);
+  return dir;
+}
+afterAll(() => {
+  for (const dir of dirs) rmSync(dir, { recursive: true, force: true });
+});
+
+describe('an own Redis that is killed', () => {
+  let server: TestRedis;
+  beforeEach(async () => {
+    server = await startTestRedis();
+  });
+  afterEach(() => server.stop());
+
+  it('comes back where it was with ledger and streams, and commands wait for it', async () => {
+    const state = new RunState(await server.connect(), 'run', { inFlight: 500, episodes: 500 });
+    await state.create({ some: 'recipe' }, { maxStaleness: Infinity, candidatesPerBatch: 100, steps: 3 });
+    const admitted = await state.admit(300);
+    const payload = (index: number) => Buffer.alloc(20_000, index);
+    const publish = (from: number, to: number) =>
+      Promise.all(
+        admitted.slice(from, to).map(async ({ index }) => state.publishGroup(index, payload(index))),
+      );
+
+    expect(new Set(await publish(0, 100))).toEqual(new Set(['accepted']));
+    const [held] = await state.readGroups('buffer', 1, 0);
+    const waiting = state.waitForSignal('$', 20_000);
+    // Many commands are under way, and a reader waits, when Redis dies.
+    const published = publish(100, 200);
+    await server.kill();
+    const published2 = publish(200, 300);
+    await Promise.all([published, published2]);
+    expect(await state.storeGroup(held!.entryId, { index: held!.index, version: 0 }, held!.payload)).toBe(
+      'stored',
+    );
+    await state.setPhase('stopping');
+    expect(await waiting).toMatch(/^\d+-\d+$/);
+
+    expect(await state.config()).toEqual({ some: 'recipe' });
+    expect(await state.pendingGroups()).toEqual([]);
+    expect(await state.ledger()).toMatchObject({ admitted: 300, inFlight: 299, buffered: 1, isBalanced: true });
+    const groups = await state.readGroups('buffer', 500, 0);
+    expect(groups.map(({ index }) => index).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 300 }, (_, i) => i).filter((i) => i !== held!.index),
+    );
+    for (const { index, payload: bytes } of groups) expect(bytes.equals(payload(index))).toBe(true);
+    expect(server.log).toEqual([
+      expect.stringMatching(/^started \S+ on port \d+$/),
+      expect.stringMatching(/died \(SIGKILL\); starting it again in 100 ms$/),
+      expect.stringMatching(/is back$/),
+    ]);
+    state.close();
+  });
+
+  it('is given up when it dies too often', async () => {
+    for (let death = 0; death < 6; death++) await server.kill();
+    await waitFor('the last word', () => server.log.at(-1)?.includes('giving it up'));
+    expect(server.log.filter((message) => message.includes('starting it again'))).toHaveLength(5);
+    await expect(
+      connectRedis(server.url, { name: 'test', giveUpAfterMs: 300 }),
+    ).rejects.toMatchObject({ code: 'TRANSIENT_REDIS_UNREACHABLE' });
+  });
+
+  it('stays away once it is stopped', async () => {
+    await server.kill();
+    await server.stop();
+    expect(server.log.at(-1)).toMatch(/starting it again/);
+    await expect(
+      connectRedis(server.url, { name: 'test', giveUpAfterMs: 300 }),
+    ).rejects.toMatchObject({ code: 'TRANSIENT_REDIS_UNREACHABLE' });
+  });
+});
+
+describe('provisionRedis', () => {
+  it('uses the Redis it is given and leaves it alone', async () => {
+    const own = await startTestRedis();
+    const { provisionRedis } = await import('./redis-server');
+    const log: string[] = [];
+    const given = await provisionRedis({
+      url: own.url.replace('//', '//user:secret@'),
+      dir: '/nowhere',
+      log: (message) => log.push(message),
+      mayInstall: false,
+    });
+    await given.stop();
+    expect(await (await own.connect()).ping()).toBe('PONG');
+    expect(log).toEqual([`using Redis at ${own.url}`]);
+    await own.stop();
+  });
+
+  it('ends its Redis when the process is killed', async () => {
+    const script = `
+      const { connectRedis, provisionRedis } = require(${JSON.stringify(DIST)});
+      provisionRedis({ dir: process.argv[1], log: () => {}, mayInstall: false }).then(async ({ url }) => {
+        const redis = await connectRedis(url, { name: 'parent', giveUpAfterMs: 5000 });
+        process.stdout.write(/process_id:(\\d+)/.exec(await redis.info('server'))[1] + '\\n');
+      });`;
+    const parent = spawn(process.execPath, ['-e', script, newDir()], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const pid = Number(await new Promise((resolve) => parent.stdout.once('data', resolve)));
+    expect(isRunning(pid)).toBe(true);
+    parent.kill('SIGKILL');
+    await waitFor('the end of Redis', () => !isRunning(pid));
+  });
+
+  it('says so when the server can not be started', () => {
+    const bin = newDir();
+    // Answers to --version and is gone then.
+    writeFileSync(join(bin, 'redis-server'), '#!/bin/sh\n/bin/rm "$0"\n', { mode: 0o755 });
+    const script = `
+      const { provisionRedis } = require(${JSON.stringify(DIST)});
+      provisionRedis({ dir: process.argv[1], log: () => {}, mayInstall: false })
+        .catch((error) => console.log(error.code, error.message));`;
+    const { stdout } = spawnSync(process.execPath, ['-e', script, newDir()], {
+      env: { PATH: bin },
+      encoding: 'utf8',
+    });
+    expect(stdout).toMatch(/^TRANSIENT_REDIS_UNREACHABLE redis-server did not start after 5 attempts/);
+  });
+});

@@ -1,0 +1,52 @@
+import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
+import { Registry } from './registry';
+
+let server: TestRedis;
+beforeAll(async () => {
+  server = await startTestRedis();
+});
+afterAll(() => server.stop());
+
+const replica = (name: string, isReady = true) => ({
+  service: 'policy',
+  replica: name,
+  url: `http://127.0.0.1/${name}`,
+  pid: 1,
+  isReady,
+});
+const namesOf = async (registry: Registry) =>
+  (await registry.list('policy')).map(({ replica: name }) => name);
+
+describe('registry', () => {
+  it('lists the replicas of a service in order, with what they last said', async () => {
+    const registry = new Registry(await server.connect(), 'listed');
+    await registry.heartbeat(replica('1'));
+    await registry.heartbeat(replica('0', false));
+    await registry.heartbeat(replica('0', true));
+    const listed = await registry.list('policy');
+    expect(listed).toEqual([
+      { ...replica('0'), seenAtMs: expect.any(Number) as number },
+      { ...replica('1'), seenAtMs: expect.any(Number) as number },
+    ]);
+    expect(await registry.list('reward')).toEqual([]);
+  });
+
+  it('takes a replica for dead that is silent, until it is heard again', async () => {
+    const registry = new Registry(await server.connect(), 'silent', 300);
+    await registry.heartbeat(replica('0'));
+    const heard = performance.now();
+    expect(await namesOf(registry)).toEqual(['0']);
+    await waitFor('expiry', async () => (await namesOf(registry)).length === 0);
+    expect(performance.now() - heard).toBeGreaterThanOrEqual(290);
+    await registry.heartbeat(replica('0'));
+    expect(await namesOf(registry)).toEqual(['0']);
+  });
+
+  it('forgets a replica that leaves', async () => {
+    const registry = new Registry(await server.connect(), 'left');
+    await registry.heartbeat(replica('0'));
+    await registry.heartbeat(replica('1'));
+    await registry.remove('policy', '0');
+    expect(await namesOf(registry)).toEqual(['1']);
+  });
+});

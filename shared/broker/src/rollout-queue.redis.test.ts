@@ -1,0 +1,228 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import type { RolloutJob } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
+import type { Redis } from './index';
+import { RolloutQueue, type WorkOptions } from './rollout-queue';
+import { RunState } from './run-state';
+
+const TIMING = { lockMs: 1_000, stalledMs: 500 };
+
+let server: TestRedis;
+let redis: Redis;
+const queues: RolloutQueue[] = [];
+const states: RunState[] = [];
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = await server.connect();
+});
+afterEach(async () => {
+  await Promise.all(queues.splice(0).map((queue) => queue.close(true)));
+  for (const state of states.splice(0)) state.close();
+});
+afterAll(() => server.stop());
+
+function newQueue(runId: string): RolloutQueue {
+  const queue = new RolloutQueue(server.url, runId, TIMING);
+  queues.push(queue);
+  return queue;
+}
+
+async function newRun(runId: string, groups: number): Promise<RunState> {
+  const state = new RunState(redis, runId);
+  states.push(state);
+  await state.create({}, { maxStaleness: Infinity, candidatesPerBatch: groups, steps: 10 });
+  await state.admit(groups);
+  return state;
+}
+
+const rollout = (index: number): RolloutJob => ({
+  kind: 'rollout',
+  schemaVersion: 1,
+  index,
+  minVersion: 0,
+  sample: { id: `s${index}`, prompt: '1+1=', answer: '2' },
+});
+
+const indexOf = (job: RolloutJob) => (job.kind === 'rollout' ? job.index : -1);
+
+/** Works with a handler, and keeps what failed for good. */
+function work(queue: RolloutQueue, handler: WorkOptions['handler'], concurrency = 4) {
+  const failed: [number, string][] = [];
+  const errors: Error[] = [];
+  queue.work({
+    concurrency,
+    handler,
+    onFailed: (job, reason) => Promise.resolve(void failed.push([indexOf(job), reason])),
+    onError: (error) => errors.push(error),
+  });
+  return { failed, errors };
+}
+
+describe('add', () => {
+  it('adds a job once, however often it is asked to, also when it is done', async () => {
+    const queue = newQueue('once');
+    const done: number[] = [];
+    await queue.add([rollout(0), rollout(1)]);
+    await queue.add([rollout(1), rollout(2)]);
+    work(queue, (job) => Promise.resolve(void done.push(indexOf(job))));
+    await waitFor('3 jobs', async () => (await queue.counts()).completed === 3);
+    await queue.add([rollout(0), rollout(3)]);
+    await waitFor('4 jobs', async () => (await queue.counts()).completed === 4);
+    expect(done.sort()).toEqual([0, 1, 2, 3]);
+  });
+
+  it('runs a job again that failed for good and was told to nobody', async () => {
+    const state = await newRun('failed', 1);
+    const first = newQueue('failed');
+    await first.add([rollout(0)]);
+    // The worker dies where it would say so: its onFailed never returns and BullMQ drops the job nevertheless.
+    first.work({
+      concurrency: 1,
+      handler: () => Promise.reject(new ForgeError('CONFIG_INVALID', 'no such reward')),
+      onFailed: () => Promise.reject(new Error('killed')),
+      onError: () => undefined,
+    });
+    await waitFor('the end of the job', async () => {
+      const counts = await first.counts();
+      return Object.values(counts).every((count) => count === 0);
+    });
+    expect(await state.pendingGroups()).toEqual([{ index: 0, minVersion: 0 }]);
+    await first.close();
+
+    const second = newQueue('failed');
+    await second.add((await state.pendingGroups()).map(({ index }) => rollout(index)));
+    work(second, async (job) => void (await state.publishGroup(indexOf(job), Buffer.from('group'))));
+    await waitFor('the group', async () => (await state.readGroups('buffer', 1, 0)).length === 1);
+    expect(await state.pendingGroups()).toEqual([]);
+  });
+
+  it('waits for a Redis that is away and loses no job', async () => {
+    const queue = newQueue('away');
+    const done = new Set<number>();
+    work(queue, (job) => Promise.resolve(void done.add(indexOf(job))), 16);
+    const added = Promise.all(
+      Array.from({ length: 40 }, (_, k) => queue.add(Array.from({ length: 10 }, (_, i) => rollout(10 * k + i)))),
+    );
+    await server.kill();
+    await added;
+    await queue.add([rollout(400)]);
+    await waitFor('all jobs', () => done.size === 401, 20_000);
+  });
+});
+
+describe('a handler that throws', () => {
+  it('a fatal error fails the job for good at once', async () => {
+    const queue = newQueue('fatal');
+    let runs = 0;
+    const { failed } = work(queue, () => {
+      runs++;
+      return Promise.reject(new ForgeError('CONFIG_INVALID', 'no such reward'));
+    });
+    await queue.add([rollout(0)]);
+    await waitFor('failure', () => failed.length > 0);
+    expect(failed).toEqual([[0, 'CONFIG_INVALID: no such reward']]);
+    expect(runs).toBe(1);
+  });
+
+  it('a transient error is retried, and the job fails for good after three attempts', async () => {
+    const queue = newQueue('transient');
+    const runs = [0, 0];
+    const { failed } = work(queue, (job) => {
+      const index = indexOf(job);
+      const isMended = index === 0 && runs[index]! > 0;
+      runs[index]!++;
+      return isMended ? Promise.resolve() : Promise.reject(new ForgeError('TRANSIENT_TIMEOUT', 'too slow'));
+    });
+    await queue.add([rollout(0), rollout(1)]);
+    await waitFor('failure', () => failed.length > 0);
+    expect(failed).toEqual([[1, 'too slow']]);
+    expect(runs).toEqual([2, 3]);
+  });
+
+  it('CANCELLED keeps the job, however often, and another worker does it', async () => {
+    const queue = newQueue('cancelled');
+    let cancelled = 0;
+    const { failed, errors } = work(queue, () => {
+      cancelled++;
+      return Promise.reject(new ForgeError('CANCELLED', 'draining'));
+    });
+    await queue.add([rollout(0)]);
+    await waitFor('4 attempts', () => cancelled >= 4);
+    await queue.close();
+    const other = newQueue('cancelled');
+    const done: number[] = [];
+    work(other, (job) => Promise.resolve(void done.push(indexOf(job))));
+    await waitFor('completion', async () => (await other.counts()).completed === 1);
+    expect(done).toEqual([0]);
+    expect(failed).toEqual([]);
+    expect(errors).toEqual([]);
+  });
+});
+
+describe('a worker process', () => {
+  /** A process that publishes the group of its job when `publishes`, says so, and never ends the job. */
+  function startVictim(runId: string, publishes: boolean) {
+    const script = `
+      const { connectRedis, RolloutQueue, RunState } = require(${JSON.stringify(join(__dirname, '../dist'))});
+      const url = ${JSON.stringify(server.url)};
+      connectRedis(url, { name: 'victim', giveUpAfterMs: 5000 }).then((redis) => {
+        const state = new RunState(redis, '${runId}');
+        new RolloutQueue(url, '${runId}', ${JSON.stringify(TIMING)}).work({
+          concurrency: 1,
+          handler: async (job) => {
+            if (${publishes}) await state.publishGroup(job.index, Buffer.from('of the victim'));
+            process.stdout.write('at work');
+            await new Promise(() => setInterval(() => {}, 1000));
+          },
+          onFailed: async () => {}, onError: () => {},
+        });
+      });`;
+    const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const atWork = new Promise((resolve) => child.stdout.once('data', resolve));
+    return { child, atWork };
+  }
+
+  it.each([
+    ['before it has published', false, 'of the survivor'],
+    ['after it has published', true, 'of the victim'],
+  ])('that is killed %s leaves a job that is run once more, to the effect of one', async (_, publishes, by) => {
+    const runId = `killed-${publishes}`;
+    const state = await newRun(runId, 1);
+    const queue = newQueue(runId);
+    await queue.add([rollout(0)]);
+    const { child, atWork } = startVictim(runId, publishes);
+    await atWork;
+    const answers: string[] = [];
+    const { failed } = work(queue, async (job) => {
+      answers.push(await state.publishGroup(indexOf(job), Buffer.from('of the survivor')));
+    });
+    child.kill('SIGKILL');
+    await waitFor('completion', async () => (await queue.counts()).completed === 1);
+    expect(answers).toEqual([publishes ? 'duplicate' : 'accepted']);
+    expect(failed).toEqual([]);
+    const groups = await state.readGroups('buffer', 10, 0);
+    expect(groups.map(({ payload }) => payload.toString())).toEqual([by]);
+    expect(await state.ledger()).toMatchObject({ admitted: 1, inFlight: 1, isBalanced: true });
+  });
+
+  it('is not given a job that has killed too many, which fails for good', async () => {
+    const queue = newQueue('poison');
+    await queue.add([rollout(0)]);
+    const { child, atWork } = startVictim('poison', false);
+    await atWork;
+    // As after three such deaths.
+    await redis.hset('forge:{poison}:rollout:r-poison-0', 'stc', 3);
+    let runs = 0;
+    const { failed } = work(queue, () => Promise.resolve(void runs++));
+    child.kill('SIGKILL');
+    await waitFor('failure', () => failed.length > 0);
+    expect(failed).toEqual([[0, expect.stringContaining('stalled')]]);
+    expect(runs).toBe(0);
+    await queue.add([rollout(0)]);
+    await waitFor('completion', async () => (await queue.counts()).completed === 1);
+    expect(runs).toBe(1);
+  });
+});

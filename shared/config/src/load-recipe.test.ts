@@ -1,0 +1,221 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ForgeError } from '@forge/errors';
+import { parse } from 'yaml';
+import { loadRecipe, loadSftRecipe, parseResolvedRecipe, recipeToYaml } from './load-recipe';
+import { candidatesPerBatch } from './recipe';
+
+const shipped = join(__dirname, '../../../infra/recipes');
+const dir = mkdtempSync(join(tmpdir(), 'forge-recipes-'));
+afterAll(() => {
+  rmSync(dir, { recursive: true });
+});
+
+const MINIMAL = `name: minimal
+model: models/x
+steps: 10
+task: { kind: arithmetic }
+algorithm: { name: grpo }
+rewards: [{ name: exact }]
+`;
+writeFileSync(join(dir, 'minimal.yaml'), MINIMAL);
+writeFileSync(
+  join(dir, 'supervised.yaml'),
+  'kind: sft\nname: supervised\noutput: models/x\nsteps: 5\ntask: { kind: arithmetic }\n',
+);
+
+const load = (...overrides: string[]) => loadRecipe('minimal', overrides, { searchDirs: [dir] });
+
+function problemsOf(...overrides: string[]): unknown {
+  try {
+    load(...overrides);
+  } catch (error) {
+    if (error instanceof ForgeError && error.code === 'CONFIG_INVALID') return error.details.problems;
+    throw error;
+  }
+  return [];
+}
+
+function errorOf(run: () => unknown): ForgeError {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof ForgeError) return error;
+    throw error;
+  }
+  throw new Error('expected an error');
+}
+
+describe('infra/recipes', () => {
+  it.each(readdirSync(shipped))('%s resolves, and again from what it resolved to', (file) => {
+    const path = join(shipped, file);
+    const isSupervised = file.includes('sft');
+    const resolved = (isSupervised ? loadSftRecipe : loadRecipe)(path, [], { searchDirs: [] });
+    const copy = join(dir, `copy-of-${file}`);
+    writeFileSync(copy, recipeToYaml(resolved));
+    expect((isSupervised ? loadSftRecipe : loadRecipe)(copy, [], { searchDirs: [] })).toEqual(resolved);
+    expect(`${resolved.name}.yaml`).toBe(file);
+  });
+});
+
+describe('loadRecipe', () => {
+  it('fills in every default', () => {
+    expect(load()).toMatchObject({
+      kind: 'rl',
+      seed: 1,
+      maxStaleness: 0,
+      algorithm: { name: 'grpo', groupSize: 8, clipEpsilon: 0.2, normalization: 'token', loss: 'clipped' },
+      batch: { groups: 32, oversample: 1 },
+      trainer: { learningRate: 3e-4, warmupSteps: 10, betas: [0.9, 0.95] },
+      evaluation: { reward: 'exact' },
+      rewards: [{ name: 'exact', weight: 1 }],
+    });
+  });
+
+  it('applies overrides, their values read as YAML', () => {
+    const recipe = load(
+      'trainer.learningRate=3e-3',
+      'rewards.0.weight=2',
+      'rewards.1={name: length, targetTokens: 4}',
+      'sampling.stop=["a=b", c]',
+      'model=../shared/models/stories260k',
+      'stopAtAccuracy=0.5',
+      'stopAtAccuracy=null',
+    );
+    expect(recipe.trainer.learningRate).toBe(0.003);
+    expect(recipe.rewards).toEqual([
+      { name: 'exact', weight: 2 },
+      { name: 'length', weight: 1, targetTokens: 4 },
+    ]);
+    expect(recipe.sampling.stop).toEqual(['a=b', 'c']);
+    expect(recipe.model).toBe('../shared/models/stories260k');
+    expect(recipe).not.toHaveProperty('stopAtAccuracy');
+  });
+
+  it.each(['.inf', 'Infinity', 'inf', '+.INF'])('takes maxStaleness=%s for no bound', (text) => {
+    expect(load(`maxStaleness=${text}`).maxStaleness).toBe(Infinity);
+  });
+
+  it('brings an infinite staleness back from JSON and YAML', () => {
+    const recipe = load('maxStaleness=.inf');
+    expect(parseResolvedRecipe(JSON.parse(JSON.stringify(recipe)))).toEqual(recipe);
+    expect(parse(recipeToYaml(recipe))).toMatchObject({ maxStaleness: Infinity });
+  });
+
+  it.each([
+    ['trainer.learningRat=1', 'trainer.learningRat: unknown key; did you mean trainer.learningRate?'],
+    ['learningRate=1', 'learningRate: unknown key; did you mean trainer.learningRate?'],
+    ['algorithm.clipEpsilom=0.1', 'algorithm.clipEpsilom: unknown key; did you mean algorithm.clipEpsilon?'],
+    ['rewards.0.wieght=1', 'rewards.0.wieght: unknown key; did you mean rewards.0.weight?'],
+    ['batch.qqqqqqqq=1', 'batch.qqqqqqqq: unknown key (known: groups, oversample)'],
+    ['__proto__.polluted=1', expect.stringContaining('__proto__: unknown key')],
+    ['rewards.weight=1', 'rewards.weight: found weight, expected an index of rewards from 0 to 1'],
+    ['rewards.3.weight=1', 'rewards.3: found 3, expected an index of rewards from 0 to 1'],
+    ['steps', 'steps: an override has the form key=value'],
+    ['=1', '=1: an override has the form key=value'],
+    ['task={kind: [', expect.stringMatching(/^task=\{kind: \[: .*line 1/s)],
+  ])('refuses the override %s', (override, problem) => {
+    expect(problemsOf(override)).toEqual([problem]);
+  });
+
+  it.each([
+    ['steps=0', 'steps: found 0, expected a number >= 1'],
+    ['steps=1.5', 'steps: found 1.5, expected a whole number'],
+    ['steps=many', 'steps: found "many", expected a number'],
+    ['steps.a=1', 'steps: found {"a":1}, expected a number'],
+    ['model=', 'model: missing, expected a text'],
+    ['trainer.learningRate=0', 'trainer.learningRate: found 0, expected a number > 0'],
+    ['sampling.topP=1.5', 'sampling.topP: found 1.5, expected a number <= 1'],
+    ['sampling.stop=[""]', 'sampling.stop.0: found "", expected a text of length >= 1'],
+    [
+      'trainer.schedule=cosin',
+      'trainer.schedule: found "cosin", expected one of constant, linear, cosine; did you mean cosine?',
+    ],
+    ['trainer.recompute=1', 'trainer.recompute: found 1, expected true or false'],
+    ['trainer.betas=[0.9]', 'trainer.betas: found [0.9], expected a list of length >= 2'],
+    ['policy=3', 'policy: found 3, expected a mapping of keys to values'],
+    ['rewards=[]', 'rewards: found [], expected a list of length >= 1'],
+    [
+      'algorithm={name: grop}',
+      'algorithm.name: found "grop", expected one of grpo, reinforce, module; did you mean grpo?',
+    ],
+    ['algorithm={module: 3}', 'algorithm.module: found 3, expected a text'],
+    ['task={kind: jsonl}', 'task.path: missing, expected a text'],
+    ['maxStaleness=-1', 'maxStaleness: found -1, expected a number >= 0'],
+    ['name=A b', 'name: found "A b", expected a text that matches /^[a-z0-9][a-z0-9-]*$/'],
+    ['evaluation.reward=math', 'evaluation.reward: found "math", expected a name in rewards: exact'],
+    [
+      'rewards.1={name: exact}',
+      expect.stringMatching(/^rewards\.1: found .*, expected a name other than exact, which is taken$/),
+    ],
+  ])('refuses %s with what was found and expected', (override, problem) => {
+    expect(problemsOf(override)).toEqual([problem]);
+  });
+
+  it('suggests only keys of the chosen algorithm', () => {
+    expect(problemsOf('algorithm={name: reinforce, clipEpsilon: 0.2}')).toEqual([
+      'algorithm.clipEpsilon: unknown key (known: groupSize, name, normalizeByStd)',
+    ]);
+    expect(problemsOf('rewards.0={module: ./mine.ts, option: {}}')).toEqual([
+      'rewards.0.option: unknown key; did you mean rewards.0.options?',
+    ]);
+  });
+
+  it('lists all problems together', () => {
+    const error = errorOf(() => load('stpes=3', 'batch.groups=0', 'seed=-1'));
+    expect(error.message).toBe(
+      [
+        `${join(dir, 'minimal.yaml')}:`,
+        '  stpes: unknown key; did you mean steps?',
+        '  seed: found -1, expected a number >= 0',
+        '  batch.groups: found 0, expected a number >= 1',
+      ].join('\n'),
+    );
+  });
+
+  it('names a reward of a module after its file', () => {
+    expect(load('rewards=[{module: ./rewards/politeness.ts}]')).toMatchObject({
+      rewards: [{ name: 'module', module: './rewards/politeness.ts', options: {} }],
+      evaluation: { reward: 'politeness' },
+    });
+  });
+
+  it('says which recipes there are when a name is unknown', () => {
+    const error = errorOf(() => loadRecipe('minimla', [], { searchDirs: [dir, '/nowhere'] }));
+    expect(error.code).toBe('CONFIG_FILE_UNREADABLE');
+    expect(error.message).toContain('there is no recipe minimla; did you mean minimal?');
+    expect(error.message).toContain('minimal, supervised');
+    expect(errorOf(() => loadRecipe('./none.yaml', [], { searchDirs: [] })).message).toBe(
+      'there is no recipe file ./none.yaml',
+    );
+  });
+
+  it.each([
+    ['a: 1\nb: [', /at line 2/],
+    ['name: a\nname: b\n', /unique.*at line 2/s],
+    ['a: *nowhere\n', /nowhere/],
+    ['- a\n', /a recipe is a mapping of keys to values/],
+    ['', /a recipe is a mapping of keys to values/],
+  ])('refuses the file %j', (text, message) => {
+    const path = join(dir, 'broken.yaml');
+    writeFileSync(path, text);
+    const error = errorOf(() => loadRecipe(path, [], { searchDirs: [] }));
+    expect(error.code).toBe('CONFIG_FILE_UNREADABLE');
+    expect(error.message).toMatch(message);
+    expect(error.message).toContain(path);
+    rmSync(path);
+  });
+
+  it('says how to start a recipe of the other kind', () => {
+    expect(errorOf(() => loadRecipe('supervised', [], { searchDirs: [dir] })).message).toContain('forge sft');
+    expect(errorOf(() => loadSftRecipe('minimal', [], { searchDirs: [dir] })).message).toContain('forge run');
+  });
+});
+
+describe('candidatesPerBatch', () => {
+  it('is groups times oversample, rounded up', () => {
+    expect(candidatesPerBatch({ batch: { groups: 32, oversample: 3 } })).toBe(96);
+    expect(candidatesPerBatch({ batch: { groups: 3, oversample: 1.5 } })).toBe(5);
+  });
+});

@@ -1,0 +1,140 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { recipeSchema, type Recipe } from '@forge/config';
+import type { Completion } from '@forge/contracts';
+import { loadAlgorithm, loadRewards, loadTask } from './run-parts';
+
+const dir = mkdtempSync(join(tmpdir(), 'forge-parts-'));
+afterAll(() => {
+  rmSync(dir, { recursive: true });
+});
+
+function write(name: string, text: string): string {
+  const path = join(dir, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+function recipe(parts: object): Recipe {
+  return recipeSchema.parse({
+    name: 'r',
+    model: 'm',
+    steps: 1,
+    task: { kind: 'arithmetic' },
+    algorithm: { name: 'grpo' },
+    rewards: [{ name: 'exact' }],
+    ...parts,
+  });
+}
+
+const completion: Completion = {
+  text: '19',
+  promptTokenIds: [1],
+  tokenIds: [2, 3],
+  logprobs: [-1, -1],
+  versions: [0, 0],
+  stopReason: 'end',
+};
+const sample = { id: 's', prompt: '12+7=', answer: '19' };
+
+describe('loadAlgorithm', () => {
+  it('hands the options of the recipe to the built-in one', async () => {
+    const plain = await loadAlgorithm(recipe({ algorithm: { name: 'grpo', normalizeByStd: false } }));
+    expect(plain.advantage([1, 0])).toEqual([0.5, -0.5]);
+    expect(plain.needsReference).toBe(false);
+    const regularized = await loadAlgorithm(recipe({ algorithm: { name: 'grpo', klCoefficient: 0.1 } }));
+    expect(regularized.needsReference).toBe(true);
+    expect((await loadAlgorithm(recipe({ algorithm: { name: 'reinforce' } }))).name).toBe('reinforce');
+  });
+
+  it("makes the user's from its options", async () => {
+    const module = write(
+      'algorithm.ts',
+      `import { defineAlgorithm, tokenMean } from '@forge/rl';
+       import { neg } from '@forge/graph';
+       export default ({ scale }: { scale: number }) => defineAlgorithm({
+         name: 'mine',
+         advantage: (rewards) => rewards.map((reward) => scale * reward),
+         loss: (terms) => neg(tokenMean(terms.logprobs, terms)),
+       });`,
+    );
+    const algorithm = await loadAlgorithm(recipe({ algorithm: { module, options: { scale: 3 } } }));
+    expect([algorithm.name, algorithm.advantage([1, 2])]).toEqual(['mine', [3, 6]]);
+  });
+
+  it.each([
+    [
+      'throws.ts',
+      "export default () => { throw new Error('no such option'); };",
+      /factory of .*throws\.ts failed: no such option/,
+    ],
+    [
+      'shape.ts',
+      "export default { name: 'x' };",
+      /shape\.ts: found no function 'rollout', expected an algorithm/,
+    ],
+  ])('refuses %s with the reason', async (name, text, message) => {
+    const module = write(name, text);
+    await expect(loadAlgorithm(recipe({ algorithm: { module } }))).rejects.toMatchObject({
+      code: 'CONFIG_MODULE_UNLOADABLE',
+      message,
+    });
+  });
+});
+
+describe('loadRewards', () => {
+  it("adds up built-in rewards and the user's by their weights", async () => {
+    const module = write(
+      'politeness.ts',
+      "export default ({ bonus }) => ({ name: 'anything', score: (_sample, text) => bonus * text.length });",
+    );
+    const rewards = [
+      { name: 'exact', weight: 2 },
+      { name: 'length', targetTokens: 4, weight: -1 },
+      { module, weight: 0.5, options: { bonus: 10 } },
+    ];
+    const handle = await loadRewards(recipe({ rewards }));
+    expect(await handle.score(sample, completion)).toEqual({
+      reward: 2 * 1 - 0.5 + 0.5 * 20,
+      rewards: { exact: 1, length: 0.5, politeness: 20 },
+    });
+  });
+
+  it('refuses a module that makes no reward, and a pattern that is none', async () => {
+    const module = write('number.ts', 'export default 3;');
+    await expect(loadRewards(recipe({ rewards: [{ module }] }))).rejects.toMatchObject({
+      code: 'CONFIG_MODULE_UNLOADABLE',
+      message: /found number, expected a reward/,
+    });
+    await expect(loadRewards(recipe({ rewards: [{ name: 'format', pattern: '(' }] }))).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
+  });
+});
+
+describe('loadTask', () => {
+  it('reads JSON lines and names a file that is missing', () => {
+    const path = write(
+      'data.jsonl',
+      '{"question":"a","answer":"so #### 1"}\n{"question":"b","answer":"#### 2"}\n',
+    );
+    const task = { kind: 'jsonl', path, answerField: 'answer', answerPattern: '#### (.+)$', heldOut: 1 };
+    const { size, heldOut, sample: at } = loadTask(recipe({ task }));
+    expect([size, heldOut.length]).toEqual([1, 1]);
+    expect([at(0).answer, heldOut[0]?.answer].sort()).toEqual(['1', '2']);
+    expect(() => loadTask(recipe({ task: { ...task, heldOutPath: '/nowhere.jsonl' } }))).toThrow(
+      expect.objectContaining({
+        code: 'CONFIG_FILE_UNREADABLE',
+        message: expect.stringContaining('/nowhere.jsonl') as string,
+      }),
+    );
+  });
+
+  it('makes the same samples from the same seed', () => {
+    const first = loadTask(recipe({ seed: 7 }));
+    const second = loadTask(recipe({ seed: 7 }));
+    expect([0, 1, 2].map((i) => first.sample(i))).toEqual([0, 1, 2].map((i) => second.sample(i)));
+    expect(loadTask(recipe({ task: { kind: 'prompts', prompts: ['a'] } })).sample(5).prompt).toBe('a');
+  });
+});

@@ -1,0 +1,104 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { Registry, RunState, type Redis, type Replica } from '@forge/broker';
+import { childEnvironment, recipeSchema } from '@forge/config';
+import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
+
+const script = join(__dirname, '../dist/service.fixture.js');
+let server: TestRedis;
+let redis: Redis;
+let runs = 0;
+const children: ChildProcess[] = [];
+const states: RunState[] = [];
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = await server.connect();
+});
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+  for (const state of states.splice(0)) state.close();
+});
+afterAll(() => server.stop());
+
+async function start(): Promise<{
+  child: ChildProcess;
+  replica: Replica;
+  state: RunState;
+  registry: Registry;
+}> {
+  const runId = `kit-${(runs += 1)}`;
+  const state = new RunState(redis, runId);
+  states.push(state);
+  const recipe = recipeSchema.parse({
+    name: 'r',
+    model: 'm',
+    steps: 1,
+    maxStaleness: Infinity,
+    task: { kind: 'arithmetic' },
+    algorithm: { name: 'grpo' },
+    rewards: [{ name: 'exact' }],
+  });
+  await state.create(recipe, { maxStaleness: Infinity, candidatesPerBatch: 1, steps: 1 });
+  const env = childEnvironment({ redisUrl: server.url, runId, logLevel: 'silent' });
+  const child = fork(script, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  children.push(child);
+  const registry = new Registry(redis, runId);
+  const replica = await waitFor('registration', async () => (await registry.list('fixture'))[0]);
+  return { child, replica, state, registry };
+}
+
+describe('runService', () => {
+  it('serves health, readiness and its own routes with the recipe of the run, and registers', async () => {
+    const { child, replica, state } = await start();
+    expect(replica).toMatchObject({ service: 'fixture', replica: '0', pid: child.pid, isReady: true });
+    const get = async (path: string) => (await fetch(`${replica.url}${path}`)).json();
+    expect(await get('/healthz')).toMatchObject({ status: 'ok', service: 'fixture' });
+    expect(await get('/readyz')).toEqual({ ready: true });
+    expect(await get('/run')).toEqual({ runId: state.runId, maxStaleness: 'Infinity' });
+  });
+
+  it('reports what grew since its last report, and its resident memory', async () => {
+    const { state } = await start();
+    const { event } = await waitFor('report', async () => (await state.readTelemetry('0', 1000))[0]);
+    expect(event).toMatchObject({ kind: 'service', service: 'fixture', replica: '0', values: { busyMs: 5 } });
+    const { values } = event as { values: Record<string, number> };
+    expect(values.intervalMs).toBeGreaterThan(0);
+    expect(values.residentBytes).toBeGreaterThan(1e6);
+  });
+
+  it('lives through SIGINT, drains on SIGTERM and then exits 0', async () => {
+    const { child, registry } = await start();
+    child.kill('SIGINT');
+    child.kill('SIGTERM');
+    expect(await once(child, 'message')).toEqual(['draining', undefined]);
+    expect(await registry.list('fixture')).toEqual([]);
+    child.send('finish');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
+
+  it('exits at once on a second SIGTERM', async () => {
+    const { child } = await start();
+    child.kill('SIGTERM');
+    await once(child, 'message');
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([1, null]);
+  });
+
+  it('drains when the process that started it is gone', async () => {
+    const { child, registry } = await start();
+    child.disconnect();
+    await waitFor('removal', async () => (await registry.list('fixture')).length === 0);
+    expect(child.exitCode).toBeNull();
+  });
+
+  it('says which variable is missing, and exits 2', async () => {
+    const child = fork(script, { env: { PATH: '' }, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    children.push(child);
+    let text = '';
+    child.stderr?.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    expect(await once(child, 'exit')).toEqual([2, null]);
+    expect(text).toContain('CONFIG_INVALID: environment variable REDIS_URL');
+  });
+});
