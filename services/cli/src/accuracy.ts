@@ -12,6 +12,8 @@ export async function greedyAccuracy(
 ): Promise<number> {
   const sampling = samplingSchema.parse({ temperature: 0, maxTokens });
   const completions = await generator.complete(samples, sampling, 0);
-  const scores = await Promise.all(completions.map((completion, i) => rewards.score(samples[i]!, completion)));
+  const scores = await Promise.all(
+    completions.map((completion, i) => rewards.score(samples[i]!, completion)),
+  );
   return scores.filter((score) => (score.rewards[rewardName] ?? 0) >= 1).length / samples.length;
 }

@@ -3,7 +3,11 @@ const CHARACTERS = '0123456789+-*=<>';
 const SPECIAL = ['<pad>', '<eos>'] as const;
 
 /** A tokenizer in Hugging Face's format with one token per character. */
-export function arithmeticTokenizer(): { files: Record<string, object>; vocabSize: number; endTokenId: number } {
+export function arithmeticTokenizer(): {
+  files: Record<string, object>;
+  vocabSize: number;
+  endTokenId: number;
+} {
   const symbols = [...SPECIAL, ...CHARACTERS];
   const endTokenId = SPECIAL.indexOf('<eos>');
   return {

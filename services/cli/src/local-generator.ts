@@ -12,7 +12,10 @@ const MAX_BATCH = 256;
 const CHUNK = 16;
 
 /** Generates in this process, without services. */
-export async function localGenerator(model: Omit<LoadedModel, 'dir'>, threads: number): Promise<LocalGenerator> {
+export async function localGenerator(
+  model: Omit<LoadedModel, 'dir'>,
+  threads: number,
+): Promise<LocalGenerator> {
   const { config, parameters, tokenizer } = model;
   const generator = await Generator.create({
     engine: createEngine({ threads, provider: 'cpu' }),

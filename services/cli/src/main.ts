@@ -24,24 +24,27 @@ function exitWith(code: Promise<number> | number): Promise<void> {
     (error: unknown) => {
       const { code: errorCode, message, retryClass, cause } = ForgeError.from(error);
       process.stderr.write(`forge: ${message} [${errorCode}]\n`);
-      if (retryClass === 'bug') process.stderr.write(`${(cause instanceof Error ? cause : (error as Error)).stack ?? ''}\n`);
+      if (retryClass === 'bug')
+        process.stderr.write(`${(cause instanceof Error ? cause : (error as Error)).stack ?? ''}\n`);
       process.exit(retryClass === 'fatal' ? USAGE_ERROR : 1);
     },
   );
 }
 
-const program = new Command('forge').description('Reinforcement-learning post-training as message-queue microservices.');
+const program = new Command('forge').description(
+  'Reinforcement-learning post-training as message-queue microservices.',
+);
 const recipeArguments = (command: Command): Command =>
   command
     .argument('<recipe>', 'name of a recipe, or path of a YAML file')
     .argument('[overrides...]', 'key=value, e.g. maxStaleness=0 trainer.learningRate=3e-4');
 const outputDir = ['--dir <dir>', 'output directory of the runs', 'runs'] as const;
 
-recipeArguments(program.command('run').description('run a recipe of reinforcement learning')).action((recipe: string, overrides: string[]) =>
-  exitWith(run(recipe, overrides)),
+recipeArguments(program.command('run').description('run a recipe of reinforcement learning')).action(
+  (recipe: string, overrides: string[]) => exitWith(run(recipe, overrides)),
 );
-recipeArguments(program.command('sft').description('train a new model by imitation')).action((recipe: string, overrides: string[]) =>
-  exitWith(sft(recipe, overrides)),
+recipeArguments(program.command('sft').description('train a new model by imitation')).action(
+  (recipe: string, overrides: string[]) => exitWith(sft(recipe, overrides)),
 );
 program
   .command('eval')
@@ -51,7 +54,9 @@ program
   .requiredOption('--task <recipe>', 'the recipe whose task, rewards and lengths count')
   .option('--samples <n>', 'held-out samples', number)
   .option('--json', 'one JSON object')
-  .action((model: string, overrides: string[], options: Parameters<typeof evaluate>[1]) => exitWith(evaluate(model, options, overrides)));
+  .action((model: string, overrides: string[], options: Parameters<typeof evaluate>[1]) =>
+    exitWith(evaluate(model, options, overrides)),
+  );
 program
   .command('generate')
   .description('complete a prompt')
@@ -63,7 +68,9 @@ program
   .option('--seed <n>', 'seed of the sampling', number, 0)
   .option('--chat', "send the prompt as a user message through the model's chat template")
   .option('--json', 'one JSON object with token ids and log-probs')
-  .action((model: string, prompt: string, options: Parameters<typeof generate>[2]) => exitWith(generate(model, prompt, options)));
+  .action((model: string, prompt: string, options: Parameters<typeof generate>[2]) =>
+    exitWith(generate(model, prompt, options)),
+  );
 program
   .command('status')
   .description('where running runs stand')

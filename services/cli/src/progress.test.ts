@@ -17,7 +17,10 @@ describe('advance', () => {
 
   it('keeps the values of earlier steps that a later one does not report', () => {
     const first = advance(emptyProgress(), { kind: 'step', step: 1, values: { loss: 1, 'lag/max': 2 } }, 0);
-    expect(advance(first, { kind: 'step', step: 2, values: { loss: 3 } }, 0).values).toEqual({ loss: 3, 'lag/max': 2 });
+    expect(advance(first, { kind: 'step', step: 2, values: { loss: 3 } }, 0).values).toEqual({
+      loss: 3,
+      'lag/max': 2,
+    });
   });
 });
 
@@ -34,7 +37,8 @@ describe('timeLeftMs', () => {
 });
 
 describe('busyShare and generatedPerSecond', () => {
-  const report = (service: string, replica: string, values: Record<string, number>) => ({ kind: 'service', service, replica, values }) as const;
+  const report = (service: string, replica: string, values: Record<string, number>) =>
+    ({ kind: 'service', service, replica, values }) as const;
   const both = [
     report('policy', '0', { busyMs: 250, tokens: 100, intervalMs: 1000 }),
     report('policy', '1', { busyMs: 750, tokens: 300, intervalMs: 2000 }),

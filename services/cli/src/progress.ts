@@ -18,7 +18,10 @@ export interface RunProgress {
   readonly firstStepAtMs: number | null;
   readonly state: string;
   readonly message: string | null;
-  readonly partialEvaluations: ReadonlyMap<number, { parts: ReadonlySet<number>; correct: number; total: number }>;
+  readonly partialEvaluations: ReadonlyMap<
+    number,
+    { parts: ReadonlySet<number>; correct: number; total: number }
+  >;
 }
 
 export function emptyProgress(): RunProgress {
@@ -66,7 +69,11 @@ function addEvaluation(
   progress: RunProgress,
   event: Extract<TelemetryEvent, { kind: 'evaluation' }>,
 ): RunProgress {
-  const partial = progress.partialEvaluations.get(event.version) ?? { parts: new Set(), correct: 0, total: 0 };
+  const partial = progress.partialEvaluations.get(event.version) ?? {
+    parts: new Set(),
+    correct: 0,
+    total: 0,
+  };
   if (partial.parts.has(event.part)) return progress;
   const grown = {
     parts: new Set([...partial.parts, event.part]),
@@ -91,13 +98,17 @@ export function timeLeftMs(progress: RunProgress, steps: number, nowMs: number):
 
 /** Share of the last report interval in which a service was busy, the mean over its replicas. */
 export function busyShare({ services }: RunProgress, service: string): number | undefined {
-  const shares = reportsOf(services, service).map(({ busyMs = 0, intervalMs = Infinity }) => busyMs / intervalMs);
+  const shares = reportsOf(services, service).map(
+    ({ busyMs = 0, intervalMs = Infinity }) => busyMs / intervalMs,
+  );
   return shares.length === 0 ? undefined : shares.reduce((a, b) => a + b, 0) / shares.length;
 }
 
 /** Tokens all policies together generated per second of the last report interval. */
 export function generatedPerSecond({ services }: RunProgress): number | undefined {
-  const rates = reportsOf(services, 'policy').map(({ tokens = 0, intervalMs = Infinity }) => (1000 * tokens) / intervalMs);
+  const rates = reportsOf(services, 'policy').map(
+    ({ tokens = 0, intervalMs = Infinity }) => (1000 * tokens) / intervalMs,
+  );
   return rates.length === 0 ? undefined : rates.reduce((a, b) => a + b, 0);
 }
 

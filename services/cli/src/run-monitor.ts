@@ -58,7 +58,8 @@ export class RunMonitor {
     }
     const passed = (step: number): number => Math.floor(step / PLAIN_EVERY_STEPS);
     const isNews =
-      passed(this.progress.step) > passed(before.step) || this.progress.evaluations.length > before.evaluations.length;
+      passed(this.progress.step) > passed(before.step) ||
+      this.progress.evaluations.length > before.evaluations.length;
     if (isNews) this.output.write(`${renderPlain(this.header, this.progress, Date.now())}\n`);
   }
 }

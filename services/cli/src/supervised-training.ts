@@ -46,16 +46,28 @@ export function createFromRecipe({ architecture, tokenizer, seed }: SftRecipe): 
 }
 
 /** The tokenizer files of a model folder; the vocabulary is as large as its highest id says. */
-function readTokenizer(dir: string): { files: Record<string, object>; vocabSize: number; endTokenId?: number } {
-  const names = readdirSync(dir).filter((name) => /^(tokenizer.*|generation_config|special_tokens_map)\.json$/.test(name));
-  const files = Object.fromEntries(names.map((name) => [name, JSON.parse(readFileSync(join(dir, name), 'utf8')) as object]));
+function readTokenizer(dir: string): {
+  files: Record<string, object>;
+  vocabSize: number;
+  endTokenId?: number;
+} {
+  const names = readdirSync(dir).filter((name) =>
+    /^(tokenizer.*|generation_config|special_tokens_map)\.json$/.test(name),
+  );
+  const files = Object.fromEntries(
+    names.map((name) => [name, JSON.parse(readFileSync(join(dir, name), 'utf8')) as object]),
+  );
   const { model, added_tokens: added = [] } = (files['tokenizer.json'] ?? {}) as {
     model?: { vocab?: Record<string, number> };
     added_tokens?: { id: number }[];
   };
   const ids = [...Object.values(model?.vocab ?? {}), ...added.map(({ id }) => id)];
   if (ids.length === 0) {
-    throw new ForgeError('CONFIG_TOKENIZER_INVALID', `${dir}: tokenizer.json has no vocabulary of the form token: id`, { dir });
+    throw new ForgeError(
+      'CONFIG_TOKENIZER_INVALID',
+      `${dir}: tokenizer.json has no vocabulary of the form token: id`,
+      { dir },
+    );
   }
   return { files, vocabSize: Math.max(...ids) + 1 };
 }
@@ -75,7 +87,9 @@ export async function trainSupervised(
 ): Promise<LoadedModel> {
   const { supervised } = task;
   if (supervised === undefined) {
-    throw new ForgeError('CONFIG_INVALID', `task: kind ${recipe.task.kind} has no completions to imitate`, { field: 'task' });
+    throw new ForgeError('CONFIG_INVALID', `task: kind ${recipe.task.kind} has no completions to imitate`, {
+      field: 'task',
+    });
   }
   const { trainer, evaluation, steps, batchSize } = recipe;
   const { config, tokenizer } = model;

@@ -27,11 +27,31 @@ export function renderLive(header: RunHeader, progress: RunProgress, nowMs: numb
     `${styleText('bold', header.recipe)}  ${styleText('dim', `${header.runId}  seed ${header.seed}  maxStaleness ${header.maxStaleness}  ${progress.state}`)}`,
     `step      ${bar} ${progress.step}/${header.steps}  ${duration(nowMs - header.startedAtMs)} elapsed${left === null ? '' : `, at most ${duration(left)} left`}`,
     row('accuracy', percent(accuracies.at(-1)), sparkline(accuracies, sparkCells, 0, 1), 'held out, greedy'),
-    row('reward', fixed(progress.rewards.at(-1), 3), sparkline(progress.rewards, sparkCells), 'training rollouts'),
-    row('lag', `${fixed(progress.values['lag/mean'], 1)}`, '', `mean; max ${fixed(progress.values['lag/max'], 0)}, bound ${header.maxStaleness}`),
+    row(
+      'reward',
+      fixed(progress.rewards.at(-1), 3),
+      sparkline(progress.rewards, sparkCells),
+      'training rollouts',
+    ),
+    row(
+      'lag',
+      `${fixed(progress.values['lag/mean'], 1)}`,
+      '',
+      `mean; max ${fixed(progress.values['lag/max'], 0)}, bound ${header.maxStaleness}`,
+    ),
     row('tokens/s', count(generatedPerSecond(progress)), '', 'generated'),
-    row('busy', `${percent(busyShare(progress, 'trainer'))}`, '', `trainer; policy ${percent(busyShare(progress, 'policy'))}`),
-    row('mismatch', scientific(progress.values['logprob_mismatch']), '', 'generator against trainer log-probs, max'),
+    row(
+      'busy',
+      `${percent(busyShare(progress, 'trainer'))}`,
+      '',
+      `trainer; policy ${percent(busyShare(progress, 'policy'))}`,
+    ),
+    row(
+      'mismatch',
+      scientific(progress.values['logprob_mismatch']),
+      '',
+      'generator against trainer log-probs, max',
+    ),
     styleText('dim', `files     ${header.directory}`),
   ];
   if (progress.message !== null) lines.push(styleText('yellow', progress.message));

@@ -80,7 +80,20 @@ export function spawnWorker<Api extends WorkerApi>(module: string, workerData?: 
         const id = nextId++;
         pending.set(id, { resolve: resolve as (value: unknown) => void, reject });
         const request: Request = { id, method, argument };
-        worker.postMessage(request, transfer);
+        try {
+          worker.postMessage(request, transfer);
+        } catch (cause) {
+          pending.delete(id);
+          const reason = cause instanceof Error ? cause.message : String(cause);
+          reject(
+            new ForgeError(
+              'BUG_INVARIANT',
+              `${method}: the argument can't cross threads: ${reason}`,
+              { method },
+              { cause },
+            ),
+          );
+        }
       }),
     on: (event, listener) => {
       listeners.set(event, [...(listeners.get(event) ?? []), listener]);
@@ -116,7 +129,7 @@ export function serveWorker(handlers: WorkerApi): { emit: (event: string, data: 
   port.on('message', ({ id, method, argument }: Request) => {
     const handler = handlers[method] as ((argument: unknown) => Promise<unknown>) | undefined;
     const answer = handler
-      ? handler(argument)
+      ? Promise.resolve(argument).then(handler)
       : Promise.reject(
           new ForgeError('CONTRACT_UNKNOWN_ENDPOINT', `the worker has no method ${method}`, { method }),
         );

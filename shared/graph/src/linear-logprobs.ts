@@ -1,7 +1,7 @@
 import { productOf, shapeError, type Dim } from './dim';
 import { innermost, type Tensor } from './graph';
 import { defineOp } from './op';
-import { add, cast, div, equal, exp, log, mul, sub } from './elementwise';
+import { add, cast, div, equal, exp, log, maximum, mul, sub } from './elementwise';
 import { composite } from './gradient';
 import { gatherElements } from './indexing';
 import { concat, dimTensor, fill, reshape, shapeTensor, sliceBetween, zeros } from './layout';
@@ -85,7 +85,7 @@ function chunksOf(x: Tensor, chunk: number): Chunks {
   const ceilDivide = (a: Tensor, b: Tensor): Tensor =>
     graph.apply(integerDivideOp, [sub(add(a, b), integer(1)), b], [{ dtype: 'int64', shape: [1] }])[0]!;
   const trips = ceilDivide(count, integer(chunk));
-  const length = ceilDivide(count, trips);
+  const length = ceilDivide(count, maximum(trips, 1));
   const missing = sub(mul(trips, length), count);
   const [tripsDim, lengthDim] = [graph.freshName('trips'), graph.freshName('rows')];
   const total = productOf([tripsDim, lengthDim]);

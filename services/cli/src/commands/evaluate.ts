@@ -12,7 +12,11 @@ export interface EvaluateOptions {
 }
 
 /** `forge eval MODEL --task RECIPE`: greedy accuracy on the held-out samples of a recipe's task. */
-export async function evaluate(dir: string, options: EvaluateOptions, overrides: readonly string[]): Promise<number> {
+export async function evaluate(
+  dir: string,
+  options: EvaluateOptions,
+  overrides: readonly string[],
+): Promise<number> {
   const recipe = loadRecipe(options.task, overrides, { searchDirs: recipeDirs() });
   const [model, rewards] = [await loadModel(dir), await loadRewards(recipe)];
   const samples = loadTask(recipe).heldOut.slice(0, options.samples ?? recipe.evaluation.samples);
@@ -21,9 +25,21 @@ export async function evaluate(dir: string, options: EvaluateOptions, overrides:
     return 2;
   }
   const generator = await localGenerator(model, recipe.policy.threads);
-  const accuracy = await greedyAccuracy(generator, samples, rewards, recipe.evaluation.reward, recipe.sampling.maxTokens);
+  const accuracy = await greedyAccuracy(
+    generator,
+    samples,
+    rewards,
+    recipe.evaluation.reward,
+    recipe.sampling.maxTokens,
+  );
   await generator.close();
-  const result = { model: dir, task: recipe.name, reward: recipe.evaluation.reward, samples: samples.length, accuracy };
+  const result = {
+    model: dir,
+    task: recipe.name,
+    reward: recipe.evaluation.reward,
+    samples: samples.length,
+    accuracy,
+  };
   process.stdout.write(
     options.json
       ? `${JSON.stringify(result)}\n`

@@ -24,11 +24,17 @@ export async function generate(dir: string, prompt: string, options: GenerateOpt
   }
   const generator = await localGenerator(await loadModel(dir), 1);
   const messages = options.chat ? [{ role: 'user' as const, content: prompt }] : prompt;
-  const [completion] = await generator.complete([{ id: 'generate', prompt: messages }], sampling.data, options.seed);
+  const [completion] = await generator.complete(
+    [{ id: 'generate', prompt: messages }],
+    sampling.data,
+    options.seed,
+  );
   await generator.close();
   const { text, promptTokenIds, tokenIds, logprobs, stopReason } = completion!;
   process.stdout.write(
-    options.json ? `${JSON.stringify({ text, promptTokenIds, tokenIds, logprobs, stopReason })}\n` : `${text}\n`,
+    options.json
+      ? `${JSON.stringify({ text, promptTokenIds, tokenIds, logprobs, stopReason })}\n`
+      : `${text}\n`,
   );
   return 0;
 }

@@ -1,7 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { connectRedis, provisionRedis, RunState, withoutPassword, type ProvisionedRedis } from '@forge/broker';
-import { candidatesPerBatch, childEnvironment, cliEnvironment, loadRecipe, recipeToYaml, type Recipe } from '@forge/config';
+import {
+  connectRedis,
+  provisionRedis,
+  RunState,
+  withoutPassword,
+  type ProvisionedRedis,
+} from '@forge/broker';
+import {
+  candidatesPerBatch,
+  childEnvironment,
+  cliEnvironment,
+  loadRecipe,
+  recipeToYaml,
+  type Recipe,
+} from '@forge/config';
 import { preflight } from '../preflight';
 import { recipeDirs } from '../recipe-dirs';
 import { createRunDirectory, newRunId, readSummary, writeRunRecord, type RunRecord } from '../run-directory';
@@ -40,9 +53,16 @@ interface Start {
   say: (message: string) => void;
 }
 
-async function supervise(recipe: Recipe, { id, startedAt, redisServer, logLevel, say }: Start): Promise<number> {
+async function supervise(
+  recipe: Recipe,
+  { id, startedAt, redisServer, logLevel, say }: Start,
+): Promise<number> {
   const { url } = redisServer;
-  const redis = await connectRedis(url, { name: 'forge', giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000, onWait: say });
+  const redis = await connectRedis(url, {
+    name: 'forge',
+    giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000,
+    onWait: say,
+  });
   const runState = new RunState(redis, id);
   await runState.create(recipe, {
     maxStaleness: recipe.maxStaleness,
@@ -90,12 +110,22 @@ async function supervise(recipe: Recipe, { id, startedAt, redisServer, logLevel,
   for (const process of processes) supervisor.start(process);
   await monitor.follow();
   const { state, message } = monitor.current;
-  await supervisor.stop(processes.map(({ service }) => service), STOP_DEADLINE_MS);
+  await supervisor.stop(
+    processes.map(({ service }) => service),
+    STOP_DEADLINE_MS,
+  );
   interrupts.end();
   runState.close();
   redis.disconnect();
 
-  const end = failure !== null ? 'failed' : interrupts.isInterrupted() ? 'interrupted' : state === 'failed' ? 'failed' : 'finished';
+  const end =
+    failure !== null
+      ? 'failed'
+      : interrupts.isInterrupted()
+        ? 'interrupted'
+        : state === 'failed'
+          ? 'failed'
+          : 'finished';
   const said = failure ?? message;
   writeRunRecord(directory, { ...record, state: end, ...(said === null ? {} : { message: said }) });
   process.stdout.write(`${closingWords(directory, end, said)}\n`);
@@ -105,7 +135,10 @@ async function supervise(recipe: Recipe, { id, startedAt, redisServer, logLevel,
 function processesOf(recipe: Recipe): ServiceProcess[] {
   const copies = (service: string, count: number): ServiceProcess[] =>
     Array.from({ length: count }, (_, replica) => ({ service, replica: String(replica) }));
-  const usesReference = 'klCoefficient' in recipe.algorithm ? recipe.algorithm.klCoefficient > 0 : recipe.algorithm.name === 'module';
+  const usesReference =
+    'klCoefficient' in recipe.algorithm
+      ? recipe.algorithm.klCoefficient > 0
+      : recipe.algorithm.name === 'module';
   return [
     ...copies('coordinator', 1),
     ...copies('trainer', 1),
@@ -141,13 +174,18 @@ function handleInterrupts(runState: RunState, supervisor: Supervisor, monitor: R
 
 function closingWords(directory: string, end: string, message: string | null): string {
   const summary = readSummary(directory);
-  const percent = (value: unknown): string => (typeof value === 'number' ? `${(100 * value).toFixed(1)} %` : '-');
+  const percent = (value: unknown): string =>
+    typeof value === 'number' ? `${(100 * value).toFixed(1)} %` : '-';
   const lines = [`run ${end}${message === null ? '' : `: ${message}`}`];
   if (summary) {
     const { startAccuracy, finalAccuracy, steps, seconds } = summary;
-    if (typeof finalAccuracy === 'number') lines.push(`held-out accuracy  ${percent(startAccuracy)} -> ${percent(finalAccuracy)}`);
+    if (typeof finalAccuracy === 'number')
+      lines.push(`held-out accuracy  ${percent(startAccuracy)} -> ${percent(finalAccuracy)}`);
     lines.push(`steps              ${String(steps)} in ${duration(Number(seconds) * 1000)}`);
-    lines.push(`model              ${join(directory, 'model')}`, `report             ${join(directory, 'report.html')}`);
+    lines.push(
+      `model              ${join(directory, 'model')}`,
+      `report             ${join(directory, 'report.html')}`,
+    );
   }
   return lines.join('\n');
 }

@@ -14,7 +14,9 @@ export function isAlive(pid: number): boolean {
 export function runs({ dir, json }: { dir: string; json?: boolean }): number {
   const records = listRunRecords(dir, isAlive);
   if (json) {
-    process.stdout.write(`${JSON.stringify(records.map((record) => ({ ...record, summary: readSummary(join(dir, record.id)) })))}\n`);
+    process.stdout.write(
+      `${JSON.stringify(records.map((record) => ({ ...record, summary: readSummary(join(dir, record.id)) })))}\n`,
+    );
     return 0;
   }
   if (records.length === 0) process.stdout.write(`no runs in ${dir}\n`);
@@ -23,7 +25,10 @@ export function runs({ dir, json }: { dir: string; json?: boolean }): number {
 }
 
 function line(record: RunRecord, summary: Record<string, unknown> | null): string {
-  const accuracy = typeof summary?.finalAccuracy === 'number' ? `${(100 * summary.finalAccuracy).toFixed(1)} %` : '-';
+  const accuracy =
+    typeof summary?.finalAccuracy === 'number' ? `${(100 * summary.finalAccuracy).toFixed(1)} %` : '-';
   const steps = typeof summary?.steps === 'number' ? `${summary.steps}/${record.steps}` : `-/${record.steps}`;
-  return [record.id.padEnd(44), record.state.padEnd(12), `steps ${steps}`.padEnd(16), `accuracy ${accuracy}`].join(' ').trimEnd();
+  return [record.id.padEnd(44), record.state.padEnd(12), `steps ${steps}`.padEnd(16), `accuracy ${accuracy}`]
+    .join(' ')
+    .trimEnd();
 }

@@ -22,7 +22,9 @@ export async function sft(recipeName: string, overrides: readonly string[]): Pro
     ({ step, loss, accuracy }) => {
       if (accuracy === undefined) return;
       const elapsed = duration(performance.now() - startedAtMs);
-      process.stdout.write(`step ${step}/${recipe.steps}  loss ${loss.toFixed(4)}  accuracy ${(100 * accuracy).toFixed(1)} %  elapsed ${elapsed}\n`);
+      process.stdout.write(
+        `step ${step}/${recipe.steps}  loss ${loss.toFixed(4)}  accuracy ${(100 * accuracy).toFixed(1)} %  elapsed ${elapsed}\n`,
+      );
     },
     interrupt.signal,
   );

@@ -7,8 +7,13 @@ const SERVICES = ['coordinator', 'trainer', 'policy', 'reward', 'reference', 're
 const GIVE_UP_MS = 3_000;
 
 /** `forge status [RUN]`: where running runs stand: step, ledger, queue and replicas. */
-export async function status(runId: string | undefined, { dir, json }: { dir: string; json?: boolean }): Promise<number> {
-  const records = listRunRecords(dir, isAlive).filter(({ id, state }) => (runId === undefined ? state === 'running' : id === runId));
+export async function status(
+  runId: string | undefined,
+  { dir, json }: { dir: string; json?: boolean },
+): Promise<number> {
+  const records = listRunRecords(dir, isAlive).filter(({ id, state }) =>
+    runId === undefined ? state === 'running' : id === runId,
+  );
   if (runId !== undefined && records.length === 0) {
     process.stderr.write(`forge: no run ${runId} in ${dir}\n`);
     return 2;
@@ -56,7 +61,10 @@ function render({ id, recipe, steps, state, live }: Report): string {
     `  groups    ${ledger.admitted} admitted: ${ledger.trained} trained, ${ledger.leased} leased, ${ledger.buffered} buffered, ${ledger.inFlight} in flight, discarded ${discarded.join(', ') || 'none'}${ledger.isBalanced ? '' : '  (DOES NOT ADD UP)'}`,
     `  jobs      ${jobs.waiting ?? 0} waiting, ${jobs.active ?? 0} active, ${jobs.delayed ?? 0} delayed, ${jobs.failed ?? 0} failed`,
     ...Object.entries(services).flatMap(([service, replicas]) =>
-      replicas.map((replica) => `  ${`${service}/${replica.replica}`.padEnd(16)} ${replica.isReady ? 'ready' : 'starting'}  pid ${replica.pid}  ${replica.url}`),
+      replicas.map(
+        (replica) =>
+          `  ${`${service}/${replica.replica}`.padEnd(16)} ${replica.isReady ? 'ready' : 'starting'}  pid ${replica.pid}  ${replica.url}`,
+      ),
     ),
   ].join('\n');
 }

@@ -1,0 +1,36 @@
+import { createEngine } from './session';
+import { serveWorker, Transfer } from './worker';
+
+/** What the tests of worker threads call. */
+const api = {
+  echo: (value: unknown) => Promise.resolve(value),
+  give: (length: number) => {
+    const data = new Float32Array(length).fill(7);
+    return Promise.resolve(new Transfer(data, [data.buffer]));
+  },
+  spin: (ms: number) => {
+    const end = performance.now() + ms;
+    while (performance.now() < end);
+    return Promise.resolve(ms);
+  },
+  throwNow: (): Promise<unknown> => {
+    throw new RangeError('at once');
+  },
+  crash: (): Promise<unknown> => {
+    setImmediate(() => {
+      throw new Error('boom');
+    });
+    return new Promise(() => undefined);
+  },
+  unknownProvider: async () => {
+    await createEngine({ threads: 1, provider: 'cuda' }).createSession(new Uint8Array(8));
+  },
+  announce: (data: unknown) => {
+    emit('news', data);
+    return Promise.resolve();
+  },
+};
+
+export type EchoApi = typeof api;
+
+const { emit } = serveWorker(api);
