@@ -15,9 +15,16 @@ beforeAll(async () => {
 });
 afterAll(() => redis.stop());
 
-let runs = 0;
-const startRun = async (overrides: Record<string, unknown> = {}) =>
-  ServiceProcesses.start(redis, await redis.connect(), `run-${runs++}`, smallRecipe(dir, overrides));
+const started: ServiceProcesses[] = [];
+afterEach(() => {
+  for (const run of started) run.kill();
+});
+async function startRun(overrides: Record<string, unknown>): Promise<ServiceProcesses> {
+  const recipe = smallRecipe(dir, overrides);
+  const run = await ServiceProcesses.start(redis, await redis.connect(), `run-${started.length}`, recipe);
+  started.push(run);
+  return run;
+}
 
 type Row = Record<string, number>;
 const rowsOf = (runDir: string): Row[] =>

@@ -19,9 +19,8 @@ export async function directoryWithModel(): Promise<string> {
   const dir = mkdtempSync(join(tmpdir(), 'forge-e2e-'));
   const file = (name: string) =>
     JSON.parse(readFileSync(join(root, 'models/arithmetic', name), 'utf8')) as object;
-  const { head_dim: _, ...config } = file('config.json') as Record<string, unknown>;
   const files = {
-    'config.json': { ...config, ...TINY },
+    'config.json': { ...file('config.json'), ...TINY },
     'tokenizer.json': file('tokenizer.json'),
     'tokenizer_config.json': file('tokenizer_config.json'),
   };
@@ -60,7 +59,7 @@ export class ServiceProcesses {
 
   /** Creates the run and starts one process per service. */
   static async start(
-    redis: TestRedis,
+    redis: Pick<TestRedis, 'url'>,
     connection: Redis,
     runId: string,
     recipe: Recipe,
@@ -70,7 +69,7 @@ export class ServiceProcesses {
     await runState.create(recipe, { maxStaleness, steps, candidatesPerBatch: candidatesPerBatch(recipe) });
     const runDir = join(recipe.output.dir, runId);
     mkdirSync(runDir, { recursive: true });
-    const environment = childEnvironment({ redisUrl: redis.url, runId, logLevel: 'warn' });
+    const environment = childEnvironment({ redisUrl: redis.url, runId, logLevel: 'error' });
     const processes = new ServiceProcesses(runState, runDir, environment);
     for (const service of SERVICES) processes.launch(service);
     return processes;
@@ -80,7 +79,7 @@ export class ServiceProcesses {
     const child = fork(join(root, 'services', service, 'dist/main.js'), {
       cwd: root,
       env: { ...this.environment, FORGE_REPLICA: '0' },
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.children.set(service, child);
   }
@@ -118,6 +117,12 @@ export class ServiceProcesses {
     );
     this.runState.close();
     return Object.fromEntries(codes) as Record<string, number | null>;
+  }
+
+  /** Ends what a failed test has left. */
+  kill(): void {
+    for (const child of this.children.values()) child.kill('SIGKILL');
+    this.runState.close();
   }
 
   private end(service: ServiceName, signal: NodeJS.Signals): Promise<number | null> {

@@ -2,14 +2,18 @@
 const CHARACTERS = '0123456789+-*=<>';
 const SPECIAL = ['<pad>', '<eos>'] as const;
 
-/** A tokenizer in Hugging Face's format with one token per character. */
-export function arithmeticTokenizer(): {
+/**
+ * A tokenizer in Hugging Face's format with one token per character. Operands shorter than `maxDigits` get zeros in
+ * front, so that digits of equal weight stand at equal places: `12+7=` is read as `12+07=`.
+ */
+export function arithmeticTokenizer(maxDigits: number): {
   files: Record<string, object>;
   vocabSize: number;
   endTokenId: number;
 } {
   const symbols = [...SPECIAL, ...CHARACTERS];
   const endTokenId = SPECIAL.indexOf('<eos>');
+  const lengths = Array.from({ length: maxDigits - 1 }, (_, i) => i + 1);
   return {
     vocabSize: symbols.length,
     endTokenId,
@@ -27,7 +31,7 @@ export function arithmeticTokenizer(): {
           normalized: false,
           special: true,
         })),
-        normalizer: null,
+        normalizer: { type: 'Sequence', normalizers: lengths.map(padOperand) },
         pre_tokenizer: null,
         post_processor: null,
         decoder: { type: 'Fuse' },
@@ -51,4 +55,9 @@ export function arithmeticTokenizer(): {
       },
     },
   };
+}
+
+/** Puts a zero before operands of that many digits; numbers with nothing behind them are answers and stay. */
+function padOperand(digits: number): object {
+  return { type: 'Replace', pattern: { Regex: `(?<![0-9])(?=[0-9]{${digits}}[-+*=])` }, content: '0' };
 }

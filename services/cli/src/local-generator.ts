@@ -25,7 +25,8 @@ export async function localGenerator(
     endTokenIds: tokenizer.endTokenIds,
     maxBatch: MAX_BATCH,
     chunk: CHUNK,
-    weights: 'inputs',
+    // Unpacked weights on several threads would tie results to the batch.
+    weights: threads === 1 ? 'inputs' : 'initializers',
     decodeText: (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }),
   });
   return {

@@ -19,8 +19,9 @@ export interface SupervisedProgress {
 const EVALUATION_TOKENS = 64;
 
 /** A fresh model as the recipe describes it. */
-export function createFromRecipe({ architecture, tokenizer, seed }: SftRecipe): LoadedModel {
-  const made = tokenizer === 'arithmetic' ? arithmeticTokenizer() : readTokenizer(tokenizer);
+export function createFromRecipe({ architecture, tokenizer, task, seed }: SftRecipe): LoadedModel {
+  const maxDigits = task.kind === 'arithmetic' ? task.maxDigits : 1;
+  const made = tokenizer === 'arithmetic' ? arithmeticTokenizer(maxDigits) : readTokenizer(tokenizer);
   const config = {
     architectures: ['LlamaForCausalLM'],
     model_type: 'llama',

@@ -13,8 +13,6 @@ export interface SupervisorOptions {
   logDirectory: string;
   /** Environment of every service; the replica's name is added. */
   environment: NodeJS.ProcessEnv;
-  /** Services whose death ends the run instead of being mended by a restart. */
-  essential: ReadonlySet<string>;
   maxRestarts: number;
   onRestart(process: ServiceProcess, reason: string): void;
   onFailure(process: ServiceProcess, reason: string): void;
@@ -29,7 +27,7 @@ const RESTART_BACKOFF_MS = 500;
 
 /**
  * Starts the services of a run as child processes and keeps them running: a dead one is started again with
- * growing pauses, an essential one or one that dies too often ends the run. Children notice the death of this
+ * growing pauses, one that dies too often ends the run. Children notice the death of this
  * process by their closed IPC channel and end too.
  */
 export class Supervisor {
@@ -80,7 +78,7 @@ export class Supervisor {
     this.running.delete(key(process));
     if (this.stopping) return;
     const restarts = this.restarts.get(key(process)) ?? 0;
-    if (this.options.essential.has(process.service) || restarts >= this.options.maxRestarts) {
+    if (restarts >= this.options.maxRestarts) {
       this.options.onFailure(process, reason);
       return;
     }

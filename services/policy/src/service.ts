@@ -42,7 +42,9 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
         return result.score;
       },
     },
-    reference: batched<readonly number[], number[]>(reference, 'logprobs', { maxBatch: CALL_BATCH }),
+    reference: batched<readonly (readonly number[])[], number[][]>(reference, 'logprobs', {
+      maxBatch: CALL_BATCH,
+    }),
     generate: (request) => generator.call('generate', request),
     weightsAtLeast: (version) => weights.atLeast(version),
   });

@@ -20,7 +20,11 @@ const api = {
   load: async (): Promise<void> => {
     await scorer;
   },
-  score: async (sequences: number[][]): Promise<number[][]> => (await scorer).score(sequences),
+  score: async (groups: number[][][]): Promise<number[][][]> => {
+    const logprobs: number[][][] = [];
+    for (const sequences of groups) logprobs.push(await (await scorer).score(sequences));
+    return logprobs;
+  },
 };
 
 export type ReferenceApi = typeof api;

@@ -6,9 +6,16 @@ import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 import { z } from 'zod';
 import type { ReferenceApi } from './reference-worker';
 
-const requestSchema = z.array(z.array(z.int().min(0)).min(1)).max(4096);
+const groupSchema = z
+  .array(z.array(z.int().min(0)).min(1))
+  .min(1)
+  .max(1024);
+const requestSchema = z.array(groupSchema).max(4096);
 
-/** Log-probs under the frozen reference model: `logprobs` takes token sequences and gives one array for each. */
+/**
+ * Log-probs under the frozen reference model: `logprobs` takes groups of token sequences and gives one array for each
+ * sequence. A group is scored by itself: what else is asked for at the moment would change the last bits.
+ */
 export async function start({ recipe, http, fail }: ServiceContext): Promise<ServiceInstance> {
   const worker = spawnWorker<ReferenceApi>(join(__dirname, 'reference-worker'), { recipe });
   void worker.failed.then(fail);
@@ -18,10 +25,10 @@ export async function start({ recipe, http, fail }: ServiceContext): Promise<Ser
   serveEndpoints(http, {
     logprobs: async (argument) => {
       const startedAt = performance.now();
-      const sequences = check(requestSchema, argument, 'logprobs request');
-      const logprobs = await worker.call('score', sequences);
+      const groups = check(requestSchema, argument, 'logprobs request');
+      const logprobs = await worker.call('score', groups);
       busyMs += performance.now() - startedAt;
-      tokens += sequences.reduce((sum, sequence) => sum + sequence.length, 0);
+      tokens += groups.flat().reduce((sum, sequence) => sum + sequence.length, 0);
       return logprobs;
     },
   });

@@ -22,7 +22,9 @@ describe('connectRedis', () => {
     });
     await expect(connecting).rejects.not.toThrow(/secret/);
     expect(messages).toEqual([
-      expect.stringMatching(/^waiting for Redis at redis:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\), 1 s of 2 s$/),
+      expect.stringMatching(
+        /^waiting for Redis at redis:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\), 1 s of 2 s$/,
+      ),
     ]);
   });
 

@@ -19,6 +19,8 @@ export interface ConnectOptions {
 export const PATIENT = {
   maxRetriesPerRequest: null,
   enableAutoPipelining: false,
+  /** A timer of this length keeps a process going whose Redis was away when it disconnected. */
+  disconnectTimeout: 200,
   retryStrategy: (attempt: number): number => Math.min(50 * attempt, RETRY_CAP_MS),
 };
 

@@ -124,7 +124,9 @@ describe('a call that is sent twice', () => {
     const direct = await server.connect();
     const publisher = newState('delivery', direct);
     const lost = proxy.loseNextAnswer();
-    await waitFor('a reader that waits', async () => /^blocked_clients:1\b/m.test(await direct.info('clients')));
+    await waitFor('a reader that waits', async () =>
+      /^blocked_clients:1\b/m.test(await direct.info('clients')),
+    );
     await publisher.publishGroup(0, Buffer.from('group'));
     await lost;
     expect(await reading).toEqual([]);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isRunning, startTestRedis, waitFor, type TestRedis } from '@forge/testing';
 import { connectRedis } from './connection';
+import { provisionRedis } from './redis-server';
 import { RunState } from './run-state';
 
 const DIST = join(__dirname, '../dist');
@@ -19,13 +20,18 @@ afterAll(() => {
 
 describe('an own Redis that is killed', () => {
   let server: TestRedis;
+  const states: RunState[] = [];
   beforeEach(async () => {
     server = await startTestRedis();
   });
-  afterEach(() => server.stop());
+  afterEach(async () => {
+    for (const state of states.splice(0)) state.close();
+    await server.stop();
+  });
 
   it('comes back where it was with ledger and streams, and commands wait for it', async () => {
     const state = new RunState(await server.connect(), 'run', { inFlight: 500, episodes: 500 });
+    states.push(state);
     await state.create({ some: 'recipe' }, { maxStaleness: Infinity, candidatesPerBatch: 100, steps: 3 });
     const admitted = await state.admit(300);
     const payload = (index: number) => Buffer.alloc(20_000, index);
@@ -36,7 +42,7 @@ describe('an own Redis that is killed', () => {
 
     expect(new Set(await publish(0, 100))).toEqual(new Set(['accepted']));
     const [held] = await state.readGroups('buffer', 1, 0);
-    const waiting = state.waitForSignal('$', 20_000);
+    const waiting = state.waitForSignal('0', 20_000);
     // Many commands are under way, and a reader waits, when Redis dies.
     const published = publish(100, 200);
     await server.kill();
@@ -50,7 +56,12 @@ describe('an own Redis that is killed', () => {
 
     expect(await state.config()).toEqual({ some: 'recipe' });
     expect(await state.pendingGroups()).toEqual([]);
-    expect(await state.ledger()).toMatchObject({ admitted: 300, inFlight: 299, buffered: 1, isBalanced: true });
+    expect(await state.ledger()).toMatchObject({
+      admitted: 300,
+      inFlight: 299,
+      buffered: 1,
+      isBalanced: true,
+    });
     const groups = await state.readGroups('buffer', 500, 0);
     expect(groups.map(({ index }) => index).sort((a, b) => a - b)).toEqual(
       Array.from({ length: 300 }, (_, i) => i).filter((i) => i !== held!.index),
@@ -61,32 +72,30 @@ describe('an own Redis that is killed', () => {
       expect.stringMatching(/died \(SIGKILL\); starting it again in 100 ms$/),
       expect.stringMatching(/is back$/),
     ]);
-    state.close();
   });
 
   it('is given up when it dies too often', async () => {
     for (let death = 0; death < 6; death++) await server.kill();
     await waitFor('the last word', () => server.log.at(-1)?.includes('giving it up'));
     expect(server.log.filter((message) => message.includes('starting it again'))).toHaveLength(5);
-    await expect(
-      connectRedis(server.url, { name: 'test', giveUpAfterMs: 300 }),
-    ).rejects.toMatchObject({ code: 'TRANSIENT_REDIS_UNREACHABLE' });
+    await expect(connectRedis(server.url, { name: 'test', giveUpAfterMs: 300 })).rejects.toMatchObject({
+      code: 'TRANSIENT_REDIS_UNREACHABLE',
+    });
   });
 
   it('stays away once it is stopped', async () => {
     await server.kill();
     await server.stop();
     expect(server.log.at(-1)).toMatch(/starting it again/);
-    await expect(
-      connectRedis(server.url, { name: 'test', giveUpAfterMs: 300 }),
-    ).rejects.toMatchObject({ code: 'TRANSIENT_REDIS_UNREACHABLE' });
+    await expect(connectRedis(server.url, { name: 'test', giveUpAfterMs: 300 })).rejects.toMatchObject({
+      code: 'TRANSIENT_REDIS_UNREACHABLE',
+    });
   });
 });
 
 describe('provisionRedis', () => {
   it('uses the Redis it is given and leaves it alone', async () => {
     const own = await startTestRedis();
-    const { provisionRedis } = await import('./redis-server');
     const log: string[] = [];
     const given = await provisionRedis({
       url: own.url.replace('//', '//user:secret@'),
@@ -107,7 +116,9 @@ describe('provisionRedis', () => {
         const redis = await connectRedis(url, { name: 'parent', giveUpAfterMs: 5000 });
         process.stdout.write(/process_id:(\\d+)/.exec(await redis.info('server'))[1] + '\\n');
       });`;
-    const parent = spawn(process.execPath, ['-e', script, newDir()], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const parent = spawn(process.execPath, ['-e', script, newDir()], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const pid = Number(await new Promise((resolve) => parent.stdout.once('data', resolve)));
     expect(isRunning(pid)).toBe(true);
     parent.kill('SIGKILL');

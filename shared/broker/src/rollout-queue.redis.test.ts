@@ -104,7 +104,9 @@ describe('add', () => {
     const done = new Set<number>();
     work(queue, (job) => Promise.resolve(void done.add(indexOf(job))), 16);
     const added = Promise.all(
-      Array.from({ length: 40 }, (_, k) => queue.add(Array.from({ length: 10 }, (_, i) => rollout(10 * k + i)))),
+      Array.from({ length: 40 }, (_, k) =>
+        queue.add(Array.from({ length: 10 }, (_, i) => rollout(10 * k + i))),
+      ),
     );
     await server.kill();
     await added;
@@ -188,25 +190,28 @@ describe('a worker process', () => {
   it.each([
     ['before it has published', false, 'of the survivor'],
     ['after it has published', true, 'of the victim'],
-  ])('that is killed %s leaves a job that is run once more, to the effect of one', async (_, publishes, by) => {
-    const runId = `killed-${publishes}`;
-    const state = await newRun(runId, 1);
-    const queue = newQueue(runId);
-    await queue.add([rollout(0)]);
-    const { child, atWork } = startVictim(runId, publishes);
-    await atWork;
-    const answers: string[] = [];
-    const { failed } = work(queue, async (job) => {
-      answers.push(await state.publishGroup(indexOf(job), Buffer.from('of the survivor')));
-    });
-    child.kill('SIGKILL');
-    await waitFor('completion', async () => (await queue.counts()).completed === 1);
-    expect(answers).toEqual([publishes ? 'duplicate' : 'accepted']);
-    expect(failed).toEqual([]);
-    const groups = await state.readGroups('buffer', 10, 0);
-    expect(groups.map(({ payload }) => payload.toString())).toEqual([by]);
-    expect(await state.ledger()).toMatchObject({ admitted: 1, inFlight: 1, isBalanced: true });
-  });
+  ])(
+    'that is killed %s leaves a job that is run once more, to the effect of one',
+    async (_, publishes, by) => {
+      const runId = `killed-${publishes}`;
+      const state = await newRun(runId, 1);
+      const queue = newQueue(runId);
+      await queue.add([rollout(0)]);
+      const { child, atWork } = startVictim(runId, publishes);
+      await atWork;
+      const answers: string[] = [];
+      const { failed } = work(queue, async (job) => {
+        answers.push(await state.publishGroup(indexOf(job), Buffer.from('of the survivor')));
+      });
+      child.kill('SIGKILL');
+      await waitFor('completion', async () => (await queue.counts()).completed === 1);
+      expect(answers).toEqual([publishes ? 'duplicate' : 'accepted']);
+      expect(failed).toEqual([]);
+      const groups = await state.readGroups('buffer', 10, 0);
+      expect(groups.map(({ payload }) => payload.toString())).toEqual([by]);
+      expect(await state.ledger()).toMatchObject({ admitted: 1, inFlight: 1, isBalanced: true });
+    },
+  );
 
   it('is not given a job that has killed too many, which fails for good', async () => {
     const queue = newQueue('poison');

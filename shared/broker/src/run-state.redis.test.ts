@@ -190,7 +190,14 @@ describe('batches', () => {
   it('consume exactly as many groups as the admission counts on', async () => {
     const state = await readyRun();
     const before = await state.ledger();
-    for (const [chosen, others] of [[[0], []], [[0, 1], [2]], [[0], [1, 2]], [[0, 0], []], [[0], [0]]] as const) // prettier-ignore
+    for (const [chosen, others] of [
+      [[0], []],
+      [[0, 1], [2]],
+      [[0], [1, 2]],
+      [[0, 0], []],
+      [[0], [0]],
+    ] as const)
+      // prettier-ignore
       await expect(state.formBatch(batchOf(0, [...chosen]), others)).rejects.toMatchObject({
         code: 'CONFLICT_STATE',
         details: { step: 0, groups: chosen.length, others: others.length },

@@ -107,8 +107,20 @@ export class RunState {
    */
   async create(config: unknown, settings: RunSettings): Promise<void> {
     const { run, config: configKey, episodes, batches, ...rest } = this.keys;
-    const { ledger, groups, pending, buffer, payloads, leases, weights, telemetry, signals, deadLetter } = rest;
-    const others = [ledger, groups, pending, buffer, payloads, leases, weights, telemetry, signals, deadLetter];
+    const { ledger, groups, pending, buffer, payloads, leases, weights, telemetry, signals, deadLetter } =
+      rest;
+    const others = [
+      ledger,
+      groups,
+      pending,
+      buffer,
+      payloads,
+      leases,
+      weights,
+      telemetry,
+      signals,
+      deadLetter,
+    ];
     const fields = {
       state: 'running',
       version: 0,

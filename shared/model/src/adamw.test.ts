@@ -46,7 +46,8 @@ describe('AdamW', () => {
         const weighted = (beta: number, power: number): number =>
           entry.history.reduce((sum, x, s) => sum + (1 - beta) * beta ** (step - 1 - s) * x ** power, 0) /
           (1 - beta ** step);
-        entry.p = entry.p * (1 - 0.02 * 0.1) - (0.02 * weighted(0.9, 1)) / (Math.sqrt(weighted(0.95, 2)) + 1e-8);
+        entry.p =
+          entry.p * (1 - 0.02 * 0.1) - (0.02 * weighted(0.9, 1)) / (Math.sqrt(weighted(0.95, 2)) + 1e-8);
       });
     }
     slow.forEach(({ p }, i) => expect(values.get('weight')!.data[i]).toBeCloseTo(p, 5));

@@ -39,7 +39,11 @@ export function positionsAlong(like: Tensor, dim: Dim): Tensor {
 /** 0 where query t may see key s (s <= t), a large negative number elsewhere, [T, T]. */
 function causalMask(like: Tensor, columns: Dim): Tensor {
   const at = positionsAlong(like, columns);
-  return where(lessOrEqual(reshape(at, [1, columns]), reshape(at, [columns, 1])), like.graph.scalar(0), HIDDEN);
+  return where(
+    lessOrEqual(reshape(at, [1, columns]), reshape(at, [columns, 1])),
+    like.graph.scalar(0),
+    HIDDEN,
+  );
 }
 
 /** Queries scaled and grouped by key-value head: [B, kvHeads, share * T, headDim]. */

@@ -12,12 +12,26 @@ import {
   type Tensor,
 } from '@forge/graph';
 import type { Parameters } from '@forge/weights';
-import { attendInParts, groupedCausalMask, lengthMask, withOnes, type Attention, type KeyValues } from './attention';
+import {
+  attendInParts,
+  groupedCausalMask,
+  lengthMask,
+  withOnes,
+  type Attention,
+  type KeyValues,
+} from './attention';
+import { cacheNames } from './kv-cache';
 import type { ModelConfig } from './model-config';
 import { following, sampleTokens, type RowSampling } from './sampling-graph';
 import { headWeight, transformer, type WeightSource } from './transformer';
 
-/** Whether the weights are part of the graph (prepacked, faster) or given at every run (no new session for new ones). */
+/**
+ * Whether the weights are part of the graph (prepacked, faster) or given at every run (no new session for new ones).
+ *
+ * Edge: on several threads, onnxruntime cuts the sums of a product with weights that are not prepacked in one way for
+ * small batches and in another for large ones. So with 'inputs', what a rollout gives is independent of its batch to the
+ * bit on one thread only; with 'initializers' on any number.
+ */
 export type WeightMode = 'initializers' | 'inputs';
 
 function weightSource(graph: Graph, parameters: Parameters, mode: WeightMode): WeightSource {
@@ -26,14 +40,12 @@ function weightSource(graph: Graph, parameters: Parameters, mode: WeightMode): W
     const known = made.get(name);
     if (known !== undefined) return known;
     const { shape, data } = parameters.get(name)!;
-    const tensor = mode === 'initializers' ? graph.weight(name, data, shape) : graph.input(name, 'float32', shape);
+    const tensor =
+      mode === 'initializers' ? graph.weight(name, data, shape) : graph.input(name, 'float32', shape);
     made.set(name, tensor);
     return tensor;
   };
 }
-
-const keysName = (layer: number): string => `keys.${layer}`;
-const valuesName = (layer: number): string => `values.${layer}`;
 
 /** Keys and values as the cache holds them: [B, kvHeads, T, headDim]. */
 const headsFirst = (x: Tensor): Tensor => transpose(x, [0, 2, 1, 3]);
@@ -52,12 +64,49 @@ export function prefillModel(config: ModelConfig, parameters: Parameters, mode: 
   const outputs: Record<string, Tensor> = {};
   const attention: Attention = (query, key, value, layer) => {
     const [keys, values] = [headsFirst(key), headsFirst(value)];
-    outputs[keysName(layer)] = keys;
-    outputs[valuesName(layer)] = values;
+    outputs[`keys.${layer}`] = keys;
+    outputs[`values.${layer}`] = values;
     return attendInParts(query, [{ keys, values: withOnes(values), mask }]);
   };
   transformer(config, weights, { tokens, positions, attention });
   return toOnnx(outputs);
+}
+
+export interface DecodeVariant {
+  /** Some row has top-k or top-p. */
+  isFiltering: boolean;
+  /** No row goes on afterwards, so that nobody needs the new keys and values. */
+  isFinal: boolean;
+}
+
+/** Padded tokens of one prefill run at most, unless one sequence alone has more. */
+const PREFILL_TOKENS = 8_192;
+/** Attention scores of one layer in one prefill run at most, unless one sequence alone has more. */
+const PREFILL_SCORES = 16 * 2 ** 20;
+/** Sequences up to this length share a run whatever their lengths: padding them costs less than another run. */
+const PREFILL_NARROW = 32;
+
+/** The sequences cut into runs of similar length that each stay within the memory bounds; none may be empty. */
+export function prefillRuns<T extends { readonly tokens: readonly number[] }>(
+  sequences: readonly T[],
+  heads: number,
+): T[][] {
+  const runs: T[][] = [];
+  let width = 0;
+  for (const sequence of [...sequences].sort((a, b) => b.tokens.length - a.tokens.length)) {
+    const { length } = sequence.tokens;
+    const run = runs.at(-1) ?? [];
+    const padded = (run.length + 1) * width;
+    const isFull = padded > PREFILL_TOKENS || padded * width * heads > PREFILL_SCORES;
+    const isMuchShorter = width > PREFILL_NARROW && 2 * length < width;
+    if (run.length > 0 && !isFull && !isMuchShorter) {
+      run.push(sequence);
+      continue;
+    }
+    runs.push([sequence]);
+    width = length;
+  }
+  return runs;
 }
 
 /**
@@ -65,12 +114,17 @@ export function prefillModel(config: ModelConfig, parameters: Parameters, mode: 
  * from outside the loop; only the keys and values of the new tokens are carried and given back.
  *
  * Inputs: trips int64 []; tokens int64 [B, 1] (the last token of each row, not in the cache yet); lengths int64 [B]
- * (tokens in the cache); uniforms [B, C]; temperature, greedy and, in the filtering variant, topK and topP [B, 1];
- * keys.L, values.L [B, kvHeads, P, headDim].
- * Outputs: sampled int64 and logprobs [trips, B, 1]; new.keys.L, new.values.L [B, kvHeads, trips, headDim] of the tokens
- * that went in, so the last sampled token is not among them.
+ * (tokens in the cache); uniforms [B, N]; temperature, greedy and, in the filtering variant, topK and topP [B, 1];
+ * keys.L, values.L [C, kvHeads, P, headDim]; cacheOf int64 [B] (which of the C caches a row has).
+ * Outputs: sampled int64 and logprobs [trips, B, 1]; and unless the variant is final, new.keys.L, new.values.L
+ * [B, kvHeads, trips, headDim] of the tokens that went in, so the last sampled token is not among them.
  */
-export function decodeModel(config: ModelConfig, parameters: Parameters, mode: WeightMode, isFiltering: boolean): Uint8Array {
+export function decodeModel(
+  config: ModelConfig,
+  parameters: Parameters,
+  mode: WeightMode,
+  variant: DecodeVariant,
+): Uint8Array {
   const { layers, kvHeads, headDim } = config;
   const graph = new Graph();
   const weights = weightSource(graph, parameters, mode);
@@ -78,17 +132,19 @@ export function decodeModel(config: ModelConfig, parameters: Parameters, mode: W
   const trips = graph.input('trips', 'int64', []);
   const first = graph.input('tokens', 'int64', ['B', 1]);
   const lengths = graph.input('lengths', 'int64', ['B']);
-  const uniforms = graph.input('uniforms', 'float32', ['B', 'C']);
+  const uniforms = graph.input('uniforms', 'float32', ['B', 'N']);
   const perRow = (name: string): Tensor => graph.input(name, 'float32', ['B', 1]);
   const sampling: RowSampling = {
     temperature: perRow('temperature'),
     greedy: perRow('greedy'),
-    ...(isFiltering ? { topK: perRow('topK'), topP: perRow('topP') } : {}),
+    ...(variant.isFiltering ? { topK: perRow('topK'), topP: perRow('topP') } : {}),
   };
-  const cached = (name: string): Tensor => graph.input(name, 'float32', ['B', kvHeads, 'P', headDim]);
+  const cacheOf = graph.input('cacheOf', 'int64', ['B']);
+  const cached = (name: string): Tensor => graph.input(name, 'float32', ['C', kvHeads, 'P', headDim]);
   const frozen: KeyValues[] = Array.from({ length: layers }, (_, layer) => {
-    const keys = cached(keysName(layer));
-    return { keys, values: withOnes(cached(valuesName(layer))), mask: lengthMask(lengths, keys) };
+    const keys = gather(cached(`keys.${layer}`), cacheOf);
+    const values = gather(withOnes(cached(`values.${layer}`)), cacheOf);
+    return { keys, values, mask: lengthMask(lengths, keys) };
   });
   const rows = first.shape[0]!;
   const none = (width: number): Tensor => zeros(graph, [rows, kvHeads, 0, width]);
@@ -96,7 +152,7 @@ export function decodeModel(config: ModelConfig, parameters: Parameters, mode: W
 
   const result = loop({
     trips,
-    tripsDim: 'C2',
+    tripsDim: 'trips',
     state: [
       first,
       reshape(lengths, [rows, 1]),
@@ -131,9 +187,10 @@ export function decodeModel(config: ModelConfig, parameters: Parameters, mode: W
     },
   });
   const outputs: Record<string, Tensor> = { sampled: result.scan[0]!, logprobs: result.scan[1]! };
-  for (let layer = 0; layer < layers; layer++) {
-    outputs[`new.${keysName(layer)}`] = result.state[2 + layer]!;
-    outputs[`new.${valuesName(layer)}`] = slice(result.state[2 + layers + layer]!, 3, 0, headDim);
-  }
+  if (variant.isFinal) return toOnnx(outputs);
+  cacheNames(layers).forEach((name, i) => {
+    const grown = result.state[2 + i]!;
+    outputs[`new.${name}`] = i < layers ? grown : slice(grown, 3, 0, headDim);
+  });
   return toOnnx(outputs);
 }

@@ -3,8 +3,8 @@ import type { Completion, Sampling } from '@forge/contracts';
 import type { Engine, HostTensor, Session } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import type { Parameters } from '@forge/weights';
-import { decodeModel, prefillModel, type WeightMode } from './decode-graph';
-import { KvCache } from './kv-cache';
+import { decodeModel, prefillModel, prefillRuns, type WeightMode } from './decode-graph';
+import { emptyPromptCache, KvCache, promptCache, type PromptCache } from './kv-cache';
 import type { ModelConfig } from './model-config';
 import { rolloutKey, uniformAt, type RolloutKey } from './uniform';
 
@@ -19,6 +19,7 @@ export interface GeneratorOptions {
   maxBatch: number;
   /** Tokens decoded per engine run at most; finished rows leave and new weights take effect in between. */
   chunk: number;
+  /** With 'inputs', rollouts are independent of their batch to the bit on an engine with one thread only. */
   weights: WeightMode;
   /** Compute the cache of running sequences again when new weights take effect, instead of keeping the old one. */
   refreshCache?: boolean;
@@ -58,20 +59,28 @@ interface Row {
   fail(error: ForgeError): void;
 }
 
+type SessionKind = 'prefill' | 'plain' | 'filtering' | 'plainFinal' | 'filteringFinal';
+
 interface Weights {
   version: number;
   parameters: Parameters;
   feeds: Record<string, HostTensor>;
-  sessions: Map<'prefill' | 'plain' | 'filtering', Session>;
+  sessions: Map<SessionKind, Session>;
 }
 
-/** A session on fewer rows would use other kernels, and its results other bits. */
+/** Tokens whose keys and values some rows want. */
+interface Prefilling {
+  tokens: readonly number[];
+  rows: Row[];
+}
+
+/** A product with fewer rows would use other kernels, and its results would have other bits. */
 const MIN_ROWS = 2;
 
 /**
  * Generates with continuous batching: between two chunks, finished sequences leave, waiting ones join, and new weights
- * take effect. What a rollout gives depends on the weights, the seed, its id and its prompt only, to the bit, and not
- * on what it is batched with.
+ * take effect. What a rollout gives depends on the weights, the seed, its id, its prompt and its sampling only, to the
+ * bit, and not on what it is batched with. (With weights as 'inputs' that needs an engine with one thread.)
  */
 export class Generator {
   private readonly waiting: Row[] = [];
@@ -80,6 +89,11 @@ export class Generator {
   private next: Weights | null = null;
   private running: Promise<void> | null = null;
   private isClosed = false;
+  /** The calls of setWeights so far, one after the other. */
+  private swapping: Promise<void> = Promise.resolve();
+  private swaps = 0;
+  /** The newest version among the calls of setWeights under way. */
+  private newest = -1;
   private tokens = 0;
   private busyMs = 0;
 
@@ -89,7 +103,9 @@ export class Generator {
 
   static async create(options: GeneratorOptions): Promise<Generator> {
     const generator = new Generator(options);
-    await Promise.all((['prefill', 'plain'] as const).map((kind) => generator.session(generator.current, kind)));
+    await Promise.all(
+      (['prefill', 'plain'] as const).map((kind) => generator.session(generator.current, kind)),
+    );
     return generator;
   }
 
@@ -112,7 +128,7 @@ export class Generator {
    * One completion per rollout id; they share the work on the prompt.
    *
    * @throws {ForgeError} CAPACITY_PROMPT_TOO_LONG when the prompt leaves no position to generate; CANCELLED when the
-   *   signal fires or the generator closes.
+   *   signal fires or the generator closes; NUMERIC_NON_FINITE when the weights give no probabilities.
    */
   generate(request: GenerateRequest): Promise<Completion[]> {
     const { promptTokenIds, rolloutIds, seed, signal } = request;
@@ -121,46 +137,87 @@ export class Generator {
     if (promptTokenIds.length === 0 || promptTokenIds.length >= maxPositions) {
       const found = `a prompt of ${promptTokenIds.length} tokens`;
       const message = `${found}; the model takes 1 to ${maxPositions - 1} and generates at least one more`;
-      return Promise.reject(new ForgeError('CAPACITY_PROMPT_TOO_LONG', message, { tokens: promptTokenIds.length, maxPositions }));
+      return Promise.reject(
+        new ForgeError('CAPACITY_PROMPT_TOO_LONG', message, { tokens: promptTokenIds.length, maxPositions }),
+      );
     }
     if (promptTokenIds.some((id) => id >= vocabSize)) {
-      return Promise.reject(new ForgeError('SHAPE_MISMATCH', `the prompt has a token id beyond the vocabulary of ${vocabSize}`));
+      return Promise.reject(
+        new ForgeError('SHAPE_MISMATCH', `the prompt has a token id beyond the vocabulary of ${vocabSize}`),
+      );
     }
+    const own = { ...request };
     const completions = rolloutIds.map(
       (id) =>
         new Promise<Completion>((finish, fail) => {
-          const row = { request, key: rolloutKey(seed, id), tokenIds: [], logprobs: [], versions: [], cache: null };
-          this.waiting.push({ ...row, finish, fail });
+          const key = rolloutKey(seed, id);
+          this.waiting.push({
+            request: own,
+            key,
+            tokenIds: [],
+            logprobs: [],
+            versions: [],
+            cache: null,
+            finish,
+            fail,
+          });
         }),
     );
-    signal?.addEventListener('abort', () => this.cancel(request), { once: true });
-    if (signal?.aborted) this.cancel(request);
-    this.running ??= this.run().finally(() => (this.running = null));
-    return Promise.all(completions);
+    const all = Promise.all(completions);
+    if (signal?.aborted) this.drop(own, cancelled());
+    this.running ??= this.run();
+    if (signal === undefined) return all;
+    const onAbort = (): void => this.drop(own, cancelled());
+    signal.addEventListener('abort', onAbort);
+    return all.finally(() => signal.removeEventListener('abort', onAbort));
   }
 
-  /** New weights, which take effect at the next chunk. Sequences under way go on with the cache they have. */
-  async setWeights(version: number, parameters: Parameters): Promise<void> {
-    const { weights } = this.options;
-    const fresh = weightsOf(version, parameters, weights);
-    if (weights === 'inputs') fresh.sessions = this.current.sessions;
-    else await Promise.all([...this.current.sessions.keys()].map((kind) => this.session(fresh, kind)));
-    await this.dropNext();
-    this.next = fresh;
-    if (this.running === null) await this.applyWeights();
+  /**
+   * New weights, which take effect at the next chunk. Sequences under way go on with the cache they have. Of calls that
+   * overlap, the newest version wins, whatever the order they come in; the older ones do nothing.
+   */
+  setWeights(version: number, parameters: Parameters): Promise<void> {
+    this.newest = this.swaps === 0 ? version : Math.max(this.newest, version);
+    this.swaps += 1;
+    const swapped = this.swapping
+      .then(() => (version < this.newest ? undefined : this.swap(version, parameters)))
+      .finally(() => (this.swaps -= 1));
+    // Whoever called learns of the failure; the calls behind go on.
+    this.swapping = swapped.catch(() => undefined);
+    return swapped;
   }
 
   async close(): Promise<void> {
     this.isClosed = true;
     for (const row of [...this.waiting.splice(0), ...this.active.splice(0)]) row.fail(cancelled());
     await this.running;
+    await this.swapping;
     await this.dropNext();
     await release(this.current);
   }
 
-  private cancel(request: GenerateRequest): void {
+  private async swap(version: number, parameters: Parameters): Promise<void> {
+    if (this.isClosed) throw cancelled();
+    const { weights } = this.options;
+    const fresh = weightsOf(version, parameters, weights);
+    if (weights === 'inputs') fresh.sessions = this.current.sessions;
+    else {
+      try {
+        for (const kind of [...this.current.sessions.keys()]) await this.session(fresh, kind);
+      } catch (error) {
+        await release(fresh);
+        throw error;
+      }
+    }
+    await this.dropNext();
+    this.next = fresh;
+    if (this.running === null) await this.applyWeights();
+  }
+
+  /** Fails what is left of a request. */
+  private drop(request: GenerateRequest, error: ForgeError): void {
     const isOther = (row: Row): boolean => row.request !== request;
-    for (const row of [...this.waiting, ...this.active]) if (!isOther(row)) row.fail(cancelled());
+    for (const row of [...this.waiting, ...this.active]) if (!isOther(row)) row.fail(error);
     this.waiting.splice(0, this.waiting.length, ...this.waiting.filter(isOther));
     this.active = this.active.filter(isOther);
   }
@@ -181,6 +238,8 @@ export class Generator {
       this.busyMs += clock() - startedAt;
       await setImmediate();
     }
+    // In the same turn as the check above: what is asked for later starts anew.
+    this.running = null;
   }
 
   private async applyWeights(): Promise<void> {
@@ -206,7 +265,7 @@ export class Generator {
    */
   private async prefill(rows: readonly Row[]): Promise<void> {
     const { config } = this.options;
-    const distinct = new Map<string, { tokens: number[]; rows: Row[] }>();
+    const distinct = new Map<string, Prefilling>();
     for (const row of rows) {
       const tokens = [...row.request.promptTokenIds, ...row.tokenIds].slice(0, -1);
       const key = tokens.join();
@@ -214,67 +273,93 @@ export class Generator {
       if (known) known.rows.push(row);
       else distinct.set(key, { tokens, rows: [row] });
     }
-    const sequences = [...distinct.values()].filter(({ tokens, rows: sharing }) => {
-      if (tokens.length === 0) for (const row of sharing) row.cache = KvCache.empty(config.layers);
-      return tokens.length > 0;
-    });
-    if (sequences.length === 0) return;
+    const give = (prefilling: Prefilling, cache: PromptCache): void => {
+      for (const row of prefilling.rows) row.cache = new KvCache(cache);
+    };
+    const sequences = [...distinct.values()];
+    for (const sequence of sequences)
+      if (sequence.tokens.length === 0) give(sequence, emptyPromptCache(config));
+    for (const run of prefillRuns(
+      sequences.filter(({ tokens }) => tokens.length > 0),
+      config.heads,
+    )) {
+      const outputs = await this.runPrefill(run);
+      run.forEach((sequence, row) =>
+        give(sequence, promptCache(outputs, row, sequence.tokens.length, config)),
+      );
+    }
+  }
+
+  private async runPrefill(sequences: readonly Prefilling[]): Promise<Record<string, HostTensor>> {
     const width = Math.max(MIN_ROWS, ...sequences.map(({ tokens }) => tokens.length));
-    const shape = [Math.max(MIN_ROWS, sequences.length), width];
-    const tokens = new BigInt64Array(shape[0]! * width);
+    const shape = [sequences.length, width];
+    const tokens = new BigInt64Array(sequences.length * width);
     const positions = tokens.map((_, i) => BigInt(i % width));
     sequences.forEach((sequence, row) => {
       sequence.tokens.forEach((id, t) => (tokens[row * width + t] = BigInt(id)));
     });
     const session = await this.session(this.current, 'prefill');
-    const outputs = await session.run({
+    return session.run({
       ...this.current.feeds,
       tokens: { dtype: 'int64', shape, data: tokens },
       positions: { dtype: 'int64', shape, data: positions },
     });
-    sequences.forEach((sequence, row) => {
-      const cache = KvCache.fromPrefill(outputs, row, sequence.tokens.length, config);
-      for (const sharing of sequence.rows) sharing.cache = cache;
-    });
   }
 
   private async decodeChunk(): Promise<void> {
-    const { chunk } = this.options;
+    const { chunk, config } = this.options;
     const rows = this.active;
     const left = rows.map((row) => this.tokensLeft(row));
-    const trips = Math.min(chunk, Math.max(...left));
-    const isFiltering = rows.some(({ request }) => request.sampling.topK > 0 || request.sampling.topP < 1);
-    const session = await this.session(this.current, isFiltering ? 'filtering' : 'plain');
+    const longest = Math.max(...left);
+    const trips = Math.min(chunk, longest);
     const { version } = this.current;
+    const session = await this.session(this.current, this.decodeKind(rows, longest <= chunk));
     const outputs = await session.run({ ...this.current.feeds, ...this.feedsOf(rows, trips) });
     const sampled = outputs.sampled!.data as BigInt64Array;
     const logprobs = outputs.logprobs!.data as Float32Array;
     const stride = sampled.length / trips;
+    const done = new Set<Row>();
     // Rows that were cancelled meanwhile have left this.active; their results go nowhere.
     const remaining = new Set(this.active);
     rows.forEach((row, at) => {
       if (!remaining.has(row)) return;
       const count = Math.min(trips, left[at]!);
       for (let t = 0; t < count; t++) {
+        const logprob = logprobs[t * stride + at]!;
+        if (!Number.isFinite(logprob)) {
+          this.drop(row.request, nonFinite(logprob, version));
+          return;
+        }
         row.tokenIds.push(Number(sampled[t * stride + at]));
-        row.logprobs.push(Math.min(0, logprobs[t * stride + at]!));
+        row.logprobs.push(Math.min(0, logprob));
         row.versions.push(version);
         this.tokens += 1;
         if (this.isEnd(row)) break;
       }
       const completion = this.completionOf(row);
       if (completion !== null) {
-        remaining.delete(row);
+        done.add(row);
         row.finish(completion);
       } else {
-        row.cache = row.cache!.extended(outputs, at, trips, this.options.config);
+        row.cache!.append(outputs, at, trips, config);
       }
     });
-    this.active = this.active.filter((row) => remaining.has(row));
+    this.active = this.active.filter((row) => !done.has(row));
+  }
+
+  /** With weights as inputs, sessions last, and a variant for chunks that nothing follows pays. */
+  private decodeKind(rows: readonly Row[], isLast: boolean): SessionKind {
+    const isFinal = isLast && this.options.weights === 'inputs';
+    const isFiltering = rows.some(
+      ({ request: { sampling } }) => sampling.temperature > 0 && (sampling.topK > 0 || sampling.topP < 1),
+    );
+    if (isFiltering) return isFinal ? 'filteringFinal' : 'filtering';
+    return isFinal ? 'plainFinal' : 'plain';
   }
 
   private feedsOf(rows: readonly Row[], trips: number): Record<string, HostTensor> {
-    const padded = rows.length < MIN_ROWS ? [...rows, ...Array.from({ length: MIN_ROWS - rows.length }, () => rows[0]!)] : rows;
+    const missing = Math.max(0, this.minRows() - rows.length);
+    const padded = missing > 0 ? [...rows, ...Array.from({ length: missing }, () => rows[0]!)] : rows;
     const count = padded.length;
     const column = (value: (row: Row) => number): HostTensor => ({
       dtype: 'float32',
@@ -286,20 +371,38 @@ export class Generator {
       for (let t = 0; t < trips; t++) uniforms[at * trips + t] = uniformAt(row.key, row.tokenIds.length + t);
     });
     return {
-      ...KvCache.batch(padded.map(({ cache }) => cache!), this.options.config),
+      ...KvCache.batch(
+        padded.map(({ cache }) => cache!),
+        this.options.config,
+      ),
       trips: { dtype: 'int64', shape: [], data: BigInt64Array.of(BigInt(trips)) },
       tokens: {
         dtype: 'int64',
         shape: [count, 1],
-        data: BigInt64Array.from(padded, ({ tokenIds, request }) => BigInt(tokenIds.at(-1) ?? request.promptTokenIds.at(-1)!)),
+        data: BigInt64Array.from(padded, ({ tokenIds, request }) =>
+          BigInt(tokenIds.at(-1) ?? request.promptTokenIds.at(-1)!),
+        ),
       },
-      lengths: { dtype: 'int64', shape: [count], data: BigInt64Array.from(padded, ({ cache }) => BigInt(cache!.length)) },
+      lengths: {
+        dtype: 'int64',
+        shape: [count],
+        data: BigInt64Array.from(padded, ({ cache }) => BigInt(cache!.length)),
+      },
       uniforms: { dtype: 'float32', shape: [count, trips], data: uniforms },
       temperature: column(({ request }) => request.sampling.temperature || 1),
       greedy: column(({ request }) => (request.sampling.temperature === 0 ? 1 : 0)),
       topK: column(({ request }) => request.sampling.topK),
       topP: column(({ request }) => request.sampling.topP),
     };
+  }
+
+  /**
+   * Rows that decoding needs: with fewer of a row's key-value heads than threads, onnxruntime would divide one head's
+   * attention among threads, and so add in another order.
+   */
+  private minRows(): number {
+    const { engine, config } = this.options;
+    return Math.max(MIN_ROWS, Math.ceil(engine.options.threads / config.kvHeads));
   }
 
   private tokensLeft({ request, tokenIds }: Row): number {
@@ -315,7 +418,11 @@ export class Generator {
   private completionOf(row: Row): Completion | null {
     const { tokenIds, logprobs, versions, request } = row;
     const { decodeText } = this.options;
-    const completion = (stopReason: Completion['stopReason'], text: string, length = tokenIds.length): Completion => ({
+    const completion = (
+      stopReason: Completion['stopReason'],
+      text: string,
+      length = tokenIds.length,
+    ): Completion => ({
       text,
       promptTokenIds: [...request.promptTokenIds],
       tokenIds: tokenIds.slice(0, length),
@@ -328,28 +435,36 @@ export class Generator {
     if (request.sampling.stop.length > 0) {
       const text = decodeText(isEnd ? tokenIds.slice(0, -1) : tokenIds);
       const stopAt = earliest(text, request.sampling.stop);
-      if (stopAt !== null) return completion('stop', text.slice(0, stopAt), this.tokensUntil(row, request.sampling.stop));
+      if (stopAt !== null)
+        return completion('stop', text.slice(0, stopAt), this.tokensUntil(row, request.sampling.stop));
     }
     if (isEnd) return completion('end', decodeText(tokenIds.slice(0, -1)));
     return isLong ? completion('length', decodeText(tokenIds)) : null;
   }
 
-  /** How many tokens it takes until the text holds one of the stop strings: those are kept, the rest is dropped. */
+  /**
+   * How many tokens it takes until the text holds one of the stop strings, which it does at the end: those are kept, the
+   * rest is dropped.
+   */
   private tokensUntil({ tokenIds }: Row, stop: readonly string[]): number {
-    for (let count = 1; count < tokenIds.length; count++) {
-      if (earliest(this.options.decodeText(tokenIds.slice(0, count)), stop) !== null) return count;
+    let [without, count] = [0, tokenIds.length];
+    while (count - without > 1) {
+      const middle = (without + count) >> 1;
+      if (earliest(this.options.decodeText(tokenIds.slice(0, middle)), stop) === null) without = middle;
+      else count = middle;
     }
-    return tokenIds.length;
+    return count;
   }
 
-  private async session(weights: Weights, kind: 'prefill' | 'plain' | 'filtering'): Promise<Session> {
+  private async session(weights: Weights, kind: SessionKind): Promise<Session> {
     const known = weights.sessions.get(kind);
     if (known) return known;
     const { config, engine, weights: mode } = this.options;
+    const variant = { isFiltering: kind.startsWith('filtering'), isFinal: kind.endsWith('Final') };
     const model =
       kind === 'prefill'
         ? prefillModel(config, weights.parameters, mode)
-        : decodeModel(config, weights.parameters, mode, kind === 'filtering');
+        : decodeModel(config, weights.parameters, mode, variant);
     const session = await engine.createSession(model);
     weights.sessions.set(kind, session);
     return session;
@@ -365,7 +480,12 @@ export class Generator {
 function weightsOf(version: number, parameters: Parameters, mode: WeightMode): Weights {
   const feeds =
     mode === 'inputs'
-      ? Object.fromEntries([...parameters].map(([name, { shape, data }]) => [name, { dtype: 'float32' as const, shape, data }]))
+      ? Object.fromEntries(
+          [...parameters].map(([name, { shape, data }]) => [
+            name,
+            { dtype: 'float32' as const, shape, data },
+          ]),
+        )
       : {};
   return { version, parameters, feeds, sessions: new Map() };
 }
@@ -382,3 +502,8 @@ function earliest(text: string, stop: readonly string[]): number | null {
 }
 
 const cancelled = (): ForgeError => new ForgeError('CANCELLED', 'generation was cancelled');
+
+const nonFinite = (logprob: number, version: number): ForgeError => {
+  const message = `a generated token has the log-prob ${logprob} under weights of version ${version}: the weights or activations overflowed`;
+  return new ForgeError('NUMERIC_NON_FINITE', message, { version });
+};

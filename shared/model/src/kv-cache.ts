@@ -4,74 +4,144 @@ import type { ModelConfig } from './model-config';
 /** Cached positions of a batch are padded to a multiple of this, so that few sizes occur. */
 const PAD_TO = 8;
 
-/** Keys and values of one sequence, by layer: [kvHeads, length, headDim] each. */
+/** Names of the caches in the graphs: the keys of every layer, then the values. */
+export function cacheNames(layers: number): string[] {
+  return ['keys', 'values'].flatMap((part) =>
+    Array.from({ length: layers }, (_, layer) => `${part}.${layer}`),
+  );
+}
+
+/** Keys and values of a prompt, in the order of `cacheNames`: [kvHeads, length, headDim] each. Sequences share it. */
+export interface PromptCache {
+  readonly length: number;
+  readonly parts: readonly Float32Array[];
+}
+
+/** The first `length` positions of row `row` of what prefill gave. */
+export function promptCache(
+  outputs: Readonly<Record<string, HostTensor>>,
+  row: number,
+  length: number,
+  { layers, kvHeads, headDim }: ModelConfig,
+): PromptCache {
+  const parts = cacheNames(layers).map((name) => {
+    const cut = new Float32Array(kvHeads * length * headDim);
+    copyRow(outputs[name]!, row, length, cut, 0, length);
+    return cut;
+  });
+  return { length, parts };
+}
+
+/** What prefill would give of no tokens. */
+export function emptyPromptCache({ layers }: ModelConfig): PromptCache {
+  return { length: 0, parts: cacheNames(layers).map(() => new Float32Array(0)) };
+}
+
+/** Keys and values of one sequence: those of its prompt, which others may share, and behind them its own. */
 export class KvCache {
-  private constructor(
-    readonly length: number,
-    private readonly keys: readonly Float32Array[],
-    private readonly values: readonly Float32Array[],
-  ) {}
+  /** [kvHeads, capacity, headDim] each, of which `ownLength` positions are used. */
+  private own: Float32Array[] = [];
+  private ownLength = 0;
+  private capacity = 0;
 
-  static empty(layers: number): KvCache {
-    const none = Array.from({ length: layers }, () => new Float32Array(0));
-    return new KvCache(0, none, none);
+  constructor(private readonly prompt: PromptCache) {}
+
+  get length(): number {
+    return this.prompt.length + this.ownLength;
   }
 
-  /** The first `length` positions of row `row` of what prefill gave. */
-  static fromPrefill(outputs: Readonly<Record<string, HostTensor>>, row: number, length: number, config: ModelConfig): KvCache {
-    const take = (name: string) => (_: unknown, layer: number) =>
-      cutRow(outputs[`${name}.${layer}`]!, row, length, config);
-    const layers = Array.from({ length: config.layers });
-    return new KvCache(length, layers.map(take('keys')), layers.map(take('values')));
+  /** Adds the first `count` positions of row `row` of what decoding gave. */
+  append(
+    outputs: Readonly<Record<string, HostTensor>>,
+    row: number,
+    count: number,
+    config: ModelConfig,
+  ): void {
+    const needed = this.ownLength + count;
+    if (needed > this.capacity) this.grow(Math.max(needed, 2 * this.capacity), config);
+    cacheNames(config.layers).forEach((name, i) => {
+      copyRow(outputs[`new.${name}`]!, row, count, this.own[i]!, this.ownLength, this.capacity);
+    });
+    this.ownLength = needed;
   }
 
-  /** This cache followed by the first `count` positions of row `row` of what decoding gave; a new cache. */
-  extended(outputs: Readonly<Record<string, HostTensor>>, row: number, count: number, config: ModelConfig): KvCache {
-    const join = (name: string, old: readonly Float32Array[]): Float32Array[] =>
-      old.map((before, layer) => {
-        const { headDim, kvHeads } = config;
-        const added = cutRow(outputs[`new.${name}.${layer}`]!, row, count, config);
-        const joined = new Float32Array(kvHeads * (this.length + count) * headDim);
-        for (let head = 0; head < kvHeads; head++) {
-          const start = head * (this.length + count) * headDim;
-          joined.set(before.subarray(head * this.length * headDim, (head + 1) * this.length * headDim), start);
-          joined.set(added.subarray(head * count * headDim, (head + 1) * count * headDim), start + this.length * headDim);
-        }
-        return joined;
-      });
-    return new KvCache(this.length + count, join('keys', this.keys), join('values', this.values));
-  }
-
-  /** The caches as one batch, padded at the end with zeros: keys.L and values.L [B, kvHeads, P, headDim]. */
-  static batch(caches: readonly KvCache[], config: ModelConfig): Record<string, HostTensor> {
-    const { layers, kvHeads, headDim } = config;
-    const longest = Math.max(1, ...caches.map(({ length }) => length));
-    const padded = Math.ceil(longest / PAD_TO) * PAD_TO;
-    const feeds: Record<string, HostTensor> = {};
-    for (let layer = 0; layer < layers; layer++) {
-      for (const name of ['keys', 'values'] as const) {
-        const data = new Float32Array(caches.length * kvHeads * padded * headDim);
-        caches.forEach((cache, row) => {
-          const source = cache[name][layer]!;
-          const size = cache.length * headDim;
-          for (let head = 0; head < kvHeads; head++) {
-            data.set(source.subarray(head * size, (head + 1) * size), (row * kvHeads + head) * padded * headDim);
-          }
-        });
-        feeds[`${name}.${layer}`] = { dtype: 'float32', shape: [caches.length, kvHeads, padded, headDim], data };
+  /**
+   * The distinct ones of these caches as one batch, padded at the end with zeros: keys.L and values.L
+   * [C, kvHeads, P, headDim]; and which of them each sequence has: cacheOf int64 [B]. Sequences that have generated
+   * nothing yet have the cache of their prompt.
+   */
+  static batch(
+    caches: readonly KvCache[],
+    { layers, kvHeads, headDim }: ModelConfig,
+  ): Record<string, HostTensor> {
+    const indices = new Map<KvCache | PromptCache, number>();
+    const distinct: KvCache[] = [];
+    const cacheOf = BigInt64Array.from(caches, (cache) => {
+      const identity = cache.ownLength === 0 ? cache.prompt : cache;
+      let index = indices.get(identity);
+      if (index === undefined) {
+        index = distinct.push(cache) - 1;
+        indices.set(identity, index);
       }
-    }
+      return BigInt(index);
+    });
+    const longest = Math.max(1, ...distinct.map(({ length }) => length));
+    const padded = Math.ceil(longest / PAD_TO) * PAD_TO;
+    const shape = [distinct.length, kvHeads, padded, headDim];
+    const feeds: Record<string, HostTensor> = {
+      cacheOf: { dtype: 'int64', shape: [caches.length], data: cacheOf },
+    };
+    cacheNames(layers).forEach((name, i) => {
+      const data = new Float32Array(distinct.length * kvHeads * padded * headDim);
+      distinct.forEach((cache, row) => {
+        for (let head = 0; head < kvHeads; head++) {
+          cache.copyHead(data, (row * kvHeads + head) * padded * headDim, i, head, headDim);
+        }
+      });
+      feeds[name] = { dtype: 'float32', shape, data };
+    });
     return feeds;
+  }
+
+  /** Writes what one head has in part `index` to `data` at `at`. */
+  private copyHead(data: Float32Array, at: number, index: number, head: number, headDim: number): void {
+    const size = this.prompt.length * headDim;
+    if (size > 0) data.set(this.prompt.parts[index]!.subarray(head * size, (head + 1) * size), at);
+    if (this.ownLength === 0) return;
+    const start = head * this.capacity * headDim;
+    data.set(this.own[index]!.subarray(start, start + this.ownLength * headDim), at + size);
+  }
+
+  private grow(capacity: number, { layers, kvHeads, headDim }: ModelConfig): void {
+    const used = this.ownLength * headDim;
+    this.own = Array.from({ length: 2 * layers }, (_, i) => {
+      const grown = new Float32Array(kvHeads * capacity * headDim);
+      for (let head = 0; used > 0 && head < kvHeads; head++) {
+        const start = head * this.capacity * headDim;
+        grown.set(this.own[i]!.subarray(start, start + used), head * capacity * headDim);
+      }
+      return grown;
+    });
+    this.capacity = capacity;
   }
 }
 
-/** Row `row` of [B, kvHeads, T, headDim], its first `length` positions: [kvHeads, length, headDim]. */
-function cutRow({ shape, data }: HostTensor, row: number, length: number, { kvHeads, headDim }: ModelConfig): Float32Array {
-  const positions = shape[2]!;
-  const cut = new Float32Array(kvHeads * length * headDim);
+/**
+ * Copies the first `count` positions of row `row` of `source` [B, kvHeads, T, headDim] to `target` [kvHeads, capacity,
+ * headDim], where they begin at position `at`.
+ */
+function copyRow(
+  { shape, data }: HostTensor,
+  row: number,
+  count: number,
+  target: Float32Array,
+  at: number,
+  capacity: number,
+): void {
+  const [, kvHeads, positions, headDim] = shape as [number, number, number, number];
   for (let head = 0; head < kvHeads; head++) {
     const start = (row * kvHeads + head) * positions * headDim;
-    cut.set((data as Float32Array).subarray(start, start + length * headDim), head * length * headDim);
+    const cut = (data as Float32Array).subarray(start, start + count * headDim);
+    target.set(cut, (head * capacity + at) * headDim);
   }
-  return cut;
 }

@@ -22,7 +22,9 @@ describe('learningRateAt', () => {
 
   it('falls along half a cosine', () => {
     const found = rates({ schedule: 'cosine', totalSteps: 8 }, [0, 2, 4, 8]);
-    [0.4, 0.2 * (1 + Math.SQRT1_2), 0.2, 0].forEach((expected, i) => expect(found[i]).toBeCloseTo(expected, 12));
+    [0.4, 0.2 * (1 + Math.SQRT1_2), 0.2, 0].forEach((expected, i) =>
+      expect(found[i]).toBeCloseTo(expected, 12),
+    );
   });
 
   it('stays finite when the warm-up is as long as the run', () => {

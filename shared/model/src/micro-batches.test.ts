@@ -46,7 +46,9 @@ describe('cutMicroBatches', () => {
     expect(() => cutMicroBatches([ofLength(3), { ...ofLength(3), logprobs: [0] }], 8)).toThrow(
       'episode 1: logprobs has 1 entries, tokenIds 3',
     );
-    expect(() => cutMicroBatches([episode([1, 0, 0])], 8)).toThrow('episode 0: mask selects no token after the first');
+    expect(() => cutMicroBatches([episode([1, 0, 0])], 8)).toThrow(
+      'episode 0: mask selects no token after the first',
+    );
   });
 });
 

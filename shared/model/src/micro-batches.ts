@@ -7,7 +7,10 @@ import { ForgeError } from '@forge/errors';
  *
  * Shapes: every array [tokens of the episode].
  */
-export type TrainEpisode = Pick<Episode, 'tokenIds' | 'mask' | 'logprobs' | 'versions' | 'referenceLogprobs'> & {
+export type TrainEpisode = Pick<
+  Episode,
+  'tokenIds' | 'mask' | 'logprobs' | 'versions' | 'referenceLogprobs'
+> & {
   advantage: number;
 };
 
@@ -46,7 +49,9 @@ export interface MicroBatch {
 export function cutMicroBatches(episodes: readonly TrainEpisode[], maxTokens: number): MicroBatch[] {
   episodes.forEach(checkEpisode);
   const predictions = (index: number): number => episodes[index]!.tokenIds.length - 1;
-  const longestFirst = episodes.map((_, index) => index).sort((a, b) => predictions(b) - predictions(a) || a - b);
+  const longestFirst = episodes
+    .map((_, index) => index)
+    .sort((a, b) => predictions(b) - predictions(a) || a - b);
   const batches: MicroBatch[] = [];
   for (let start = 0; start < longestFirst.length;) {
     const width = predictions(longestFirst[start]!);
@@ -114,5 +119,8 @@ function checkEpisode(episode: TrainEpisode, index: number): void {
 }
 
 function invalid(episode: number, field: string, problem: string): ForgeError {
-  return new ForgeError('CONTRACT_INVALID_MESSAGE', `episode ${episode}: ${field} ${problem}`, { episode, field });
+  return new ForgeError('CONTRACT_INVALID_MESSAGE', `episode ${episode}: ${field} ${problem}`, {
+    episode,
+    field,
+  });
 }

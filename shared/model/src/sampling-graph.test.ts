@@ -10,12 +10,24 @@ interface Filters {
 }
 
 /** What is drawn from log-probabilities at an even grid of uniforms: the count of each token. */
-async function drawCounts(probabilities: readonly number[], { topK, topP }: Filters, draws = 1000): Promise<number[]> {
-  const tokens = await drawTokens(probabilities, Array.from({ length: draws }, (_, i) => (i + 0.5) / draws), { topK, topP });
+async function drawCounts(
+  probabilities: readonly number[],
+  { topK, topP }: Filters,
+  draws = 1000,
+): Promise<number[]> {
+  const tokens = await drawTokens(
+    probabilities,
+    Array.from({ length: draws }, (_, i) => (i + 0.5) / draws),
+    { topK, topP },
+  );
   return probabilities.map((_, token) => tokens.filter((drawn) => drawn === token).length);
 }
 
-async function drawTokens(probabilities: readonly number[], uniforms: readonly number[], filters: Filters | null): Promise<number[]> {
+async function drawTokens(
+  probabilities: readonly number[],
+  uniforms: readonly number[],
+  filters: Filters | null,
+): Promise<number[]> {
   const graph = new Graph();
   const [rows, width] = [uniforms.length, probabilities.length];
   const column = (name: string) => graph.input(name, 'float32', [rows, 1]);
@@ -28,7 +40,9 @@ async function drawTokens(probabilities: readonly number[], uniforms: readonly n
   const feed = (columns: number, value: (row: number, at: number) => number): HostTensor => ({
     dtype: 'float32',
     shape: [rows, columns],
-    data: Float32Array.from({ length: rows * columns }, (_, i) => value(Math.floor(i / columns), i % columns)),
+    data: Float32Array.from({ length: rows * columns }, (_, i) =>
+      value(Math.floor(i / columns), i % columns),
+    ),
   });
   const outputs = await session.run({
     logits: feed(width, (_, at) => Math.log(probabilities[at]!)),
@@ -65,7 +79,9 @@ describe('sampleTokens', () => {
 
   it('drops no token of a long tail at top-p 1', async () => {
     const width = 4096;
-    const probabilities = Array.from({ length: width }, (_, i) => (i === width - 1 ? 1 - 1e-6 : 1e-6 / (width - 1)));
+    const probabilities = Array.from({ length: width }, (_, i) =>
+      i === width - 1 ? 1 - 1e-6 : 1e-6 / (width - 1),
+    );
     const uniforms = Array.from({ length: 8 }, (_, i) => (i + 0.5) * 1.25e-7);
     const drawn = await drawTokens(probabilities, uniforms, { topK: 0, topP: 1 });
     expect(drawn).toEqual(await drawTokens(probabilities, uniforms, null));

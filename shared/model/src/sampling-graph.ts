@@ -44,7 +44,11 @@ const NO_CUTOFF = -1e30;
  * Shapes: logits [B, V], uniform [B, 1] -> tokens int64 [B, 1], logprobs [B, 1] under the temperature-scaled
  * distribution, before top-k and top-p.
  */
-export function sampleTokens(logits: Tensor, uniform: Tensor, rows: RowSampling): { tokens: Tensor; logprobs: Tensor } {
+export function sampleTokens(
+  logits: Tensor,
+  uniform: Tensor,
+  rows: RowSampling,
+): { tokens: Tensor; logprobs: Tensor } {
   const logprobs = logSoftmax(div(logits, rows.temperature));
   const weights = exp(logprobs);
   const kept =

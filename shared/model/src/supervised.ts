@@ -6,7 +6,10 @@ import type { TrainEpisode } from './micro-batches';
 export const supervisedLoss: Loss = (terms) => tokenMean(neg(terms.logprobs), terms);
 
 /** An example to imitate: the answer is trained, the prompt is not. */
-export function supervisedEpisode(promptTokenIds: readonly number[], answerTokenIds: readonly number[]): TrainEpisode {
+export function supervisedEpisode(
+  promptTokenIds: readonly number[],
+  answerTokenIds: readonly number[],
+): TrainEpisode {
   const tokenIds = [...promptTokenIds, ...answerTokenIds];
   return {
     tokenIds,

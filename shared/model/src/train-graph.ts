@@ -1,13 +1,4 @@
-import {
-  gatherRows,
-  Graph,
-  grad,
-  linearLogprobs,
-  reshape,
-  spreadRows,
-  toOnnx,
-  type Tensor,
-} from '@forge/graph';
+import { gatherRows, Graph, grad, linearLogprobs, reshape, spreadRows, type Tensor } from '@forge/graph';
 import type { Loss, LossResult } from '@forge/rl';
 import type { Parameters } from '@forge/weights';
 import type { ModelConfig } from './model-config';
@@ -38,7 +29,7 @@ export interface TrainOutputs {
  * Forward and backward pass over one micro-batch as one graph. Inputs are the parameters by name and the fields of
  * `MicroBatch` by name, with B, T and N symbolic, and `tokenCount` and `sequenceCount` [] of the whole batch.
  *
- * Only trained positions go through the LM head.
+ * Only trained positions go through the LM head and through what follows the last layer's attention.
  */
 export function buildTrainGraph(parameters: Parameters, options: TrainGraphOptions): TrainOutputs {
   const { config, temperature, logitsChunk } = options;
@@ -53,9 +44,13 @@ export function buildTrainGraph(parameters: Parameters, options: TrainGraphOptio
   const trainedIndex = graph.input('trainedIndex', 'int64', ['B', 'T']);
   const targets = graph.input('targets', 'int64', ['N']);
 
-  const hidden = transformer(config, weight, { tokens, positions, recompute: options.recompute });
-  const rows = gatherRows(reshape(hidden, [-1, config.hiddenSize]), trainedPositions, trainedIndex);
-  const head = linearLogprobs(rows, headWeight(config, weight), targets, { chunk: logitsChunk, temperature });
+  const select = (x: Tensor): Tensor =>
+    gatherRows(reshape(x, [-1, x.shape.at(-1)!]), trainedPositions, trainedIndex);
+  const hidden = transformer(config, weight, { tokens, positions, select, recompute: options.recompute });
+  const head = linearLogprobs(hidden, headWeight(config, weight), targets, {
+    chunk: logitsChunk,
+    temperature,
+  });
 
   const perToken = (name: string): Tensor => graph.input(name, 'float32', ['B', 'T']);
   const total = (name: string): Tensor => graph.input(name, 'float32', []);

@@ -2,7 +2,7 @@ import type { Engine, HostTensor, Session } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import { toOnnx } from '@forge/graph';
 import { finishMetrics } from '@forge/rl';
-import type { NamedTensor, Parameters } from '@forge/weights';
+import type { Parameters } from '@forge/weights';
 import { AdamW, type AdamWOptions, type OptimizerState } from './adamw';
 import { accumulate, clipScale, firstNonFinite, globalNorm, type Gradients } from './gradients';
 import { learningRateAt, type LearningRateSchedule } from './learning-rate';
@@ -99,11 +99,16 @@ export class TrainStep {
    *   input, the loss or a gradient. Parameters and moments are then as before.
    * @throws {ForgeError} CONTRACT_INVALID_MESSAGE for an empty batch or a broken episode.
    */
-  async step(episodes: readonly TrainEpisode[], overrides: { learningRate?: number } = {}): Promise<StepResult> {
+  async step(
+    episodes: readonly TrainEpisode[],
+    overrides: { learningRate?: number } = {},
+  ): Promise<StepResult> {
     const clock = this.options.clock ?? (() => performance.now());
     const startedAt = clock();
     if (episodes.length === 0) {
-      throw new ForgeError('CONTRACT_INVALID_MESSAGE', 'train step: the batch has no episodes', { field: 'episodes' });
+      throw new ForgeError('CONTRACT_INVALID_MESSAGE', 'train step: the batch has no episodes', {
+        field: 'episodes',
+      });
     }
     const microBatches = cutMicroBatches(episodes, this.options.microBatchTokens);
     const tokens = episodes.reduce((count, episode) => count + countTrainedTokens(episode), 0);
@@ -177,11 +182,22 @@ export class TrainStep {
     return totals;
   }
 
-  private feeds(batch: MicroBatch, counts: { tokens: number; sequences: number }): Record<string, HostTensor> {
+  private feeds(
+    batch: MicroBatch,
+    counts: { tokens: number; sequences: number },
+  ): Record<string, HostTensor> {
     const { rows, width } = batch;
     const grid = (data: Float32Array): HostTensor => ({ dtype: 'float32', shape: [rows, width], data });
-    const indices = (data: BigInt64Array, shape: readonly number[]): HostTensor => ({ dtype: 'int64', shape, data });
-    const scalar = (value: number): HostTensor => ({ dtype: 'float32', shape: [], data: Float32Array.of(value) });
+    const indices = (data: BigInt64Array, shape: readonly number[]): HostTensor => ({
+      dtype: 'int64',
+      shape,
+      data,
+    });
+    const scalar = (value: number): HostTensor => ({
+      dtype: 'float32',
+      shape: [],
+      data: Float32Array.of(value),
+    });
     const trained = batch.targets.length;
     const feeds: Record<string, HostTensor> = {
       ...this.parameterFeeds,

@@ -1,4 +1,15 @@
-import { add, gather, matmul, mul, recompute, reshape, rmsNorm, silu, type Dim, type Tensor } from '@forge/graph';
+import {
+  add,
+  gather,
+  matmul,
+  mul,
+  recompute,
+  reshape,
+  rmsNorm,
+  silu,
+  type Dim,
+  type Tensor,
+} from '@forge/graph';
 import { causalAttention, type Attention } from './attention';
 import type { ModelConfig } from './model-config';
 import { parameterShapes } from './parameter-shapes';
@@ -16,11 +27,16 @@ export interface TransformerInput {
   attention?: Attention;
   /** Recompute each layer's activations in the backward pass instead of keeping them. */
   recompute?: boolean;
+  /**
+   * Picks the positions whose output is wanted, [B, T, width] -> [N, width]; all of them unless given. Behind its
+   * attention, which needs every position, the last layer works on these alone.
+   */
+  select?: (x: Tensor) => Tensor;
 }
 
 /**
  * The Llama-family decoder, the one definition behind prefill, decoding, scoring and training. Gives what the LM head
- * multiplies, the hidden states after the final norm, [B, T, hiddenSize].
+ * multiplies, the hidden states after the final norm: [B, T, hiddenSize], or [N, hiddenSize] with `select`.
  *
  * Rows are padded on the right: under causal attention no token sees the padding behind it, so what comes out at
  * the padding is meaningless and must be masked by the caller.
@@ -31,7 +47,9 @@ export function transformer(config: ModelConfig, weights: WeightSource, input: T
   const rotation = rotationAt(tokens.graph, config, positions);
   let x = gather(weights('model.embed_tokens.weight'), tokens);
   for (let index = 0; index < config.layers; index++) {
-    const run = (hidden: Tensor): Tensor => layer(config, weights, index, hidden, rotation, attention);
+    const select = index === config.layers - 1 ? input.select : undefined;
+    const run = (hidden: Tensor): Tensor =>
+      layer(config, weights, index, hidden, rotation, attention, select);
     x = input.recompute ? recompute(([hidden]) => [run(hidden!)], [x])[0]! : run(x);
   }
   return rmsNorm(x, weights('model.norm.weight'), config.rmsNormEpsilon);
@@ -49,6 +67,7 @@ function layer(
   x: Tensor,
   rotation: Rotation,
   attention: Attention,
+  select: (x: Tensor) => Tensor = (all) => all,
 ): Tensor {
   const { heads, kvHeads, headDim, rmsNormEpsilon } = config;
   const prefix = `model.layers.${index}.`;
@@ -68,7 +87,7 @@ function layer(
   const key = headNorm(split(linear(normed, 'self_attn.k_proj'), kvHeads), 'self_attn.k_norm');
   const value = split(linear(normed, 'self_attn.v_proj'), kvHeads);
   const mixed = attention(rotate(query, rotation, headDim), rotate(key, rotation, headDim), value, index);
-  const attended = add(x, linear(mixed, 'self_attn.o_proj'));
+  const attended = add(select(x), linear(select(mixed), 'self_attn.o_proj'));
 
   const again = rmsNorm(attended, own('post_attention_layernorm.weight'), rmsNormEpsilon);
   const gated = mul(silu(linear(again, 'mlp.gate_proj')), linear(again, 'mlp.up_proj'));

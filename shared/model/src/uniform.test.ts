@@ -1,6 +1,8 @@
 import { rolloutKey, uniformAt } from './uniform';
 
-const draws = Array.from({ length: 100_000 }, (_, i) => uniformAt(rolloutKey(7, `r-${i % 100}`), Math.floor(i / 100)));
+const draws = Array.from({ length: 100_000 }, (_, i) =>
+  uniformAt(rolloutKey(7, `r-${i % 100}`), Math.floor(i / 100)),
+);
 
 describe('uniformAt', () => {
   it('stays below any float32 total it is multiplied with, even at its largest', () => {
@@ -21,7 +23,10 @@ describe('uniformAt', () => {
   });
 
   it('depends on the seed, the rollout and the position', () => {
-    const some = [rolloutKey(1, 'a'), rolloutKey(2, 'a'), rolloutKey(1, 'b')].flatMap((key) => [uniformAt(key, 0), uniformAt(key, 1)]);
+    const some = [rolloutKey(1, 'a'), rolloutKey(2, 'a'), rolloutKey(1, 'b')].flatMap((key) => [
+      uniformAt(key, 0),
+      uniformAt(key, 1),
+    ]);
     expect(new Set(some).size).toBe(6);
     expect(uniformAt(rolloutKey(1, 'a'), 1)).toBe(some[1]);
   });

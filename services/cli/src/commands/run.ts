@@ -94,7 +94,6 @@ async function supervise(
   const supervisor = new Supervisor({
     logDirectory: join(directory, 'logs'),
     environment: childEnvironment({ redisUrl: url, runId: id, logLevel }),
-    essential: new Set(['trainer']),
     maxRestarts: MAX_RESTARTS,
     onRestart: ({ service, replica }, reason) => {
       monitor.say(`${service}/${replica} ended (${reason}); starting it again`);

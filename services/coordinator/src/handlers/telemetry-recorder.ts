@@ -81,9 +81,9 @@ export class TelemetryRecorder {
         break;
       }
       case 'rollout': {
-        const { kind: _, ...sample } = event;
-        if (sample.index <= this.samplesUpTo) break;
-        await this.directory.addSample(sample);
+        const { index, version, prompt, texts, rewards } = event;
+        if (index <= this.samplesUpTo) break;
+        await this.directory.addSample({ index, version, prompt, texts, rewards });
         break;
       }
       case 'run':

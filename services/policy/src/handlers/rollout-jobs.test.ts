@@ -48,7 +48,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
         return Promise.resolve({ reward: exact, rewards: { exact } });
       },
     },
-    reference: (tokenIds) => Promise.resolve(tokenIds.map((_, t) => -t)),
+    reference: (sequences) => Promise.resolve(sequences.map((tokenIds) => tokenIds.map((_, t) => -t))),
     generate: (call) => {
       calls.push(call);
       return Promise.resolve(

@@ -21,8 +21,8 @@ export interface RolloutJobsOptions {
   algorithm: Pick<Algorithm, 'rollout' | 'needsReference'>;
   replica: string;
   reward: RewardHandle;
-  /** Log-probs of a token sequence under the reference model. */
-  reference: (tokenIds: readonly number[]) => Promise<number[]>;
+  /** Log-probs of the sequences of a group under the reference model. */
+  reference: (sequences: readonly (readonly number[])[]) => Promise<number[][]>;
   generate: (request: GenerateCall) => Promise<Completion[]>;
   /** Resolves once weights of that version or a newer one are in use. */
   weightsAtLeast: (version: number) => Promise<void>;
@@ -78,9 +78,7 @@ export class RolloutJobs {
       index,
       sampleId: sample.id,
       promptText: promptText(sample),
-      episodes: algorithm.needsReference
-        ? await Promise.all(episodes.map((one) => this.withReference(one)))
-        : episodes,
+      episodes: algorithm.needsReference ? await this.withReference(episodes) : episodes,
       replica,
     };
     await this.publish(group);
@@ -114,12 +112,12 @@ export class RolloutJobs {
     };
   }
 
-  private async withReference(episode: Episode): Promise<Episode> {
-    const logprobs = await this.options.reference(episode.tokenIds);
-    return {
+  private async withReference(episodes: readonly Episode[]): Promise<Episode[]> {
+    const logprobs = await this.options.reference(episodes.map(({ tokenIds }) => tokenIds));
+    return episodes.map((episode, k) => ({
       ...episode,
-      referenceLogprobs: logprobs.map((logprob, t) => (episode.mask[t] === 1 ? logprob : 0)),
-    };
+      referenceLogprobs: episode.mask.map((chosen, t) => (chosen === 1 ? logprobs[k]![t]! : 0)),
+    }));
   }
 
   /** A full stream makes the job wait; a group that is published already changes nothing. */

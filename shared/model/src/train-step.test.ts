@@ -1,0 +1,344 @@
+import { createEngine } from '@forge/engine';
+import { evaluate, type Values } from '@forge/graph';
+import { grpoLoss } from '@forge/rl';
+import { parametersHash, type Parameters } from '@forge/weights';
+import { initializeParameters } from './initialize';
+import { LogprobScorer } from './logprob-scorer';
+import { cutMicroBatches, type MicroBatch, type TrainEpisode } from './micro-batches';
+import type { ModelConfig } from './model-config';
+import { supervisedEpisode, supervisedLoss } from './supervised';
+import { buildTrainGraph } from './train-graph';
+import { TrainStep, type TrainStepOptions } from './train-step';
+
+/** Every feature that has parameters or a gradient of its own: shared heads, norms of heads, biases, a tied head. */
+const config: ModelConfig = {
+  architecture: 'qwen3',
+  hiddenSize: 8,
+  layers: 2,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 4,
+  intermediateSize: 12,
+  vocabSize: 11,
+  maxPositions: 32,
+  rmsNormEpsilon: 1e-5,
+  rope: { theta: 100, scaling: { type: 'none' } },
+  tieWordEmbeddings: true,
+  attentionBias: true,
+  attentionOutputBias: false,
+  mlpBias: false,
+  qkNorm: true,
+  initializerRange: 0.3,
+};
+
+/** Fixed pseudo-random numbers in [0, 1). */
+const noise = (i: number, seed: number): number => ((i + 1) * 0.6180339887 + seed * 0.7548776662) % 1;
+
+function parametersOf(model: ModelConfig, seed: number): Parameters {
+  const parameters = initializeParameters(model, seed);
+  // Norms and biases start at one and zero: moved, so that their gradients are of no special case.
+  for (const { shape, data } of parameters.values()) {
+    if (shape.length === 1) data.forEach((value, i) => (data[i] = value + 0.2 * (noise(i, seed) - 0.5)));
+  }
+  return parameters;
+}
+
+/** Episodes of `lengths` tokens, all but the first two trained. */
+function episodesOf(lengths: readonly number[], version = 0): TrainEpisode[] {
+  return lengths.map((length, row) => {
+    const mask = Array.from({ length }, (_, t): 0 | 1 => (t < 2 ? 0 : 1));
+    return {
+      tokenIds: mask.map((_, t) => Math.floor(noise(t, row) * config.vocabSize)),
+      mask,
+      logprobs: mask.map((m, t) => -2.4 * m * (0.8 + 0.4 * noise(t, row + 50))),
+      referenceLogprobs: mask.map((m, t) => -2.4 * m * (0.8 + 0.4 * noise(t, row + 90))),
+      versions: mask.map((m) => (m ? version : -1)),
+      advantage: 2 * noise(row, 3) - 1,
+    };
+  });
+}
+
+const engine = createEngine({ threads: 2, provider: 'cpu' });
+const loss = grpoLoss({ clipEpsilon: 0.2, klCoefficient: 0.1 });
+const optimizer = {
+  learningRate: 0.01,
+  schedule: 'constant',
+  warmupSteps: 0,
+  totalSteps: 10,
+  betas: [0.9, 0.95],
+  // Far above the default, so that an update is a smooth function of the gradient and rounding stays rounding.
+  epsilon: 1e-2,
+  weightDecay: 0.1,
+  maxGradientNorm: 1,
+} as const;
+
+async function trainStep(changes: Partial<TrainStepOptions> = {}): Promise<TrainStep> {
+  return TrainStep.create({
+    engine,
+    config,
+    parameters: parametersOf(config, 1),
+    loss,
+    temperature: 0.9,
+    optimizer,
+    microBatchTokens: 1000,
+    logitsChunk: 8,
+    recompute: false,
+    ...changes,
+  });
+}
+
+const largestDifference = (a: Parameters, b: Parameters): number =>
+  Math.max(
+    ...[...a].flatMap(([name, { data }]) => [...data].map((x, i) => Math.abs(x - b.get(name)!.data[i]!))),
+  );
+
+/** What the graph is fed, for the reference interpreter. */
+function referenceFeeds(parameters: Parameters, batch: MicroBatch, episodes: number): Record<string, Values> {
+  const { rows, width } = batch;
+  const grid = (data: Iterable<number | bigint>): Values => ({
+    shape: [rows, width],
+    data: Float64Array.from(data as Iterable<number>, Number),
+  });
+  const vector = (data: BigInt64Array): Values => ({
+    shape: [data.length],
+    data: Float64Array.from(data, Number),
+  });
+  const scalar = (value: number): Values => ({ shape: [], data: Float64Array.of(value) });
+  return {
+    ...Object.fromEntries(
+      [...parameters].map(([name, { shape, data }]) => [name, { shape, data: Float64Array.from(data) }]),
+    ),
+    tokens: grid(batch.tokens),
+    positions: grid(Array.from({ length: rows * width }, (_, at) => at % width)),
+    mask: grid(batch.mask),
+    behaviour: grid(batch.behaviour),
+    reference: grid(batch.reference),
+    advantages: grid(batch.advantages),
+    trainedIndex: grid(batch.trainedIndex),
+    trainedPositions: vector(batch.trainedPositions),
+    targets: vector(batch.targets),
+    tokenCount: scalar(batch.targets.length),
+    sequenceCount: scalar(episodes),
+  };
+}
+
+describe('buildTrainGraph', () => {
+  const episodes = episodesOf([6, 4, 5]);
+  const [batch] = cutMicroBatches(episodes, 1000);
+
+  it.each([
+    ['kept activations and a tied head', { tied: true, recompute: false }],
+    ['recomputed activations and a head of its own', { tied: false, recompute: true }],
+  ])('has the gradient of the whole loss that finite differences give, with %s', (_, { tied, recompute }) => {
+    const model = { ...config, tieWordEmbeddings: tied };
+    const parameters = parametersOf(model, 1);
+    const graph = buildTrainGraph(parameters, {
+      config: model,
+      loss,
+      temperature: 0.9,
+      logitsChunk: 4,
+      recompute,
+    });
+    const feeds = referenceFeeds(parameters, batch!, episodes.length);
+    const gradients = evaluate(graph.gradients, feeds);
+    for (const name of parameters.keys()) {
+      const { shape, data } = feeds[name]!;
+      const direction = data.map((_x, i) => noise(i, 11) - 0.5);
+      const lossAt = (step: number): number =>
+        evaluate(
+          { loss: graph.loss },
+          { ...feeds, [name]: { shape, data: data.map((x, i) => x + step * direction[i]!) } },
+        ).loss.data[0]!;
+      const slope = (lossAt(1e-5) - lossAt(-1e-5)) / 2e-5;
+      const found = gradients[name]!.data.reduce((sum, g, i) => sum + g * direction[i]!, 0);
+      const agrees = Math.abs(found - slope) < 1e-7 + 1e-5 * Math.abs(slope);
+      expect({ name, agrees, found, slope }).toMatchObject({ agrees: true });
+      expect(found).not.toBe(0);
+    }
+  });
+
+  it('gives the step the loss and gradient norm of the reference interpreter', async () => {
+    const parameters = parametersOf(config, 1);
+    const options = { config, loss, temperature: 0.9, logitsChunk: 4, recompute: false };
+    const graph = buildTrainGraph(parameters, options);
+    const feeds = referenceFeeds(parameters, batch!, episodes.length);
+    const expected = evaluate({ loss: graph.loss }, feeds).loss.data[0]!;
+    const gradients: Record<string, Values> = evaluate(graph.gradients, feeds);
+    const norm = Math.hypot(...Object.values(gradients).flatMap(({ data }) => [...data]));
+    const step = await trainStep();
+    const result = await step.step(episodes);
+    expect(result.loss).toBeCloseTo(expected, 5);
+    expect(result.gradientNorm).toBeCloseTo(norm, 5);
+    await step.close();
+  });
+});
+
+describe('TrainStep', () => {
+  const episodes = episodesOf([9, 4, 6, 12, 5, 4, 7]);
+
+  it('gives the same step in micro-batches as in one, to float rounding', async () => {
+    const [whole, cut] = [await trainStep(), await trainStep({ microBatchTokens: 12 })];
+    const [one, many] = [await whole.step(episodes), await cut.step(episodes)];
+    expect(one.paddedTokens).toBe(7 * 11);
+    expect(many.paddedTokens).toBeLessThan(one.paddedTokens);
+    expect(many.loss).toBeCloseTo(one.loss, 5);
+    expect(many.gradientNorm).toBeCloseTo(one.gradientNorm, 5);
+    for (const [name, value] of Object.entries(one.metrics)) expect(many.metrics[name]).toBeCloseTo(value, 5);
+    expect(largestDifference(whole.parameters(), cut.parameters())).toBeLessThan(1e-5);
+  });
+
+  it('gives the same step with recomputed activations', async () => {
+    const [kept, again] = [await trainStep(), await trainStep({ recompute: true })];
+    const [a, b] = [await kept.step(episodes), await again.step(episodes)];
+    expect(b.loss).toBeCloseTo(a.loss, 6);
+    expect(largestDifference(kept.parameters(), again.parameters())).toBeLessThan(1e-6);
+  });
+
+  it('clips before the moments see the gradient and reports the norm before', async () => {
+    const step = await trainStep({ optimizer: { ...optimizer, maxGradientNorm: 1e-3 } });
+    const { gradientNorm } = await step.step(episodes);
+    expect(gradientNorm).toBeGreaterThan(0.01);
+    const moments = [...step.state().firstMoments.values()].flatMap(({ data }) => [...data]);
+    expect(Math.hypot(...moments)).toBeCloseTo((1 - 0.9) * 1e-3, 8);
+  });
+
+  it('follows the schedule unless the call says otherwise', async () => {
+    const step = await trainStep({
+      optimizer: { ...optimizer, schedule: 'linear', warmupSteps: 2, totalSteps: 4 },
+    });
+    const rates: number[] = [];
+    for (let i = 0; i < 4; i++) rates.push((await step.step(episodes)).learningRate);
+    expect(rates).toEqual([0.005, 0.01, 0.01, 0.005]);
+    const before = structuredClone(step.parameters());
+    expect((await step.step(episodes, { learningRate: 0 })).learningRate).toBe(0);
+    expect(step.parameters()).toEqual(before);
+    expect(step.stepNumber).toBe(5);
+  });
+
+  it('gives the same bits twice', async () => {
+    const run = async (): Promise<string> => {
+      const step = await trainStep({ microBatchTokens: 30 });
+      for (let i = 0; i < 3; i++) await step.step(episodes);
+      return parametersHash(step.parameters());
+    };
+    expect(await run()).toBe(await run());
+  });
+
+  it('goes on from a restored state with the bits of a run without a break', async () => {
+    const whole = await trainStep();
+    await whole.step(episodes);
+    await whole.step(episodesOf([5, 8]));
+    const resumed = await trainStep({ parameters: whole.parameters() });
+    resumed.restore(structuredClone(whole.state()));
+    for (const step of [whole, resumed]) await step.step(episodesOf([7, 3, 6]));
+    expect(resumed.stepNumber).toBe(3);
+    expect(parametersHash(resumed.parameters())).toBe(parametersHash(whole.parameters()));
+    expect(resumed.state()).toEqual(whole.state());
+  });
+
+  it('leaves the parameters it was given alone', async () => {
+    const parameters = parametersOf(config, 1);
+    const step = await trainStep({ parameters });
+    await step.step(episodes);
+    expect(parameters).toEqual(parametersOf(config, 1));
+  });
+
+  describe('with something that is not finite', () => {
+    const poisoned = (change: (episode: TrainEpisode) => TrainEpisode): TrainEpisode[] =>
+      episodes.map((episode, i) => (i === 2 ? change(episode) : episode));
+
+    it.each([
+      ['behaviour', poisoned((e) => ({ ...e, logprobs: e.logprobs.map(() => Number.NaN) }))],
+      ['reference', poisoned((e) => ({ ...e, referenceLogprobs: e.mask.map(() => Infinity) }))],
+      ['advantages', poisoned((e) => ({ ...e, advantage: -Infinity }))],
+    ])('names the input %s and updates nothing', async (tensor, batch) => {
+      const step = await trainStep();
+      await step.step(episodes);
+      const before = structuredClone({ parameters: step.parameters(), state: step.state() });
+      await expect(step.step(batch)).rejects.toMatchObject({
+        code: 'NUMERIC_NON_FINITE',
+        details: { tensor },
+      });
+      expect({ parameters: step.parameters(), state: step.state() }).toEqual(before);
+    });
+
+    it('names a parameter', async () => {
+      const parameters = parametersOf(config, 1);
+      parameters.get('model.layers.1.mlp.up_proj.weight')!.data[3] = Number.NaN;
+      const step = await trainStep({ parameters });
+      await expect(step.step(episodes)).rejects.toThrow(
+        'parameter model.layers.1.mlp.up_proj.weight is not finite',
+      );
+    });
+
+    it('names the parameter whose gradient overflowed though all inputs were finite', async () => {
+      const step = await trainStep();
+      const batch = poisoned((e) => ({
+        ...e,
+        logprobs: e.logprobs.map((_, t) => (e.mask[t] ? -200 : 0)),
+        advantage: -1,
+      }));
+      await expect(step.step(batch)).rejects.toThrow(/gradient of model\.\S+ is not finite/);
+      expect(step.stepNumber).toBe(0);
+    });
+  });
+
+  it('refuses an empty batch', async () => {
+    await expect((await trainStep()).step([])).rejects.toMatchObject({ code: 'CONTRACT_INVALID_MESSAGE' });
+  });
+
+  it('measures the mismatch with the behaviour over tokens of its own version, and over all of them', async () => {
+    const parameters = parametersOf(config, 1);
+    const scorer = await LogprobScorer.create({
+      engine,
+      config,
+      parameters,
+      temperature: 0.9,
+      maxBatchTokens: 1000,
+    });
+    const scores = await scorer.score(episodes.map(({ tokenIds }) => tokenIds));
+    const step = await trainStep({ parameters });
+    await step.step(episodes, { learningRate: 0 });
+    const batch = episodes.map((episode, row) => ({
+      ...episode,
+      // Row 0 comes from an older version, whose log-probs were others.
+      versions: episode.mask.map((m) => (m ? (row === 0 ? 0 : 1) : -1)),
+      logprobs: scores[row]!.map((score, t) => (episode.mask[t] ? score - (row === 0 ? 0.5 : 0) : 0)),
+    }));
+    const { logprobMismatch, logprobMismatchAnyVersion } = await step.step(batch);
+    expect(logprobMismatch).toBeLessThan(1e-5);
+    expect(logprobMismatchAnyVersion).toBeCloseTo(0.5, 4);
+    await scorer.release();
+  });
+});
+
+describe('supervised training', () => {
+  const examples = [
+    supervisedEpisode([1, 2, 3], [4, 5]),
+    supervisedEpisode([3, 2, 1], [5, 6, 7]),
+    supervisedEpisode([2, 2], [8]),
+  ];
+
+  it('trains the answer and not the prompt', () => {
+    expect(examples[0]).toMatchObject({
+      tokenIds: [1, 2, 3, 4, 5],
+      mask: [0, 0, 0, 1, 1],
+      versions: [-1, -1, -1, -1, -1],
+    });
+  });
+
+  it('learns one batch by heart, from the loss of guessing', async () => {
+    const step = await trainStep({
+      parameters: initializeParameters({ ...config, initializerRange: 0.02 }, 1),
+      loss: supervisedLoss,
+      temperature: 1,
+      optimizer: { ...optimizer, epsilon: 1e-8, weightDecay: 0, learningRate: 0.02 },
+    });
+    const first = await step.step(examples);
+    expect(first.loss).toBeCloseTo(Math.log(config.vocabSize), 1);
+    expect(first).toMatchObject({ tokens: 6, logprobMismatch: 0, logprobMismatchAnyVersion: 0, metrics: {} });
+    let last = first.loss;
+    for (let i = 0; i < 60; i++) last = (await step.step(examples)).loss;
+    expect(last).toBeLessThan(0.02);
+  });
+});
