@@ -2,7 +2,10 @@
 module.exports = {
   rootDir: __dirname,
   testEnvironment: '<rootDir>/infra/bootstrap/jest-environment.cjs',
-  testMatch: ['<rootDir>/{shared,services}/*/src/**/*.test.ts', '<rootDir>/{e2e,examples,bench}/**/*.test.ts'],
+  testMatch: [
+    '<rootDir>/{shared,services}/*/src/**/*.test.ts',
+    '<rootDir>/{e2e,examples,bench}/**/*.test.ts',
+  ],
   transform: {
     '^.+\\.tsx?$': [
       '@swc/jest',

@@ -7,7 +7,15 @@ const { TestEnvironment } = require('jest-environment-node');
 module.exports = class extends TestEnvironment {
   constructor(config, context) {
     super(config, context);
-    const shared = { ArrayBuffer, SharedArrayBuffer, Uint8Array, Float32Array, Float64Array, Int32Array, BigInt64Array };
+    const shared = {
+      ArrayBuffer,
+      SharedArrayBuffer,
+      Uint8Array,
+      Float32Array,
+      Float64Array,
+      Int32Array,
+      BigInt64Array,
+    };
     Object.assign(this.global, shared);
   }
 };

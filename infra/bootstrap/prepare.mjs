@@ -15,7 +15,9 @@ function say(message) {
 function run(command, args, what) {
   const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2] });
   if (result.status === 0) return;
-  say(`${what} failed: ${[command, ...args].join(' ')} (${result.error?.message ?? `exit ${result.status}`})`);
+  say(
+    `${what} failed: ${[command, ...args].join(' ')} (${result.error?.message ?? `exit ${result.status}`})`,
+  );
   process.exit(result.status ?? 1);
 }
 

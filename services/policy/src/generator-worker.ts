@@ -27,7 +27,11 @@ async function create(version: number, parameters: Parameters): Promise<Generato
     maxBatch: policy.maxBatch,
     chunk: policy.chunk,
     weights:
-      policy.weights === 'auto' ? (size < INPUT_PARAMETERS && policy.threads === 1 ? 'inputs' : 'initializers') : policy.weights,
+      policy.weights === 'auto'
+        ? size < INPUT_PARAMETERS && policy.threads === 1
+          ? 'inputs'
+          : 'initializers'
+        : policy.weights,
     refreshCache: policy.refreshCache,
     decodeText: (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }),
   });

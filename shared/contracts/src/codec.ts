@@ -34,8 +34,12 @@ export function check<S extends z.ZodType>(schema: S, message: unknown, what: st
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const field = issue?.path.join('.') ?? '';
-  throw new ForgeError('CONTRACT_INVALID_MESSAGE', `${what}: ${field || 'message'}: ${issue?.message ?? ''}`, {
-    what,
-    field,
-  });
+  throw new ForgeError(
+    'CONTRACT_INVALID_MESSAGE',
+    `${what}: ${field || 'message'}: ${issue?.message ?? ''}`,
+    {
+      what,
+      field,
+    },
+  );
 }

@@ -28,7 +28,7 @@ export const episodeSchema = z
     { error: 'mask, logprobs, versions and referenceLogprobs must be as long as tokenIds' },
   )
   .refine((e) => e.mask.includes(1), { error: 'mask selects no token: nothing to train on' })
-  .refine((e) => e.mask.every((m, t) => (m === 1) === (e.versions[t]! >= 0)), {
+  .refine((e) => e.mask.every((m, t) => (m === 1) === e.versions[t]! >= 0), {
     error: 'versions must be >= 0 exactly where mask is 1',
   });
 

@@ -26,27 +26,39 @@ export class LogprobScorer {
   static async create(options: LogprobScorerOptions): Promise<LogprobScorer> {
     const { config, parameters, temperature = 1, logitsChunk = 1024 } = options;
     const graph = new Graph();
-    const weights = (name: string) => graph.weight(name, parameters.get(name)!.data, parameters.get(name)!.shape);
+    const weights = (name: string) =>
+      graph.weight(name, parameters.get(name)!.data, parameters.get(name)!.shape);
     const tokens = graph.input('tokens', 'int64', ['B', 'T']);
     const positions = graph.input('positions', 'int64', ['B', 'T']);
     const targets = graph.input('targets', 'int64', ['B', 'T']);
     const hidden = reshape(transformer(config, weights, { tokens, positions }), [-1, config.hiddenSize]);
     const head = headWeight(config, weights);
-    const { logprobs } = linearLogprobs(hidden, head, reshape(targets, [-1]), { chunk: logitsChunk, temperature });
+    const { logprobs } = linearLogprobs(hidden, head, reshape(targets, [-1]), {
+      chunk: logitsChunk,
+      temperature,
+    });
     return new LogprobScorer(await options.engine.createSession(toOnnx({ logprobs })), options);
   }
 
   /** The log-prob of every token given those before it; that of the first is 0. */
   async score(sequences: readonly (readonly number[])[]): Promise<number[][]> {
     const results: number[][] = sequences.map(() => []);
-    const byLength = sequences.map((_, i) => i).sort((a, b) => sequences[b]!.length - sequences[a]!.length || a - b);
+    const byLength = sequences
+      .map((_, i) => i)
+      .sort((a, b) => sequences[b]!.length - sequences[a]!.length || a - b);
     while (byLength.length > 0) {
       const width = Math.max(1, sequences[byLength[0]!]!.length - 1);
       const rows = byLength.splice(0, Math.max(1, Math.floor(this.options.maxBatchTokens / width)));
-      const data = await this.run(rows.map((i) => sequences[i]!), width);
+      const data = await this.run(
+        rows.map((i) => sequences[i]!),
+        width,
+      );
       rows.forEach((index, row) => {
         const count = Math.max(0, sequences[index]!.length - 1);
-        results[index] = [0, ...data.subarray(row * width, row * width + count)].slice(0, sequences[index]!.length);
+        results[index] = [0, ...data.subarray(row * width, row * width + count)].slice(
+          0,
+          sequences[index]!.length,
+        );
       });
     }
     return results;

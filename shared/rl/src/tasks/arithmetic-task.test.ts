@@ -137,10 +137,16 @@ describe('arithmeticTask', () => {
     expect(forgotten.length).toBeGreaterThan(1);
     for (const [text, answer, mistaken] of forgotten) {
       const index = byText.get(text!)!;
-      expect([answers(right, index), answers(wrong, index), wrong.sample(index).answer]).toEqual([answer, mistaken, answer]);
+      expect([answers(right, index), answers(wrong, index), wrong.sample(index).answer]).toEqual([
+        answer,
+        mistaken,
+        answer,
+      ]);
     }
     const half = make({ mistakes: 0.5 });
-    const indices = Array.from({ length: 2000 }, (_, i) => i).filter((i) => answers(right, i) !== answers(wrong, i));
+    const indices = Array.from({ length: 2000 }, (_, i) => i).filter(
+      (i) => answers(right, i) !== answers(wrong, i),
+    );
     const share = indices.filter((i) => answers(half, i) !== answers(right, i)).length / indices.length;
     expect(share).toBeGreaterThan(0.45);
     expect(share).toBeLessThan(0.55);

@@ -47,7 +47,13 @@ interface Stratum {
  * A fixed permutation of each stratum, the same for every seed and recipe, reserves a tenth of its pairs of operands;
  * held-out problems are reserved ones, and `7+12` is reserved with `12+7`.
  */
-export function arithmeticTask({ operators, maxDigits, heldOut, mistakes = 0, seed }: ArithmeticTaskOptions): Task {
+export function arithmeticTask({
+  operators,
+  maxDigits,
+  heldOut,
+  mistakes = 0,
+  seed,
+}: ArithmeticTaskOptions): Task {
   const strata = [...new Set(operators)].flatMap((operator) => strataOf(operator, maxDigits));
   const slots = weightedSlots(strata.map(({ weight }) => weight));
   const orders = strata.map(({ pairs, reserved }, i) => epochOrder(pairs.size - reserved, mix(seed, i)));
