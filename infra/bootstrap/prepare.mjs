@@ -31,8 +31,9 @@ export function prepare() {
   const installed = join(root, 'node_modules', '.package-lock.json');
   const wanted = join(root, 'package-lock.json');
   if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(wanted).mtimeMs) {
-    say('installing dependencies (npm ci) ...');
-    run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'installation');
+    say('installing dependencies (npm install) ...');
+    // Not `npm ci`: it refuses a lock file that lacks an optional package of another platform.
+    run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], 'installation');
   }
   const first = !existsSync(join(root, 'services', 'cli', 'dist', 'main.js'));
   if (first) say('building (tsc -b) ...');
