@@ -42,6 +42,8 @@ export function createEngine(options: EngineOptions): Engine {
           interOpNumThreads: 1,
           graphOptimizationLevel: 'all',
           logSeverityLevel: 3,
+          // Threads that spin while they wait take the cores from the other services of the machine.
+          extra: { session: { intra_op: { allow_spinning: '0' } } },
         });
       } catch (cause) {
         throw sessionError(options, cause);
