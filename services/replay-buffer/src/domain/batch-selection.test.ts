@@ -25,14 +25,27 @@ describe('selectBatch', () => {
     expect(indices(batch?.notSelected)).toEqual([4, 6]);
   });
 
-  it('fills up with uninformative groups by index', () => {
+  it('trains on fewer groups rather than on uninformative ones', () => {
     const buffered = [
       candidate(7, 5, false),
       candidate(4, 5, false),
       candidate(6, 5),
       candidate(5, 5, false),
     ];
-    expect(indices(selectBatch(5, buffered, rules).batch?.selected)).toEqual([4, 6]);
+    const { batch } = selectBatch(5, buffered, rules);
+    expect(indices(batch?.selected)).toEqual([6]);
+    expect(indices(batch?.notSelected)).toEqual([4, 5, 7]);
+  });
+
+  it('takes any groups, by index, when none is informative', () => {
+    const buffered = [7, 4, 6, 5].map((index) => candidate(index, 5, false));
+    expect(indices(selectBatch(5, buffered, rules).batch?.selected)).toEqual([4, 5]);
+  });
+
+  it('trains on every group when no more are rolled than trained', () => {
+    const buffered = [candidate(1, 5, false), candidate(0, 5)];
+    const { batch } = selectBatch(5, buffered, { ...rules, candidatesPerBatch: 2 });
+    expect(indices(batch?.selected)).toEqual([0, 1]);
   });
 
   it('lets the oldest version compete before a newer one', () => {
@@ -65,7 +78,9 @@ describe('selectBatch', () => {
         expect(selectBatch(9, shuffled, rules).batch).toEqual(selection.batch);
         if (!selection.batch) return;
         const { selected, notSelected } = selection.batch;
-        expect([selected.length, notSelected.length]).toEqual([2, 2]);
+        const informative = [...selected, ...notSelected].filter((one) => one.informative).length;
+        expect(selected.length).toBe(informative === 0 ? 2 : Math.min(2, informative));
+        expect(selected.length + notSelected.length).toBe(4);
         for (const { version } of [...selected, ...notSelected]) expect(9 - version).toBeLessThanOrEqual(1);
       }),
     );

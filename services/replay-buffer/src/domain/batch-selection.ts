@@ -19,8 +19,9 @@ export interface Selection {
 /**
  * The batch of `step` out of the buffered groups.
  *
- * The first `candidatesPerBatch` fresh groups, oldest version first, compete; the informative ones among them
- * come first, and the batch lists its groups by index. With `maxStaleness` 0 only the groups of this very step
+ * The first `candidatesPerBatch` fresh groups, oldest version first, compete. Where more are rolled than trained
+ * (dynamic sampling), the batch is made of informative ones only, be they fewer than `groups`: the others have no
+ * gradient and would cost time; only when there is none at all does it take any. The batch lists its groups by index. With `maxStaleness` 0 only the groups of this very step
  * are buffered, so the batch does not depend on the order in which they arrived.
  *
  * Units: lag = step - version, in policy versions.
@@ -34,15 +35,14 @@ export function selectBatch(step: number, buffered: readonly Candidate[], rules:
   if (fresh.length < rules.candidatesPerBatch) return { stale, batch: null };
 
   const candidates = fresh.slice(0, rules.candidatesPerBatch);
-  const byPreference = [
-    ...candidates.filter(({ informative }) => informative),
-    ...candidates.filter(({ informative }) => !informative).sort(byIndex),
-  ];
+  const informative = candidates.filter(({ informative: isInformative }) => isInformative);
+  const isDynamic = rules.candidatesPerBatch > rules.groups && informative.length > 0;
+  const chosen = new Set((isDynamic ? informative : [...candidates].sort(byIndex)).slice(0, rules.groups));
   return {
     stale,
     batch: {
-      selected: byPreference.slice(0, rules.groups).sort(byIndex),
-      notSelected: byPreference.slice(rules.groups).sort(byIndex),
+      selected: [...chosen].sort(byIndex),
+      notSelected: candidates.filter((candidate) => !chosen.has(candidate)).sort(byIndex),
     },
   };
 }
