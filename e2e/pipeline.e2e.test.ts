@@ -43,8 +43,10 @@ describe('pipeline', () => {
     const ledger = await run.runState.ledger();
     expect(await run.stop()).toEqual(Object.fromEntries(['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'].map((name) => [name, 0]))); // prettier-ignore
 
-    expect(ledger).toMatchObject({ trained: 24, buffered: 0, leased: 0, isBalanced: true });
-    expect(ledger.discarded['not-selected']).toBe(24);
+    expect(ledger).toMatchObject({ buffered: 0, leased: 0, isBalanced: true });
+    // Six steps consume eight candidates each and train on at most four of them.
+    expect(ledger.trained + ledger.discarded['not-selected']!).toBe(48);
+    expect(ledger.trained).toBeLessThanOrEqual(24);
     const rows = rowsOf(run.runDir);
     expect(rows.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
     for (const row of rows) {
@@ -72,7 +74,8 @@ describe('pipeline', () => {
     await run.finished();
     const ledger = await run.runState.ledger();
     await run.stop();
-    expect(ledger).toMatchObject({ trained: 24, isBalanced: true });
+    expect(ledger.isBalanced).toBe(true);
+    expect(ledger.trained + ledger.discarded['not-selected']!).toBe(48);
     expect(rowsOf(run.runDir).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(await hashOf(run.runDir)).toBe(undisturbed);
   });
