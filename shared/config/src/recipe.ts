@@ -51,7 +51,7 @@ export const recipeSchema = z
         .int()
         .min(1)
         .default(25)
-        .describe('steps between checkpoints a crash resumes from'),
+        .describe('steps between model checkpoints kept for people; a crash resumes from the latest weights'),
     }),
     policy: section({
       replicas,
