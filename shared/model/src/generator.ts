@@ -3,10 +3,11 @@ import type { Completion, Sampling } from '@forge/contracts';
 import type { Engine, HostTensor, Session } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import type { Parameters } from '@forge/weights';
-import { decodeModel, prefillModel, prefillRuns, type WeightMode } from './decode-graph';
+import { decodeModel, prefillModel, prefillRuns } from './decode-graph';
 import { emptyPromptCache, KvCache, promptCache, type PromptCache } from './kv-cache';
 import type { ModelConfig } from './model-config';
 import { rolloutKey, uniformAt, type RolloutKey } from './uniform';
+import { weightFeeds, type WeightMode } from './weight-source';
 
 export interface GeneratorOptions {
   engine: Engine;
@@ -478,16 +479,7 @@ export class Generator {
 }
 
 function weightsOf(version: number, parameters: Parameters, mode: WeightMode): Weights {
-  const feeds =
-    mode === 'inputs'
-      ? Object.fromEntries(
-          [...parameters].map(([name, { shape, data }]) => [
-            name,
-            { dtype: 'float32' as const, shape, data },
-          ]),
-        )
-      : {};
-  return { version, parameters, feeds, sessions: new Map() };
+  return { version, parameters, feeds: weightFeeds(parameters, mode), sessions: new Map() };
 }
 
 async function release({ sessions }: Weights): Promise<void> {

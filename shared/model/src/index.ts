@@ -5,7 +5,7 @@ export { initializeParameters } from './initialize';
 export { type Tokenizer } from './tokenizer';
 export { createModel, loadModel, saveModel, type LoadedModel } from './hugging-face';
 export { Generator, type GenerateRequest, type GeneratorOptions, type GeneratorStats } from './generator';
-export { type WeightMode } from './decode-graph';
+export { type WeightMode } from './weight-source';
 export { LogprobScorer, type LogprobScorerOptions } from './logprob-scorer';
 export { TrainStep, type OptimizerOptions, type StepResult, type TrainStepOptions } from './train-step';
 export { type OptimizerState } from './adamw';
