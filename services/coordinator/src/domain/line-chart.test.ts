@@ -1,4 +1,4 @@
-import { lineChart, SERIES_COLORS } from './line-chart';
+import { label, lineChart, SERIES_COLORS } from './line-chart';
 
 /** The points of the drawn line of a color, in pixels. */
 function pointsOf(svg: string, color: string): [number, number][] {
@@ -23,5 +23,16 @@ describe('lineChart', () => {
 
   it('draws the axes of an empty series', () => {
     expect(lineChart([{ name: 'a', points: [] }])).toMatch(/^<svg /);
+  });
+});
+
+describe('label', () => {
+  it.each([
+    [0, '0'],
+    [0.123456, '0.1235'],
+    [12345678, '1.2e+7'],
+    [-0.00001, '-1.0e-5'],
+  ])('writes %p for people as %p', (value, text) => {
+    expect(label(value)).toBe(text);
   });
 });

@@ -16,7 +16,7 @@ export function lineChart(series: readonly Series[]): string {
   const axis = {
     type: 'value' as const,
     scale: true,
-    axisLabel: { color: GREY, fontSize: 11 },
+    axisLabel: { color: GREY, fontSize: 11, formatter: label },
     splitLine: { lineStyle: { color: GREY, opacity: 0.25 } },
   };
   chart.setOption({
@@ -38,4 +38,11 @@ export function lineChart(series: readonly Series[]): string {
   const svg = chart.renderToSVGString();
   chart.dispose();
   return svg;
+}
+
+/** A number for people: at most four significant digits. */
+export function label(value: number): string {
+  const size = Math.abs(value);
+  const isPlain = size === 0 || (size >= 1e-3 && size < 1e6);
+  return isPlain ? String(Number(value.toPrecision(4))) : value.toExponential(1);
 }

@@ -1,7 +1,7 @@
 import type { TelemetryEvent } from '@forge/contracts';
 import type { Evaluation } from './evaluation-schedule';
 import type { MetricsRow } from './run-metrics';
-import { lineChart, SERIES_COLORS, type Series } from './line-chart';
+import { label, lineChart, SERIES_COLORS, type Series } from './line-chart';
 
 /** A rollout kept for people to read; one line of `samples.jsonl`. */
 export type SampleRollout = Omit<Extract<TelemetryEvent, { kind: 'rollout' }>, 'kind'>;
@@ -125,13 +125,6 @@ function escapeHtml(text: string): string {
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')
     .replaceAll('"', '&quot;');
-}
-
-/** A number for people: at most four significant digits. */
-function label(value: number): string {
-  const size = Math.abs(value);
-  const isPlain = size === 0 || (size >= 1e-3 && size < 1e6);
-  return isPlain ? String(Number(value.toPrecision(4))) : value.toExponential(1);
 }
 
 function percent(share: number | null): string {
