@@ -13,7 +13,7 @@ const model = (shape: Partial<ModelConfig>): ModelConfig => ({
   heads: 8,
   kvHeads: 8,
   headDim: 64,
-  intermediateSize: 1408,
+  intermediateSize: 1536,
   vocabSize: 4096,
   maxPositions: 512,
   rmsNormEpsilon: 1e-5,
@@ -29,9 +29,9 @@ const model = (shape: Partial<ModelConfig>): ModelConfig => ({
 
 const CASES = [
   {
-    name: '30 M parameters (27.8 M counted), 16 sequences x 128 tokens',
+    name: '31 M parameters (29.4 M counted), 32 sequences x 128 tokens',
     config: model({}),
-    count: 16,
+    count: 32,
     lengths: [129],
     prompt: 1,
   },
