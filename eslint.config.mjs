@@ -1,19 +1,9 @@
+import { readFileSync } from 'node:fs';
 import nx from '@nx/eslint-plugin';
 import tseslint from 'typescript-eslint';
 
 /** The layers of ARCHITECTURE.md, lowest first: a project may depend on the layers listed beside its own. */
-const layers = {
-  errors: [],
-  contracts: ['errors'],
-  base: ['errors', 'contracts'],
-  mid: ['errors', 'contracts', 'base'],
-  rl: ['errors', 'contracts', 'base'],
-  model: ['errors', 'contracts', 'base', 'mid', 'rl'],
-  kit: ['errors', 'contracts', 'base', 'mid', 'rl'],
-  testing: ['errors', 'contracts', 'base'],
-  service: ['errors', 'contracts', 'base', 'mid', 'rl', 'model', 'kit'],
-  cli: ['errors', 'contracts', 'base', 'mid', 'rl', 'model', 'kit'],
-};
+const layers = JSON.parse(readFileSync(new URL('infra/layers.json', import.meta.url), 'utf8'));
 
 const onlyIn = (pattern, message) => ({ group: [pattern], message });
 

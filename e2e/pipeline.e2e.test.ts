@@ -52,6 +52,7 @@ describe('pipeline', () => {
     for (const row of rows) {
       expect(Object.keys(row).filter((key) => !isMetric(key))).toEqual([]);
       expect(row['lag/max']).toBeLessThanOrEqual(maxStaleness);
+      expect(row['logprob_mismatch']).toBeGreaterThan(0);
       expect(row['logprob_mismatch']).toBeLessThanOrEqual(1e-4);
     }
     expect(rows.at(-1)).toMatchObject({ 'eval/version': 6, 'tokens/trained': expect.any(Number) as number });

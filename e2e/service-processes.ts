@@ -17,15 +17,21 @@ const TINY = { hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, num
 /** A fresh directory with a small untrained model in it that speaks arithmetic. */
 export async function directoryWithModel(): Promise<string> {
   const dir = mkdtempSync(join(tmpdir(), 'forge-e2e-'));
+  await createModelDirectory(dir, TINY);
+  return dir;
+}
+
+/** Puts an untrained model of the given shape that speaks arithmetic into `dir`/model. */
+export async function createModelDirectory(dir: string, shape: Record<string, number>): Promise<void> {
   const file = (name: string) =>
     JSON.parse(readFileSync(join(root, 'models/arithmetic', name), 'utf8')) as object;
+  const { hidden_size: width = 0, num_attention_heads: heads = 1 } = shape;
   const files = {
-    'config.json': { ...file('config.json'), ...TINY },
+    'config.json': { ...file('config.json'), ...shape, head_dim: width / heads },
     'tokenizer.json': file('tokenizer.json'),
     'tokenizer_config.json': file('tokenizer_config.json'),
   };
   await saveModel(join(dir, 'model'), createModel(files, 1), { dtype: 'F32' });
-  return dir;
 }
 
 /** A run of six steps that rewards completions of a certain length: an untrained model makes some of each. */

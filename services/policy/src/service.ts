@@ -46,6 +46,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       maxBatch: CALL_BATCH,
     }),
     generate: (request) => generator.call('generate', request),
+    mismatch: (episode) => generator.call('mismatch', episode),
     weightsAtLeast: (version) => weights.atLeast(version),
   });
   const queue = new RolloutQueue(context.redisUrl, context.runId);

@@ -11,12 +11,6 @@ const arithmetic = z.strictObject({
     .describe('operators of the problems'),
   maxDigits: z.int().min(1).max(6).default(2).describe('digits of the longer operand'),
   heldOut: heldOut.default(256).describe('problems kept for evaluation, never trained on'),
-  mistakes: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0)
-    .describe('share of the examples to imitate in which carries and borrows are forgotten'),
 });
 
 const jsonl = z.strictObject({

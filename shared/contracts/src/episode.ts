@@ -44,6 +44,8 @@ export const groupSchema = z.strictObject({
   /** Which policy replica produced it. */
   replica: z.string(),
   traceparent: z.string().optional(),
+  /** Largest |training graph - generator| log-prob of one completion under the same weights, where it was checked. */
+  logprobMismatch: z.number().min(0).optional(),
 });
 
 export type Episode = z.infer<typeof episodeSchema>;

@@ -23,29 +23,8 @@ import {
 import { cacheNames } from './kv-cache';
 import type { ModelConfig } from './model-config';
 import { following, sampleTokens, type RowSampling } from './sampling-graph';
-import { headWeight, transformer, type WeightSource } from './transformer';
-
-/**
- * Whether the weights are part of the graph (prepacked, faster) or given at every run (no new session for new ones).
- *
- * Edge: on several threads, onnxruntime cuts the sums of a product with weights that are not prepacked in one way for
- * small batches and in another for large ones. So with 'inputs', what a rollout gives is independent of its batch to the
- * bit on one thread only; with 'initializers' on any number.
- */
-export type WeightMode = 'initializers' | 'inputs';
-
-function weightSource(graph: Graph, parameters: Parameters, mode: WeightMode): WeightSource {
-  const made = new Map<string, Tensor>();
-  return (name) => {
-    const known = made.get(name);
-    if (known !== undefined) return known;
-    const { shape, data } = parameters.get(name)!;
-    const tensor =
-      mode === 'initializers' ? graph.weight(name, data, shape) : graph.input(name, 'float32', shape);
-    made.set(name, tensor);
-    return tensor;
-  };
-}
+import { headWeight, transformer } from './transformer';
+import { weightSource, type WeightMode } from './weight-source';
 
 /** Keys and values as the cache holds them: [B, kvHeads, T, headDim]. */
 const headsFirst = (x: Tensor): Tensor => transpose(x, [0, 2, 1, 3]);

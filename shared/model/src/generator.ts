@@ -1,12 +1,13 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Completion, Sampling } from '@forge/contracts';
+import type { Completion } from '@forge/contracts';
 import type { Engine, HostTensor, Session } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import type { Parameters } from '@forge/weights';
-import { decodeModel, prefillModel, prefillRuns, type WeightMode } from './decode-graph';
+import { decodeModel, prefillModel, prefillRuns } from './decode-graph';
 import { emptyPromptCache, KvCache, promptCache, type PromptCache } from './kv-cache';
 import type { ModelConfig } from './model-config';
-import { rolloutKey, uniformAt, type RolloutKey } from './uniform';
+import { Sequence, type GenerateRequest, type SequenceRules } from './sequence';
+import { weightFeeds, type WeightMode } from './weight-source';
 
 export interface GeneratorOptions {
   engine: Engine;
@@ -29,15 +30,6 @@ export interface GeneratorOptions {
   clock?: () => number;
 }
 
-export interface GenerateRequest {
-  promptTokenIds: readonly number[];
-  /** One rollout id per wanted completion; with the seed it decides the random numbers. */
-  rolloutIds: readonly string[];
-  seed: number;
-  sampling: Sampling;
-  signal?: AbortSignal;
-}
-
 export interface GeneratorStats {
   version: number;
   /** Generated since the start. */
@@ -45,18 +37,6 @@ export interface GeneratorStats {
   busyMs: number;
   activeRows: number;
   queuedRows: number;
-}
-
-/** A sequence that is being generated. */
-interface Row {
-  readonly request: GenerateRequest;
-  readonly key: RolloutKey;
-  readonly tokenIds: number[];
-  readonly logprobs: number[];
-  readonly versions: number[];
-  cache: KvCache | null;
-  finish(completion: Completion): void;
-  fail(error: ForgeError): void;
 }
 
 type SessionKind = 'prefill' | 'plain' | 'filtering' | 'plainFinal' | 'filteringFinal';
@@ -71,7 +51,7 @@ interface Weights {
 /** Tokens whose keys and values some rows want. */
 interface Prefilling {
   tokens: readonly number[];
-  rows: Row[];
+  rows: Sequence[];
 }
 
 /** A product with fewer rows would use other kernels, and its results would have other bits. */
@@ -83,8 +63,9 @@ const MIN_ROWS = 2;
  * bit, and not on what it is batched with. (With weights as 'inputs' that needs an engine with one thread.)
  */
 export class Generator {
-  private readonly waiting: Row[] = [];
-  private active: Row[] = [];
+  private readonly rules: SequenceRules;
+  private readonly waiting: Sequence[] = [];
+  private active: Sequence[] = [];
   private current: Weights;
   private next: Weights | null = null;
   private running: Promise<void> | null = null;
@@ -98,6 +79,8 @@ export class Generator {
   private busyMs = 0;
 
   private constructor(private readonly options: GeneratorOptions) {
+    const { config, endTokenIds, decodeText } = options;
+    this.rules = { maxPositions: config.maxPositions, endTokenIds, decodeText };
     this.current = weightsOf(options.version, options.parameters, options.weights);
   }
 
@@ -131,7 +114,7 @@ export class Generator {
    *   signal fires or the generator closes; NUMERIC_NON_FINITE when the weights give no probabilities.
    */
   generate(request: GenerateRequest): Promise<Completion[]> {
-    const { promptTokenIds, rolloutIds, seed, signal } = request;
+    const { promptTokenIds, rolloutIds, signal } = request;
     const { maxPositions, vocabSize } = this.options.config;
     if (this.isClosed) return Promise.reject(cancelled());
     if (promptTokenIds.length === 0 || promptTokenIds.length >= maxPositions) {
@@ -150,17 +133,7 @@ export class Generator {
     const completions = rolloutIds.map(
       (id) =>
         new Promise<Completion>((finish, fail) => {
-          const key = rolloutKey(seed, id);
-          this.waiting.push({
-            request: own,
-            key,
-            tokenIds: [],
-            logprobs: [],
-            versions: [],
-            cache: null,
-            finish,
-            fail,
-          });
+          this.waiting.push(new Sequence(own, id, this.rules, finish, fail));
         }),
     );
     const all = Promise.all(completions);
@@ -216,7 +189,7 @@ export class Generator {
 
   /** Fails what is left of a request. */
   private drop(request: GenerateRequest, error: ForgeError): void {
-    const isOther = (row: Row): boolean => row.request !== request;
+    const isOther = (row: Sequence): boolean => row.request !== request;
     for (const row of [...this.waiting, ...this.active]) if (!isOther(row)) row.fail(error);
     this.waiting.splice(0, this.waiting.length, ...this.waiting.filter(isOther));
     this.active = this.active.filter(isOther);
@@ -263,7 +236,7 @@ export class Generator {
    * Fills the caches of rows with all their tokens but the last, which is the input of the next decoding step. Rows
    * with the same tokens share the work.
    */
-  private async prefill(rows: readonly Row[]): Promise<void> {
+  private async prefill(rows: readonly Sequence[]): Promise<void> {
     const { config } = this.options;
     const distinct = new Map<string, Prefilling>();
     for (const row of rows) {
@@ -309,7 +282,7 @@ export class Generator {
   private async decodeChunk(): Promise<void> {
     const { chunk, config } = this.options;
     const rows = this.active;
-    const left = rows.map((row) => this.tokensLeft(row));
+    const left = rows.map((row) => row.tokensLeft);
     const longest = Math.max(...left);
     const trips = Math.min(chunk, longest);
     const { version } = this.current;
@@ -318,7 +291,7 @@ export class Generator {
     const sampled = outputs.sampled!.data as BigInt64Array;
     const logprobs = outputs.logprobs!.data as Float32Array;
     const stride = sampled.length / trips;
-    const done = new Set<Row>();
+    const done = new Set<Sequence>();
     // Rows that were cancelled meanwhile have left this.active; their results go nowhere.
     const remaining = new Set(this.active);
     rows.forEach((row, at) => {
@@ -330,13 +303,11 @@ export class Generator {
           this.drop(row.request, nonFinite(logprob, version));
           return;
         }
-        row.tokenIds.push(Number(sampled[t * stride + at]));
-        row.logprobs.push(Math.min(0, logprob));
-        row.versions.push(version);
+        row.add(Number(sampled[t * stride + at]), logprob, version);
         this.tokens += 1;
-        if (this.isEnd(row)) break;
+        if (row.isEnd) break;
       }
-      const completion = this.completionOf(row);
+      const completion = row.completion();
       if (completion !== null) {
         done.add(row);
         row.finish(completion);
@@ -348,7 +319,7 @@ export class Generator {
   }
 
   /** With weights as inputs, sessions last, and a variant for chunks that nothing follows pays. */
-  private decodeKind(rows: readonly Row[], isLast: boolean): SessionKind {
+  private decodeKind(rows: readonly Sequence[], isLast: boolean): SessionKind {
     const isFinal = isLast && this.options.weights === 'inputs';
     const isFiltering = rows.some(
       ({ request: { sampling } }) => sampling.temperature > 0 && (sampling.topK > 0 || sampling.topP < 1),
@@ -357,18 +328,18 @@ export class Generator {
     return isFinal ? 'plainFinal' : 'plain';
   }
 
-  private feedsOf(rows: readonly Row[], trips: number): Record<string, HostTensor> {
+  private feedsOf(rows: readonly Sequence[], trips: number): Record<string, HostTensor> {
     const missing = Math.max(0, this.minRows() - rows.length);
     const padded = missing > 0 ? [...rows, ...Array.from({ length: missing }, () => rows[0]!)] : rows;
     const count = padded.length;
-    const column = (value: (row: Row) => number): HostTensor => ({
+    const column = (value: (row: Sequence) => number): HostTensor => ({
       dtype: 'float32',
       shape: [count, 1],
       data: Float32Array.from(padded, value),
     });
     const uniforms = new Float32Array(count * trips);
     padded.forEach((row, at) => {
-      for (let t = 0; t < trips; t++) uniforms[at * trips + t] = uniformAt(row.key, row.tokenIds.length + t);
+      for (let t = 0; t < trips; t++) uniforms[at * trips + t] = row.uniform(t);
     });
     return {
       ...KvCache.batch(
@@ -379,9 +350,7 @@ export class Generator {
       tokens: {
         dtype: 'int64',
         shape: [count, 1],
-        data: BigInt64Array.from(padded, ({ tokenIds, request }) =>
-          BigInt(tokenIds.at(-1) ?? request.promptTokenIds.at(-1)!),
-        ),
+        data: BigInt64Array.from(padded, ({ lastTokenId }) => BigInt(lastTokenId)),
       },
       lengths: {
         dtype: 'int64',
@@ -403,57 +372,6 @@ export class Generator {
   private minRows(): number {
     const { engine, config } = this.options;
     return Math.max(MIN_ROWS, Math.ceil(engine.options.threads / config.kvHeads));
-  }
-
-  private tokensLeft({ request, tokenIds }: Row): number {
-    const room = this.options.config.maxPositions - request.promptTokenIds.length;
-    return Math.min(request.sampling.maxTokens, room) - tokenIds.length;
-  }
-
-  private isEnd({ tokenIds }: Row): boolean {
-    return this.options.endTokenIds.includes(tokenIds.at(-1) ?? -1);
-  }
-
-  /** The completion of a row that is done; null while it goes on. */
-  private completionOf(row: Row): Completion | null {
-    const { tokenIds, logprobs, versions, request } = row;
-    const { decodeText } = this.options;
-    const completion = (
-      stopReason: Completion['stopReason'],
-      text: string,
-      length = tokenIds.length,
-    ): Completion => ({
-      text,
-      promptTokenIds: [...request.promptTokenIds],
-      tokenIds: tokenIds.slice(0, length),
-      logprobs: logprobs.slice(0, length),
-      versions: versions.slice(0, length),
-      stopReason,
-    });
-    const isEnd = this.isEnd(row);
-    const isLong = this.tokensLeft(row) <= 0;
-    if (request.sampling.stop.length > 0) {
-      const text = decodeText(isEnd ? tokenIds.slice(0, -1) : tokenIds);
-      const stopAt = earliest(text, request.sampling.stop);
-      if (stopAt !== null)
-        return completion('stop', text.slice(0, stopAt), this.tokensUntil(row, request.sampling.stop));
-    }
-    if (isEnd) return completion('end', decodeText(tokenIds.slice(0, -1)));
-    return isLong ? completion('length', decodeText(tokenIds)) : null;
-  }
-
-  /**
-   * How many tokens it takes until the text holds one of the stop strings, which it does at the end: those are kept, the
-   * rest is dropped.
-   */
-  private tokensUntil({ tokenIds }: Row, stop: readonly string[]): number {
-    let [without, count] = [0, tokenIds.length];
-    while (count - without > 1) {
-      const middle = (without + count) >> 1;
-      if (earliest(this.options.decodeText(tokenIds.slice(0, middle)), stop) === null) without = middle;
-      else count = middle;
-    }
-    return count;
   }
 
   private async session(weights: Weights, kind: SessionKind): Promise<Session> {
@@ -478,27 +396,12 @@ export class Generator {
 }
 
 function weightsOf(version: number, parameters: Parameters, mode: WeightMode): Weights {
-  const feeds =
-    mode === 'inputs'
-      ? Object.fromEntries(
-          [...parameters].map(([name, { shape, data }]) => [
-            name,
-            { dtype: 'float32' as const, shape, data },
-          ]),
-        )
-      : {};
-  return { version, parameters, feeds, sessions: new Map() };
+  return { version, parameters, feeds: weightFeeds(parameters, mode), sessions: new Map() };
 }
 
 async function release({ sessions }: Weights): Promise<void> {
   await Promise.all([...sessions.values()].map((session) => session.release()));
   sessions.clear();
-}
-
-/** Where the first of the stop strings begins. */
-function earliest(text: string, stop: readonly string[]): number | null {
-  const found = stop.map((string) => text.indexOf(string)).filter((at) => at >= 0);
-  return found.length === 0 ? null : Math.min(...found);
 }
 
 const cancelled = (): ForgeError => new ForgeError('CANCELLED', 'generation was cancelled');

@@ -3,11 +3,14 @@ import { Graph, linearLogprobs, reshape, toOnnx } from '@forge/graph';
 import type { Parameters } from '@forge/weights';
 import type { ModelConfig } from './model-config';
 import { headWeight, transformer } from './transformer';
+import { weightFeeds, weightSource, type WeightMode } from './weight-source';
 
 export interface LogprobScorerOptions {
   engine: Engine;
   config: ModelConfig;
   parameters: Parameters;
+  /** 'inputs' where every call may bring other parameters; 'initializers' unless given. */
+  weights?: WeightMode;
   /** Log-probs are those of logits / temperature. */
   temperature?: number;
   /** Padded tokens of one forward pass at most; a longer sequence goes alone. */
@@ -16,7 +19,7 @@ export interface LogprobScorerOptions {
   logitsChunk?: number;
 }
 
-/** Log-probs of given sequences under fixed weights (teacher forcing). */
+/** Log-probs of given sequences (teacher forcing). */
 export class LogprobScorer {
   private constructor(
     private readonly session: Session,
@@ -24,10 +27,15 @@ export class LogprobScorer {
   ) {}
 
   static async create(options: LogprobScorerOptions): Promise<LogprobScorer> {
-    const { config, parameters, temperature = 1, logitsChunk = 1024 } = options;
+    const {
+      config,
+      parameters,
+      temperature = 1,
+      logitsChunk = 1024,
+      weights: mode = 'initializers',
+    } = options;
     const graph = new Graph();
-    const weights = (name: string) =>
-      graph.weight(name, parameters.get(name)!.data, parameters.get(name)!.shape);
+    const weights = weightSource(graph, parameters, mode);
     const tokens = graph.input('tokens', 'int64', ['B', 'T']);
     const positions = graph.input('positions', 'int64', ['B', 'T']);
     const targets = graph.input('targets', 'int64', ['B', 'T']);
@@ -40,8 +48,15 @@ export class LogprobScorer {
     return new LogprobScorer(await options.engine.createSession(toOnnx({ logprobs })), options);
   }
 
-  /** The log-prob of every token given those before it; that of the first is 0. */
-  async score(sequences: readonly (readonly number[])[]): Promise<number[][]> {
+  /**
+   * The log-prob of every token given those before it; that of the first is 0. Other `parameters` than those of the
+   * options count with weights as 'inputs' only.
+   */
+  async score(
+    sequences: readonly (readonly number[])[],
+    parameters = this.options.parameters,
+  ): Promise<number[][]> {
+    const feeds = weightFeeds(parameters, this.options.weights ?? 'initializers');
     const results: number[][] = sequences.map(() => []);
     const byLength = sequences
       .map((_, i) => i)
@@ -52,6 +67,7 @@ export class LogprobScorer {
       const data = await this.run(
         rows.map((i) => sequences[i]!),
         width,
+        feeds,
       );
       rows.forEach((index, row) => {
         const count = Math.max(0, sequences[index]!.length - 1);
@@ -68,7 +84,11 @@ export class LogprobScorer {
     return this.session.release();
   }
 
-  private async run(sequences: readonly (readonly number[])[], width: number): Promise<Float32Array> {
+  private async run(
+    sequences: readonly (readonly number[])[],
+    width: number,
+    weights: Record<string, HostTensor>,
+  ): Promise<Float32Array> {
     const shape = [sequences.length, width];
     const grid = (value: (sequence: readonly number[], t: number) => number): HostTensor => {
       const data = new BigInt64Array(sequences.length * width);
@@ -78,6 +98,7 @@ export class LogprobScorer {
       return { dtype: 'int64', shape, data };
     };
     const { logprobs } = await this.session.run({
+      ...weights,
       tokens: grid((sequence, t) => sequence[t] ?? 0),
       positions: grid((_, t) => t),
       targets: grid((sequence, t) => sequence[t + 1] ?? 0),

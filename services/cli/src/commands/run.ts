@@ -158,7 +158,7 @@ function handleInterrupts(runState: RunState, supervisor: Supervisor, monitor: R
       process.exit(130);
     }
     monitor.say('stopping: the model is saved first (Ctrl-C again to end at once)');
-    void runState.setPhase('stopping', 'interrupted');
+    void runState.setPhase('stopping', 'asked to stop');
   };
   process.on('SIGINT', onInterrupt);
   process.on('SIGTERM', onInterrupt);

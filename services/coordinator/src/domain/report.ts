@@ -1,7 +1,7 @@
 import type { TelemetryEvent } from '@forge/contracts';
 import type { Evaluation } from './evaluation-schedule';
 import type { MetricsRow } from './run-metrics';
-import { escapeHtml, label, lineChart, type Series } from './svg-chart';
+import { label, lineChart, SERIES_COLORS, type Series } from './line-chart';
 
 /** A rollout kept for people to read; one line of `samples.jsonl`. */
 export type SampleRollout = Omit<Extract<TelemetryEvent, { kind: 'rollout' }>, 'kind'>;
@@ -108,7 +108,7 @@ function figure(title: string, note: string, lines: readonly Series[]): string {
     lines.length < 2 ? '' : lines.map(({ name }, k) => `<span class="key s${k}">${name}</span>`).join(' ');
   const last = lines[0]?.points.at(-1);
   const value = last ? ` <b>${label(last.y)}</b>` : '';
-  return `<figure><figcaption>${title}${value} <small>${note}</small> ${legend}</figcaption>${lineChart(lines, 'step')}</figure>`;
+  return `<figure><figcaption>${title}${value} <small>${note}</small> ${legend}</figcaption>${lineChart(lines)}</figure>`;
 }
 
 function sampleRow({ version, prompt, texts, rewards }: SampleRollout): string {
@@ -116,6 +116,15 @@ function sampleRow({ version, prompt, texts, rewards }: SampleRollout): string {
     (text, k) => `${escapeHtml(text)} <small>(${label(rewards[k] ?? NaN)})</small>`,
   );
   return `<tr><td>${version}</td><td>${escapeHtml(prompt)}</td><td>${completions.join('<br>')}</td></tr>`;
+}
+
+/** `text` with the characters that mean something to HTML replaced. */
+function escapeHtml(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
 }
 
 function percent(share: number | null): string {
@@ -128,7 +137,6 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);max-width:1000px;margin
 h1{margin-bottom:0}h2{margin-top:2rem;font-size:1.1rem}.note,small,dt{color:var(--dim)}
 dl{display:flex;flex-wrap:wrap;gap:2rem}dd{margin:0;font-size:1.2rem}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:1rem}figure{margin:0}
-svg{width:100%}text{fill:var(--dim);font-size:11px}.grid{stroke:var(--rule)}.line{fill:none;stroke-width:1.8}
-.line.s0{stroke:#2f6fdb}.line.s1{stroke:#d9822b}.dot.s0{fill:#2f6fdb}.dot.s1{fill:#d9822b}.key.s0{color:#2f6fdb}.key.s1{color:#d9822b}
+svg{width:100%;height:auto}${SERIES_COLORS.map((color, k) => `.key.s${k}{color:${color}}`).join('')}
 table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid var(--rule);padding:.3rem .6rem;text-align:left;vertical-align:top}
 td{white-space:pre-wrap}pre{overflow:auto;font-size:12px}`;

@@ -62,6 +62,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
         })),
       );
     },
+    mismatch: () => Promise.resolve(3e-6),
     weightsAtLeast: () => Promise.resolve(),
     ...overrides,
   });
@@ -98,6 +99,12 @@ describe('RolloutJobs', () => {
     const { handler, calls } = jobs({ algorithm: twoTurns });
     await handler.handle(rollout(7));
     expect(calls.map(({ rolloutIds }) => rolloutIds)).toEqual([['7-0'], ['7-1', '7-2']]);
+  });
+
+  it('compares one completion of every fourth part of a batch with the training graph', async () => {
+    const { handler, published } = jobs();
+    for (const index of [7, 8]) await handler.handle(rollout(index));
+    expect(published.map(({ logprobMismatch }) => logprobMismatch)).toEqual([undefined, 3e-6]);
   });
 
   it('asks the reference model where the algorithm needs it, for the tokens the policy chose', async () => {

@@ -24,6 +24,8 @@ export interface RolloutJobsOptions {
   /** Log-probs of the sequences of a group under the reference model. */
   reference: (sequences: readonly (readonly number[])[]) => Promise<number[][]>;
   generate: (request: GenerateCall) => Promise<Completion[]>;
+  /** Distance of the recorded log-probs from the training graph's; null when it can't be told any more. */
+  mismatch: (episode: Episode) => Promise<number | null>;
   /** Resolves once weights of that version or a newer one are in use. */
   weightsAtLeast: (version: number) => Promise<void>;
 }
@@ -38,6 +40,8 @@ export interface GenerateCall {
 type Kind<K extends RolloutJob['kind']> = Extract<RolloutJob, { kind: K }>;
 
 const FULL_PAUSE_MS = 100;
+/** Groups of a batch's candidates of which one completion is compared with the training graph. */
+const CHECKED_PER_BATCH = 4;
 
 /** Does rollout and evaluation jobs. */
 export class RolloutJobs {
@@ -72,6 +76,8 @@ export class RolloutJobs {
     const { groupSize } = recipe.algorithm;
     const policy = this.policyHandle(String(index), recipe.sampling);
     const episodes = await algorithm.rollout({ sample, policy, reward, groupSize });
+    const isChecked = index % Math.ceil(candidatesPerBatch(recipe) / CHECKED_PER_BATCH) === 0;
+    const mismatch = isChecked ? await this.options.mismatch(episodes[0]!) : null;
     const group: Group = {
       schemaVersion: 1,
       runId: runState.runId,
@@ -80,6 +86,7 @@ export class RolloutJobs {
       promptText: promptText(sample),
       episodes: algorithm.needsReference ? await this.withReference(episodes) : episodes,
       replica,
+      ...(mismatch !== null && { logprobMismatch: mismatch }),
     };
     await this.publish(group);
     if (index % candidatesPerBatch(recipe) < recipe.output.sampleRollouts) await this.show(group);

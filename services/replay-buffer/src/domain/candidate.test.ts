@@ -56,13 +56,17 @@ describe('toCandidate', () => {
 
 describe('batchStatistics', () => {
   it('averages over the episodes of all candidates', () => {
-    const groups = [group([episode(1), episode(1), episode(0.5, [1, 1, 1, 1])], 0), group([episode(0.5)], 1)];
+    const groups: Group[] = [
+      { ...group([episode(1), episode(1), episode(0.5, [1, 1, 1, 1])], 0), logprobMismatch: 2e-6 },
+      group([episode(0.5)], 1),
+    ];
     expect(batchStatistics(groups.map((g) => toCandidate(g, centred)))).toEqual({
       'reward/mean': 0.75,
       'reward/std': 0.25,
       'reward/math': 0.75,
       'groups/informative_share': 0.5,
       'completion/length_mean': 2.5,
+      logprob_mismatch: 2e-6,
     });
   });
 });

@@ -17,6 +17,7 @@ export interface Candidate {
   advantages: number[];
   /** Sums over the group's episodes; those of several groups add up. */
   sums: Sums;
+  logprobMismatch?: number;
 }
 
 /** The part of an algorithm that judges a group. */
@@ -29,7 +30,7 @@ export type Judge = Pick<Algorithm, 'advantage' | 'isInformative'>;
  *   rest); SHAPE_MISMATCH when the algorithm gives another number of advantages than there are episodes.
  */
 export function toCandidate(group: Group, algorithm: Judge): Candidate {
-  const { index, episodes } = group;
+  const { index, episodes, logprobMismatch } = group;
   const rewards = episodes.map((episode) => episode.reward);
   const advantages = algorithm.advantage(rewards);
   if (advantages.length !== episodes.length) {
@@ -53,6 +54,7 @@ export function toCandidate(group: Group, algorithm: Judge): Candidate {
     informative: algorithm.isInformative(rewards, advantages),
     advantages,
     sums: sumsOf(episodes),
+    ...(logprobMismatch !== undefined && { logprobMismatch }),
   };
 }
 
@@ -75,6 +77,7 @@ export function batchStatistics(candidates: readonly Candidate[]): Record<string
     'groups/informative_share':
       candidates.filter(({ informative }) => informative).length / candidates.length,
     'completion/length_mean': total((sums) => sums.tokens) / episodes,
+    logprob_mismatch: Math.max(0, ...candidates.map(({ logprobMismatch = 0 }) => logprobMismatch)),
   };
 }
 

@@ -9,21 +9,27 @@ const LOSS_METRICS: Readonly<Record<string, string>> = {
   effective_sample_size: 'ratio/effective_sample_size',
 };
 
-/** Metrics of one step under the names people see; a metric of an algorithm's own goes under `loss/`. */
+/**
+ * Metrics of one step under the names people see, on top of those its batch brought; a metric of an algorithm's own goes
+ * under `loss/`.
+ */
 export function stepMetrics(
   result: StepResult,
   timing: { stepMs: number; waitMs: number },
+  statistics: Readonly<Record<string, number>>,
 ): Record<string, number> {
   const own = Object.entries(result.metrics).map(([name, value]) => [
     LOSS_METRICS[name] ?? `loss/${name}`,
     value,
   ]);
   return {
+    ...statistics,
     loss: result.loss,
     ...(Object.fromEntries(own) as Record<string, number>),
     gradient_norm: result.gradientNorm,
     learning_rate: result.learningRate,
-    logprob_mismatch: result.logprobMismatch,
+    // Of tokens of this version it is known here, of older ones by who generated them.
+    logprob_mismatch: Math.max(result.logprobMismatch, statistics['logprob_mismatch'] ?? 0),
     'tokens/trained': result.tokens,
     'time/step_ms': timing.stepMs,
     'time/train_ms': result.durationMs,

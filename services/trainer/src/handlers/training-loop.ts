@@ -17,6 +17,8 @@ export interface TrainingLoopOptions {
 
 /** There is one trainer per run; whoever takes over is handed the batch its predecessor did not commit. */
 const CONSUMER = 'trainer';
+/** Log-probs of the same tokens under the same weights differ by float rounding only (invariant M). */
+const MISMATCH_BOUND = 1e-4;
 
 /** Trains batch after batch, each at the version that is current then; saves the final model when the run stops. */
 export class TrainingLoop {
@@ -59,7 +61,7 @@ export class TrainingLoop {
   }
 
   private async train({ batch, payloads }: LeasedBatch): Promise<void> {
-    const { runState, worker, clock, checkpointEverySteps } = this.options;
+    const { runState, worker, clock, checkpointEverySteps, logger } = this.options;
     const { result, lag } = await worker.call('train', { batch, payloads });
     this.busyMs += result.durationMs;
     this.tokens += result.tokens;
@@ -70,8 +72,11 @@ export class TrainingLoop {
     this.doneAt = clock();
     this.waitMs = 0;
     // Told before the commit: who dies in between tells it twice rather than never.
-    const values = { ...batch.statistics, ...lag, ...stepMetrics(result, timing) };
-    await runState.emit({ kind: 'step', step: version, values });
+    const metrics = stepMetrics(result, timing, batch.statistics);
+    const { logprob_mismatch: mismatch = 0 } = metrics;
+    if (mismatch > MISMATCH_BOUND)
+      logger.warn({ step: version, mismatch }, 'generator and trainer disagree on log-probs');
+    await runState.emit({ kind: 'step', step: version, values: { ...metrics, ...lag } });
     await runState.commitStep(batch.step, announcement);
     if (version % checkpointEverySteps === 0) await worker.call('checkpoint', undefined);
   }

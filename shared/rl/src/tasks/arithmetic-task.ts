@@ -11,8 +11,6 @@ export interface ArithmeticTaskOptions {
   maxDigits: number;
   /** Held-out problems to evaluate on; fewer when fewer are reserved. */
   heldOut: number;
-  /** Share of the examples to imitate in which carries and borrows are forgotten; samples and answers are always right. */
-  mistakes?: number;
   seed: number;
 }
 
@@ -37,9 +35,6 @@ interface Stratum {
  * `<91>19`. Subtractions have no negative result; products have one operand of a single digit; operands that may be
  * swapped come in either order.
  *
- * With `mistakes`, that share of the examples makes the commonest mistake of people, forgotten carries and borrows
- * (`57+68=` is `15`): what is imitated then is below what could be done, which is what reinforcement learning is for.
- *
  * Problems are mixed over strata of (operator, length of the longer, length of the shorter operand), each with a share
  * proportional to the product of the lengths: drawn uniformly, nearly all would have the most digits. Within a stratum
  * every epoch holds each pair of operands once, in one of its orders.
@@ -47,13 +42,7 @@ interface Stratum {
  * A fixed permutation of each stratum, the same for every seed and recipe, reserves a tenth of its pairs of operands;
  * held-out problems are reserved ones, and `7+12` is reserved with `12+7`.
  */
-export function arithmeticTask({
-  operators,
-  maxDigits,
-  heldOut,
-  mistakes = 0,
-  seed,
-}: ArithmeticTaskOptions): Task {
+export function arithmeticTask({ operators, maxDigits, heldOut, seed }: ArithmeticTaskOptions): Task {
   const strata = [...new Set(operators)].flatMap((operator) => strataOf(operator, maxDigits));
   const slots = weightedSlots(strata.map(({ weight }) => weight));
   const orders = strata.map(({ pairs, reserved }, i) => epochOrder(pairs.size - reserved, mix(seed, i)));
@@ -68,11 +57,7 @@ export function arithmeticTask({
   return {
     size: strata.reduce((sum, { pairs, reserved }) => sum + pairs.size - reserved, 0),
     sample: (index) => toSample(problemAt(index)),
-    supervised: (index) => {
-      const right = problemAt(index);
-      const isMistaken = mix(mix(seed, index), 3) / 2 ** 32 < mistakes;
-      return toSupervisedPair(isMistaken ? { ...right, result: withoutCarries(right) } : right);
-    },
+    supervised: (index) => toSupervisedPair(problemAt(index)),
     heldOut: reservedProblems(strata, slots, heldOut).map(toSample),
   };
 }
@@ -109,9 +94,6 @@ function reservedProblems(
 
 interface Problem {
   text: string;
-  operator: Operator;
-  large: number;
-  small: number;
   result: number;
 }
 
@@ -119,18 +101,7 @@ interface Problem {
 function problem(operator: Operator, { large, small }: OperandPair, coin: number): Problem {
   const [a, b] = operator !== '-' && coin & 1 ? [small, large] : [large, small];
   const results = { '+': large + small, '-': large - small, '*': large * small };
-  return { text: `${a}${operator}${b}`, operator, large, small, result: results[operator] };
-}
-
-/** What comes out when every place is worked on by itself; a product has a single factor for all places. */
-function withoutCarries({ operator, large, small }: Problem): number {
-  let result = 0;
-  for (let place = 1; place <= large; place *= 10) {
-    const [a, b] = [Math.floor(large / place) % 10, Math.floor(small / place) % 10];
-    const digits = { '+': a + b, '-': a - b + 10, '*': a * small };
-    result += (digits[operator] % 10) * place;
-  }
-  return result;
+  return { text: `${a}${operator}${b}`, result: results[operator] };
 }
 
 function toSample({ text, result }: Problem): Sample {

@@ -1,0 +1,35 @@
+import type { HostTensor } from '@forge/engine';
+import type { Graph, Tensor } from '@forge/graph';
+import type { Parameters } from '@forge/weights';
+import type { WeightSource } from './transformer';
+
+/**
+ * Whether the weights are part of the graph (prepacked, faster) or given at every run (no new session for new ones).
+ *
+ * Edge: on several threads, onnxruntime cuts the sums of a product with weights that are not prepacked in one way for
+ * small batches and in another for large ones. So with 'inputs', what a rollout gives is independent of its batch to the
+ * bit on one thread only; with 'initializers' on any number.
+ */
+export type WeightMode = 'initializers' | 'inputs';
+
+/** The parameters as tensors of the graph, each made once. */
+export function weightSource(graph: Graph, parameters: Parameters, mode: WeightMode): WeightSource {
+  const made = new Map<string, Tensor>();
+  return (name) => {
+    const known = made.get(name);
+    if (known !== undefined) return known;
+    const { shape, data } = parameters.get(name)!;
+    const tensor =
+      mode === 'initializers' ? graph.weight(name, data, shape) : graph.input(name, 'float32', shape);
+    made.set(name, tensor);
+    return tensor;
+  };
+}
+
+/** What a run of a graph has to be given for its weights. */
+export function weightFeeds(parameters: Parameters, mode: WeightMode): Record<string, HostTensor> {
+  if (mode === 'initializers') return {};
+  return Object.fromEntries(
+    [...parameters].map(([name, { shape, data }]) => [name, { dtype: 'float32', shape, data }]),
+  );
+}
