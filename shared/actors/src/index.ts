@@ -19,3 +19,4 @@ export type {
   Listener,
   Transport,
 } from './transport';
+export { RedisTransport, type RedisTransportOptions } from './transports/redis';

@@ -47,10 +47,11 @@ export class CallChannel implements Channel, LinkUser {
   call(request: CallRequest, options: ChannelCallOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const onFrame = (frame: Frame): void => {
+        const error = frame[0] === KIND.error ? errorOf(frame) : null;
+        if (error === null && frame[0] !== KIND.result) throw malformed('an item as the answer to a call');
         this.finish(exchange);
-        if (frame[0] === KIND.result) resolve(frame[2]);
-        else if (frame[0] === KIND.error) reject(errorOf(frame));
-        else throw malformed('an item as the answer to a call');
+        if (error === null) resolve(frame[2]);
+        else reject(error);
       };
       const exchange = this.open(KIND.call, request, { onFrame, onFailure: reject }, options.signal);
     });
@@ -74,6 +75,7 @@ export class CallChannel implements Channel, LinkUser {
     };
   }
 
+  /** @throws {ForgeError} CONTRACT_UNSERIALIZABLE, CAPACITY_FRAME_TOO_LARGE, unless it has to wait for room. */
   post(request: CallRequest): void {
     if (this.waiting.length >= MAX_WAITING_POSTS) return;
     this.whenRoom(() => {
@@ -82,8 +84,8 @@ export class CallChannel implements Channel, LinkUser {
   }
 
   close(): Promise<void> {
-    this.link.end(new ForgeError('CANCELLED', `the channel to ${this.address} was closed`), false);
-    return this.lost.then(() => undefined);
+    this.link.end(new ForgeError('CANCELLED', `the channel to ${this.address} was closed`), true);
+    return this.link.closed;
   }
 
   onFrame(frame: Frame): void {
@@ -110,7 +112,13 @@ export class CallChannel implements Channel, LinkUser {
   }
 
   onRoom(): void {
-    while (this.link.hasRoom && this.waiting.length > 0) this.waiting.shift()!();
+    while (this.link.hasRoom && this.waiting.length > 0) {
+      try {
+        this.waiting.shift()!();
+      } catch {
+        // A post that can't travel; who sent it is gone on.
+      }
+    }
   }
 
   onEnd(reason: ForgeError): void {
@@ -157,7 +165,9 @@ export class CallChannel implements Channel, LinkUser {
     this.whenRoom(() => {
       if (!this.underWay.has(exchange.id)) return;
       const left =
-        timeoutMs === undefined ? request : { ...request, timeoutMs: expiresAt - performance.now() };
+        timeoutMs === undefined
+          ? request
+          : { ...request, timeoutMs: Math.max(0, expiresAt - performance.now()) };
       try {
         this.link.send(requestFrame(kind, exchange.id, left));
         exchange.isSent = true;

@@ -55,7 +55,10 @@ export class Handshake implements LinkUser {
   }
 
   onEnd(reason: ForgeError): void {
-    this.onFailed(reason);
+    // A length that is none is how most other protocols look here.
+    this.onFailed(
+      reason.code === 'CAPACITY_FRAME_TOO_LARGE' ? malformed('something that is no greeting') : reason,
+    );
   }
 
   private onHello([, , magic, version, nonce, hasToken]: Frame): void {

@@ -45,14 +45,9 @@ class InProcessListener implements Listener {
   accept(deadlines: Deadlines): Channel {
     const [ours, theirs] = [new MemoryCarrier(), new MemoryCarrier()];
     const link = new FrameLink(ours, NOBODY);
-    const channelLink = new FrameLink(theirs, NOBODY);
-    const channel = new CallChannel(this.address, channelLink, deadlines);
-    ours.connect(channelLink, () => {
-      channelLink.end(channel.lostReason('it was closed'), false);
-    });
-    theirs.connect(link, () => {
-      link.end(new ForgeError('TRANSIENT_REPLICA_LOST', 'the caller closed the channel'), false);
-    });
+    theirs.peer = link;
+    ours.peer = new FrameLink(theirs, NOBODY);
+    const channel = new CallChannel(this.address, ours.peer, deadlines);
     new Serving(link, this.handler, this.deadlines, () => this.links.delete(link));
     this.links.add(link);
     return channel;
@@ -70,13 +65,7 @@ const NOBODY: LinkUser = { onFrame: () => undefined, onRoom: () => undefined, on
 
 /** Hands bytes to the link of the other side, one turn of the event loop later, so that calls starve nothing else. */
 class MemoryCarrier implements Carrier {
-  private peer: FrameLink | null = null;
-  private onClose: () => void = () => undefined;
-
-  connect(peer: FrameLink, onClose: () => void): void {
-    this.peer = peer;
-    this.onClose = onClose;
-  }
+  peer: FrameLink | null = null;
 
   write(bytes: Buffer, done: () => void): void {
     setImmediate(() => {
@@ -85,11 +74,11 @@ class MemoryCarrier implements Carrier {
     });
   }
 
-  setReading(_isReading: boolean): void {
-    // What is written is read in the same turn; there is nowhere to hold it.
+  setReading(): void {
+    // What is written is read in the next turn: nothing piles up that could be held.
   }
 
   close(): void {
-    setImmediate(this.onClose);
+    // The last frame has told the peer.
   }
 }

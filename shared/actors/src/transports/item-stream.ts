@@ -68,10 +68,12 @@ export class ItemStream implements AsyncIterator<unknown, undefined>, Waiter {
         this.source.finish(this.exchange!);
         this.end('ended');
         return;
-      case KIND.error:
+      case KIND.error: {
+        const error = errorOf(frame);
         this.source.finish(this.exchange!);
-        this.end(errorOf(frame));
+        this.end(error);
         return;
+      }
       default:
         throw malformed('a result as the answer to a stream');
     }
@@ -108,7 +110,7 @@ export class ItemStream implements AsyncIterator<unknown, undefined>, Waiter {
   }
 
   private end(outcome: ForgeError | 'ended'): void {
-    if (this.outcome !== null && !(outcome === 'ended')) return;
+    if (this.outcome !== null && outcome !== 'ended') return;
     this.outcome = outcome;
     for (const taker of this.takers.splice(0)) {
       if (this.outcome instanceof ForgeError) {

@@ -5,6 +5,9 @@ import type { FrameLink, LinkUser } from '../wire/frame-link';
 import type { Deadline, Deadlines } from './deadlines';
 import { STREAM_WINDOW } from './item-stream';
 
+/** Longer messages of errors are cut off, so that an error can always be told. */
+const MAX_MESSAGE_LENGTH = 64 * 1024;
+
 /** A call that is being answered. */
 interface Running {
   readonly id: number;
@@ -163,20 +166,21 @@ export class Serving implements LinkUser {
     try {
       this.link.send(frame);
     } catch (error) {
+      // A result that can't travel is the answer; of an error, its details are what is left out.
       const { code, message, details } = ForgeError.from(error);
-      const named = `${running.request.endpoint}: ${message}`;
-      this.link.send([KIND.error, running.id, code, named, details]);
+      if (frame[0] === KIND.error) this.link.send([KIND.error, running.id, frame[2], frame[3], {}]);
+      else this.link.send([KIND.error, running.id, code, `${running.request.endpoint}: ${message}`, details]);
     }
   }
 }
 
-/** An error that is none of ours is the endpoint's fault. Details that can't travel are found when it is sent. */
+/** An error that is none of ours is the endpoint's fault. */
 function errorFrame(id: number, error: unknown): Frame {
   const { code, message, details } =
     error instanceof ForgeError
       ? error
       : new ForgeError('BUG_ENDPOINT', error instanceof Error ? error.message : String(error));
-  return [KIND.error, id, code, message, details];
+  return [KIND.error, id, code, message.slice(0, MAX_MESSAGE_LENGTH), details];
 }
 
 async function endIteration(iterator: AsyncIterator<unknown>): Promise<void> {

@@ -10,7 +10,7 @@ export interface Carrier {
   write(bytes: Buffer, done: () => void): void;
   /** Stops (`false`) and goes on with (`true`) handing received bytes to the link, where the carrier can hold them. */
   setReading(isReading: boolean): void;
-  /** Ends the connection once what was written is out, or after a short while. Called once. */
+  /** Ends the connection. Called once, when nothing is written any more. */
   close(): void;
 }
 
@@ -27,6 +27,8 @@ export interface LinkUser {
 const ROOM_BYTES = 4 * 2 ** 20;
 /** Largest piece that is written at once, so that a large frame shows progress. */
 const PIECE_BYTES = 2 ** 20;
+/** How long what was sent before the end may take to go out, to a peer that may hang. */
+const FLUSH_DEADLINE_MS = 250;
 
 /**
  * Frames in both directions over a carrier. All frames that are sent in one turn of the event loop, and all that are
@@ -38,6 +40,11 @@ export class FrameLink {
   private isFlushing = false;
   private isFull = false;
   private ended: ForgeError | null = null;
+  private isClosed = false;
+  private closing: NodeJS.Timeout | undefined;
+  private tellClosed!: () => void;
+  /** Resolves once the link is over and what was sent before is out of our hands, or can't be sent. */
+  readonly closed = new Promise<void>((resolve) => (this.tellClosed = resolve));
   /** Whether anything moved in either direction since it was last asked: the peer is alive. */
   private moved = true;
 
@@ -94,23 +101,32 @@ export class FrameLink {
     return moved;
   }
 
-  /** Ends the link, telling the peer why if `tell`. */
+  /** Ends the link, telling the peer why if `tell`. What was sent before still goes out. */
   end(reason: ForgeError, tell: boolean): void {
     if (this.ended !== null) return;
     if (tell) this.send(byeFrame(reason));
     this.ended = reason;
-    if (!this.isFlushing) this.carrier.close();
+    if (this.isFlushing) this.closing = setTimeout(this.close, FLUSH_DEADLINE_MS);
+    else this.close();
     this.user.onEnd(reason);
   }
 
+  private readonly close = (): void => {
+    clearTimeout(this.closing);
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.carrier.close();
+    this.tellClosed();
+  };
+
   private readonly flush = (): void => {
     const bytes = this.writer.take(PIECE_BYTES);
-    if (bytes.length > 0) {
+    if (bytes.length > 0 && !this.isClosed) {
       this.carrier.write(bytes, this.onWritten);
       return;
     }
     this.isFlushing = false;
-    if (this.ended !== null) this.carrier.close();
+    if (this.ended !== null) this.close();
   };
 
   private readonly onWritten = (): void => {

@@ -60,7 +60,10 @@ export function requestOf(frame: Frame): CallRequest {
     throw malformed('a request without actor, endpoint or key');
   if (!Array.isArray(args)) throw malformed('a request without arguments');
   const request: CallRequest = { actor, endpoint, args, key };
-  if (timeoutMs !== null) request.timeoutMs = checked(timeoutMs, 'number');
+  if (timeoutMs !== null) {
+    request.timeoutMs = checked(timeoutMs, 'number');
+    if (!(request.timeoutMs >= 0)) throw malformed('a deadline that is no time');
+  }
   if (session !== null) request.session = checked(session, 'string');
   if (headers !== null) {
     if (typeof headers !== 'object') throw malformed('headers that are no object');
