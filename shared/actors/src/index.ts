@@ -13,6 +13,7 @@ export type { HeartbeatTiming } from './transports/heartbeat';
 export type {
   Address,
   CallRequest,
+  Cancellation,
   Channel,
   ChannelCallOptions,
   Handler,

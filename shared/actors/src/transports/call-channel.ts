@@ -77,10 +77,11 @@ export class CallChannel implements Channel, LinkUser {
 
   /** @throws {ForgeError} CONTRACT_UNSERIALIZABLE, CAPACITY_FRAME_TOO_LARGE, unless it has to wait for room. */
   post(request: CallRequest): void {
-    if (this.waiting.length >= MAX_WAITING_POSTS) return;
-    this.whenRoom(() => {
-      this.link.send(requestFrame(KIND.post, 0, request));
-    });
+    const send = (): void => {
+      this.link.send(requestFrame(KIND.post, 0, request, request.timeoutMs));
+    };
+    if (this.hasRoom) send();
+    else if (this.waiting.length < MAX_WAITING_POSTS) this.waiting.push(send);
   }
 
   close(): Promise<void> {
@@ -148,9 +149,7 @@ export class CallChannel implements Channel, LinkUser {
     }
     this.underWay.set(exchange.id, exchange);
     const { timeoutMs } = request;
-    let expiresAt = Infinity;
     if (timeoutMs !== undefined) {
-      expiresAt = performance.now() + timeoutMs;
       exchange.deadline = this.deadlines.set(timeoutMs, () => {
         this.abandon(exchange, timedOut(request));
       });
@@ -162,20 +161,34 @@ export class CallChannel implements Channel, LinkUser {
       };
       signal.addEventListener('abort', exchange.onAbort, { once: true });
     }
-    this.whenRoom(() => {
-      if (!this.underWay.has(exchange.id)) return;
-      const left =
-        timeoutMs === undefined
-          ? request
-          : { ...request, timeoutMs: Math.max(0, expiresAt - performance.now()) };
-      try {
-        this.link.send(requestFrame(kind, exchange.id, left));
-        exchange.isSent = true;
-      } catch (error) {
-        this.fail(exchange, ForgeError.from(error));
-      }
-    });
+    if (this.hasRoom) {
+      this.send(kind, exchange, timeoutMs);
+    } else {
+      const since = performance.now();
+      this.waiting.push(() => {
+        if (!this.underWay.has(exchange.id)) return;
+        const waitedMs = performance.now() - since;
+        this.send(kind, exchange, timeoutMs && Math.max(0, timeoutMs - waitedMs));
+      });
+    }
     return exchange;
+  }
+
+  private get hasRoom(): boolean {
+    return this.link.hasRoom && this.waiting.length === 0;
+  }
+
+  private send(
+    kind: typeof KIND.call | typeof KIND.stream,
+    exchange: Exchange,
+    leftMs: number | undefined,
+  ): void {
+    try {
+      this.link.send(requestFrame(kind, exchange.id, exchange.request, leftMs));
+      exchange.isSent = true;
+    } catch (error) {
+      this.fail(exchange, ForgeError.from(error));
+    }
   }
 
   /** Gives a call up on our side and on the other. */
@@ -195,11 +208,6 @@ export class CallChannel implements Channel, LinkUser {
     this.underWay.delete(id);
     if (deadline !== undefined) this.deadlines.withdraw(deadline);
     if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
-  }
-
-  private whenRoom(send: () => void): void {
-    if (this.link.hasRoom && this.waiting.length === 0) send();
-    else this.waiting.push(send);
   }
 }
 

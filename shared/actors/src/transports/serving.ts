@@ -13,11 +13,13 @@ interface Running {
   readonly id: number;
   readonly request: CallRequest;
   readonly controller: AbortController;
-  deadline?: Deadline;
+  deadline: Deadline | null;
   /** Items of a stream that may be sent. */
   credit: number;
-  /** Goes on with a stream that has none. */
+  /** Goes on with a stream that waits for credit. */
   resume: (() => void) | null;
+  /** The items of a stream. */
+  iterator: AsyncIterator<unknown> | null;
 }
 
 /** The listener's side of a link: gives calls to the handler, and its answers back. */
@@ -80,7 +82,8 @@ export class Serving implements LinkUser {
   private start(id: number, request: CallRequest): Running {
     if (this.running.has(id)) throw malformed(`a second call ${id}`);
     const controller = new AbortController();
-    const running: Running = { id, request, controller, credit: STREAM_WINDOW, resume: null };
+    const stream = { credit: STREAM_WINDOW, resume: null, iterator: null };
+    const running: Running = { id, request, controller, deadline: null, ...stream };
     const { timeoutMs, endpoint } = request;
     if (timeoutMs !== undefined) {
       const message = `the call of ${endpoint} reached its deadline`;
@@ -98,19 +101,21 @@ export class Serving implements LinkUser {
     if (running === undefined) return;
     this.finish(running);
     running.controller.abort(reason);
+    // Also while an item is waited for.
+    void endIteration(running.iterator);
     running.resume?.();
   }
 
   private finish({ id, deadline }: Running): void {
     this.running.delete(id);
-    if (deadline !== undefined) this.deadlines.withdraw(deadline);
+    if (deadline !== null) this.deadlines.withdraw(deadline);
   }
 
   private async answer(running: Running): Promise<void> {
     const { id, request, controller } = running;
     let frame: Frame;
     try {
-      frame = [KIND.result, id, await this.handler.call(request, controller.signal)];
+      frame = [KIND.result, id, await this.handler.call(request, controller)];
     } catch (error) {
       frame = errorFrame(id, error);
     }
@@ -119,36 +124,35 @@ export class Serving implements LinkUser {
 
   private async answerStream(running: Running): Promise<void> {
     const { id, request, controller } = running;
-    const isWanted = (): boolean => !controller.signal.aborted;
-    let iterator: AsyncIterator<unknown> | undefined;
     let frame: Frame = [KIND.end, id];
     try {
-      iterator = this.handler.stream(request, controller.signal)[Symbol.asyncIterator]();
-      const source = iterator;
-      // An iterator that waits for something is told at once, too.
-      controller.signal.addEventListener('abort', () => void endIteration(source), { once: true });
-      while (isWanted()) {
+      const iterator = this.handler.stream(request, controller)[Symbol.asyncIterator]();
+      running.iterator = iterator;
+      while (this.isWanted(running)) {
         if (running.credit === 0) {
           await new Promise<void>((resolve) => (running.resume = resolve));
           running.resume = null;
           continue;
         }
         const { done, value } = await iterator.next();
-        if (done || !isWanted()) break;
+        if (done || !this.isWanted(running)) break;
         running.credit--;
         this.link.send([KIND.chunk, id, value]);
       }
     } catch (error) {
       frame = errorFrame(id, error);
-      if (iterator !== undefined) void endIteration(iterator);
+      void endIteration(running.iterator);
     }
     this.reply(running, frame);
   }
 
+  private isWanted(running: Running): boolean {
+    return this.running.get(running.id) === running;
+  }
+
   private post(request: CallRequest): void {
-    const { signal } = new AbortController();
-    // Nobody is there to be told that it failed.
-    this.handler.call(request, signal).catch(() => undefined);
+    // Nobody is there to cancel it, nor to be told that it failed.
+    this.handler.call(request, new AbortController()).catch(() => undefined);
   }
 
   private addCredit(id: number, items: unknown): void {
@@ -161,7 +165,7 @@ export class Serving implements LinkUser {
 
   /** The last frame of a call, unless nobody waits for it any more. */
   private reply(running: Running, frame: Frame): void {
-    if (this.running.get(running.id) !== running) return;
+    if (!this.isWanted(running)) return;
     this.finish(running);
     try {
       this.link.send(frame);
@@ -183,9 +187,9 @@ function errorFrame(id: number, error: unknown): Frame {
   return [KIND.error, id, code, message.slice(0, MAX_MESSAGE_LENGTH), details];
 }
 
-async function endIteration(iterator: AsyncIterator<unknown>): Promise<void> {
+async function endIteration(iterator: AsyncIterator<unknown> | null): Promise<void> {
   try {
-    await iterator.return?.();
+    await iterator?.return?.();
   } catch {
     // It is given up already, and whoever might be told is gone.
   }

@@ -3,30 +3,33 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SocketTransport } from './socket';
-import { transportConformance } from './transport.conformance';
+import { lostPeerConformance, transportConformance, type ProcessSetup } from './transport.conformance';
 
 const LIMITS = { killedWithinMs: 50, stoppedWithinMs: 1_500 };
 
-transportConformance('unix', () =>
-  Promise.resolve({ transport: new SocketTransport(), peer: {}, ...LIMITS }),
-);
+function conformance(name: string, make: () => ProcessSetup): void {
+  transportConformance(name, () => Promise.resolve(make()));
+  lostPeerConformance(name, () => Promise.resolve(make()));
+}
 
-transportConformance('tcp', () => {
-  const socket = { token: 'a token of the cluster' };
+const token = 'a token of the cluster';
+
+conformance('unix', () => ({ transport: new SocketTransport(), peer: {}, ...LIMITS }));
+
+conformance('tcp', () => {
   const at = 'tcp://127.0.0.1:0';
-  return Promise.resolve({ transport: new SocketTransport(socket), at, peer: { at, socket }, ...LIMITS });
+  return { transport: new SocketTransport({ token }), at, peer: { at, socket: { token } }, ...LIMITS };
 });
 
 if (spawnSync('openssl', ['version']).status === 0) {
-  transportConformance('tls', () => {
-    const socket = { token: 'a token of the cluster', tls: selfSigned() };
+  conformance('tls', () => {
+    const socket = { token, tls: selfSigned() };
     const at = 'tls://localhost:0';
-    return Promise.resolve({ transport: new SocketTransport(socket), at, peer: { at, socket }, ...LIMITS });
+    return { transport: new SocketTransport(socket), at, peer: { at, socket }, ...LIMITS };
   });
 
   describe('SocketTransport over TLS', () => {
     it('refuses a listener whose certificate it does not trust', async () => {
-      const token = 'a token of the cluster';
       const listener = await new SocketTransport({ token, tls: selfSigned() }).listen(
         { call: () => Promise.resolve(null), stream: () => [] as never },
         'tls://localhost:0',

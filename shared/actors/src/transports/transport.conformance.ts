@@ -9,13 +9,17 @@ import type { PeerSpec } from './peer.fixture';
 export interface ConformanceSetup {
   transport: Transport;
   at?: Address;
-  /** How a process of its own listens; left out for what has none. */
-  peer?: PeerSpec;
-  /** Within how many milliseconds a killed peer is noticed. */
-  killedWithinMs?: number;
-  /** The same for one that was stopped. */
-  stoppedWithinMs?: number;
   stop?(): Promise<void>;
+}
+
+/** A transport whose peers are processes of their own. */
+export interface ProcessSetup extends ConformanceSetup {
+  /** How such a process listens. */
+  peer: PeerSpec;
+  /** Within how many milliseconds a killed peer is noticed. */
+  killedWithinMs: number;
+  /** The same for one that was stopped. */
+  stoppedWithinMs: number;
 }
 
 const WINDOW = 16;
@@ -34,8 +38,8 @@ export function handlerOf(
   streams: Record<string, (request: CallRequest, signal: AbortSignal) => AsyncIterable<unknown>> = {},
 ): Handler {
   return {
-    call: async (call, signal) => calls[call.endpoint]!(call, signal),
-    stream: (call, signal) => streams[call.endpoint]!(call, signal),
+    call: async (call, { signal }) => calls[call.endpoint]!(call, signal),
+    stream: (call, { signal }) => streams[call.endpoint]!(call, signal),
   };
 }
 
@@ -74,13 +78,6 @@ export function transportConformance(name: string, make: () => Promise<Conforman
       return { channel, listener };
     }
     const echo = handlerOf({ echo: ({ args }) => args[0] });
-    const failure = (promise: Promise<unknown>): Promise<ForgeError> =>
-      promise.then(
-        (value) => {
-          throw new Error(`it did not fail but gave ${String(value)}`);
-        },
-        (error: unknown) => error as ForgeError,
-      );
 
     describe('values', () => {
       const values: [string, unknown][] = [
@@ -441,42 +438,56 @@ export function transportConformance(name: string, make: () => Promise<Conforman
         await other.close();
       });
     });
+  });
+}
 
-    describe('a peer in another process', () => {
-      const peerOf = async (): Promise<{ child: ChildProcess; channel: Channel } | null> => {
-        if (setup.peer === undefined) return null;
-        const { child, address } = await startPeer(setup.peer);
-        closing.push(() => endPeer(child));
-        const channel = await setup.transport.connect(address);
-        closing.push(() => channel.close());
-        return { child, channel };
-      };
+/** What every transport between processes does when one of them is lost. */
+export function lostPeerConformance(name: string, make: () => Promise<ProcessSetup>): void {
+  describe(`${name}: a peer in another process`, () => {
+    let setup: ProcessSetup;
+    beforeAll(async () => {
+      setup = await make();
+    });
+    afterAll(() => setup.stop?.());
 
-      it.each([
-        ['killed', 'SIGKILL', 'killedWithinMs'],
-        ['stopped', 'SIGSTOP', 'stoppedWithinMs'],
-      ] as const)('that is %s is noticed in time, and its calls are told', async (_what, signal, within) => {
-        const peer = await peerOf();
-        if (peer === null) return;
-        const { child, channel } = peer;
-        const items: unknown[] = [];
+    it.each([
+      ['killed', 'SIGKILL', 'killedWithinMs'],
+      ['stopped', 'SIGSTOP', 'stoppedWithinMs'],
+    ] as const)('that is %s is noticed in time, and its calls are told', async (_what, signal, within) => {
+      const { child, address } = await startPeer(setup.peer);
+      const channel = await setup.transport.connect(address);
+      try {
+        const seen: unknown[] = [];
         const iteration = (async () => {
-          for await (const item of channel.stream(request('count', 5))) items.push(item);
+          for await (const item of channel.stream(request('count', 5))) seen.push(item);
         })();
-        await waitFor('the items', () => items.length === 5);
+        await waitFor('the items', () => seen.length === 5);
         const call = channel.call(request('hang'));
         await once(child, 'message');
         const startedAt = performance.now();
         child.kill(signal);
         const [callError, streamError] = await Promise.all([failure(call), failure(iteration)]);
-        const tookMs = performance.now() - startedAt;
+        expect(performance.now() - startedAt).toBeLessThan(setup[within]);
         expect(callError).toMatchObject({ code: 'TRANSIENT_REPLICA_LOST' });
         expect(streamError).toMatchObject({ code: 'TRANSIENT_REPLICA_LOST', details: { items: 5 } });
         expect(await channel.lost).toMatchObject({ code: 'TRANSIENT_REPLICA_LOST' });
-        expect(tookMs).toBeLessThan(setup[within]!);
-      });
+      } finally {
+        await channel.close();
+        await endPeer(child);
+      }
     });
   });
+}
+
+/** The error of what is expected to fail. */
+export async function failure(promise: Promise<unknown>): Promise<ForgeError> {
+  let value: unknown;
+  try {
+    value = await promise;
+  } catch (error) {
+    return error as ForgeError;
+  }
+  throw new Error(`it did not fail but gave ${String(value)}`);
 }
 
 /** An object that is part of itself. */

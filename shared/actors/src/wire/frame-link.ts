@@ -132,6 +132,7 @@ export class FrameLink {
   private readonly onWritten = (): void => {
     // What is written last may have gone no further than a buffer of the system.
     if (this.writer.pendingBytes > 0) this.moved = true;
+    else this.writer.rewind();
     this.flush();
     if (!this.isFull || this.writer.pendingBytes > ROOM_BYTES / 2) return;
     this.isFull = false;

@@ -26,7 +26,7 @@ const REFUSED = new Error('refused');
 
 /**
  * Writes frames one behind the other, each a u32 length and msgpack, until they are taken. A frame that can't be
- * written leaves no trace. The bytes that were taken are never written again, so they need not be copied.
+ * written leaves no trace. The bytes that were taken are left alone until `rewind`, so they need not be copied.
  */
 export class FrameWriter {
   private chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
@@ -81,6 +81,13 @@ export class FrameWriter {
     else this.full.shift();
     this.fullBytes -= bytes.length;
     return bytes;
+  }
+
+  /** All that was taken is out of our hands: its memory is used again. */
+  rewind(): void {
+    if (this.pendingBytes > 0) return;
+    this.start = 0;
+    this.at = 0;
   }
 
   private value(value: unknown, depth: number): void {

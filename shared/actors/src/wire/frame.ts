@@ -48,9 +48,11 @@ export function fieldName(kind: Kind, index: number): string {
 export function requestFrame(
   kind: typeof KIND.call | typeof KIND.stream | typeof KIND.post,
   id: number,
-  { actor, endpoint, args, key, timeoutMs, session, headers }: CallRequest,
+  { actor, endpoint, args, key, session, headers }: CallRequest,
+  /** What is left of the time it may take. */
+  leftMs: number | undefined,
 ): Frame {
-  return [kind, id, actor, endpoint, args, key, timeoutMs ?? null, session ?? null, headers ?? null];
+  return [kind, id, actor, endpoint, args, key, leftMs ?? null, session ?? null, headers ?? null];
 }
 
 /** @throws {ForgeError} CONTRACT_PROTOCOL_MISMATCH when a field is not what a request has. */
