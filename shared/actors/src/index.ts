@@ -7,3 +7,20 @@ export {
 } from './service-handle';
 export { serveEndpoints, type Endpoints } from './serve-endpoints';
 export { MAX_BODY_BYTES } from './message-limit';
+export { ForgeActor, type ActorClass, type Failure } from './actor';
+export { endpoint, type EndpointOptions } from './endpoint';
+export { callContext, runMain, type CallContext } from './call-context';
+export { thisHost, inProcessHost, type Host } from './host';
+export {
+  thisProc,
+  type ProcMesh,
+  type SpawnProcsOptions,
+  type StopOptions,
+  type Supervise,
+} from './proc-mesh';
+export { type ActorMesh } from './actor-mesh';
+export { PartialFailure, ValueMesh } from './value-mesh';
+export { type Dimensions, type Selection } from './extent';
+export { GpuPool } from './provisioner';
+export { setUnhandledFaultHook } from './supervision';
+export { setTraceHooks, type TraceHooks } from './trace-hooks';

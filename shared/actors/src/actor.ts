@@ -1,0 +1,61 @@
+import { birthOf } from './birth';
+import type { Point } from './extent';
+
+/**
+ * Base of every actor. Keep the constructor cheap and do heavy work in `setup`, whose failure reaches whoever spawns
+ * the actor. Methods marked `@endpoint()` answer messages, one at a time.
+ */
+export abstract class ForgeActor {
+  /** The name it was spawned with. */
+  protected readonly actorName: string;
+  /** Where it stands in its mesh. */
+  protected readonly point: Point;
+
+  constructor() {
+    const { name, point } = birthOf(new.target.name);
+    this.actorName = name;
+    this.point = point;
+  }
+
+  /** Runs once, before the first message. */
+  async setup(): Promise<void> {
+    // Nothing to prepare by default.
+  }
+
+  /** Runs once, after the last message and after everything this actor spawned has stopped. */
+  async cleanup(): Promise<void> {
+    // Nothing to release by default.
+  }
+
+  /**
+   * Asked when something this actor spawned has failed. True: handled. False: the failure goes on to whoever spawned
+   * this actor. Throwing makes a new failure of it, with the first as its cause.
+   */
+  supervise(_failure: Failure): boolean | Promise<boolean> {
+    return false;
+  }
+}
+
+/** Something spawned that broke by itself: a process that died or hung, or an exception nobody was waiting for. */
+export interface Failure {
+  /** The mesh or service that failed. */
+  readonly name: string;
+  /** Of its members; left out when it is all of it. */
+  readonly rank?: number;
+  readonly error: import('@forge/errors').ForgeError;
+  /** What this failure came from, when supervision passed it on. */
+  readonly cause?: Failure;
+}
+
+/** A concrete actor class whose constructor takes `Args`. */
+export type ActorClass<A extends ForgeActor = ForgeActor, Args extends unknown[] = never[]> = (new (
+  ...args: Args
+) => A) & { readonly name: string };
+
+type Reserved = keyof ForgeActor;
+
+/** The methods of an actor that can be called by message. */
+export type EndpointName<A> = {
+  [K in Exclude<keyof A, Reserved>]: A[K] extends (...args: never[]) => unknown ? K : never;
+}[Exclude<keyof A, Reserved>] &
+  string;

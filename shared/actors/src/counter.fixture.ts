@@ -1,0 +1,78 @@
+import { ForgeError } from '@forge/errors';
+import { ForgeActor } from './actor';
+import { callContext } from './call-context';
+import { endpoint } from './endpoint';
+
+/** The actor of the introduction, with ways to fail. */
+export class Counter extends ForgeActor {
+  constructor(private count = 0) {
+    super();
+  }
+
+  @endpoint()
+  increment(): void {
+    this.count += 1;
+  }
+
+  @endpoint({ idempotent: true })
+  value(): number {
+    return this.count;
+  }
+
+  @endpoint()
+  add(amount: number, multiplier = 1): number {
+    this.count += amount * multiplier;
+    return this.count;
+  }
+
+  @endpoint()
+  fail(): void {
+    throw new TypeError('I was asked to fail');
+  }
+
+  @endpoint()
+  refuse(): void {
+    throw new ForgeError('CAPACITY_EXCEEDED', 'no', { limit: 1 });
+  }
+
+  @endpoint()
+  async *items(n: number): AsyncGenerator<number> {
+    for (let i = 0; i < n; i++) yield i;
+  }
+
+  @endpoint()
+  where(): { pid: number; name: string; rank: number; coordinates: Record<string, number> } {
+    return { pid: process.pid, name: this.actorName, ...this.point };
+  }
+
+  /** Ends when it is cancelled. */
+  @endpoint({ concurrent: true })
+  async wait(): Promise<string> {
+    const { signal } = callContext();
+    await new Promise((resolve) => {
+      signal.addEventListener('abort', resolve, { once: true });
+    });
+    return 'cancelled';
+  }
+}
+
+/** A class its module keeps to itself. */
+class Hidden extends ForgeActor {
+  @endpoint()
+  value(): number {
+    return 1;
+  }
+}
+
+export const hidden = { hiddenClass: Hidden };
+
+export class Unready extends ForgeActor {
+  override async setup(): Promise<void> {
+    throw new ForgeError('CONFIG_MODEL_MISSING', 'there is no model');
+  }
+
+  @endpoint()
+  value(): number {
+    return 1;
+  }
+}
