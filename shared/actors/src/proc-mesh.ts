@@ -163,6 +163,17 @@ export class ProcMesh<D extends string = string> {
     return actorMesh<A, D>(group, this.extent);
   }
 
+  /** As `spawn`, for an owner other than the running code. @internal */
+  async spawnOwned(
+    name: string,
+    actorClass: ActorClass,
+    args: readonly unknown[],
+    owner: Owner,
+  ): Promise<{ actors: ActorGroup; refs: ActorRef[] }> {
+    const actors = await this.group.spawn(name, actorClass, args, this.extent, owner);
+    return { actors, refs: this.extent.ranks().map((rank) => actors.ref(rank)) };
+  }
+
   /**
    * A part of the mesh; its processes keep their ranks.
    *
