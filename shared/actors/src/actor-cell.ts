@@ -8,7 +8,7 @@ import { Owner } from './supervision';
 import { traceHooks } from './trace-hooks';
 import type { CallRequest } from './transport';
 
-/** Marks a message nobody waits for the answer of: an exception then goes to supervision. */
+/** Marks a message nobody waits for the answer of: an unexpected exception then goes to supervision. */
 export const POSTED = 'forge-posted';
 
 /** One living actor: its instance, its mailbox, what it owns. */
@@ -57,8 +57,8 @@ export class ActorCell {
           resolve(await this.run(endpoint, request, signal));
         } catch (thrown) {
           const error = endpointError(thrown, this.name, request.endpoint);
-          if (request.headers?.[POSTED] !== undefined && error.retryClass === 'bug')
-            this.fail({ name: this.name, error });
+          const nobodyWaits = signal.aborted || request.headers?.[POSTED] !== undefined;
+          if (nobodyWaits && isUnexpected(thrown)) this.fail({ name: this.name, error });
           reject(error);
         }
       });
@@ -159,6 +159,11 @@ class EndpointContext implements CallContext {
 
 function cancelled({ endpoint }: CallRequest): ForgeError {
   return new ForgeError('CANCELLED', `${endpoint} was cancelled before it began`, { endpoint });
+}
+
+/** An exception of the actor's own code; an error of ours that it passes on speaks of something else. */
+function isUnexpected(thrown: unknown): boolean {
+  return !(thrown instanceof ForgeError) || thrown.code === 'BUG_INVARIANT';
 }
 
 /**
