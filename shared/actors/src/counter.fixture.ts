@@ -45,14 +45,44 @@ export class Counter extends ForgeActor {
     return { pid: process.pid, name: this.actorName, ...this.point };
   }
 
-  /** Ends when it is cancelled. */
+  /** Ends when it is cancelled, or released. */
   @endpoint({ concurrent: true })
   async wait(): Promise<string> {
+    await this.untilReleased();
+    return 'ended';
+  }
+
+  @endpoint({ concurrent: true, idempotent: true })
+  async waitSafely(answer: string): Promise<string> {
+    await this.untilReleased();
+    return answer;
+  }
+
+  /** How many are waiting. */
+  @endpoint({ concurrent: true, idempotent: true })
+  started(): number {
+    return this.waiting.size;
+  }
+
+  /** Ends all that wait; how many did. */
+  @endpoint({ concurrent: true })
+  release(): number {
+    const { size } = this.waiting;
+    for (const end of this.waiting) end();
+    return size;
+  }
+
+  private readonly waiting = new Set<() => void>();
+
+  private async untilReleased(): Promise<void> {
     const { signal } = callContext();
-    await new Promise((resolve) => {
-      signal.addEventListener('abort', resolve, { once: true });
+    let end: () => void = () => undefined;
+    await new Promise<void>((resolve) => {
+      end = resolve;
+      this.waiting.add(end);
+      signal.addEventListener('abort', end, { once: true });
     });
-    return 'cancelled';
+    this.waiting.delete(end);
   }
 }
 
