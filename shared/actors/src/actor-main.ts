@@ -1,17 +1,23 @@
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { ActorRuntime, AGENT } from './actor-runtime';
 import { enterActorProcess, refusedSpawn } from './call-context';
 import { listenAt } from './connections';
 import { FailureLog } from './failure-log';
 import { ProcessAgent } from './process-agent';
 
-/** The main module of an actor process: argument 1 is where it listens; the channel to its parent holds its life. */
-async function main(address: string): Promise<void> {
+/**
+ * The main module of an actor process; its arguments are where it listens and the process that owns it, with which it
+ * ends.
+ */
+async function main(address: string, parent: number): Promise<void> {
   enterActorProcess();
   const failures = new FailureLog();
   const runtime = new ActorRuntime((failure) => {
     failures.add(failure);
   });
   process.once('disconnect', () => process.exit(1));
+  new Worker(join(__dirname, 'parent-watch.js'), { workerData: parent, execArgv: [] }).unref();
   // Ctrl-C goes to the whole group; the parent stops its children in order, or takes them along.
   process.on('SIGINT', () => undefined);
   process.on('unhandledRejection', (reason) => {
@@ -26,4 +32,4 @@ async function main(address: string): Promise<void> {
   process.send?.(listener.address);
 }
 
-void main(process.argv[2] ?? '');
+void main(process.argv[2] ?? '', Number(process.argv[3]));

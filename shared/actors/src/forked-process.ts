@@ -25,7 +25,7 @@ const MAIN = join(__dirname.replace(`${sep}src`, `${sep}dist`), 'actor-main.js')
  */
 export async function forkActorProcess(gpus: readonly number[] | null): Promise<ActorProcess> {
   const socket = join(tmpdir(), `forge-${process.pid}-${randomUUID().slice(0, 8)}.sock`);
-  const child = fork(MAIN, [`unix:${socket}`], {
+  const child = fork(MAIN, [`unix:${socket}`, String(process.pid)], {
     env: actorEnvironment(gpus),
     execArgv: process.execArgv.filter((argument) => !argument.startsWith('--inspect')),
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
