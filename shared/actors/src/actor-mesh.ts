@@ -4,7 +4,7 @@ import { endpointsOf, type Endpoint } from './endpoint';
 import { endpointHandles } from './endpoint-handles';
 import type { Dimensions, Extent, Selection } from './extent';
 import { MeshEndpoint, type MeshEndpointOf } from './mesh-endpoint';
-import type { StopOptions, Supervise } from './proc-mesh';
+import type { ProcMesh, StopOptions, Supervise } from './proc-mesh';
 import type { Owned, Owner } from './supervision';
 
 /** The actors of a mesh, by rank: they stop together and have one owner. */
@@ -57,6 +57,8 @@ export class ActorMeshBase<A extends ForgeActor, D extends string> {
   constructor(
     private readonly group: ActorGroup,
     private readonly extent: Extent,
+    /** The processes it was spawned on. */
+    readonly procs: ProcMesh<D>,
   ) {}
 
   get name(): string {
@@ -77,7 +79,11 @@ export class ActorMeshBase<A extends ForgeActor, D extends string> {
    * @throws {ForgeError} CONTRACT_INVALID_CALL for a dimension or an index that is not in the mesh.
    */
   slice(selections: Readonly<Partial<Record<D, Selection>>>): ActorMesh<A, D> {
-    return actorMesh<A, D>(this.group, this.extent.slice(selections as Record<string, Selection>));
+    return actorMesh<A, D>(
+      this.group,
+      this.extent.slice(selections as Record<string, Selection>),
+      this.procs,
+    );
   }
 
   /** Asked first about failures of the mesh; true handles them, false passes them on. One at a time; a new one replaces it. */
@@ -100,7 +106,8 @@ export type ActorMesh<A extends ForgeActor, D extends string = string> = ActorMe
 export function actorMesh<A extends ForgeActor, D extends string>(
   group: ActorGroup,
   extent: Extent,
+  procs: ProcMesh<D>,
 ): ActorMesh<A, D> {
-  const base = new ActorMeshBase<A, D>(group, extent);
+  const base = new ActorMeshBase<A, D>(group, extent, procs);
   return endpointHandles(base, (name) => new MeshEndpoint(group, extent, name)) as ActorMesh<A, D>;
 }

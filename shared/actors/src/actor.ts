@@ -1,5 +1,9 @@
+import type { ForgeError } from '@forge/errors';
+import type { ActorMesh } from './actor-mesh';
 import { birthOf } from './birth';
+import { ActorBlueprint, type ActorOptions } from './blueprint';
 import type { Point } from './extent';
+import type { Service } from './service/service';
 
 /**
  * Base of every actor. Keep the constructor cheap and do heavy work in `setup`, whose failure reaches whoever spawns
@@ -15,6 +19,30 @@ export abstract class ForgeActor {
     const { name, point } = birthOf(new.target.name);
     this.actorName = name;
     this.point = point;
+  }
+
+  /** The class with options to run it by: `Counter.options({ procs: 1, numReplicas: 2 }).asService(3)`. */
+  static options<A extends ForgeActor, Args extends unknown[]>(
+    this: ActorClass<A, Args>,
+    options: ActorOptions,
+  ): ActorBlueprint<A, Args> {
+    return new ActorBlueprint(this, options);
+  }
+
+  /** One actor in a process of its own, which ends by `actor.procs.stop()`. */
+  static asActor<A extends ForgeActor, Args extends unknown[]>(
+    this: ActorClass<A, Args>,
+    ...args: Args
+  ): Promise<ActorMesh<A, 'procs'>> {
+    return new ActorBlueprint(this, {}).asActor(...args);
+  }
+
+  /** A service of one replica. */
+  static asService<A extends ForgeActor, Args extends unknown[]>(
+    this: ActorClass<A, Args>,
+    ...args: Args
+  ): Promise<Service<A>> {
+    return new ActorBlueprint(this, {}).asService(...args);
   }
 
   /** Runs once, before the first message. */
@@ -42,7 +70,7 @@ export interface Failure {
   readonly name: string;
   /** Of its members; left out when it is all of it. */
   readonly rank?: number;
-  readonly error: import('@forge/errors').ForgeError;
+  readonly error: ForgeError;
   /** What this failure came from, when supervision passed it on. */
   readonly cause?: Failure;
 }

@@ -32,3 +32,4 @@ export { type ServiceEvents } from './service/service-events';
 export { type ServiceMetrics, type ReplicaMetricsSummary } from './service/service-metrics';
 export { type ReplicaState } from './service/replica';
 export { type Candidate, type RoutedCall, type Router, type RouterName } from './service/routers';
+export { type ActorBlueprint, type ActorOptions } from './blueprint';

@@ -160,7 +160,7 @@ export class ProcMesh<D extends string = string> {
       this.extent,
       currentOwner(),
     );
-    return actorMesh<A, D>(group, this.extent);
+    return actorMesh<A, D>(group, this.extent, this);
   }
 
   /** As `spawn`, for an owner other than the running code. @internal */

@@ -1,5 +1,5 @@
 import { isRunning, waitFor } from '@forge/testing';
-import { Counter } from '../counter.fixture';
+import { Counter, Unready } from '../counter.fixture';
 import { rootOwner } from '../supervision';
 import type { Service } from './service';
 import type { ServiceOptions } from './service-options';
@@ -107,7 +107,6 @@ describe('a service of processes', () => {
   });
 
   it('rejects the spawn when setup fails, and leaves no process', async () => {
-    const { Unready } = await import('../counter.fixture');
     await expect(spawnService({ numReplicas: 2, name: 'unready' }, Unready)).rejects.toMatchObject({
       code: 'CONFIG_MODEL_MISSING',
     });
