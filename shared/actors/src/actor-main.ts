@@ -29,7 +29,8 @@ async function main(address: string, parent: number): Promise<void> {
   const birth = { name: AGENT, point: { rank: 0, coordinates: {} } };
   await runtime.spawn(AGENT, ProcessAgent, birth, [runtime, failures]);
   const listener = await listenAt(address, runtime);
-  process.send?.(listener.address);
+  // Without a callback, a parent that has just died would be an uncaught error here.
+  process.send?.(listener.address, () => undefined);
 }
 
 void main(process.argv[2] ?? '', Number(process.argv[3]));

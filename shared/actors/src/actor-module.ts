@@ -4,7 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { importModule } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { ForgeActor, type ActorClass } from './actor';
-import { refusedSpawn } from './call-context';
+import { refusedSpawn, runOutOfScope } from './call-context';
 import { definitionOf } from './endpoint';
 
 /** Where another process finds an actor class: a file and the name of the class. */
@@ -51,7 +51,7 @@ function loadableFile(file: string): string {
 export async function loadActorClass({ file, className }: ActorModule): Promise<ActorClass> {
   let exported: unknown;
   try {
-    exported = await load(file);
+    exported = await runOutOfScope(() => load(file));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw unloadable(className, `${file} does not load: ${reason}`, { cause });

@@ -27,6 +27,11 @@ export function runInScope<T>(owner: Owner, call: CallContext | null, run: () =>
   return scopes.run({ owner, call }, run);
 }
 
+/** Runs code that belongs to no actor, although one has asked for it. */
+export function runOutOfScope<T>(run: () => T): T {
+  return scopes.exit(run);
+}
+
 /** @throws {ForgeError} CONTRACT_INVALID_CALL outside an endpoint. */
 export function callContext(): CallContext {
   const call = scopes.getStore()?.call;

@@ -13,8 +13,6 @@ export interface EndpointDefinition extends Required<EndpointOptions> {
   file: string | null;
 }
 
-type AnyMethod = (...args: never[]) => unknown;
-
 /** Kept on the method itself: a class loaded twice, or by another copy of this module, is understood. */
 const DEFINITION = Symbol.for('forge.actors.endpoint');
 
@@ -29,10 +27,9 @@ export function endpoint(options: EndpointOptions = {}) {
     concurrent: options.concurrent ?? false,
     file: definingFile(endpoint),
   };
-  return function declare<M extends AnyMethod>(method: M, ...place: unknown[]): void {
-    // A loader with the older decorators (jiti) passes prototype, name and property descriptor.
-    const [, descriptor] = place as [unknown, PropertyDescriptor | undefined];
-    const target: unknown = typeof method === 'function' ? method : descriptor?.value;
+  return function declare(method: object, place: ClassMethodDecoratorContext | string, _descriptor?: object): void {
+    // A loader with the older decorators (jiti) passes prototype and name instead.
+    const target = typeof place === 'string' ? (method as Record<string, object>)[place] : method;
     Object.defineProperty(target, DEFINITION, { value: definition });
   };
 }
