@@ -6,7 +6,7 @@ import { endpointsOf, resolveEndpoint, type Endpoint } from './endpoint';
 import { Mailbox } from './mailbox';
 import { Owner } from './supervision';
 import { traceHooks } from './trace-hooks';
-import type { CallRequest } from './transport';
+import type { Cancellation, CallRequest } from './transport';
 
 /** Marks a message nobody waits for the answer of: an unexpected exception then goes to supervision. */
 export const POSTED = 'forge-posted';
@@ -48,16 +48,16 @@ export class ActorCell {
     }
   }
 
-  call(request: CallRequest, signal: AbortSignal): Promise<unknown> {
+  call(request: CallRequest, cancellation: Cancellation): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const endpoint = this.resolve(request, false);
       this.mailbox.add(endpoint.concurrent, async () => {
         try {
-          if (signal.aborted) throw cancelled(request);
-          resolve(await this.run(endpoint, request, signal));
+          if (cancellation.isCancelled) throw cancelled(request);
+          resolve(await this.run(endpoint, request, cancellation));
         } catch (thrown) {
           const error = endpointError(thrown, this.name, request.endpoint);
-          const nobodyWaits = signal.aborted || request.headers?.[POSTED] !== undefined;
+          const nobodyWaits = cancellation.isCancelled || request.headers?.[POSTED] !== undefined;
           if (nobodyWaits && isUnexpected(thrown)) this.fail({ name: this.name, error });
           reject(error);
         }
@@ -66,18 +66,18 @@ export class ActorCell {
   }
 
   /** Takes its turn at once, not when it is first asked for an item. */
-  stream(request: CallRequest, signal: AbortSignal): AsyncIterable<unknown> {
+  stream(request: CallRequest, cancellation: Cancellation): AsyncIterable<unknown> {
     const endpoint = this.resolve(request, true);
     let end: () => void = () => undefined;
     const ended = new Promise<void>((resolve) => (end = resolve));
-    signal.addEventListener('abort', end, { once: true });
+    cancellation.signal.addEventListener('abort', end, { once: true });
     const turn = new Promise<void>((resolve) => {
       this.mailbox.add(endpoint.concurrent, () => {
         resolve();
         return ended;
       });
     });
-    return this.items(endpoint, request, signal, turn, end);
+    return this.items(endpoint, request, cancellation, turn, end);
   }
 
   /** Answers what has come, stops what the actor spawned, then lets it clean up. */
@@ -92,8 +92,8 @@ export class ActorCell {
     return resolveEndpoint(this.endpoints, this.name, request.endpoint, request.args, asStream);
   }
 
-  private run(endpoint: Endpoint, request: CallRequest, signal: AbortSignal): unknown {
-    const context = new EndpointContext(request, signal, this.stopping.signal);
+  private run(endpoint: Endpoint, request: CallRequest, cancellation: Cancellation): unknown {
+    const context = new EndpointContext(request, cancellation, this.stopping.signal);
     return runInScope(this.owner, context, () =>
       traceHooks().run(request, () => endpoint.method.apply(this.instance, request.args as unknown[])),
     );
@@ -102,16 +102,16 @@ export class ActorCell {
   private async *items(
     endpoint: Endpoint,
     request: CallRequest,
-    signal: AbortSignal,
+    cancellation: Cancellation,
     turn: Promise<void>,
     end: () => void,
   ): AsyncGenerator {
-    const context = new EndpointContext(request, signal, this.stopping.signal);
+    const context = new EndpointContext(request, cancellation, this.stopping.signal);
     const inScope = <T>(run: () => T): T => runInScope(this.owner, context, run);
     try {
       await turn;
-      if (signal.aborted) throw cancelled(request);
-      const items = this.run(endpoint, request, signal) as AsyncGenerator;
+      if (cancellation.isCancelled) throw cancelled(request);
+      const items = this.run(endpoint, request, cancellation) as AsyncGenerator;
       try {
         for (;;) {
           const item = await inScope(() => items.next());
@@ -135,12 +135,12 @@ class EndpointContext implements CallContext {
 
   constructor(
     private readonly request: CallRequest,
-    private readonly callSignal: AbortSignal,
+    private readonly cancellation: Cancellation,
     private readonly stopSignal: AbortSignal,
   ) {}
 
   get signal(): AbortSignal {
-    this.combined ??= AbortSignal.any([this.callSignal, this.stopSignal]);
+    this.combined ??= AbortSignal.any([this.cancellation.signal, this.stopSignal]);
     return this.combined;
   }
 

@@ -1,8 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { extname, join, sep } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { actorEnvironment } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import type { ActorClass } from './actor';
@@ -24,15 +22,16 @@ const MAIN = join(__dirname.replace(`${sep}src`, `${sep}dist`), 'actor-main.js')
  * @throws {ForgeError} TRANSIENT_REPLICA_LOST when it ends before it can be talked to.
  */
 export async function forkActorProcess(gpus: readonly number[] | null): Promise<ActorProcess> {
-  const socket = join(tmpdir(), `forge-${process.pid}-${randomUUID().slice(0, 8)}.sock`);
-  const child = fork(MAIN, [`unix:${socket}`, String(process.pid)], {
+  const child = fork(MAIN, ['unix', String(process.pid)], {
     env: actorEnvironment(gpus),
     execArgv: process.execArgv.filter((argument) => !argument.startsWith('--inspect')),
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
+  /** Of its socket, which lies in a directory of its own. */
+  let address: string | null = null;
   const exited = new Promise<ForgeError>((resolve) => {
     child.once('exit', (code, signal) => {
-      void rm(socket, { force: true });
+      if (address !== null) void rm(dirname(address), { recursive: true, force: true });
       resolve(lostError(child, `ended with ${signal ?? `exit code ${String(code)}`}`));
     });
     child.once('error', (cause) => {
@@ -41,9 +40,10 @@ export async function forkActorProcess(gpus: readonly number[] | null): Promise<
   });
   try {
     const listening = new Promise<string>((resolve) => child.once('message', resolve as () => void));
-    const address = await Promise.race([listening, exited]);
-    if (address instanceof ForgeError) throw address;
-    return new ForkedProcess(child, exited, await connectTo(address));
+    const told = await Promise.race([listening, exited]);
+    if (told instanceof ForgeError) throw told;
+    address = told.slice('unix:'.length);
+    return new ForkedProcess(child, exited, await connectTo(told));
   } catch (error) {
     child.kill('SIGKILL');
     throw error;

@@ -9,6 +9,7 @@ export { serveEndpoints, type Endpoints } from './serve-endpoints';
 export { MAX_BODY_BYTES } from './message-limit';
 export { InProcessTransport } from './transports/in-process';
 export { SocketTransport, type SocketTransportOptions } from './transports/socket';
+export { useTransport } from './connections';
 export type { HeartbeatTiming } from './transports/heartbeat';
 export type {
   Address,

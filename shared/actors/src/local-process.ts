@@ -58,7 +58,7 @@ export class LocalProcess implements ActorProcess {
   }
 
   private async open(): Promise<[Listener, Channel]> {
-    const listener = await listenAt(`inproc:${process.pid}-${nextId++}`, this.runtime);
+    const listener = await listenAt('inproc', this.runtime);
     this.opened = await connectTo(listener.address);
     void this.opened.lost.then(this.lose);
     return [listener, this.opened];
@@ -68,5 +68,3 @@ export class LocalProcess implements ActorProcess {
     for await (const { actor, failure } of this.log) yield { actor, failure: failureFromWire(failure) };
   }
 }
-
-let nextId = 0;

@@ -23,11 +23,12 @@ export interface CallRequest {
 }
 
 /**
- * How a call that nobody wants any more is told so: its signal fires when the caller cancels, gives up, or is gone. The
- * signal is made when it is first asked for, since making one costs more than all the rest of a small call; whoever
- * needs none does not touch it.
+ * How a call that nobody wants any more is told so: when the caller cancels, gives up, or is gone. The signal is made
+ * when it is first asked for, since making one costs more than all the rest of a small call; whoever needs none does
+ * not touch it.
  */
 export interface Cancellation {
+  readonly isCancelled: boolean;
   readonly signal: AbortSignal;
 }
 

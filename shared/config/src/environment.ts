@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
 
@@ -80,4 +81,39 @@ export function visibleGpus(): readonly number[] | null {
       { found: text },
     );
   return [...new Set(ids)].sort((a, b) => a - b);
+}
+
+/** How actor processes on different hosts know each other, and keep others out. */
+export interface ActorSecurity {
+  /** `FORGE_CLUSTER_TOKEN` */
+  token?: string;
+  /** PEM, from the files `FORGE_TLS_CERT`, `FORGE_TLS_KEY` and `FORGE_TLS_CA` name. */
+  tls?: { cert?: string; key?: string; ca?: string };
+}
+
+/** @throws {ForgeError} CONFIG_FILE_UNREADABLE naming the variable whose file can't be read. */
+export function actorSecurity(): ActorSecurity {
+  const token = process.env.FORGE_CLUSTER_TOKEN;
+  const tls = {
+    ...pem('FORGE_TLS_CERT', 'cert'),
+    ...pem('FORGE_TLS_KEY', 'key'),
+    ...pem('FORGE_TLS_CA', 'ca'),
+  };
+  return { ...(token && { token }), ...(Object.keys(tls).length > 0 && { tls }) };
+}
+
+function pem<Part extends string>(variable: string, part: Part): Partial<Record<Part, string>> {
+  const path = process.env[variable];
+  if (!path) return {};
+  try {
+    return { [part]: readFileSync(path, 'utf8') } as Partial<Record<Part, string>>;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ForgeError(
+      'CONFIG_FILE_UNREADABLE',
+      `environment variable ${variable}: ${reason}`,
+      { variable, path },
+      { cause },
+    );
+  }
 }

@@ -12,6 +12,8 @@ export {
 } from './load-recipe';
 export {
   actorEnvironment,
+  actorSecurity,
+  type ActorSecurity,
   childEnvironment,
   cliEnvironment,
   visibleGpus,

@@ -1,4 +1,5 @@
 import { ForgeError } from '@forge/errors';
+import { CallCancellation } from '../call-cancellation';
 import type { CallRequest, Handler } from '../transport';
 import { KIND, malformed, requestOf, type Frame } from '../wire/frame';
 import type { FrameLink, LinkUser } from '../wire/frame-link';
@@ -12,7 +13,7 @@ const MAX_MESSAGE_LENGTH = 64 * 1024;
 interface Running {
   readonly id: number;
   readonly request: CallRequest;
-  readonly controller: AbortController;
+  readonly cancellation: CallCancellation;
   deadline: Deadline | null;
   /** Items of a stream that may be sent. */
   credit: number;
@@ -81,9 +82,9 @@ export class Serving implements LinkUser {
 
   private start(id: number, request: CallRequest): Running {
     if (this.running.has(id)) throw malformed(`a second call ${id}`);
-    const controller = new AbortController();
+    const cancellation = new CallCancellation();
     const stream = { credit: STREAM_WINDOW, resume: null, iterator: null };
-    const running: Running = { id, request, controller, deadline: null, ...stream };
+    const running: Running = { id, request, cancellation, deadline: null, ...stream };
     const { timeoutMs, endpoint } = request;
     if (timeoutMs !== undefined) {
       const message = `the call of ${endpoint} reached its deadline`;
@@ -100,7 +101,7 @@ export class Serving implements LinkUser {
     const running = this.running.get(id);
     if (running === undefined) return;
     this.finish(running);
-    running.controller.abort(reason);
+    running.cancellation.cancel(reason);
     // Also while an item is waited for.
     void endIteration(running.iterator);
     running.resume?.();
@@ -112,10 +113,10 @@ export class Serving implements LinkUser {
   }
 
   private async answer(running: Running): Promise<void> {
-    const { id, request, controller } = running;
+    const { id, request, cancellation } = running;
     let frame: Frame;
     try {
-      frame = [KIND.result, id, await this.handler.call(request, controller)];
+      frame = [KIND.result, id, await this.handler.call(request, cancellation)];
     } catch (error) {
       frame = errorFrame(id, error);
     }
@@ -123,10 +124,10 @@ export class Serving implements LinkUser {
   }
 
   private async answerStream(running: Running): Promise<void> {
-    const { id, request, controller } = running;
+    const { id, request, cancellation } = running;
     let frame: Frame = [KIND.end, id];
     try {
-      const iterator = this.handler.stream(request, controller)[Symbol.asyncIterator]();
+      const iterator = this.handler.stream(request, cancellation)[Symbol.asyncIterator]();
       running.iterator = iterator;
       while (this.isWanted(running)) {
         if (running.credit === 0) {
@@ -152,7 +153,7 @@ export class Serving implements LinkUser {
 
   private post(request: CallRequest): void {
     // Nobody is there to cancel it, nor to be told that it failed.
-    this.handler.call(request, new AbortController()).catch(() => undefined);
+    this.handler.call(request, new CallCancellation()).catch(() => undefined);
   }
 
   private addCredit(id: number, items: unknown): void {
