@@ -27,7 +27,11 @@ export function endpoint(options: EndpointOptions = {}) {
     concurrent: options.concurrent ?? false,
     file: definingFile(endpoint),
   };
-  return function declare(method: object, place: ClassMethodDecoratorContext | string, _descriptor?: object): void {
+  return function declare(
+    method: object,
+    place: ClassMethodDecoratorContext | string,
+    _descriptor?: object,
+  ): void {
     // A loader with the older decorators (jiti) passes prototype and name instead.
     const target = typeof place === 'string' ? (method as Record<string, object>)[place] : method;
     Object.defineProperty(target, DEFINITION, { value: definition });

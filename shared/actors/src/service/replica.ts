@@ -163,7 +163,8 @@ export class Replica implements Seat {
 
 async function exhaust(items: AsyncIterable<unknown>): Promise<void> {
   try {
-    for await (const _ of items);
+    const iterator = items[Symbol.asyncIterator]();
+    while ((await iterator.next()).done !== true);
   } catch {
     // The failure of one process is that of the replica, which its first process or its loss shows.
   }
