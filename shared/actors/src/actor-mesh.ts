@@ -86,6 +86,11 @@ export class ActorMeshBase<A extends ForgeActor, D extends string> {
     );
   }
 
+  /** The member of a mesh of one. @internal */
+  onlyRef(): ActorRef {
+    return this.group.ref(this.extent.ranks()[0]!);
+  }
+
   /** Asked first about failures of the mesh; true handles them, false passes them on. One at a time; a new one replaces it. */
   onFailure(supervise: Supervise): void {
     this.group.onFailure = supervise;

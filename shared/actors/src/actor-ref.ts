@@ -32,7 +32,7 @@ export function message(endpoint: string, args: readonly unknown[], options: Cal
 /** One actor, wherever it lives. */
 export class ActorRef {
   constructor(
-    readonly process: ActorProcess,
+    readonly process: Pick<ActorProcess, 'channel'>,
     readonly id: string,
   ) {}
 

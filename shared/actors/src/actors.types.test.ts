@@ -16,7 +16,6 @@ export async function types(mesh: ActorMesh<Counter, 'gpus'>, service: Service<C
   exactly<readonly number[]>()((await mesh.value.call()).values);
   exactly<number>()(await mesh.add.choose(1, 2));
   exactly<number>()(await mesh.add.choose(1));
-  exactly<undefined | void>()(mesh.add.broadcast(1));
   for await (const [rank, item] of mesh.items.stream(3)) exactly<number>()(rank + item);
   exactly<number>()(
     await mesh

@@ -1,3 +1,4 @@
+import { visibleGpus } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { ForgeActor } from './actor';
 import { callContext } from './call-context';
@@ -43,6 +44,11 @@ export class Counter extends ForgeActor {
   @endpoint()
   where(): { pid: number; name: string; rank: number; coordinates: Record<string, number> } {
     return { pid: process.pid, name: this.actorName, ...this.point };
+  }
+
+  @endpoint({ idempotent: true })
+  gpus(): readonly number[] | null {
+    return visibleGpus();
   }
 
   /** Ends when it is cancelled, or released. */

@@ -80,15 +80,19 @@ class ForkedProcess implements ActorProcess {
   async stop(drainMs: number): Promise<void> {
     if (this.child.connected) this.child.send({ stop: drainMs });
     const timer = setTimeout(() => this.child.kill('SIGKILL'), drainMs + STOP_GRACE_MS);
-    await this.exited;
+    await this.ended();
     clearTimeout(timer);
-    await this.channel.close();
   }
 
   async kill(): Promise<void> {
     this.child.kill('SIGKILL');
+    await this.ended();
+  }
+
+  /** Its end closes the channel, and so tells the calls under way what became of them. */
+  private async ended(): Promise<void> {
     await this.exited;
-    await this.channel.close();
+    await this.channel.lost;
   }
 
   private rule(endpoint: string, args: readonly unknown[]): Promise<unknown> {

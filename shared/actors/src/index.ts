@@ -1,12 +1,7 @@
-export {
-  batched,
-  connectService,
-  type CallOptions,
-  type ConnectOptions,
-  type ServiceHandle,
-} from './service-handle';
-export { serveEndpoints, type Endpoints } from './serve-endpoints';
-export { MAX_BODY_BYTES } from './message-limit';
+export { connectService, type ConnectOptions } from './service/connect-service';
+export type { DeployedReplica, ReplicaDirectory } from './service/deployed-replicas';
+export { serveActor, type ServedActor } from './serve-actor';
+export { batched } from './batched';
 export { InProcessTransport } from './transports/in-process';
 export { SocketTransport, type SocketTransportOptions } from './transports/socket';
 export { useTransport } from './connections';

@@ -95,7 +95,7 @@ export class Dispatcher {
   private wait(call: ServiceCall): void {
     const { all, exhaustedBy } = this.replicas;
     if (exhaustedBy !== null) throw this.unavailable(`every replica was given up: ${exhaustedBy.message}`);
-    if (this.waiting.size >= this.config.maxQueued * all.length)
+    if (this.waiting.size >= this.config.maxQueued * Math.max(1, all.length))
       throw this.full(call, 'the service while none is up');
     this.waiting.add(call);
     call.waitsIn(this.waiting, () => this.unavailable('no replica came up in time'));

@@ -3,26 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeError } from '@forge/errors';
 import type { Failure } from '../actor';
 import { Replica, type LaunchedReplica } from './replica';
+import type { ReplicaObserver, Replicas } from './replicas';
 import { RestartBudget } from './restart-budget';
-import type { ServiceCall } from './service-call';
 import type { ServiceEvents } from './service-events';
 import type { ServiceConfig } from './service-options';
 
 /** Starts the processes and actors of one replica, and tells of their failures. */
 export type Launch = (replica: number, onFailure: (failure: Failure) => void) => Promise<LaunchedReplica>;
 
-interface Observer {
-  /** A replica came up. */
-  up(): void;
-  /** These calls have lost their place. */
-  displaced(calls: readonly ServiceCall[]): void;
-  /** The last replica was given up. */
-  exhausted(error: ForgeError): void;
-  callFailed(replica: Replica, call: ServiceCall, error: ForgeError, generation: number): boolean;
-}
-
 /** The replicas of a service: starts them, starts failed ones anew, and lets them go. */
-export class ReplicaSet {
+export class ReplicaSet implements Replicas {
   private members: Replica[] = [];
   private up: Replica[] = [];
   private nextIndex = 0;
@@ -33,7 +23,7 @@ export class ReplicaSet {
     private readonly config: ServiceConfig,
     private readonly launch: Launch,
     private readonly events: EventEmitter<ServiceEvents>,
-    private readonly observer: Observer,
+    private readonly observer: ReplicaObserver,
     private readonly clock: () => number,
   ) {}
 
@@ -117,7 +107,7 @@ export class ReplicaSet {
     });
     if (early === null) replica.launch(launched);
     else {
-      await launched.procs.stop({ drainMs: 0 });
+      await launched.stop(0);
       throw early as ForgeError;
     }
   }
@@ -171,7 +161,7 @@ export class ReplicaSet {
   private async retire(replica: Replica, drainMs: number): Promise<void> {
     const { launched } = replica;
     replica.launched = null;
-    await launched?.procs.stop({ drainMs });
+    await launched?.stop(drainMs);
   }
 
   private changed(): void {

@@ -1,8 +1,6 @@
 import { ForgeError } from '@forge/errors';
-import type { ActorGroup } from '../actor-mesh';
 import type { ActorRef, Message } from '../actor-ref';
 import { Fifo } from '../fifo';
-import type { ProcMesh } from '../proc-mesh';
 import { ReplicaMetrics } from './replica-metrics';
 import type { RestartBudget } from './restart-budget';
 import type { ServiceCall } from './service-call';
@@ -10,10 +8,14 @@ import type { Seat } from './sessions';
 
 /** What a replica consists of while it lives. */
 export interface LaunchedReplica {
-  readonly procs: ProcMesh;
-  readonly actors: ActorGroup;
+  /** Of its actors. */
+  readonly name: string;
+  /** Of its processes, by rank. */
+  readonly pids: readonly number[];
   /** One per process, by rank. */
   readonly refs: readonly ActorRef[];
+  /** Ends what was launched. */
+  stop(drainMs: number): Promise<void>;
 }
 
 export type ReplicaState = 'UNINITIALIZED' | 'HEALTHY' | 'RECOVERING' | 'UNHEALTHY' | 'STOPPED';
@@ -163,7 +165,8 @@ export class Replica implements Seat {
 
 async function exhaust(items: AsyncIterable<unknown>): Promise<void> {
   try {
-    for await (const _ of items);
+    const iterator = items[Symbol.asyncIterator]();
+    while ((await iterator.next()).done !== true);
   } catch {
     // The failure of one process is that of the replica, which its first process or its loss shows.
   }

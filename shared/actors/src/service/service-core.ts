@@ -5,7 +5,7 @@ import type { Endpoint } from '../endpoint';
 import type { Owned, Owner } from '../supervision';
 import { Dispatcher } from './dispatcher';
 import type { Replica } from './replica';
-import { ReplicaSet, type Launch } from './replica-set';
+import type { ReplicaObserver, Replicas } from './replicas';
 import { ServiceCall } from './service-call';
 import type { ServiceEvents } from './service-events';
 import { invalid, type ServiceConfig } from './service-options';
@@ -17,14 +17,14 @@ const MAX_ATTEMPTS = 5;
 export class ServiceCore implements Owned {
   readonly events = new EventEmitter<ServiceEvents>();
   readonly dispatcher: Dispatcher;
-  readonly replicas: ReplicaSet;
+  readonly replicas: Replicas;
   private stopping: Promise<void> | null = null;
   private scaling: Promise<void> = Promise.resolve();
 
   constructor(
     readonly config: ServiceConfig,
     readonly endpoints: ReadonlyMap<string, Endpoint>,
-    launch: Launch,
+    replicasOf: (events: EventEmitter<ServiceEvents>, observer: ReplicaObserver) => Replicas,
     private readonly owner: Owner,
     private readonly stopped: () => void,
     private readonly clock: () => number = () => performance.now(),
@@ -45,7 +45,7 @@ export class ServiceCore implements Owned {
       },
       callFailed: this.callFailed.bind(this),
     };
-    this.replicas = new ReplicaSet(config, launch, this.events, observer, clock);
+    this.replicas = replicasOf(this.events, observer);
     this.dispatcher = new Dispatcher(config, this.replicas, this.events);
     owner.adopt(this);
   }
@@ -194,7 +194,7 @@ function isLossOfReplica(error: ForgeError): boolean {
 
 /** An exception of this actor, not one it has passed on from another it called. */
 function isThrownBy(replica: Replica, error: ForgeError): boolean {
-  return error.code === 'BUG_ENDPOINT' && error.details.actor === replica.launched?.actors.name;
+  return error.code === 'BUG_ENDPOINT' && error.details.actor === replica.launched?.name;
 }
 
 function within(options: CallOptions, timeoutMs: number | undefined): CallOptions {

@@ -65,8 +65,9 @@ describe('a service (the facts of torchforge)', () => {
     }
     expect(await twice()).toBe(2);
     async function work(count: number): Promise<number> {
-      await using _ = service.session();
+      await using session = service.session();
       const before = await service.value.choose();
+      expect(session.replica).not.toBeNull();
       for (let i = 0; i < count; i++) await service.increment.choose();
       return (await service.value.choose()) - before;
     }

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import { ForgeError } from '@forge/errors';
 import type { ActorClass, Failure, ForgeActor } from '../actor';
 import { currentOwner } from '../call-context';
@@ -5,8 +6,11 @@ import { endpointsOf } from '../endpoint';
 import { spawnProcMesh, type StopOptions } from '../proc-mesh';
 import { Owner } from '../supervision';
 import type { LaunchedReplica } from './replica';
+import { ReplicaSet } from './replica-set';
+import type { ReplicaObserver, Replicas } from './replicas';
 import { serviceHandle, type Service } from './service';
 import { ServiceCore } from './service-core';
+import type { ServiceEvents } from './service-events';
 import { serviceConfig, type ServiceConfig, type ServiceOptions } from './service-options';
 
 const running = new Map<string, Service>();
@@ -33,7 +37,10 @@ export async function spawnService<A extends ForgeActor, Args extends unknown[]>
     running.delete(name);
   };
   const endpoints = endpointsOf(actorClass);
-  const core = new ServiceCore(config, endpoints, launch, spawner, stopped);
+  const clock = (): number => performance.now();
+  const replicasOf = (...told: [EventEmitter<ServiceEvents>, ReplicaObserver]): Replicas =>
+    new ReplicaSet(config, launch, ...told, clock);
+  const core = new ServiceCore(config, endpoints, replicasOf, spawner, stopped, clock);
   const service = serviceHandle<A>(core);
   running.set(name, service as Service);
   await core.start();
@@ -67,7 +74,7 @@ async function launchReplica(
   const procs = await spawnProcMesh(host, { procs: procsPerReplica }, { name, withGpus }, owner);
   try {
     const { actors, refs } = await procs.spawnOwned(name, actorClass, args, owner);
-    return { procs, actors, refs };
+    return { name: actors.name, pids: procs.pids, refs, stop: (drainMs) => procs.stop({ drainMs }) };
   } catch (error) {
     await procs.stop({ drainMs: 0 });
     throw error;
