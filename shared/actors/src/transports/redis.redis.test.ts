@@ -1,13 +1,9 @@
 import { mailboxKeys, type Redis } from '@forge/broker';
 import { startLossyProxy, startTestRedis, waitFor, type TestRedis } from '@forge/testing';
+import { failure, handlerOf, request } from './conformance-setup.conformance';
+import { lostPeerConformance } from './lost-peer.conformance';
 import { RedisTransport } from './redis';
-import {
-  failure,
-  handlerOf,
-  lostPeerConformance,
-  request,
-  transportConformance,
-} from './transport.conformance';
+import { transportConformance } from './transport.conformance';
 
 let server: TestRedis;
 let redis: Redis;
