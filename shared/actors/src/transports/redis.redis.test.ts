@@ -75,4 +75,17 @@ describe('RedisTransport', () => {
     expect(await failure(stranger)).toMatchObject({ code: 'CONTRACT_UNAUTHORIZED' });
     await listener.close();
   });
+
+  it('goes on when Redis died and is back', async () => {
+    const listener = await new RedisTransport(redis).listen(echo);
+    const channel = await new RedisTransport(redis).connect(listener.address);
+    for (let i = 0; i < 3; i++) {
+      const calls = Array.from({ length: 20 }, (_, k) => channel.call(request('echo', k)));
+      await server.kill();
+      expect(await Promise.all(calls)).toEqual(Array.from({ length: 20 }, (_, k) => k));
+      expect(await channel.call(request('echo', 'back'))).toBe('back');
+    }
+    await channel.close();
+    await listener.close();
+  });
 });
