@@ -1,13 +1,9 @@
 import { mailboxKeys, type Redis } from '@forge/broker';
 import { startLossyProxy, startTestRedis, waitFor, type TestRedis } from '@forge/testing';
+import { failure, handlerOf, request } from './conformance-setup.conformance';
+import { lostPeerConformance } from './lost-peer.conformance';
 import { RedisTransport } from './redis';
-import {
-  failure,
-  handlerOf,
-  lostPeerConformance,
-  request,
-  transportConformance,
-} from './transport.conformance';
+import { transportConformance } from './transport.conformance';
 
 let server: TestRedis;
 let redis: Redis;
@@ -77,6 +73,19 @@ describe('RedisTransport', () => {
     expect(await failure(again)).toMatchObject({ code: 'CONFIG_INVALID', message: /another process/ });
     const stranger = new RedisTransport(redis, { token: 'two' }).connect(listener.address);
     expect(await failure(stranger)).toMatchObject({ code: 'CONTRACT_UNAUTHORIZED' });
+    await listener.close();
+  });
+
+  it('goes on when Redis died and is back', async () => {
+    const listener = await new RedisTransport(redis).listen(echo);
+    const channel = await new RedisTransport(redis).connect(listener.address);
+    for (let i = 0; i < 3; i++) {
+      const calls = Array.from({ length: 20 }, (_, k) => channel.call(request('echo', k)));
+      await server.kill();
+      expect(await Promise.all(calls)).toEqual(Array.from({ length: 20 }, (_, k) => k));
+      expect(await channel.call(request('echo', 'back'))).toBe('back');
+    }
+    await channel.close();
     await listener.close();
   });
 });

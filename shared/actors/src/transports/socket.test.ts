@@ -2,8 +2,9 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { lostPeerConformance, type ProcessSetup } from './lost-peer.conformance';
 import { SocketTransport } from './socket';
-import { lostPeerConformance, transportConformance, type ProcessSetup } from './transport.conformance';
+import { transportConformance } from './transport.conformance';
 
 const LIMITS = { killedWithinMs: 50, stoppedWithinMs: 1_500 };
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, rm, stat, unlink } from 'node:fs/promises';
+import { lstat, mkdtemp, rm, stat, unlink } from 'node:fs/promises';
 import { connect as connectNet, createServer as createNetServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -218,7 +218,9 @@ async function bind(server: Server, wanted: SocketAddress): Promise<SocketAddres
   return { ...wanted, port: bound.port };
 }
 
+/** Whether it is a socket that nobody listens at. */
 async function isStale(path: string): Promise<boolean> {
+  if (!(await lstat(path)).isSocket()) return false;
   const socket = connectNet(path);
   try {
     await once(socket, 'connect');

@@ -61,7 +61,7 @@ export class FrameWriter {
     } catch (error) {
       this.at = this.frame;
       // Also of a frame that is too large: a cycle may be what made it so.
-      throw refusalIn(frame) ?? asForgeError(error);
+      throw refusalIn(frame) ?? error;
     } finally {
       if (this.chunk.length > CHUNK_BYTES) this.renew(CHUNK_BYTES, this.at);
     }
@@ -299,11 +299,4 @@ export class FrameWriter {
 
 function viewOf(bytes: Buffer): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-}
-
-/** A getter that throws makes its object one that can't travel. */
-function asForgeError(error: unknown): ForgeError {
-  if (error instanceof ForgeError) return error;
-  const message = `a value can't be sent: ${error instanceof Error ? error.message : String(error)}`;
-  return new ForgeError('CONTRACT_UNSERIALIZABLE', message, {}, { cause: error });
 }

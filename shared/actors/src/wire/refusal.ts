@@ -37,29 +37,42 @@ class Walk {
     if (typeof value !== 'object' || value === null || this.sound.has(value)) return null;
     if (this.ancestors.has(value)) return { path, reason: 'a cycle' };
     if (this.ancestors.size >= MAX_DEPTH - 1) return { path, reason: `nested deeper than ${MAX_DEPTH - 1}` };
+    if (!isCarried(value)) return { path, reason: `an instance of ${classOf(value)}` };
     this.ancestors.add(value);
-    for (const [step, child] of childrenOf(value) ?? []) {
-      const found = this.refusal(child, path + step);
-      if (found !== null) return found;
+    try {
+      for (const [step, child] of childrenOf(value)) {
+        const found = this.refusal(child, path + step);
+        if (found !== null) return found;
+      }
+    } catch (error) {
+      return { path, reason: `an object with a getter that throws (${String(error)})` };
     }
     this.ancestors.delete(value);
     this.sound.add(value);
-    return childrenOf(value) === null ? { path, reason: `an instance of ${classOf(value)}` } : null;
+    return null;
   }
 }
 
-/** What a value consists of, with the steps that lead there; null for what is of no kind that travels. */
-function childrenOf(value: object): Iterable<[string, unknown]> | null {
-  if (Array.isArray(value)) return value.map((item, i) => [`[${i}]`, item]);
-  if (isPlain(value)) return Object.entries(value).map(([key, item]) => [`.${key}`, item]);
-  if (types.isMap(value)) {
-    return [...value].flatMap(([key, item]): [string, unknown][] => [
-      ['.keys()', key],
-      [`.get(${typeof key === 'object' ? '...' : String(key)})`, item],
-    ]);
+function isCarried(value: object): boolean {
+  const { isMap, isSet, isTypedArray, isArrayBuffer, isDate } = types;
+  const kinds = [Array.isArray, isPlain, isMap, isSet, isTypedArray, isArrayBuffer, isDate];
+  return kinds.some((isKind) => isKind(value));
+}
+
+/** What a value consists of, with the steps that lead there. */
+function* childrenOf(value: object): Generator<[string, unknown]> {
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) yield [`[${i}]`, value[i]];
+  } else if (types.isMap(value)) {
+    for (const [key, item] of value) {
+      yield ['.keys()', key];
+      yield [`.get(${typeof key === 'object' ? '...' : String(key)})`, item];
+    }
+  } else if (types.isSet(value)) {
+    for (const item of value) yield ['.values()', item];
+  } else if (isPlain(value)) {
+    for (const key of Object.keys(value)) yield [`.${key}`, (value as Record<string, unknown>)[key]];
   }
-  if (types.isSet(value)) return [...value].map((item) => ['.values()', item]);
-  return types.isTypedArray(value) || types.isArrayBuffer(value) || types.isDate(value) ? [] : null;
 }
 
 function classOf(value: object): string {
