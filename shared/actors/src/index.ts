@@ -1,6 +1,6 @@
 export { connectService, type ConnectOptions } from './service/connect-service';
 export type { DeployedReplica, ReplicaDirectory } from './service/deployed-replicas';
-export { serveActor, type ServedActor } from './serve-actor';
+export { serveActor, type ServableActor, type ServedActor } from './serve-actor';
 export { batched } from './batched';
 export { InProcessTransport } from './transports/in-process';
 export { SocketTransport, type SocketTransportOptions } from './transports/socket';

@@ -3,6 +3,13 @@ import type { ActorRef } from './actor-ref';
 import { LocalProcess } from './local-process';
 import type { Address, Listener } from './transport';
 
+/** An actor, of a mesh of one. */
+export interface ServableActor {
+  readonly name: string;
+  /** @internal */
+  onlyRef(): ActorRef;
+}
+
 /** An actor of this process that others may call. */
 export interface ServedActor {
   readonly address: Address;
@@ -20,7 +27,7 @@ export interface ServedActor {
  *   the address.
  */
 export async function serveActor(
-  mesh: { readonly name: string; onlyRef(): ActorRef },
+  mesh: ServableActor,
   at: Address,
 ): Promise<ServedActor> {
   const { process, id } = mesh.onlyRef();

@@ -13,6 +13,8 @@ const replica = (name: string, isReady = true) => ({
   url: `http://127.0.0.1/${name}`,
   pid: 1,
   isReady,
+  answers: { address: 'unix:/tmp/s', actor: 'policy-1' },
+  callsMade: [{ service: 'reward', replica: '0', requests: 3, failed: 1, p50Ms: 0.5, p99Ms: 2 }],
 });
 const namesOf = async (registry: Registry) =>
   (await registry.list('policy')).map(({ replica: name }) => name);

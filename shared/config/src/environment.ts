@@ -8,6 +8,7 @@ const serviceSchema = z.object({
   FORGE_REPLICA: z.string().min(1).default('0'),
   FORGE_HTTP_HOST: z.string().min(1).default('127.0.0.1'),
   FORGE_HTTP_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
+  FORGE_CALL_ADDRESS: z.string().min(1).default('unix'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -19,6 +20,8 @@ export interface ServiceEnvironment {
   httpHost: string;
   /** 0 takes any free port. */
   httpPort: number;
+  /** Where it answers calls of other services; a scheme alone takes an address of its own. */
+  callAddress: string;
   logLevel: string;
 }
 
@@ -32,14 +35,15 @@ export function serviceEnvironment(): ServiceEnvironment {
       `environment variable ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`,
     );
   }
-  const { REDIS_URL, FORGE_RUN_ID, FORGE_REPLICA, FORGE_HTTP_HOST, FORGE_HTTP_PORT, LOG_LEVEL } = result.data;
+  const { data } = result;
   return {
-    redisUrl: REDIS_URL,
-    runId: FORGE_RUN_ID,
-    replica: FORGE_REPLICA,
-    httpHost: FORGE_HTTP_HOST,
-    httpPort: FORGE_HTTP_PORT,
-    logLevel: LOG_LEVEL,
+    redisUrl: data.REDIS_URL,
+    runId: data.FORGE_RUN_ID,
+    replica: data.FORGE_REPLICA,
+    httpHost: data.FORGE_HTTP_HOST,
+    httpPort: data.FORGE_HTTP_PORT,
+    callAddress: data.FORGE_CALL_ADDRESS,
+    logLevel: data.LOG_LEVEL,
   };
 }
 
