@@ -7,3 +7,29 @@ export {
 } from './service-handle';
 export { serveEndpoints, type Endpoints } from './serve-endpoints';
 export { MAX_BODY_BYTES } from './message-limit';
+export { ForgeActor, type ActorClass, type Failure } from './actor';
+export { endpoint, type EndpointOptions } from './endpoint';
+export { callContext, runMain, type CallContext } from './call-context';
+export { thisHost, inProcessHost, type Host } from './host';
+export {
+  thisProc,
+  type ProcMesh,
+  type SpawnProcsOptions,
+  type StopOptions,
+  type Supervise,
+} from './proc-mesh';
+export { type ActorMesh } from './actor-mesh';
+export { PartialFailure, ValueMesh } from './value-mesh';
+export { type Dimensions, type Selection } from './extent';
+export { GpuPool } from './provisioner';
+export { setUnhandledFaultHook } from './supervision';
+export { setTraceHooks, type TraceHooks } from './trace-hooks';
+export { spawnService, shutdownService, listServices } from './service/spawn-service';
+export { type Service, type ReplicaStatus } from './service/service';
+export { type Session, type SessionOptions } from './service/session';
+export { type ServiceOptions, type ServiceConfig } from './service/service-options';
+export { type ServiceEvents } from './service/service-events';
+export { type ServiceMetrics, type ReplicaMetricsSummary } from './service/service-metrics';
+export { type ReplicaState } from './service/replica';
+export { type Candidate, type RoutedCall, type Router, type RouterName } from './service/routers';
+export { type ActorBlueprint, type ActorOptions } from './blueprint';

@@ -58,3 +58,26 @@ export function childEnvironment(
     LOG_LEVEL: service.logLevel,
   };
 }
+
+/** The environment of an actor process; with `gpus`, the only ones CUDA shows it. */
+export function actorEnvironment(gpus: readonly number[] | null): NodeJS.ProcessEnv {
+  return gpus === null ? process.env : { ...process.env, CUDA_VISIBLE_DEVICES: gpus.join(',') };
+}
+
+/**
+ * The GPUs `CUDA_VISIBLE_DEVICES` leaves to this process, each once; null where it is unset or empty: all there are.
+ *
+ * @throws {ForgeError} CONFIG_INVALID for anything but indices.
+ */
+export function visibleGpus(): readonly number[] | null {
+  const text = process.env.CUDA_VISIBLE_DEVICES?.trim();
+  if (!text) return null;
+  const ids = text.split(',').map((part) => (/^\s*\d+\s*$/.test(part) ? Number(part) : NaN));
+  if (ids.some(Number.isNaN))
+    throw new ForgeError(
+      'CONFIG_INVALID',
+      `environment variable CUDA_VISIBLE_DEVICES: expected indices as in 0,1, found ${text}`,
+      { found: text },
+    );
+  return [...new Set(ids)].sort((a, b) => a - b);
+}

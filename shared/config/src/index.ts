@@ -10,5 +10,12 @@ export {
   recipeToYaml,
   type RecipeSource,
 } from './load-recipe';
-export { childEnvironment, cliEnvironment, serviceEnvironment, type ServiceEnvironment } from './environment';
-export { loadModule } from './load-module';
+export {
+  actorEnvironment,
+  childEnvironment,
+  cliEnvironment,
+  visibleGpus,
+  serviceEnvironment,
+  type ServiceEnvironment,
+} from './environment';
+export { importModule, loadModule } from './load-module';

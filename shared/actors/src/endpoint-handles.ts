@@ -1,0 +1,16 @@
+/**
+ * `base` with a handle under every other name, made when it is first asked for. A name that is no endpoint gives one
+ * too, whose calls are rejected by the actor.
+ */
+export function endpointHandles<B extends object>(base: B, make: (endpoint: string) => object): B {
+  return new Proxy(base, {
+    get(target, name) {
+      // An object with a `then` would be taken for a promise.
+      if (typeof name === 'symbol' || name === 'then' || name in target)
+        return Reflect.get(target, name) as unknown;
+      const handle = make(name);
+      Object.defineProperty(target, name, { value: handle });
+      return handle;
+    },
+  });
+}

@@ -1,0 +1,11 @@
+import type { ForgeError } from '@forge/errors';
+
+/** What a service tells whoever listens. */
+export interface ServiceEvents {
+  'session-moved': [move: { session: string; from: number; to: number }];
+  /** Gets no more calls until it has recovered. */
+  'replica-failed': [failure: { replica: number; error: ForgeError }];
+  'replica-recovered': [recovery: { replica: number; restarts: number }];
+  /** Its restarts are used up. */
+  'replica-given-up': [failure: { replica: number; error: ForgeError }];
+}
