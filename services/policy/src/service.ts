@@ -1,8 +1,8 @@
 import { batched, connectService, thisProc } from '@forge/actors';
 import { RolloutQueue } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
-import { Policy, type ScoreItem, type ScoreResult } from '@forge/rl-actors';
-import { loadAlgorithm, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { loadAlgorithm, Policy, type ScoreItem, type ScoreResult } from '@forge/rl-actors';
+import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 import { RolloutJobs } from './handlers/rollout-jobs';
 import { WeightsFollower } from './handlers/weights-follower';
 import { policyConfig } from './policy-config';

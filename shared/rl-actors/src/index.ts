@@ -10,5 +10,6 @@ export { type TrainedStep } from './trainer/training';
 export { type LagStatistics } from './trainer/lag';
 export { Dataset, type DatasetConfig, type DatasetState } from './dataset/dataset';
 export { ComputeAdvantages, type AdvantagesConfig } from './advantages/compute-advantages';
+export { loadAlgorithm, loadRewards, loadTask } from './recipe/run-parts';
 export { type TrainingEpisode } from './training-episode';
 export { type ServiceConfig } from '@forge/actors';

@@ -28,7 +28,7 @@ export {
   type RolloutContext,
   type Score,
 } from './rollouts/rollout';
-export { episode, episodeFromTurns } from './rollouts/episode';
+export { episode, episodeFromTurns, withReference } from './rollouts/episode';
 export { combineRewards, type Reward, type RewardFactory } from './rewards/reward';
 export { exactReward } from './rewards/exact-reward';
 export { formatReward } from './rewards/format-reward';

@@ -2,7 +2,7 @@ import { endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig, rewardSchema, type RewardInput } from '@forge/config';
 import type { Completion, Sample } from '@forge/contracts';
 import type { RewardHandle } from '@forge/rl';
-import { loadRewards } from '@forge/service-kit';
+import { loadRewards } from '../recipe/run-parts';
 import { z } from 'zod';
 import { scoreEach, type ScoreItem, type ScoreResult } from './score';
 

@@ -11,7 +11,7 @@ import {
   type OptimizerState,
   type StepResult,
 } from '@forge/model';
-import { loadAlgorithm } from '@forge/service-kit';
+import { loadAlgorithm } from '../recipe/run-parts';
 import { WeightReader, WeightStore, type Parameters } from '@forge/weights';
 import type { TrainingEpisode } from '../training-episode';
 import { checkLag, type LagStatistics } from './lag';
