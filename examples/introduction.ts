@@ -62,12 +62,14 @@ function title(text: string): void {
 
 async function actorsAndMeshes(): Promise<void> {
   title('2. Spawn an actor and send it messages');
+  // Here it lives in this process; it is called like any other.
   const counter = await thisProc().spawn('counter', Counter, 10);
   await counter.increment.callOne();
   console.log(`  after one increment: ${await counter.value.callOne()}`);
   await counter.stop();
 
   title('3. A mesh: one actor in each of four processes');
+  // Dimensions are names to slice by; here all processes are on this machine.
   await using procs = await thisHost().spawnProcs({ hosts: 2, gpus: 2 });
   const counters = await procs.spawn('counters', Counter, 0);
   console.log(`  ${counters.size} actors in processes ${procs.pids.join(', ')}`);
@@ -150,7 +152,7 @@ async function reinforcementLearning(dir: string): Promise<void> {
   const task = { kind: 'arithmetic', maxDigits: 2 } as const;
   const sampling = { n: GROUP, maxTokens: 10 };
   const algorithm = { name: 'grpo', klCoefficient: 0.01 } as const;
-  const optimizer = { learningRate: 1e-3, warmupSteps: 0 };
+  const optimizer = { learningRate: 3e-4, warmupSteps: 0 };
   // What computes gets processes of its own; what is quick lives here.
   const [policy, reference, trainer] = await Promise.all([
     Policy.options({ name: 'policy', numReplicas: 2, maxConcurrent: 64 }).asService({
@@ -224,5 +226,4 @@ runMain(async () => {
   await actorsAndMeshes();
   await services();
   await reinforcementLearning(dir);
-  process.exit(0);
 });
