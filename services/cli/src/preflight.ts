@@ -1,7 +1,7 @@
 import type { Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { loadModel } from '@forge/model';
-import { loadAlgorithm, loadRewards, loadTask } from '@forge/service-kit';
+import { loadAlgorithm, loadRewards, loadTask } from '@forge/rl-actors';
 
 /**
  * Loads everything a recipe names, so that what is wrong with it is said before any process starts.

@@ -17,7 +17,12 @@ describe("ReplayBuffer, by torchforge's facts", () => {
   it('keeps what was added, in order', () => {
     const buffer = filled([0, 0]);
     expect(buffer.size).toBe(2);
-    expect([buffer.at(0)?.id, buffer.at(1)?.id, buffer.at(-1)?.id, buffer.at(2)]).toEqual([0, 1, 1, undefined]);
+    expect([buffer.at(0)?.id, buffer.at(1)?.id, buffer.at(-1)?.id, buffer.at(2)]).toEqual([
+      0,
+      1,
+      1,
+      undefined,
+    ]);
   });
 
   it('is empty when cleared, and as before when its state is loaded', () => {
@@ -51,7 +56,12 @@ describe("ReplayBuffer, by torchforge's facts", () => {
   });
 
   it('draws one batch per data-parallel rank, nothing twice', () => {
-    const batches = idsOf(filled(Array.from({ length: 10 }, () => 0), { dataParallelSize: 3 }).sample(0))!;
+    const batches = idsOf(
+      filled(
+        Array.from({ length: 10 }, () => 0),
+        { dataParallelSize: 3 },
+      ).sample(0),
+    )!;
     expect(batches.map(({ length }) => length)).toEqual([2, 2, 2]);
     expect(new Set(batches.flat()).size).toBe(6);
   });

@@ -1,9 +1,10 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { ForgeError } from '@forge/errors';
 import type { OptimizerState } from '@forge/model';
 import { readSafetensors, writeSafetensors, type Parameters } from '@forge/weights';
 
-const FILE = /^v(\d+)-e\d+\.optimizer\.safetensors/;
+const FILE = /^v(\d+)-e(\d+)\.optimizer\.safetensors/;
 const FIRST = 'first.';
 const SECOND = 'second.';
 
@@ -13,6 +14,11 @@ const SECOND = 'second.';
  */
 export class OptimizerStore {
   constructor(private readonly dir: string) {}
+
+  /** The store that the moments of a weight blob are in. */
+  static beside(blob: string): OptimizerStore {
+    return new OptimizerStore(dirname(blob));
+  }
 
   async save(version: number, epoch: number, { firstMoments, secondMoments }: OptimizerState): Promise<void> {
     await mkdir(this.dir, { recursive: true });
@@ -31,6 +37,24 @@ export class OptimizerStore {
         ),
       );
     return { step: version, firstMoments: moments(FIRST), secondMoments: moments(SECOND) };
+  }
+
+  /**
+   * The moments of the newest version there.
+   *
+   * @throws {ForgeError} CONFIG_FILE_UNREADABLE when there are none.
+   */
+  async newest(): Promise<OptimizerState> {
+    const names = await readdir(this.dir).catch(() => []);
+    const [newest] = names
+      .flatMap((name) => {
+        const [, version, epoch] = FILE.exec(name) ?? [];
+        return version === undefined ? [] : [{ version: Number(version), epoch: Number(epoch) }];
+      })
+      .sort((a, b) => b.version - a.version || b.epoch - a.epoch);
+    if (newest !== undefined) return this.load(newest.version, newest.epoch);
+    const message = `${this.dir}: found no optimizer state, expected a checkpoint as Trainer.checkpoint writes it`;
+    throw new ForgeError('CONFIG_FILE_UNREADABLE', message, { dir: this.dir });
   }
 
   /** Deletes the moments of versions older than `version`. */

@@ -1,13 +1,8 @@
-import type { Episode, Group } from '@forge/contracts';
-import { checkLag } from './lag';
+import type { Episode } from '@forge/contracts';
+import { checkLag, type NamedEpisodes } from './lag';
 
-const group = (index: number, ...versions: number[][]): Group => ({
-  schemaVersion: 1,
-  runId: 'run',
-  index,
-  sampleId: 's',
-  promptText: '',
-  replica: '0',
+const group = (index: number, ...versions: number[][]): NamedEpisodes => ({
+  name: `group ${index}`,
   episodes: versions.map((tokens): Episode => ({
     tokenIds: [0, ...tokens.map(() => 1)],
     mask: [0, ...tokens.map(() => 1 as const)],

@@ -1,8 +1,7 @@
 import { combineRewards, type Reward } from '@forge/rl';
-import { score } from './score';
+import { scoreEach, type ScoreItem } from './score';
 
-const logger = { error: () => undefined } as never;
-const item = (id: string, text: string) => ({
+const item = (id: string, text: string): ScoreItem => ({
   sample: { id, prompt: '1+1=', answer: '2' },
   completion: { text, promptTokenIds: [1], tokenIds: [2], logprobs: [-1], versions: [0], stopReason: 'end' },
 });
@@ -15,25 +14,30 @@ const reward: Reward = {
 };
 const rewards = combineRewards([{ reward, weight: 2 }]);
 
-describe('score', () => {
+describe('scoreEach', () => {
   it('gives weighted sum and raw value for each item, in order', async () => {
-    expect(await score(rewards, [item('a', '1'), item('b', '0.25')], logger)).toEqual([
+    expect(await scoreEach(rewards, [item('a', '1'), item('b', '0.25')])).toEqual([
       { score: { reward: 2, rewards: { picky: 1 } } },
       { score: { reward: 0.5, rewards: { picky: 0.25 } } },
     ]);
   });
 
   it('reports a reward that throws or is not finite for its own item only', async () => {
-    const results = await score(rewards, [item('a', 'throw'), item('b', 'NaN'), item('c', '1')], logger);
+    const results = await scoreEach(rewards, [item('a', 'throw'), item('b', 'NaN'), item('c', '1')]);
     expect(results).toMatchObject([
-      { error: { message: 'boom' } },
+      {
+        error: {
+          message: 'boom',
+          details: { sampleId: 'a', stack: expect.stringContaining('score.test') as string },
+        },
+      },
       { error: { code: 'NUMERIC_NON_FINITE' } },
       { score: { reward: 2 } },
     ]);
   });
 
   it('refuses a request that is none', async () => {
-    await expect(score(rewards, [{ sample: {} }], logger)).rejects.toMatchObject({
+    await expect(scoreEach(rewards, [{ sample: {} } as never])).rejects.toMatchObject({
       code: 'CONTRACT_INVALID_MESSAGE',
     });
   });
