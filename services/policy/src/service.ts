@@ -1,8 +1,15 @@
 import { batched, connectService, thisProc } from '@forge/actors';
 import { RolloutQueue } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
-import { loadAlgorithm, Policy, type ScoreItem, type ScoreResult } from '@forge/rl-actors';
-import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
+import {
+  loadAlgorithm,
+  Policy,
+  ReferenceModel,
+  Reward,
+  type ScoreItem,
+  type ScoreResult,
+} from '@forge/rl-actors';
+import { replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { RolloutJobs } from './handlers/rollout-jobs';
 import { WeightsFollower } from './handlers/weights-follower';
 import { policyConfig } from './policy-config';
@@ -20,9 +27,17 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   );
   const following = weights.follow().catch(fail);
 
-  const connect = { registry, timeoutMs: recipe.limits.callTimeoutMs };
-  const [rewards, reference] = [connectService('reward', connect), connectService('reference', connect)];
-  const score = batched<ScoreItem, ScoreResult>(rewards, 'score', { maxBatch: CALL_BATCH });
+  const limits = { timeoutMs: recipe.limits.callTimeoutMs, maxConcurrent: recipe.policy.jobConcurrency };
+  const rewards = connectService('reward', Reward, replicaDirectory(registry, 'reward'), limits);
+  const reference = connectService(
+    'reference',
+    ReferenceModel,
+    replicaDirectory(registry, 'reference'),
+    limits,
+  );
+  const score = batched<ScoreItem, ScoreResult>((items) => rewards.score.choose(items), {
+    maxBatch: CALL_BATCH,
+  });
   const jobs = new RolloutJobs({
     runState,
     recipe,
@@ -35,9 +50,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
         return result.score;
       },
     },
-    reference: batched<readonly (readonly number[])[], number[][]>(reference, 'logprobs', {
-      maxBatch: CALL_BATCH,
-    }),
+    reference: (sequences) => reference.logprobs.choose(sequences),
     generate: ({ prompt, sampling, rolloutIds }) => policy.generate.callOne(prompt, sampling, rolloutIds),
     mismatch: (episode) => policy.mismatch.callOne(episode),
     weightsAtLeast: (version) => weights.atLeast(version),
@@ -56,6 +69,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
 
   return {
     ready: () => weights.hasWeights,
+    actor: policy,
+    calls: [rewards, reference],
     totals: async () => {
       const { tokens, busyMs } = await policy.stats.callOne();
       return { tokens, busyMs };
@@ -67,7 +82,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       await closed;
       await following;
       await policy.stop({ drainMs: 0 });
-      await Promise.all([rewards.close(), reference.close()]);
+      await Promise.all([rewards.shutdown(), reference.shutdown()]);
     },
   };
 }

@@ -26,10 +26,7 @@ export interface ServedActor {
  * @throws {ForgeError} CONTRACT_INVALID_CALL for an actor that lives elsewhere; CONFIG_INVALID naming what is wrong with
  *   the address.
  */
-export async function serveActor(
-  mesh: ServableActor,
-  at: Address,
-): Promise<ServedActor> {
+export async function serveActor(mesh: ServableActor, at: Address): Promise<ServedActor> {
   const { process, id } = mesh.onlyRef();
   if (!(process instanceof LocalProcess))
     throw new ForgeError('CONTRACT_INVALID_CALL', `${mesh.name} does not live in this process`);

@@ -20,6 +20,7 @@ describe('serviceEnvironment', () => {
       replica: '0',
       httpHost: '127.0.0.1',
       httpPort: 0,
+      callAddress: 'unix',
       logLevel: 'info',
     });
   });

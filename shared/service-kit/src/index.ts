@@ -1,3 +1,3 @@
 export { runService, type ServiceContext, type ServiceDefinition, type ServiceInstance } from './run-service';
 export { replicaDirectory } from './replica-directory';
-export { loadAlgorithm, loadRewards, loadTask } from './run-parts';
+

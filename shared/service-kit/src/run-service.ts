@@ -1,10 +1,10 @@
 import { serviceEnvironment, parseResolvedRecipe, type Recipe } from '@forge/config';
-import { serveActor, type ServableActor, type Service } from '@forge/actors';
+import { serveActor, type ServableActor } from '@forge/actors';
 import { connectRedis, Registry, RunState } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 import { createLogger, type Logger } from '@forge/telemetry';
 import { fastify, type FastifyInstance } from 'fastify';
-import { callsMade } from './calls-made';
+import { callsMade, type CalledService } from './calls-made';
 
 /** What a service works with. */
 export interface ServiceContext {
@@ -29,7 +29,7 @@ export interface ServiceInstance {
   /** Answers the calls of other services; it was spawned by `thisProc()`. */
   actor?: ServableActor;
   /** The services it calls: what it sees of their replicas is reported with every heartbeat. */
-  calls?: readonly Service[];
+  calls?: readonly CalledService[];
   /** What grew since the start, e.g. `tokens` and `busyMs`; reported once a second as the growth since the last report. */
   totals?: () => Record<string, number> | Promise<Record<string, number>>;
 }

@@ -12,6 +12,8 @@ import { Session, type SessionOptions } from './session';
 /** A replica as it stands. */
 export interface ReplicaStatus {
   readonly index: number;
+  /** What its actors call themselves; null while it is not up. */
+  readonly name: string | null;
   readonly state: ReplicaState;
   /** Of its processes, by rank; none while it is not up. */
   readonly pids: readonly number[];
@@ -81,6 +83,7 @@ export class ServiceBase {
   replicas(): ReplicaStatus[] {
     return this.core.replicas.all.map(({ index, state, launched, budget, reason }) => ({
       index,
+      name: launched?.name ?? null,
       state,
       pids: launched?.pids ?? [],
       restarts: budget.total,
