@@ -169,9 +169,9 @@ export class ProcMesh<D extends string = string> {
     actorClass: ActorClass,
     args: readonly unknown[],
     owner: Owner,
-  ): Promise<{ actors: ActorGroup; refs: ActorRef[] }> {
+  ): Promise<ActorRef[]> {
     const actors = await this.group.spawn(name, actorClass, args, this.extent, owner);
-    return { actors, refs: this.extent.ranks().map((rank) => actors.ref(rank)) };
+    return this.extent.ranks().map((rank) => actors.ref(rank));
   }
 
   /**

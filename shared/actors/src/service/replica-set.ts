@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeError } from '@forge/errors';
 import type { Failure } from '../actor';
-import { Replica, type LaunchedReplica } from './replica';
+import { Replica, type LaunchedReplica, type ReplicaObserver } from './replica';
 import { RestartBudget } from './restart-budget';
 import type { ServiceCall } from './service-call';
 import type { ServiceEvents } from './service-events';
@@ -11,14 +11,13 @@ import type { ServiceConfig } from './service-options';
 /** Starts the processes and actors of one replica, and tells of their failures. */
 export type Launch = (replica: number, onFailure: (failure: Failure) => void) => Promise<LaunchedReplica>;
 
-interface Observer {
+interface Observer extends ReplicaObserver {
   /** A replica came up. */
   up(): void;
   /** These calls have lost their place. */
   displaced(calls: readonly ServiceCall[]): void;
   /** The last replica was given up. */
   exhausted(error: ForgeError): void;
-  callFailed(replica: Replica, call: ServiceCall, error: ForgeError, generation: number): boolean;
 }
 
 /** The replicas of a service: starts them, starts failed ones anew, and lets them go. */
@@ -103,9 +102,7 @@ export class ReplicaSet {
   private create(): Replica {
     const budget = new RestartBudget(this.config.restarts);
     const index = this.nextIndex++;
-    return new Replica(index, this.config, budget, this.clock, (...failure) =>
-      this.observer.callFailed(...failure),
-    );
+    return new Replica(index, this.config, budget, this.clock, this.observer);
   }
 
   private async start(replica: Replica): Promise<void> {
@@ -117,7 +114,7 @@ export class ReplicaSet {
     });
     if (early === null) replica.launch(launched);
     else {
-      await launched.procs.stop({ drainMs: 0 });
+      await launched.stop(0);
       throw early as ForgeError;
     }
   }
@@ -171,7 +168,7 @@ export class ReplicaSet {
   private async retire(replica: Replica, drainMs: number): Promise<void> {
     const { launched } = replica;
     replica.launched = null;
-    await launched?.procs.stop({ drainMs });
+    await launched?.stop(drainMs);
   }
 
   private changed(): void {

@@ -1,8 +1,6 @@
 import { ForgeError } from '@forge/errors';
-import type { ActorGroup } from '../actor-mesh';
 import type { ActorRef, Message } from '../actor-ref';
 import { Fifo } from '../fifo';
-import type { ProcMesh } from '../proc-mesh';
 import { ReplicaMetrics } from './replica-metrics';
 import type { RestartBudget } from './restart-budget';
 import type { ServiceCall } from './service-call';
@@ -10,10 +8,13 @@ import type { Seat } from './sessions';
 
 /** What a replica consists of while it lives. */
 export interface LaunchedReplica {
-  readonly procs: ProcMesh;
-  readonly actors: ActorGroup;
+  /** What its actors call themselves. */
+  readonly name: string;
   /** One per process, by rank. */
   readonly refs: readonly ActorRef[];
+  readonly pids: readonly number[];
+  /** Calls under way have `drainMs`. */
+  stop(drainMs: number): Promise<void>;
 }
 
 export type ReplicaState = 'UNINITIALIZED' | 'HEALTHY' | 'RECOVERING' | 'UNHEALTHY' | 'STOPPED';
@@ -21,6 +22,13 @@ export type ReplicaState = 'UNINITIALIZED' | 'HEALTHY' | 'RECOVERING' | 'UNHEALT
 export interface ReplicaLimits {
   readonly maxConcurrent: number;
   readonly maxQueued: number;
+}
+
+/** What is told of the calls of a replica. */
+export interface ReplicaObserver {
+  /** A call failed and its caller does not know yet; true: it was placed anew, and the caller waits on. */
+  callFailed(replica: Replica, call: ServiceCall, error: ForgeError, generation: number): boolean;
+  callEnded(replica: Replica, call: ServiceCall, latencyMs: number, error: ForgeError | null): void;
 }
 
 /** One unit of a service: its processes, the calls they work on, and the calls that wait for them. */
@@ -42,13 +50,7 @@ export class Replica implements Seat {
     readonly limits: ReplicaLimits,
     readonly budget: RestartBudget,
     private readonly clock: () => number,
-    /** Told of every call that fails before its caller is; true: the call was placed anew. */
-    private readonly failed: (
-      replica: Replica,
-      call: ServiceCall,
-      error: ForgeError,
-      generation: number,
-    ) => boolean,
+    private readonly observer: ReplicaObserver,
   ) {
     this.metrics = new ReplicaMetrics(clock);
   }
@@ -137,20 +139,22 @@ export class Replica implements Seat {
     call.leavesQueue();
     call.run(this).then(
       (result) => {
-        this.end(generation, acceptedAt, true);
+        this.end(call, generation, acceptedAt, null);
         call.resolve(result);
       },
       (thrown: unknown) => {
         const error = ForgeError.from(thrown);
-        const goesOn = this.failed(this, call, error, generation);
-        this.end(generation, acceptedAt, false);
+        const goesOn = this.observer.callFailed(this, call, error, generation);
+        this.end(call, generation, acceptedAt, error);
         if (!goesOn) call.reject(error);
       },
     );
   }
 
-  private end(generation: number, acceptedAt: number, isSuccess: boolean): void {
-    this.metrics.ended(this.clock() - acceptedAt, isSuccess);
+  private end(call: ServiceCall, generation: number, acceptedAt: number, error: ForgeError | null): void {
+    const latencyMs = this.clock() - acceptedAt;
+    this.metrics.ended(latencyMs, error === null);
+    this.observer.callEnded(this, call, latencyMs, error);
     if (generation !== this.generation) return;
     this.running--;
     while (this.isHealthy && this.running < this.limits.maxConcurrent) {

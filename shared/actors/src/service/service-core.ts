@@ -44,6 +44,11 @@ export class ServiceCore implements Owned {
         void owner.handle({ name: this.name, error });
       },
       callFailed: this.callFailed.bind(this),
+      callEnded: (replica: Replica, call: ServiceCall, latencyMs: number, error: ForgeError | null) => {
+        if (this.events.listenerCount('call-ended') === 0) return;
+        const { endpoint } = call.terms;
+        this.events.emit('call-ended', { endpoint, replica: replica.index, latencyMs, error });
+      },
     };
     this.replicas = new ReplicaSet(config, launch, this.events, observer, clock);
     this.dispatcher = new Dispatcher(config, this.replicas, this.events);
@@ -194,7 +199,7 @@ function isLossOfReplica(error: ForgeError): boolean {
 
 /** An exception of this actor, not one it has passed on from another it called. */
 function isThrownBy(replica: Replica, error: ForgeError): boolean {
-  return error.code === 'BUG_ENDPOINT' && error.details.actor === replica.launched?.actors.name;
+  return error.code === 'BUG_ENDPOINT' && error.details.actor === replica.launched?.name;
 }
 
 function within(options: CallOptions, timeoutMs: number | undefined): CallOptions {

@@ -2,6 +2,8 @@ import type { ForgeError } from '@forge/errors';
 
 /** What a service tells whoever listens. */
 export interface ServiceEvents {
+  /** Every call of one result or of items; broadcasts have no end. */
+  'call-ended': [call: { endpoint: string; replica: number; latencyMs: number; error: ForgeError | null }];
   'session-moved': [move: { session: string; from: number; to: number }];
   /** Gets no more calls until it has recovered. */
   'replica-failed': [failure: { replica: number; error: ForgeError }];

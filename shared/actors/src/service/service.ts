@@ -82,7 +82,7 @@ export class ServiceBase {
     return this.core.replicas.all.map(({ index, state, launched, budget, reason }) => ({
       index,
       state,
-      pids: launched?.procs.pids ?? [],
+      pids: launched?.pids ?? [],
       restarts: budget.total,
       reason: reason === null ? null : `${reason.code}: ${reason.message}`,
     }));

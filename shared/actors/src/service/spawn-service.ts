@@ -66,8 +66,8 @@ async function launchReplica(
   const { withGpus, procsPerReplica } = config;
   const procs = await spawnProcMesh(host, { procs: procsPerReplica }, { name, withGpus }, owner);
   try {
-    const { actors, refs } = await procs.spawnOwned(name, actorClass, args, owner);
-    return { procs, actors, refs };
+    const refs = await procs.spawnOwned(name, actorClass, args, owner);
+    return { name, refs, pids: procs.pids, stop: (drainMs) => procs.stop({ drainMs }) };
   } catch (error) {
     await procs.stop({ drainMs: 0 });
     throw error;
