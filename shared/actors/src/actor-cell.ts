@@ -43,7 +43,7 @@ export class ActorCell {
         await this.instance.setup();
       });
     } catch (error) {
-      await this.owner.stopOwned();
+      await this.owner.close();
       throw endpointError(error, this.name, 'setup');
     }
   }
@@ -53,7 +53,7 @@ export class ActorCell {
       const endpoint = this.resolve(request, false);
       this.mailbox.add(endpoint.concurrent, async () => {
         try {
-          if (signal.aborted) throw cancelled(request);
+          this.refuseLate(request, signal);
           resolve(await this.run(endpoint, request, signal));
         } catch (thrown) {
           const error = endpointError(thrown, this.name, request.endpoint);
@@ -84,8 +84,18 @@ export class ActorCell {
   async stop(drainMs: number): Promise<void> {
     await within(drainMs, this.mailbox.idle());
     this.stopping.abort();
-    await this.owner.stopOwned();
+    await this.owner.close();
     await runInScope(this.owner, null, () => this.instance?.cleanup());
+  }
+
+  /** A message whose turn has come too late: its caller is gone, or the actor. */
+  private refuseLate({ endpoint }: CallRequest, signal: AbortSignal): void {
+    if (signal.aborted)
+      throw new ForgeError('CANCELLED', `${endpoint} was cancelled before it began`, { endpoint });
+    if (!this.stopping.signal.aborted) return;
+    throw new ForgeError('TRANSIENT_REPLICA_LOST', `${this.name} stopped before ${endpoint} began`, {
+      actor: this.name,
+    });
   }
 
   private resolve(request: CallRequest, asStream: boolean): Endpoint {
@@ -110,7 +120,7 @@ export class ActorCell {
     const inScope = <T>(run: () => T): T => runInScope(this.owner, context, run);
     try {
       await turn;
-      if (signal.aborted) throw cancelled(request);
+      this.refuseLate(request, signal);
       const items = this.run(endpoint, request, signal) as AsyncGenerator;
       try {
         for (;;) {
@@ -157,10 +167,6 @@ class EndpointContext implements CallContext {
   }
 }
 
-function cancelled({ endpoint }: CallRequest): ForgeError {
-  return new ForgeError('CANCELLED', `${endpoint} was cancelled before it began`, { endpoint });
-}
-
 /** An exception of the actor's own code; an error of ours that it passes on speaks of something else. */
 function isUnexpected(thrown: unknown): boolean {
   return !(thrown instanceof ForgeError) || thrown.code === 'BUG_INVARIANT';
@@ -172,7 +178,8 @@ function isUnexpected(thrown: unknown): boolean {
  */
 function endpointError(thrown: unknown, actor: string, endpoint: string): ForgeError {
   if (thrown instanceof ForgeError) {
-    if (thrown.code !== 'TRANSIENT_REPLICA_LOST') return thrown;
+    const isOfAnother = thrown.code === 'TRANSIENT_REPLICA_LOST' && thrown.details.actor !== actor;
+    if (!isOfAnother) return thrown;
     const details = { ...thrown.details, thrownBy: `${actor}.${endpoint}` };
     return new ForgeError(thrown.code, thrown.message, details, { cause: thrown });
   }

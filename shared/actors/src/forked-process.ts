@@ -78,7 +78,7 @@ class ForkedProcess implements ActorProcess {
   }
 
   async stop(drainMs: number): Promise<void> {
-    if (this.child.connected) this.child.send({ stop: drainMs });
+    if (this.child.connected) this.child.send({ stop: drainMs }, () => undefined);
     const timer = setTimeout(() => this.child.kill('SIGKILL'), drainMs + STOP_GRACE_MS);
     await this.exited;
     clearTimeout(timer);

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { ForgeError } from '@forge/errors';
 import type { ActorClass, Failure, ForgeActor } from './actor';
-import { actorMesh, ActorGroup, type ActorMesh } from './actor-mesh';
+import { actorMesh, ActorGroup, ActorMeshBase, type ActorMesh } from './actor-mesh';
 import type { ActorProcess } from './actor-process';
 import { ActorRef } from './actor-ref';
 import { currentOwner } from './call-context';
+import { endpointsOf } from './endpoint';
+import { refuseReserved } from './endpoint-handles';
 import { Extent, type Dimensions, type Selection } from './extent';
 import type { Host } from './host';
 import { LocalProcess } from './local-process';
@@ -52,6 +54,7 @@ class ProcGroup implements Owned {
     extent: Extent,
     owner: Owner,
   ): Promise<ActorGroup> {
+    refuseReserved(endpointsOf(actorClass).keys(), ActorMeshBase);
     const id = `${name}-${randomUUID()}`;
     const ranks = extent.ranks();
     const spawned = await Promise.allSettled(

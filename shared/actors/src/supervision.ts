@@ -24,6 +24,7 @@ export async function passedOn(name: string, decide: Decide, failure: Failure): 
 /** What spawns: an actor, or the program itself. It has a say in failures, and nothing it spawned outlives it. */
 export class Owner {
   private readonly owned = new Set<Owned>();
+  private isClosed = false;
 
   constructor(
     readonly name: string,
@@ -33,6 +34,8 @@ export class Owner {
 
   adopt(child: Owned): void {
     this.owned.add(child);
+    // It was under way when its owner ended.
+    if (this.isClosed) void child.stop();
   }
 
   release(child: Owned): void {
@@ -45,6 +48,12 @@ export class Owner {
     if (unhandled === null) return;
     const isNew = unhandled !== failure;
     this.escalate(isNew ? unhandled : { name: this.name, error: failure.error, cause: failure });
+  }
+
+  /** The owner ends: what it has spawned, or still spawns, stops. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    await this.stopOwned();
   }
 
   /** Stops what is still there, latest first. */

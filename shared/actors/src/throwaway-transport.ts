@@ -287,7 +287,7 @@ export const unixTransport: Transport = {
     const listener: Listener = {
       address: at,
       close: async () => {
-        for (const socket of sockets) socket.destroy();
+        for (const socket of sockets) socket.end();
         await new Promise((resolve) => server.close(resolve));
       },
     };

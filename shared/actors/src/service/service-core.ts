@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import type { ForgeError } from '@forge/errors';
 import { message, type CallOptions } from '../actor-ref';
 import type { Endpoint } from '../endpoint';
@@ -7,7 +6,7 @@ import { Dispatcher } from './dispatcher';
 import type { Replica } from './replica';
 import { ReplicaSet, type Launch } from './replica-set';
 import { ServiceCall } from './service-call';
-import type { ServiceEvents } from './service-events';
+import { ServiceEventBus } from './service-events';
 import { invalid, type ServiceConfig } from './service-options';
 
 /** An idempotent call that has lost so many replicas may itself be what kills them. */
@@ -15,7 +14,7 @@ const MAX_ATTEMPTS = 5;
 
 /** One service: its replicas and the calls on their way to them. */
 export class ServiceCore implements Owned {
-  readonly events = new EventEmitter<ServiceEvents>();
+  readonly events = new ServiceEventBus();
   readonly dispatcher: Dispatcher;
   readonly replicas: ReplicaSet;
   private stopping: Promise<void> | null = null;
@@ -47,7 +46,7 @@ export class ServiceCore implements Owned {
       callEnded: (replica: Replica, call: ServiceCall, latencyMs: number, error: ForgeError | null) => {
         if (this.events.listenerCount('call-ended') === 0) return;
         const { endpoint } = call.terms;
-        this.events.emit('call-ended', { endpoint, replica: replica.index, latencyMs, error });
+        this.events.tell('call-ended', { endpoint, replica: replica.index, latencyMs, error });
       },
     };
     this.replicas = new ReplicaSet(config, launch, this.events, observer, clock);

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import type { ForgeError } from '@forge/errors';
 
 /** What a service tells whoever listens. */
@@ -10,4 +11,11 @@ export interface ServiceEvents {
   'replica-recovered': [recovery: { replica: number; restarts: number }];
   /** Its restarts are used up. */
   'replica-given-up': [failure: { replica: number; error: ForgeError }];
+}
+
+/** Listeners run a microtask later: one that throws disturbs the program, and not the service. */
+export class ServiceEventBus extends EventEmitter<ServiceEvents> {
+  tell<E extends keyof ServiceEvents>(event: E, what: ServiceEvents[E][0]): void {
+    queueMicrotask(() => this.emit(event as keyof ServiceEvents, what as never));
+  }
 }

@@ -2,10 +2,11 @@ import { ForgeError } from '@forge/errors';
 import type { ActorClass, Failure, ForgeActor } from '../actor';
 import { currentOwner } from '../call-context';
 import { endpointsOf } from '../endpoint';
+import { refuseReserved } from '../endpoint-handles';
 import { spawnProcMesh, type StopOptions } from '../proc-mesh';
 import { Owner } from '../supervision';
 import type { LaunchedReplica } from './replica';
-import { serviceHandle, type Service } from './service';
+import { ServiceBase, serviceHandle, type Service } from './service';
 import { ServiceCore } from './service-core';
 import { serviceConfig, type ServiceConfig, type ServiceOptions } from './service-options';
 
@@ -27,12 +28,13 @@ export async function spawnService<A extends ForgeActor, Args extends unknown[]>
   if (running.has(name))
     throw new ForgeError('CONFLICT_STATE', `a service ${name} is there already`, { service: name });
   const spawner = currentOwner();
+  const endpoints = endpointsOf(actorClass);
+  refuseReserved(endpoints.keys(), ServiceBase);
   const launch = (index: number, onFailure: (failure: Failure) => void): Promise<LaunchedReplica> =>
     launchReplica(config, index, actorClass as unknown as ActorClass, args, onFailure);
   const stopped = (): void => {
     running.delete(name);
   };
-  const endpoints = endpointsOf(actorClass);
   const core = new ServiceCore(config, endpoints, launch, spawner, stopped);
   const service = serviceHandle<A>(core);
   running.set(name, service as Service);
