@@ -10,7 +10,10 @@ export { MAX_BODY_BYTES } from './message-limit';
 export { ForgeActor, type ActorClass, type Failure } from './actor';
 export { endpoint, type EndpointOptions } from './endpoint';
 export { callContext, runMain, type CallContext } from './call-context';
-export { thisHost, inProcessHost, type Host } from './host';
+export { Host, inProcessHost, LocalHost, thisHost } from './host';
+export { HostMesh } from './host-mesh';
+export { type ActorProcess } from './actor-process';
+export { GovernedProcess, type ProcessControl } from './governed-process';
 export {
   thisProc,
   type ProcMesh,

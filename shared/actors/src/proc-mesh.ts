@@ -41,7 +41,6 @@ class ProcGroup implements Owned {
     readonly processes: readonly ActorProcess[],
     private readonly owner: Owner | null,
     private readonly onFailure: Supervise,
-    private readonly release: () => void,
   ) {
     owner?.adopt(this);
     for (const [rank, process] of processes.entries()) this.watch(rank, process);
@@ -83,7 +82,6 @@ class ProcGroup implements Owned {
     this.stopping ??= (async () => {
       await Promise.all(this.processes.map((process) => process.stop(drainMs)));
       for (const group of this.actors.values()) group.forget();
-      this.release();
       this.owner?.release(this);
     })();
     return this.stopping;
@@ -204,28 +202,15 @@ export class ProcMesh<D extends string = string> {
 
 /** What `host.spawnProcs` does; `owner` is told of failures that nobody handles, and takes the mesh along. */
 export async function spawnProcMesh<D extends string>(
-  host: Host,
+  host: Pick<Host, 'start'>,
   dimensions: Dimensions<D>,
   options: SpawnProcsOptions = {},
   owner: Owner = currentOwner(),
 ): Promise<ProcMesh<D>> {
   const extent = Extent.of(dimensions);
-  const gpus = options.withGpus === true ? host.gpus.allocate(extent.size) : null;
-  const release = (): void => {
-    if (gpus !== null) host.gpus.release(gpus);
-  };
-  const started = await Promise.allSettled(
-    extent.ranks().map((rank) => host.startProcess(gpus === null ? null : gpus.slice(rank, rank + 1))),
-  );
-  const processes = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  const failed = started.find((one) => one.status === 'rejected');
-  if (failed !== undefined) {
-    await Promise.all(processes.map((process) => process.kill()));
-    release();
-    throw ForgeError.from(failed.reason);
-  }
+  const processes = await host.start(extent.size, options.withGpus === true ? 1 : 0);
   const name = options.name ?? extent.describe();
-  const group = new ProcGroup(name, processes, owner, options.onFailure ?? (() => false), release);
+  const group = new ProcGroup(name, processes, owner, options.onFailure ?? (() => false));
   return new ProcMesh<D>(group, extent, false);
 }
 
@@ -233,16 +218,10 @@ let local: ProcMesh<never> | null = null;
 
 /** This process as a mesh of one; what is spawned in it is called like any other actor. */
 export function thisProc(): ProcMesh<never> {
-  const open = (): ProcMesh<never> => {
-    const group = new ProcGroup(
-      `process ${process.pid}`,
-      [new LocalProcess()],
-      null,
-      () => false,
-      () => undefined,
-    );
-    return new ProcMesh(group, Extent.of({}), false);
-  };
-  local ??= open();
+  local ??= new ProcMesh(
+    new ProcGroup(`process ${process.pid}`, [new LocalProcess()], null, () => false),
+    Extent.of({}),
+    false,
+  );
   return local;
 }

@@ -1,0 +1,83 @@
+import type { ForgeError } from '@forge/errors';
+import type { ActorClass } from './actor';
+import { moduleOf } from './actor-module';
+import type { ActorProcess } from './actor-process';
+import { AGENT, type ActorFailure } from './actor-runtime';
+import type { Birth } from './birth';
+import { failureFromWire, type WireActorFailure } from './failure-log';
+import type { Channel } from './transport';
+
+/** What only whoever started a process can do with it. */
+export interface ProcessControl {
+  readonly pid: number;
+  /** Resolves with how it ended. */
+  readonly exited: Promise<ForgeError>;
+  /** Asks it to drain and end its actors and then itself. */
+  requestStop(drainMs: number): void;
+  kill(): void;
+}
+
+/** Beyond the drain, for cleanup and for what the actors themselves have spawned. */
+const STOP_GRACE_MS = 5_000;
+
+/** A process of actors ruled over a channel, by the agent that lives in it. */
+export class GovernedProcess implements ActorProcess {
+  readonly lost: Promise<ForgeError>;
+
+  constructor(
+    readonly channel: Channel,
+    private readonly control: ProcessControl,
+  ) {
+    this.lost = Promise.race([control.exited, channel.lost]);
+    // One that no longer answers is of no use; it would come back as a stranger.
+    void this.lost.then(() => {
+      control.kill();
+    });
+  }
+
+  get pid(): number {
+    return this.control.pid;
+  }
+
+  get failures(): AsyncIterable<ActorFailure> {
+    return this.readFailures();
+  }
+
+  async spawn(id: string, actorClass: ActorClass, birth: Birth, args: readonly unknown[]): Promise<void> {
+    await this.rule('spawn', [id, moduleOf(actorClass), birth, args]);
+  }
+
+  async stopActor(id: string, drainMs: number): Promise<void> {
+    await this.rule('stopActor', [id, drainMs]);
+  }
+
+  async stop(drainMs: number): Promise<void> {
+    this.control.requestStop(drainMs);
+    const timer = setTimeout(() => {
+      this.control.kill();
+    }, drainMs + STOP_GRACE_MS);
+    await this.control.exited;
+    clearTimeout(timer);
+    await this.channel.close();
+  }
+
+  async kill(): Promise<void> {
+    this.control.kill();
+    await this.control.exited;
+    await this.channel.close();
+  }
+
+  private rule(endpoint: string, args: readonly unknown[]): Promise<unknown> {
+    return this.channel.call({ actor: AGENT, endpoint, args, key: '' });
+  }
+
+  private async *readFailures(): AsyncGenerator<ActorFailure> {
+    const request = { actor: AGENT, endpoint: 'failures', args: [], key: '' };
+    try {
+      for await (const { actor, failure } of this.channel.stream(request) as AsyncIterable<WireActorFailure>)
+        yield { actor, failure: failureFromWire(failure) };
+    } catch {
+      // The process is gone, which `lost` tells.
+    }
+  }
+}
