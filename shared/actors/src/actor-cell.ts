@@ -1,12 +1,13 @@
 import { ForgeError } from '@forge/errors';
 import type { ActorClass, Failure, ForgeActor } from './actor';
 import { bear, type Birth } from './birth';
-import { runInScope, type CallContext } from './call-context';
+import { runInScope } from './call-context';
 import { endpointsOf, resolveEndpoint, type Endpoint } from './endpoint';
+import { EndpointContext } from './endpoint-context';
 import { Mailbox } from './mailbox';
 import { Owner } from './supervision';
 import { traceHooks } from './trace-hooks';
-import type { CallRequest } from './transport';
+import type { CallRequest, Cancellation } from './transport';
 
 /** Marks a message nobody waits for the answer of: an unexpected exception then goes to supervision. */
 export const POSTED = 'forge-posted';
@@ -17,8 +18,9 @@ export class ActorCell {
   private readonly mailbox = new Mailbox();
   private readonly endpoints: ReadonlyMap<string, Endpoint>;
   private readonly owner: Owner;
-  private readonly stopping = new AbortController();
+  private readonly signalsInUse = new Set<EndpointContext>();
   private instance: ForgeActor | null = null;
+  private hasStopped = false;
 
   constructor(
     private readonly actorClass: ActorClass,
@@ -48,62 +50,56 @@ export class ActorCell {
     }
   }
 
-  call(request: CallRequest, signal: AbortSignal): Promise<unknown> {
+  call(request: CallRequest, cancellation: Cancellation): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const endpoint = this.resolve(request, false);
+      const context = new EndpointContext(request, cancellation, this.signalsInUse);
+      let hasWaited = false;
       this.mailbox.add(endpoint.concurrent, async () => {
         try {
-          this.refuseLate(request, signal);
-          resolve(await this.run(endpoint, request, signal));
+          if (hasWaited) this.refuseLate(request, cancellation);
+          resolve(await this.run(endpoint, request, context));
         } catch (thrown) {
           const error = endpointError(thrown, this.name, request.endpoint);
-          const nobodyWaits = signal.aborted || request.headers?.[POSTED] !== undefined;
-          if (nobodyWaits && isUnexpected(thrown)) this.fail({ name: this.name, error });
+          if (isUnexpected(thrown) && isUnheard(request, cancellation)) this.fail({ name: this.name, error });
           reject(error);
+        } finally {
+          context.close();
         }
       });
+      hasWaited = true;
     });
   }
 
   /** Takes its turn at once, not when it is first asked for an item. */
-  stream(request: CallRequest, signal: AbortSignal): AsyncIterable<unknown> {
+  stream(request: CallRequest, cancellation: Cancellation): AsyncIterable<unknown> {
     const endpoint = this.resolve(request, true);
     let end: () => void = () => undefined;
     const ended = new Promise<void>((resolve) => (end = resolve));
-    signal.addEventListener('abort', end, { once: true });
+    cancellation.signal.addEventListener('abort', end, { once: true });
     const turn = new Promise<void>((resolve) => {
       this.mailbox.add(endpoint.concurrent, () => {
         resolve();
         return ended;
       });
     });
-    return this.items(endpoint, request, signal, turn, end);
+    return this.items(endpoint, request, cancellation, turn, end);
   }
 
   /** Answers what has come, stops what the actor spawned, then lets it clean up. */
   async stop(drainMs: number): Promise<void> {
     await within(drainMs, this.mailbox.idle());
-    this.stopping.abort();
+    this.hasStopped = true;
+    for (const context of this.signalsInUse) context.abort(this.stopped());
     await this.owner.close();
     await runInScope(this.owner, null, () => this.instance?.cleanup());
-  }
-
-  /** A message whose turn has come too late: its caller is gone, or the actor. */
-  private refuseLate({ endpoint }: CallRequest, signal: AbortSignal): void {
-    if (signal.aborted)
-      throw new ForgeError('CANCELLED', `${endpoint} was cancelled before it began`, { endpoint });
-    if (!this.stopping.signal.aborted) return;
-    throw new ForgeError('TRANSIENT_REPLICA_LOST', `${this.name} stopped before ${endpoint} began`, {
-      actor: this.name,
-    });
   }
 
   private resolve(request: CallRequest, asStream: boolean): Endpoint {
     return resolveEndpoint(this.endpoints, this.name, request.endpoint, request.args, asStream);
   }
 
-  private run(endpoint: Endpoint, request: CallRequest, signal: AbortSignal): unknown {
-    const context = new EndpointContext(request, signal, this.stopping.signal);
+  private run(endpoint: Endpoint, request: CallRequest, context: EndpointContext): unknown {
     return runInScope(this.owner, context, () =>
       traceHooks().run(request, () => endpoint.method.apply(this.instance, request.args as unknown[])),
     );
@@ -112,16 +108,16 @@ export class ActorCell {
   private async *items(
     endpoint: Endpoint,
     request: CallRequest,
-    signal: AbortSignal,
+    cancellation: Cancellation,
     turn: Promise<void>,
     end: () => void,
   ): AsyncGenerator {
-    const context = new EndpointContext(request, signal, this.stopping.signal);
+    const context = new EndpointContext(request, cancellation, this.signalsInUse);
     const inScope = <T>(run: () => T): T => runInScope(this.owner, context, run);
     try {
       await turn;
-      this.refuseLate(request, signal);
-      const items = this.run(endpoint, request, signal) as AsyncGenerator;
+      this.refuseLate(request, cancellation);
+      const items = this.run(endpoint, request, context) as AsyncGenerator;
       try {
         for (;;) {
           const item = await inScope(() => items.next());
@@ -134,37 +130,26 @@ export class ActorCell {
     } catch (thrown) {
       throw endpointError(thrown, this.name, request.endpoint);
     } finally {
+      context.close();
       end();
     }
   }
+
+  /** A message whose turn has come too late: its caller is gone, or the actor. */
+  private refuseLate({ endpoint }: CallRequest, { signal }: Cancellation): void {
+    if (signal.aborted)
+      throw new ForgeError('CANCELLED', `${endpoint} was cancelled before it began`, { endpoint });
+    if (this.hasStopped) throw this.stopped();
+  }
+
+  private stopped(): ForgeError {
+    return new ForgeError('TRANSIENT_REPLICA_LOST', `${this.name} has stopped`, { actor: this.name });
+  }
 }
 
-/** The signal is made only for an endpoint that asks for it. */
-class EndpointContext implements CallContext {
-  private combined: AbortSignal | null = null;
-
-  constructor(
-    private readonly request: CallRequest,
-    private readonly callSignal: AbortSignal,
-    private readonly stopSignal: AbortSignal,
-  ) {}
-
-  get signal(): AbortSignal {
-    this.combined ??= AbortSignal.any([this.callSignal, this.stopSignal]);
-    return this.combined;
-  }
-
-  get key(): string {
-    return this.request.key;
-  }
-
-  get session(): string | undefined {
-    return this.request.session;
-  }
-
-  get headers(): Readonly<Record<string, string>> | undefined {
-    return this.request.headers;
-  }
+/** Whether nobody will be told of an exception. */
+function isUnheard({ headers }: CallRequest, cancellation: Cancellation): boolean {
+  return headers?.[POSTED] !== undefined || cancellation.signal.aborted;
 }
 
 /** An exception of the actor's own code; an error of ours that it passes on speaks of something else. */

@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { ActorRuntime, AGENT } from './actor-runtime';
 import { enterActorProcess, refusedSpawn } from './call-context';
@@ -16,7 +17,10 @@ async function main(address: string, parent: number): Promise<void> {
   const runtime = new ActorRuntime((failure) => {
     failures.add(failure);
   });
-  process.once('disconnect', () => process.exit(1));
+  process.once('disconnect', () => {
+    rmSync(dirname(address.slice('unix:'.length)), { recursive: true, force: true });
+    process.exit(1);
+  });
   new Worker(join(__dirname, 'parent-watch.js'), { workerData: parent, execArgv: [] }).unref();
   // Ctrl-C goes to the whole group; the parent stops its children in order, or takes them along.
   process.on('SIGINT', () => undefined);

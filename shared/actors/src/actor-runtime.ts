@@ -2,7 +2,7 @@ import { ForgeError } from '@forge/errors';
 import type { ActorClass, Failure } from './actor';
 import { ActorCell } from './actor-cell';
 import type { Birth } from './birth';
-import type { CallRequest, Handler } from './transport';
+import type { CallRequest, Cancellation, Handler } from './transport';
 
 /** A failure of an actor, with the id it has in its process. */
 export interface ActorFailure {
@@ -41,13 +41,13 @@ export class ActorRuntime implements Handler {
     for (const id of ids.reverse()) await this.stopActor(id, drainMs);
   }
 
-  async call(request: CallRequest, signal: AbortSignal): Promise<unknown> {
-    return this.cell(request).call(request, signal);
+  async call(request: CallRequest, cancellation: Cancellation): Promise<unknown> {
+    return this.cell(request).call(request, cancellation);
   }
 
-  stream(request: CallRequest, signal: AbortSignal): AsyncIterable<unknown> {
+  stream(request: CallRequest, cancellation: Cancellation): AsyncIterable<unknown> {
     try {
-      return this.cell(request).stream(request, signal);
+      return this.cell(request).stream(request, cancellation);
     } catch (error) {
       return rejecting(error);
     }

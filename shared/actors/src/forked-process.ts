@@ -1,6 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, sep } from 'node:path';
 import { actorEnvironment } from '@forge/config';
@@ -22,15 +21,16 @@ export async function forkActorProcess(
   gpus: readonly number[] | null,
   ended: () => void,
 ): Promise<ActorProcess> {
-  const socket = join(tmpdir(), `forge-${process.pid}-${randomUUID().slice(0, 8)}.sock`);
-  const child = fork(MAIN, [`unix:${socket}`, String(process.pid)], {
+  // Nobody else may connect: the directory is this user's only.
+  const dir = await mkdtemp(join(tmpdir(), 'forge-'));
+  const child = fork(MAIN, [`unix:${join(dir, 's')}`, String(process.pid)], {
     env: actorEnvironment(gpus),
     execArgv: process.execArgv.filter((argument) => !argument.startsWith('--inspect')),
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const control = controlOf(child, () => {
     ended();
-    void rm(socket, { force: true });
+    void rm(dir, { recursive: true, force: true });
   });
   try {
     const listening = new Promise<string>((resolve) => child.once('message', resolve as () => void));

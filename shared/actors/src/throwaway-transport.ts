@@ -61,13 +61,12 @@ function serve(
     const { kind, id } = frame;
     if (kind === 'ping') send({ kind: 'pong', id });
     else if (kind === 'cancel') calls.get(id)?.abort();
-    else if (kind === 'post')
-      handler.call(frame.request, new AbortController().signal).catch(() => undefined);
+    else if (kind === 'post') handler.call(frame.request, new AbortController()).catch(() => undefined);
     else if (kind === 'call') {
       const controller = new AbortController();
       calls.set(id, controller);
       handler
-        .call(frame.request, controller.signal)
+        .call(frame.request, controller)
         .then(
           (value) => {
             send({ kind: 'result', id, value });
@@ -82,7 +81,7 @@ function serve(
       calls.set(id, controller);
       void (async () => {
         try {
-          for await (const value of handler.stream(frame.request, controller.signal)) {
+          for await (const value of handler.stream(frame.request, controller)) {
             if (controller.signal.aborted) break;
             send({ kind: 'item', id, value });
           }

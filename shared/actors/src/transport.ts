@@ -22,11 +22,20 @@ export interface CallRequest {
   headers?: Readonly<Record<string, string>>;
 }
 
-/** What answers calls in a process. The signal fires when the caller cancels, gives up, or is gone. */
+/**
+ * How a call that nobody wants any more is told so: its signal fires when the caller cancels, gives up, or is gone. The
+ * signal is made when it is first asked for, since making one costs more than all the rest of a small call; whoever
+ * needs none does not touch it.
+ */
+export interface Cancellation {
+  readonly signal: AbortSignal;
+}
+
+/** What answers calls in a process. */
 export interface Handler {
-  call(request: CallRequest, signal: AbortSignal): Promise<unknown>;
+  call(request: CallRequest, cancellation: Cancellation): Promise<unknown>;
   /** An ended iteration of the caller is an ended iteration here. */
-  stream(request: CallRequest, signal: AbortSignal): AsyncIterable<unknown>;
+  stream(request: CallRequest, cancellation: Cancellation): AsyncIterable<unknown>;
 }
 
 export interface ChannelCallOptions {
