@@ -154,10 +154,12 @@ describe('an actor', () => {
     await waitFor('the first', () => log.includes('a began'));
     caller.abort();
     await expect(second).rejects.toMatchObject({ code: 'CANCELLED' });
+    // A round trip later the cancellation has arrived as well.
+    await (await spawn()).beside.callOne('elsewhere');
     openGates();
     await first;
     await worker.beside.callOne('c');
-    expect(log).toEqual(['a began', 'a ended', 'c']);
+    expect(log).toEqual(['a began', 'elsewhere', 'a ended', 'c']);
   });
 
   it('knows session, key and headers of a call', async () => {

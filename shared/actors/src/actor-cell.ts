@@ -54,18 +54,27 @@ export class ActorCell {
     return new Promise((resolve, reject) => {
       const endpoint = this.resolve(request, false);
       const context = new EndpointContext(request, cancellation, this.signalsInUse);
+      const succeed = (result: unknown): void => {
+        context.close();
+        resolve(result);
+      };
+      const fail = (thrown: unknown): void => {
+        context.close();
+        const error = endpointError(thrown, this.name, request.endpoint);
+        if (isUnexpected(thrown) && isUnheard(request, cancellation)) this.fail({ name: this.name, error });
+        reject(error);
+      };
       let hasWaited = false;
-      this.mailbox.add(endpoint.concurrent, async () => {
+      this.mailbox.add(endpoint.concurrent, () => {
         try {
           if (hasWaited) this.refuseLate(request, cancellation);
-          resolve(await this.run(endpoint, request, context));
+          const result = this.run(endpoint, request, context);
+          if (isThenable(result)) return Promise.resolve(result).then(succeed, fail);
+          succeed(result);
         } catch (thrown) {
-          const error = endpointError(thrown, this.name, request.endpoint);
-          if (isUnexpected(thrown) && isUnheard(request, cancellation)) this.fail({ name: this.name, error });
-          reject(error);
-        } finally {
-          context.close();
+          fail(thrown);
         }
+        return undefined;
       });
       hasWaited = true;
     });
@@ -145,6 +154,10 @@ export class ActorCell {
   private stopped(): ForgeError {
     return new ForgeError('TRANSIENT_REPLICA_LOST', `${this.name} has stopped`, { actor: this.name });
   }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }
 
 /** Whether nobody will be told of an exception. */

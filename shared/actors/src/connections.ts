@@ -1,21 +1,35 @@
 import { ForgeError } from '@forge/errors';
-import { inProcessTransport, unixTransport } from './throwaway-transport';
+import { InProcessTransport, SocketTransport } from './throwaway-transport';
 import type { Address, Channel, Handler, Listener, Transport } from './transport';
 
-const transports: readonly Transport[] = [inProcessTransport, unixTransport];
+/**
+ * A process that answers no heartbeat for five seconds is taken for hung. One that died is noticed at once, by its
+ * closed connection; a shorter time would take a process for hung that loads a large module or model.
+ */
+const HEARTBEAT = { intervalMs: 500, misses: 10 };
 
-function transportOf(address: Address): Transport {
-  const scheme = address.slice(0, address.indexOf(':'));
-  const transport = transports.find(({ schemes }) => schemes.includes(scheme));
-  if (transport !== undefined) return transport;
-  throw new ForgeError('CONFIG_INVALID', `no transport is known for the address ${address}`, { address });
+const byScheme = new Map<string, Transport>();
+
+/** Takes a transport for all later connections of this process to addresses of its schemes, in place of any other. */
+export function useTransport(transport: Transport): void {
+  for (const scheme of transport.schemes) byScheme.set(scheme, transport);
 }
 
-/** @throws {ForgeError} what the transport of the address throws. */
-export function connectTo(address: Address): Promise<Channel> {
+useTransport(new InProcessTransport());
+useTransport(new SocketTransport({ heartbeat: HEARTBEAT }));
+
+/** @throws {ForgeError} what the transport of the address throws; CONFIG_INVALID for an address no transport knows. */
+export async function connectTo(address: Address): Promise<Channel> {
   return transportOf(address).connect(address);
 }
 
-export function listenAt(address: Address, handler: Handler): Promise<Listener> {
+/** @throws {ForgeError} as `connectTo`. */
+export async function listenAt(address: Address, handler: Handler): Promise<Listener> {
   return transportOf(address).listen(handler, address);
+}
+
+function transportOf(address: Address): Transport {
+  const transport = byScheme.get(address.slice(0, address.indexOf(':')));
+  if (transport !== undefined) return transport;
+  throw new ForgeError('CONFIG_INVALID', `no transport is known for the address ${address}`, { address });
 }

@@ -23,15 +23,16 @@ const STOP_GRACE_MS = 5_000;
 /** A process of actors ruled over a channel, by the agent that lives in it. */
 export class GovernedProcess implements ActorProcess {
   readonly lost: Promise<ForgeError>;
+  private isStopping = false;
 
   constructor(
     readonly channel: Channel,
     private readonly control: ProcessControl,
   ) {
     this.lost = Promise.race([control.exited, channel.lost]);
-    // One that no longer answers is of no use; it would come back as a stranger.
+    // One that no longer answers is of no use; it would come back as a stranger. One that was told to end will.
     void this.lost.then(() => {
-      control.kill();
+      if (!this.isStopping) control.kill();
     });
   }
 
@@ -52,6 +53,7 @@ export class GovernedProcess implements ActorProcess {
   }
 
   async stop(drainMs: number): Promise<void> {
+    this.isStopping = true;
     this.control.requestStop(drainMs);
     const timer = setTimeout(() => {
       this.control.kill();

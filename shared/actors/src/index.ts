@@ -36,3 +36,4 @@ export { type ServiceMetrics, type ReplicaMetricsSummary } from './service/servi
 export { type ReplicaState } from './service/replica';
 export { type Candidate, type RoutedCall, type Router, type RouterName } from './service/routers';
 export { type ActorBlueprint, type ActorOptions } from './blueprint';
+export { useTransport } from './connections';

@@ -15,8 +15,6 @@ import type {
 
 /** A stand-in until the real transports are merged: no flow control, no limits. */
 const packr = new Packr({ useRecords: false, moreTypes: true });
-const PING_MS = 100;
-const MAX_MISSED = 6;
 
 type Frame =
   | { kind: 'call' | 'stream' | 'post'; id: number; request: CallRequest }
@@ -220,7 +218,7 @@ let nextName = 0;
 const copy = <T>(value: T): T => packr.unpack(packr.pack(value)) as T;
 
 /** @internal */
-export const inProcessTransport: Transport = {
+const inProcess: Transport = {
   schemes: ['inproc'],
   listen: (handler, at = `inproc:${nextName++}`) => {
     const entry = { handler, closers: new Set<() => void>() };
@@ -263,7 +261,7 @@ export const inProcessTransport: Transport = {
 };
 
 /** @internal */
-export const unixTransport: Transport = {
+const unix = ({ intervalMs, misses }: Timing): Transport => ({
   schemes: ['unix'],
   listen: async (handler, at) => {
     if (at === undefined) throw new ForgeError('BUG_INVARIANT', 'unix needs an address');
@@ -307,11 +305,11 @@ export const unixTransport: Transport = {
       });
       socket.once('connect', () => {
         const pinging = setInterval(() => {
-          if (missed++ > MAX_MISSED) {
+          if (missed++ >= misses) {
             channel.fail('no heartbeat');
             socket.destroy();
           } else send({ kind: 'ping', id: 0 });
-        }, PING_MS);
+        }, intervalMs);
         socket.on('error', () => undefined);
         socket.on('close', () => {
           clearInterval(pinging);
@@ -320,4 +318,27 @@ export const unixTransport: Transport = {
         resolve(channel);
       });
     }),
-};
+});
+
+interface Timing {
+  intervalMs: number;
+  misses: number;
+}
+
+export class InProcessTransport implements Transport {
+  readonly schemes = inProcess.schemes;
+  readonly listen = inProcess.listen.bind(inProcess);
+  readonly connect = inProcess.connect.bind(inProcess);
+}
+
+export class SocketTransport implements Transport {
+  readonly schemes = ['unix'];
+  readonly listen: Transport['listen'];
+  readonly connect: Transport['connect'];
+
+  constructor({ heartbeat }: { heartbeat: Timing }) {
+    const transport = unix(heartbeat);
+    this.listen = transport.listen.bind(transport);
+    this.connect = transport.connect.bind(transport);
+  }
+}

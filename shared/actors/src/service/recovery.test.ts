@@ -1,11 +1,16 @@
 import { isRunning, waitFor } from '@forge/testing';
+import { useTransport } from '../connections';
 import { Counter, Unready } from '../counter.fixture';
 import { rootOwner } from '../supervision';
+import { SocketTransport } from '../throwaway-transport';
 import type { Service } from './service';
 import type { ServiceOptions } from './service-options';
 import { spawnService } from './spawn-service';
 
-/** Replicas in processes of their own, ended and stopped by signals. */
+/** Replicas in processes of their own, ended and stopped by signals; one that hangs for 600 ms is lost. */
+beforeAll(() => {
+  useTransport(new SocketTransport({ heartbeat: { intervalMs: 100, misses: 6 } }));
+});
 afterEach(() => rootOwner.stopOwned());
 
 const counters = (numReplicas: number, options: ServiceOptions = {}): Promise<Service<Counter>> =>
