@@ -61,9 +61,9 @@ function controlOf(child: ChildProcess, ended: () => void): ProcessControl {
   return {
     pid,
     exited,
-    requestStop: (drainMs) => {
+    end: () => {
       // One that has just died is told in vain.
-      if (child.connected) child.send({ stop: drainMs }, () => undefined);
+      if (child.connected) child.send('end', () => undefined);
     },
     kill: () => {
       child.kill('SIGKILL');

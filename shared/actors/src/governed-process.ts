@@ -12,8 +12,8 @@ export interface ProcessControl {
   readonly pid: number;
   /** Resolves with how it ended. */
   readonly exited: Promise<ForgeError>;
-  /** Asks it to drain and end its actors and then itself. */
-  requestStop(drainMs: number): void;
+  /** Tells it to end, its actors having stopped. */
+  end(): void;
   kill(): void;
 }
 
@@ -54,10 +54,12 @@ export class GovernedProcess implements ActorProcess {
 
   async stop(drainMs: number): Promise<void> {
     this.isStopping = true;
-    this.control.requestStop(drainMs);
     const timer = setTimeout(() => {
       this.control.kill();
     }, drainMs + STOP_GRACE_MS);
+    // Over the channel, behind every message that was sent before. One that is lost by now ends all the same.
+    await this.rule('stopAll', [drainMs]).catch(() => undefined);
+    this.control.end();
     await this.control.exited;
     clearTimeout(timer);
     await this.channel.close();

@@ -41,10 +41,12 @@ export class LocalProcess implements ActorProcess {
   }
 
   async stopActor(id: string, drainMs: number): Promise<void> {
+    await this.arrival();
     await this.runtime.stopActor(id, drainMs);
   }
 
   async stop(drainMs: number): Promise<void> {
+    await this.arrival();
     await this.runtime.stop(drainMs);
     await this.kill();
   }
@@ -62,6 +64,12 @@ export class LocalProcess implements ActorProcess {
     this.opened = await connectTo(listener.address);
     void this.opened.lost.then(this.lose);
     return [listener, this.opened];
+  }
+
+  /** A round trip: what was sent before it has come. */
+  private async arrival(): Promise<void> {
+    const request = { actor: 'nobody', endpoint: 'ping', args: [], key: '' };
+    await this.opened?.call(request).catch(() => undefined);
   }
 
   private async *readFailures(): AsyncGenerator<ActorFailure> {

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { waitFor } from '@forge/testing';
 import { Counter } from '../counter.fixture';
 import { inProcessHost } from '../host';
@@ -8,6 +10,13 @@ import type { ServiceOptions } from './service-options';
 import { listServices, shutdownService, spawnService } from './spawn-service';
 
 afterEach(() => rootOwner.stopOwned());
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+const heapMegabytes = (): number => {
+  collectGarbage();
+  return process.memoryUsage().heapUsed / 1e6;
+};
 
 const local = (options: ServiceOptions = {}): ServiceOptions => ({ hosts: [inProcessHost()], ...options });
 const counters = (numReplicas: number, start = 0, options: ServiceOptions = {}): Promise<Service<Counter>> =>
@@ -306,6 +315,53 @@ describe('a service', () => {
     await service.value.choose();
     await service.value.choose();
     expect(service.metrics().replicas.map(({ totalRequests }) => totalRequests)).toEqual([3, 1]);
+  });
+
+  it('keeps a session in code that starts inside it, and sessions inside sessions apart', async () => {
+    const [a, b] = [await counters(3), await counters(3)];
+    const later = async (): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      await a.increment.choose();
+    };
+    let afterwards: Promise<void> | null = null;
+    const inside = async (): Promise<number[]> => {
+      await using session = a.session();
+      await using other = b.session();
+      await Promise.all([later(), later(), b.increment.choose(), b.increment.choose()]);
+      const outer = await a.value.choose();
+      const inner = await a.withSession(async ({ id }) => {
+        await a.value.choose();
+        return a.sessions().get(id) === session.replica ? 0 : 1;
+      });
+      afterwards = later();
+      return [outer, await b.value.choose(), inner, await a.value.choose(), other.moves];
+    };
+    expect(await inside()).toEqual([2, 2, 1, 2, 0]);
+    await afterwards;
+    expect([a.sessions().size, b.sessions().size]).toEqual([0, 0]);
+    expect((await a.value.call()).reduce((sum, value) => sum + value)).toBe(3);
+  });
+
+  it('holds 64 replicas and 10,000 sessions, and no more memory after many calls and sessions than before', async () => {
+    const service = await counters(64);
+    const callMany = async (n: number): Promise<void> => {
+      for (let i = 0; i < n; i += 500)
+        await Promise.all(Array.from({ length: 500 }, () => service.value.choose()));
+    };
+    const ids = Array.from({ length: 10_000 }, () => service.startSession());
+    await Promise.all(ids.map((session) => service.increment.with({ session }).choose()));
+    const perReplica = service.metrics().replicas.map(({ sessions }) => sessions);
+    expect([Math.min(...perReplica), Math.max(...perReplica)]).toEqual([156, 157]);
+    for (const id of ids) service.endSession(id);
+    await callMany(10_000);
+    const before = heapMegabytes();
+    await callMany(40_000);
+    for (let i = 0; i < 5_000; i++) {
+      await using session = service.session();
+      await service.value.choose();
+      expect(session.replica).not.toBeNull();
+    }
+    expect(heapMegabytes() - before).toBeLessThan(2);
   });
 
   it('scales up and down while it runs', async () => {
