@@ -89,6 +89,17 @@ class Worker extends ForgeActor {
   }
 }
 
+class Untidy extends ForgeActor {
+  override async cleanup(): Promise<void> {
+    throw new RangeError('it does not close');
+  }
+
+  @endpoint()
+  touch(): void {
+    log.push('touched');
+  }
+}
+
 class Clash extends ForgeActor {
   @endpoint()
   stop(): void {
@@ -221,6 +232,19 @@ describe('an actor', () => {
     await stopped;
     expect([await working, await begetting]).toEqual(['a', undefined]);
     expect(log).toEqual(['a began', 'a ended', 'born', 'child cleaned up', 'worker cleaned up']);
+  });
+
+  it('tells whoever stops it what its cleanup threw, and the others stop all the same', async () => {
+    const host = inProcessHost();
+    const procs = await host.spawnProcs({ procs: 1 });
+    await procs.spawn('worker', Worker);
+    await procs.spawn('untidy', Untidy);
+    await expect(procs.stop()).rejects.toMatchObject({
+      code: 'BUG_ENDPOINT',
+      message: 'it does not close',
+      details: { actor: 'untidy', endpoint: 'cleanup' },
+    });
+    expect(log).toEqual(['worker cleaned up']);
   });
 
   it('marks the loss of another replica as that of another', async () => {

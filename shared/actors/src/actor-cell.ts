@@ -95,13 +95,28 @@ export class ActorCell {
     return this.items(endpoint, request, cancellation, turn, end);
   }
 
-  /** Answers what has come, stops what the actor spawned, then lets it clean up. */
+  /**
+   * Answers what has come, stops what the actor spawned, then lets it clean up.
+   *
+   * @throws {ForgeError} what a cleanup threw, its own or that of something it spawned.
+   */
   async stop(drainMs: number): Promise<void> {
     await within(drainMs, this.mailbox.idle());
     this.hasStopped = true;
     for (const context of this.signalsInUse) context.abort(this.stopped());
-    await this.owner.close();
-    await runInScope(this.owner, null, () => this.instance?.cleanup());
+    try {
+      await this.owner.close();
+    } finally {
+      await this.cleanUp();
+    }
+  }
+
+  private async cleanUp(): Promise<void> {
+    try {
+      await runInScope(this.owner, null, () => this.instance?.cleanup());
+    } catch (error) {
+      throw endpointError(error, this.name, 'cleanup');
+    }
   }
 
   private resolve(request: CallRequest, asStream: boolean): Endpoint {

@@ -39,7 +39,7 @@ export class ActorGroup implements Owned {
   }
 
   stop({ drainMs = 10_000 }: StopOptions = {}): Promise<void> {
-    this.stopping ??= this.end(drainMs).then(() => {
+    this.stopping ??= this.end(drainMs).finally(() => {
       this.forget();
     });
     return this.stopping;

@@ -1,4 +1,4 @@
-import type { ForgeError } from '@forge/errors';
+import { ForgeError } from '@forge/errors';
 import type { ActorClass } from './actor';
 import { moduleOf } from './actor-module';
 import type { ActorProcess } from './actor-process';
@@ -58,11 +58,15 @@ export class GovernedProcess implements ActorProcess {
       this.control.kill();
     }, drainMs + STOP_GRACE_MS);
     // Over the channel, behind every message that was sent before. One that is lost by now ends all the same.
-    await this.rule('stopAll', [drainMs]).catch(() => undefined);
+    const failed = await this.rule('stopAll', [drainMs]).then(
+      () => null,
+      (error: unknown) => ForgeError.from(error),
+    );
     this.control.end();
     await this.control.exited;
     clearTimeout(timer);
     await this.channel.close();
+    if (failed !== null && failed.code !== 'TRANSIENT_REPLICA_LOST') throw failed;
   }
 
   async kill(): Promise<void> {

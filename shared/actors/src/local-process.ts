@@ -47,8 +47,11 @@ export class LocalProcess implements ActorProcess {
 
   async stop(drainMs: number): Promise<void> {
     await this.arrival();
-    await this.runtime.stop(drainMs);
-    await this.kill();
+    try {
+      await this.runtime.stop(drainMs);
+    } finally {
+      await this.kill();
+    }
   }
 
   async kill(): Promise<void> {

@@ -66,12 +66,12 @@ class ProcGroup implements Owned {
     const stop = async (drainMs: number): Promise<void> => {
       this.actors.delete(id);
       if (this.stopping !== null) return;
-      await Promise.allSettled(ranks.map((rank) => this.processOf(rank).stopActor(id, drainMs)));
+      await everyEnd(ranks.map((rank) => this.processOf(rank).stopActor(id, drainMs)));
     };
     const group = new ActorGroup(name, actorClass, refs, owner, stop);
     const failed = spawned.find((one) => one.status === 'rejected');
     if (failed !== undefined) {
-      await group.stop({ drainMs: 0 });
+      await group.stop({ drainMs: 0 }).catch(() => undefined);
       throw ForgeError.from(failed.reason);
     }
     this.actors.set(id, group);
@@ -80,9 +80,12 @@ class ProcGroup implements Owned {
 
   stop({ drainMs = DRAIN_MS }: StopOptions = {}): Promise<void> {
     this.stopping ??= (async () => {
-      await Promise.all(this.processes.map((process) => process.stop(drainMs)));
-      for (const group of this.actors.values()) group.forget();
-      this.owner?.release(this);
+      try {
+        await everyEnd(this.processes.map((process) => process.stop(drainMs)));
+      } finally {
+        for (const group of this.actors.values()) group.forget();
+        this.owner?.release(this);
+      }
     })();
     return this.stopping;
   }
@@ -187,7 +190,7 @@ export class ProcMesh<D extends string = string> {
   /**
    * Drains and ends actors and processes, children before owners.
    *
-   * @throws {ForgeError} CONTRACT_INVALID_CALL for a part of a mesh.
+   * @throws {ForgeError} CONTRACT_INVALID_CALL for a part of a mesh; what a cleanup threw, once all have ended.
    */
   async stop(options: StopOptions = {}): Promise<void> {
     if (this.isPart)
@@ -212,6 +215,15 @@ export async function spawnProcMesh<D extends string>(
   const name = options.name ?? extent.describe();
   const group = new ProcGroup(name, processes, owner, options.onFailure ?? (() => false));
   return new ProcMesh<D>(group, extent, false);
+}
+
+/** Waits for all; then throws what one of them threw, unless what was to be stopped was gone already. */
+async function everyEnd(stopping: readonly Promise<void>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(stopping)) {
+    if (outcome.status === 'fulfilled') continue;
+    const error = ForgeError.from(outcome.reason);
+    if (error.code !== 'TRANSIENT_REPLICA_LOST') throw error;
+  }
 }
 
 let local: ProcMesh<never> | null = null;

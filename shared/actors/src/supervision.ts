@@ -1,5 +1,6 @@
 import { ForgeError } from '@forge/errors';
 import type { Failure } from './actor';
+import { stopAll } from './stop-all';
 
 /** Something that was spawned and ends with its owner. */
 export interface Owned {
@@ -35,7 +36,7 @@ export class Owner {
   adopt(child: Owned): void {
     this.owned.add(child);
     // It was under way when its owner ended.
-    if (this.isClosed) void child.stop();
+    if (this.isClosed) child.stop().catch(() => undefined);
   }
 
   release(child: Owned): void {
@@ -58,10 +59,10 @@ export class Owner {
 
   /** Stops what is still there, latest first. */
   async stopOwned(): Promise<void> {
-    for (const child of [...this.owned].reverse()) {
-      await child.stop();
+    await stopAll([...this.owned].reverse(), async (child) => {
       this.owned.delete(child);
-    }
+      await child.stop();
+    });
   }
 }
 

@@ -62,7 +62,7 @@ export class ReplicaSet {
       return;
     }
     this.members = this.members.filter((replica) => !added.includes(replica));
-    await Promise.all(added.map((replica) => this.end(replica, 0)));
+    await Promise.allSettled(added.map((replica) => this.end(replica, 0)));
     this.changed();
     throw ForgeError.from(failed.reason);
   }
@@ -128,7 +128,8 @@ export class ReplicaSet {
   }
 
   private async recover(replica: Replica): Promise<void> {
-    await this.retire(replica, 0);
+    // A failed replica may fail to clean up, too.
+    await this.retire(replica, 0).catch(() => undefined);
     for (;;) {
       const delayMs = replica.budget.next(this.clock());
       if (delayMs === null) {

@@ -63,7 +63,7 @@ export class ServiceCore implements Owned {
     try {
       await this.replicas.grow(this.config.numReplicas);
     } catch (error) {
-      await this.stop();
+      await this.stop().catch(() => undefined);
       throw error;
     }
   }
@@ -142,9 +142,12 @@ export class ServiceCore implements Owned {
     this.stopping ??= (async () => {
       this.dispatcher.close();
       await this.scaling;
-      await this.replicas.stop(drainMs);
-      this.owner.release(this);
-      this.stopped();
+      try {
+        await this.replicas.stop(drainMs);
+      } finally {
+        this.owner.release(this);
+        this.stopped();
+      }
     })();
     return this.stopping;
   }
