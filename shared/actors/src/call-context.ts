@@ -72,10 +72,10 @@ export function refusedSpawn(): ForgeError | null {
  */
 export function runMain(main: () => Promise<void>): void {
   if (isActorProcess) return;
-  void main()
+  main()
+    .finally(() => rootOwner.stopOwned())
     .catch((error: unknown) => {
       console.error(error);
       process.exitCode = 1;
-    })
-    .then(() => rootOwner.stopOwned());
+    });
 }

@@ -1,9 +1,10 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { waitFor } from '@forge/testing';
+import type { Failure } from '../actor';
 import { Counter } from '../counter.fixture';
 import { inProcessHost } from '../host';
-import { rootOwner } from '../supervision';
+import { rootOwner, setUnhandledFaultHook } from '../supervision';
 import { PartialFailure } from '../value-mesh';
 import type { Service } from './service';
 import type { ServiceOptions } from './service-options';
@@ -253,17 +254,51 @@ describe('a service', () => {
     await healthy(service, 2);
   });
 
-  it('gives a replica up after its restarts, and says why to whoever calls', async () => {
+  it('gives a replica up after its restarts, goes on with the others, and says why when none is left', async () => {
+    const faults: Failure[] = [];
+    setUnhandledFaultHook((failure) => faults.push(failure));
     const service = await counters(2, 0, { restarts: { maxRestarts: 1, stableMs: 60_000 } });
     const givenUp: number[] = [];
     service.on('replica-given-up', ({ replica }) => givenUp.push(replica));
-    const failing = service.fail.with({ session: 's' });
-    await expect(failing.choose()).rejects.toThrow();
+    service.fail.broadcast();
+    await waitFor('the restarts', () => service.metrics().service.restarts === 2);
     await healthy(service, 2);
-    await expect(service.fail.with({ session: 't' }).choose()).rejects.toThrow();
-    await healthy(service, 2);
-    expect(service.metrics().service.restarts).toBe(2);
-    expect(givenUp).toEqual([]);
+    await expect(service.fail.choose()).rejects.toThrow('I was asked to fail');
+    await waitFor('the first to be given up', () => givenUp.length === 1);
+    expect([states(service).sort(), await service.value.call()]).toEqual([['HEALTHY', 'UNHEALTHY'], [0]]);
+    expect(faults).toEqual([]);
+    await expect(service.fail.choose()).rejects.toThrow('I was asked to fail');
+    await expect(service.value.choose()).rejects.toMatchObject({
+      code: 'TRANSIENT_SERVICE_UNAVAILABLE',
+      message: `service ${service.name}: every replica was given up: I was asked to fail`,
+    });
+    expect(service.replicas().map(({ reason }) => reason)).toEqual(
+      Array(2).fill('BUG_ENDPOINT: I was asked to fail'),
+    );
+    await waitFor('the fault', () => faults.length === 1);
+    expect(faults[0]).toMatchObject({ name: service.name, error: { message: 'I was asked to fail' } });
+    setUnhandledFaultHook(null);
+  });
+
+  it('tells listeners of calls and recoveries', async () => {
+    const service = await counters(1);
+    const heard: unknown[] = [];
+    service.on('call-ended', ({ endpoint, replica, error }) =>
+      heard.push([endpoint, replica, error?.code ?? null]),
+    );
+    service.on('replica-failed', ({ replica }) => heard.push(['failed', replica]));
+    service.on('replica-recovered', ({ replica, restarts }) => heard.push(['recovered', replica, restarts]));
+    await service.value.choose();
+    await expect(service.fail.choose()).rejects.toThrow();
+    await service.value.choose();
+    await new Promise(setImmediate);
+    expect(heard).toEqual([
+      ['value', 0, null],
+      ['failed', 0],
+      ['fail', 0, 'BUG_ENDPOINT'],
+      ['recovered', 0, 1],
+      ['value', 0, null],
+    ]);
   });
 
   it('bounds what is queued', async () => {
