@@ -358,6 +358,8 @@ describe('a service', () => {
       await new Promise((resolve) => setTimeout(resolve, 1));
       await a.increment.choose();
     };
+    let endOfSession: () => void = () => undefined;
+    const ended = new Promise<void>((resolve) => (endOfSession = resolve));
     let afterwards: Promise<void> | null = null;
     const inside = async (): Promise<number[]> => {
       await using session = a.session();
@@ -368,10 +370,11 @@ describe('a service', () => {
         await a.value.choose();
         return a.sessions().get(id) === session.replica ? 0 : 1;
       });
-      afterwards = later();
+      afterwards = ended.then(later);
       return [outer, await b.value.choose(), inner, await a.value.choose(), other.moves];
     };
     expect(await inside()).toEqual([2, 2, 1, 2, 0]);
+    endOfSession();
     await afterwards;
     expect([a.sessions().size, b.sessions().size]).toEqual([0, 0]);
     expect((await a.value.call()).reduce((sum, value) => sum + value)).toBe(3);
