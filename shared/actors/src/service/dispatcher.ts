@@ -111,7 +111,8 @@ export class Dispatcher {
     });
   }
 
-  private full(call: ServiceCall, what: string): ForgeError {
+  /** The error of a call for which `what` has no room. */
+  full(call: ServiceCall, what: string): ForgeError {
     const { maxConcurrent, maxQueued } = this.config;
     const message = `${call.where}: ${what}: ${maxConcurrent} calls under way and ${maxQueued} queued, no more fit`;
     return new ForgeError('CAPACITY_QUEUE_FULL', message, { maxConcurrent, maxQueued });

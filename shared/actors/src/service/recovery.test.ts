@@ -54,6 +54,20 @@ describe('a service of processes', () => {
     await expect(held).rejects.toMatchObject({ code: 'TRANSIENT_REPLICA_LOST' });
   });
 
+  it('rejects a call on all that was queued at a killed replica, and bounds what is queued there', async () => {
+    const service = await counters(2, { maxConcurrent: 1, maxQueued: 1, router: ([first]) => first! });
+    const held = service.wait.choose();
+    held.catch(() => undefined);
+    const onAll = service.value.call().catch((error: unknown) => error);
+    expect(service.metrics().replicas.map(({ queueDepth }) => queueDepth)).toEqual([1, 0]);
+    await expect(service.value.call()).rejects.toMatchObject({
+      code: 'CAPACITY_QUEUE_FULL',
+      failedRanks: [0],
+    });
+    process.kill(pidOf(service, 0), 'SIGKILL');
+    expect(await onAll).toMatchObject({ code: 'TRANSIENT_REPLICA_LOST', failedRanks: [0] });
+  });
+
   it('notices a replica that hangs, and ends it', async () => {
     const service = await counters(2);
     const pid = pidOf(service, 1);

@@ -1,11 +1,11 @@
-import type { ForgeError } from '@forge/errors';
+import { ForgeError } from '@forge/errors';
 import { message, type CallOptions } from '../actor-ref';
 import type { Endpoint } from '../endpoint';
 import type { Owned, Owner } from '../supervision';
 import { Dispatcher } from './dispatcher';
 import type { Replica } from './replica';
 import { ReplicaSet, type Launch } from './replica-set';
-import { ServiceCall } from './service-call';
+import { ServiceCall, type CallTerms } from './service-call';
 import { ServiceEventBus } from './service-events';
 import { invalid, type ServiceConfig } from './service-options';
 
@@ -35,7 +35,8 @@ export class ServiceCore implements Owned {
       displaced: (calls: readonly ServiceCall[]) => {
         for (const call of calls) {
           call.leavesQueue();
-          this.dispatcher.place(call);
+          if (call.terms.moves === 'never') call.reject(displaced(call));
+          else this.dispatcher.place(call);
         }
       },
       exhausted: (error: ForgeError) => {
@@ -76,7 +77,8 @@ export class ServiceCore implements Owned {
     allRanks: boolean,
   ): Promise<unknown> {
     const sent = message(endpoint, args);
-    return this.submit(endpoint, args, options, this.isIdempotent(endpoint), (replica, timeoutMs) =>
+    const moves = this.endpoints.get(endpoint)?.idempotent === true ? 'always' : 'until-started';
+    return this.submit(endpoint, args, options, moves, (replica, timeoutMs) =>
       replica.send({ ...sent, options: within(options, timeoutMs) }, allRanks),
     );
   }
@@ -91,10 +93,12 @@ export class ServiceCore implements Owned {
   ): Promise<unknown> {
     const sent = message(endpoint, args);
     return new Promise((resolve, reject) => {
-      const terms = this.terms(endpoint, args, options, false);
+      const terms = this.terms(endpoint, args, options, 'never');
       const perform = (to: Replica, timeoutMs: number | undefined): Promise<unknown> =>
         to.send({ ...sent, options: within(options, timeoutMs) }, allRanks);
-      replica.accept(new ServiceCall(terms, perform, resolve, reject, this.clock));
+      const call = new ServiceCall(terms, perform, resolve, reject, this.clock);
+      if (replica.hasRoom) replica.accept(call);
+      else reject(this.dispatcher.full(call, `replica ${replica.index}`));
     });
   }
 
@@ -105,9 +109,9 @@ export class ServiceCore implements Owned {
     let fail: (error: unknown) => void = () => undefined;
     const ended = new Promise<void>((resolve, reject) => ([end, fail] = [resolve, reject]));
     const items = await new Promise<AsyncIterable<unknown>>((resolve, reject) => {
-      this.submit(endpoint, args, options, false, (replica, timeoutMs) => {
+      this.submit(endpoint, args, options, 'until-started', async (replica, timeoutMs) => {
         resolve(replica.stream({ ...sent, options: within(options, timeoutMs) }));
-        return ended;
+        await ended;
       }).catch(reject);
     });
     try {
@@ -152,19 +156,15 @@ export class ServiceCore implements Owned {
     return this.stopping;
   }
 
-  isIdempotent(endpoint: string): boolean {
-    return this.endpoints.get(endpoint)?.idempotent === true;
-  }
-
   private submit(
     endpoint: string,
     args: readonly unknown[],
     options: CallOptions,
-    repeatable: boolean,
+    moves: CallTerms['moves'],
     perform: (replica: Replica, timeoutMs: number | undefined) => Promise<unknown>,
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const terms = this.terms(endpoint, args, options, repeatable);
+      const terms = this.terms(endpoint, args, options, moves);
       this.dispatcher.place(new ServiceCall(terms, perform, resolve, reject, this.clock));
     });
   }
@@ -173,17 +173,17 @@ export class ServiceCore implements Owned {
     endpoint: string,
     args: readonly unknown[],
     options: CallOptions,
-    repeatable: boolean,
-  ): ServiceCall['terms'] {
+    moves: CallTerms['moves'],
+  ): CallTerms {
     const { name, timeoutMs } = this.config;
     const withDeadline = options.timeoutMs === undefined ? { ...options, timeoutMs } : options;
-    return { service: name, endpoint, args, options: withDeadline, repeatable };
+    return { service: name, endpoint, args, options: withDeadline, moves };
   }
 
   private callFailed(replica: Replica, call: ServiceCall, error: ForgeError, generation: number): boolean {
     if (isLossOfReplica(error)) {
       this.replicas.fail(replica, error, generation);
-      if (!call.terms.repeatable || call.attempts >= MAX_ATTEMPTS || call.isCancelled) return false;
+      if (call.terms.moves !== 'always' || call.attempts >= MAX_ATTEMPTS || call.isCancelled) return false;
       this.dispatcher.place(call);
       return true;
     }
@@ -192,6 +192,13 @@ export class ServiceCore implements Owned {
       this.replicas.fail(replica, error, generation);
     return false;
   }
+}
+
+function displaced(call: ServiceCall): ForgeError {
+  return new ForgeError(
+    'TRANSIENT_REPLICA_LOST',
+    `${call.where}: its replica was lost before the call began`,
+  );
 }
 
 /** A loss that the endpoint itself ran into says so in `thrownBy`. */
