@@ -13,15 +13,16 @@ import { ProcessAgent } from './process-agent';
  */
 async function main(address: string, parent: number): Promise<void> {
   enterActorProcess();
+  const socketDir = dirname(address.slice('unix:'.length));
   const failures = new FailureLog();
   const runtime = new ActorRuntime((failure) => {
     failures.add(failure);
   });
   process.once('disconnect', () => {
-    rmSync(dirname(address.slice('unix:'.length)), { recursive: true, force: true });
+    rmSync(socketDir, { recursive: true, force: true });
     process.exit(1);
   });
-  new Worker(join(__dirname, 'parent-watch.js'), { workerData: parent, execArgv: [] }).unref();
+  new Worker(join(__dirname, 'parent-watch.js'), { workerData: { parent, socketDir }, execArgv: [] }).unref();
   // Ctrl-C goes to the whole group; the parent stops its children in order, or takes them along.
   process.on('SIGINT', () => undefined);
   process.on('unhandledRejection', (reason) => {

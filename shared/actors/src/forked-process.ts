@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, sep } from 'node:path';
 import { actorEnvironment } from '@forge/config';
@@ -30,7 +31,7 @@ export async function forkActorProcess(
   });
   const control = controlOf(child, () => {
     ended();
-    void rm(dir, { recursive: true, force: true });
+    rmSync(dir, { recursive: true, force: true });
   });
   try {
     const listening = new Promise<string>((resolve) => child.once('message', resolve as () => void));
