@@ -1,12 +1,13 @@
 import { ForgeError } from '@forge/errors';
 import type { ActorClass, Failure, ForgeActor } from './actor';
 import { bear, type Birth } from './birth';
-import { runInScope, type CallContext } from './call-context';
+import { runInScope } from './call-context';
 import { endpointsOf, resolveEndpoint, type Endpoint } from './endpoint';
+import { EndpointContext } from './endpoint-context';
 import { Mailbox } from './mailbox';
 import { Owner } from './supervision';
 import { traceHooks } from './trace-hooks';
-import type { Cancellation, CallRequest } from './transport';
+import type { CallRequest, Cancellation } from './transport';
 
 /** Marks a message nobody waits for the answer of: an unexpected exception then goes to supervision. */
 export const POSTED = 'forge-posted';
@@ -17,8 +18,9 @@ export class ActorCell {
   private readonly mailbox = new Mailbox();
   private readonly endpoints: ReadonlyMap<string, Endpoint>;
   private readonly owner: Owner;
-  private readonly stopping = new AbortController();
+  private readonly signalsInUse = new Set<EndpointContext>();
   private instance: ForgeActor | null = null;
+  private hasStopped = false;
 
   constructor(
     private readonly actorClass: ActorClass,
@@ -43,7 +45,7 @@ export class ActorCell {
         await this.instance.setup();
       });
     } catch (error) {
-      await this.owner.stopOwned();
+      await this.owner.close();
       throw endpointError(error, this.name, 'setup');
     }
   }
@@ -51,17 +53,30 @@ export class ActorCell {
   call(request: CallRequest, cancellation: Cancellation): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const endpoint = this.resolve(request, false);
-      this.mailbox.add(endpoint.concurrent, async () => {
+      const context = new EndpointContext(request, cancellation, this.signalsInUse);
+      const succeed = (result: unknown): void => {
+        context.close();
+        resolve(result);
+      };
+      const fail = (thrown: unknown): void => {
+        context.close();
+        const error = endpointError(thrown, this.name, request.endpoint);
+        if (isUnexpected(thrown) && isUnheard(request, cancellation)) this.fail({ name: this.name, error });
+        reject(error);
+      };
+      let hasWaited = false;
+      this.mailbox.add(endpoint.concurrent, () => {
         try {
-          if (cancellation.isCancelled) throw cancelled(request);
-          resolve(await this.run(endpoint, request, cancellation));
+          if (hasWaited) this.refuseLate(request, cancellation);
+          const result = this.run(endpoint, request, context);
+          if (isThenable(result)) return Promise.resolve(result).then(succeed, fail);
+          succeed(result);
         } catch (thrown) {
-          const error = endpointError(thrown, this.name, request.endpoint);
-          const nobodyWaits = cancellation.isCancelled || request.headers?.[POSTED] !== undefined;
-          if (nobodyWaits && isUnexpected(thrown)) this.fail({ name: this.name, error });
-          reject(error);
+          fail(thrown);
         }
+        return undefined;
       });
+      hasWaited = true;
     });
   }
 
@@ -80,20 +95,35 @@ export class ActorCell {
     return this.items(endpoint, request, cancellation, turn, end);
   }
 
-  /** Answers what has come, stops what the actor spawned, then lets it clean up. */
+  /**
+   * Answers what has come, stops what the actor spawned, then lets it clean up.
+   *
+   * @throws {ForgeError} what a cleanup threw, its own or that of something it spawned.
+   */
   async stop(drainMs: number): Promise<void> {
     await within(drainMs, this.mailbox.idle());
-    this.stopping.abort();
-    await this.owner.stopOwned();
-    await runInScope(this.owner, null, () => this.instance?.cleanup());
+    this.hasStopped = true;
+    for (const context of this.signalsInUse) context.abort(this.stopped());
+    try {
+      await this.owner.close();
+    } finally {
+      await this.cleanUp();
+    }
+  }
+
+  private async cleanUp(): Promise<void> {
+    try {
+      await runInScope(this.owner, null, () => this.instance?.cleanup());
+    } catch (error) {
+      throw endpointError(error, this.name, 'cleanup');
+    }
   }
 
   private resolve(request: CallRequest, asStream: boolean): Endpoint {
     return resolveEndpoint(this.endpoints, this.name, request.endpoint, request.args, asStream);
   }
 
-  private run(endpoint: Endpoint, request: CallRequest, cancellation: Cancellation): unknown {
-    const context = new EndpointContext(request, cancellation, this.stopping.signal);
+  private run(endpoint: Endpoint, request: CallRequest, context: EndpointContext): unknown {
     return runInScope(this.owner, context, () =>
       traceHooks().run(request, () => endpoint.method.apply(this.instance, request.args as unknown[])),
     );
@@ -106,12 +136,12 @@ export class ActorCell {
     turn: Promise<void>,
     end: () => void,
   ): AsyncGenerator {
-    const context = new EndpointContext(request, cancellation, this.stopping.signal);
+    const context = new EndpointContext(request, cancellation, this.signalsInUse);
     const inScope = <T>(run: () => T): T => runInScope(this.owner, context, run);
     try {
       await turn;
-      if (cancellation.isCancelled) throw cancelled(request);
-      const items = this.run(endpoint, request, cancellation) as AsyncGenerator;
+      this.refuseLate(request, cancellation);
+      const items = this.run(endpoint, request, context) as AsyncGenerator;
       try {
         for (;;) {
           const item = await inScope(() => items.next());
@@ -124,41 +154,30 @@ export class ActorCell {
     } catch (thrown) {
       throw endpointError(thrown, this.name, request.endpoint);
     } finally {
+      context.close();
       end();
     }
   }
-}
 
-/** The signal is made only for an endpoint that asks for it. */
-class EndpointContext implements CallContext {
-  private combined: AbortSignal | null = null;
-
-  constructor(
-    private readonly request: CallRequest,
-    private readonly cancellation: Cancellation,
-    private readonly stopSignal: AbortSignal,
-  ) {}
-
-  get signal(): AbortSignal {
-    this.combined ??= AbortSignal.any([this.cancellation.signal, this.stopSignal]);
-    return this.combined;
+  /** A message whose turn has come too late: its caller is gone, or the actor. */
+  private refuseLate({ endpoint }: CallRequest, { isCancelled }: Cancellation): void {
+    if (isCancelled)
+      throw new ForgeError('CANCELLED', `${endpoint} was cancelled before it began`, { endpoint });
+    if (this.hasStopped) throw this.stopped();
   }
 
-  get key(): string {
-    return this.request.key;
-  }
-
-  get session(): string | undefined {
-    return this.request.session;
-  }
-
-  get headers(): Readonly<Record<string, string>> | undefined {
-    return this.request.headers;
+  private stopped(): ForgeError {
+    return new ForgeError('TRANSIENT_REPLICA_LOST', `${this.name} has stopped`, { actor: this.name });
   }
 }
 
-function cancelled({ endpoint }: CallRequest): ForgeError {
-  return new ForgeError('CANCELLED', `${endpoint} was cancelled before it began`, { endpoint });
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+}
+
+/** Whether nobody will be told of an exception. */
+function isUnheard({ headers }: CallRequest, cancellation: Cancellation): boolean {
+  return headers?.[POSTED] !== undefined || cancellation.isCancelled;
 }
 
 /** An exception of the actor's own code; an error of ours that it passes on speaks of something else. */
@@ -172,7 +191,8 @@ function isUnexpected(thrown: unknown): boolean {
  */
 function endpointError(thrown: unknown, actor: string, endpoint: string): ForgeError {
   if (thrown instanceof ForgeError) {
-    if (thrown.code !== 'TRANSIENT_REPLICA_LOST') return thrown;
+    const isOfAnother = thrown.code === 'TRANSIENT_REPLICA_LOST' && thrown.details.actor !== actor;
+    if (!isOfAnother) return thrown;
     const details = { ...thrown.details, thrownBy: `${actor}.${endpoint}` };
     return new ForgeError(thrown.code, thrown.message, details, { cause: thrown });
   }

@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { ActorRuntime, AGENT } from './actor-runtime';
 import { enterActorProcess, refusedSpawn } from './call-context';
@@ -12,23 +13,27 @@ import { ProcessAgent } from './process-agent';
  */
 async function main(address: string, parent: number): Promise<void> {
   enterActorProcess();
+  const socketDir = dirname(address.slice('unix:'.length));
   const failures = new FailureLog();
   const runtime = new ActorRuntime((failure) => {
     failures.add(failure);
   });
-  process.once('disconnect', () => process.exit(1));
-  new Worker(join(__dirname, 'parent-watch.js'), { workerData: parent, execArgv: [] }).unref();
+  process.once('disconnect', () => {
+    rmSync(socketDir, { recursive: true, force: true });
+    process.exit(1);
+  });
+  new Worker(join(__dirname, 'parent-watch.js'), { workerData: { parent, socketDir }, execArgv: [] }).unref();
   // Ctrl-C goes to the whole group; the parent stops its children in order, or takes them along.
   process.on('SIGINT', () => undefined);
   process.on('unhandledRejection', (reason) => {
     if (reason !== refusedSpawn()) throw reason;
   });
-  process.on('message', ({ stop }: { stop: number }) => {
-    void runtime.stop(stop).finally(() => process.exit(0));
-  });
   const birth = { name: AGENT, point: { rank: 0, coordinates: {} } };
   await runtime.spawn(AGENT, ProcessAgent, birth, [runtime, failures]);
   const listener = await listenAt(address, runtime);
+  process.once('message', () => {
+    void listener.close().finally(() => process.exit(0));
+  });
   // Without a callback, a parent that has just died would be an uncaught error here.
   process.send?.(listener.address, () => undefined);
 }

@@ -3,6 +3,7 @@ import { Counter, hidden, Unready } from './counter.fixture';
 import { thisHost } from './host';
 import { thisProc, type ProcMesh } from './proc-mesh';
 import { rootOwner } from './supervision';
+import { PartialFailure } from './value-mesh';
 
 afterAll(() => rootOwner.stopOwned());
 
@@ -37,6 +38,49 @@ describe('a mesh of actors in processes of their own', () => {
       [2, 6],
     ]);
   });
+});
+
+it('answers what has come before it stops', async () => {
+  const procs = await thisHost().spawnProcs({ procs: 1 });
+  const counters = await procs.spawn('counters', Counter);
+  const called = [counters.slowly.callOne(50), counters.slowly.callOne(50)];
+  const stopped = procs.stop();
+  expect(await Promise.all(called)).toEqual([1, 2]);
+  await stopped;
+  await expect(counters.value.callOne()).rejects.toMatchObject({ code: 'TRANSIENT_REPLICA_LOST' });
+});
+
+it('tells which ranks failed, with the results of the others', async () => {
+  const procs = await thisHost().spawnProcs({ gpus: 2 });
+  const counters = await procs.spawn('counters', Counter);
+  process.kill(procs.pids[1]!, 'SIGKILL');
+  counters.onFailure(() => true);
+  const failed = await counters.add.call(4).catch((error: unknown) => error);
+  expect(failed).toBeInstanceOf(PartialFailure);
+  expect(failed).toMatchObject({
+    code: 'TRANSIENT_REPLICA_LOST',
+    failedRanks: [1],
+    results: [{ status: 'fulfilled', value: 4 }, { status: 'rejected' }],
+  });
+});
+
+it('calls the only one, or one in turn', async () => {
+  const procs = await thisHost().spawnProcs({ gpus: 2 });
+  const counters = await procs.spawn('counters', Counter);
+  await expect(counters.value.callOne()).rejects.toMatchObject({
+    code: 'CONTRACT_INVALID_CALL',
+    message: 'counters.value.callOne() needs a mesh of one, this one has gpus=2',
+  });
+  await Promise.all([1, 2, 3, 4].map(() => counters.increment.choose()));
+  expect((await counters.value.call()).values).toEqual([2, 2]);
+  const items: [number, number][] = [];
+  for await (const item of counters.items.stream(2)) items.push(item);
+  expect(items.sort()).toEqual([
+    [0, 0],
+    [0, 1],
+    [1, 0],
+    [1, 1],
+  ]);
 });
 
 it('spawns in this process', async () => {

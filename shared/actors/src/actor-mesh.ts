@@ -39,7 +39,7 @@ export class ActorGroup implements Owned {
   }
 
   stop({ drainMs = 10_000 }: StopOptions = {}): Promise<void> {
-    this.stopping ??= this.end(drainMs).then(() => {
+    this.stopping ??= this.end(drainMs).finally(() => {
       this.forget();
     });
     return this.stopping;
@@ -53,24 +53,32 @@ export class ActorGroup implements Owned {
 
 /** What every mesh of actors has; the endpoints of its class come on top. */
 export class ActorMeshBase<A extends ForgeActor, D extends string> {
+  readonly #group: ActorGroup;
+  readonly #extent: Extent;
+  readonly #procs: ProcMesh<D>;
+
   /** @internal */
-  constructor(
-    private readonly group: ActorGroup,
-    private readonly extent: Extent,
-    /** The processes it was spawned on. */
-    readonly procs: ProcMesh<D>,
-  ) {}
+  constructor(group: ActorGroup, extent: Extent, procs: ProcMesh<D>) {
+    this.#group = group;
+    this.#extent = extent;
+    this.#procs = procs;
+  }
+
+  /** The processes it was spawned on. */
+  get procs(): ProcMesh<D> {
+    return this.#procs;
+  }
 
   get name(): string {
-    return this.group.name;
+    return this.#group.name;
   }
 
   get size(): number {
-    return this.extent.size;
+    return this.#extent.size;
   }
 
   get dimensions(): Dimensions<D> {
-    return this.extent.dimensions;
+    return this.#extent.dimensions;
   }
 
   /**
@@ -80,25 +88,25 @@ export class ActorMeshBase<A extends ForgeActor, D extends string> {
    */
   slice(selections: Readonly<Partial<Record<D, Selection>>>): ActorMesh<A, D> {
     return actorMesh<A, D>(
-      this.group,
-      this.extent.slice(selections as Record<string, Selection>),
+      this.#group,
+      this.#extent.slice(selections as Record<string, Selection>),
       this.procs,
     );
   }
 
   /** The member of a mesh of one. @internal */
   onlyRef(): ActorRef {
-    return this.group.ref(this.extent.ranks()[0]!);
+    return this.#group.ref(this.#extent.ranks()[0]!);
   }
 
   /** Asked first about failures of the mesh; true handles them, false passes them on. One at a time; a new one replaces it. */
   onFailure(supervise: Supervise): void {
-    this.group.onFailure = supervise;
+    this.#group.onFailure = supervise;
   }
 
   /** Drains and ends the actors of the whole mesh; the processes live on. */
   async stop(options: StopOptions = {}): Promise<void> {
-    await this.group.stop(options);
+    await this.#group.stop(options);
   }
 }
 

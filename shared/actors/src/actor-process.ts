@@ -16,7 +16,11 @@ export interface ActorProcess {
   spawn(id: string, actorClass: ActorClass, birth: Birth, args: readonly unknown[]): Promise<void>;
   /** Drains an actor for at most `drainMs` and ends it. */
   stopActor(id: string, drainMs: number): Promise<void>;
-  /** Drains and ends its actors, then the process; by force when that takes longer than the drain and a grace. */
+  /**
+   * Drains and ends its actors, then the process; by force when that takes longer than the drain and a grace.
+   *
+   * @throws {ForgeError} what a cleanup threw, once the process has ended.
+   */
   stop(drainMs: number): Promise<void>;
   /** Ends it at once, without a word to its actors. */
   kill(): Promise<void>;

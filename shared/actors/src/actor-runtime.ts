@@ -2,7 +2,8 @@ import { ForgeError } from '@forge/errors';
 import type { ActorClass, Failure } from './actor';
 import { ActorCell } from './actor-cell';
 import type { Birth } from './birth';
-import type { Cancellation, CallRequest, Handler } from './transport';
+import { stopAll } from './stop-all';
+import type { CallRequest, Cancellation, Handler } from './transport';
 
 /** A failure of an actor, with the id it has in its process. */
 export interface ActorFailure {
@@ -35,10 +36,10 @@ export class ActorRuntime implements Handler {
     await cell?.stop(drainMs);
   }
 
-  /** Ends all actors, latest first. */
+  /** Ends all actors, latest first. @throws {ForgeError} the first error of a cleanup, once all have ended. */
   async stop(drainMs: number): Promise<void> {
     const ids = [...this.cells.keys()].filter((id) => id !== AGENT);
-    for (const id of ids.reverse()) await this.stopActor(id, drainMs);
+    await stopAll(ids.reverse(), (id) => this.stopActor(id, drainMs));
   }
 
   async call(request: CallRequest, cancellation: Cancellation): Promise<unknown> {

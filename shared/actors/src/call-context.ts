@@ -68,13 +68,14 @@ export function refusedSpawn(): ForgeError | null {
 
 /**
  * Runs the main part of a script that also defines actors: in the program, and not in the actor processes that load
- * the script for its classes. An error ends the program with exit code 1.
+ * the script for its classes. What it has spawned and not stopped ends with it; an error makes the exit code 1.
  */
 export function runMain(main: () => Promise<void>): void {
   if (isActorProcess) return;
-  main().catch((error: unknown) => {
-    console.error(error);
-    process.exitCode = 1;
-    void rootOwner.stopOwned();
-  });
+  main()
+    .finally(() => rootOwner.stopOwned())
+    .catch((error: unknown) => {
+      console.error(error);
+      process.exitCode = 1;
+    });
 }

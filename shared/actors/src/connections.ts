@@ -4,10 +4,17 @@ import type { Address, Channel, Handler, Listener, Transport } from './transport
 import { InProcessTransport } from './transports/in-process';
 import { SocketTransport } from './transports/socket';
 
+/**
+ * A process that answers no heartbeat for five seconds is taken for hung. One that died is noticed at once, by its
+ * closed connection; a shorter time would take a process for hung that loads a large module or model.
+ */
+const HEARTBEAT = { intervalMs: 500, misses: 10 };
+
 const transports = new Map<string, Transport>();
 
-/** Makes a transport that of its schemes, in place of the one they had. */
+/** Takes a transport for all later connections of this process to addresses of its schemes, in place of any other. */
 export function useTransport(transport: Transport): void {
+  if (transports.size === 0) useDefaults();
   for (const scheme of transport.schemes) transports.set(scheme, transport);
 }
 
@@ -27,14 +34,19 @@ function schemeOf(address: Address): string {
 }
 
 function transportOf(scheme: string): Transport {
-  // The environment is not read before it is needed.
-  if (transports.size === 0) {
-    useTransport(new InProcessTransport());
-    useTransport(new SocketTransport(actorSecurity()));
-  }
+  if (transports.size === 0) useDefaults();
   const transport = transports.get(scheme);
   if (transport !== undefined) return transport;
   const known = [...transports.keys()].join(', ');
   const message = `no transport is known for addresses that begin with ${scheme}; there are ${known}`;
   throw new ForgeError('CONFIG_INVALID', message, { scheme });
+}
+
+/** Not before they are needed: the environment is read here. */
+function useDefaults(): void {
+  for (const transport of [
+    new InProcessTransport(),
+    new SocketTransport({ ...actorSecurity(), heartbeat: HEARTBEAT }),
+  ])
+    for (const scheme of transport.schemes) transports.set(scheme, transport);
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { visibleGpus } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { ForgeActor } from './actor';
@@ -49,6 +50,13 @@ export class Counter extends ForgeActor {
   @endpoint({ idempotent: true })
   gpus(): readonly number[] | null {
     return visibleGpus();
+  }
+
+  @endpoint()
+  async slowly(ms: number): Promise<number> {
+    await sleep(ms);
+    this.count += 1;
+    return this.count;
   }
 
   /** Ends when it is cancelled, or released. */

@@ -1,115 +1,73 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { rm } from 'node:fs/promises';
-import { dirname, join, sep } from 'node:path';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, sep } from 'node:path';
 import { actorEnvironment } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import type { ActorClass } from './actor';
-import { moduleOf } from './actor-module';
 import type { ActorProcess } from './actor-process';
-import { AGENT, type ActorFailure } from './actor-runtime';
-import type { Birth } from './birth';
 import { connectTo } from './connections';
-import { failureFromWire, type WireActorFailure } from './failure-log';
-import type { Channel } from './transport';
+import { GovernedProcess, type ProcessControl } from './governed-process';
 
-/** Beyond the drain, for cleanup and for what the actors themselves have spawned. */
-const STOP_GRACE_MS = 5_000;
 const MAIN = join(__dirname.replace(`${sep}src`, `${sep}dist`), 'actor-main.js');
 
 /**
  * Starts a Node process for actors on this machine. It ends when this one does, whatever this one dies of.
  *
+ * @param gpus the only ones it sees; null: those this process sees.
+ * @param ended is called once it is gone, before anybody who waits for that goes on.
  * @throws {ForgeError} TRANSIENT_REPLICA_LOST when it ends before it can be talked to.
  */
-export async function forkActorProcess(gpus: readonly number[] | null): Promise<ActorProcess> {
-  const child = fork(MAIN, ['unix', String(process.pid)], {
+export async function forkActorProcess(
+  gpus: readonly number[] | null,
+  ended: () => void,
+): Promise<ActorProcess> {
+  // Nobody else may connect: the directory is this user's only.
+  const dir = await mkdtemp(join(tmpdir(), 'forge-'));
+  const child = fork(MAIN, [`unix:${join(dir, 's')}`, String(process.pid)], {
     env: actorEnvironment(gpus),
     execArgv: process.execArgv.filter((argument) => !argument.startsWith('--inspect')),
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
-  /** Of its socket, which lies in a directory of its own. */
-  let address: string | null = null;
-  const exited = new Promise<ForgeError>((resolve) => {
-    child.once('exit', (code, signal) => {
-      if (address !== null) void rm(dirname(address), { recursive: true, force: true });
-      resolve(lostError(child, `ended with ${signal ?? `exit code ${String(code)}`}`));
-    });
-    child.once('error', (cause) => {
-      resolve(lostError(child, cause.message));
-    });
+  const control = controlOf(child, () => {
+    ended();
+    rmSync(dir, { recursive: true, force: true });
   });
   try {
     const listening = new Promise<string>((resolve) => child.once('message', resolve as () => void));
-    const told = await Promise.race([listening, exited]);
-    if (told instanceof ForgeError) throw told;
-    address = told.slice('unix:'.length);
-    return new ForkedProcess(child, exited, await connectTo(told));
+    const address = await Promise.race([listening, control.exited]);
+    if (address instanceof ForgeError) throw address;
+    return new GovernedProcess(await connectTo(address), control);
   } catch (error) {
     child.kill('SIGKILL');
     throw error;
   }
 }
 
-class ForkedProcess implements ActorProcess {
-  readonly pid: number;
-  readonly lost: Promise<ForgeError>;
-
-  constructor(
-    private readonly child: ChildProcess,
-    private readonly exited: Promise<ForgeError>,
-    readonly channel: Channel,
-  ) {
-    this.pid = child.pid ?? 0;
-    this.lost = Promise.race([exited, channel.lost]);
-    // One that no longer answers is of no use; it would come back as a stranger.
-    void this.lost.then(() => child.kill('SIGKILL'));
-  }
-
-  get failures(): AsyncIterable<ActorFailure> {
-    return this.readFailures();
-  }
-
-  async spawn(id: string, actorClass: ActorClass, birth: Birth, args: readonly unknown[]): Promise<void> {
-    await this.rule('spawn', [id, moduleOf(actorClass), birth, args]);
-  }
-
-  async stopActor(id: string, drainMs: number): Promise<void> {
-    await this.rule('stopActor', [id, drainMs]);
-  }
-
-  async stop(drainMs: number): Promise<void> {
-    if (this.child.connected) this.child.send({ stop: drainMs });
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), drainMs + STOP_GRACE_MS);
-    await this.ended();
-    clearTimeout(timer);
-  }
-
-  async kill(): Promise<void> {
-    this.child.kill('SIGKILL');
-    await this.ended();
-  }
-
-  /** Its end closes the channel, and so tells the calls under way what became of them. */
-  private async ended(): Promise<void> {
-    await this.exited;
-    await this.channel.lost;
-  }
-
-  private rule(endpoint: string, args: readonly unknown[]): Promise<unknown> {
-    return this.channel.call({ actor: AGENT, endpoint, args, key: '' });
-  }
-
-  private async *readFailures(): AsyncGenerator<ActorFailure> {
-    const request = { actor: AGENT, endpoint: 'failures', args: [], key: '' };
-    try {
-      for await (const { actor, failure } of this.channel.stream(request) as AsyncIterable<WireActorFailure>)
-        yield { actor, failure: failureFromWire(failure) };
-    } catch {
-      // The process is gone, which `lost` tells.
-    }
-  }
-}
-
-function lostError({ pid }: ChildProcess, what: string): ForgeError {
-  return new ForgeError('TRANSIENT_REPLICA_LOST', `the actor process ${pid ?? ''} ${what}`, { pid });
+function controlOf(child: ChildProcess, ended: () => void): ProcessControl {
+  const { pid = 0 } = child;
+  const exited = new Promise<ForgeError>((resolve) => {
+    const end = (how: string): void => {
+      ended();
+      resolve(new ForgeError('TRANSIENT_REPLICA_LOST', `the actor process ${pid} ${how}`, { pid }));
+    };
+    child.once('exit', (code, signal) => {
+      end(`ended with ${signal ?? `exit code ${String(code)}`}`);
+    });
+    child.once('error', ({ message }) => {
+      // One that never started has no exit.
+      if (child.pid === undefined) end(`did not start: ${message}`);
+    });
+  });
+  return {
+    pid,
+    exited,
+    end: () => {
+      // One that has just died is told in vain.
+      if (child.connected) child.send('end', () => undefined);
+    },
+    kill: () => {
+      child.kill('SIGKILL');
+    },
+  };
 }

@@ -1,8 +1,7 @@
 import { visibleGpus } from '@forge/config';
 import { Counter } from './counter.fixture';
-import { forkActorProcess } from './forked-process';
-import type { Host } from './host';
-import { spawnProcMesh } from './proc-mesh';
+import { LocalHost } from './host';
+import { HostMesh } from './host-mesh';
 import { GpuPool } from './provisioner';
 import { spawnService } from './service/spawn-service';
 import { rootOwner } from './supervision';
@@ -10,15 +9,7 @@ import { rootOwner } from './supervision';
 afterEach(() => rootOwner.stopOwned());
 
 /** A machine with some GPUs, whatever this one has. */
-function hostWith(ids: readonly number[]): Host {
-  const host: Host = {
-    name: 'host',
-    gpus: new GpuPool(ids),
-    startProcess: forkActorProcess,
-    spawnProcs: (dimensions, options) => spawnProcMesh(host, dimensions, options),
-  };
-  return host;
-}
+const hostWith = (ids: readonly number[]): LocalHost => new LocalHost(new GpuPool(ids));
 
 describe('processes with GPUs', () => {
   it('see one each, and give it back when they stop', async () => {
@@ -49,5 +40,19 @@ describe('processes with GPUs', () => {
     expect(service.metrics().service.restarts).toBe(1);
     await expect(service.scale(2)).rejects.toMatchObject({ code: 'CAPACITY_GPUS' });
     expect([await service.gpus.choose(), service.replicas().length]).toEqual([[4], 1]);
+  });
+
+  it('are shared out among hosts', async () => {
+    const [a, b] = [hostWith([1, 2]), hostWith([3, 4])];
+    const procs = await new HostMesh([a, b]).spawnProcs({ gpus: 2 }, { withGpus: true });
+    const counters = await procs.spawn('counters', Counter);
+    const values = await counters.gpus.call();
+    expect([values.dimensions, values.values]).toEqual([{ hosts: 2, gpus: 2 }, [[1], [2], [3], [4]]]);
+    expect((await counters.slice({ hosts: 1, gpus: 0 }).gpus.call()).item()).toEqual([3]);
+    const more = new HostMesh([a, hostWith([5, 6])]).spawnProcs({ gpus: 1 }, { withGpus: true });
+    await expect(more).rejects.toMatchObject({
+      code: 'CAPACITY_GPUS',
+      details: { wanted: 1, free: 0, total: 2 },
+    });
   });
 });

@@ -4,7 +4,6 @@ export { serveActor, type ServableActor, type ServedActor } from './serve-actor'
 export { batched } from './batched';
 export { InProcessTransport } from './transports/in-process';
 export { SocketTransport, type SocketTransportOptions } from './transports/socket';
-export { useTransport } from './connections';
 export type { HeartbeatTiming } from './transports/heartbeat';
 export type {
   Address,
@@ -20,7 +19,10 @@ export { RedisTransport, type RedisTransportOptions } from './transports/redis';
 export { ForgeActor, type ActorClass, type Failure } from './actor';
 export { endpoint, type EndpointOptions } from './endpoint';
 export { callContext, runMain, type CallContext } from './call-context';
-export { thisHost, inProcessHost, type Host } from './host';
+export { Host, inProcessHost, LocalHost, thisHost } from './host';
+export { HostMesh } from './host-mesh';
+export { type ActorProcess } from './actor-process';
+export { GovernedProcess, type ProcessControl } from './governed-process';
 export {
   thisProc,
   type ProcMesh,
@@ -43,3 +45,4 @@ export { type ServiceMetrics, type ReplicaMetricsSummary } from './service/servi
 export { type ReplicaState } from './service/replica';
 export { type Candidate, type RoutedCall, type Router, type RouterName } from './service/routers';
 export { type ActorBlueprint, type ActorOptions } from './blueprint';
+export { useTransport } from './connections';

@@ -46,12 +46,17 @@ export class LocalProcess implements ActorProcess {
   }
 
   async stopActor(id: string, drainMs: number): Promise<void> {
+    await this.arrival();
     await this.runtime.stopActor(id, drainMs);
   }
 
   async stop(drainMs: number): Promise<void> {
-    await this.runtime.stop(drainMs);
-    await this.kill();
+    await this.arrival();
+    try {
+      await this.runtime.stop(drainMs);
+    } finally {
+      await this.kill();
+    }
   }
 
   async kill(): Promise<void> {
@@ -67,6 +72,12 @@ export class LocalProcess implements ActorProcess {
     this.opened = await connectTo(listener.address);
     void this.opened.lost.then(this.lose);
     return [listener, this.opened];
+  }
+
+  /** A round trip: what was sent before it has come. */
+  private async arrival(): Promise<void> {
+    const request = { actor: 'nobody', endpoint: 'ping', args: [], key: '' };
+    await this.opened?.call(request).catch(() => undefined);
   }
 
   private async *readFailures(): AsyncGenerator<ActorFailure> {

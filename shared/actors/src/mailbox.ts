@@ -2,8 +2,11 @@ import { Fifo } from './fifo';
 
 interface Message {
   readonly isConcurrent: boolean;
-  readonly run: () => Promise<void>;
+  readonly run: Run;
 }
+
+/** Answers a message: at once, or by the end of the promise. Neither throws nor rejects. */
+type Run = () => Promise<void> | undefined;
 
 /**
  * The messages of one actor. They start in the order in which they came; an exclusive one is alone until it ends,
@@ -15,11 +18,13 @@ export class Mailbox {
   private running = 0;
   private whenIdle: (() => void)[] = [];
 
-  /** `run` must not reject. */
-  add(isConcurrent: boolean, run: () => Promise<void>): void {
+  add(isConcurrent: boolean, run: Run): void {
     const message = { isConcurrent, run };
     if (this.isBusy) this.waiting.add(message);
-    else this.start(message);
+    else {
+      this.start(message);
+      this.startNext();
+    }
   }
 
   /** Resolves when nothing runs and nothing waits. */
@@ -30,11 +35,18 @@ export class Mailbox {
   private start({ isConcurrent, run }: Message): void {
     this.running++;
     if (!isConcurrent) this.isBusy = true;
-    void run().then(() => {
-      this.running--;
-      if (!isConcurrent) this.isBusy = false;
-      this.startNext();
-    });
+    const running = run();
+    if (running === undefined) this.end(isConcurrent);
+    else
+      void running.then(() => {
+        this.end(isConcurrent);
+        this.startNext();
+      });
+  }
+
+  private end(isConcurrent: boolean): void {
+    this.running--;
+    if (!isConcurrent) this.isBusy = false;
   }
 
   private startNext(): void {

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { ForgeError } from '@forge/errors';
 import type { ActorClass, Failure, ForgeActor } from './actor';
-import { actorMesh, ActorGroup, type ActorMesh } from './actor-mesh';
+import { actorMesh, ActorGroup, ActorMeshBase, type ActorMesh } from './actor-mesh';
 import type { ActorProcess } from './actor-process';
 import { ActorRef } from './actor-ref';
 import { currentOwner } from './call-context';
+import { endpointsOf } from './endpoint';
+import { refuseReserved } from './endpoint-handles';
 import { Extent, type Dimensions, type Selection } from './extent';
 import type { Host } from './host';
 import { LocalProcess } from './local-process';
@@ -39,7 +41,6 @@ class ProcGroup implements Owned {
     readonly processes: readonly ActorProcess[],
     private readonly owner: Owner | null,
     private readonly onFailure: Supervise,
-    private readonly release: () => void,
   ) {
     owner?.adopt(this);
     for (const [rank, process] of processes.entries()) this.watch(rank, process);
@@ -52,6 +53,7 @@ class ProcGroup implements Owned {
     extent: Extent,
     owner: Owner,
   ): Promise<ActorGroup> {
+    refuseReserved(endpointsOf(actorClass).keys(), ActorMeshBase);
     const id = `${name}-${randomUUID()}`;
     const ranks = extent.ranks();
     const spawned = await Promise.allSettled(
@@ -64,12 +66,12 @@ class ProcGroup implements Owned {
     const stop = async (drainMs: number): Promise<void> => {
       this.actors.delete(id);
       if (this.stopping !== null) return;
-      await Promise.allSettled(ranks.map((rank) => this.processOf(rank).stopActor(id, drainMs)));
+      await everyEnd(ranks.map((rank) => this.processOf(rank).stopActor(id, drainMs)));
     };
     const group = new ActorGroup(name, actorClass, refs, owner, stop);
     const failed = spawned.find((one) => one.status === 'rejected');
     if (failed !== undefined) {
-      await group.stop({ drainMs: 0 });
+      await group.stop({ drainMs: 0 }).catch(() => undefined);
       throw ForgeError.from(failed.reason);
     }
     this.actors.set(id, group);
@@ -78,10 +80,12 @@ class ProcGroup implements Owned {
 
   stop({ drainMs = DRAIN_MS }: StopOptions = {}): Promise<void> {
     this.stopping ??= (async () => {
-      await Promise.all(this.processes.map((process) => process.stop(drainMs)));
-      for (const group of this.actors.values()) group.forget();
-      this.release();
-      this.owner?.release(this);
+      try {
+        await everyEnd(this.processes.map((process) => process.stop(drainMs)));
+      } finally {
+        for (const group of this.actors.values()) group.forget();
+        this.owner?.release(this);
+      }
     })();
     return this.stopping;
   }
@@ -169,9 +173,9 @@ export class ProcMesh<D extends string = string> {
     actorClass: ActorClass,
     args: readonly unknown[],
     owner: Owner,
-  ): Promise<{ actors: ActorGroup; refs: ActorRef[] }> {
+  ): Promise<ActorRef[]> {
     const actors = await this.group.spawn(name, actorClass, args, this.extent, owner);
-    return { actors, refs: this.extent.ranks().map((rank) => actors.ref(rank)) };
+    return this.extent.ranks().map((rank) => actors.ref(rank));
   }
 
   /**
@@ -186,7 +190,7 @@ export class ProcMesh<D extends string = string> {
   /**
    * Drains and ends actors and processes, children before owners.
    *
-   * @throws {ForgeError} CONTRACT_INVALID_CALL for a part of a mesh.
+   * @throws {ForgeError} CONTRACT_INVALID_CALL for a part of a mesh; what a cleanup threw, once all have ended.
    */
   async stop(options: StopOptions = {}): Promise<void> {
     if (this.isPart)
@@ -201,45 +205,35 @@ export class ProcMesh<D extends string = string> {
 
 /** What `host.spawnProcs` does; `owner` is told of failures that nobody handles, and takes the mesh along. */
 export async function spawnProcMesh<D extends string>(
-  host: Host,
+  host: Pick<Host, 'start'>,
   dimensions: Dimensions<D>,
   options: SpawnProcsOptions = {},
   owner: Owner = currentOwner(),
 ): Promise<ProcMesh<D>> {
   const extent = Extent.of(dimensions);
-  const gpus = options.withGpus === true ? host.gpus.allocate(extent.size) : null;
-  const release = (): void => {
-    if (gpus !== null) host.gpus.release(gpus);
-  };
-  const started = await Promise.allSettled(
-    extent.ranks().map((rank) => host.startProcess(gpus === null ? null : gpus.slice(rank, rank + 1))),
-  );
-  const processes = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  const failed = started.find((one) => one.status === 'rejected');
-  if (failed !== undefined) {
-    await Promise.all(processes.map((process) => process.kill()));
-    release();
-    throw ForgeError.from(failed.reason);
-  }
+  const processes = await host.start(extent.size, options.withGpus === true ? 1 : 0);
   const name = options.name ?? extent.describe();
-  const group = new ProcGroup(name, processes, owner, options.onFailure ?? (() => false), release);
+  const group = new ProcGroup(name, processes, owner, options.onFailure ?? (() => false));
   return new ProcMesh<D>(group, extent, false);
+}
+
+/** Waits for all; then throws what one of them threw, unless what was to be stopped was gone already. */
+async function everyEnd(stopping: readonly Promise<void>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(stopping)) {
+    if (outcome.status === 'fulfilled') continue;
+    const error = ForgeError.from(outcome.reason);
+    if (error.code !== 'TRANSIENT_REPLICA_LOST') throw error;
+  }
 }
 
 let local: ProcMesh<never> | null = null;
 
 /** This process as a mesh of one; what is spawned in it is called like any other actor. */
 export function thisProc(): ProcMesh<never> {
-  const open = (): ProcMesh<never> => {
-    const group = new ProcGroup(
-      `process ${process.pid}`,
-      [new LocalProcess()],
-      null,
-      () => false,
-      () => undefined,
-    );
-    return new ProcMesh(group, Extent.of({}), false);
-  };
-  local ??= open();
+  local ??= new ProcMesh(
+    new ProcGroup(`process ${process.pid}`, [new LocalProcess()], null, () => false),
+    Extent.of({}),
+    false,
+  );
   return local;
 }

@@ -24,6 +24,12 @@ export class ProcessAgent extends ForgeActor {
     await this.runtime.stopActor(id, drainMs);
   }
 
+  /** Drains all of them for at most `drainMs` and ends them. */
+  @endpoint({ concurrent: true })
+  async stopAll(drainMs: number): Promise<void> {
+    await this.runtime.stop(drainMs);
+  }
+
   /** Failures of its actors that nothing in the process has handled. */
   @endpoint({ concurrent: true })
   async *failures(): AsyncGenerator<WireActorFailure> {

@@ -20,4 +20,5 @@ runMain(async () => {
   const pids = [...procs.pids, ...(await family.pids.callOne())];
   if (process.argv[2] === 'block') family.block.broadcast();
   process.send?.({ greeting, pids });
+  await new Promise(() => undefined);
 });

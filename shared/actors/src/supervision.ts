@@ -1,5 +1,6 @@
 import { ForgeError } from '@forge/errors';
 import type { Failure } from './actor';
+import { stopAll } from './stop-all';
 
 /** Something that was spawned and ends with its owner. */
 export interface Owned {
@@ -24,6 +25,7 @@ export async function passedOn(name: string, decide: Decide, failure: Failure): 
 /** What spawns: an actor, or the program itself. It has a say in failures, and nothing it spawned outlives it. */
 export class Owner {
   private readonly owned = new Set<Owned>();
+  private isClosed = false;
 
   constructor(
     readonly name: string,
@@ -33,6 +35,8 @@ export class Owner {
 
   adopt(child: Owned): void {
     this.owned.add(child);
+    // It was under way when its owner ended.
+    if (this.isClosed) child.stop().catch(() => undefined);
   }
 
   release(child: Owned): void {
@@ -47,12 +51,18 @@ export class Owner {
     this.escalate(isNew ? unhandled : { name: this.name, error: failure.error, cause: failure });
   }
 
+  /** The owner ends: what it has spawned, or still spawns, stops. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    await this.stopOwned();
+  }
+
   /** Stops what is still there, latest first. */
   async stopOwned(): Promise<void> {
-    for (const child of [...this.owned].reverse()) {
-      await child.stop();
+    await stopAll([...this.owned].reverse(), async (child) => {
       this.owned.delete(child);
-    }
+      await child.stop();
+    });
   }
 }
 

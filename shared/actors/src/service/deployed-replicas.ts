@@ -1,13 +1,12 @@
-import type { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeError } from '@forge/errors';
 import { ActorRef } from '../actor-ref';
 import { connectTo } from '../connections';
 import type { Address } from '../transport';
 import { Replica } from './replica';
-import type { ReplicaObserver, Replicas } from './replicas';
+import type { Replicas, ReplicasObserver } from './replicas';
 import { RestartBudget } from './restart-budget';
-import type { ServiceEvents } from './service-events';
+import type { ServiceEventBus } from './service-events';
 import type { ServiceConfig } from './service-options';
 
 /** A replica that runs somewhere, as its directory knows it. */
@@ -44,8 +43,8 @@ export class DeployedReplicas implements Replicas {
   constructor(
     private readonly config: ServiceConfig,
     private readonly directory: ReplicaDirectory,
-    private readonly events: EventEmitter<ServiceEvents>,
-    private readonly observer: ReplicaObserver,
+    private readonly events: ServiceEventBus,
+    private readonly observer: ReplicasObserver,
     private readonly clock: () => number,
   ) {}
 
@@ -117,7 +116,7 @@ export class DeployedReplicas implements Replicas {
       this.config,
       new RestartBudget(this.config.restarts),
       this.clock,
-      (...failure) => this.observer.callFailed(...failure),
+      this.observer,
     );
     replica.launch({
       name,
@@ -142,7 +141,7 @@ export class DeployedReplicas implements Replicas {
     const { launched } = replica;
     replica.launched = null;
     void launched?.stop(0);
-    this.events.emit('replica-failed', { replica: replica.index, error });
+    this.events.tell('replica-failed', { replica: replica.index, error });
     this.observer.displaced(replica.takeQueued());
   }
 

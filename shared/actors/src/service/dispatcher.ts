@@ -1,10 +1,9 @@
-import type { EventEmitter } from 'node:events';
 import { ForgeError } from '@forge/errors';
 import { Fifo } from '../fifo';
 import type { Replica } from './replica';
 import { leastLoaded, routerOf, type Router } from './routers';
 import type { ServiceCall } from './service-call';
-import type { ServiceEvents } from './service-events';
+import type { ServiceEventBus } from './service-events';
 import type { ServiceConfig } from './service-options';
 import { Sessions } from './sessions';
 
@@ -25,7 +24,7 @@ export class Dispatcher {
   constructor(
     private readonly config: ServiceConfig,
     private readonly replicas: Replicas,
-    private readonly events: EventEmitter<ServiceEvents>,
+    private readonly events: ServiceEventBus,
   ) {
     this.router = routerOf(config.router);
   }
@@ -71,7 +70,9 @@ export class Dispatcher {
   private seatOf(call: ServiceCall): Replica {
     const { session } = call.terms.options;
     const { healthy } = this.replicas;
-    if (session !== undefined) return this.sessionSeat(session, call);
+    // A call that moves after its session has ended must not open it again.
+    const isSticky = session !== undefined && (call.attempts === 0 || this.sessions.has(session));
+    if (isSticky) return this.sessionSeat(session, call);
     const picked = this.router(healthy, call.terms) as Replica;
     if (picked.hasRoom) return picked;
     const roomy = healthy.filter((replica) => replica.hasRoom);
@@ -87,7 +88,7 @@ export class Dispatcher {
     }
     const { seat } = placement;
     if (placement.kind === 'moved')
-      this.events.emit('session-moved', { session, from: placement.from, to: seat.index });
+      this.events.tell('session-moved', { session, from: placement.from, to: seat.index });
     if (!seat.hasRoom) throw this.full(call, `replica ${seat.index} of its session`);
     return seat;
   }
@@ -110,7 +111,8 @@ export class Dispatcher {
     });
   }
 
-  private full(call: ServiceCall, what: string): ForgeError {
+  /** The error of a call for which `what` has no room. */
+  full(call: ServiceCall, what: string): ForgeError {
     const { maxConcurrent, maxQueued } = this.config;
     const message = `${call.where}: ${what}: ${maxConcurrent} calls under way and ${maxQueued} queued, no more fit`;
     return new ForgeError('CAPACITY_QUEUE_FULL', message, { maxConcurrent, maxQueued });

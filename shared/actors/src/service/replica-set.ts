@@ -1,11 +1,10 @@
-import type { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeError } from '@forge/errors';
 import type { Failure } from '../actor';
 import { Replica, type LaunchedReplica } from './replica';
-import type { ReplicaObserver, Replicas } from './replicas';
+import type { Replicas, ReplicasObserver } from './replicas';
 import { RestartBudget } from './restart-budget';
-import type { ServiceEvents } from './service-events';
+import type { ServiceEventBus } from './service-events';
 import type { ServiceConfig } from './service-options';
 
 /** Starts the processes and actors of one replica, and tells of their failures. */
@@ -22,8 +21,8 @@ export class ReplicaSet implements Replicas {
   constructor(
     private readonly config: ServiceConfig,
     private readonly launch: Launch,
-    private readonly events: EventEmitter<ServiceEvents>,
-    private readonly observer: ReplicaObserver,
+    private readonly events: ServiceEventBus,
+    private readonly observer: ReplicasObserver,
     private readonly clock: () => number,
   ) {}
 
@@ -45,15 +44,17 @@ export class ReplicaSet implements Replicas {
   /** @throws {ForgeError} why a replica did not start; then none of the new ones is left. */
   async grow(by: number): Promise<void> {
     const added = Array.from({ length: by }, () => this.create());
+    this.members = [...this.members, ...added];
     const started = await Promise.allSettled(added.map((replica) => this.start(replica)));
     const failed = started.find((one) => one.status === 'rejected');
     if (failed === undefined) {
-      this.members = [...this.members, ...added];
       this.changed();
       this.observer.up();
       return;
     }
-    await Promise.all(added.map((replica) => this.end(replica, 0)));
+    this.members = this.members.filter((replica) => !added.includes(replica));
+    await Promise.allSettled(added.map((replica) => this.end(replica, 0)));
+    this.changed();
     throw ForgeError.from(failed.reason);
   }
 
@@ -75,7 +76,7 @@ export class ReplicaSet implements Replicas {
     this.changed();
     const recovery = this.recover(replica).finally(() => this.recoveries.delete(recovery));
     this.recoveries.add(recovery);
-    this.events.emit('replica-failed', { replica: replica.index, error });
+    this.events.tell('replica-failed', { replica: replica.index, error });
     this.observer.displaced(replica.takeQueued());
   }
 
@@ -93,9 +94,7 @@ export class ReplicaSet implements Replicas {
   private create(): Replica {
     const budget = new RestartBudget(this.config.restarts);
     const index = this.nextIndex++;
-    return new Replica(index, this.config, budget, this.clock, (...failure) =>
-      this.observer.callFailed(...failure),
-    );
+    return new Replica(index, this.config, budget, this.clock, this.observer);
   }
 
   private async start(replica: Replica): Promise<void> {
@@ -105,6 +104,8 @@ export class ReplicaSet implements Replicas {
       if (replica.generation < generation) early = error;
       else if (this.isFatal(error)) this.fail(replica, error, generation);
     });
+    if (replica.state === 'STOPPED')
+      early = new ForgeError('CANCELLED', 'the service was shut down meanwhile');
     if (early === null) replica.launch(launched);
     else {
       await launched.stop(0);
@@ -118,7 +119,8 @@ export class ReplicaSet implements Replicas {
   }
 
   private async recover(replica: Replica): Promise<void> {
-    await this.retire(replica, 0);
+    // A failed replica may fail to clean up, too.
+    await this.retire(replica, 0).catch(() => undefined);
     for (;;) {
       const delayMs = replica.budget.next(this.clock());
       if (delayMs === null) {
@@ -137,7 +139,7 @@ export class ReplicaSet implements Replicas {
     }
     if (this.isLeaving(replica)) return;
     this.changed();
-    this.events.emit('replica-recovered', { replica: replica.index, restarts: replica.budget.total });
+    this.events.tell('replica-recovered', { replica: replica.index, restarts: replica.budget.total });
     this.observer.up();
   }
 
@@ -145,7 +147,7 @@ export class ReplicaSet implements Replicas {
     if (this.isLeaving(replica)) return;
     const error = replica.reason ?? new ForgeError('BUG_INVARIANT', 'a replica without a reason failed');
     replica.state = 'UNHEALTHY';
-    this.events.emit('replica-given-up', { replica: replica.index, error });
+    this.events.tell('replica-given-up', { replica: replica.index, error });
     if (this.exhaustedBy !== null) this.observer.exhausted(error);
   }
 

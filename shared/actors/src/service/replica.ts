@@ -8,13 +8,12 @@ import type { Seat } from './sessions';
 
 /** What a replica consists of while it lives. */
 export interface LaunchedReplica {
-  /** Of its actors. */
+  /** What its actors call themselves. */
   readonly name: string;
-  /** Of its processes, by rank. */
-  readonly pids: readonly number[];
   /** One per process, by rank. */
   readonly refs: readonly ActorRef[];
-  /** Ends what was launched. */
+  readonly pids: readonly number[];
+  /** Calls under way have `drainMs`. */
   stop(drainMs: number): Promise<void>;
 }
 
@@ -23,6 +22,13 @@ export type ReplicaState = 'UNINITIALIZED' | 'HEALTHY' | 'RECOVERING' | 'UNHEALT
 export interface ReplicaLimits {
   readonly maxConcurrent: number;
   readonly maxQueued: number;
+}
+
+/** What is told of the calls of a replica. */
+export interface ReplicaObserver {
+  /** A call failed and its caller does not know yet; true: it was placed anew, and the caller waits on. */
+  callFailed(replica: Replica, call: ServiceCall, error: ForgeError, generation: number): boolean;
+  callEnded(replica: Replica, call: ServiceCall, latencyMs: number, error: ForgeError | null): void;
 }
 
 /** One unit of a service: its processes, the calls they work on, and the calls that wait for them. */
@@ -44,13 +50,7 @@ export class Replica implements Seat {
     readonly limits: ReplicaLimits,
     readonly budget: RestartBudget,
     private readonly clock: () => number,
-    /** Told of every call that fails before its caller is; true: the call was placed anew. */
-    private readonly failed: (
-      replica: Replica,
-      call: ServiceCall,
-      error: ForgeError,
-      generation: number,
-    ) => boolean,
+    private readonly observer: ReplicaObserver,
   ) {
     this.metrics = new ReplicaMetrics(clock);
   }
@@ -139,20 +139,22 @@ export class Replica implements Seat {
     call.leavesQueue();
     call.run(this).then(
       (result) => {
-        this.end(generation, acceptedAt, true);
+        this.end(call, generation, acceptedAt, null);
         call.resolve(result);
       },
       (thrown: unknown) => {
         const error = ForgeError.from(thrown);
-        const goesOn = this.failed(this, call, error, generation);
-        this.end(generation, acceptedAt, false);
+        const goesOn = this.observer.callFailed(this, call, error, generation);
+        this.end(call, generation, acceptedAt, error);
         if (!goesOn) call.reject(error);
       },
     );
   }
 
-  private end(generation: number, acceptedAt: number, isSuccess: boolean): void {
-    this.metrics.ended(this.clock() - acceptedAt, isSuccess);
+  private end(call: ServiceCall, generation: number, acceptedAt: number, error: ForgeError | null): void {
+    const latencyMs = this.clock() - acceptedAt;
+    this.metrics.ended(latencyMs, error === null);
+    this.observer.callEnded(this, call, latencyMs, error);
     if (generation !== this.generation) return;
     this.running--;
     while (this.isHealthy && this.running < this.limits.maxConcurrent) {

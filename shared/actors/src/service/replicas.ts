@@ -1,5 +1,5 @@
 import type { ForgeError } from '@forge/errors';
-import type { Replica } from './replica';
+import type { Replica, ReplicaObserver } from './replica';
 import type { ServiceCall } from './service-call';
 
 /** The replicas of a service, wherever they come from. */
@@ -19,14 +19,12 @@ export interface Replicas {
   stop(drainMs: number): Promise<void>;
 }
 
-/** Who gives replicas their calls, and is told what happens to them. */
-export interface ReplicaObserver {
+/** Who gives replicas their calls, and is told what becomes of them. */
+export interface ReplicasObserver extends ReplicaObserver {
   /** A replica came up. */
   up(): void;
   /** These calls have lost their place. */
   displaced(calls: readonly ServiceCall[]): void;
   /** The last replica was given up. */
   exhausted(error: ForgeError): void;
-  /** Told of every call that fails before its caller is; true: the call was placed anew. */
-  callFailed(replica: Replica, call: ServiceCall, error: ForgeError, generation: number): boolean;
 }

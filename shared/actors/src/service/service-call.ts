@@ -9,8 +9,11 @@ export interface CallTerms {
   readonly endpoint: string;
   readonly args: readonly unknown[];
   readonly options: CallOptions;
-  /** Whether it may be made again on another replica after its own was lost. */
-  readonly repeatable: boolean;
+  /**
+   * Whether another replica will do: never, before the call was started there (`until-started`), or also after its own
+   * was lost meanwhile (`always`).
+   */
+  readonly moves: 'never' | 'until-started' | 'always';
 }
 
 /** One call of a service on its way to a replica; it may wait, move and be made again before it is settled. */

@@ -1,13 +1,12 @@
-import { EventEmitter } from 'node:events';
-import type { ForgeError } from '@forge/errors';
+import { ForgeError } from '@forge/errors';
 import { message, type CallOptions } from '../actor-ref';
 import type { Endpoint } from '../endpoint';
 import type { Owned, Owner } from '../supervision';
 import { Dispatcher } from './dispatcher';
 import type { Replica } from './replica';
-import type { ReplicaObserver, Replicas } from './replicas';
-import { ServiceCall } from './service-call';
-import type { ServiceEvents } from './service-events';
+import type { Replicas, ReplicasObserver } from './replicas';
+import { ServiceCall, type CallTerms } from './service-call';
+import { ServiceEventBus } from './service-events';
 import { invalid, type ServiceConfig } from './service-options';
 
 /** An idempotent call that has lost so many replicas may itself be what kills them. */
@@ -15,7 +14,7 @@ const MAX_ATTEMPTS = 5;
 
 /** One service: its replicas and the calls on their way to them. */
 export class ServiceCore implements Owned {
-  readonly events = new EventEmitter<ServiceEvents>();
+  readonly events = new ServiceEventBus();
   readonly dispatcher: Dispatcher;
   readonly replicas: Replicas;
   private stopping: Promise<void> | null = null;
@@ -24,7 +23,7 @@ export class ServiceCore implements Owned {
   constructor(
     readonly config: ServiceConfig,
     readonly endpoints: ReadonlyMap<string, Endpoint>,
-    replicasOf: (events: EventEmitter<ServiceEvents>, observer: ReplicaObserver) => Replicas,
+    replicasOf: (events: ServiceEventBus, observer: ReplicasObserver) => Replicas,
     private readonly owner: Owner,
     private readonly stopped: () => void,
     private readonly clock: () => number = () => performance.now(),
@@ -36,7 +35,8 @@ export class ServiceCore implements Owned {
       displaced: (calls: readonly ServiceCall[]) => {
         for (const call of calls) {
           call.leavesQueue();
-          this.dispatcher.place(call);
+          if (call.terms.moves === 'never') call.reject(displaced(call));
+          else this.dispatcher.place(call);
         }
       },
       exhausted: (error: ForgeError) => {
@@ -44,6 +44,11 @@ export class ServiceCore implements Owned {
         void owner.handle({ name: this.name, error });
       },
       callFailed: this.callFailed.bind(this),
+      callEnded: (replica: Replica, call: ServiceCall, latencyMs: number, error: ForgeError | null) => {
+        if (this.events.listenerCount('call-ended') === 0) return;
+        const { endpoint } = call.terms;
+        this.events.tell('call-ended', { endpoint, replica: replica.index, latencyMs, error });
+      },
     };
     this.replicas = replicasOf(this.events, observer);
     this.dispatcher = new Dispatcher(config, this.replicas, this.events);
@@ -59,7 +64,7 @@ export class ServiceCore implements Owned {
     try {
       await this.replicas.grow(this.config.numReplicas);
     } catch (error) {
-      await this.stop();
+      await this.stop().catch(() => undefined);
       throw error;
     }
   }
@@ -72,7 +77,8 @@ export class ServiceCore implements Owned {
     allRanks: boolean,
   ): Promise<unknown> {
     const sent = message(endpoint, args);
-    return this.submit(endpoint, args, options, this.isIdempotent(endpoint), (replica, timeoutMs) =>
+    const moves = this.endpoints.get(endpoint)?.idempotent === true ? 'always' : 'until-started';
+    return this.submit(endpoint, args, options, moves, (replica, timeoutMs) =>
       replica.send({ ...sent, options: within(options, timeoutMs) }, allRanks),
     );
   }
@@ -87,10 +93,12 @@ export class ServiceCore implements Owned {
   ): Promise<unknown> {
     const sent = message(endpoint, args);
     return new Promise((resolve, reject) => {
-      const terms = this.terms(endpoint, args, options, false);
+      const terms = this.terms(endpoint, args, options, 'never');
       const perform = (to: Replica, timeoutMs: number | undefined): Promise<unknown> =>
         to.send({ ...sent, options: within(options, timeoutMs) }, allRanks);
-      replica.accept(new ServiceCall(terms, perform, resolve, reject, this.clock));
+      const call = new ServiceCall(terms, perform, resolve, reject, this.clock);
+      if (replica.hasRoom) replica.accept(call);
+      else reject(this.dispatcher.full(call, `replica ${replica.index}`));
     });
   }
 
@@ -101,9 +109,9 @@ export class ServiceCore implements Owned {
     let fail: (error: unknown) => void = () => undefined;
     const ended = new Promise<void>((resolve, reject) => ([end, fail] = [resolve, reject]));
     const items = await new Promise<AsyncIterable<unknown>>((resolve, reject) => {
-      this.submit(endpoint, args, options, false, (replica, timeoutMs) => {
+      this.submit(endpoint, args, options, 'until-started', async (replica, timeoutMs) => {
         resolve(replica.stream({ ...sent, options: within(options, timeoutMs) }));
-        return ended;
+        await ended;
       }).catch(reject);
     });
     try {
@@ -138,26 +146,25 @@ export class ServiceCore implements Owned {
     this.stopping ??= (async () => {
       this.dispatcher.close();
       await this.scaling;
-      await this.replicas.stop(drainMs);
-      this.owner.release(this);
-      this.stopped();
+      try {
+        await this.replicas.stop(drainMs);
+      } finally {
+        this.owner.release(this);
+        this.stopped();
+      }
     })();
     return this.stopping;
-  }
-
-  isIdempotent(endpoint: string): boolean {
-    return this.endpoints.get(endpoint)?.idempotent === true;
   }
 
   private submit(
     endpoint: string,
     args: readonly unknown[],
     options: CallOptions,
-    repeatable: boolean,
+    moves: CallTerms['moves'],
     perform: (replica: Replica, timeoutMs: number | undefined) => Promise<unknown>,
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const terms = this.terms(endpoint, args, options, repeatable);
+      const terms = this.terms(endpoint, args, options, moves);
       this.dispatcher.place(new ServiceCall(terms, perform, resolve, reject, this.clock));
     });
   }
@@ -166,17 +173,17 @@ export class ServiceCore implements Owned {
     endpoint: string,
     args: readonly unknown[],
     options: CallOptions,
-    repeatable: boolean,
-  ): ServiceCall['terms'] {
+    moves: CallTerms['moves'],
+  ): CallTerms {
     const { name, timeoutMs } = this.config;
     const withDeadline = options.timeoutMs === undefined ? { ...options, timeoutMs } : options;
-    return { service: name, endpoint, args, options: withDeadline, repeatable };
+    return { service: name, endpoint, args, options: withDeadline, moves };
   }
 
   private callFailed(replica: Replica, call: ServiceCall, error: ForgeError, generation: number): boolean {
     if (isLossOfReplica(error)) {
       this.replicas.fail(replica, error, generation);
-      if (!call.terms.repeatable || call.attempts >= MAX_ATTEMPTS || call.isCancelled) return false;
+      if (call.terms.moves !== 'always' || call.attempts >= MAX_ATTEMPTS || call.isCancelled) return false;
       this.dispatcher.place(call);
       return true;
     }
@@ -185,6 +192,13 @@ export class ServiceCore implements Owned {
       this.replicas.fail(replica, error, generation);
     return false;
   }
+}
+
+function displaced(call: ServiceCall): ForgeError {
+  return new ForgeError(
+    'TRANSIENT_REPLICA_LOST',
+    `${call.where}: its replica was lost before the call began`,
+  );
 }
 
 /** A loss that the endpoint itself ran into says so in `thrownBy`. */

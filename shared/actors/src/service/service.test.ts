@@ -1,13 +1,23 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { waitFor } from '@forge/testing';
+import type { Failure } from '../actor';
 import { Counter } from '../counter.fixture';
 import { inProcessHost } from '../host';
-import { rootOwner } from '../supervision';
+import { rootOwner, setUnhandledFaultHook } from '../supervision';
 import { PartialFailure } from '../value-mesh';
 import type { Service } from './service';
 import type { ServiceOptions } from './service-options';
 import { listServices, shutdownService, spawnService } from './spawn-service';
 
 afterEach(() => rootOwner.stopOwned());
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+const heapMegabytes = (): number => {
+  collectGarbage();
+  return process.memoryUsage().heapUsed / 1e6;
+};
 
 const local = (options: ServiceOptions = {}): ServiceOptions => ({ hosts: [inProcessHost()], ...options });
 const counters = (numReplicas: number, start = 0, options: ServiceOptions = {}): Promise<Service<Counter>> =>
@@ -244,17 +254,51 @@ describe('a service', () => {
     await healthy(service, 2);
   });
 
-  it('gives a replica up after its restarts, and says why to whoever calls', async () => {
+  it('gives a replica up after its restarts, goes on with the others, and says why when none is left', async () => {
+    const faults: Failure[] = [];
+    setUnhandledFaultHook((failure) => faults.push(failure));
     const service = await counters(2, 0, { restarts: { maxRestarts: 1, stableMs: 60_000 } });
     const givenUp: number[] = [];
     service.on('replica-given-up', ({ replica }) => givenUp.push(replica));
-    const failing = service.fail.with({ session: 's' });
-    await expect(failing.choose()).rejects.toThrow();
+    service.fail.broadcast();
+    await waitFor('the restarts', () => service.metrics().service.restarts === 2);
     await healthy(service, 2);
-    await expect(service.fail.with({ session: 't' }).choose()).rejects.toThrow();
-    await healthy(service, 2);
-    expect(service.metrics().service.restarts).toBe(2);
-    expect(givenUp).toEqual([]);
+    await expect(service.fail.choose()).rejects.toThrow('I was asked to fail');
+    await waitFor('the first to be given up', () => givenUp.length === 1);
+    expect([states(service).sort(), await service.value.call()]).toEqual([['HEALTHY', 'UNHEALTHY'], [0]]);
+    expect(faults).toEqual([]);
+    await expect(service.fail.choose()).rejects.toThrow('I was asked to fail');
+    await expect(service.value.choose()).rejects.toMatchObject({
+      code: 'TRANSIENT_SERVICE_UNAVAILABLE',
+      message: `service ${service.name}: every replica was given up: I was asked to fail`,
+    });
+    expect(service.replicas().map(({ reason }) => reason)).toEqual(
+      Array(2).fill('BUG_ENDPOINT: I was asked to fail'),
+    );
+    await waitFor('the fault', () => faults.length === 1);
+    expect(faults[0]).toMatchObject({ name: service.name, error: { message: 'I was asked to fail' } });
+    setUnhandledFaultHook(null);
+  });
+
+  it('tells listeners of calls and recoveries', async () => {
+    const service = await counters(1);
+    const heard: unknown[] = [];
+    service.on('call-ended', ({ endpoint, replica, error }) =>
+      heard.push([endpoint, replica, error?.code ?? null]),
+    );
+    service.on('replica-failed', ({ replica }) => heard.push(['failed', replica]));
+    service.on('replica-recovered', ({ replica, restarts }) => heard.push(['recovered', replica, restarts]));
+    await service.value.choose();
+    await expect(service.fail.choose()).rejects.toThrow();
+    await service.value.choose();
+    await new Promise(setImmediate);
+    expect(heard).toEqual([
+      ['value', 0, null],
+      ['failed', 0],
+      ['fail', 0, 'BUG_ENDPOINT'],
+      ['recovered', 0, 1],
+      ['value', 0, null],
+    ]);
   });
 
   it('bounds what is queued', async () => {
@@ -306,6 +350,56 @@ describe('a service', () => {
     await service.value.choose();
     await service.value.choose();
     expect(service.metrics().replicas.map(({ totalRequests }) => totalRequests)).toEqual([3, 1]);
+  });
+
+  it('keeps a session in code that starts inside it, and sessions inside sessions apart', async () => {
+    const [a, b] = [await counters(3), await counters(3)];
+    const later = async (): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      await a.increment.choose();
+    };
+    let endOfSession: () => void = () => undefined;
+    const ended = new Promise<void>((resolve) => (endOfSession = resolve));
+    let afterwards: Promise<void> | null = null;
+    const inside = async (): Promise<number[]> => {
+      await using session = a.session();
+      await using other = b.session();
+      await Promise.all([later(), later(), b.increment.choose(), b.increment.choose()]);
+      const outer = await a.value.choose();
+      const inner = await a.withSession(async ({ id }) => {
+        await a.value.choose();
+        return a.sessions().get(id) === session.replica ? 0 : 1;
+      });
+      afterwards = ended.then(later);
+      return [outer, await b.value.choose(), inner, await a.value.choose(), other.moves];
+    };
+    expect(await inside()).toEqual([2, 2, 1, 2, 0]);
+    endOfSession();
+    await afterwards;
+    expect([a.sessions().size, b.sessions().size]).toEqual([0, 0]);
+    expect((await a.value.call()).reduce((sum, value) => sum + value)).toBe(3);
+  });
+
+  it('holds 64 replicas and 10,000 sessions, and no more memory after many calls and sessions than before', async () => {
+    const service = await counters(64);
+    const callMany = async (n: number): Promise<void> => {
+      for (let i = 0; i < n; i += 500)
+        await Promise.all(Array.from({ length: 500 }, () => service.value.choose()));
+    };
+    const ids = Array.from({ length: 10_000 }, () => service.startSession());
+    await Promise.all(ids.map((session) => service.increment.with({ session }).choose()));
+    const perReplica = service.metrics().replicas.map(({ sessions }) => sessions);
+    expect([Math.min(...perReplica), Math.max(...perReplica)]).toEqual([156, 157]);
+    for (const id of ids) service.endSession(id);
+    await callMany(10_000);
+    const before = heapMegabytes();
+    await callMany(40_000);
+    for (let i = 0; i < 5_000; i++) {
+      await using session = service.session();
+      await service.value.choose();
+      expect(session.replica).not.toBeNull();
+    }
+    expect(heapMegabytes() - before).toBeLessThan(2);
   });
 
   it('scales up and down while it runs', async () => {

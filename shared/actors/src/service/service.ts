@@ -24,15 +24,19 @@ export interface ReplicaStatus {
 
 /** What every service has; the endpoints of its class come on top. */
 export class ServiceBase {
+  readonly #core: ServiceCore;
+
   /** @internal */
-  constructor(private readonly core: ServiceCore) {}
+  constructor(core: ServiceCore) {
+    this.#core = core;
+  }
 
   get name(): string {
-    return this.core.name;
+    return this.#core.name;
   }
 
   get config(): ServiceConfig {
-    return this.core.config;
+    return this.#core.config;
   }
 
   /**
@@ -41,14 +45,14 @@ export class ServiceBase {
    * caller as well: `withSession` keeps to its body.
    */
   session(options?: SessionOptions): Session {
-    const session = new Session(this.core, options);
+    const session = new Session(this.#core, options);
     session.enter();
     return session;
   }
 
   /** Runs `body` inside a session of its own, which ends with it. */
   async withSession<T>(body: (session: Session) => Promise<T>, options?: SessionOptions): Promise<T> {
-    const session = new Session(this.core, options);
+    const session = new Session(this.#core, options);
     try {
       return await session.run(() => body(session));
     } finally {
@@ -58,16 +62,16 @@ export class ServiceBase {
 
   /** A session by id, for calls `with({ session: id })`, until `endSession`. An id that was never started is one too. */
   startSession(options?: SessionOptions): string {
-    return new Session(this.core, options).id;
+    return new Session(this.#core, options).id;
   }
 
   endSession(id: string): void {
-    this.core.dispatcher.sessions.end(id);
+    this.#core.dispatcher.sessions.end(id);
   }
 
   /** The index of the replica by session; null before its first call. */
   sessions(): ReadonlyMap<string, number | null> {
-    return this.core.dispatcher.sessions.placements();
+    return this.#core.dispatcher.sessions.placements();
   }
 
   /**
@@ -77,11 +81,11 @@ export class ServiceBase {
    * @throws {ForgeError} CONFIG_INVALID for less than one; why a replica did not start.
    */
   scale(numReplicas: number, { drainMs = 60_000 }: StopOptions = {}): Promise<void> {
-    return this.core.scale(numReplicas, drainMs);
+    return this.#core.scale(numReplicas, drainMs);
   }
 
   replicas(): ReplicaStatus[] {
-    return this.core.replicas.all.map(({ index, state, launched, budget, reason }) => ({
+    return this.#core.replicas.all.map(({ index, state, launched, budget, reason }) => ({
       index,
       name: launched?.name ?? null,
       state,
@@ -92,20 +96,20 @@ export class ServiceBase {
   }
 
   metrics(): ServiceMetrics {
-    return summarize(this.core);
+    return summarize(this.#core);
   }
 
   on<E extends keyof ServiceEvents>(event: E, listener: (...args: ServiceEvents[E]) => void): void {
-    this.core.events.on(event, listener as never);
+    this.#core.events.on(event, listener as never);
   }
 
   off<E extends keyof ServiceEvents>(event: E, listener: (...args: ServiceEvents[E]) => void): void {
-    this.core.events.off(event, listener as never);
+    this.#core.events.off(event, listener as never);
   }
 
   /** Rejects what is queued, lets what is under way finish for at most `drainMs`, ends all replicas. */
   async shutdown(options: StopOptions = {}): Promise<void> {
-    await this.core.stop(options);
+    await this.#core.stop(options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

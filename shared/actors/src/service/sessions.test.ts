@@ -70,7 +70,8 @@ describe('Sessions', () => {
     sessions.open('a', 'reject');
     sessions.place('a', replicas, call);
     replicas[0]!.generation = 2;
-    for (const _ of [1, 2]) expect(sessions.place('a', replicas, call)).toEqual({ kind: 'lost', from: 0 });
+    for (let again = 0; again < 2; again++)
+      expect(sessions.place('a', replicas, call)).toEqual({ kind: 'lost', from: 0 });
   });
 
   it('are forgotten at their end', () => {

@@ -39,6 +39,10 @@ export class Sessions<S extends Seat> {
     return this.moved;
   }
 
+  has(id: string): boolean {
+    return this.bindings.has(id);
+  }
+
   open(id: string, onLost: OnSessionLost): void {
     this.bindings.set(id, { onLost, seat: null, generation: 0, moves: 0 });
   }

@@ -1,16 +1,14 @@
-import type { EventEmitter } from 'node:events';
 import { ForgeError } from '@forge/errors';
 import type { ActorClass, Failure, ForgeActor } from '../actor';
 import { currentOwner } from '../call-context';
 import { endpointsOf } from '../endpoint';
+import { refuseReserved } from '../endpoint-handles';
 import { spawnProcMesh, type StopOptions } from '../proc-mesh';
 import { Owner } from '../supervision';
 import type { LaunchedReplica } from './replica';
 import { ReplicaSet } from './replica-set';
-import type { ReplicaObserver, Replicas } from './replicas';
-import { serviceHandle, type Service } from './service';
+import { ServiceBase, serviceHandle, type Service } from './service';
 import { ServiceCore } from './service-core';
-import type { ServiceEvents } from './service-events';
 import { serviceConfig, type ServiceConfig, type ServiceOptions } from './service-options';
 
 const running = new Map<string, Service>();
@@ -31,16 +29,22 @@ export async function spawnService<A extends ForgeActor, Args extends unknown[]>
   if (running.has(name))
     throw new ForgeError('CONFLICT_STATE', `a service ${name} is there already`, { service: name });
   const spawner = currentOwner();
+  const endpoints = endpointsOf(actorClass);
+  refuseReserved(endpoints.keys(), ServiceBase);
   const launch = (index: number, onFailure: (failure: Failure) => void): Promise<LaunchedReplica> =>
     launchReplica(config, index, actorClass as unknown as ActorClass, args, onFailure);
   const stopped = (): void => {
     running.delete(name);
   };
-  const endpoints = endpointsOf(actorClass);
   const clock = (): number => performance.now();
-  const replicasOf = (...told: [EventEmitter<ServiceEvents>, ReplicaObserver]): Replicas =>
-    new ReplicaSet(config, launch, ...told, clock);
-  const core = new ServiceCore(config, endpoints, replicasOf, spawner, stopped, clock);
+  const core = new ServiceCore(
+    config,
+    endpoints,
+    (events, observer) => new ReplicaSet(config, launch, events, observer, clock),
+    spawner,
+    stopped,
+    clock,
+  );
   const service = serviceHandle<A>(core);
   running.set(name, service as Service);
   await core.start();
@@ -73,8 +77,8 @@ async function launchReplica(
   const { withGpus, procsPerReplica } = config;
   const procs = await spawnProcMesh(host, { procs: procsPerReplica }, { name, withGpus }, owner);
   try {
-    const { actors, refs } = await procs.spawnOwned(name, actorClass, args, owner);
-    return { name: actors.name, pids: procs.pids, refs, stop: (drainMs) => procs.stop({ drainMs }) };
+    const refs = await procs.spawnOwned(name, actorClass, args, owner);
+    return { name, refs, pids: procs.pids, stop: (drainMs) => procs.stop({ drainMs }) };
   } catch (error) {
     await procs.stop({ drainMs: 0 });
     throw error;
