@@ -26,8 +26,11 @@ class Generation {
   private readonly recent = new Map<number, Parameters>();
   private scorer: Promise<LogprobScorer> | null = null;
 
-  constructor(private readonly model: LoadedModel) {
-    this.recent.set(0, model.parameters);
+  constructor(
+    private readonly model: Pick<LoadedModel, 'config' | 'tokenizer'>,
+    parameters: Parameters,
+  ) {
+    this.recent.set(0, parameters);
   }
 
   /** Takes the announced weights, which are used from the next chunk on; the version that is current then. */
@@ -47,7 +50,7 @@ class Generation {
     const { rolloutIds, sampling } = request;
     const { tokenIds } = this.model.tokenizer.renderPrompt(request.prompt);
     // Until weights are announced, the model's own count.
-    this.generator ??= this.create(0, this.model.parameters);
+    this.generator ??= this.create(0, this.recent.get(0)!);
     const generator = await this.generator;
     return generator.generate({
       promptTokenIds: tokenIds,
@@ -109,7 +112,9 @@ function copied(parameters: Parameters): Parameters {
   return new Map([...parameters].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]));
 }
 
-const generation = loadModel(settings.worker.model).then((model) => new Generation(model));
+const generation = loadModel(settings.worker.model).then(
+  ({ config, tokenizer, parameters }) => new Generation({ config, tokenizer }, parameters),
+);
 
 const api = {
   open: async (): Promise<void> => {
