@@ -1,9 +1,16 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isRunning, waitFor } from '@forge/testing';
 
 const script = join(__dirname, 'introduction.ts');
+/** What a program that is killed leaves behind. */
+const temporary = mkdtempSync(join(tmpdir(), 'forge-intro-'));
+afterAll(() => {
+  rmSync(temporary, { recursive: true, force: true });
+});
 
 interface Program {
   child: ChildProcess;
@@ -17,7 +24,9 @@ afterEach(() => {
 });
 
 function start(...args: string[]): Program {
-  const child = spawn(process.execPath, ['--import', 'tsx', script, ...args]);
+  const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], {
+    env: { ...process.env, TMPDIR: temporary },
+  });
   let text = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (text += chunk.toString()));

@@ -1,7 +1,7 @@
 /*
  * Forge, section by section: actors, meshes, services, and one step of reinforcement learning by hand.
  *
- *   npx tsx examples/introduction.ts            all of it, in about half a minute
+ *   npx tsx examples/introduction.ts            all of it, in about ten seconds
  *   npx tsx examples/introduction.ts --pause    waits in section 7 until you `kill -9` a replica
  *
  * docs/actors.md explains what happens here.
@@ -30,10 +30,9 @@ import {
   Reward,
   Trainer,
 } from '@forge/rl-actors';
-import type { Sample } from '@forge/contracts';
 
-// 1. An actor is a class. What can be called by message is marked; everything else stays private to it. It is exported,
-//    since other processes look it up in this file.
+// 1. An actor is a class. What can be called by message is marked; everything else stays private to it. The class is
+//    exported, since other processes look it up in this file.
 export class Counter extends ForgeActor {
   constructor(private count: number) {
     super();
@@ -145,73 +144,89 @@ function healthy(service: Service<Counter>): number {
 }
 
 const MODEL = join(__dirname, '../models/arithmetic');
-const [GROUP, GROUPS, MAX_STEPS] = [8, 16, 40];
+const [GROUP_SIZE, GROUPS, MAX_STEPS] = [8, 16, 40];
+const GREEDY = { n: 1, temperature: 0 };
 
-async function reinforcementLearning(dir: string): Promise<void> {
-  title('9. The parts of reinforcement learning are actors too');
-  const task = { kind: 'arithmetic', maxDigits: 2 } as const;
-  const sampling = { n: GROUP, maxTokens: 10 };
+type Parts = Awaited<ReturnType<typeof spawnParts>>;
+
+/** What computes gets processes of its own; what is quick lives in this one. */
+async function spawnParts(dir: string) {
   const algorithm = { name: 'grpo', klCoefficient: 0.01 } as const;
-  const optimizer = { learningRate: 3e-4, warmupSteps: 0 };
-  // What computes gets processes of its own; what is quick lives here.
   const [policy, reference, trainer] = await Promise.all([
     Policy.options({ name: 'policy', numReplicas: 2, maxConcurrent: 64 }).asService({
       worker: { model: MODEL },
-      sampling,
+      sampling: { n: GROUP_SIZE, maxTokens: 10 },
     }),
     ReferenceModel.asActor({ model: MODEL }),
-    Trainer.asActor({ model: MODEL, dir, algorithm, optimizer }),
+    Trainer.asActor({ model: MODEL, dir, algorithm, optimizer: { learningRate: 3e-4, warmupSteps: 0 } }),
   ]);
-  const proc = thisProc();
-  const dataset = await proc.spawn('dataset', Dataset, { task });
-  const reward = await proc.spawn('reward', Reward, { rewards: [{ name: 'exact' }] });
-  const advantages = await proc.spawn('advantages', ComputeAdvantages, { algorithm });
-  const buffer = await proc.spawn('buffer', ReplayBuffer, { batchSize: GROUPS * GROUP, maxPolicyAge: 0 });
+  const here = thisProc();
+  return {
+    policy,
+    reference,
+    trainer,
+    dataset: await here.spawn('dataset', Dataset, { task: { kind: 'arithmetic', maxDigits: 2 } }),
+    reward: await here.spawn('reward', Reward, { rewards: [{ name: 'exact' }] }),
+    advantages: await here.spawn('advantages', ComputeAdvantages, { algorithm }),
+    buffer: await here.spawn('buffer', ReplayBuffer, { batchSize: GROUPS * GROUP_SIZE, maxPolicyAge: 0 }),
+  };
+}
+
+/** One prompt: generate a group, reward it, compare with the reference model, judge within the group, remember. */
+async function rollOut({ dataset, policy, reward, reference, advantages, buffer }: Parts): Promise<void> {
+  const sample = await dataset.sample.callOne();
+  const completions = await policy.generate.choose(sample.prompt);
+  const rewards = await Promise.all(
+    completions.map((completion) => reward.evaluateResponse.callOne(sample, completion)),
+  );
+  const episodes = completions.map((completion, k) =>
+    episode(completion, { reward: rewards[k]!, rewards: {} }),
+  );
+  const logprobs = await reference.logprobs.callOne(episodes.map(({ tokenIds }) => tokenIds));
+  const worth = await advantages.compute.callOne(rewards);
+  await Promise.all(
+    withReference(episodes, logprobs).map((one, k) => buffer.add.callOne({ ...one, advantage: worth[k]! })),
+  );
+}
+
+/** Roll out, train, push the weights, update the policy; what there is to tell. */
+async function step(parts: Parts): Promise<string> {
+  const { buffer, trainer, policy } = parts;
+  await Promise.all(Array.from({ length: GROUPS }, () => rollOut(parts)));
+  const [batch = []] = (await buffer.sample.callOne(await trainer.version.callOne())) ?? [];
+  const { loss, tokens, lag } = await trainer.trainStep.callOne(batch);
+  // Every replica takes the new weights at its next chunk of tokens; nothing waits for it.
+  const versions = await policy.updateWeights.call(await trainer.pushWeights.callOne());
+  const reward = batch.reduce((sum, one) => sum + one.reward, 0) / batch.length;
+  const trained = `reward ${reward.toFixed(2)}, loss ${loss.toFixed(4)}, ${tokens} tokens, lag ${lag['lag/max']}`;
+  return `${trained}; policies at version ${versions.join(' ')}`;
+}
+
+async function reinforcementLearning(dir: string): Promise<void> {
+  title('9. The parts of reinforcement learning are actors too');
+  const parts = await spawnParts(dir);
+  const { policy, reference, trainer, dataset } = parts;
   console.log(`  policy: ${policy.replicas().length} replicas; reference model, trainer: a process each`);
 
   const exam = await dataset.heldOut.callOne(48);
   const answers = (): Promise<string[]> =>
-    Promise.all(exam.map(async ({ prompt }) => (await policy.generate.choose(prompt, greedy))[0]!.text));
+    Promise.all(exam.map(async ({ prompt }) => (await policy.generate.choose(prompt, GREEDY))[0]!.text));
   const isRight = (answer: string, i: number): boolean => answer.replace(/<.*>/, '') === exam[i]!.answer;
-  const greedy = { n: 1, temperature: 0 };
   const before = await answers();
   console.log(`  it adds and subtracts badly: ${before.filter(isRight).length} of ${exam.length} right`);
 
-  const rollOut = async (sample: Sample): Promise<void> => {
-    // Generate, score, compare with the reference model, judge within the group, remember.
-    const completions = await policy.generate.choose(sample.prompt);
-    const scores = await reward.score.callOne(completions.map((completion) => ({ sample, completion })));
-    const scored = scores.map((result, k) => {
-      if ('error' in result) throw ForgeError.fromWire(result.error);
-      return episode(completions[k]!, result.score);
-    });
-    const logprobs = await reference.logprobs.callOne(scored.map(({ tokenIds }) => tokenIds));
-    const worth = await advantages.compute.callOne(scored);
-    const episodes = withReference(scored, logprobs).map((one, k) => ({ ...one, advantage: worth[k]! }));
-    for (const one of episodes) await buffer.add.callOne(one);
-  };
-
-  title('10. A synchronous step: roll out, train, push the weights, update the policy');
-  for (let step = 1; step <= MAX_STEPS; step++) {
-    const samples = await Promise.all(Array.from({ length: GROUPS }, () => dataset.sample.callOne()));
-    await Promise.all(samples.map(rollOut));
-    const [batch] = (await buffer.sample.callOne(await trainer.version.callOne()))!;
-    const { loss, tokens, lag } = await trainer.trainStep.callOne(batch!);
-    const mean = batch!.reduce((sum, one) => sum + one.reward, 0) / batch!.length;
-    // Every replica takes the new weights at its next chunk of tokens; nothing waits for it.
-    const versions = await policy.updateWeights.call(await trainer.pushWeights.callOne());
-    const line = `reward ${mean.toFixed(2)}, loss ${loss.toFixed(4)}, ${tokens} tokens, lag ${lag['lag/max']}`;
-    console.log(`  step ${step}: ${line}; policies at version ${versions.join(' ')}`);
-
-    const after = await answers();
-    const learned = exam.findIndex((_, i) => !isRight(before[i]!, i) && isRight(after[i]!, i));
-    if (learned < 0) continue;
-    title('11. The weights have changed an answer');
-    console.log(`  ${String(exam[learned]!.prompt)}`);
-    console.log(`    version 0: ${before[learned]}`);
-    console.log(`    version ${step}: ${after[learned]}, which is right`);
-    break;
+  title('10. Synchronous steps, until an answer changes');
+  let [after, learned, version] = [before, -1, 0];
+  while (learned < 0 && version < MAX_STEPS) {
+    console.log(`  step ${++version}: ${await step(parts)}`);
+    after = await answers();
+    learned = exam.findIndex((_, i) => !isRight(before[i]!, i) && isRight(after[i]!, i));
   }
+
+  title('11. The weights have changed an answer');
+  console.log(`  ${String(exam[learned]?.prompt)}`);
+  console.log(`    version 0: ${before[learned]}`);
+  console.log(`    version ${version}: ${after[learned]}, which is right`);
   await Promise.all([policy.shutdown(), reference.procs.stop(), trainer.procs.stop()]);
 }
 
