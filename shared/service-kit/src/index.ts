@@ -1,3 +1,2 @@
 export { runService, type ServiceContext, type ServiceDefinition, type ServiceInstance } from './run-service';
 export { replicaDirectory } from './replica-directory';
-
