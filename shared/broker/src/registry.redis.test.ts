@@ -39,6 +39,7 @@ describe('registry', () => {
     const heard = performance.now();
     expect(await namesOf(registry)).toEqual(['0']);
     await waitFor('expiry', async () => (await namesOf(registry)).length === 0);
+    expect(await registry.all('policy')).toMatchObject([{ replica: '0', isAlive: false }]);
     expect(performance.now() - heard).toBeGreaterThanOrEqual(290);
     await registry.heartbeat(replica('0'));
     expect(await namesOf(registry)).toEqual(['0']);

@@ -56,10 +56,17 @@ export class Registry {
 
   /** Live replicas, in a stable order. */
   async list(service: string): Promise<Replica[]> {
+    return (await this.all(service))
+      .filter(({ isAlive }) => isAlive)
+      .map(({ isAlive: _, ...replica }) => replica);
+  }
+
+  /** The same with those that did not leave, but have not been heard of for a while: they, or Redis, may have died. */
+  async all(service: string): Promise<(Replica & { isAlive: boolean })[]> {
     const [all, nowMs] = await Promise.all([this.redis.hgetall(this.keyOf(service)), this.nowMs()]);
     return Object.values(all)
       .map((text) => check(replicaSchema, JSON.parse(text), `replica of ${service}`))
-      .filter(({ seenAtMs }) => nowMs - seenAtMs < this.deadAfterMs)
+      .map((replica) => ({ ...replica, isAlive: nowMs - replica.seenAtMs < this.deadAfterMs }))
       .sort((a, b) => a.replica.localeCompare(b.replica));
   }
 

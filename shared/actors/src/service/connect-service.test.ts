@@ -81,6 +81,29 @@ describe('connectService', () => {
     expect(service.replicas()).toHaveLength(1);
   });
 
+  it('lets a replica that leaves finish what it has begun', async () => {
+    const listed = [await deploy(1)];
+    const service = connect(listed);
+    const cancel = new AbortController();
+    const call = service.wait.with({ signal: cancel.signal }).choose();
+    await waitFor('the call', () => service.metrics().service.activeRequests === 1);
+    listed.splice(0, 1, await deploy(2));
+    expect(await service.value.choose()).toBeGreaterThan(0);
+    await waitFor('the new replica alone', async () => (await service.value.choose()) === 2);
+    cancel.abort();
+    await expect(call).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
+  it('keeps a replica that is connected though nothing was heard of it', async () => {
+    const listed = [await deploy(1)];
+    const service = connect(listed);
+    expect(await service.value.choose()).toBe(1);
+    listed.splice(0, 1, { ...listed[0]!, isAlive: false }, { ...(await deploy(2)), isAlive: false });
+    const looks = jest.spyOn(listed, Symbol.iterator);
+    await waitFor('two looks into the directory', () => looks.mock.calls.length >= 2);
+    expect(await service.value.call()).toEqual([1]);
+  });
+
   it('lets the exception of an endpoint concern its caller alone', async () => {
     const service = connect([await deploy(5)]);
     await expect(service.fail.choose()).rejects.toMatchObject({

@@ -16,11 +16,13 @@ export interface DeployedReplica {
   readonly address: Address;
   /** The id of its actor at that address. */
   readonly actor: string;
+  /** Whether it was heard of lately: only then is it worth connecting to. One that is connected needs no hearsay. */
+  readonly isAlive: boolean;
 }
 
 /** Where the replicas of a service can be found. */
 export interface ReplicaDirectory {
-  /** The replicas that are alive and take calls. */
+  /** The replicas that take calls; one that has left is not among them, one that may have died is. */
   list(): Promise<readonly DeployedReplica[]>;
 }
 
@@ -29,13 +31,15 @@ const LOOK_MS = 500;
 const LOOK_ANXIOUSLY_MS = 50;
 
 /**
- * The replicas of a service that others run: taken up as the directory lists them, let go when their channel is lost
- * or they are listed no more. Nothing is started or ended here.
+ * The replicas of a service that others run: taken up as the directory lists them, let go when their channel is lost.
+ * One that is listed no more gets no further calls and finishes those it has. Nothing is started or ended here.
  */
 export class DeployedReplicas implements Replicas {
   readonly exhaustedBy = null;
   private members: Replica[] = [];
   private readonly byAddress = new Map<Address, Replica>();
+  /** Those that get calls, and those that are leaving. */
+  private readonly connected = new Set<Replica>();
   private nextIndex = 0;
   private readonly halted = new AbortController();
   private following: Promise<void> | null = null;
@@ -77,7 +81,7 @@ export class DeployedReplicas implements Replicas {
   async stop(): Promise<void> {
     this.halted.abort();
     const gone = new ForgeError('CANCELLED', `the connection to ${this.config.name} was closed`);
-    for (const replica of [...this.members]) this.forget(replica, gone);
+    for (const replica of [...this.connected]) this.forget(replica, gone);
     await this.following;
   }
 
@@ -95,12 +99,8 @@ export class DeployedReplicas implements Replicas {
 
   private async compare(listed: readonly DeployedReplica[]): Promise<void> {
     const addresses = new Set(listed.map(({ address }) => address));
-    for (const [address, replica] of this.byAddress) {
-      if (addresses.has(address)) continue;
-      const message = `replica ${address} of ${this.config.name} has left`;
-      this.forget(replica, new ForgeError('TRANSIENT_REPLICA_LOST', message, { address }));
-    }
-    const fresh = listed.filter(({ address }) => !this.byAddress.has(address));
+    for (const [address, replica] of this.byAddress) if (!addresses.has(address)) this.retire(replica);
+    const fresh = listed.filter(({ address, isAlive }) => isAlive && !this.byAddress.has(address));
     // One that does not answer is looked for again in a while: it has just died, or is about to be there.
     await Promise.allSettled(fresh.map((deployed) => this.take(deployed)));
   }
@@ -125,6 +125,7 @@ export class DeployedReplicas implements Replicas {
       stop: () => channel.close(),
     });
     this.byAddress.set(address, replica);
+    this.connected.add(replica);
     this.members = [...this.members, replica];
     void channel.lost.then((error) => {
       this.forget(replica, error);
@@ -132,17 +133,25 @@ export class DeployedReplicas implements Replicas {
     this.observer.up();
   }
 
-  private forget(replica: Replica, error: ForgeError): void {
-    if (!this.members.includes(replica)) return;
+  /** It leaves by itself: it closes its channel when it has finished. */
+  private retire(replica: Replica): void {
     this.members = this.members.filter((one) => one !== replica);
     for (const [address, one] of this.byAddress) if (one === replica) this.byAddress.delete(address);
     replica.state = 'STOPPED';
-    replica.reason = error;
-    const { launched } = replica;
-    replica.launched = null;
-    void launched?.stop(0);
-    this.events.tell('replica-failed', { replica: replica.index, error });
     this.observer.displaced(replica.takeQueued());
+  }
+
+  private forget(replica: Replica, error: ForgeError): void {
+    const { launched } = replica;
+    if (launched === null) return;
+    const isKnown = this.members.includes(replica);
+    replica.launched = null;
+    replica.reason = error;
+    this.connected.delete(replica);
+    void launched.stop(0);
+    if (!isKnown) return;
+    this.retire(replica);
+    this.events.tell('replica-failed', { replica: replica.index, error });
   }
 
   private notOurs(): ForgeError {

@@ -6,7 +6,7 @@ import { serveActor } from '../serve-actor';
 async function main(): Promise<void> {
   const counter = await thisProc().spawn('counter', Counter, Number(process.argv[2]));
   const { address, actor } = await serveActor(counter, 'unix');
-  process.send?.({ name: `counter-${process.pid}`, pid: process.pid, address, actor });
+  process.send?.({ name: `counter-${process.pid}`, pid: process.pid, address, actor, isAlive: true });
 }
 
 process.once('disconnect', () => process.exit());
