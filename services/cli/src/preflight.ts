@@ -19,14 +19,6 @@ export async function preflight(recipe: Recipe): Promise<void> {
       { field: 'evaluation.everySteps' },
     );
   }
-  const names = recipe.rewards.map((reward) => (reward.name === 'module' ? reward.module : reward.name));
-  if (evaluation.everySteps > 0 && !names.includes(evaluation.reward)) {
-    throw new ForgeError(
-      'CONFIG_INVALID',
-      `evaluation.reward: found ${evaluation.reward}; expected one of the recipe's rewards: ${names.join(', ')}`,
-      { field: 'evaluation.reward' },
-    );
-  }
   const { config, tokenizer } = await loadModel(recipe.model);
   const { length } = tokenizer.renderPrompt(task.sample(0).prompt).tokenIds;
   if (length + sampling.maxTokens > config.maxPositions) {
