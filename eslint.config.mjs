@@ -35,7 +35,7 @@ export default tseslint.config(
   },
   {
     files: ['shared/*/src/**/*.ts', 'services/*/src/**/*.ts'],
-    ignores: ['**/*.test.ts'],
+    ignores: ['**/*.test.ts', '**/*.conformance.ts'],
     rules: {
       '@nx/enforce-module-boundaries': [
         'error',

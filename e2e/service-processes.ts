@@ -1,5 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RunState, type Redis } from '@forge/broker';
@@ -61,6 +61,8 @@ export class ServiceProcesses {
     readonly runState: RunState,
     readonly runDir: string,
     private readonly environment: NodeJS.ProcessEnv,
+    /** Of the sockets; their paths must be short. */
+    private readonly sockets: string,
   ) {}
 
   /** Creates the run and starts one process per service. */
@@ -76,7 +78,8 @@ export class ServiceProcesses {
     const runDir = join(recipe.output.dir, runId);
     mkdirSync(runDir, { recursive: true });
     const environment = childEnvironment({ redisUrl: redis.url, runId, logLevel: 'error' });
-    const processes = new ServiceProcesses(runState, runDir, environment);
+    const sockets = mkdtempSync(join(tmpdir(), 'forge-e2e-'));
+    const processes = new ServiceProcesses(runState, runDir, environment, sockets);
     for (const service of SERVICES) processes.launch(service);
     return processes;
   }
@@ -84,7 +87,11 @@ export class ServiceProcesses {
   launch(service: ServiceName): void {
     const child = fork(join(root, 'services', service, 'dist/main.js'), {
       cwd: root,
-      env: { ...this.environment, FORGE_REPLICA: '0' },
+      env: {
+        ...this.environment,
+        FORGE_REPLICA: '0',
+        FORGE_CALL_ADDRESS: `unix:${join(this.sockets, service)}`,
+      },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.children.set(service, child);
@@ -121,14 +128,19 @@ export class ServiceProcesses {
     const codes = await Promise.all(
       [...this.children.keys()].map(async (one) => [one, await this.end(one, 'SIGTERM')]),
     );
-    this.runState.close();
+    this.forget();
     return Object.fromEntries(codes) as Record<string, number | null>;
   }
 
   /** Ends what a failed test has left. */
   kill(): void {
     for (const child of this.children.values()) child.kill('SIGKILL');
+    this.forget();
+  }
+
+  private forget(): void {
     this.runState.close();
+    rmSync(this.sockets, { recursive: true, force: true });
   }
 
   private end(service: ServiceName, signal: NodeJS.Signals): Promise<number | null> {

@@ -1,7 +1,7 @@
 import type { Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { loadModel } from '@forge/model';
-import { loadAlgorithm, loadRewards, loadTask } from '@forge/service-kit';
+import { loadAlgorithm, loadRewards, loadTask } from '@forge/rl-actors';
 
 /**
  * Loads everything a recipe names, so that what is wrong with it is said before any process starts.
@@ -17,14 +17,6 @@ export async function preflight(recipe: Recipe): Promise<void> {
       'CONFIG_INVALID',
       'evaluation.everySteps: the task has no held-out samples; set task.heldOut or task.heldOutPath, or evaluation.everySteps=0',
       { field: 'evaluation.everySteps' },
-    );
-  }
-  const names = recipe.rewards.map((reward) => (reward.name === 'module' ? reward.module : reward.name));
-  if (evaluation.everySteps > 0 && !names.includes(evaluation.reward)) {
-    throw new ForgeError(
-      'CONFIG_INVALID',
-      `evaluation.reward: found ${evaluation.reward}; expected one of the recipe's rewards: ${names.join(', ')}`,
-      { field: 'evaluation.reward' },
     );
   }
   const { config, tokenizer } = await loadModel(recipe.model);

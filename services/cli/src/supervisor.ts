@@ -11,8 +11,10 @@ export interface ServiceProcess {
 export interface SupervisorOptions {
   /** Directory that receives one log file per process. */
   logDirectory: string;
-  /** Environment of every service; the replica's name is added. */
+  /** Environment of every service; the replica's name and where it answers calls are added. */
   environment: NodeJS.ProcessEnv;
+  /** Directory of the sockets at which services answer each other; nobody else may enter it. */
+  socketDirectory: string;
   maxRestarts: number;
   onRestart(process: ServiceProcess, reason: string): void;
   onFailure(process: ServiceProcess, reason: string): void;
@@ -42,7 +44,11 @@ export class Supervisor {
     const { service, replica } = process;
     const log = openSync(join(this.options.logDirectory, `${service}-${replica}.log`), 'a');
     const child = fork(mainOf(service), {
-      env: { ...this.options.environment, FORGE_REPLICA: replica },
+      env: {
+        ...this.options.environment,
+        FORGE_REPLICA: replica,
+        FORGE_CALL_ADDRESS: `unix:${join(this.options.socketDirectory, `${service}-${replica}`)}`,
+      },
       stdio: ['ignore', log, log, 'ipc'],
     });
     closeSync(log);

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { RolloutQueue } from '@forge/broker';
 import { candidatesPerBatch } from '@forge/config';
-import { loadTask, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { loadTask } from '@forge/rl-actors';
+import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 import { EvaluationSchedule } from './domain/evaluation-schedule';
 import { RunLifecycle } from './handlers/run-lifecycle';
 import { writeRunSummary } from './handlers/run-summary';

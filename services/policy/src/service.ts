@@ -1,33 +1,41 @@
-import { join } from 'node:path';
-import { batched, connectService } from '@forge/actors';
+import { batched, connectService, thisProc } from '@forge/actors';
 import { RolloutQueue } from '@forge/broker';
-import { spawnWorker } from '@forge/engine';
-import { ForgeError, type WireError } from '@forge/errors';
-import type { Score } from '@forge/rl';
-import { loadAlgorithm, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
-import type { GeneratorApi } from './generator-worker';
+import { ForgeError } from '@forge/errors';
+import {
+  loadAlgorithm,
+  Policy,
+  ReferenceModel,
+  Reward,
+  type ScoreItem,
+  type ScoreResult,
+} from '@forge/rl-actors';
+import { replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { RolloutJobs } from './handlers/rollout-jobs';
 import { WeightsFollower } from './handlers/weights-follower';
+import { policyConfig } from './policy-config';
 
 const CALL_BATCH = 512;
 
 /** Rolls out groups and answers evaluations with the newest weights. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, registry, replica, logger, fail } = context;
-  const weightsDir = join(recipe.output.dir, context.runId, 'weights');
-  const generator = spawnWorker<GeneratorApi>(join(__dirname, 'generator-worker'), { recipe, weightsDir });
-  void generator.failed.then(fail);
-
+  const policy = await thisProc().spawn('policy', Policy, policyConfig(recipe));
   const weights = new WeightsFollower(
     runState,
-    (announcement) => generator.call('setWeights', announcement),
+    (announcement) => policy.updateWeights.callOne(announcement),
     logger,
   );
   const following = weights.follow().catch(fail);
 
-  const connect = { registry, timeoutMs: recipe.limits.callTimeoutMs };
-  const [rewards, reference] = [connectService('reward', connect), connectService('reference', connect)];
-  const score = batched<unknown, { score: Score } | { error: WireError }>(rewards, 'score', {
+  const limits = { timeoutMs: recipe.limits.callTimeoutMs, maxConcurrent: recipe.policy.jobConcurrency };
+  const rewards = connectService('reward', Reward, replicaDirectory(registry, 'reward'), limits);
+  const reference = connectService(
+    'reference',
+    ReferenceModel,
+    replicaDirectory(registry, 'reference'),
+    limits,
+  );
+  const score = batched<ScoreItem, ScoreResult>((items) => rewards.score.choose(items), {
     maxBatch: CALL_BATCH,
   });
   const jobs = new RolloutJobs({
@@ -42,11 +50,9 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
         return result.score;
       },
     },
-    reference: batched<readonly (readonly number[])[], number[][]>(reference, 'logprobs', {
-      maxBatch: CALL_BATCH,
-    }),
-    generate: (request) => generator.call('generate', request),
-    mismatch: (episode) => generator.call('mismatch', episode),
+    reference: (sequences) => reference.logprobs.choose(sequences),
+    generate: ({ prompt, sampling, rolloutIds }) => policy.generate.callOne(prompt, sampling, rolloutIds),
+    mismatch: (episode) => policy.mismatch.callOne(episode),
     weightsAtLeast: (version) => weights.atLeast(version),
   });
   const queue = new RolloutQueue(context.redisUrl, context.runId);
@@ -63,8 +69,10 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
 
   return {
     ready: () => weights.hasWeights,
+    actor: policy,
+    calls: [rewards, reference],
     totals: async () => {
-      const { tokens, busyMs } = await generator.call('stats', undefined);
+      const { tokens, busyMs } = await policy.stats.callOne();
       return { tokens, busyMs };
     },
     drain: async () => {
@@ -73,8 +81,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       jobs.handBack();
       await closed;
       await following;
-      await generator.terminate();
-      await Promise.all([rewards.close(), reference.close()]);
+      await policy.stop({ drainMs: 0 });
+      await Promise.all([rewards.shutdown(), reference.shutdown()]);
     },
   };
 }

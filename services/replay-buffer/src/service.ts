@@ -1,5 +1,6 @@
 import { candidatesPerBatch } from '@forge/config';
-import { loadAlgorithm, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { loadAlgorithm } from '@forge/rl-actors';
+import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 import { BatchFormer } from './handlers/batch-former';
 import { GroupIntake } from './handlers/group-intake';
 

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { spawnWorker } from '@forge/engine';
+import { thisProc } from '@forge/actors';
+import { Trainer } from '@forge/rl-actors';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 import { TrainingLoop } from './handlers/training-loop';
-import type { TrainApi, TrainWorkerData } from './train-worker';
 
 const BLOCK_MS = 500;
 
-/** Trains the policy batch by batch; the model lives in a worker thread, this thread coordinates. */
+/** Trains the policy batch by batch; the model lives in the Trainer actor, this coordinates. */
 export async function start({
   recipe,
   runId,
@@ -17,23 +17,26 @@ export async function start({
   const epoch = await runState.newEpoch();
   const version = await runState.version();
   const latest = version === 0 ? null : await runState.latestWeights();
-  const data: TrainWorkerData = {
-    recipe,
-    runDir: join(recipe.output.dir, runId),
+  const { checkpointEverySteps, ...optimizer } = recipe.trainer;
+  const trainer = await thisProc().spawn('trainer', Trainer, {
+    model: recipe.model,
+    dir: join(recipe.output.dir, runId),
+    algorithm: recipe.algorithm,
+    optimizer,
+    temperature: recipe.sampling.temperature || 1,
+    steps: recipe.steps,
+    maxStaleness: recipe.maxStaleness,
     epoch,
-    resumeFrom: latest?.announcement ?? null,
-  };
-  const worker = spawnWorker<TrainApi>(join(__dirname, 'train-worker'), data);
-  void worker.failed.then(fail);
-  await worker.call('opened', undefined);
-  if (version === 0) await runState.announceWeights(await worker.call('publish', undefined));
+    ...(latest !== null && { resumeFrom: latest.announcement }),
+  });
+  if (version === 0) await runState.announceWeights(await trainer.pushWeights.callOne());
   logger.info({ version, epoch }, version === 0 ? 'training starts' : 'training resumes');
 
   const loop = new TrainingLoop({
     runState,
-    worker,
+    trainer,
     steps: recipe.steps,
-    checkpointEverySteps: recipe.trainer.checkpointEverySteps,
+    checkpointEverySteps,
     clock: () => performance.now(),
     logger,
   });
@@ -50,7 +53,7 @@ export async function start({
       stopping.abort();
       await running;
       await loop.save();
-      await worker.terminate();
+      await trainer.stop();
     },
   };
 }

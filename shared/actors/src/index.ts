@@ -1,9 +1,48 @@
+export { connectService, type ConnectOptions } from './service/connect-service';
+export type { DeployedReplica, ReplicaDirectory } from './service/deployed-replicas';
+export { serveActor, type ServableActor, type ServedActor } from './serve-actor';
+export { batched } from './batched';
+export { InProcessTransport } from './transports/in-process';
+export { SocketTransport, type SocketTransportOptions } from './transports/socket';
+export type { HeartbeatTiming } from './transports/heartbeat';
+export type {
+  Address,
+  CallRequest,
+  Cancellation,
+  Channel,
+  ChannelCallOptions,
+  Handler,
+  Listener,
+  Transport,
+} from './transport';
+export { RedisTransport, type RedisTransportOptions } from './transports/redis';
+export { ForgeActor, type ActorClass, type Failure } from './actor';
+export { endpoint, type EndpointOptions } from './endpoint';
+export { callContext, runMain, type CallContext } from './call-context';
+export { Host, inProcessHost, LocalHost, thisHost } from './host';
+export { HostMesh } from './host-mesh';
+export { type ActorProcess } from './actor-process';
+export { GovernedProcess, type ProcessControl } from './governed-process';
 export {
-  batched,
-  connectService,
-  type CallOptions,
-  type ConnectOptions,
-  type ServiceHandle,
-} from './service-handle';
-export { serveEndpoints, type Endpoints } from './serve-endpoints';
-export { MAX_BODY_BYTES } from './message-limit';
+  thisProc,
+  type ProcMesh,
+  type SpawnProcsOptions,
+  type StopOptions,
+  type Supervise,
+} from './proc-mesh';
+export { type ActorMesh } from './actor-mesh';
+export { PartialFailure, ValueMesh } from './value-mesh';
+export { type Dimensions, type Selection } from './extent';
+export { GpuPool } from './provisioner';
+export { setUnhandledFaultHook } from './supervision';
+export { setTraceHooks, type TraceHooks } from './trace-hooks';
+export { spawnService, shutdownService, listServices } from './service/spawn-service';
+export { type Service, type ReplicaStatus } from './service/service';
+export { type Session, type SessionOptions } from './service/session';
+export { type ServiceOptions, type ServiceConfig } from './service/service-options';
+export { type ServiceEvents } from './service/service-events';
+export { type ServiceMetrics, type ReplicaMetricsSummary } from './service/service-metrics';
+export { type ReplicaState } from './service/replica';
+export { type Candidate, type RoutedCall, type Router, type RouterName } from './service/routers';
+export { type ActorBlueprint, type ActorOptions } from './blueprint';
+export { useTransport } from './connections';

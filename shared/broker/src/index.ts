@@ -1,7 +1,8 @@
 export { connectRedis, withoutPassword, type ConnectOptions } from './connection';
-export { runKeys, CONSUMER_GROUP, type RunKeys } from './keys';
+export { mailboxKeys, runKeys, CONSUMER_GROUP, type RunKeys } from './keys';
+export { Mailbox, type Letter } from './mailbox';
 export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis-server';
-export { Registry, type Replica } from './registry';
+export { Registry, type CallsMade, type Replica } from './registry';
 export { RolloutQueue, type QueueTiming, type WorkOptions } from './rollout-queue';
 export {
   RunState,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runKeys } from './keys';
+import { mailboxKeys, runKeys } from './keys';
 
 const docs = readFileSync(join(__dirname, '../../../docs/messages.md'), 'utf8');
 
@@ -22,6 +22,12 @@ describe('docs/messages.md', () => {
 
   it('lists exactly the queues there are', () => {
     expect(documented('Queue')).toEqual([rolloutQueue]);
+  });
+
+  it('lists exactly the keys of a mailbox', () => {
+    const keys = Object.values(mailboxKeys('<name>'));
+    expect(documented('Mailboxes')).toEqual(keys.map((key) => key.slice('forge:mailbox:{<name>}:'.length)));
+    expect(docs).toContain('`forge:mailbox:{<name>}:`');
   });
 
   it('names the prefix that all of a run has', () => {

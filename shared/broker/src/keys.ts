@@ -45,5 +45,16 @@ export function runKeys(runId: string) {
 
 export type RunKeys = ReturnType<typeof runKeys>;
 
+/** Keys of a mailbox, which belongs to a process and to no run. */
+export function mailboxKeys(name: string) {
+  const key = (part: string): string => `forge:mailbox:{${name}}:${part}`;
+  return {
+    /** Stream: pieces of channels, from other processes to the owner. */
+    letters: key('letters'),
+    /** String that expires: which process has the mailbox. */
+    owner: key('owner'),
+  };
+}
+
 /** Consumer group of every stream that carries work. */
 export const CONSUMER_GROUP = 'forge';

@@ -13,6 +13,8 @@ const replica = (name: string, isReady = true) => ({
   url: `http://127.0.0.1/${name}`,
   pid: 1,
   isReady,
+  answers: { address: 'unix:/tmp/s', actor: 'policy-1' },
+  callsMade: [{ service: 'reward', replica: '0', requests: 3, failed: 1, p50Ms: 0.5, p99Ms: 2 }],
 });
 const namesOf = async (registry: Registry) =>
   (await registry.list('policy')).map(({ replica: name }) => name);
@@ -37,6 +39,7 @@ describe('registry', () => {
     const heard = performance.now();
     expect(await namesOf(registry)).toEqual(['0']);
     await waitFor('expiry', async () => (await namesOf(registry)).length === 0);
+    expect(await registry.all('policy')).toMatchObject([{ replica: '0', isAlive: false }]);
     expect(performance.now() - heard).toBeGreaterThanOrEqual(290);
     await registry.heartbeat(replica('0'));
     expect(await namesOf(registry)).toEqual(['0']);

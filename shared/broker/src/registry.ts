@@ -3,16 +3,30 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { runKeys } from './keys';
 
+/** What a replica saw of the calls it made to one replica of another service. */
+const callsMadeSchema = z.strictObject({
+  service: z.string(),
+  replica: z.string(),
+  requests: z.int(),
+  failed: z.int(),
+  p50Ms: z.number(),
+  p99Ms: z.number(),
+});
+
 const replicaSchema = z.strictObject({
   service: z.string(),
   replica: z.string(),
   url: z.string(),
   pid: z.int(),
   isReady: z.boolean(),
+  /** Where its actor answers calls, and the id it has there; null where it takes none. */
+  answers: z.strictObject({ address: z.string(), actor: z.string() }).nullable(),
+  callsMade: z.array(callsMadeSchema),
   /** Server time of the last heartbeat, in ms. */
   seenAtMs: z.number(),
 });
 
+export type CallsMade = z.infer<typeof callsMadeSchema>;
 export type Replica = z.infer<typeof replicaSchema>;
 
 /** A replica that has not been seen for so long is taken for dead. */
@@ -42,10 +56,17 @@ export class Registry {
 
   /** Live replicas, in a stable order. */
   async list(service: string): Promise<Replica[]> {
+    return (await this.all(service))
+      .filter(({ isAlive }) => isAlive)
+      .map(({ isAlive: _, ...replica }) => replica);
+  }
+
+  /** The same with those that did not leave, but have not been heard of for a while: they, or Redis, may have died. */
+  async all(service: string): Promise<(Replica & { isAlive: boolean })[]> {
     const [all, nowMs] = await Promise.all([this.redis.hgetall(this.keyOf(service)), this.nowMs()]);
     return Object.values(all)
       .map((text) => check(replicaSchema, JSON.parse(text), `replica of ${service}`))
-      .filter(({ seenAtMs }) => nowMs - seenAtMs < this.deadAfterMs)
+      .map((replica) => ({ ...replica, isAlive: nowMs - replica.seenAtMs < this.deadAfterMs }))
       .sort((a, b) => a.replica.localeCompare(b.replica));
   }
 

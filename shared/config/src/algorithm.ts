@@ -55,11 +55,13 @@ const ownModule = z.strictObject({
   groupSize,
 });
 
-/** What is maximised, and how; `{ module: ./mine.ts }` is an algorithm of the user's own. */
-export const algorithmSchema = named(z.discriminatedUnion('name', [grpo, reinforce, ownModule])).describe(
-  'the learning algorithm',
-);
+const algorithm = z.discriminatedUnion('name', [grpo, reinforce, ownModule]);
 
-export type AlgorithmConfig = z.output<typeof algorithmSchema>;
+/** What is maximised, and how; `{ module: ./mine.ts }` is an algorithm of the user's own. */
+export const algorithmSchema = named(algorithm).describe('the learning algorithm');
+
+export type AlgorithmConfig = z.output<typeof algorithm>;
+/** The same with what has a default left out. */
+export type AlgorithmInput = z.input<typeof algorithm> | Omit<z.input<typeof ownModule>, 'name'>;
 export type GrpoConfig = z.output<typeof grpo>;
 export type ReinforceConfig = z.output<typeof reinforce>;

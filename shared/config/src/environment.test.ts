@@ -1,4 +1,10 @@
-import { childEnvironment, cliEnvironment, serviceEnvironment } from './environment';
+import {
+  actorEnvironment,
+  childEnvironment,
+  cliEnvironment,
+  serviceEnvironment,
+  visibleGpus,
+} from './environment';
 
 const before = { ...process.env };
 afterEach(() => {
@@ -14,6 +20,7 @@ describe('serviceEnvironment', () => {
       replica: '0',
       httpHost: '127.0.0.1',
       httpPort: 0,
+      callAddress: 'unix',
       logLevel: 'info',
     });
   });
@@ -44,5 +51,36 @@ describe('cliEnvironment', () => {
   it('takes an empty REDIS_URL for none', () => {
     process.env = { REDIS_URL: '' };
     expect(cliEnvironment()).toEqual({ redisUrl: undefined, logLevel: 'info' });
+  });
+});
+
+describe('visibleGpus', () => {
+  it.each([
+    ['0,2,5,7', [0, 2, 5, 7]],
+    ['3,1,4,1', [1, 3, 4]],
+    [' 2 , 0 ', [0, 2]],
+    ['', null],
+    [undefined, null],
+  ])('takes CUDA_VISIBLE_DEVICES=%j for %j', (value, expected) => {
+    process.env = value === undefined ? {} : { CUDA_VISIBLE_DEVICES: value };
+    expect(visibleGpus()).toEqual(expected);
+  });
+
+  it('refuses what is no index', () => {
+    process.env = { CUDA_VISIBLE_DEVICES: '0,GPU-8d' };
+    expect(visibleGpus).toThrow(
+      expect.objectContaining({
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining('expected indices as in 0,1, found 0,GPU-8d') as string,
+      }),
+    );
+  });
+});
+
+describe('actorEnvironment', () => {
+  it('shows a process its own GPUs only, or those there were', () => {
+    process.env = { CUDA_VISIBLE_DEVICES: '0,1,2', HOME: '/h' };
+    expect(actorEnvironment([2])).toEqual({ CUDA_VISIBLE_DEVICES: '2', HOME: '/h' });
+    expect(actorEnvironment(null)).toEqual({ CUDA_VISIBLE_DEVICES: '0,1,2', HOME: '/h' });
   });
 });

@@ -1,8 +1,17 @@
 export { recipeSchema, sftRecipeSchema, candidatesPerBatch, type Recipe, type SftRecipe } from './recipe';
+export { section } from './sections';
 export { taskSchema, type TaskConfig } from './task';
-export type { TrainerConfig } from './trainer';
-export type { AlgorithmConfig, GrpoConfig, ReinforceConfig } from './algorithm';
-export { rewardName, type RewardConfig } from './reward';
+export { trainerFields, type TrainerConfig } from './trainer';
+export { scorerFields, workerFields } from './worker';
+export {
+  algorithmSchema,
+  type AlgorithmConfig,
+  type AlgorithmInput,
+  type GrpoConfig,
+  type ReinforceConfig,
+} from './algorithm';
+export { rewardName, rewardSchema, type RewardConfig, type RewardInput } from './reward';
+export { parseConfig } from './issues';
 export {
   loadRecipe,
   loadSftRecipe,
@@ -10,5 +19,14 @@ export {
   recipeToYaml,
   type RecipeSource,
 } from './load-recipe';
-export { childEnvironment, cliEnvironment, serviceEnvironment, type ServiceEnvironment } from './environment';
-export { loadModule } from './load-module';
+export {
+  actorEnvironment,
+  actorSecurity,
+  type ActorSecurity,
+  childEnvironment,
+  cliEnvironment,
+  visibleGpus,
+  serviceEnvironment,
+  type ServiceEnvironment,
+} from './environment';
+export { importModule, loadModule } from './load-module';

@@ -1,6 +1,25 @@
+import { ForgeError } from '@forge/errors';
 import type { z } from 'zod';
 import { keysAt, pathsTo } from './schema-keys';
 import { nearest } from './suggestion';
+
+/**
+ * `value` checked against `schema`, with every default filled in.
+ *
+ * @throws {ForgeError} CONFIG_INVALID naming `what` and listing every field that is wrong, with what was found and
+ *   expected.
+ */
+export function parseConfig<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw invalidConfig(what, describeIssues(result.error.issues, value, schema));
+}
+
+/** The error that lists all `problems` of a config; one alone stands on the same line. */
+export function invalidConfig(what: string, problems: readonly string[]): ForgeError {
+  const list = problems.length === 1 ? ` ${problems[0]}` : problems.map((line) => `\n  ${line}`).join('');
+  return new ForgeError('CONFIG_INVALID', `${what}:${list}`, { path: what, problems });
+}
 
 /** Each problem as one line: the field, what was found, what is expected, and the nearest key for an unknown one. */
 export function describeIssues(
@@ -18,7 +37,7 @@ export function describeIssues(
     );
     const expected = expectation(issue, found);
     return [
-      `${path.join('.') || 'recipe'}: ${found === undefined ? 'missing' : `found ${shown(found)}`}, expected ${expected}`,
+      `${path.join('.') || 'config'}: ${found === undefined ? 'missing' : `found ${shown(found)}`}, expected ${expected}`,
     ];
   });
 }

@@ -17,8 +17,7 @@ export async function loadModule(path: string): Promise<unknown> {
     throw new ForgeError('CONFIG_MODULE_UNLOADABLE', `there is no module ${path}`, { path });
   let exported: unknown;
   try {
-    const alias = Object.fromEntries(PUBLIC_PACKAGES.map((name) => [name, require.resolve(name)]));
-    exported = await createJiti(__filename, { alias, interopDefault: false }).import(file);
+    exported = await importModule(file);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ForgeError(
@@ -31,6 +30,20 @@ export async function loadModule(path: string): Promise<unknown> {
   const value = defaultExport(exported);
   if (value !== undefined) return value;
   throw new ForgeError('CONFIG_MODULE_UNLOADABLE', `the module ${path} has no default export`, { path });
+}
+
+/**
+ * What a TypeScript or JavaScript file exports. Our packages, and those of `packages` (name to file), are the
+ * instances that run here.
+ *
+ * @throws whatever the module throws.
+ */
+export function importModule(
+  file: string,
+  packages: Readonly<Record<string, string>> = {},
+): Promise<unknown> {
+  const alias = Object.fromEntries(PUBLIC_PACKAGES.map((name) => [name, require.resolve(name)]));
+  return createJiti(__filename, { alias: { ...alias, ...packages }, interopDefault: false }).import(file);
 }
 
 /** `export default`, or `module.exports` of CommonJS. */

@@ -4,7 +4,7 @@ import { ForgeError } from '@forge/errors';
 import { parseDocument, stringify } from 'yaml';
 import type { z } from 'zod';
 import { applyOverrides } from './overrides';
-import { describeIssues } from './issues';
+import { describeIssues, invalidConfig, parseConfig } from './issues';
 import { recipeSchema, sftRecipeSchema, type Recipe, type SftRecipe } from './recipe';
 import { nearest } from './suggestion';
 
@@ -40,9 +40,7 @@ export function loadSftRecipe(
 export function parseResolvedRecipe(json: unknown): Recipe {
   const recipe = json as { maxStaleness?: unknown };
   const value = { ...recipe, maxStaleness: recipe.maxStaleness ?? Infinity };
-  const result = recipeSchema.safeParse(value);
-  if (result.success) return result.data;
-  throw invalidRecipe('the stored recipe', describeIssues(result.error.issues, value, recipeSchema));
+  return parseConfig(recipeSchema, value, 'the stored recipe');
 }
 
 /** A resolved recipe as YAML. */
@@ -72,15 +70,9 @@ function load<S extends z.ZodType>(
   const result = schema.safeParse(value);
   const all = [...problems, ...(result.success ? [] : describeIssues(result.error.issues, value, schema))];
   if (all.length > 0 || !result.success) {
-    throw invalidRecipe(path, all);
+    throw invalidConfig(path, all);
   }
   return result.data;
-}
-
-/** The error that lists all `problems` of a recipe; one alone stands on the same line. */
-function invalidRecipe(path: string, problems: readonly string[]): ForgeError {
-  const list = problems.length === 1 ? ` ${problems[0]}` : problems.map((line) => `\n  ${line}`).join('');
-  return new ForgeError('CONFIG_INVALID', `${path}:${list}`, { path, problems });
 }
 
 function findRecipe(nameOrPath: string, { searchDirs }: RecipeSource): string {

@@ -2,9 +2,10 @@ import { samplingSchema } from '@forge/contracts';
 import { z } from 'zod';
 import { algorithmSchema } from './algorithm';
 import { rewardName, rewardSchema } from './reward';
-import { section, threads } from './sections';
+import { section } from './sections';
 import { taskSchema } from './task';
 import { trainerFields } from './trainer';
+import { scorerFields, workerFields } from './worker';
 
 const infinity = z.preprocess(
   (value) => (typeof value === 'string' && /^\+?\.?inf(inity)?$/i.test(value) ? Infinity : value),
@@ -55,17 +56,7 @@ export const recipeSchema = z
     }),
     policy: section({
       replicas,
-      threads,
-      maxBatch: z.int().min(1).max(4096).default(64).describe('sequences decoded together by one replica'),
-      chunk: z.int().min(1).max(1024).default(16).describe('tokens decoded per engine run'),
-      weights: z
-        .enum(['auto', 'initializers', 'inputs'])
-        .default('auto')
-        .describe('weights baked into the decoding graph (faster), or passed in (quicker to swap)'),
-      refreshCache: z
-        .boolean()
-        .default(false)
-        .describe('recompute the key-value cache of running sequences when new weights arrive'),
+      ...workerFields,
       jobConcurrency: z
         .int()
         .min(1)
@@ -75,8 +66,7 @@ export const recipeSchema = z
     }),
     reference: section({
       replicas,
-      threads,
-      maxBatchTokens: z.int().min(16).default(16_384).describe('padded tokens of one forward pass'),
+      ...scorerFields,
     }),
     reward: section({ replicas }),
     evaluation: section({

@@ -13,6 +13,11 @@ const api = {
     while (performance.now() < end);
     return Promise.resolve(ms);
   },
+  untilCancelled: (_: undefined, signal: AbortSignal) =>
+    new Promise<string>((resolve) => {
+      if (signal.aborted) resolve('at once');
+      signal.addEventListener('abort', () => resolve('cancelled'));
+    }),
   throwNow: (): Promise<unknown> => {
     throw new RangeError('at once');
   },

@@ -26,6 +26,17 @@ describe('a worker thread', () => {
     expect(await heard).toBe(42);
   });
 
+  it('tells the handler when its caller cancels, and no other', async () => {
+    const [first, second] = [new AbortController(), new AbortController()];
+    const call = worker.call('untilCancelled', undefined, { signal: first.signal });
+    const other = worker.call('untilCancelled', undefined, { signal: second.signal });
+    first.abort();
+    expect(await call).toBe('cancelled');
+    expect(await worker.call('echo', 1, { signal: first.signal })).toBe(1);
+    second.abort();
+    expect(await other).toBe('cancelled');
+  });
+
   it('rejects a call whose handler throws at once, and lives on', async () => {
     await expect(worker.call('throwNow', undefined as never)).rejects.toMatchObject({
       code: 'BUG_INVARIANT',

@@ -2,26 +2,30 @@ import { extname, sep } from 'node:path';
 import { parentPort, Worker, type Transferable } from 'node:worker_threads';
 import { ForgeError, type WireError } from '@forge/errors';
 
-interface Request {
-  id: number;
-  method: string;
-  argument: unknown;
-}
+type Request =
+  { kind: 'call'; id: number; method: string; argument: unknown } | { kind: 'cancel'; id: number };
 
 type Reply =
   | { kind: 'result'; id: number; result: unknown }
   | { kind: 'error'; id: number; error: WireError }
   | { kind: 'event'; event: string; data: unknown };
 
-/** The methods a worker answers: one argument, one promise. */
-export type WorkerApi = Record<string, (argument: never) => Promise<unknown>>;
+/** The methods a worker answers: one argument, one promise; the signal fires when the caller cancels. */
+export type WorkerApi = Record<string, (argument: never, signal: AbortSignal) => Promise<unknown>>;
+
+export interface WorkerCallOptions {
+  /** Memory to hand over to the worker instead of copying it. */
+  transfer?: readonly Transferable[];
+  /** Cancels in the worker; the call settles as the worker says. */
+  signal?: AbortSignal;
+}
 
 /** A worker thread and the calls it answers. */
 export interface WorkerHandle<Api extends WorkerApi> {
   call<M extends keyof Api & string>(
     method: M,
     argument: Parameters<Api[M]>[0],
-    transfer?: readonly Transferable[],
+    options?: WorkerCallOptions,
   ): Promise<Awaited<ReturnType<Api[M]>>>;
   on(event: string, listener: (data: unknown) => void): void;
   /** Settles with the reason when the thread has ended without being asked to. */
@@ -71,17 +75,34 @@ export function spawnWorker<Api extends WorkerApi>(module: string, workerData?: 
 
   return {
     failed,
-    call: (method, argument, transfer = []) =>
+    call: (method, argument, { transfer = [], signal } = {}) =>
       new Promise((resolve, reject) => {
         if (failure !== null) {
           reject(failure);
           return;
         }
         const id = nextId++;
-        pending.set(id, { resolve: resolve as (value: unknown) => void, reject });
-        const request: Request = { id, method, argument };
+        const post = (request: Request, list: readonly Transferable[] = []): void => {
+          worker.postMessage(request, list);
+        };
+        const cancel = (): void => {
+          post({ kind: 'cancel', id });
+        };
+        const settled = (): void => signal?.removeEventListener('abort', cancel);
+        pending.set(id, {
+          resolve: (value) => {
+            settled();
+            resolve(value as never);
+          },
+          reject: (error) => {
+            settled();
+            reject(error);
+          },
+        });
         try {
-          worker.postMessage(request, transfer);
+          post({ kind: 'call', id, method, argument }, transfer);
+          if (signal?.aborted === true) cancel();
+          else signal?.addEventListener('abort', cancel, { once: true });
         } catch (cause) {
           pending.delete(id);
           const reason = cause instanceof Error ? cause.message : String(cause);
@@ -126,22 +147,34 @@ export function serveWorker(handlers: WorkerApi): { emit: (event: string, data: 
   const reply = (message: Reply, transfer: readonly Transferable[] = []): void => {
     port.postMessage(message, transfer);
   };
-  port.on('message', ({ id, method, argument }: Request) => {
-    const handler = handlers[method] as ((argument: unknown) => Promise<unknown>) | undefined;
+  const underWay = new Map<number, AbortController>();
+  port.on('message', (request: Request) => {
+    const { id } = request;
+    if (request.kind === 'cancel') {
+      underWay.get(id)?.abort();
+      return;
+    }
+    const { method, argument } = request;
+    const handler = handlers[method] as
+      ((argument: unknown, signal: AbortSignal) => Promise<unknown>) | undefined;
+    const controller = new AbortController();
+    underWay.set(id, controller);
     const answer = handler
-      ? Promise.resolve(argument).then(handler)
+      ? Promise.resolve().then(() => handler(argument, controller.signal))
       : Promise.reject(
           new ForgeError('CONTRACT_UNKNOWN_ENDPOINT', `the worker has no method ${method}`, { method }),
         );
-    answer.then(
-      (result) => {
-        if (result instanceof Transfer) reply({ kind: 'result', id, result: result.value }, result.list);
-        else reply({ kind: 'result', id, result });
-      },
-      (error: unknown) => {
-        reply({ kind: 'error', id, error: ForgeError.from(error).toWire() });
-      },
-    );
+    void answer
+      .finally(() => underWay.delete(id))
+      .then(
+        (result) => {
+          if (result instanceof Transfer) reply({ kind: 'result', id, result: result.value }, result.list);
+          else reply({ kind: 'result', id, result });
+        },
+        (error: unknown) => {
+          reply({ kind: 'error', id, error: ForgeError.from(error).toWire() });
+        },
+      );
   });
   return {
     emit: (event, data) => {

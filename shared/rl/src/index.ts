@@ -28,7 +28,7 @@ export {
   type RolloutContext,
   type Score,
 } from './rollouts/rollout';
-export { episode, episodeFromTurns } from './rollouts/episode';
+export { episode, episodeFromTurns, withReference } from './rollouts/episode';
 export { combineRewards, type Reward, type RewardFactory } from './rewards/reward';
 export { exactReward } from './rewards/exact-reward';
 export { formatReward } from './rewards/format-reward';
@@ -42,4 +42,5 @@ export { arithmeticTask, type ArithmeticTaskOptions } from './tasks/arithmetic-t
 export type { Operator } from './tasks/operand-pairs';
 export { jsonlTask, type JsonlTaskOptions } from './tasks/jsonl-task';
 export { promptsTask } from './tasks/prompts-task';
+export { ReplayBuffer, type ReplayBufferOptions, type ReplayBufferState } from './replay/replay-buffer';
 export { checkAlgorithm, checkReward } from './check-user-module';

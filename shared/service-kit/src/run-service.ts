@@ -1,8 +1,10 @@
 import { serviceEnvironment, parseResolvedRecipe, type Recipe } from '@forge/config';
+import { serveActor, type ServableActor } from '@forge/actors';
 import { connectRedis, Registry, RunState } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 import { createLogger, type Logger } from '@forge/telemetry';
 import { fastify, type FastifyInstance } from 'fastify';
+import { callsMade, type CalledService } from './calls-made';
 
 /** What a service works with. */
 export interface ServiceContext {
@@ -24,6 +26,10 @@ export interface ServiceInstance {
   ready: () => boolean;
   /** Finishes or hands back the work under way. */
   drain: () => Promise<void>;
+  /** Answers the calls of other services; it was spawned by `thisProc()`. */
+  actor?: ServableActor;
+  /** The services it calls: what it sees of their replicas is reported with every heartbeat. */
+  calls?: readonly CalledService[];
   /** What grew since the start, e.g. `tokens` and `busyMs`; reported once a second as the growth since the last report. */
   totals?: () => Record<string, number> | Promise<Record<string, number>>;
 }
@@ -103,11 +109,21 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     const isReady = instance.ready();
     return reply.code(isReady ? 200 : 503).send({ ready: isReady });
   });
+  const served = instance.actor ? await serveActor(instance.actor, environment.callAddress) : null;
+  const answers = served && { address: served.address, actor: served.actor };
   const url = await http.listen({ host: environment.httpHost, port: environment.httpPort });
   logger.info({ url, pid: process.pid }, 'service started');
 
   const beat = (): Promise<void> =>
-    registry.heartbeat({ service: name, replica, url, pid: process.pid, isReady: instance.ready() });
+    registry.heartbeat({
+      service: name,
+      replica,
+      url,
+      pid: process.pid,
+      isReady: instance.ready(),
+      answers,
+      callsMade: (instance.calls ?? []).flatMap(callsMade),
+    });
   let last = { totals: (await instance.totals?.()) ?? {}, atMs: performance.now() };
   const report = async (): Promise<void> => {
     const now = { totals: (await instance.totals?.()) ?? {}, atMs: performance.now() };
@@ -133,6 +149,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     for (const timer of timers) clearInterval(timer);
     await registry.remove(name, replica);
     await instance.drain();
+    await served?.close();
     await http.close();
     runState.close();
     redis.disconnect();

@@ -3,4 +3,5 @@ export { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from './
 export { parseSafetensors, readSafetensors, writeSafetensors } from './safetensors';
 export { type SafetensorsDtype } from './safetensors-header';
 export { readModelWeights } from './model-weights';
+export { WeightReader } from './weight-reader';
 export { WeightStore } from './weight-store';

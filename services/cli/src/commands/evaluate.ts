@@ -1,6 +1,6 @@
 import { loadRecipe } from '@forge/config';
 import { loadModel } from '@forge/model';
-import { loadRewards, loadTask } from '@forge/service-kit';
+import { loadRewards, loadTask } from '@forge/rl-actors';
 import { greedyAccuracy } from '../accuracy';
 import { localGenerator } from '../local-generator';
 import { recipeDirs } from '../recipe-dirs';

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   connectRedis,
@@ -91,8 +93,11 @@ async function supervise(
   };
   const monitor = new RunMonitor(runState, header, process.stdout);
   let failure: string | null = null;
+  // Not in the run directory: the path of a socket may not be long.
+  const socketDirectory = await mkdtemp(join(tmpdir(), 'forge-run-'));
   const supervisor = new Supervisor({
     logDirectory: join(directory, 'logs'),
+    socketDirectory,
     environment: childEnvironment({ redisUrl: url, runId: id, logLevel }),
     maxRestarts: MAX_RESTARTS,
     onRestart: ({ service, replica }, reason) => {
@@ -113,6 +118,7 @@ async function supervise(
     processes.map(({ service }) => service),
     STOP_DEADLINE_MS,
   );
+  await rm(socketDirectory, { recursive: true, force: true });
   interrupts.end();
   runState.close();
   redis.disconnect();

@@ -1,6 +1,6 @@
 import { loadSftRecipe } from '@forge/config';
 import { saveModel } from '@forge/model';
-import { loadTask } from '@forge/service-kit';
+import { loadTask } from '@forge/rl-actors';
 import { parametersHash } from '@forge/weights';
 import { recipeDirs } from '../recipe-dirs';
 import { createFromRecipe, trainSupervised } from '../supervised-training';

@@ -1,4 +1,4 @@
-import { connectRedis, Registry, RolloutQueue, RunState } from '@forge/broker';
+import { connectRedis, Registry, RolloutQueue, RunState, type CallsMade, type Replica } from '@forge/broker';
 import { cliEnvironment } from '@forge/config';
 import { listRunRecords, type RunRecord } from '../run-directory';
 import { isAlive } from './runs';
@@ -60,11 +60,27 @@ function render({ id, recipe, steps, state, live }: Report): string {
     `${id}  ${live.phase}  step ${live.version}/${steps}`,
     `  groups    ${ledger.admitted} admitted: ${ledger.trained} trained, ${ledger.leased} leased, ${ledger.buffered} buffered, ${ledger.inFlight} in flight, discarded ${discarded.join(', ') || 'none'}${ledger.isBalanced ? '' : '  (DOES NOT ADD UP)'}`,
     `  jobs      ${jobs.waiting ?? 0} waiting, ${jobs.active ?? 0} active, ${jobs.delayed ?? 0} delayed, ${jobs.failed ?? 0} failed`,
-    ...Object.entries(services).flatMap(([service, replicas]) =>
-      replicas.map(
-        (replica) =>
-          `  ${`${service}/${replica.replica}`.padEnd(16)} ${replica.isReady ? 'ready' : 'starting'}  pid ${replica.pid}  ${replica.url}`,
-      ),
-    ),
+    ...Object.values(services)
+      .flat()
+      .map((replica) => renderReplica(replica, callsOf(replica, Object.values(services).flat()))),
   ].join('\n');
+}
+
+function renderReplica(
+  { service, replica, isReady, pid, url }: Replica,
+  calls: readonly CallsMade[],
+): string {
+  const state = isReady ? 'ready   ' : 'starting';
+  const seen = calls.map(
+    ({ requests, failed, p50Ms, p99Ms }) =>
+      `${requests} calls, ${failed} failed, p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`,
+  );
+  return [`  ${`${service}/${replica}`.padEnd(16)}`, state, `pid ${pid}`, url, ...seen].join('  ');
+}
+
+/** What the callers of a replica report of it, one entry per caller. */
+function callsOf({ service, replica }: Replica, callers: readonly Replica[]): CallsMade[] {
+  return callers
+    .flatMap(({ callsMade }) => callsMade)
+    .filter((made) => made.service === service && made.replica === replica && made.requests > 0);
 }

@@ -12,7 +12,7 @@ import {
   type Sampling,
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import type { Algorithm, PolicyHandle, RewardHandle } from '@forge/rl';
+import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
 import { promptText } from '../domain/prompt-text';
 
 export interface RolloutJobsOptions {
@@ -121,10 +121,7 @@ export class RolloutJobs {
 
   private async withReference(episodes: readonly Episode[]): Promise<Episode[]> {
     const logprobs = await this.options.reference(episodes.map(({ tokenIds }) => tokenIds));
-    return episodes.map((episode, k) => ({
-      ...episode,
-      referenceLogprobs: episode.mask.map((chosen, t) => (chosen === 1 ? logprobs[k]![t]! : 0)),
-    }));
+    return withReference(episodes, logprobs);
   }
 
   /** A full stream makes the job wait; a group that is published already changes nothing. */

@@ -13,7 +13,7 @@ export class WeightsFollower {
 
   constructor(
     private readonly runState: Pick<RunState, 'latestWeights' | 'nextWeights'>,
-    private readonly apply: (announcement: WeightsAnnouncement) => Promise<void>,
+    private readonly apply: (announcement: WeightsAnnouncement) => Promise<unknown>,
     private readonly logger: Logger,
   ) {}
 

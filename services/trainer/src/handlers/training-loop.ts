@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LeasedBatch, RunState } from '@forge/broker';
-import type { WorkerHandle } from '@forge/engine';
+import type { ActorMesh } from '@forge/actors';
+import type { Trainer } from '@forge/rl-actors';
 import type { Logger } from '@forge/telemetry';
 import { stepMetrics } from '../domain/step-metrics';
-import type { TrainApi } from '../train-worker';
 
 export interface TrainingLoopOptions {
   runState: Pick<RunState, 'phase' | 'version' | 'readBatch' | 'commitStep' | 'emit'>;
-  worker: Pick<WorkerHandle<TrainApi>, 'call'>;
+  trainer: Pick<ActorMesh<Trainer>, 'trainBatch' | 'pushWeights' | 'save' | 'checkpoint'>;
   steps: number;
   checkpointEverySteps: number;
   /** Milliseconds. */
@@ -54,18 +54,18 @@ export class TrainingLoop {
   /** Saves the final model, once. */
   async save(): Promise<void> {
     if (this.isSaved) return;
-    await this.options.worker.call('save', 'model');
+    await this.options.trainer.save.callOne('model');
     this.isSaved = true;
     this.options.logger.info('final model saved');
     await this.options.runState.emit({ kind: 'run', state: 'saved' });
   }
 
   private async train({ batch, payloads }: LeasedBatch): Promise<void> {
-    const { runState, worker, clock, checkpointEverySteps, logger } = this.options;
-    const { result, lag } = await worker.call('train', { batch, payloads });
+    const { runState, trainer, clock, checkpointEverySteps, logger } = this.options;
+    const { lag, ...result } = await trainer.trainBatch.callOne(batch, payloads);
     this.busyMs += result.durationMs;
     this.tokens += result.tokens;
-    const announcement = await worker.call('publish', undefined);
+    const announcement = await trainer.pushWeights.callOne();
     const { version } = announcement;
 
     const timing = { stepMs: clock() - this.doneAt, waitMs: this.waitMs };
@@ -78,6 +78,6 @@ export class TrainingLoop {
       logger.warn({ step: version, mismatch }, 'generator and trainer disagree on log-probs');
     await runState.emit({ kind: 'step', step: version, values: { ...metrics, ...lag } });
     await runState.commitStep(batch.step, announcement);
-    if (version % checkpointEverySteps === 0) await worker.call('checkpoint', undefined);
+    if (version % checkpointEverySteps === 0) await trainer.checkpoint.callOne();
   }
 }

@@ -1,5 +1,5 @@
 import { episodeSchema, type Completion } from '@forge/contracts';
-import { episode, episodeFromTurns } from './episode';
+import { episode, episodeFromTurns, withReference } from './episode';
 import { defaultRollout } from './rollout';
 
 const turn = (promptTokenIds: number[], tokenIds: number[], version: number): Completion => ({
@@ -46,6 +46,13 @@ describe('episodeFromTurns', () => {
     [[1, 2], 'turn 1: its prompt differs from the conversation so far at token 2: found the end, expected 3'],
   ])('refuses a turn that does not continue the tokens so far: %p', (prompt, message) => {
     expect(() => episodeFromTurns([turn([1], [2, 3], 4), turn(prompt, [5], 6)], score)).toThrow(message);
+  });
+});
+
+describe('withReference', () => {
+  it('keeps the log-probs of the tokens the policy chose', () => {
+    const [result] = withReference([episode(turn([1, 2], [3, 4], 0), score)], [[0, -9, -0.25, -0.5]]);
+    expect(result?.referenceLogprobs).toEqual([0, 0, -0.25, -0.5]);
   });
 });
 

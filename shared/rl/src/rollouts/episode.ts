@@ -47,3 +47,14 @@ export function episodeFromTurns(turns: readonly Completion[], score: Score): Ep
   });
   return { tokenIds, mask, logprobs, versions, ...score, text: turns.map(({ text }) => text).join('\n') };
 }
+
+/** The episodes with the reference model's log-probs of the tokens the policy chose. Shapes: logprobs [N][T]. */
+export function withReference<E extends Episode>(
+  episodes: readonly E[],
+  logprobs: readonly (readonly number[])[],
+): E[] {
+  return episodes.map((episode, k) => ({
+    ...episode,
+    referenceLogprobs: episode.mask.map((chosen, t) => (chosen === 1 ? logprobs[k]![t]! : 0)),
+  }));
+}

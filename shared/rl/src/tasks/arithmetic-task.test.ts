@@ -1,4 +1,3 @@
-import type { Task } from './task';
 import { sampleSchema } from '@forge/contracts';
 import fc from 'fast-check';
 import { arithmeticTask, type ArithmeticTaskOptions } from './arithmetic-task';

@@ -1,0 +1,110 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadModel } from '@forge/model';
+import { isRunning, waitFor } from '@forge/testing';
+
+jest.setTimeout(120_000);
+
+const root = join(__dirname, '..');
+const forge = join(root, 'services/cli/bin/forge.cjs');
+
+let dir: string;
+const children: ChildProcess[] = [];
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'forge-run-test-'));
+});
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** `forge` in a directory of the test's own. */
+function start(...args: string[]): { child: ChildProcess; said: () => string; exit: Promise<number | null> } {
+  const env = { ...process.env };
+  delete env['REDIS_URL'];
+  const child = spawn(process.execPath, [forge, ...args], { cwd: dir, env });
+  children.push(child);
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (bytes: Buffer) => (said += bytes.toString()));
+  }
+  const exit = once(child, 'close').then(([code]) => code as number | null);
+  return { child, said: () => said, exit };
+}
+
+const runDir = () => join(dir, 'runs', readdirSync(join(dir, 'runs'))[0]!);
+
+/** The README's algorithm and recipe, with a reward as they want it, over the main job's task. */
+function writeReadmeExample(): void {
+  const section = readFileSync(join(root, 'README.md'), 'utf8').split(
+    '## An algorithm is one short file',
+  )[1]!;
+  const [, algorithm] = /```ts\n(.*?)```/s.exec(section)!;
+  const [, parts] = /```yaml\n(.*?)```/s.exec(section)!;
+  writeFileSync(join(dir, 'my-grpo.ts'), algorithm!);
+  writeFileSync(
+    join(dir, 'my-reward.ts'),
+    "export default () => ({ name: 'any', score: (sample: { answer?: string }, text: string) => Number(text.endsWith(sample.answer ?? '-')) });",
+  );
+  const recipe = [
+    'name: mine',
+    `model: ${join(root, 'models/arithmetic')}`,
+    'steps: 3',
+    'task: { kind: arithmetic, heldOut: 20 }',
+    'batch: { groups: 4 }',
+    'sampling: { maxTokens: 10 }',
+    'evaluation: { everySteps: 3, samples: 20 }',
+    parts,
+  ];
+  writeFileSync(join(dir, 'mine.yaml'), recipe.join('\n'));
+}
+
+describe('forge run', () => {
+  it("trains by the README's algorithm and a reward of the user's", async () => {
+    writeReadmeExample();
+    const { said, exit } = start('run', 'mine.yaml');
+    expect([await exit, said()]).toEqual([0, expect.stringContaining('run finished: all 3 steps are done')]);
+    const kept = ['config.yaml', 'metrics.jsonl', 'samples.jsonl', 'summary.json', 'report.html'];
+    expect(kept.filter((name) => !existsSync(join(runDir(), name)))).toEqual([]);
+    const rows = readFileSync(join(runDir(), 'metrics.jsonl'), 'utf8').trim().split('\n');
+    expect(rows.map((row) => (JSON.parse(row) as { step: number }).step)).toEqual([1, 2, 3]);
+    expect(JSON.parse(rows[0]!)).toMatchObject({ 'kl/reference': 0, 'reward/my-reward': expect.any(Number) as number }); // prettier-ignore
+    await loadModel(join(runDir(), 'model'));
+  });
+
+  it('refuses a mistyped key before any process starts', async () => {
+    const { said, exit } = start('run', 'arithmetic-grpo', 'trainer.learningRat=1');
+    expect(await exit).toBe(2);
+    expect(said()).toContain('trainer.learningRat: unknown key; did you mean trainer.learningRate?');
+    expect(existsSync(join(dir, 'runs'))).toBe(false);
+  });
+
+  const model = `model=${join(root, 'models/arithmetic')}`;
+
+  it('saves the model at the first Ctrl-C and exits with 130', async () => {
+    const { child, said, exit } = start('run', 'arithmetic-grpo', model);
+    await waitFor('a step', () => /step [1-9]/.test(said()), 60_000);
+    child.kill('SIGINT');
+    expect(await exit).toBe(130);
+    expect(said()).toContain('run interrupted');
+    await loadModel(join(runDir(), 'model'));
+  });
+
+  it('ends at once at the second Ctrl-C, and leaves no process behind', async () => {
+    const { child, said, exit } = start('run', 'arithmetic-grpo', model);
+    await waitFor('a step', () => /step [1-9]/.test(said()), 60_000);
+    const pids = readdirSync(join(runDir(), 'logs')).map((name) => {
+      const [, pid] = /"pid":(\d+)/.exec(readFileSync(join(runDir(), 'logs', name), 'utf8'))!;
+      return Number(pid);
+    });
+    expect(pids).toHaveLength(5);
+    child.kill('SIGINT');
+    await waitFor('the first to be heard', () => said().includes('Ctrl-C again'));
+    child.kill('SIGINT');
+    expect(await exit).toBe(130);
+    await waitFor('the end of all services', () => !pids.some(isRunning));
+  });
+});

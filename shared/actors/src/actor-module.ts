@@ -1,0 +1,90 @@
+import { existsSync } from 'node:fs';
+import { extname, sep } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { importModule } from '@forge/config';
+import { ForgeError } from '@forge/errors';
+import { ForgeActor, type ActorClass } from './actor';
+import { refusedSpawn, runOutOfScope } from './call-context';
+import { definitionOf } from './endpoint';
+
+/** Where another process finds an actor class: a file and the name of the class. */
+export interface ActorModule {
+  readonly file: string;
+  readonly className: string;
+}
+
+/** The text of our own sources runs in place of what is compiled from it: under jest. */
+const RUNS_FROM_SOURCE = extname(__filename) === '.ts';
+/** Node itself loads these. */
+const PLAIN = ['.js', '.cjs', '.mjs'];
+
+/**
+ * Where `actorClass` is defined, as its `@endpoint()` decorators saw it.
+ *
+ * @throws {ForgeError} CONFIG_ACTOR_UNLOADABLE for a class that can't be found again: one without a name or without
+ *   an endpoint of its own.
+ */
+export function moduleOf(actorClass: ActorClass): ActorModule {
+  const className = actorClass.name;
+  if (className === '') throw unloadable('(anonymous)', 'it has no name');
+  const methods = Object.values(Object.getOwnPropertyDescriptors(actorClass.prototype));
+  for (const { value } of methods) {
+    const file = definitionOf(value)?.file;
+    if (file != null) return { file: loadableFile(file), className };
+  }
+  throw unloadable(className, 'it declares no @endpoint() of its own, by which its file would be known');
+}
+
+function loadableFile(file: string): string {
+  const path = file.startsWith('file:') ? fileURLToPath(file) : file;
+  if (!RUNS_FROM_SOURCE || extname(path) !== '.ts') return path;
+  const compiled = path.replace(`${sep}src${sep}`, `${sep}dist${sep}`).replace(/\.ts$/, '.js');
+  return existsSync(compiled) ? compiled : path;
+}
+
+/**
+ * The class a module exports, in this process.
+ *
+ * @throws {ForgeError} CONFIG_ACTOR_UNLOADABLE when the module does not load, spawns while it does, or does not
+ *   export the class.
+ */
+export async function loadActorClass({ file, className }: ActorModule): Promise<ActorClass> {
+  let exported: unknown;
+  try {
+    exported = await runOutOfScope(() => load(file));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw unloadable(className, `${file} does not load: ${reason}`, { cause });
+  }
+  const refused = refusedSpawn();
+  if (refused !== null) throw refused;
+  for (const value of exportsOf(exported)) if (isActorClass(value) && value.name === className) return value;
+  throw unloadable(className, `${file} does not export it: write "export class ${className}"`);
+}
+
+/** A loader that the program was started with (tsx) is there in its actor processes too; without one, jiti. */
+function load(file: string): Promise<unknown> {
+  const hasLoader = process.execArgv.some((argument) =>
+    /^(--import|--loader|--experimental-loader|--require|-r)(=|$)/.test(argument),
+  );
+  if (PLAIN.includes(extname(file)) || hasLoader) return import(pathToFileURL(file).href);
+  return importModule(file, { '@forge/actors': require.resolve('./index') });
+}
+
+/** Exports by name and by default, and those of a CommonJS module seen through `default`. */
+function* exportsOf(exported: unknown): Generator {
+  if (typeof exported !== 'object' || exported === null) return;
+  for (const [name, value] of Object.entries(exported)) {
+    yield value;
+    if (name === 'default' && typeof value === 'object' && value !== null) yield* Object.values(value);
+  }
+}
+
+function isActorClass(value: unknown): value is ActorClass {
+  return typeof value === 'function' && value.prototype instanceof ForgeActor;
+}
+
+function unloadable(className: string, reason: string, options: { cause?: unknown } = {}): ForgeError {
+  const message = `the actor class ${className} can't be loaded in another process: ${reason}`;
+  return new ForgeError('CONFIG_ACTOR_UNLOADABLE', message, { className }, options);
+}

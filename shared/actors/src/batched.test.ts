@@ -1,0 +1,28 @@
+import { batched } from './batched';
+
+describe('batched', () => {
+  it('makes one call of all items of a turn, up to maxBatch', async () => {
+    const calls: number[][] = [];
+    const double = batched<number, number>(
+      (items) => {
+        calls.push(items);
+        return Promise.resolve(items.map((item) => 2 * item));
+      },
+      { maxBatch: 3 },
+    );
+    expect(await Promise.all([1, 2, 3, 4].map(double))).toEqual([2, 4, 6, 8]);
+    expect(await double(5)).toBe(10);
+    expect(calls).toEqual([[1, 2, 3], [4], [5]]);
+  });
+
+  it('rejects every item of a call that fails', async () => {
+    const failing = batched(() => Promise.reject(new Error('no')), { maxBatch: 8 });
+    const results = await Promise.allSettled([failing(1), failing(2)]);
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  });
+
+  it('rejects every item of a call with the wrong number of results', async () => {
+    const short = batched(() => Promise.resolve([1]), { maxBatch: 8 });
+    await expect(Promise.all([short(1), short(2)])).rejects.toMatchObject({ code: 'SHAPE_MISMATCH' });
+  });
+});

@@ -1,0 +1,73 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, sep } from 'node:path';
+import { actorEnvironment } from '@forge/config';
+import { ForgeError } from '@forge/errors';
+import type { ActorProcess } from './actor-process';
+import { connectTo } from './connections';
+import { GovernedProcess, type ProcessControl } from './governed-process';
+
+const MAIN = join(__dirname.replace(`${sep}src`, `${sep}dist`), 'actor-main.js');
+
+/**
+ * Starts a Node process for actors on this machine. It ends when this one does, whatever this one dies of.
+ *
+ * @param gpus the only ones it sees; null: those this process sees.
+ * @param ended is called once it is gone, before anybody who waits for that goes on.
+ * @throws {ForgeError} TRANSIENT_REPLICA_LOST when it ends before it can be talked to.
+ */
+export async function forkActorProcess(
+  gpus: readonly number[] | null,
+  ended: () => void,
+): Promise<ActorProcess> {
+  // Nobody else may connect: the directory is this user's only.
+  const dir = await mkdtemp(join(tmpdir(), 'forge-'));
+  const child = fork(MAIN, [`unix:${join(dir, 's')}`, String(process.pid)], {
+    env: actorEnvironment(gpus),
+    execArgv: process.execArgv.filter((argument) => !argument.startsWith('--inspect')),
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  const control = controlOf(child, () => {
+    ended();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  try {
+    const listening = new Promise<string>((resolve) => child.once('message', resolve as () => void));
+    const address = await Promise.race([listening, control.exited]);
+    if (address instanceof ForgeError) throw address;
+    return new GovernedProcess(await connectTo(address), control);
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
+}
+
+function controlOf(child: ChildProcess, ended: () => void): ProcessControl {
+  const { pid = 0 } = child;
+  const exited = new Promise<ForgeError>((resolve) => {
+    const end = (how: string): void => {
+      ended();
+      resolve(new ForgeError('TRANSIENT_REPLICA_LOST', `the actor process ${pid} ${how}`, { pid }));
+    };
+    child.once('exit', (code, signal) => {
+      end(`ended with ${signal ?? `exit code ${String(code)}`}`);
+    });
+    child.once('error', ({ message }) => {
+      // One that never started has no exit.
+      if (child.pid === undefined) end(`did not start: ${message}`);
+    });
+  });
+  return {
+    pid,
+    exited,
+    end: () => {
+      // One that has just died is told in vain.
+      if (child.connected) child.send('end', () => undefined);
+    },
+    kill: () => {
+      child.kill('SIGKILL');
+    },
+  };
+}

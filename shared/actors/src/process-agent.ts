@@ -1,0 +1,38 @@
+import { ForgeActor } from './actor';
+import { loadActorClass, type ActorModule } from './actor-module';
+import type { ActorRuntime } from './actor-runtime';
+import type { Birth } from './birth';
+import { endpoint } from './endpoint';
+import type { FailureLog, WireActorFailure } from './failure-log';
+
+/** Starts and ends the actors of the process it lives in. */
+export class ProcessAgent extends ForgeActor {
+  constructor(
+    private readonly runtime: ActorRuntime,
+    private readonly log: FailureLog,
+  ) {
+    super();
+  }
+
+  @endpoint({ concurrent: true })
+  async spawn(id: string, module: ActorModule, birth: Birth, args: readonly unknown[]): Promise<void> {
+    await this.runtime.spawn(id, await loadActorClass(module), birth, args);
+  }
+
+  @endpoint({ concurrent: true })
+  async stopActor(id: string, drainMs: number): Promise<void> {
+    await this.runtime.stopActor(id, drainMs);
+  }
+
+  /** Drains all of them for at most `drainMs` and ends them. */
+  @endpoint({ concurrent: true })
+  async stopAll(drainMs: number): Promise<void> {
+    await this.runtime.stop(drainMs);
+  }
+
+  /** Failures of its actors that nothing in the process has handled. */
+  @endpoint({ concurrent: true })
+  async *failures(): AsyncGenerator<WireActorFailure> {
+    yield* this.log;
+  }
+}

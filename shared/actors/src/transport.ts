@@ -1,0 +1,86 @@
+import type { ForgeError } from '@forge/errors';
+
+/**
+ * Where a process answers calls, as a URL whose scheme names the transport: `inproc:NAME`, `unix:/PATH`,
+ * `tcp://HOST:PORT`, `tls://HOST:PORT`, `redis:INBOX`.
+ */
+export type Address = string;
+
+/** One call, as it travels. */
+export interface CallRequest {
+  /** The actor, of those that live in the process, that is called. */
+  actor: string;
+  endpoint: string;
+  args: readonly unknown[];
+  /** The same for every attempt of one call: what guards an effect by it happens once. */
+  key: string;
+  /** Milliseconds until the caller gives up; left out: it waits. */
+  timeoutMs?: number;
+  /** The sticky session the call belongs to. */
+  session?: string;
+  /** Trace context (`traceparent`, `tracestate`). */
+  headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * How a call that nobody wants any more is told so: when the caller cancels, gives up, or is gone. The signal is made
+ * when it is first asked for, since making one costs more than all the rest of a small call; whoever needs none does
+ * not touch it.
+ */
+export interface Cancellation {
+  readonly isCancelled: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** What answers calls in a process. */
+export interface Handler {
+  call(request: CallRequest, cancellation: Cancellation): Promise<unknown>;
+  /** An ended iteration of the caller is an ended iteration here. */
+  stream(request: CallRequest, cancellation: Cancellation): AsyncIterable<unknown>;
+}
+
+export interface ChannelCallOptions {
+  signal?: AbortSignal;
+}
+
+/**
+ * The way to one process. Messages of a channel arrive in the order in which they were sent.
+ *
+ * Values are what msgpack carries: JSON, undefined, bigint, Date, Map, Set, typed arrays, Buffers. Anything else is
+ * refused at the caller, and a result at the endpoint, with CONTRACT_UNSERIALIZABLE naming the path to it.
+ */
+export interface Channel {
+  readonly address: Address;
+  /**
+   * @throws {ForgeError} what the endpoint threw; TRANSIENT_REPLICA_LOST when the peer was lost before it answered;
+   *   TRANSIENT_TIMEOUT after `timeoutMs`; CANCELLED when the signal fired; CONTRACT_UNSERIALIZABLE;
+   *   CAPACITY_FRAME_TOO_LARGE.
+   */
+  call(request: CallRequest, options?: ChannelCallOptions): Promise<unknown>;
+  /** Items as the endpoint yields them, at most a window ahead of the consumer; `break` cancels the endpoint. */
+  stream(request: CallRequest, options?: ChannelCallOptions): AsyncIterable<unknown>;
+  /** Sends and forgets: no answer, no promise of delivery. */
+  post(request: CallRequest): void;
+  /** Resolves with the reason once the peer is lost or the channel closed; never rejects. */
+  readonly lost: Promise<ForgeError>;
+  close(): Promise<void>;
+}
+
+export interface Listener {
+  /** Where peers reach it. */
+  readonly address: Address;
+  /** Takes no more calls, and ends the ones under way. */
+  close(): Promise<void>;
+}
+
+/** One way of carrying calls between processes. All of them pass `transportConformance`. */
+export interface Transport {
+  /** The schemes of the addresses it connects to. */
+  readonly schemes: readonly string[];
+  listen(handler: Handler, at?: Address): Promise<Listener>;
+  /**
+   * @throws {ForgeError} TRANSIENT_REPLICA_LOST when nobody answers there; CONTRACT_PROTOCOL_MISMATCH when the peer
+   *   speaks another version; CONTRACT_UNAUTHORIZED when it does not know our token.
+   */
+  connect(address: Address): Promise<Channel>;
+}

@@ -1,0 +1,23 @@
+import { z } from 'zod';
+import { threads } from './sections';
+
+/** The engine that generates, as recipes and the Policy actor share it. */
+export const workerFields = {
+  threads,
+  maxBatch: z.int().min(1).max(4096).default(64).describe('sequences decoded together by one replica'),
+  chunk: z.int().min(1).max(1024).default(16).describe('tokens decoded per engine run'),
+  weights: z
+    .enum(['auto', 'initializers', 'inputs'])
+    .default('auto')
+    .describe('weights baked into the decoding graph (faster), or passed in (quicker to swap)'),
+  refreshCache: z
+    .boolean()
+    .default(false)
+    .describe('recompute the key-value cache of running sequences when new weights arrive'),
+};
+
+/** The engine that scores given sequences, as recipes and the ReferenceModel actor share it. */
+export const scorerFields = {
+  threads,
+  maxBatchTokens: z.int().min(16).default(16_384).describe('padded tokens of one forward pass'),
+};

@@ -1,0 +1,34 @@
+import { endpoint, ForgeActor } from '@forge/actors';
+import { algorithmSchema, parseConfig, type AlgorithmInput } from '@forge/config';
+import type { Algorithm } from '@forge/rl';
+import { loadAlgorithm } from '../recipe/run-parts';
+import { z } from 'zod';
+
+const advantagesConfigSchema = z.strictObject({ algorithm: algorithmSchema.prefault({ name: 'grpo' }) });
+
+export interface AdvantagesConfig {
+  /** Whose advantages; GRPO's by default: in units of the group's standard deviation. */
+  algorithm?: AlgorithmInput;
+}
+
+/** Says how much better than expected each answer of a group is. */
+export class ComputeAdvantages extends ForgeActor {
+  private readonly settings: z.output<typeof advantagesConfigSchema>;
+  private algorithm!: Algorithm;
+
+  /** @throws {ForgeError} CONFIG_INVALID; from `setup` CONFIG_MODULE_UNLOADABLE. */
+  constructor(config: AdvantagesConfig = {}) {
+    super();
+    this.settings = parseConfig(advantagesConfigSchema, config, 'AdvantagesConfig');
+  }
+
+  override async setup(): Promise<void> {
+    this.algorithm = await loadAlgorithm(this.settings);
+  }
+
+  /** One advantage for each answer to the same prompt, from their rewards. Shapes: [G] to [G]. */
+  @endpoint({ concurrent: true, idempotent: true })
+  compute(group: readonly (number | { reward: number })[]): number[] {
+    return this.algorithm.advantage(group.map((one) => (typeof one === 'number' ? one : one.reward)));
+  }
+}

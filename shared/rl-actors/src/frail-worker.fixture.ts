@@ -1,0 +1,16 @@
+import { serveWorker } from '@forge/engine';
+
+/** A thread that dies when it is asked to. */
+const api = {
+  open: () => Promise.resolve(),
+  crash: () => {
+    setImmediate(() => {
+      throw new Error('boom');
+    });
+    return new Promise<void>(() => undefined);
+  },
+};
+
+export type FrailApi = typeof api;
+
+serveWorker(api);

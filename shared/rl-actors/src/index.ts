@@ -1,0 +1,15 @@
+export { Policy } from './policy/policy';
+export { type PolicyConfig, type SamplingOverrides, type WorkerConfig } from './policy/policy-config';
+export { ReferenceModel, type ReferenceConfig } from './reference/reference-model';
+export { Reward, type RewardActorConfig } from './reward/reward';
+export { type ScoreItem, type ScoreResult } from './reward/score';
+export { ReplayBuffer, type ReplayBufferConfig } from './replay-buffer/replay-buffer';
+export { Trainer } from './trainer/trainer';
+export { type ResumePoint, type TrainerConfig } from './trainer/trainer-config';
+export { type TrainedStep } from './trainer/training';
+export { type LagStatistics } from './trainer/lag';
+export { Dataset, type DatasetConfig, type DatasetState } from './dataset/dataset';
+export { ComputeAdvantages, type AdvantagesConfig } from './advantages/compute-advantages';
+export { loadAlgorithm, loadRewards, loadTask } from './recipe/run-parts';
+export { type TrainingEpisode } from './training-episode';
+export { type ServiceConfig } from '@forge/actors';

@@ -1,0 +1,132 @@
+import { workerData } from 'node:worker_threads';
+import type { Completion, Episode, Sample, Sampling, WeightsAnnouncement } from '@forge/contracts';
+import { createEngine, serveWorker } from '@forge/engine';
+import { Generator, loadModel, LogprobScorer, type GeneratorStats, type LoadedModel } from '@forge/model';
+import { WeightReader, type Parameters } from '@forge/weights';
+import { logprobMismatch, soleVersion } from './logprob-mismatch';
+import type { PolicySettings } from './policy-config';
+
+/** Below this size, swapping sessions for new weights costs more than passing the weights in at every run. */
+const INPUT_PARAMETERS = 4_000_000;
+
+interface GenerateRequest {
+  prompt: Sample['prompt'];
+  /** One per wanted completion; with the seed they decide what is drawn. */
+  rolloutIds: readonly string[];
+  sampling: Sampling;
+}
+
+const settings = workerData as PolicySettings;
+
+/** The generator, in a thread of its own: it blocks while it computes. */
+class Generation {
+  private readonly reader = new WeightReader();
+  private generator: Promise<Generator> | null = null;
+  /** The parameters of the two newest versions: what is done generating may be one version behind. */
+  private readonly recent = new Map<number, Parameters>();
+  private scorer: Promise<LogprobScorer> | null = null;
+
+  constructor(
+    private readonly model: Pick<LoadedModel, 'config' | 'tokenizer'>,
+    parameters: Parameters,
+  ) {
+    this.recent.set(0, parameters);
+  }
+
+  /** Takes the announced weights, which are used from the next chunk on; the version that is current then. */
+  async setWeights(announcement: WeightsAnnouncement): Promise<number> {
+    const { version } = announcement;
+    const parameters = copied(await this.reader.read(announcement));
+    this.recent.set(version, parameters);
+    for (const old of [...this.recent.keys()].slice(0, -2)) this.recent.delete(old);
+    if (this.generator === null) {
+      this.generator = this.create(version, parameters);
+      await this.generator;
+    } else await (await this.generator).setWeights(version, parameters);
+    return (await this.generator).version;
+  }
+
+  async generate(request: GenerateRequest, signal: AbortSignal): Promise<Completion[]> {
+    const { rolloutIds, sampling } = request;
+    const { tokenIds } = this.model.tokenizer.renderPrompt(request.prompt);
+    // Until weights are announced, the model's own count.
+    this.generator ??= this.create(0, this.recent.get(0)!);
+    const generator = await this.generator;
+    return generator.generate({
+      promptTokenIds: tokenIds,
+      rolloutIds,
+      sampling,
+      seed: settings.seed,
+      signal,
+    });
+  }
+
+  async mismatch(episode: Episode): Promise<number | null> {
+    const parameters = this.recent.get(soleVersion(episode) ?? -1);
+    if (parameters === undefined) return null;
+    this.scorer ??= this.createScorer(parameters);
+    const [scored] = await (await this.scorer).score([episode.tokenIds], parameters);
+    return logprobMismatch(episode, scored!);
+  }
+
+  async stats(): Promise<GeneratorStats> {
+    const nothing = { version: 0, tokens: 0, busyMs: 0, activeRows: 0, queuedRows: 0 };
+    return this.generator === null ? nothing : (await this.generator).stats();
+  }
+
+  private create(version: number, parameters: Parameters): Promise<Generator> {
+    const { config, tokenizer } = this.model;
+    const { threads, maxBatch, chunk, refreshCache, weights } = settings.worker;
+    const size = [...parameters.values()].reduce((sum, { data }) => sum + data.length, 0);
+    const cheapest = size < INPUT_PARAMETERS && threads === 1 ? 'inputs' : 'initializers';
+    return Generator.create({
+      engine: createEngine({ threads, provider: 'cpu' }),
+      config,
+      parameters,
+      version,
+      endTokenIds: tokenizer.endTokenIds,
+      maxBatch,
+      chunk,
+      weights: weights === 'auto' ? cheapest : weights,
+      refreshCache,
+      decodeText: (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }),
+    });
+  }
+
+  /** The training graph's forward pass, which takes the weights of any version. */
+  private createScorer(parameters: Parameters): Promise<LogprobScorer> {
+    const { threads, scoring } = settings.worker;
+    return LogprobScorer.create({
+      engine: createEngine({ threads, provider: 'cpu' }),
+      config: this.model.config,
+      parameters,
+      weights: 'inputs',
+      temperature: settings.sampling.temperature || 1,
+      ...scoring,
+    });
+  }
+}
+
+/** The reader reuses its buffers; the generator keeps what it is given. */
+function copied(parameters: Parameters): Parameters {
+  return new Map([...parameters].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]));
+}
+
+const generation = loadModel(settings.worker.model).then(
+  ({ config, tokenizer, parameters }) => new Generation({ config, tokenizer }, parameters),
+);
+
+const api = {
+  open: async (): Promise<void> => {
+    await generation;
+  },
+  setWeights: async (announcement: WeightsAnnouncement) => (await generation).setWeights(announcement),
+  generate: async (request: GenerateRequest, signal: AbortSignal) =>
+    (await generation).generate(request, signal),
+  mismatch: async (episode: Episode) => (await generation).mismatch(episode),
+  stats: async () => (await generation).stats(),
+};
+
+export type GeneratorApi = typeof api;
+
+serveWorker(api);

@@ -1,0 +1,34 @@
+import { workerFields } from '@forge/config';
+import { samplingSchema } from '@forge/contracts';
+import { z } from 'zod';
+
+const workerConfigSchema = z.strictObject({
+  model: z.string().min(1).describe('directory of the model'),
+  ...workerFields,
+  scoring: z
+    .strictObject({
+      maxBatchTokens: z.int().min(16).default(16_384),
+      logitsChunk: z.int().min(1).default(1024),
+    })
+    .prefault({})
+    .describe('bounds the memory of the forward pass that checks recorded log-probs'),
+});
+
+const n = z.int().min(1).max(1024).default(1).describe('completions of one prompt');
+
+/** How one prompt is answered: sampling, and how many times. */
+export const promptSamplingSchema = samplingSchema.extend({ n });
+
+export const policyConfigSchema = z.strictObject({
+  worker: workerConfigSchema,
+  sampling: promptSamplingSchema.prefault({}),
+  seed: z.int().min(0).max(0xffff_ffff).default(1),
+});
+
+/** The engine that generates: the model, and how it is run. */
+export type WorkerConfig = z.input<typeof workerConfigSchema>;
+/** How a prompt is answered; what is left out is as the policy was configured. */
+export type SamplingOverrides = z.input<typeof promptSamplingSchema>;
+export type PolicyConfig = z.input<typeof policyConfigSchema>;
+/** With every default filled in. */
+export type PolicySettings = z.output<typeof policyConfigSchema>;

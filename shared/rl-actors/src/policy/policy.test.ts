@@ -1,0 +1,107 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { thisProc } from '@forge/actors';
+import { episode } from '@forge/rl';
+import { waitFor } from '@forge/testing';
+import { Trainer } from '../trainer/trainer';
+import { Policy } from './policy';
+
+const model = join(__dirname, '../../../../models/arithmetic');
+const greedy = { temperature: 0, maxTokens: 10 };
+const dir = mkdtempSync(join(tmpdir(), 'forge-policy-'));
+afterAll(() => {
+  rmSync(dir, { recursive: true });
+});
+
+const spawn = (worker: object = {}, sampling: object = {}) =>
+  thisProc().spawn('policy', Policy, {
+    worker: { model, ...worker },
+    sampling: { maxTokens: 10, ...sampling },
+  });
+
+describe('Policy', () => {
+  it('answers a prompt as often as it is asked to', async () => {
+    const policy = await spawn({}, { n: 3 });
+    const drawn = await policy.generate.callOne('12+7=');
+    const [best] = await policy.generate.callOne('82-1=', { ...greedy, n: 1 });
+    expect(drawn).toHaveLength(3);
+    // The base model has not learned this one yet.
+    expect(best).toMatchObject({ text: '<11>11', versions: best!.tokenIds.map(() => 0), stopReason: 'end' });
+    await policy.stop();
+  });
+
+  it('draws the same for the same ids, whatever else is asked for, and anew without', async () => {
+    const policy = await spawn({}, { n: 2, temperature: 2 });
+    const [first, , again, fresh] = await Promise.all([
+      policy.generate.callOne('12+7=', {}, ['a', 'b']),
+      policy.generate.callOne('9+9='),
+      policy.generate.callOne('12+7=', {}, ['b', 'a']),
+      policy.generate.callOne('12+7=', { n: 16 }),
+    ]);
+    expect([...again].reverse()).toEqual(first);
+    expect(new Set(fresh.map(({ text }) => text)).size).toBeGreaterThan(1);
+    await policy.stop();
+  });
+
+  it('frees the place of a call that is cancelled', async () => {
+    const policy = await spawn({ maxBatch: 1, chunk: 1 });
+    const caller = new AbortController();
+    const call = policy.generate.with({ signal: caller.signal }).callOne('12+7=', { n: 1024 });
+    await waitFor('the first tokens', async () => (await policy.stats.callOne()).tokens > 0);
+    expect((await policy.stats.callOne()).queuedRows).toBeGreaterThan(900);
+    caller.abort();
+    await expect(call).rejects.toMatchObject({ code: 'CANCELLED' });
+    await waitFor('an empty queue', async () => {
+      const { activeRows, queuedRows } = await policy.stats.callOne();
+      return activeRows + queuedRows === 0;
+    });
+    await policy.stop();
+  });
+
+  it('generates with new weights from the next chunk on, and stamps each token with its version', async () => {
+    const [policy, trainer] = await Promise.all([
+      spawn({ maxBatch: 1, chunk: 1 }),
+      thisProc().spawn('trainer', Trainer, {
+        model,
+        dir,
+        algorithm: { name: 'reinforce' },
+        optimizer: { learningRate: 3e-3, warmupSteps: 0 },
+      }),
+    ]);
+    const prompt = '82-1=';
+    const [before] = await policy.generate.callOne(prompt, greedy);
+    const wrong = episode(before!, { reward: 0, rewards: {} });
+    expect(await policy.mismatch.callOne(wrong)).toBeLessThan(1e-4);
+    await trainer.trainStep.callOne([{ ...wrong, advantage: -1 }]);
+    const announcement = await trainer.pushWeights.callOne();
+
+    const underWay = policy.generate.callOne(prompt, { n: 1024 });
+    await waitFor('the first tokens', async () => (await policy.stats.callOne()).tokens > 20);
+    expect(await policy.updateWeights.callOne(announcement)).toBe(1);
+    const stamped = (await underWay).flatMap(({ versions }) => versions);
+    expect([stamped[0], stamped.at(-1)]).toEqual([0, 1]);
+    expect(stamped).toEqual([...stamped].sort((a, b) => a - b));
+
+    expect(await policy.version.callOne()).toBe(1);
+    const [after] = await policy.generate.callOne(prompt, greedy);
+    expect(after!.text).not.toBe(before!.text);
+    expect(await policy.mismatch.callOne(episode(after!, { reward: 0, rewards: {} }))).toBeLessThan(1e-4);
+    await Promise.all([policy.stop(), trainer.stop()]);
+  });
+
+  it('names what is wrong with a config, a call or a file', async () => {
+    await expect(spawn({ threads: 0 })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: 'PolicyConfig: worker.threads: found 0, expected a number >= 1',
+    });
+    await expect(spawn({ model: dir })).rejects.toMatchObject({ code: 'CONFIG_MODEL_MISSING' });
+    const policy = await spawn();
+    const call = policy.generate.callOne('1+1=', { temperature: -1 });
+    await expect(call).rejects.toMatchObject({ code: 'CONTRACT_INVALID_MESSAGE' });
+    const gone = { schemaVersion: 1 as const, version: 9, epoch: 0, path: join(dir, 'v9'), sizeBytes: 1, sha256: '0'.repeat(64) }; // prettier-ignore
+    await expect(policy.updateWeights.callOne(gone)).rejects.toMatchObject({ code: 'STALE_WEIGHTS' });
+    expect(await policy.version.callOne()).toBe(0);
+    await policy.stop();
+  });
+});

@@ -1,0 +1,110 @@
+import { join } from 'node:path';
+import { callContext, endpoint, ForgeActor } from '@forge/actors';
+import { parseConfig } from '@forge/config';
+import {
+  check,
+  sampleSchema,
+  weightsAnnouncementSchema,
+  type Completion,
+  type Episode,
+  type Sample,
+  type WeightsAnnouncement,
+} from '@forge/contracts';
+import type { WorkerHandle } from '@forge/engine';
+import type { GeneratorStats } from '@forge/model';
+import { z } from 'zod';
+import { openWorker } from '../open-worker';
+import type { GeneratorApi } from './generator-worker';
+import {
+  policyConfigSchema,
+  promptSamplingSchema,
+  type PolicyConfig,
+  type PolicySettings,
+  type SamplingOverrides,
+} from './policy-config';
+
+const promptSchema = sampleSchema.shape.prompt;
+const rolloutIdsSchema = z.array(z.string()).min(1).max(1024);
+
+/**
+ * A model that answers prompts. All prompts that are asked for at a time are decoded together; new weights take effect
+ * between two chunks of tokens while generation goes on. It starts with the model's own weights as version 0.
+ */
+export class Policy extends ForgeActor {
+  private readonly settings: PolicySettings;
+  private worker!: WorkerHandle<GeneratorApi>;
+
+  /** @throws {ForgeError} CONFIG_INVALID; from `setup` what `loadModel` throws. */
+  constructor(config: PolicyConfig) {
+    super();
+    this.settings = parseConfig(policyConfigSchema, config, 'PolicyConfig');
+  }
+
+  override async setup(): Promise<void> {
+    this.worker = await openWorker<GeneratorApi>(join(__dirname, 'generator-worker'), this.settings);
+  }
+
+  override async cleanup(): Promise<void> {
+    await this.worker.terminate();
+  }
+
+  /**
+   * `n` completions of a prompt, each token with its log-prob and the version of the weights that produced it. Whoever
+   * cancels the call frees its place in the batch.
+   *
+   * What is drawn depends on weights, prompt, sampling, seed and `rolloutIds` only, one id for each completion (their
+   * number overrules `n`); without them every call draws anew.
+   *
+   * @throws {ForgeError} CONTRACT_INVALID_MESSAGE for sampling out of bounds; CAPACITY_PROMPT_TOO_LONG; CANCELLED;
+   *   NUMERIC_NON_FINITE.
+   */
+  @endpoint({ concurrent: true, idempotent: true })
+  generate(
+    prompt: Sample['prompt'],
+    overrides: SamplingOverrides = {},
+    rolloutIds: readonly string[] | null = null,
+  ): Promise<Completion[]> {
+    const { key, signal } = callContext();
+    const merged = { ...this.settings.sampling, ...overrides };
+    const { n, ...sampling } = check(promptSamplingSchema, merged, 'sampling');
+    const request = {
+      prompt: check(promptSchema, prompt, 'prompt'),
+      rolloutIds: rolloutIds ?? Array.from({ length: n }, (_, k) => `${key}-${k}`),
+      sampling,
+    };
+    check(rolloutIdsSchema, request.rolloutIds, 'rolloutIds');
+    return this.worker.call('generate', request, { signal });
+  }
+
+  /**
+   * Takes announced weights, which count from the next chunk of tokens on; nothing waits, sequences under way go on
+   * with them. The version in use then: a newer one when that came meanwhile.
+   *
+   * @throws {ForgeError} STALE_WEIGHTS when they were deleted; CONTRACT_WEIGHTS_CORRUPT.
+   */
+  @endpoint({ concurrent: true, idempotent: true })
+  updateWeights(announcement: WeightsAnnouncement): Promise<number> {
+    return this.worker.call('setWeights', check(weightsAnnouncementSchema, announcement, 'announcement'));
+  }
+
+  /** Of the weights that the next chunk uses. */
+  @endpoint({ concurrent: true, idempotent: true })
+  async version(): Promise<number> {
+    return (await this.stats()).version;
+  }
+
+  /** Tokens generated and time spent on it since the start, and what is under way. */
+  @endpoint({ concurrent: true, idempotent: true })
+  stats(): Promise<GeneratorStats> {
+    return this.worker.call('stats', undefined);
+  }
+
+  /**
+   * How far the log-probs recorded at generation are from what the training graph gives under the same weights; null
+   * when several versions took part, or one that is gone by now.
+   */
+  @endpoint({ concurrent: true, idempotent: true })
+  mismatch(episode: Episode): Promise<number | null> {
+    return this.worker.call('mismatch', episode);
+  }
+}

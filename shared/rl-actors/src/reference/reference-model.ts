@@ -1,0 +1,68 @@
+import { join } from 'node:path';
+import { endpoint, ForgeActor } from '@forge/actors';
+import { parseConfig, scorerFields } from '@forge/config';
+import { check } from '@forge/contracts';
+import type { WorkerHandle } from '@forge/engine';
+import { z } from 'zod';
+import { openWorker } from '../open-worker';
+import type { ReferenceApi } from './reference-worker';
+
+const referenceConfigSchema = z.strictObject({
+  model: z.string().min(1).describe('directory of the model'),
+  ...scorerFields,
+  temperature: z.number().gt(0).max(10).default(1).describe('that of the sampling whose tokens are scored'),
+  logitsChunk: z.int().min(1).default(1024).describe('rows of the LM head computed at once; bounds memory'),
+});
+
+export type ReferenceConfig = z.input<typeof referenceConfigSchema>;
+/** With every default filled in. */
+export type ReferenceSettings = z.output<typeof referenceConfigSchema>;
+
+const sequencesSchema = z
+  .array(z.array(z.int().min(0)).min(1))
+  .min(1)
+  .max(1024);
+
+/** A frozen model that says how likely it finds given tokens. */
+export class ReferenceModel extends ForgeActor {
+  private readonly settings: ReferenceSettings;
+  private worker!: WorkerHandle<ReferenceApi>;
+  private tokens = 0;
+  private busyMs = 0;
+
+  /** @throws {ForgeError} CONFIG_INVALID; from `setup` what `loadModel` throws. */
+  constructor(config: ReferenceConfig) {
+    super();
+    this.settings = parseConfig(referenceConfigSchema, config, 'ReferenceConfig');
+  }
+
+  override async setup(): Promise<void> {
+    this.worker = await openWorker<ReferenceApi>(join(__dirname, 'reference-worker'), this.settings);
+  }
+
+  override async cleanup(): Promise<void> {
+    await this.worker.terminate();
+  }
+
+  /**
+   * The log-prob of every token given those before it; that of a sequence's first is 0. The sequences of a call share
+   * forward passes, which decides the last bits: what belongs together, such as a group, comes in one call.
+   *
+   * Shapes: sequences [N][T], result the same.
+   */
+  @endpoint({ idempotent: true })
+  async logprobs(sequences: readonly (readonly number[])[]): Promise<number[][]> {
+    const checked = check(sequencesSchema, sequences, 'logprobs request');
+    const startedAt = performance.now();
+    const logprobs = await this.worker.call('score', checked);
+    this.busyMs += performance.now() - startedAt;
+    this.tokens += checked.reduce((sum, sequence) => sum + sequence.length, 0);
+    return logprobs;
+  }
+
+  /** Tokens scored and time spent on it since the start. */
+  @endpoint({ concurrent: true, idempotent: true })
+  stats(): { tokens: number; busyMs: number } {
+    return { tokens: this.tokens, busyMs: this.busyMs };
+  }
+}

@@ -1,0 +1,26 @@
+import { workerData } from 'node:worker_threads';
+import { createEngine, serveWorker } from '@forge/engine';
+import { loadModel, LogprobScorer } from '@forge/model';
+import type { ReferenceSettings } from './reference-model';
+
+/** The frozen reference model, in a thread of its own. */
+const { model, threads, ...rest } = workerData as ReferenceSettings;
+const scorer = loadModel(model).then(({ config, parameters }) =>
+  LogprobScorer.create({
+    engine: createEngine({ threads, provider: 'cpu' }),
+    config,
+    parameters,
+    ...rest,
+  }),
+);
+
+const api = {
+  open: async (): Promise<void> => {
+    await scorer;
+  },
+  score: async (sequences: number[][]): Promise<number[][]> => (await scorer).score(sequences),
+};
+
+export type ReferenceApi = typeof api;
+
+serveWorker(api);

@@ -1,0 +1,39 @@
+import { check, completionSchema, sampleSchema, type Completion, type Sample } from '@forge/contracts';
+import { ForgeError, type WireError } from '@forge/errors';
+import type { RewardHandle, Score } from '@forge/rl';
+import { z } from 'zod';
+
+/** A completion, and what was asked. */
+export interface ScoreItem {
+  sample: Sample;
+  completion: Completion;
+}
+
+/** What an item gets: its score, or what its reward threw. One bad item does not take the others with it. */
+export type ScoreResult = { score: Score } | { error: WireError };
+
+const itemsSchema = z.array(z.strictObject({ sample: sampleSchema, completion: completionSchema })).max(4096);
+
+/**
+ * Scores items, in their order.
+ *
+ * @throws {ForgeError} CONTRACT_INVALID_MESSAGE when they are no array of sample and completion.
+ */
+export async function scoreEach(rewards: RewardHandle, items: readonly ScoreItem[]): Promise<ScoreResult[]> {
+  return Promise.all(
+    check(itemsSchema, items, 'score request').map(async ({ sample, completion }) => {
+      try {
+        return { score: await rewards.score(sample, completion) };
+      } catch (cause) {
+        return { error: describe(cause, sample.id) };
+      }
+    }),
+  );
+}
+
+/** The error with what helps to repair the reward: the sample and, of an exception of its own, the stack. */
+function describe(cause: unknown, sampleId: string): WireError {
+  const wire = ForgeError.from(cause).toWire();
+  const stack = cause instanceof Error && !(cause instanceof ForgeError) ? { stack: cause.stack } : {};
+  return { ...wire, details: { ...wire.details, sampleId, ...stack } };
+}

@@ -1,0 +1,37 @@
+import { workerData } from 'node:worker_threads';
+import { check, type Batch } from '@forge/contracts';
+import { serveWorker } from '@forge/engine';
+import { z } from 'zod';
+import { trainingEpisodeSchema, type TrainingEpisode } from '../training-episode';
+import type { ResumePoint, TrainerSettings } from './trainer-config';
+import { Training } from './training';
+
+const episodesSchema = z.array(trainingEpisodeSchema).min(1);
+
+const settings = workerData as TrainerSettings;
+let training = Training.open(settings);
+
+const api = {
+  open: async (): Promise<void> => {
+    await training;
+  },
+  version: async () => (await training).version,
+  trainStep: async (episodes: readonly TrainingEpisode[]) =>
+    (await training).trainStep(check(episodesSchema, episodes, 'train step')),
+  trainBatch: async ({ batch, payloads }: { batch: Batch; payloads: readonly Uint8Array[] }) =>
+    (await training).trainBatch(batch, payloads),
+  publish: async () => (await training).publish(),
+  save: async (dir: string) => (await training).save(dir),
+  checkpoint: async () => (await training).checkpoint(),
+  /** The training under way goes on when there is nothing to resume. */
+  resume: async (resumeFrom: ResumePoint): Promise<number> => {
+    const resumed = await Training.open({ ...settings, resumeFrom });
+    await (await training).close();
+    training = Promise.resolve(resumed);
+    return resumed.version;
+  },
+};
+
+export type TrainApi = typeof api;
+
+serveWorker(api);

@@ -1,0 +1,112 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { thisProc } from '@forge/actors';
+import { encode, type Group } from '@forge/contracts';
+import { loadModel } from '@forge/model';
+import { parametersHash, WeightReader } from '@forge/weights';
+import { trainingEpisode } from '../training-episode.fixture';
+import { Trainer } from './trainer';
+
+const model = join(__dirname, '../../../../models/arithmetic');
+const root = mkdtempSync(join(tmpdir(), 'forge-trainer-'));
+afterAll(() => {
+  rmSync(root, { recursive: true });
+});
+
+let trainers = 0;
+function spawn(config: object = {}) {
+  const dir = join(root, String(trainers++));
+  const optimizer = { learningRate: 1e-3, warmupSteps: 0 };
+  return thisProc().spawn('trainer', Trainer, { model, dir, optimizer, ...config });
+}
+const episodes = (version: number) =>
+  [1, -0.5].map((advantage) => trainingEpisode(advantage, [version, version, version]));
+
+describe('Trainer', () => {
+  it('counts its steps, and gives the same bits for the same steps', async () => {
+    const [first, second] = await Promise.all([spawn(), spawn()]);
+    const base = await first.pushWeights.callOne();
+    const result = await first.trainStep.callOne(episodes(0));
+    expect(result).toMatchObject({ tokens: 6, learningRate: 1e-3, lag: { 'lag/mean': 0, 'lag/max': 0 } });
+    expect(await second.trainStep.callOne(episodes(0))).toMatchObject({ loss: result.loss });
+    const [one, other] = await Promise.all([first.pushWeights.callOne(), second.pushWeights.callOne()]);
+    expect([base.version, one.version, await first.version.callOne()]).toEqual([0, 1, 1]);
+    expect(one.sha256).toBe(other.sha256);
+    expect(one.sha256).not.toBe(base.sha256);
+    await Promise.all([first.stop(), second.stop()]);
+  });
+
+  it('trains on a batch of the pipeline as on its episodes', async () => {
+    const [byEpisodes, byBatch] = await Promise.all([spawn(), spawn()]);
+    await byEpisodes.trainStep.callOne(episodes(0));
+    const group: Group = {
+      schemaVersion: 1,
+      runId: 'run',
+      index: 4,
+      sampleId: 's',
+      promptText: '',
+      replica: '0',
+      episodes: episodes(0).map(({ advantage: _advantage, ...one }) => one),
+    };
+    const batch = { schemaVersion: 1 as const, step: 0, groups: [{ index: 4, advantages: [1, -0.5] }], statistics: {} }; // prettier-ignore
+    await byBatch.trainBatch.callOne(batch, [encode(group)]);
+    const [a, b] = await Promise.all([byEpisodes.pushWeights.callOne(), byBatch.pushWeights.callOne()]);
+    expect(b.sha256).toBe(a.sha256);
+    await expect(byBatch.trainBatch.callOne(batch, [encode(group)])).rejects.toMatchObject({
+      message: 'batch 0 came to version 1 of the policy',
+    });
+    await Promise.all([byEpisodes.stop(), byBatch.stop()]);
+  });
+
+  it('refuses tokens older than maxStaleness, and what is no episode', async () => {
+    const trainer = await spawn({ maxStaleness: 1 });
+    for (const version of [0, 0]) await trainer.trainStep.callOne(episodes(version));
+    const stale = trainer.trainStep.callOne([...episodes(2), trainingEpisode(1, [2, 1, 0])]);
+    await expect(stale).rejects.toMatchObject({
+      code: 'STALE_EPISODE',
+      message: 'episode 2: a token of version 0 reached the gradient of step 2; expected a lag of 0..1',
+    });
+    const none = trainer.trainStep.callOne([]);
+    await expect(none).rejects.toMatchObject({ code: 'CONTRACT_INVALID_MESSAGE' });
+    expect(await trainer.version.callOne()).toBe(2);
+    await trainer.stop();
+  });
+
+  it('goes on with the same bits from a checkpoint or a published version', async () => {
+    const trainer = await spawn();
+    await trainer.trainStep.callOne(episodes(0));
+    const [checkpoint, published] = [await trainer.checkpoint.callOne(), await trainer.pushWeights.callOne()];
+    await trainer.trainStep.callOne(episodes(1));
+    const { sha256 } = await trainer.pushWeights.callOne();
+
+    const resumed = await spawn({ resumeFrom: checkpoint });
+    await resumed.trainStep.callOne(episodes(1));
+    expect((await resumed.pushWeights.callOne()).sha256).toBe(sha256);
+    expect(await trainer.resume.callOne(published)).toBe(1);
+    await trainer.trainStep.callOne(episodes(1));
+    expect((await trainer.pushWeights.callOne()).sha256).toBe(sha256);
+
+    await expect(trainer.resume.callOne(model)).rejects.toMatchObject({
+      code: 'CONFIG_FILE_UNREADABLE',
+      message: expect.stringContaining('found no optimizer state') as string,
+    });
+    expect(await trainer.version.callOne()).toBe(2);
+    await Promise.all([trainer.stop(), resumed.stop()]);
+  });
+
+  it('saves the model as it is, and keeps the newest two checkpoints', async () => {
+    const dir = join(root, 'kept');
+    const trainer = await spawn({ dir });
+    for (const version of [0, 1, 2]) {
+      await trainer.trainStep.callOne(episodes(version));
+      await trainer.checkpoint.callOne();
+    }
+    expect(readdirSync(join(dir, 'checkpoints')).sort()).toEqual(['step-2', 'step-3']);
+    await trainer.save.callOne('model');
+    const saved = (await loadModel(join(dir, 'model'))).parameters;
+    const pushed = await new WeightReader().read(await trainer.pushWeights.callOne());
+    expect(parametersHash(saved)).toBe(parametersHash(pushed));
+    await trainer.stop();
+  });
+});

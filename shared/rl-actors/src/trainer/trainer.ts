@@ -1,0 +1,95 @@
+import { join, resolve } from 'node:path';
+import { endpoint, ForgeActor } from '@forge/actors';
+import { parseConfig } from '@forge/config';
+import { check, type Batch, type WeightsAnnouncement } from '@forge/contracts';
+import type { WorkerHandle } from '@forge/engine';
+import { openWorker } from '../open-worker';
+import type { TrainingEpisode } from '../training-episode';
+import type { TrainApi } from './train-worker';
+import {
+  resumePointSchema,
+  trainerConfigSchema,
+  type ResumePoint,
+  type TrainerConfig,
+  type TrainerSettings,
+} from './trainer-config';
+import type { TrainedStep } from './training';
+
+/**
+ * Improves a model step by step; its version counts the steps. A trainer whose process dies begins anew where its
+ * config says: hand it `resumeFrom`, or keep it out of harm's way.
+ */
+export class Trainer extends ForgeActor {
+  private readonly settings: TrainerSettings;
+  private worker!: WorkerHandle<TrainApi>;
+
+  /** @throws {ForgeError} CONFIG_INVALID; from `setup` what `loadModel` throws, CONFIG_MODULE_UNLOADABLE. */
+  constructor(config: TrainerConfig) {
+    super();
+    this.settings = parseConfig(trainerConfigSchema, config, 'TrainerConfig');
+  }
+
+  override async setup(): Promise<void> {
+    this.worker = await openWorker<TrainApi>(join(__dirname, 'train-worker'), this.settings);
+  }
+
+  override async cleanup(): Promise<void> {
+    await this.worker.terminate();
+  }
+
+  /**
+   * One optimizer step on episodes; everything is as before when it fails.
+   *
+   * @throws {ForgeError} STALE_EPISODE when a token is older than `maxStaleness` allows; NUMERIC_NON_FINITE;
+   *   CONTRACT_INVALID_MESSAGE for no episodes or a broken one.
+   */
+  @endpoint()
+  trainStep(episodes: readonly TrainingEpisode[]): Promise<TrainedStep> {
+    return this.worker.call('trainStep', episodes);
+  }
+
+  /**
+   * One step on a batch of the pipeline, whose encoded groups are `payloads` in its order.
+   *
+   * @throws {ForgeError} as `trainStep`; BUG_INVARIANT when the batch is for another version or other groups.
+   */
+  @endpoint()
+  trainBatch(batch: Batch, payloads: readonly Uint8Array[]): Promise<TrainedStep> {
+    return this.worker.call('trainBatch', { batch, payloads });
+  }
+
+  /** Writes the weights of this version to a file, verified by checksum; what policies are told to read. */
+  @endpoint()
+  pushWeights(): Promise<WeightsAnnouncement> {
+    return this.worker.call('publish', undefined);
+  }
+
+  /** Steps trained so far. */
+  @endpoint()
+  version(): Promise<number> {
+    return this.worker.call('version', undefined);
+  }
+
+  /** Writes the model in Hugging Face layout; relative paths are against `dir` of the config. */
+  @endpoint()
+  save(dir: string): Promise<void> {
+    return this.worker.call('save', resolve(this.settings.dir, dir));
+  }
+
+  /** Model and optimizer state in a directory of their own under `dir`, which `resume` takes. The newest two are kept. */
+  @endpoint()
+  checkpoint(): Promise<string> {
+    return this.worker.call('checkpoint', undefined);
+  }
+
+  /**
+   * Goes on from a published version or a checkpoint, with the same bits; its version. (A checkpoint in F16 or BF16 has
+   * lost some.)
+   *
+   * @throws {ForgeError} STALE_WEIGHTS, CONTRACT_WEIGHTS_CORRUPT, CONFIG_FILE_UNREADABLE; then it stays where it was.
+   */
+  @endpoint()
+  resume(from: ResumePoint): Promise<number> {
+    return this.worker.call('resume', check(resumePointSchema, from, 'resume point'));
+  }
+}
