@@ -47,8 +47,8 @@ function draw(curves: readonly Curve[]): string {
   const axis = { type: 'value' as const, nameTextStyle: { color: GREY }, axisLabel: { color: GREY } };
   chart.setOption({
     animation: false,
-    grid: { left: 48, right: 16, top: 40, bottom: 44 },
-    legend: { textStyle: { color: GREY }, itemWidth: 28 },
+    grid: { left: 48, right: 16, top: 76, bottom: 44 },
+    legend: { top: 0, textStyle: { color: GREY }, itemWidth: 28, symbolKeepAspect: true },
     xAxis: { ...axis, name: 'seconds', nameLocation: 'middle', nameGap: 28, splitLine: { show: false } },
     yAxis: {
       ...axis,
@@ -61,7 +61,7 @@ function draw(curves: readonly Curve[]): string {
       name: `maxStaleness ${maxStaleness}, seed ${seed}`,
       type: 'line',
       silent: true,
-      showSymbol: false,
+      symbol: 'none',
       color: COLORS[maxStaleness as keyof typeof COLORS],
       lineStyle: { width: 1.6, type: (['solid', 'dashed', 'dotted'] as const)[seed - 1]! },
       data: points,
