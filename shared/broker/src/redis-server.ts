@@ -202,7 +202,9 @@ async function answers(url: string, ended: Promise<unknown>): Promise<boolean> {
 async function startContainer(log: (message: string) => void): Promise<ProvisionedRedis> {
   const port = await freePort();
   log(`starting a ${CONTAINER_IMAGE} container on port ${port} ...`);
-  const server = ['redis-server', '--appendonly', 'yes', '--maxmemory-policy', 'noeviction'];
+  // Seen from within the container the caller is elsewhere, though the port is published on the loopback interface only.
+  const open = ['--protected-mode', 'no'];
+  const server = ['redis-server', ...open, '--appendonly', 'yes', '--maxmemory-policy', 'noeviction'];
   const started = spawnSync('docker', [
     'run',
     '-d',
@@ -222,7 +224,7 @@ async function startContainer(log: (message: string) => void): Promise<Provision
   await stop();
   throw new ForgeError(
     'TRANSIENT_REDIS_UNREACHABLE',
-    `docker could not run ${CONTAINER_IMAGE}: ${started.stderr.toString().trim()}`,
+    `docker could not run ${CONTAINER_IMAGE}: ${started.stderr.toString().trim() || `it does not answer at ${url}`}`,
   );
 }
 
