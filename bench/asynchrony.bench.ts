@@ -67,6 +67,7 @@ export async function run(): Promise<void> {
     console.log(`a batch: g = ${g.toFixed(0)} ms to generate, t = ${t.toFixed(0)} ms to train`);
     console.log(`maxStaleness 0: ${perMinute(syncMs!)} steps/min (${syncMs!.toFixed(0)} ms a step)`);
     console.log(`maxStaleness 4: ${perMinute(asyncMs!)} steps/min (${asyncMs!.toFixed(0)} ms a step), mean lag ${mean(asynchronous, 'lag/mean').toFixed(1)}`); // prettier-ignore
+    console.log(`in parallel: ${(mean(asynchronous, 'busy/policy') * asyncMs!).toFixed(0)} ms to generate, ${mean(asynchronous, 'time/train_ms').toFixed(0)} ms to train, ${mean(asynchronous, 'time/wait_ms').toFixed(0)} ms of waiting for a batch`); // prettier-ignore
     console.log(`ratio ${gain.toFixed(2)}, bound (g + t) / max(g, t) ${bound.toFixed(2)}: ${(100 * gain / bound).toFixed(0)} % of it (target: at least 90 %)`); // prettier-ignore
   } finally {
     await redis.stop();
