@@ -14,6 +14,7 @@ describe('moduleOf', () => {
   it('tells the file that is compiled from where the class is defined', () => {
     expect(moduleOf(Counter)).toEqual({
       file: join(__dirname, '../dist/counter.fixture.js'),
+      inProject: 'shared/actors/dist/counter.fixture.js',
       className: 'Counter',
     });
   });
