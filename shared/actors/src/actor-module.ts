@@ -80,8 +80,8 @@ function fileHere({ file, inProject }: Omit<ActorModule, 'className'>, className
   const here = inProject === null ? file : join(PROJECT_ROOT, inProject);
   const found = [here, file].find(existsSync);
   if (found !== undefined) return found;
-  const places = here === file ? file : `${here} nor ${file}`;
-  throw unloadable(className, `on ${hostname()} there is ${here === file ? 'no' : 'neither'} ${places}`);
+  const reason = here === file ? `has no ${file}` : `has neither ${here} nor ${file}`;
+  throw unloadable(className, `${hostname()} ${reason}`);
 }
 
 function projectRoot(directory: string): string {
