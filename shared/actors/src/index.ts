@@ -38,7 +38,6 @@ export { PartialFailure, ValueMesh } from './value-mesh';
 export { type Dimensions, type Selection } from './extent';
 export { GpuPool } from './provisioner';
 export { setUnhandledFaultHook } from './supervision';
-export { setTraceHooks, type TraceHooks } from './trace-hooks';
 export { spawnService, shutdownService, listServices } from './service/spawn-service';
 export { type Service, type ReplicaStatus } from './service/service';
 export { type Session, type SessionOptions } from './service/session';
