@@ -1,5 +1,6 @@
 import {
   context,
+  INVALID_TRACEID,
   propagation,
   ROOT_CONTEXT,
   SpanKind,
@@ -15,6 +16,8 @@ import { ForgeError } from '@forge/errors';
  * as a CLIENT span and is answered within a SERVER span of the same trace.
  */
 const tracer = trace.getTracer('@forge/actors');
+
+const CLIENT = { kind: SpanKind.CLIENT };
 
 type Headers = Readonly<Record<string, string>>;
 
@@ -32,9 +35,10 @@ export class ClientSpan {
 
   /** Null where nothing is traced. */
   static start(parent: Context, actor: string, endpoint: string): ClientSpan | null {
-    const options = { kind: SpanKind.CLIENT, attributes: attributesOf(actor, endpoint) };
-    const span = tracer.startSpan(`${actor}/${endpoint}`, options, parent);
-    return trace.isSpanContextValid(span.spanContext()) ? new ClientSpan(span, parent) : null;
+    const span = tracer.startSpan(`${actor}/${endpoint}`, CLIENT, parent);
+    if (span.spanContext().traceId === INVALID_TRACEID) return null;
+    span.setAttributes(attributesOf(actor, endpoint));
+    return new ClientSpan(span, parent);
   }
 
   /** `traceparent` and what belongs to it. */
