@@ -1,5 +1,6 @@
 import { ForgeError } from '@forge/errors';
 import { Command, InvalidArgumentError } from 'commander';
+import { agent } from './commands/agent';
 import { evaluate } from './commands/evaluate';
 import { generate } from './commands/generate';
 import { run } from './commands/run';
@@ -9,6 +10,8 @@ import { status } from './commands/status';
 
 /** The user has to change something: recipe, file, option. */
 const USAGE_ERROR = 2;
+/** Where an agent listens unless it is told otherwise. */
+const AGENT = 'tcp://0.0.0.0:7600';
 
 const number = (text: string): number => {
   const value = Number(text);
@@ -84,5 +87,16 @@ program
   .option(...outputDir)
   .option('--json', 'JSON')
   .action((options: Parameters<typeof runs>[0]) => exitWith(runs(options)));
+
+program
+  .command('agent')
+  .description('let this machine run actors for others, who need the same FORGE_CLUSTER_TOKEN')
+  .option(
+    '--listen <address>',
+    'tcp://INTERFACE:PORT, or tls:// with FORGE_TLS_CERT and FORGE_TLS_KEY',
+    AGENT,
+  )
+  .option('--name <name>', 'name of the host (default: that of the machine)')
+  .action((options: Parameters<typeof agent>[0]) => exitWith(agent(options)));
 
 program.parseAsync().catch((error: unknown) => exitWith(Promise.reject(error as Error)));

@@ -8,7 +8,6 @@ import { inProcessHost } from './host';
 import { thisProc } from './proc-mesh';
 import { spawnService } from './service/spawn-service';
 import { rootOwner } from './supervision';
-import { setTraceHooks } from './trace-hooks';
 
 const log: string[] = [];
 beforeEach(() => {
@@ -16,7 +15,6 @@ beforeEach(() => {
   gates.length = 0;
 });
 afterEach(async () => {
-  setTraceHooks(null);
   await rootOwner.stopOwned();
 });
 
@@ -180,24 +178,6 @@ describe('an actor', () => {
     expect([inSession.session, other.session, other.headers]).toEqual(['s', undefined, undefined]);
     expect(inSession.key).not.toBe(other.key);
     expect(() => callContext()).toThrow(/code that an endpoint runs/);
-  });
-
-  it('gets the trace context of its caller', async () => {
-    const traced: unknown[] = [];
-    setTraceHooks({
-      inject: () => ({ traceparent: '00-1' }),
-      run: ({ endpoint: name, headers }, run) => {
-        traced.push([name, headers]);
-        return run();
-      },
-    });
-    const worker = await spawn();
-    expect((await worker.context.callOne()).headers).toEqual({ traceparent: '00-1' });
-    for await (const [rank] of worker.count.stream()) if (rank === 0) break;
-    expect(traced).toEqual([
-      ['context', { traceparent: '00-1' }],
-      ['count', { traceparent: '00-1' }],
-    ]);
   });
 
   it('ends an iteration that its caller ends', async () => {

@@ -6,7 +6,7 @@ import { endpointsOf, resolveEndpoint, type Endpoint } from './endpoint';
 import { EndpointContext } from './endpoint-context';
 import { Mailbox } from './mailbox';
 import { Owner } from './supervision';
-import { traceHooks } from './trace-hooks';
+import { ServerSpan } from './tracing';
 import type { CallRequest, Cancellation } from './transport';
 
 /** Marks a message nobody waits for the answer of: an unexpected exception then goes to supervision. */
@@ -54,13 +54,16 @@ export class ActorCell {
     return new Promise((resolve, reject) => {
       const endpoint = this.resolve(request, false);
       const context = new EndpointContext(request, cancellation, this.signalsInUse);
+      const span = ServerSpan.start(this.name, request.endpoint, request.headers);
       const succeed = (result: unknown): void => {
         context.close();
+        span.end();
         resolve(result);
       };
       const fail = (thrown: unknown): void => {
         context.close();
         const error = endpointError(thrown, this.name, request.endpoint);
+        span.fail(error);
         if (isUnexpected(thrown) && isUnheard(request, cancellation)) this.fail({ name: this.name, error });
         reject(error);
       };
@@ -68,7 +71,7 @@ export class ActorCell {
       this.mailbox.add(endpoint.concurrent, () => {
         try {
           if (hasWaited) this.refuseLate(request, cancellation);
-          const result = this.run(endpoint, request, context);
+          const result = span.run(() => this.run(endpoint, request, context));
           if (isThenable(result)) return Promise.resolve(result).then(succeed, fail);
           succeed(result);
         } catch (thrown) {
@@ -125,7 +128,7 @@ export class ActorCell {
 
   private run(endpoint: Endpoint, request: CallRequest, context: EndpointContext): unknown {
     return runInScope(this.owner, context, () =>
-      traceHooks().run(request, () => endpoint.method.apply(this.instance, request.args as unknown[])),
+      endpoint.method.apply(this.instance, request.args as unknown[]),
     );
   }
 
@@ -137,7 +140,8 @@ export class ActorCell {
     end: () => void,
   ): AsyncGenerator {
     const context = new EndpointContext(request, cancellation, this.signalsInUse);
-    const inScope = <T>(run: () => T): T => runInScope(this.owner, context, run);
+    const span = ServerSpan.start(this.name, request.endpoint, request.headers);
+    const inScope = <T>(run: () => T): T => runInScope(this.owner, context, () => span.run(run));
     try {
       await turn;
       this.refuseLate(request, cancellation);
@@ -150,9 +154,12 @@ export class ActorCell {
         }
       } finally {
         await inScope(() => items.return(undefined));
+        span.end();
       }
     } catch (thrown) {
-      throw endpointError(thrown, this.name, request.endpoint);
+      const error = endpointError(thrown, this.name, request.endpoint);
+      span.fail(error);
+      throw error;
     } finally {
       context.close();
       end();

@@ -13,13 +13,13 @@ import { ProcessAgent } from './process-agent';
  */
 async function main(address: string, parent: number): Promise<void> {
   enterActorProcess();
-  const socketDir = dirname(address.slice('unix:'.length));
+  const socketDir = address.startsWith('unix:') ? dirname(address.slice('unix:'.length)) : null;
   const failures = new FailureLog();
   const runtime = new ActorRuntime((failure) => {
     failures.add(failure);
   });
   process.once('disconnect', () => {
-    rmSync(socketDir, { recursive: true, force: true });
+    if (socketDir !== null) rmSync(socketDir, { recursive: true, force: true });
     process.exit(1);
   });
   new Worker(join(__dirname, 'parent-watch.js'), { workerData: { parent, socketDir }, execArgv: [] }).unref();
@@ -31,8 +31,12 @@ async function main(address: string, parent: number): Promise<void> {
   const birth = { name: AGENT, point: { rank: 0, coordinates: {} } };
   await runtime.spawn(AGENT, ProcessAgent, birth, [runtime, failures]);
   const listener = await listenAt(address, runtime);
-  process.once('message', () => {
-    void listener.close().finally(() => process.exit(0));
+  process.once('message', (drainMs: number) => {
+    void runtime
+      .stop(drainMs)
+      .catch(() => undefined)
+      .then(() => listener.close())
+      .finally(() => process.exit(0));
   });
   // Without a callback, a parent that has just died would be an uncaught error here.
   process.send?.(listener.address, () => undefined);

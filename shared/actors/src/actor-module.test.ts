@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { hostname } from 'node:os';
+import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import { moduleOf } from './actor-module';
+import { moduleOf, type ActorModule } from './actor-module';
 import { ForgeActor } from './actor';
+import { AGENT } from './actor-runtime';
 import { Counter, hidden } from './counter.fixture';
 import { thisHost, thisProc } from './index';
 import { rootOwner } from './supervision';
@@ -14,6 +16,7 @@ describe('moduleOf', () => {
   it('tells the file that is compiled from where the class is defined', () => {
     expect(moduleOf(Counter)).toEqual({
       file: join(__dirname, '../dist/counter.fixture.js'),
+      inProject: 'shared/actors/dist/counter.fixture.js',
       className: 'Counter',
     });
   });
@@ -82,4 +85,36 @@ describe('a TypeScript program without a build', () => {
       stdout: expect.stringMatching(/CONFIG_ACTOR_UNLOADABLE .*put that into runMain/) as string,
     });
   });
+});
+
+describe('a class of a program on another machine', () => {
+  const missing = '/on/another/machine/counter.js';
+  const here = join(__dirname, '../dist/counter.fixture.js');
+  const inProject = relative(process.cwd(), here);
+
+  it.each([
+    ['at the same place in the project', missing, inProject],
+    ['at the same path', here, 'lib/none.js'],
+    ['at the same path, outside of the project', here, null],
+  ])('is found %s', async (_where, file, place) => {
+    expect(await spawnFrom({ file, inProject: place, className: 'Counter' })).toBeUndefined();
+  });
+
+  it('is missing when it is at neither', async () => {
+    const module = { file: missing, inProject: 'lib/none.js', className: 'Counter' };
+    await expect(spawnFrom(module)).rejects.toMatchObject({
+      code: 'CONFIG_ACTOR_UNLOADABLE',
+      message: `the actor class Counter can't be loaded in another process: ${hostname()} has neither ${process.cwd()}/lib/none.js nor ${missing}`,
+    });
+  });
+
+  async function spawnFrom(module: ActorModule): Promise<unknown> {
+    const [actorProcess] = await thisHost().start(1, 0);
+    const args = ['counter', module, { name: 'counter', point: { rank: 0, coordinates: {} } }, []];
+    try {
+      return await actorProcess!.channel.call({ actor: AGENT, endpoint: 'spawn', args, key: '' });
+    } finally {
+      await actorProcess!.kill();
+    }
+  }
 });

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
-import { extname, sep } from 'node:path';
+import { hostname } from 'node:os';
+import { dirname, extname, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { importModule } from '@forge/config';
 import { ForgeError } from '@forge/errors';
@@ -10,8 +11,13 @@ import { definitionOf } from './endpoint';
 /** Where another process finds an actor class: a file and the name of the class. */
 export interface ActorModule {
   readonly file: string;
+  /** The file below the root of the program's project, for other machines; null when it lies elsewhere. */
+  readonly inProject: string | null;
   readonly className: string;
 }
+
+/** The nearest folder, from the working directory upwards, that has a package.json; else the working directory. */
+const PROJECT_ROOT = projectRoot(process.cwd());
 
 /** The text of our own sources runs in place of what is compiled from it: under jest. */
 const RUNS_FROM_SOURCE = extname(__filename) === '.ts';
@@ -30,7 +36,7 @@ export function moduleOf(actorClass: ActorClass): ActorModule {
   const methods = Object.values(Object.getOwnPropertyDescriptors(actorClass.prototype));
   for (const { value } of methods) {
     const file = definitionOf(value)?.file;
-    if (file != null) return { file: loadableFile(file), className };
+    if (file != null) return located(loadableFile(file), className);
   }
   throw unloadable(className, 'it declares no @endpoint() of its own, by which its file would be known');
 }
@@ -42,13 +48,21 @@ function loadableFile(file: string): string {
   return existsSync(compiled) ? compiled : path;
 }
 
+function located(file: string, className: string): ActorModule {
+  const path = relative(PROJECT_ROOT, file);
+  const isInside = path !== '' && !path.startsWith('..') && !isAbsolute(path);
+  return { file, inProject: isInside ? path : null, className };
+}
+
 /**
- * The class a module exports, in this process.
+ * The class a module exports, in this process. On another machine the module is at the same place below the root of
+ * the project, or has the same path.
  *
  * @throws {ForgeError} CONFIG_ACTOR_UNLOADABLE when the module does not load, spawns while it does, or does not
  *   export the class.
  */
-export async function loadActorClass({ file, className }: ActorModule): Promise<ActorClass> {
+export async function loadActorClass({ className, ...place }: ActorModule): Promise<ActorClass> {
+  const file = fileHere(place, className);
   let exported: unknown;
   try {
     exported = await runOutOfScope(() => load(file));
@@ -60,6 +74,21 @@ export async function loadActorClass({ file, className }: ActorModule): Promise<
   if (refused !== null) throw refused;
   for (const value of exportsOf(exported)) if (isActorClass(value) && value.name === className) return value;
   throw unloadable(className, `${file} does not export it: write "export class ${className}"`);
+}
+
+function fileHere({ file, inProject }: Omit<ActorModule, 'className'>, className: string): string {
+  const here = inProject === null ? file : join(PROJECT_ROOT, inProject);
+  const found = [here, file].find(existsSync);
+  if (found !== undefined) return found;
+  const reason = here === file ? `has no ${file}` : `has neither ${here} nor ${file}`;
+  throw unloadable(className, `${hostname()} ${reason}`);
+}
+
+function projectRoot(directory: string): string {
+  for (let at = directory; ; at = dirname(at)) {
+    if (existsSync(join(at, 'package.json'))) return at;
+    if (at === dirname(at)) return directory;
+  }
 }
 
 /** A loader that the program was started with (tsx) is there in its actor processes too; without one, jiti. */

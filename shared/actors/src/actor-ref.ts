@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { POSTED } from './actor-cell';
 import type { ActorProcess } from './actor-process';
-import { traceHooks } from './trace-hooks';
+import { activeTrace, ClientSpan } from './tracing';
 import type { CallRequest } from './transport';
 
 /** How a call is to be made; each adverb takes the ones that make sense for it. */
@@ -20,42 +20,64 @@ export interface Message {
   readonly options: CallOptions;
   /** The same for every attempt. */
   readonly key: string;
+  /** Of the code that sends it, which may not be the code that is running once its turn has come. */
+  readonly trace: ReturnType<typeof activeTrace>;
 }
 
 const keyPrefix = randomUUID();
 let nextKey = 0;
 
 export function message(endpoint: string, args: readonly unknown[], options: CallOptions = {}): Message {
-  return { endpoint, args, options, key: `${keyPrefix}-${(nextKey++).toString(36)}` };
+  const key = `${keyPrefix}-${(nextKey++).toString(36)}`;
+  return { endpoint, args, options, key, trace: activeTrace() };
 }
 
 /** One actor, wherever it lives. */
 export class ActorRef {
+  /** What the actor calls itself. */
+  private readonly name: string;
+
   constructor(
     readonly process: Pick<ActorProcess, 'channel'>,
     readonly id: string,
-  ) {}
+  ) {
+    this.name = id.replace(/-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, '');
+  }
 
   call(sent: Message): Promise<unknown> {
-    return this.process.channel.call(this.request(sent), sent.options);
+    const span = this.startSpan(sent);
+    const answer = this.process.channel.call(this.request(sent, span), sent.options);
+    return span === null ? answer : span.until(answer);
   }
 
   stream(sent: Message): AsyncIterable<unknown> {
-    return this.process.channel.stream(this.request(sent), sent.options);
+    return {
+      [Symbol.asyncIterator]: () => {
+        const span = this.startSpan(sent);
+        const items = this.process.channel.stream(this.request(sent, span), sent.options);
+        const iterator = items[Symbol.asyncIterator]();
+        return span === null ? iterator : span.over(iterator);
+      },
+    };
   }
 
   post(sent: Message): void {
-    const request = this.request(sent);
+    const span = this.startSpan(sent);
+    const request = this.request(sent, span);
     this.process.channel.post({ ...request, headers: { ...request.headers, [POSTED]: '1' } });
+    span?.end();
   }
 
-  private request({ endpoint, args, options, key }: Message): CallRequest {
+  private startSpan({ trace, endpoint }: Message): ClientSpan | null {
+    return ClientSpan.start(trace, this.name, endpoint);
+  }
+
+  private request({ endpoint, args, options, key }: Message, span: ClientSpan | null): CallRequest {
     const { timeoutMs, session } = options;
-    const headers = traceHooks().inject();
     const request: CallRequest = { actor: this.id, endpoint, args, key };
     if (timeoutMs !== undefined) request.timeoutMs = timeoutMs;
     if (session !== undefined) request.session = session;
-    if (headers !== undefined) request.headers = headers;
+    if (span !== null) request.headers = span.headers;
     return request;
   }
 }

@@ -8,14 +8,42 @@ import { ForgeError } from '@forge/errors';
 import type { ActorProcess } from './actor-process';
 import { connectTo } from './connections';
 import { GovernedProcess, type ProcessControl } from './governed-process';
+import type { Address } from './transport';
 
 const MAIN = join(__dirname.replace(`${sep}src`, `${sep}dist`), 'actor-main.js');
+
+/** A Node process for actors that is starting. */
+export interface ForkedProcess {
+  readonly control: ProcessControl;
+  /** Where it answers, once it does; rejects with TRANSIENT_REPLICA_LOST when it ends before that. */
+  readonly address: Promise<Address>;
+}
 
 /**
  * Starts a Node process for actors on this machine. It ends when this one does, whatever this one dies of.
  *
+ * @param at where it listens.
  * @param gpus the only ones it sees; null: those this process sees.
  * @param ended is called once it is gone, before anybody who waits for that goes on.
+ */
+export function forkProcess(at: Address, gpus: readonly number[] | null, ended: () => void): ForkedProcess {
+  const child = fork(MAIN, [at, String(process.pid)], {
+    env: actorEnvironment(gpus),
+    execArgv: process.execArgv.filter((argument) => !argument.startsWith('--inspect')),
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  const control = controlOf(child, ended);
+  const listening = new Promise<Address>((resolve) => child.once('message', resolve as () => void));
+  const address = Promise.race([listening, control.exited]).then((outcome) => {
+    if (outcome instanceof ForgeError) throw outcome;
+    return outcome;
+  });
+  return { control, address };
+}
+
+/**
+ * A forked process that this one rules.
+ *
  * @throws {ForgeError} TRANSIENT_REPLICA_LOST when it ends before it can be talked to.
  */
 export async function forkActorProcess(
@@ -24,22 +52,14 @@ export async function forkActorProcess(
 ): Promise<ActorProcess> {
   // Nobody else may connect: the directory is this user's only.
   const dir = await mkdtemp(join(tmpdir(), 'forge-'));
-  const child = fork(MAIN, [`unix:${join(dir, 's')}`, String(process.pid)], {
-    env: actorEnvironment(gpus),
-    execArgv: process.execArgv.filter((argument) => !argument.startsWith('--inspect')),
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
-  const control = controlOf(child, () => {
+  const { control, address } = forkProcess(`unix:${join(dir, 's')}`, gpus, () => {
     ended();
     rmSync(dir, { recursive: true, force: true });
   });
   try {
-    const listening = new Promise<string>((resolve) => child.once('message', resolve as () => void));
-    const address = await Promise.race([listening, control.exited]);
-    if (address instanceof ForgeError) throw address;
-    return new GovernedProcess(await connectTo(address), control);
+    return new GovernedProcess(await connectTo(await address), control);
   } catch (error) {
-    child.kill('SIGKILL');
+    control.kill();
     throw error;
   }
 }
@@ -62,9 +82,9 @@ function controlOf(child: ChildProcess, ended: () => void): ProcessControl {
   return {
     pid,
     exited,
-    end: () => {
+    end: (drainMs = 0) => {
       // One that has just died is told in vain.
-      if (child.connected) child.send('end', () => undefined);
+      if (child.connected) child.send(drainMs, () => undefined);
     },
     kill: () => {
       child.kill('SIGKILL');

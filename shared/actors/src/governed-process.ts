@@ -13,8 +13,8 @@ export interface ProcessControl {
   readonly pid: number;
   /** Resolves with how it ended. */
   readonly exited: Promise<ForgeError>;
-  /** Tells it to end, its actors having stopped. */
-  end(): void;
+  /** Tells it to end, its actors having stopped, or stopping within `drainMs` (default 0). */
+  end(drainMs?: number): void;
   kill(): void;
 }
 

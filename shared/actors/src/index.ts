@@ -21,6 +21,9 @@ export { endpoint, type EndpointOptions } from './endpoint';
 export { callContext, runMain, type CallContext } from './call-context';
 export { Host, inProcessHost, LocalHost, thisHost } from './host';
 export { HostMesh } from './host-mesh';
+export { connectHost, hostsFromEnvironment, type RemoteHost } from './hosts/remote-host';
+export { serveHost, type ServedHost, type ServeHostOptions } from './hosts/serve-host';
+export { type HostDescription } from './hosts/host-agent';
 export { type ActorProcess } from './actor-process';
 export { GovernedProcess, type ProcessControl } from './governed-process';
 export {
@@ -35,7 +38,6 @@ export { PartialFailure, ValueMesh } from './value-mesh';
 export { type Dimensions, type Selection } from './extent';
 export { GpuPool } from './provisioner';
 export { setUnhandledFaultHook } from './supervision';
-export { setTraceHooks, type TraceHooks } from './trace-hooks';
 export { spawnService, shutdownService, listServices } from './service/spawn-service';
 export { type Service, type ReplicaStatus } from './service/service';
 export { type Session, type SessionOptions } from './service/session';

@@ -1,5 +1,6 @@
 import {
   actorEnvironment,
+  agentAddresses,
   childEnvironment,
   cliEnvironment,
   serviceEnvironment,
@@ -82,5 +83,17 @@ describe('actorEnvironment', () => {
     process.env = { CUDA_VISIBLE_DEVICES: '0,1,2', HOME: '/h' };
     expect(actorEnvironment([2])).toEqual({ CUDA_VISIBLE_DEVICES: '2', HOME: '/h' });
     expect(actorEnvironment(null)).toEqual({ CUDA_VISIBLE_DEVICES: '0,1,2', HOME: '/h' });
+  });
+});
+
+describe('agentAddresses', () => {
+  it.each([
+    [undefined, []],
+    ['', []],
+    ['tcp://a:1', ['tcp://a:1']],
+    ['tcp://a:1, tls://b:2,', ['tcp://a:1', 'tls://b:2']],
+  ])('reads FORGE_HOSTS=%j as %j', (text, addresses) => {
+    process.env = text === undefined ? {} : { FORGE_HOSTS: text };
+    expect(agentAddresses()).toEqual(addresses);
   });
 });

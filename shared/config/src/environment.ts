@@ -106,6 +106,12 @@ export function actorSecurity(): ActorSecurity {
   return { ...(token && { token }), ...(Object.keys(tls).length > 0 && { tls }) };
 }
 
+/** The agents whose hosts `FORGE_HOSTS` names, separated by commas; none where it is unset. */
+export function agentAddresses(): readonly string[] {
+  const addresses = process.env.FORGE_HOSTS?.split(',') ?? [];
+  return addresses.map((address) => address.trim()).filter((address) => address !== '');
+}
+
 function pem<Part extends string>(variable: string, part: Part): Partial<Record<Part, string>> {
   const path = process.env[variable];
   if (!path) return {};

@@ -22,6 +22,7 @@ export {
 export {
   actorEnvironment,
   actorSecurity,
+  agentAddresses,
   type ActorSecurity,
   childEnvironment,
   cliEnvironment,

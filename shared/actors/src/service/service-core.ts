@@ -7,6 +7,7 @@ import type { Replica } from './replica';
 import type { Replicas, ReplicasObserver } from './replicas';
 import { ServiceCall, type CallTerms } from './service-call';
 import { ServiceEventBus } from './service-events';
+import { instrument } from './service-instruments';
 import { invalid, type ServiceConfig } from './service-options';
 
 /** An idempotent call that has lost so many replicas may itself be what kills them. */
@@ -19,6 +20,7 @@ export class ServiceCore implements Owned {
   readonly replicas: Replicas;
   private stopping: Promise<void> | null = null;
   private scaling: Promise<void> = Promise.resolve();
+  private readonly instruments: ReturnType<typeof instrument>;
 
   constructor(
     readonly config: ServiceConfig,
@@ -45,13 +47,15 @@ export class ServiceCore implements Owned {
       },
       callFailed: this.callFailed.bind(this),
       callEnded: (replica: Replica, call: ServiceCall, latencyMs: number, error: ForgeError | null) => {
-        if (this.events.listenerCount('call-ended') === 0) return;
         const { endpoint } = call.terms;
+        this.instruments.record(latencyMs, endpoint, error?.code);
+        if (this.events.listenerCount('call-ended') === 0) return;
         this.events.tell('call-ended', { endpoint, replica: replica.index, latencyMs, error });
       },
     };
     this.replicas = replicasOf(this.events, observer);
     this.dispatcher = new Dispatcher(config, this.replicas, this.events);
+    this.instruments = instrument(this);
     owner.adopt(this);
   }
 
@@ -149,6 +153,7 @@ export class ServiceCore implements Owned {
       try {
         await this.replicas.stop(drainMs);
       } finally {
+        this.instruments.end();
         this.owner.release(this);
         this.stopped();
       }

@@ -13,7 +13,7 @@ export interface ServiceOptions {
   procsPerReplica?: number;
   /** A GPU of its own for every process. Default false. */
   withGpus?: boolean;
-  /** Where replicas run, in turn. Default: this machine. */
+  /** Where replicas run, in turn; where one can't be started, the next takes it. Default: this machine. */
   hosts?: readonly Host[];
   /** Default round robin. */
   router?: RouterName | Router;

@@ -3,6 +3,7 @@ import type { ActorClass, Failure, ForgeActor } from '../actor';
 import { currentOwner } from '../call-context';
 import { endpointsOf } from '../endpoint';
 import { refuseReserved } from '../endpoint-handles';
+import type { Host } from '../host';
 import { spawnProcMesh, type StopOptions } from '../proc-mesh';
 import { Owner } from '../supervision';
 import type { LaunchedReplica } from './replica';
@@ -71,11 +72,12 @@ async function launchReplica(
   args: readonly unknown[],
   onFailure: (failure: Failure) => void,
 ): Promise<LaunchedReplica> {
-  const host = config.hosts[index % config.hosts.length]!;
   const name = `${config.name}_${index}`;
   const owner = new Owner(name, () => false, onFailure);
-  const { withGpus, procsPerReplica } = config;
-  const procs = await spawnProcMesh(host, { procs: procsPerReplica }, { name, withGpus }, owner);
+  const { hosts, withGpus, procsPerReplica } = config;
+  const procs = await onFirstThatCan(hosts, index, (host) =>
+    spawnProcMesh(host, { procs: procsPerReplica }, { name, withGpus }, owner),
+  );
   try {
     const refs = await procs.spawnOwned(name, actorClass, args, owner);
     return { name, refs, pids: procs.pids, stop: (drainMs) => procs.stop({ drainMs }) };
@@ -83,4 +85,31 @@ async function launchReplica(
     await procs.stop({ drainMs: 0 });
     throw error;
   }
+}
+
+/**
+ * The host whose turn it is comes first, then the ones behind it.
+ *
+ * @throws {ForgeError} why the first can't, and in its message why the others can't.
+ */
+async function onFirstThatCan<T>(
+  hosts: readonly Host[],
+  index: number,
+  start: (host: Host) => Promise<T>,
+): Promise<T> {
+  const inTurn = hosts.map((_, turn) => hosts[(index + turn) % hosts.length]!);
+  const reasons: ForgeError[] = [];
+  for (const host of inTurn) {
+    try {
+      return await start(host);
+    } catch (thrown) {
+      const error = ForgeError.from(thrown);
+      reasons.push(error);
+      if (!error.retryable && error.code !== 'CAPACITY_GPUS') break;
+    }
+  }
+  const [first] = reasons;
+  if (first === undefined || reasons.length === 1) throw ForgeError.from(first);
+  const message = reasons.map((reason, turn) => `${inTurn[turn]!.name}: ${reason.message}`).join('; ');
+  throw new ForgeError(first.code, message, first.details, { cause: first });
 }

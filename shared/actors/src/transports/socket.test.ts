@@ -1,7 +1,7 @@
-import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { hasOpenssl, selfSigned } from '@forge/testing';
 import { lostPeerConformance, type ProcessSetup } from './lost-peer.conformance';
 import { SocketTransport } from './socket';
 import { transportConformance } from './transport.conformance';
@@ -22,20 +22,20 @@ conformance('tcp', () => {
   return { transport: new SocketTransport({ token }), at, peer: { at, socket: { token } }, ...LIMITS };
 });
 
-if (spawnSync('openssl', ['version']).status === 0) {
+if (hasOpenssl) {
   conformance('tls', () => {
-    const socket = { token, tls: selfSigned() };
+    const socket = { token, tls: selfSignedTls() };
     const at = 'tls://localhost:0';
     return { transport: new SocketTransport(socket), at, peer: { at, socket }, ...LIMITS };
   });
 
   describe('SocketTransport over TLS', () => {
     it('refuses a listener whose certificate it does not trust', async () => {
-      const listener = await new SocketTransport({ token, tls: selfSigned() }).listen(
+      const listener = await new SocketTransport({ token, tls: selfSignedTls() }).listen(
         { call: () => Promise.resolve(null), stream: () => [] as never },
         'tls://localhost:0',
       );
-      const stranger = new SocketTransport({ token, tls: { ca: selfSigned().cert } });
+      const stranger = new SocketTransport({ token, tls: { ca: selfSignedTls().cert } });
       await expect(stranger.connect(listener.address)).rejects.toMatchObject({
         code: 'CONTRACT_UNAUTHORIZED',
         message: /certificate of tls:\/\/localhost:\d+ is not trusted/,
@@ -48,12 +48,9 @@ if (spawnSync('openssl', ['version']).status === 0) {
 }
 
 /** A certificate for localhost that is its own authority. */
-function selfSigned(): { cert: string; key: string; ca: string } {
+function selfSignedTls(): { cert: string; key: string; ca: string } {
   const dir = mkdtempSync(join(tmpdir(), 'forge-tls-'));
-  const [keyFile, certFile] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', keyFile];
-  const name = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-days', '2'];
-  execFileSync('openssl', ['req', '-x509', ...key, ...name, '-out', certFile], { stdio: 'ignore' });
+  const { certFile, keyFile } = selfSigned(dir);
   const cert = readFileSync(certFile, 'utf8');
   const pair = { cert, key: readFileSync(keyFile, 'utf8'), ca: cert };
   rmSync(dir, { recursive: true });

@@ -1,0 +1,17 @@
+import { serveHost } from './serve-host';
+
+/** A host at the address that is argument 1, for as long as whoever forked it lives; drained by SIGTERM. */
+async function main(at: string): Promise<void> {
+  process.once('disconnect', () => process.exit(1));
+  const host = await serveHost({
+    at,
+    name: `host-${process.pid}`,
+    log: (message) => process.send?.(message),
+  });
+  process.once('SIGTERM', () => {
+    void host.close(10_000).then(() => process.exit(0));
+  });
+  process.send?.(host.address);
+}
+
+void main(process.argv[2] ?? '');

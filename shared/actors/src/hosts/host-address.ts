@@ -1,0 +1,13 @@
+import { ForgeError } from '@forge/errors';
+import type { Address } from '../transport';
+import { parseSocketAddress, type SocketAddress } from '../transports/socket-address';
+
+/** @throws {ForgeError} CONFIG_INVALID for an address at which other machines reach nobody. */
+export function hostAddress(address: Address): Exclude<SocketAddress, { scheme: 'unix' }> {
+  if (/^(tcp|tls):/.test(address)) {
+    const parsed = parseSocketAddress(address);
+    if (parsed.scheme !== 'unix') return parsed;
+  }
+  const message = `${address}: a host is at tcp://HOST:PORT or tls://HOST:PORT`;
+  throw new ForgeError('CONFIG_INVALID', message, { address });
+}
