@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { POSTED } from './actor-cell';
 import type { ActorProcess } from './actor-process';
+import { shortId } from './short-id';
 import { activeTrace, ClientSpan } from './tracing';
 import type { CallRequest } from './transport';
 
@@ -24,7 +24,7 @@ export interface Message {
   readonly trace: ReturnType<typeof activeTrace>;
 }
 
-const keyPrefix = randomUUID();
+const keyPrefix = shortId();
 let nextKey = 0;
 
 export function message(endpoint: string, args: readonly unknown[], options: CallOptions = {}): Message {
@@ -41,7 +41,7 @@ export class ActorRef {
     readonly process: Pick<ActorProcess, 'channel'>,
     readonly id: string,
   ) {
-    this.name = id.replace(/-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, '');
+    this.name = id.replace(/-[\w-]{12}$/, '');
   }
 
   call(sent: Message): Promise<unknown> {

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { ForgeError } from '@forge/errors';
 import type { ActorClass, Failure, ForgeActor } from './actor';
 import { actorMesh, ActorGroup, ActorMeshBase, type ActorMesh } from './actor-mesh';
@@ -10,6 +9,7 @@ import { refuseReserved } from './endpoint-handles';
 import { Extent, type Dimensions, type Selection } from './extent';
 import type { Host } from './host';
 import { LocalProcess } from './local-process';
+import { shortId } from './short-id';
 import { passedOn, type Owned, type Owner } from './supervision';
 
 /** Handles a failure (true), or passes it on to the owner (false). */
@@ -54,7 +54,7 @@ class ProcGroup implements Owned {
     owner: Owner,
   ): Promise<ActorGroup> {
     refuseReserved(endpointsOf(actorClass).keys(), ActorMeshBase);
-    const id = `${name}-${randomUUID()}`;
+    const id = `${name}-${shortId()}`;
     const ranks = extent.ranks();
     const spawned = await Promise.allSettled(
       ranks.map((rank, position) => {

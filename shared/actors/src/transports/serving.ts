@@ -82,16 +82,20 @@ export class Serving implements LinkUser {
 
   private start(id: number, request: CallRequest): Running {
     if (this.running.has(id)) throw malformed(`a second call ${id}`);
-    const cancellation = new CallCancellation();
-    const stream = { credit: STREAM_WINDOW, resume: null, iterator: null };
-    const running: Running = { id, request, cancellation, deadline: null, ...stream };
-    const { timeoutMs, endpoint } = request;
-    if (timeoutMs !== undefined) {
-      const message = `the call of ${endpoint} reached its deadline`;
+    const running: Running = {
+      id,
+      request,
+      cancellation: new CallCancellation(),
+      deadline: null,
+      credit: STREAM_WINDOW,
+      resume: null,
+      iterator: null,
+    };
+    const { timeoutMs } = request;
+    if (timeoutMs !== undefined)
       running.deadline = this.deadlines.set(timeoutMs, () => {
-        this.stop(id, new ForgeError('TRANSIENT_TIMEOUT', message, { endpoint, timeoutMs }));
+        this.stop(id, expired(request));
       });
-    }
     this.running.set(id, running);
     return running;
   }
@@ -177,6 +181,11 @@ export class Serving implements LinkUser {
       else this.link.send([KIND.error, running.id, code, `${running.request.endpoint}: ${message}`, details]);
     }
   }
+}
+
+function expired({ endpoint, timeoutMs }: CallRequest): ForgeError {
+  const message = `the call of ${endpoint} reached its deadline`;
+  return new ForgeError('TRANSIENT_TIMEOUT', message, { endpoint, timeoutMs });
 }
 
 /** An error that is none of ours is the endpoint's fault. */
