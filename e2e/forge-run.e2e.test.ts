@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { loadModel } from '@forge/model';
 import { isRunning, waitFor } from '@forge/testing';
 
@@ -73,6 +73,19 @@ describe('forge run', () => {
     expect(rows.map((row) => (JSON.parse(row) as { step: number }).step)).toEqual([1, 2, 3]);
     expect(JSON.parse(rows[0]!)).toMatchObject({ 'kl/reference': 0, 'reward/my-reward': expect.any(Number) as number }); // prettier-ignore
     await loadModel(join(runDir(), 'model'));
+
+    const id = basename(runDir());
+    const verified = start('ledger', id, '--verify');
+    expect([await verified.exit, verified.said()]).toEqual([0, expect.stringMatching(/trained +12\n.*adds up\nverified: 12 groups .* 4 versions, 0 batches under way, 3 steps in metrics.jsonl, 0 checkpoints agree/s)]); // prettier-ignore
+    const history = start('ledger', id, '--rollout', '11', '--json');
+    expect(await history.exit).toBe(0);
+    const { sha256 } = { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string };
+    expect(JSON.parse(history.said())).toMatchObject({
+      rollout: { index: 11, state: 'trained', job: `r-${id}-11`, replica: '0', generatedBy: [{ version: 2, weights: sha256 }], step: 2, lag: 0, produced: { version: 3, weights: sha256 }, reason: null }, // prettier-ignore
+    });
+    writeFileSync(join(runDir(), 'metrics.jsonl'), rows.slice(1).join('\n') + '\n');
+    const wrong = start('ledger', id, '--verify');
+    expect([await wrong.exit, wrong.said()]).toEqual([1, expect.stringContaining('WRONG  metrics.jsonl: row 1 is of step 2')]); // prettier-ignore
   });
 
   it('refuses a mistyped key before any process starts', async () => {

@@ -2,6 +2,7 @@ import { ForgeError } from '@forge/errors';
 import { Command, InvalidArgumentError } from 'commander';
 import { evaluate } from './commands/evaluate';
 import { generate } from './commands/generate';
+import { ledger } from './commands/ledger';
 import { run } from './commands/run';
 import { runs } from './commands/runs';
 import { sft } from './commands/sft';
@@ -78,6 +79,15 @@ program
   .option(...outputDir)
   .option('--json', 'JSON')
   .action((id: string | undefined, options: Parameters<typeof status>[1]) => exitWith(status(id, options)));
+program
+  .command('ledger')
+  .description('where every admitted group of a run is')
+  .argument('<run>', 'running, or over')
+  .option(...outputDir)
+  .option('--rollout <index>', 'the history of one group', number)
+  .option('--verify', 'count everything again, and exit with 1 when something disagrees')
+  .option('--json', 'JSON')
+  .action((id: string, options: Parameters<typeof ledger>[1]) => exitWith(ledger(id, options)));
 program
   .command('runs')
   .description('list runs')

@@ -1,5 +1,8 @@
 export { connectRedis, withoutPassword, type ConnectOptions } from './connection';
+export { type GroupOrigin, type GroupRecord, type GroupState } from './group-record';
 export { mailboxKeys, runKeys, CONSUMER_GROUP, type RunKeys } from './keys';
+export { type Forgotten, type Ledger } from './ledger';
+export { type Lease, type LedgerSnapshot, type VersionRecord } from './ledger-snapshot';
 export { Mailbox, type Letter } from './mailbox';
 export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis-server';
 export { Registry, type CallsMade, type Replica } from './registry';
@@ -9,10 +12,10 @@ export {
   type Admission,
   type BufferedGroup,
   type LeasedBatch,
-  type Ledger,
   type RunBounds,
   type RunPhase,
   type RunSettings,
   type StreamedGroup,
 } from './run-state';
+export { verifyLedger } from './verify-ledger';
 export type { Redis } from 'ioredis';

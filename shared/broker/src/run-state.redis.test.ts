@@ -1,7 +1,8 @@
 import type { WeightsAnnouncement } from '@forge/contracts';
 import { startTestRedis, type TestRedis } from '@forge/testing';
 import fc from 'fast-check';
-import { RunState, type Admission, type BufferedGroup } from './run-state';
+import { RunState, type Admission, type BufferedGroup, type RunBounds } from './run-state';
+import { verifyLedger } from './verify-ledger';
 
 let server: TestRedis;
 let count = 0;
@@ -17,7 +18,7 @@ afterAll(async () => {
 
 async function newRun(
   settings: Partial<{ maxStaleness: number; candidatesPerBatch: number; steps: number }> = {},
-  bounds = { inFlight: 100, episodes: 100 },
+  bounds: Partial<RunBounds> = { inFlight: 100, episodes: 100 },
 ) {
   const state = new RunState(await server.connect(), `run-${count++}`, bounds);
   states.push(state);
@@ -326,7 +327,8 @@ describe('under any schedule', () => {
           const newest = await state.version();
           if (newest < job.minVersion) return;
           const version = job.minVersion + (pick % (newest - job.minVersion + 1));
-          await state.publishGroup(job.index, Buffer.from(String(version)));
+          const origin = { replica: 'a replica', oldest: version, newest: version };
+          await state.publishGroup(job.index, Buffer.from(String(version)), origin);
           if (what === 'publish') this.jobs.delete(job.index);
           return;
         }
@@ -394,8 +396,10 @@ describe('under any schedule', () => {
         fc.array(fc.tuple(action, fc.nat(97)), { minLength: 20, maxLength: 80 }),
         async (maxStaleness, candidatesPerBatch, schedule) => {
           const settings = { maxStaleness, candidatesPerBatch, steps: 4 };
-          const party = new Party(await newRun(settings), settings);
+          // So short a history that most of it is forgotten.
+          const party = new Party(await newRun(settings, { inFlight: 100, history: 5 }), settings);
           const check = async (): Promise<void> => {
+            expect(verifyLedger(await party.state.ledgerSnapshot())).toEqual([]);
             const ledger = await party.state.ledger();
             expect(ledger.isBalanced).toBe(true);
             const returned = Object.entries(ledger.discarded).reduce(

@@ -11,7 +11,10 @@ import {
 import { randomUUID } from 'node:crypto';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
-import { CONSUMER_GROUP, runKeys, type RunKeys } from './keys';
+import { originNote, type GroupOrigin } from './group-record';
+import { CONSUMER_GROUP, runKeys, stateKeys, type RunKeys } from './keys';
+import { ledgerOf, type Ledger } from './ledger';
+import { readLedgerSnapshot, type LedgerSnapshot } from './ledger-snapshot';
 import * as scripts from './scripts';
 import type { Script } from './script';
 import { StreamReader, type StreamEntry } from './stream-reader';
@@ -30,6 +33,8 @@ export interface RunBounds {
   inFlight: number;
   /** Entries of the episodes stream at most. */
   episodes: number;
+  /** Groups whose records are kept; the oldest that are trained or discarded are forgotten beyond it. */
+  history: number;
 }
 
 export type RunPhase = 'running' | 'stopping' | 'finished' | 'failed';
@@ -48,17 +53,6 @@ export interface BufferedGroup {
   [field: string]: unknown;
 }
 
-export interface Ledger {
-  admitted: number;
-  inFlight: number;
-  buffered: number;
-  leased: number;
-  trained: number;
-  discarded: Readonly<Record<string, number>>;
-  /** admitted = inFlight + buffered + leased + trained + discarded (invariant L). */
-  isBalanced: boolean;
-}
-
 export interface StreamedGroup {
   entryId: string;
   index: number;
@@ -71,6 +65,7 @@ export interface LeasedBatch {
   payloads: Buffer[];
 }
 
+const BOUNDS: RunBounds = { inFlight: 512, episodes: 1024, history: 100_000 };
 const TELEMETRY_CAP = 20_000;
 const DEAD_LETTER_CAP = 1_000;
 const NOT_FORMED: Readonly<Record<string, string>> = {
@@ -85,6 +80,7 @@ const NOT_FORMED: Readonly<Record<string, string>> = {
  */
 export class RunState {
   readonly keys: RunKeys;
+  private readonly bounds: RunBounds;
   private readonly streams: StreamReader;
   private readonly instance = randomUUID();
   private calls = 0;
@@ -93,10 +89,11 @@ export class RunState {
   constructor(
     private readonly redis: Redis,
     readonly runId: string,
-    private readonly bounds: RunBounds = { inFlight: 512, episodes: 1024 },
+    bounds: Partial<RunBounds> = {},
     { claimIdleMs = 10_000 }: { claimIdleMs?: number } = {},
   ) {
     this.keys = runKeys(runId);
+    this.bounds = { ...BOUNDS, ...bounds };
     this.streams = new StreamReader(redis, claimIdleMs);
   }
 
@@ -106,21 +103,9 @@ export class RunState {
    * @throws {ForgeError} CONFLICT_STATE when the run exists already.
    */
   async create(config: unknown, settings: RunSettings): Promise<void> {
-    const { run, config: configKey, episodes, batches, ...rest } = this.keys;
-    const { ledger, groups, pending, buffer, payloads, leases, weights, telemetry, signals, deadLetter } =
-      rest;
-    const others = [
-      ledger,
-      groups,
-      pending,
-      buffer,
-      payloads,
-      leases,
-      weights,
-      telemetry,
-      signals,
-      deadLetter,
-    ];
+    const { run, config: configKey, episodes, batches } = this.keys;
+    const first = [run, configKey, episodes, batches];
+    const others = stateKeys(this.keys).filter((key) => !first.includes(key));
     const fields = {
       state: 'running',
       version: 0,
@@ -134,7 +119,7 @@ export class RunState {
     };
     const result = await this.run(
       scripts.create,
-      [run, configKey, episodes, batches, ...others],
+      [...first, ...others],
       [this.callId(), CONSUMER_GROUP, JSON.stringify(config), ...Object.entries(fields).flat()],
     );
     if (result === 'exists') {
@@ -182,11 +167,11 @@ export class RunState {
    * `pendingGroups` and queues them again. So does whoever lost the answer of this call.
    */
   async admit(limit: number): Promise<Admission[]> {
-    const { run, ledger, groups, pending } = this.keys;
+    const { run, ledger, groups, pending, versions } = this.keys;
     const flat = (await this.run(
       scripts.admit,
-      [run, ledger, groups, pending],
-      [limit, this.bounds.inFlight, this.callId()],
+      [run, ledger, groups, pending, versions],
+      [limit, this.bounds.inFlight, this.callId(), this.bounds.history],
     )) as number[];
     return Array.from({ length: flat.length / 2 }, (_, i) => ({
       index: Number(flat[2 * i]),
@@ -202,13 +187,20 @@ export class RunState {
       .sort((a, b) => a.index - b.index);
   }
 
-  /** Puts a finished group on the way to the replay buffer; a second call for the same group changes nothing. */
-  async publishGroup(index: number, payload: Buffer): Promise<'accepted' | 'duplicate' | 'full'> {
+  /**
+   * Puts a finished group on the way to the replay buffer; a second call for the same group changes nothing. `origin`
+   * goes into its record.
+   */
+  async publishGroup(
+    index: number,
+    payload: Buffer,
+    origin?: GroupOrigin,
+  ): Promise<'accepted' | 'duplicate' | 'full'> {
     const { groups, pending, episodes } = this.keys;
     const result = await this.run(
       scripts.publishGroup,
       [groups, pending, episodes],
-      [index, payload, this.bounds.episodes],
+      [index, payload, this.bounds.episodes, origin === undefined ? '' : originNote(origin)],
     );
     return result as 'accepted' | 'duplicate' | 'full';
   }
@@ -324,13 +316,14 @@ export class RunState {
    * @throws {ForgeError} STALE_EPOCH when another trainer took over.
    */
   async commitStep(step: number, announcement: WeightsAnnouncement): Promise<void> {
-    const { groups, ledger, run, payloads, leases, batches, weights, signals } = this.keys;
-    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals];
+    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions } = this.keys;
+    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals, versions];
     const result = await this.run(scripts.commitStep, keys, [
       CONSUMER_GROUP,
       step,
       announcement.epoch,
       encode(announcement),
+      announcement.sha256,
     ]);
     if (result === 'stale') throw staleEpoch(step, announcement.epoch);
   }
@@ -341,9 +334,9 @@ export class RunState {
    * @throws {ForgeError} STALE_EPOCH when another trainer took over.
    */
   async announceWeights(announcement: WeightsAnnouncement): Promise<void> {
-    const { run, weights, signals } = this.keys;
-    const args = [announcement.epoch, announcement.version, encode(announcement)];
-    const result = await this.run(scripts.announceWeights, [run, weights, signals], args);
+    const { run, weights, signals, versions } = this.keys;
+    const args = [announcement.epoch, announcement.version, encode(announcement), announcement.sha256];
+    const result = await this.run(scripts.announceWeights, [run, weights, signals, versions], args);
     if (result === 'stale') throw staleEpoch(announcement.version, announcement.epoch);
   }
 
@@ -381,25 +374,12 @@ export class RunState {
   }
 
   async ledger(): Promise<Ledger> {
-    const counts = await this.redis.hgetall(this.keys.ledger);
-    const count = (name: string): number => Number(counts[name] ?? 0);
-    const discarded = Object.fromEntries(
-      Object.entries(counts).flatMap(([name, value]) =>
-        name.startsWith('discarded:') ? [[name.slice('discarded:'.length), Number(value)]] : [],
-      ),
-    );
-    const places = ['inFlight', 'buffered', 'leased', 'trained'].map(count);
-    const total = [...places, ...Object.values(discarded)].reduce((a, b) => a + b, 0);
-    const [inFlight = 0, buffered = 0, leased = 0, trained = 0] = places;
-    return {
-      admitted: count('admitted'),
-      inFlight,
-      buffered,
-      leased,
-      trained,
-      discarded,
-      isBalanced: total === count('admitted'),
-    };
+    return ledgerOf(await this.redis.hgetall(this.keys.ledger));
+  }
+
+  /** All that the ledger counts, where it is, at one moment. */
+  ledgerSnapshot(): Promise<LedgerSnapshot> {
+    return readLedgerSnapshot(this.redis, this.keys);
   }
 
   /** Deletes everything of the run. */

@@ -86,6 +86,12 @@ export const recipeSchema = z
     limits: section({
       queuedGroups: z.int().min(1).default(512).describe('admitted groups in flight at most'),
       episodesStream: z.int().min(1).default(1024).describe('groups waiting for the replay buffer at most'),
+      historyGroups: z
+        .int()
+        .min(1)
+        .max(10_000_000)
+        .default(100_000)
+        .describe('groups whose history the ledger keeps, about 100 bytes each; older ones are counted'),
       heartbeatMs: z
         .int()
         .min(50)

@@ -5,6 +5,7 @@ export {
   episodeSchema,
   groupSchema,
   episodeVersion,
+  newestVersion,
   oldestVersion,
   type Episode,
   type Group,

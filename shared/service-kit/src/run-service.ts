@@ -98,8 +98,12 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   redis.on('ready', () => logger.info('Redis is back'));
   const bare = new RunState(redis, runId);
   const recipe = parseResolvedRecipe(await bare.config());
-  const { queuedGroups, episodesStream, heartbeatMs, drainSeconds } = recipe.limits;
-  const runState = new RunState(redis, runId, { inFlight: queuedGroups, episodes: episodesStream });
+  const { queuedGroups, episodesStream, historyGroups, heartbeatMs, drainSeconds } = recipe.limits;
+  const runState = new RunState(redis, runId, {
+    inFlight: queuedGroups,
+    episodes: episodesStream,
+    history: historyGroups,
+  });
   const registry = new Registry(redis, runId);
   const http = fastify({ logger: false });
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import {
   connectRedis,
   provisionRedis,
@@ -79,6 +79,7 @@ async function supervise(
     startedAt: startedAt.toISOString(),
     pid: process.pid,
     redisUrl: withoutPassword(url),
+    redisDir: redisServer.dir === null ? null : resolve(redisServer.dir),
     state: 'running',
   };
   const directory = createRunDirectory(recipe.output.dir, record, recipeToYaml(recipe));

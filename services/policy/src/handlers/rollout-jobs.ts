@@ -3,6 +3,7 @@ import type { RunState } from '@forge/broker';
 import { candidatesPerBatch, type Recipe } from '@forge/config';
 import {
   encode,
+  newestVersion,
   oldestVersion,
   type Completion,
   type Episode,
@@ -128,7 +129,9 @@ export class RolloutJobs {
   private async publish(group: Group): Promise<void> {
     const { runState } = this.options;
     const payload = encode(group);
-    while ((await runState.publishGroup(group.index, payload)) === 'full') {
+    const { index, replica, episodes } = group;
+    const origin = { replica, oldest: oldestVersion(episodes), newest: newestVersion(episodes) };
+    while ((await runState.publishGroup(index, payload, origin)) === 'full') {
       if ((await runState.phase()).phase !== 'running') return;
       await sleep(FULL_PAUSE_MS);
     }
