@@ -97,6 +97,65 @@ describe('forge run', () => {
 
   const model = `model=${join(root, 'models/arithmetic')}`;
 
+  it('goes on when a reward throws for some samples, and takes them up again when they are replayed', async () => {
+    writeReadmeExample();
+    const reward = `export default () => ({ name: 'picky', score: ({ answer }) => {
+      if (answer.endsWith('7')) throw new RangeError('no sevens');
+      return 1;
+    } });`;
+    writeFileSync(join(dir, 'my-reward.ts'), reward);
+    const { child, exit } = start('run', 'mine.yaml', 'steps=100000', 'maxStaleness=1');
+    const command = async (...args: string[]) => {
+      const { said, exit: ended } = start(...args);
+      return { code: await ended, said: said() };
+    };
+    interface Letter {
+      id: string;
+      kind: string;
+      attempts: number;
+      message: string;
+    }
+    const letters = async () => {
+      const { said } = await command('dead-letter', 'list', basename(runDir()), '--json');
+      return (JSON.parse(said) as { letters: Letter[] }).letters;
+    };
+    await waitFor('a run', () => existsSync(join(dir, 'runs')) && readdirSync(join(dir, 'runs')).length > 0, 20_000); // prettier-ignore
+    const failed = await waitFor('dead letters of both kinds', async () => {
+      const all = await letters();
+      return ['rollout', 'evaluation'].every((kind) => all.some((letter) => letter.kind === kind)) && all;
+    }, 60_000); // prettier-ignore
+    const rollout = failed.find(({ kind }) => kind === 'rollout')!;
+    expect(rollout).toMatchObject({ attempts: 3, message: expect.stringContaining('no sevens') as string });
+    const id = basename(runDir());
+    expect(await command('dead-letter', 'replay', id, rollout.id)).toMatchObject({ code: 0 });
+    expect(await command('dead-letter', 'replay', id, rollout.id)).toMatchObject({
+      code: 1,
+      said: expect.stringContaining(`there is no dead letter ${rollout.id}`) as string,
+    });
+    // Its sample fails again, under an index of its own.
+    const index = Number(rollout.id.slice('r-'.length));
+    await waitFor('the sample of the replayed group', async () => {
+      for (const { id: other, kind } of await letters()) {
+        if (kind !== 'rollout') continue;
+        const { said } = await command('ledger', id, '--rollout', other.slice('r-'.length), '--json');
+        const { rollout: history } = JSON.parse(said) as { rollout: { replayOf: number | null; reason: string } };
+        if (history.replayOf === index) return history.reason === 'failed';
+      }
+      return false;
+    }, 60_000); // prettier-ignore
+    expect(await command('ledger', id, '--verify')).toMatchObject({ code: 0 });
+    child.kill('SIGINT');
+    expect(await exit).toBe(130);
+
+    const [last] = (await letters()).filter(({ kind }) => kind === 'rollout');
+    const shown = await command('dead-letter', 'show', id, last!.id, '--json');
+    expect(JSON.parse(shown.said)).toMatchObject({ code: 'BUG_INVARIANT', payload: { kind: 'rollout', sample: { answer: expect.stringMatching(/7$/) as string } } }); // prettier-ignore
+    expect((await command('dead-letter', 'replay', id, last!.id)).said).toContain('the run is');
+    expect(await command('dead-letter', 'discard', id, last!.id)).toEqual({ code: 0, said: `${last!.id} discarded\n` }); // prettier-ignore
+    expect((await letters()).map((letter) => letter.id)).not.toContain(last!.id);
+    expect(await command('ledger', id, '--verify')).toMatchObject({ code: 0 });
+  });
+
   it('saves the model at the first Ctrl-C and exits with 130', async () => {
     const { child, said, exit } = start('run', 'arithmetic-grpo', model);
     await waitFor('a step', () => /step [1-9]/.test(said()), 60_000);

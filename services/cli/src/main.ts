@@ -1,5 +1,12 @@
 import { ForgeError } from '@forge/errors';
 import { Command, InvalidArgumentError } from 'commander';
+import {
+  discardDeadLetters,
+  listDeadLetters,
+  replayDeadLetters,
+  showDeadLetter,
+  type DeadLetterOptions,
+} from './commands/dead-letter';
 import { evaluate } from './commands/evaluate';
 import { generate } from './commands/generate';
 import { ledger } from './commands/ledger';
@@ -88,6 +95,32 @@ program
   .option('--verify', 'count everything again, and exit with 1 when something disagrees')
   .option('--json', 'JSON')
   .action((id: string, options: Parameters<typeof ledger>[1]) => exitWith(ledger(id, options)));
+const deadLetter = program.command('dead-letter').description('work of a run that failed for good');
+const deadLetterCommand = (name: string, description: string): Command =>
+  deadLetter
+    .command(name)
+    .description(description)
+    .argument('<run>', 'running, or over')
+    .option(...outputDir)
+    .option('--json', 'JSON');
+deadLetterCommand('list', 'all of it, oldest first').action((id: string, options: DeadLetterOptions) =>
+  exitWith(listDeadLetters(id, options)),
+);
+deadLetterCommand('show', 'one letter, with what was worked on')
+  .argument('<letter>', 'its id')
+  .action((id: string, letter: string, options: DeadLetterOptions) =>
+    exitWith(showDeadLetter(id, letter, options)),
+  );
+deadLetterCommand('replay', 'roll the samples of failed groups out again, as new groups of the running run')
+  .argument('<letters...>', 'their ids')
+  .action((id: string, letters: string[], options: DeadLetterOptions) =>
+    exitWith(replayDeadLetters(id, letters, options)),
+  );
+deadLetterCommand('discard', 'throw letters away')
+  .argument('<letters...>', 'their ids')
+  .action((id: string, letters: string[], options: DeadLetterOptions) =>
+    exitWith(discardDeadLetters(id, letters, options)),
+  );
 program
   .command('runs')
   .description('list runs')

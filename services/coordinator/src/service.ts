@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { RolloutQueue } from '@forge/broker';
 import { candidatesPerBatch } from '@forge/config';
 import { loadTask } from '@forge/rl-actors';
-import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
+import { queueLimits, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { EvaluationSchedule } from './domain/evaluation-schedule';
 import { RunLifecycle } from './handlers/run-lifecycle';
 import { writeRunSummary } from './handlers/run-summary';
@@ -19,7 +19,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
   const directory = await RunDirectory.open(join(recipe.output.dir, context.runId));
   const recorder = await TelemetryRecorder.open(runState, directory, evaluations);
-  const queue = new RolloutQueue(context.redisUrl, context.runId);
+  const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
   const lifecycle = new RunLifecycle({
     runState,
     queue,

@@ -1,4 +1,5 @@
 export { connectRedis, withoutPassword, type ConnectOptions } from './connection';
+export { DeadLetters, type Failure, type KeptLetter } from './dead-letters';
 export { type GroupOrigin, type GroupRecord, type GroupState } from './group-record';
 export { mailboxKeys, runKeys, CONSUMER_GROUP, type RunKeys } from './keys';
 export { type Forgotten, type Ledger } from './ledger';
@@ -6,7 +7,13 @@ export { type Lease, type LedgerSnapshot, type VersionRecord } from './ledger-sn
 export { Mailbox, type Letter } from './mailbox';
 export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis-server';
 export { Registry, type CallsMade, type Replica } from './registry';
-export { RolloutQueue, type QueueTiming, type WorkOptions } from './rollout-queue';
+export {
+  RolloutQueue,
+  type JobFailure,
+  type QueueLimits,
+  type QueueTiming,
+  type WorkOptions,
+} from './rollout-queue';
 export {
   RunState,
   type Admission,

@@ -32,8 +32,12 @@ export function runKeys(runId: string) {
     telemetry: key('telemetry'),
     /** Stream: wake-ups for whoever waits for a change of the run's state. */
     signals: key('signals'),
-    /** Stream: messages that could not be understood, with the reason. */
-    deadLetter: key('dead-letter'),
+    /** Hash: work that failed for good and messages that could not be understood, by id. */
+    deadLetters: key('dead-letters'),
+    /** Sorted set: the ids of the dead letters by the time they came. */
+    deadLetterOrder: key('dead-letter-order'),
+    /** List: groups whose samples the next admitted groups roll out again. */
+    replays: key('replays'),
     /** Hash: live replicas of a service. */
     replicas: (service: string): string => key(`replicas:${service}`),
     /** Prefix of BullMQ's own keys. */

@@ -152,8 +152,9 @@ describe('groups', () => {
     await state.admit(1);
     await state.publishGroup(0, Buffer.from('nonsense'));
     const [group] = await state.readGroups('buffer', 1, 0);
-    expect(await state.rejectGroup(group!, 'rejected', group!.payload)).toBe(true);
-    expect(await state.rejectGroup(group!, 'rejected', group!.payload)).toBe(false);
+    const failure = { code: 'CONTRACT_INVALID_MESSAGE', message: 'no', attempts: 1, payload: group!.payload };
+    expect(await state.rejectGroup(group!, 'rejected', failure)).toBe(true);
+    expect(await state.rejectGroup(group!, 'rejected', failure)).toBe(false);
     expect((await state.admit(1)).map(({ index }) => index)).toEqual([1]);
     expect(await state.ledger()).toMatchObject({ discarded: { rejected: 1 }, isBalanced: true });
   });
@@ -286,7 +287,17 @@ describe('a run', () => {
  */
 describe('under any schedule', () => {
   type Action =
-    'admit' | 'publish' | 'publishAgain' | 'store' | 'evict' | 'form' | 'train' | 'crash' | 'fail' | 'resume';
+    | 'admit'
+    | 'publish'
+    | 'publishAgain'
+    | 'store'
+    | 'evict'
+    | 'form'
+    | 'train'
+    | 'crash'
+    | 'fail'
+    | 'replay'
+    | 'resume';
   const action = fc.constantFrom<Action>(
     'admit',
     'publish',
@@ -299,6 +310,7 @@ describe('under any schedule', () => {
     'train',
     'crash',
     'fail',
+    'replay',
     'resume',
   );
 
@@ -334,9 +346,16 @@ describe('under any schedule', () => {
         }
         case 'fail':
           if (job === undefined) return;
-          await state.rejectGroup({ index: job.index }, 'failed');
+          await state.rejectGroup({ index: job.index }, 'failed', { code: 'C', message: 'm', attempts: 1, payload: '' }); // prettier-ignore
           this.jobs.delete(job.index);
           return;
+        case 'replay': {
+          const letters = await state.deadLetters.list();
+          if (letters.length === 0) return;
+          // Its group may be forgotten.
+          await state.deadLetters.replay(letters[pick % letters.length]!.id).catch(() => undefined);
+          return;
+        }
         case 'store':
           for (const { entryId, index, payload } of await state.readGroups('buffer', 3, 0)) {
             await state.storeGroup(entryId, { index, version: Number(payload.toString()) }, payload);

@@ -11,6 +11,7 @@ import {
 import { randomUUID } from 'node:crypto';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
+import { DeadLetters, letterOf, type Failure } from './dead-letters';
 import { originNote, type GroupOrigin } from './group-record';
 import { CONSUMER_GROUP, runKeys, stateKeys, type RunKeys } from './keys';
 import { ledgerOf, type Ledger } from './ledger';
@@ -35,6 +36,10 @@ export interface RunBounds {
   episodes: number;
   /** Groups whose records are kept; the oldest that are trained or discarded are forgotten beyond it. */
   history: number;
+  /** Dead letters; the oldest make room and are counted. */
+  deadLetters: number;
+  /** Entries of the telemetry stream; the oldest are trimmed. */
+  telemetry: number;
 }
 
 export type RunPhase = 'running' | 'stopping' | 'finished' | 'failed';
@@ -43,6 +48,8 @@ export interface Admission {
   index: number;
   /** No token of the group may come from an older policy. */
   minVersion: number;
+  /** The group whose sample it rolls out again; its own where that is left out. */
+  replayOf?: number;
 }
 
 /** What the replay buffer keeps of a group besides its episodes. */
@@ -65,9 +72,13 @@ export interface LeasedBatch {
   payloads: Buffer[];
 }
 
-const BOUNDS: RunBounds = { inFlight: 512, episodes: 1024, history: 100_000 };
-const TELEMETRY_CAP = 20_000;
-const DEAD_LETTER_CAP = 1_000;
+const BOUNDS: RunBounds = {
+  inFlight: 512,
+  episodes: 1024,
+  history: 100_000,
+  deadLetters: 1_000,
+  telemetry: 20_000,
+};
 const NOT_FORMED: Readonly<Record<string, string>> = {
   step: 'another batch is due',
   count: 'its groups and the others are not as many as a batch consumes',
@@ -80,6 +91,7 @@ const NOT_FORMED: Readonly<Record<string, string>> = {
  */
 export class RunState {
   readonly keys: RunKeys;
+  readonly deadLetters: DeadLetters;
   private readonly bounds: RunBounds;
   private readonly streams: StreamReader;
   private readonly instance = randomUUID();
@@ -95,6 +107,7 @@ export class RunState {
     this.keys = runKeys(runId);
     this.bounds = { ...BOUNDS, ...bounds };
     this.streams = new StreamReader(redis, claimIdleMs);
+    this.deadLetters = new DeadLetters(redis, this.keys, this.bounds.deadLetters);
   }
 
   /**
@@ -167,23 +180,25 @@ export class RunState {
    * `pendingGroups` and queues them again. So does whoever lost the answer of this call.
    */
   async admit(limit: number): Promise<Admission[]> {
-    const { run, ledger, groups, pending, versions } = this.keys;
+    const { run, ledger, groups, pending, versions, replays } = this.keys;
     const flat = (await this.run(
       scripts.admit,
-      [run, ledger, groups, pending, versions],
+      [run, ledger, groups, pending, versions, replays],
       [limit, this.bounds.inFlight, this.callId(), this.bounds.history],
-    )) as number[];
-    return Array.from({ length: flat.length / 2 }, (_, i) => ({
-      index: Number(flat[2 * i]),
-      minVersion: Number(flat[2 * i + 1]),
-    }));
+    )) as (number | string)[];
+    return Array.from({ length: flat.length / 3 }, (_, i) =>
+      admissionOf(flat[3 * i]!, flat[3 * i + 1]!, String(flat[3 * i + 2])),
+    );
   }
 
   /** Groups that were admitted and have no result yet, oldest first. */
   async pendingGroups(): Promise<Admission[]> {
     const all = await this.redis.hgetall(this.keys.pending);
     return Object.entries(all)
-      .map(([index, minVersion]) => ({ index: Number(index), minVersion: Number(minVersion) }))
+      .map(([index, stored]) => {
+        const [minVersion = '', replayed = ''] = stored.split(' ');
+        return admissionOf(index, minVersion, replayed);
+      })
       .sort((a, b) => a.index - b.index);
   }
 
@@ -229,15 +244,21 @@ export class RunState {
     return (await this.run(scripts.storeGroup, keys, args)) as 'stored' | 'duplicate';
   }
 
-  /** Gives up a group that came as nonsense (`entryId`) or whose job failed for good; its admission returns. */
+  /**
+   * Gives up a group that came as nonsense (`entryId`) or whose job failed for good: its admission returns, and what is
+   * known of the failure becomes a dead letter. False when there was nothing to give up any more.
+   */
   async rejectGroup(
-    group: { entryId?: string; index: number | null },
+    { entryId, index }: { entryId?: string; index: number | null },
     reason: string,
-    payload: Buffer | string = '',
+    failure: Failure,
   ): Promise<boolean> {
-    const { groups, ledger, pending, run, episodes, deadLetter, signals } = this.keys;
-    const keys = [groups, ledger, pending, run, episodes, deadLetter, signals];
-    const args = [CONSUMER_GROUP, group.entryId ?? '', group.index ?? '', reason, payload, DEAD_LETTER_CAP];
+    const { groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals } = this.keys;
+    const keys = [groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals];
+    const kind = entryId === undefined ? 'rollout' : 'message';
+    const id = entryId === undefined ? `r-${index ?? ''}` : `m-${entryId}`;
+    const letter = letterOf({ kind, index }, failure);
+    const args = [id, letter, this.bounds.deadLetters, CONSUMER_GROUP, entryId ?? '', index ?? '', reason];
     return (await this.run(scripts.rejectGroup, keys, args)) === 1;
   }
 
@@ -355,7 +376,15 @@ export class RunState {
   }
 
   async emit(event: TelemetryEvent): Promise<void> {
-    await this.redis.xadd(this.keys.telemetry, 'MAXLEN', '~', TELEMETRY_CAP, '*', 'event', encode(event));
+    await this.redis.xadd(
+      this.keys.telemetry,
+      'MAXLEN',
+      '~',
+      this.bounds.telemetry,
+      '*',
+      'event',
+      encode(event),
+    );
   }
 
   /** Telemetry after `afterId` ('0' for all that is kept), waiting up to `blockMs` for some. */
@@ -411,6 +440,11 @@ export class RunState {
   ): Promise<unknown> {
     return script.run(this.redis, keys, args);
   }
+}
+
+function admissionOf(index: number | string, minVersion: number | string, replayed: string): Admission {
+  const admission = { index: Number(index), minVersion: Number(minVersion) };
+  return replayed === '' ? admission : { ...admission, replayOf: Number(replayed) };
 }
 
 function staleEpoch(step: number, epoch: number): ForgeError {

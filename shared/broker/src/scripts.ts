@@ -5,7 +5,7 @@ import { Script } from './script';
  *   f  in flight: a job has been or will be queued          p  published: in the episodes stream
  *   b  buffered: in the replay buffer                       l  leased: part of a batch
  *   t  trained                                              d  discarded
- * and goes on with what happened to it, a letter for each: ` m<minVersion>` (admit), ` r<replica> v<oldest>-<newest>`
+ * and goes on with what happened to it, a letter for each: ` m<minVersion>` and ` o<group it replays>` (admit), ` r<replica> v<oldest>-<newest>`
  * (publishGroup), ` s<step>` (formBatch), ` x<reason>` (whatever discards). `group-record.ts` reads them.
  *
  * The ledger counts f and p as inFlight. Every script that moves a group moves its count: admitted is always the sum
@@ -27,6 +27,19 @@ end
  * scripts that are not harmless when done twice know the call again, by an id or by all of its arguments, and answer
  * as they did.
  */
+
+/** For scripts whose second to fourth key are `run`, the dead letters and their order: keeps a letter. */
+export const LETTERS = `
+local function keep(id, letter, cap)
+  local time = redis.call('TIME')
+  redis.call('HSET', KEYS[3], id, letter)
+  redis.call('ZADD', KEYS[4], time[1] * 1000 + math.floor(time[2] / 1000), id)
+  while redis.call('HLEN', KEYS[3]) > tonumber(cap) do
+    redis.call('HDEL', KEYS[3], redis.call('ZPOPMIN', KEYS[4])[1])
+    redis.call('HINCRBY', KEYS[2], 'lettersDropped', 1)
+  end
+end
+`;
 
 /**
  * Makes a run, whole or not at all.
@@ -51,12 +64,12 @@ return 'created'
  * Admits groups, and forgets as many of the oldest that are trained or discarded as there are more than the history may
  * hold: their records are deleted and counted, and those of the versions that were made of nothing else, but the newest,
  * are deleted.
- * KEYS run, ledger, groups, pending, versions
+ * KEYS run, ledger, groups, pending, versions, replays
  * ARGV limit, cap on groups in flight, id of the call, cap on the records kept
- * Returns index, minVersion of each admitted group, flat; what it returned before when the newest call comes again.
+ * Returns index, minVersion, and the group it replays or '', of each admitted group, flat; what it returned before when the newest call comes again.
  */
 export const admit = new Script(`
-local run, ledger, groups, pending, versions = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local run, ledger, groups, pending, versions, replays = unpack(KEYS)
 local last = redis.call('HMGET', run, 'admitCall', 'admitAnswer')
 if last[1] == ARGV[3] then return cjson.decode(last[2]) end
 local h = redis.call('HMGET', run, 'state', 'version', 'maxStaleness', 'candidates', 'steps', 'started', 'nextIndex',
@@ -68,24 +81,24 @@ local bound = steps * candidates
 if h[3] ~= 'inf' then bound = math.min(bound, (version + tonumber(h[3]) + 1) * candidates) end
 local room = math.min(tonumber(ARGV[1]), tonumber(ARGV[2]) - tonumber(redis.call('HGET', ledger, 'inFlight') or 0))
 local admitted = {}
-while started < bound and #admitted / 2 < room do
+while started < bound and #admitted / 3 < room do
   local minVersion = 0
   if h[3] ~= 'inf' then minVersion = math.max(0, math.floor(started / candidates) - tonumber(h[3])) end
-  redis.call('HSET', groups, nextIndex, 'f m' .. minVersion)
-  redis.call('HSET', pending, nextIndex, minVersion)
-  table.insert(admitted, nextIndex)
-  table.insert(admitted, minVersion)
+  local replayed = redis.call('LPOP', replays)
+  redis.call('HSET', groups, nextIndex, 'f m' .. minVersion .. (replayed and ' o' .. replayed or ''))
+  redis.call('HSET', pending, nextIndex, minVersion .. (replayed and ' ' .. replayed or ''))
+  for _, value in ipairs({ nextIndex, minVersion, replayed or '' }) do table.insert(admitted, value) end
   started = started + 1
   nextIndex = nextIndex + 1
 end
 if #admitted > 0 then
   redis.call('HSET', run, 'started', started, 'nextIndex', nextIndex)
   redis.call('HSET', run, 'admitCall', ARGV[3], 'admitAnswer', cjson.encode(admitted))
-  redis.call('HINCRBY', ledger, 'admitted', #admitted / 2)
-  redis.call('HINCRBY', ledger, 'inFlight', #admitted / 2)
+  redis.call('HINCRBY', ledger, 'admitted', #admitted / 3)
+  redis.call('HINCRBY', ledger, 'inFlight', #admitted / 3)
 end
 local first, forgotten = tonumber(h[8] or 0), 0
-while nextIndex - first > tonumber(ARGV[4]) and forgotten < 2 * #admitted do
+while nextIndex - first > tonumber(ARGV[4]) and forgotten < #admitted do
   local record = redis.call('HGET', groups, first) or ''
   local state, reason = string.sub(record, 1, 1), string.match(record, ' x(%S+)')
   if state ~= 't' and state ~= 'd' then break end
@@ -144,26 +157,29 @@ return 'stored'
 `);
 
 /**
- * Gives up a group that is in flight, and returns its admission.
- * KEYS groups, ledger, pending, run, episodes, deadLetter, signals
- * ARGV consumer group, entry or '', index or '', reason, payload to keep, cap on the dead letter
- * Returns 1 when a group was given up, else 0.
+ * Gives up a group: one whose job failed for good while it is in flight, or one that is published by what came as its
+ * message. Its admission returns, and the letter is kept.
+ * KEYS groups, run, dead letters, their order, ledger, pending, episodes, signals
+ * ARGV id of the letter, letter, cap on the letters, consumer group, entry or '', index or '', reason
+ * Returns 1 when a group was given up, else 0; then a letter is kept only of a message that was still there.
  */
-export const rejectGroup = new Script(`${MOVES}
-if ARGV[2] ~= '' then
-  redis.call('XACK', KEYS[5], ARGV[1], ARGV[2])
-  redis.call('XDEL', KEYS[5], ARGV[2])
+export const rejectGroup = new Script(`${MOVES}${LETTERS}
+local entry, index, reason = ARGV[5], ARGV[6], ARGV[7]
+local isThere = false
+if entry ~= '' then
+  redis.call('XACK', KEYS[7], ARGV[4], entry)
+  isThere = redis.call('XDEL', KEYS[7], entry) == 1
 end
-redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[6], '*', 'index', ARGV[3], 'reason', ARGV[4], 'payload', ARGV[5])
-if ARGV[3] == '' then return 0 end
 -- The episodes of a group that is published are good whatever happened to its job afterwards.
-if stateOf(ARGV[3]) ~= (ARGV[2] == '' and 'f' or 'p') then return 0 end
-move(ARGV[3], 'd', ' x' .. ARGV[4])
-redis.call('HDEL', KEYS[3], ARGV[3])
-redis.call('HINCRBY', KEYS[2], 'inFlight', -1)
-redis.call('HINCRBY', KEYS[2], 'discarded:' .. ARGV[4], 1)
-redis.call('HINCRBY', KEYS[4], 'started', -1)
-redis.call('XADD', KEYS[7], 'MAXLEN', '~', 100, '*', 'what', 'discarded')
+local isMoved = index ~= '' and stateOf(index) == (entry == '' and 'f' or 'p')
+if isThere or isMoved then keep(ARGV[1], ARGV[2], ARGV[3]) end
+if not isMoved then return 0 end
+move(index, 'd', ' x' .. reason)
+redis.call('HDEL', KEYS[6], index)
+redis.call('HINCRBY', KEYS[5], 'inFlight', -1)
+redis.call('HINCRBY', KEYS[5], 'discarded:' .. reason, 1)
+redis.call('HINCRBY', KEYS[2], 'started', -1)
+redis.call('XADD', KEYS[8], 'MAXLEN', '~', 100, '*', 'what', 'discarded')
 return 1
 `);
 

@@ -51,7 +51,8 @@ async function busyRun(): Promise<RunState> {
   await state.commitStep(0, announcement(1, epoch));
   await state.formBatch(batchOf(1, [3]), [4, 5]);
   await state.publishGroup(7, Buffer.from('episodes'), { replica: '1', oldest: 0, newest: 1 });
-  await state.rejectGroup({ index: 8 }, 'failed', 'its reward throws');
+  const failure = { code: 'BUG_INVARIANT', message: 'its reward throws', attempts: 3, payload: '{}' };
+  await state.rejectGroup({ index: 8 }, 'failed', failure);
   expect(await state.admit(9)).toHaveLength(4);
   return state;
 }
@@ -80,10 +81,26 @@ describe('verifyLedger', () => {
     });
     const origin = { replica: '0', oldest: 0, newest: 0 };
     expect([0, 2, 8, 9].map((index) => groups.get(index))).toEqual([
-      { index: 0, state: 'trained', minVersion: 0, origin, step: 0, reason: null },
-      { index: 2, state: 'discarded', minVersion: 0, origin, step: 0, reason: 'not-selected' },
-      { index: 8, state: 'discarded', minVersion: 0, origin: null, step: null, reason: 'failed' },
-      { index: 9, state: 'inFlight', minVersion: 0, origin: null, step: null, reason: null },
+      { index: 0, state: 'trained', minVersion: 0, replayOf: null, origin, step: 0, reason: null },
+      {
+        index: 2,
+        state: 'discarded',
+        minVersion: 0,
+        replayOf: null,
+        origin,
+        step: 0,
+        reason: 'not-selected',
+      },
+      {
+        index: 8,
+        state: 'discarded',
+        minVersion: 0,
+        replayOf: null,
+        origin: null,
+        step: null,
+        reason: 'failed',
+      },
+      { index: 9, state: 'inFlight', minVersion: 0, replayOf: null, origin: null, step: null, reason: null },
     ]);
     expect([...versions.values()]).toEqual([
       { version: 0, weights: '0'.repeat(64), epoch: 1, batch: null },

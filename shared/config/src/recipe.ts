@@ -86,6 +86,30 @@ export const recipeSchema = z
     limits: section({
       queuedGroups: z.int().min(1).default(512).describe('admitted groups in flight at most'),
       episodesStream: z.int().min(1).default(1024).describe('groups waiting for the replay buffer at most'),
+      jobAttempts: z
+        .int()
+        .min(1)
+        .max(100)
+        .default(3)
+        .describe('how often a job, or a sample of an evaluation, is tried before it becomes a dead letter'),
+      completedJobs: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .default(10_000)
+        .describe('completed jobs kept, for an hour at most: adding one of these again does nothing'),
+      deadLetters: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .default(1_000)
+        .describe('dead letters kept; the oldest make room and are counted'),
+      telemetryEvents: z
+        .int()
+        .min(100)
+        .max(10_000_000)
+        .default(20_000)
+        .describe('events of the telemetry stream kept, for people'),
       historyGroups: z
         .int()
         .min(1)

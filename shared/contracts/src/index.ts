@@ -14,10 +14,12 @@ export {
   rolloutJobSchema,
   batchSchema,
   weightsAnnouncementSchema,
+  deadLetterSchema,
   telemetryEventSchema,
   type RolloutJob,
   type Batch,
   type WeightsAnnouncement,
+  type DeadLetter,
   type TelemetryEvent,
 } from './messages';
 export { encode, decode, check } from './codec';

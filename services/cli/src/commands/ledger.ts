@@ -49,7 +49,7 @@ function historyOf(runId: string, index: number, { run, groups, versions, leases
     const why = index < run.firstKept ? 'is forgotten (limits.historyGroups)' : 'was not admitted';
     throw new ForgeError('CONFLICT_STATE', `group ${index} of run ${runId} ${why}`, { runId, index });
   }
-  const { state, minVersion, origin, step, reason } = record;
+  const { state, minVersion, replayOf, origin, step, reason } = record;
   const weightsOf = (version: number): string | null => versions.get(version)?.weights ?? null;
   const isTrained = state === 'trained';
   const made = isTrained ? versions.get(step! + 1) : undefined;
@@ -59,6 +59,7 @@ function historyOf(runId: string, index: number, { run, groups, versions, leases
     state,
     job: `r-${runId}-${index}`,
     minVersion,
+    replayOf,
     replica: origin?.replica ?? null,
     generatedBy:
       origin === null
@@ -118,13 +119,26 @@ function renderTotals(id: string, state: string, version: number, counts: Report
 }
 
 function renderHistory(history: History): string[] {
-  const { index, state, job, minVersion, replica, generatedBy, step, lag, maxStaleness, produced, reason } =
-    history;
+  const {
+    index,
+    state,
+    job,
+    minVersion,
+    replayOf,
+    replica,
+    generatedBy,
+    step,
+    lag,
+    maxStaleness,
+    produced,
+    reason,
+  } = history;
   const row = (name: string, value: string): string => `${name.padEnd(12)}${value}`;
   return [
     `group ${index}  ${state}${reason === null ? '' : ` (${reason})`}`,
     row('job', job),
     row('admitted', `for versions ${minVersion} and newer`),
+    ...(replayOf === null ? [] : [row('replays', `the sample of group ${replayOf}`)]),
     ...(generatedBy === null
       ? []
       : [
