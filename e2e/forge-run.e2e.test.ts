@@ -67,8 +67,8 @@ describe('forge run', () => {
     writeReadmeExample();
     const { said, exit } = start('run', 'mine.yaml');
     expect([await exit, said()]).toEqual([0, expect.stringContaining('run finished: all 3 steps are done')]);
-    const kept = ['config.yaml', 'metrics.jsonl', 'samples.jsonl', 'summary.json', 'report.html'];
-    expect(kept.filter((name) => !existsSync(join(runDir(), name)))).toEqual([]);
+    const files = ['config.yaml', 'metrics.jsonl', 'samples.jsonl', 'summary.json', 'report.html'];
+    expect(files.filter((name) => !existsSync(join(runDir(), name)))).toEqual([]);
     const rows = readFileSync(join(runDir(), 'metrics.jsonl'), 'utf8').trim().split('\n');
     expect(rows.map((row) => (JSON.parse(row) as { step: number }).step)).toEqual([1, 2, 3]);
     expect(JSON.parse(rows[0]!)).toMatchObject({ 'kl/reference': 0, 'reward/my-reward': expect.any(Number) as number }); // prettier-ignore
@@ -86,6 +86,14 @@ describe('forge run', () => {
     writeFileSync(join(runDir(), 'metrics.jsonl'), rows.slice(1).join('\n') + '\n');
     const wrong = start('ledger', id, '--verify');
     expect([await wrong.exit, wrong.said()]).toEqual([1, expect.stringContaining('WRONG  metrics.jsonl: row 1 is of step 2')]); // prettier-ignore
+
+    const kept = [runDir(), join(dir, '.forge/redis', id)];
+    const asked = start('runs', 'rm', id);
+    expect([await asked.exit, asked.said()]).toEqual([2, expect.stringContaining('without --yes')]);
+    expect(kept.filter((path) => !existsSync(path))).toEqual([]);
+    const removed = start('runs', 'rm', id, '--yes');
+    expect([await removed.exit, removed.said()]).toEqual([0, `removed ${id}\n`]);
+    expect(kept.filter((path) => existsSync(path))).toEqual([]);
   });
 
   it('refuses a mistyped key before any process starts', async () => {
@@ -144,6 +152,10 @@ describe('forge run', () => {
       return false;
     }, 60_000); // prettier-ignore
     expect(await command('ledger', id, '--verify')).toMatchObject({ code: 0 });
+    expect(await command('runs', 'rm', id, '--yes', '--dir', 'runs')).toMatchObject({
+      code: 2,
+      said: expect.stringContaining(`still running: ${id}`) as string,
+    });
     child.kill('SIGINT');
     expect(await exit).toBe(130);
 

@@ -10,6 +10,7 @@ import {
 import { evaluate } from './commands/evaluate';
 import { generate } from './commands/generate';
 import { ledger } from './commands/ledger';
+import { removeRuns } from './commands/remove-runs';
 import { run } from './commands/run';
 import { runs } from './commands/runs';
 import { sft } from './commands/sft';
@@ -121,11 +122,19 @@ deadLetterCommand('discard', 'throw letters away')
   .action((id: string, letters: string[], options: DeadLetterOptions) =>
     exitWith(discardDeadLetters(id, letters, options)),
   );
-program
+const runsCommand = program
   .command('runs')
   .description('list runs')
   .option(...outputDir)
   .option('--json', 'JSON')
   .action((options: Parameters<typeof runs>[0]) => exitWith(runs(options)));
+runsCommand
+  .command('rm')
+  .description('delete runs that are over: their directories, and their state in Redis')
+  .argument('<runs...>', 'their ids')
+  .option('--yes', 'do it; without, only say what would be removed')
+  .action((ids: string[], options: { yes?: boolean }, command: Command) =>
+    exitWith(removeRuns(ids, { ...options, ...command.optsWithGlobals<{ dir: string }>() })),
+  );
 
 program.parseAsync().catch((error: unknown) => exitWith(Promise.reject(error as Error)));

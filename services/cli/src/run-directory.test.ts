@@ -11,6 +11,7 @@ const record = (id: string, startedAt: string): RunRecord => ({
   startedAt,
   pid: 42,
   redisDir: null,
+  keepStateHours: 72,
   redisUrl: 'redis://127.0.0.1:1',
   state: 'running',
 });

@@ -16,6 +16,8 @@ const runRecordSchema = z.strictObject({
   redisUrl: z.string(),
   /** Where its own Redis keeps its state, absolute; null: in the Redis of REDIS_URL. */
   redisDir: z.string().nullable().default(null),
+  /** How long its state is kept when it is over. */
+  keepStateHours: z.number().default(72),
   state: z.enum(['running', 'finished', 'interrupted', 'failed']),
   message: z.string().optional(),
 });

@@ -1,5 +1,6 @@
 import { startTestRedis, type TestRedis } from '@forge/testing';
-import { RunState, type RunBounds } from './run-state';
+import type { RunBounds } from './run-bounds';
+import { RunState } from './run-state';
 import { verifyLedger } from './verify-ledger';
 
 let server: TestRedis;

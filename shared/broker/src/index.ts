@@ -14,14 +14,14 @@ export {
   type QueueTiming,
   type WorkOptions,
 } from './rollout-queue';
+export { expireRun, removeOrphans, removeRun } from './run-removal';
+export type { Admission } from './admission';
+export type { RunBounds, RunSettings } from './run-bounds';
 export {
   RunState,
-  type Admission,
   type BufferedGroup,
   type LeasedBatch,
-  type RunBounds,
   type RunPhase,
-  type RunSettings,
   type StreamedGroup,
 } from './run-state';
 export { verifyLedger } from './verify-ledger';

@@ -1,7 +1,9 @@
 import type { WeightsAnnouncement } from '@forge/contracts';
 import { startTestRedis, type TestRedis } from '@forge/testing';
 import fc from 'fast-check';
-import { RunState, type Admission, type BufferedGroup, type RunBounds } from './run-state';
+import type { Admission } from './admission';
+import type { RunBounds } from './run-bounds';
+import { RunState, type BufferedGroup } from './run-state';
 import { verifyLedger } from './verify-ledger';
 
 let server: TestRedis;

@@ -11,46 +11,19 @@ import {
 import { randomUUID } from 'node:crypto';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
+import { admissionOf, type Admission } from './admission';
 import { DeadLetters, letterOf, type Failure } from './dead-letters';
 import { originNote, type GroupOrigin } from './group-record';
 import { CONSUMER_GROUP, runKeys, stateKeys, type RunKeys } from './keys';
 import { ledgerOf, type Ledger } from './ledger';
 import { readLedgerSnapshot, type LedgerSnapshot } from './ledger-snapshot';
+import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
+import { expireRun, removeRun } from './run-removal';
 import * as scripts from './scripts';
 import type { Script } from './script';
 import { StreamReader, type StreamEntry } from './stream-reader';
 
-export interface RunSettings {
-  /** Policy versions a trained token may be old; may be Infinity. */
-  maxStaleness: number;
-  /** Groups consumed by one batch, the ones not selected included. */
-  candidatesPerBatch: number;
-  /** Optimizer steps of the run. */
-  steps: number;
-}
-
-export interface RunBounds {
-  /** Groups in flight at most. */
-  inFlight: number;
-  /** Entries of the episodes stream at most. */
-  episodes: number;
-  /** Groups whose records are kept; the oldest that are trained or discarded are forgotten beyond it. */
-  history: number;
-  /** Dead letters; the oldest make room and are counted. */
-  deadLetters: number;
-  /** Entries of the telemetry stream; the oldest are trimmed. */
-  telemetry: number;
-}
-
 export type RunPhase = 'running' | 'stopping' | 'finished' | 'failed';
-
-export interface Admission {
-  index: number;
-  /** No token of the group may come from an older policy. */
-  minVersion: number;
-  /** The group whose sample it rolls out again; its own where that is left out. */
-  replayOf?: number;
-}
 
 /** What the replay buffer keeps of a group besides its episodes. */
 export interface BufferedGroup {
@@ -72,13 +45,6 @@ export interface LeasedBatch {
   payloads: Buffer[];
 }
 
-const BOUNDS: RunBounds = {
-  inFlight: 512,
-  episodes: 1024,
-  history: 100_000,
-  deadLetters: 1_000,
-  telemetry: 20_000,
-};
 const NOT_FORMED: Readonly<Record<string, string>> = {
   step: 'another batch is due',
   count: 'its groups and the others are not as many as a batch consumes',
@@ -412,12 +378,13 @@ export class RunState {
   }
 
   /** Deletes everything of the run. */
-  async remove(): Promise<void> {
-    for await (const keys of this.redis.scanStream({ match: this.keys.all, count: 500 }) as AsyncIterable<
-      string[]
-    >) {
-      if (keys.length > 0) await this.redis.unlink(...keys);
-    }
+  remove(): Promise<void> {
+    return removeRun(this.redis, this.runId);
+  }
+
+  /** Lets all that there is of the run expire after so long, unless it is called again. */
+  expire(afterMs: number): Promise<void> {
+    return expireRun(this.redis, this.runId, afterMs);
   }
 
   /**
@@ -440,11 +407,6 @@ export class RunState {
   ): Promise<unknown> {
     return script.run(this.redis, keys, args);
   }
-}
-
-function admissionOf(index: number | string, minVersion: number | string, replayed: string): Admission {
-  const admission = { index: Number(index), minVersion: Number(minVersion) };
-  return replayed === '' ? admission : { ...admission, replayOf: Number(replayed) };
 }
 
 function staleEpoch(step: number, epoch: number): ForgeError {

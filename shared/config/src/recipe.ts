@@ -110,6 +110,12 @@ export const recipeSchema = z
         .max(10_000_000)
         .default(20_000)
         .describe('events of the telemetry stream kept, for people'),
+      keepStateHours: z
+        .number()
+        .gt(0)
+        .max(87_600)
+        .default(72)
+        .describe('how long the state of a run stays in Redis after it is over or nobody runs it any more'),
       historyGroups: z
         .int()
         .min(1)
