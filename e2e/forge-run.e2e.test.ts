@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { loadModel } from '@forge/model';
-import { isRunning, waitFor } from '@forge/testing';
+import { isRunning, startTestRedis, waitFor } from '@forge/testing';
 
 jest.setTimeout(120_000);
 
@@ -21,11 +21,19 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
+interface Started {
+  child: ChildProcess;
+  said: () => string;
+  exit: Promise<number | null>;
+}
+
 /** `forge` in a directory of the test's own. */
-function start(...args: string[]): { child: ChildProcess; said: () => string; exit: Promise<number | null> } {
+const start = (...args: string[]): Started => startWith({}, ...args);
+
+function startWith(environment: NodeJS.ProcessEnv, ...args: string[]): Started {
   const env = { ...process.env };
   delete env['REDIS_URL'];
-  const child = spawn(process.execPath, [forge, ...args], { cwd: dir, env });
+  const child = spawn(process.execPath, [forge, ...args], { cwd: dir, env: { ...env, ...environment } });
   children.push(child);
   let said = '';
   for (const stream of [child.stdout, child.stderr]) {
@@ -104,6 +112,33 @@ describe('forge run', () => {
   });
 
   const model = `model=${join(root, 'models/arithmetic')}`;
+
+  it('uses the Redis it is given, if that has room, and leaves nothing there that stays', async () => {
+    writeReadmeExample();
+    const server = await startTestRedis();
+    const redis = await server.connect();
+    const command = async (...args: string[]) => {
+      const { said, exit } = startWith({ REDIS_URL: server.url }, ...args);
+      return { code: await exit, said: said() };
+    };
+    await redis.config('SET', 'maxmemory', '20mb');
+    expect(await command('run', 'mine.yaml', 'steps=2')).toMatchObject({
+      code: 2,
+      said: expect.stringMatching(/the run may take \d+ MiB of Redis memory.*maxmemory 20 MiB/) as string,
+    });
+    expect([await redis.dbsize(), existsSync(join(dir, 'runs'))]).toEqual([0, false]);
+
+    await redis.config('SET', 'maxmemory', '0');
+    expect(await command('run', 'mine.yaml', 'steps=2')).toMatchObject({ code: 0 });
+    const id = basename(runDir());
+    const keys = await redis.keys('*');
+    expect(keys.length).toBeGreaterThan(10);
+    for (const key of keys) expect(await redis.pttl(key)).toBeGreaterThan(71 * 3_600_000);
+    expect(await command('ledger', id, '--verify')).toMatchObject({ code: 0 });
+    expect(await command('runs', 'rm', id, '--yes')).toMatchObject({ code: 0 });
+    expect([await redis.dbsize(), existsSync(join(dir, 'runs', id))]).toEqual([0, false]);
+    await server.stop();
+  });
 
   it('goes on when a reward throws for some samples, and takes them up again when they are replayed', async () => {
     writeReadmeExample();

@@ -1,4 +1,10 @@
-export { connectRedis, withoutPassword, type ConnectOptions } from './connection';
+export {
+  connectRedis,
+  redisMemory,
+  withoutPassword,
+  type ConnectOptions,
+  type RedisMemory,
+} from './connection';
 export { DeadLetters, type Failure, type KeptLetter } from './dead-letters';
 export { type GroupOrigin, type GroupRecord, type GroupState } from './group-record';
 export { mailboxKeys, runKeys, CONSUMER_GROUP, type RunKeys } from './keys';

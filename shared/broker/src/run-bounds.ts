@@ -10,6 +10,8 @@ export interface RunSettings {
 export interface RunBounds {
   /** Groups in flight at most. */
   inFlight: number;
+  /** Groups in flight, buffered and leased at most; at least as many as a batch consumes. */
+  held: number;
   /** Entries of the episodes stream at most. */
   episodes: number;
   /** Groups whose records are kept; the oldest that are trained or discarded are forgotten beyond it. */
@@ -23,6 +25,7 @@ export interface RunBounds {
 /** Where a recipe says nothing else. */
 export const BOUNDS: RunBounds = {
   inFlight: 512,
+  held: 4_096,
   episodes: 1024,
   history: 100_000,
   deadLetters: 1_000,

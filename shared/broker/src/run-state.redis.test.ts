@@ -84,6 +84,18 @@ describe('admission', () => {
     expect(await state.admit(100)).toHaveLength(3);
   });
 
+  it('waits for the trainer once as many groups are held as may be, however stale they may get', async () => {
+    const state = await newRun({ maxStaleness: Infinity }, { inFlight: 100, held: 3 });
+    expect(await state.admit(100)).toHaveLength(3);
+    for (const index of [0, 1, 2]) await store(state, index, 0);
+    expect(await state.admit(100)).toEqual([]);
+    await state.formBatch(batchOf(0, [0]), [1]);
+    expect((await state.admit(100)).map(({ index }) => index)).toEqual([3]);
+    await state.readBatch('trainer', 0);
+    await state.commitStep(0, announcement(1, await state.newEpoch()));
+    expect((await state.admit(100)).map(({ index }) => index)).toEqual([4]);
+  });
+
   it('gives back the admission of a stale group, and not that of one a batch did not select', async () => {
     const state = await newRun({ maxStaleness: 0, candidatesPerBatch: 2 });
     await state.admit(10);
@@ -418,7 +430,7 @@ describe('under any schedule', () => {
         async (maxStaleness, candidatesPerBatch, schedule) => {
           const settings = { maxStaleness, candidatesPerBatch, steps: 4 };
           // So short a history that most of it is forgotten.
-          const party = new Party(await newRun(settings, { inFlight: 100, history: 5 }), settings);
+          const party = new Party(await newRun(settings, { inFlight: 100, history: 5, held: 4 }), settings);
           const check = async (): Promise<void> => {
             expect(verifyLedger(await party.state.ledgerSnapshot())).toEqual([]);
             const ledger = await party.state.ledger();

@@ -150,7 +150,7 @@ export class RunState {
     const flat = (await this.run(
       scripts.admit,
       [run, ledger, groups, pending, versions, replays],
-      [limit, this.bounds.inFlight, this.callId(), this.bounds.history],
+      [limit, this.bounds.inFlight, this.callId(), this.bounds.history, this.bounds.held],
     )) as (number | string)[];
     return Array.from({ length: flat.length / 3 }, (_, i) =>
       admissionOf(flat[3 * i]!, flat[3 * i + 1]!, String(flat[3 * i + 2])),

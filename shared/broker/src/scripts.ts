@@ -65,7 +65,8 @@ return 'created'
  * hold: their records are deleted and counted, and those of the versions that were made of nothing else, but the newest,
  * are deleted.
  * KEYS run, ledger, groups, pending, versions, replays
- * ARGV limit, cap on groups in flight, id of the call, cap on the records kept
+ * ARGV limit, cap on groups in flight, id of the call, cap on the records kept, cap on groups in flight, buffered and
+ *   leased together
  * Returns index, minVersion, and the group it replays or '', of each admitted group, flat; what it returned before when the newest call comes again.
  */
 export const admit = new Script(`
@@ -79,7 +80,10 @@ local version, candidates, steps = tonumber(h[2]), tonumber(h[4]), tonumber(h[5]
 local started, nextIndex = tonumber(h[6]), tonumber(h[7])
 local bound = steps * candidates
 if h[3] ~= 'inf' then bound = math.min(bound, (version + tonumber(h[3]) + 1) * candidates) end
-local room = math.min(tonumber(ARGV[1]), tonumber(ARGV[2]) - tonumber(redis.call('HGET', ledger, 'inFlight') or 0))
+local places = redis.call('HMGET', ledger, 'inFlight', 'buffered', 'leased')
+local inFlight = tonumber(places[1] or 0)
+local held = inFlight + tonumber(places[2] or 0) + tonumber(places[3] or 0)
+local room = math.min(tonumber(ARGV[1]), tonumber(ARGV[2]) - inFlight, tonumber(ARGV[5]) - held)
 local admitted = {}
 while started < bound and #admitted / 3 < room do
   local minVersion = 0

@@ -85,6 +85,13 @@ export const recipeSchema = z
     }),
     limits: section({
       queuedGroups: z.int().min(1).default(512).describe('admitted groups in flight at most'),
+      heldGroups: z
+        .int()
+        .min(1)
+        .default(4_096)
+        .describe(
+          'groups in flight, buffered and in batches at most; generation waits for the trainer beyond',
+        ),
       episodesStream: z.int().min(1).default(1024).describe('groups waiting for the replay buffer at most'),
       jobAttempts: z
         .int()
@@ -147,7 +154,12 @@ export const recipeSchema = z
         .describe('rollouts kept per step for people to read'),
     }),
   })
-  .superRefine(({ rewards, evaluation }, context) => {
+  .superRefine(({ rewards, evaluation, batch, limits }, context) => {
+    const consumed = candidatesPerBatch({ batch });
+    if (limits.heldGroups < consumed) {
+      const message = `at least ${consumed}, the groups one batch consumes`;
+      context.addIssue({ code: 'custom', path: ['limits', 'heldGroups'], message });
+    }
     const names = rewards.map(rewardName);
     names.forEach((name, i) => {
       if (names.indexOf(name) === i) return;

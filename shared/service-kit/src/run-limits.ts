@@ -5,6 +5,7 @@ import type { Recipe } from '@forge/config';
 export function runBounds({ limits }: Pick<Recipe, 'limits'>): RunBounds {
   return {
     inFlight: limits.queuedGroups,
+    held: limits.heldGroups,
     episodes: limits.episodesStream,
     history: limits.historyGroups,
     deadLetters: limits.deadLetters,

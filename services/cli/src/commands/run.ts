@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   connectRedis,
   provisionRedis,
+  redisMemory,
   removeOrphans,
   RunState,
   withoutPassword,
@@ -21,6 +22,7 @@ import {
 } from '@forge/config';
 import { removeExpiredState } from '../expired-state';
 import { preflight } from '../preflight';
+import { checkMemory, memoryNeed } from '../redis-memory';
 import { recipeDirs } from '../recipe-dirs';
 import {
   createRunDirectory,
@@ -42,7 +44,7 @@ const EXPIRE_DEADLINE_MS = 5_000;
 /** `forge run RECIPE`: starts the services of a run, shows it, and ends them with it. */
 export async function run(recipeName: string, overrides: readonly string[]): Promise<number> {
   const recipe = loadRecipe(recipeName, overrides, { searchDirs: recipeDirs() });
-  await preflight(recipe);
+  const { promptTokens } = await preflight(recipe);
 
   const say = (message: string): void => {
     process.stderr.write(`forge: ${message}\n`);
@@ -55,7 +57,7 @@ export async function run(recipeName: string, overrides: readonly string[]): Pro
   const dir = join('.forge', 'redis', id);
   const redisServer = await provisionRedis({ url: redisUrl, dir, log: say, mayInstall: true });
   try {
-    return await supervise(recipe, { id, startedAt, redisServer, logLevel, say });
+    return await supervise(recipe, { id, startedAt, promptTokens, redisServer, logLevel, say });
   } finally {
     await redisServer.stop();
   }
@@ -64,6 +66,7 @@ export async function run(recipeName: string, overrides: readonly string[]): Pro
 interface Start {
   id: string;
   startedAt: Date;
+  promptTokens: number;
   redisServer: ProvisionedRedis;
   logLevel: string;
   say: (message: string) => void;
@@ -71,7 +74,7 @@ interface Start {
 
 async function supervise(
   recipe: Recipe,
-  { id, startedAt, redisServer, logLevel, say }: Start,
+  { id, startedAt, promptTokens, redisServer, logLevel, say }: Start,
 ): Promise<number> {
   const { url } = redisServer;
   const redis = await connectRedis(url, {
@@ -79,6 +82,8 @@ async function supervise(
     giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000,
     onWait: say,
   });
+  const warning = checkMemory(memoryNeed(recipe, promptTokens), await redisMemory(redis));
+  if (warning !== null) say(warning);
   for (const gone of await removeOrphans(redis)) say(`removed what was left in Redis of ${gone}`);
   const runState = new RunState(redis, id);
   await runState.create(recipe, {
