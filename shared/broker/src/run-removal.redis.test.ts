@@ -11,7 +11,11 @@ beforeAll(async () => {
   server = await startTestRedis();
   redis = await server.connect();
 });
-afterEach(() => redis.flushall());
+const queues: RolloutQueue[] = [];
+afterEach(async () => {
+  await Promise.all(queues.splice(0).map((queue) => queue.close(true)));
+  await redis.flushall();
+});
 afterAll(() => server.stop());
 
 /** A run with groups, a job and a replica. */
@@ -49,6 +53,24 @@ describe('the state of a run', () => {
     await waitFor('the end of the state', async () => (await keysOf(over)).length === 0);
     expect((await keysOf(running)).sort()).toEqual(before.sort());
     for (const key of before) expect(await redis.pttl(key)).toBeGreaterThan(3_500_000);
+  });
+
+  it("does not lengthen the locks of workers, so that a dead one's jobs come back", async () => {
+    await newRun('locked');
+    const newQueue = () => {
+      const queue = new RolloutQueue(server.url, 'locked', { lockMs: 400, stalledMs: 100 });
+      queues.push(queue);
+      return queue;
+    };
+    const quiet = { concurrency: 1, onFailed: () => Promise.resolve(), onError: () => undefined };
+    let taken = 0;
+    const dead = newQueue();
+    dead.work({ ...quiet, handler: () => (taken++, new Promise(() => undefined)) });
+    await waitFor('the job to be taken', () => taken === 1);
+    await dead.close(true);
+    await expireRun(redis, 'locked', 3_600_000);
+    newQueue().work({ ...quiet, handler: () => Promise.resolve(void taken++) });
+    await waitFor('the job to come back', () => taken === 2, 5_000);
   });
 
   it('leaves nothing behind that a late service made', async () => {

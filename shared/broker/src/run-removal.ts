@@ -2,6 +2,8 @@ import type { Redis } from 'ioredis';
 import { runKeys } from './keys';
 
 const SCANNED_AT_ONCE = 500;
+/** Keys of BullMQ whose own, short time is what brings the jobs of a dead worker back. */
+const HAS_OWN_TIME = /:(lock|stalled-check|limiter)$/;
 const RUN_KEY = /^(forge:\{.+\}):/;
 
 /** Deletes everything of a run, the keys of BullMQ included. */
@@ -15,7 +17,9 @@ export async function removeRun(redis: Redis, runId: string): Promise<void> {
  */
 export async function expireRun(redis: Redis, runId: string, afterMs: number): Promise<void> {
   await forEachKey(redis, runKeys(runId).all, (keys) =>
-    Promise.all(keys.map((key) => redis.pexpire(key, Math.ceil(afterMs)))),
+    Promise.all(
+      keys.filter((key) => !HAS_OWN_TIME.test(key)).map((key) => redis.pexpire(key, Math.ceil(afterMs))),
+    ),
   );
 }
 
