@@ -2,9 +2,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { loadModel } from '@forge/model';
-import { isRunning, waitFor } from '@forge/testing';
+import { isRunning, startTestRedis, waitFor } from '@forge/testing';
 
 jest.setTimeout(120_000);
 
@@ -21,11 +21,19 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
+interface Started {
+  child: ChildProcess;
+  said: () => string;
+  exit: Promise<number | null>;
+}
+
 /** `forge` in a directory of the test's own. */
-function start(...args: string[]): { child: ChildProcess; said: () => string; exit: Promise<number | null> } {
+const start = (...args: string[]): Started => startWith({}, ...args);
+
+function startWith(environment: NodeJS.ProcessEnv, ...args: string[]): Started {
   const env = { ...process.env };
   delete env['REDIS_URL'];
-  const child = spawn(process.execPath, [forge, ...args], { cwd: dir, env });
+  const child = spawn(process.execPath, [forge, ...args], { cwd: dir, env: { ...env, ...environment } });
   children.push(child);
   let said = '';
   for (const stream of [child.stdout, child.stderr]) {
@@ -67,12 +75,33 @@ describe('forge run', () => {
     writeReadmeExample();
     const { said, exit } = start('run', 'mine.yaml');
     expect([await exit, said()]).toEqual([0, expect.stringContaining('run finished: all 3 steps are done')]);
-    const kept = ['config.yaml', 'metrics.jsonl', 'samples.jsonl', 'summary.json', 'report.html'];
-    expect(kept.filter((name) => !existsSync(join(runDir(), name)))).toEqual([]);
+    const files = ['config.yaml', 'metrics.jsonl', 'samples.jsonl', 'summary.json', 'report.html'];
+    expect(files.filter((name) => !existsSync(join(runDir(), name)))).toEqual([]);
     const rows = readFileSync(join(runDir(), 'metrics.jsonl'), 'utf8').trim().split('\n');
     expect(rows.map((row) => (JSON.parse(row) as { step: number }).step)).toEqual([1, 2, 3]);
     expect(JSON.parse(rows[0]!)).toMatchObject({ 'kl/reference': 0, 'reward/my-reward': expect.any(Number) as number }); // prettier-ignore
     await loadModel(join(runDir(), 'model'));
+
+    const id = basename(runDir());
+    const verified = start('ledger', id, '--verify');
+    expect([await verified.exit, verified.said()]).toEqual([0, expect.stringMatching(/trained +12\n.*adds up\nverified: 12 groups .* 4 versions, 0 batches under way, 3 steps in metrics.jsonl, 0 checkpoints agree/s)]); // prettier-ignore
+    const history = start('ledger', id, '--rollout', '11', '--json');
+    expect(await history.exit).toBe(0);
+    const { sha256 } = { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string };
+    expect(JSON.parse(history.said())).toMatchObject({
+      rollout: { index: 11, state: 'trained', job: `r-${id}-11`, replica: '0', generatedBy: [{ version: 2, weights: sha256 }], step: 2, lag: 0, produced: { version: 3, weights: sha256 }, reason: null }, // prettier-ignore
+    });
+    writeFileSync(join(runDir(), 'metrics.jsonl'), rows.slice(1).join('\n') + '\n');
+    const wrong = start('ledger', id, '--verify');
+    expect([await wrong.exit, wrong.said()]).toEqual([1, expect.stringContaining('WRONG  metrics.jsonl: row 1 is of step 2')]); // prettier-ignore
+
+    const kept = [runDir(), join(dir, '.forge/redis', id)];
+    const asked = start('runs', 'rm', id);
+    expect([await asked.exit, asked.said()]).toEqual([2, expect.stringContaining('without --yes')]);
+    expect(kept.filter((path) => !existsSync(path))).toEqual([]);
+    const removed = start('runs', 'rm', id, '--yes');
+    expect([await removed.exit, removed.said()]).toEqual([0, `removed ${id}\n`]);
+    expect(kept.filter((path) => existsSync(path))).toEqual([]);
   });
 
   it('refuses a mistyped key before any process starts', async () => {
@@ -83,6 +112,97 @@ describe('forge run', () => {
   });
 
   const model = `model=${join(root, 'models/arithmetic')}`;
+
+  it('uses the Redis it is given, if that has room, and leaves nothing there that stays', async () => {
+    writeReadmeExample();
+    const server = await startTestRedis();
+    const redis = await server.connect();
+    const command = async (...args: string[]) => {
+      const { said, exit } = startWith({ REDIS_URL: server.url }, ...args);
+      return { code: await exit, said: said() };
+    };
+    await redis.config('SET', 'maxmemory', '20mb');
+    expect(await command('run', 'mine.yaml', 'steps=2')).toMatchObject({
+      code: 2,
+      said: expect.stringMatching(/the run may take \d+ MiB of Redis memory.*maxmemory 20 MiB/) as string,
+    });
+    expect([await redis.dbsize(), existsSync(join(dir, 'runs'))]).toEqual([0, false]);
+
+    await redis.config('SET', 'maxmemory', '0');
+    expect(await command('run', 'mine.yaml', 'steps=2')).toMatchObject({ code: 0 });
+    const id = basename(runDir());
+    // BullMQ's own locks go sooner.
+    const keys = (await redis.keys('*')).filter((key) => !/:(lock|stalled-check)$/.test(key));
+    expect(keys.length).toBeGreaterThan(10);
+    for (const key of keys) expect(await redis.pttl(key)).toBeGreaterThan(71 * 3_600_000);
+    expect(await command('ledger', id, '--verify')).toMatchObject({ code: 0 });
+    expect(await command('runs', 'rm', id, '--yes')).toMatchObject({ code: 0 });
+    expect([await redis.dbsize(), existsSync(join(dir, 'runs', id))]).toEqual([0, false]);
+    await server.stop();
+  });
+
+  it('goes on when a reward throws for some samples, and takes them up again when they are replayed', async () => {
+    writeReadmeExample();
+    const reward = `export default () => ({ name: 'picky', score: ({ answer }) => {
+      if (answer.endsWith('7')) throw new RangeError('no sevens');
+      return 1;
+    } });`;
+    writeFileSync(join(dir, 'my-reward.ts'), reward);
+    const { child, exit } = start('run', 'mine.yaml', 'steps=100000', 'maxStaleness=1');
+    const command = async (...args: string[]) => {
+      const { said, exit: ended } = start(...args);
+      return { code: await ended, said: said() };
+    };
+    interface Letter {
+      id: string;
+      kind: string;
+      attempts: number;
+      message: string;
+    }
+    const letters = async () => {
+      const { said } = await command('dead-letter', 'list', basename(runDir()), '--json');
+      return (JSON.parse(said) as { letters: Letter[] }).letters;
+    };
+    await waitFor('a run', () => existsSync(join(dir, 'runs')) && readdirSync(join(dir, 'runs')).length > 0, 20_000); // prettier-ignore
+    const failed = await waitFor('dead letters of both kinds', async () => {
+      const all = await letters();
+      return ['rollout', 'evaluation'].every((kind) => all.some((letter) => letter.kind === kind)) && all;
+    }, 60_000); // prettier-ignore
+    const rollout = failed.find(({ kind }) => kind === 'rollout')!;
+    expect(rollout).toMatchObject({ attempts: 3, message: expect.stringContaining('no sevens') as string });
+    const id = basename(runDir());
+    expect(await command('dead-letter', 'replay', id, rollout.id)).toMatchObject({ code: 0 });
+    expect(await command('dead-letter', 'replay', id, rollout.id)).toMatchObject({
+      code: 1,
+      said: expect.stringContaining(`there is no dead letter ${rollout.id}`) as string,
+    });
+    // Its sample fails again, under an index of its own.
+    const index = Number(rollout.id.slice('r-'.length));
+    await waitFor('the sample of the replayed group', async () => {
+      for (const { id: other, kind } of await letters()) {
+        if (kind !== 'rollout') continue;
+        const { said } = await command('ledger', id, '--rollout', other.slice('r-'.length), '--json');
+        const { rollout: history } = JSON.parse(said) as { rollout: { replayOf: number | null; reason: string } };
+        if (history.replayOf === index) return history.reason === 'failed';
+      }
+      return false;
+    }, 60_000); // prettier-ignore
+    expect(await command('ledger', id, '--verify')).toMatchObject({ code: 0 });
+    expect(await command('runs', 'rm', id, '--yes', '--dir', 'runs')).toMatchObject({
+      code: 2,
+      said: expect.stringContaining(`still running: ${id}`) as string,
+    });
+    child.kill('SIGINT');
+    expect(await exit).toBe(130);
+
+    const [last] = (await letters()).filter(({ kind }) => kind === 'rollout');
+    const shown = await command('dead-letter', 'show', id, last!.id, '--json');
+    expect(JSON.parse(shown.said)).toMatchObject({ code: 'BUG_INVARIANT', payload: { kind: 'rollout', sample: { answer: expect.stringMatching(/7$/) as string } } }); // prettier-ignore
+    expect((await command('dead-letter', 'replay', id, last!.id)).said).toContain('the run is');
+    expect(await command('dead-letter', 'discard', id, last!.id)).toEqual({ code: 0, said: `${last!.id} discarded\n` }); // prettier-ignore
+    expect((await letters()).map((letter) => letter.id)).not.toContain(last!.id);
+    expect(await command('ledger', id, '--verify')).toMatchObject({ code: 0 });
+  });
 
   it('saves the model at the first Ctrl-C and exits with 130', async () => {
     const { child, said, exit } = start('run', 'arithmetic-grpo', model);

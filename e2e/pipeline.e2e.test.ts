@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMetric } from '@forge/telemetry';
 import { loadModel } from '@forge/model';
+import { verifyLedger } from '@forge/broker';
 import { startTestRedis, type TestRedis } from '@forge/testing';
 import { parametersHash } from '@forge/weights';
 import { directoryWithModel, ServiceProcesses, smallRecipe, type ServiceName } from './service-processes';
@@ -40,6 +41,7 @@ describe('pipeline', () => {
   it.each([0, 2])('trains to the end with every invariant at maxStaleness %i', async (maxStaleness) => {
     const run = await startRun({ maxStaleness });
     await run.finished();
+    expect(verifyLedger(await run.runState.ledgerSnapshot())).toEqual([]);
     const ledger = await run.runState.ledger();
     expect(await run.stop()).toEqual(Object.fromEntries(['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'].map((name) => [name, 0]))); // prettier-ignore
 
@@ -71,6 +73,7 @@ describe('pipeline', () => {
     for (const [version, together] of victims.entries()) {
       await run.reached(version + 1);
       await Promise.all(together.map((victim) => run.killAndRestart(victim)));
+      expect(verifyLedger(await run.runState.ledgerSnapshot())).toEqual([]);
     }
     await run.finished();
     const ledger = await run.runState.ledger();

@@ -1,8 +1,17 @@
 import { ForgeError } from '@forge/errors';
 import { Command, InvalidArgumentError } from 'commander';
 import { agent } from './commands/agent';
+import {
+  discardDeadLetters,
+  listDeadLetters,
+  replayDeadLetters,
+  showDeadLetter,
+  type DeadLetterOptions,
+} from './commands/dead-letter';
 import { evaluate } from './commands/evaluate';
 import { generate } from './commands/generate';
+import { ledger } from './commands/ledger';
+import { removeRuns } from './commands/remove-runs';
 import { run } from './commands/run';
 import { runs } from './commands/runs';
 import { sft } from './commands/sft';
@@ -82,11 +91,54 @@ program
   .option('--json', 'JSON')
   .action((id: string | undefined, options: Parameters<typeof status>[1]) => exitWith(status(id, options)));
 program
+  .command('ledger')
+  .description('where every admitted group of a run is')
+  .argument('<run>', 'running, or over')
+  .option(...outputDir)
+  .option('--rollout <index>', 'the history of one group', number)
+  .option('--verify', 'count everything again, and exit with 1 when something disagrees')
+  .option('--json', 'JSON')
+  .action((id: string, options: Parameters<typeof ledger>[1]) => exitWith(ledger(id, options)));
+const deadLetter = program.command('dead-letter').description('work of a run that failed for good');
+const deadLetterCommand = (name: string, description: string): Command =>
+  deadLetter
+    .command(name)
+    .description(description)
+    .argument('<run>', 'running, or over')
+    .option(...outputDir)
+    .option('--json', 'JSON');
+deadLetterCommand('list', 'all of it, oldest first').action((id: string, options: DeadLetterOptions) =>
+  exitWith(listDeadLetters(id, options)),
+);
+deadLetterCommand('show', 'one letter, with what was worked on')
+  .argument('<letter>', 'its id')
+  .action((id: string, letter: string, options: DeadLetterOptions) =>
+    exitWith(showDeadLetter(id, letter, options)),
+  );
+deadLetterCommand('replay', 'roll the samples of failed groups out again, as new groups of the running run')
+  .argument('<letters...>', 'their ids')
+  .action((id: string, letters: string[], options: DeadLetterOptions) =>
+    exitWith(replayDeadLetters(id, letters, options)),
+  );
+deadLetterCommand('discard', 'throw letters away')
+  .argument('<letters...>', 'their ids')
+  .action((id: string, letters: string[], options: DeadLetterOptions) =>
+    exitWith(discardDeadLetters(id, letters, options)),
+  );
+const runsCommand = program
   .command('runs')
   .description('list runs')
   .option(...outputDir)
   .option('--json', 'JSON')
   .action((options: Parameters<typeof runs>[0]) => exitWith(runs(options)));
+runsCommand
+  .command('rm')
+  .description('delete runs that are over: their directories, and their state in Redis')
+  .argument('<runs...>', 'their ids')
+  .option('--yes', 'do it; without, only say what would be removed')
+  .action((ids: string[], options: { yes?: boolean }, command: Command) =>
+    exitWith(removeRuns(ids, { ...options, ...command.optsWithGlobals<{ dir: string }>() })),
+  );
 
 program
   .command('agent')

@@ -4,11 +4,12 @@ import { loadModel } from '@forge/model';
 import { loadAlgorithm, loadRewards, loadTask } from '@forge/rl-actors';
 
 /**
- * Loads everything a recipe names, so that what is wrong with it is said before any process starts.
+ * Loads everything a recipe names, so that what is wrong with it is said before any process starts. How many tokens the
+ * prompt of the first sample has.
  *
  * @throws {ForgeError} naming the field or file.
  */
-export async function preflight(recipe: Recipe): Promise<void> {
+export async function preflight(recipe: Recipe): Promise<{ promptTokens: number }> {
   await Promise.all([loadAlgorithm(recipe), loadRewards(recipe)]);
   const task = loadTask(recipe);
   const { evaluation, sampling } = recipe;
@@ -28,4 +29,5 @@ export async function preflight(recipe: Recipe): Promise<void> {
       { field: 'sampling.maxTokens' },
     );
   }
+  return { promptTokens: length };
 }

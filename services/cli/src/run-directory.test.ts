@@ -10,6 +10,8 @@ const record = (id: string, startedAt: string): RunRecord => ({
   steps: 10,
   startedAt,
   pid: 42,
+  redisDir: null,
+  keepStateHours: 72,
   redisUrl: 'redis://127.0.0.1:1',
   state: 'running',
 });

@@ -14,6 +14,10 @@ const runRecordSchema = z.strictObject({
   /** The supervising process; the run is over when it is gone. */
   pid: z.int(),
   redisUrl: z.string(),
+  /** Where its own Redis keeps its state, absolute; null: in the Redis of REDIS_URL. */
+  redisDir: z.string().nullable().default(null),
+  /** How long its state is kept when it is over. */
+  keepStateHours: z.number().default(72),
   state: z.enum(['running', 'finished', 'interrupted', 'failed']),
   message: z.string().optional(),
 });
@@ -60,6 +64,20 @@ export function listRunRecords(outputDir: string, isAlive: (pid: number) => bool
         : record,
     )
     .sort((a, b) => a.startedAt.localeCompare(b.startedAt));
+}
+
+/**
+ * The record of one run.
+ *
+ * @throws {ForgeError} CONFLICT_STATE when there is none.
+ */
+export function findRunRecord(outputDir: string, id: string, isAlive: (pid: number) => boolean): RunRecord {
+  const record = listRunRecords(outputDir, isAlive).find((candidate) => candidate.id === id);
+  if (record !== undefined) return record;
+  throw new ForgeError('CONFLICT_STATE', `no run ${id} in ${outputDir}; forge runs lists those there are`, {
+    id,
+    dir: outputDir,
+  });
 }
 
 function readRunRecord(directory: string): RunRecord | null {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { RolloutQueue } from '@forge/broker';
 import { candidatesPerBatch } from '@forge/config';
 import { loadTask } from '@forge/rl-actors';
-import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
+import { queueLimits, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { EvaluationSchedule } from './domain/evaluation-schedule';
 import { RunLifecycle } from './handlers/run-lifecycle';
 import { writeRunSummary } from './handlers/run-summary';
@@ -11,6 +11,8 @@ import { RunDirectory } from './run-directory';
 
 /** How long nothing may happen before the coordinator looks by itself. */
 const POLL_MS = 250;
+/** How often at least the time starts anew after which the state of the run expires. */
+const KEEP_INTERVAL_MS = 600_000;
 
 /** Admits groups, schedules evaluations, ends the run, and keeps its directory. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
@@ -19,7 +21,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
   const directory = await RunDirectory.open(join(recipe.output.dir, context.runId));
   const recorder = await TelemetryRecorder.open(runState, directory, evaluations);
-  const queue = new RolloutQueue(context.redisUrl, context.runId);
+  const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
   const lifecycle = new RunLifecycle({
     runState,
     queue,
@@ -37,6 +39,11 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   });
   await lifecycle.resume();
   await runState.emit({ kind: 'run', state: 'running' });
+
+  const keepMs = recipe.limits.keepStateHours * 3_600_000;
+  const keep = () => runState.expire(keepMs);
+  await keep();
+  const keeping = setInterval(() => void keep().catch(fail), Math.min(KEEP_INTERVAL_MS, keepMs / 4));
 
   const stopping = new AbortController();
   let end: 'finished' | 'failed' | null = null;
@@ -80,6 +87,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   return {
     ready: () => true,
     drain: async () => {
+      clearInterval(keeping);
       stopping.abort();
       await running;
       await queue.close();

@@ -9,7 +9,8 @@ import {
   type ScoreItem,
   type ScoreResult,
 } from '@forge/rl-actors';
-import { replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { queueLimits, replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { giveUpJob } from './handlers/job-failures';
 import { RolloutJobs } from './handlers/rollout-jobs';
 import { WeightsFollower } from './handlers/weights-follower';
 import { policyConfig } from './policy-config';
@@ -55,14 +56,14 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     mismatch: (episode) => policy.mismatch.callOne(episode),
     weightsAtLeast: (version) => weights.atLeast(version),
   });
-  const queue = new RolloutQueue(context.redisUrl, context.runId);
+  const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
   queue.work({
     concurrency: recipe.policy.jobConcurrency,
     handler: (job) => jobs.handle(job),
-    onFailed: async (job, reason) => {
-      logger.error({ reason, job: job.kind }, 'job failed for good');
-      if (job.kind === 'rollout') await runState.rejectGroup({ index: job.index }, 'failed', reason);
-      else await runState.setPhase('failed', `evaluation of version ${job.minVersion} failed: ${reason}`);
+    onFailed: async (failure) => {
+      const { jobId, code, message, attempts } = failure;
+      logger.error({ jobId, code, reason: message, attempts }, 'job failed for good');
+      await giveUpJob(runState, failure);
     },
     onError: (error) => logger.warn({ err: error }, 'job queue'),
   });

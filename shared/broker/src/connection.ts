@@ -70,9 +70,31 @@ export async function connectRedis(url: string, options: ConnectOptions): Promis
   }
 }
 
-async function checkServer(redis: Redis, url: string): Promise<void> {
+/** The memory of a Redis, in bytes. */
+export interface RedisMemory {
+  /** Its `maxmemory`; null where it has none. */
+  maxBytes: number | null;
+  usedBytes: number;
+  /** Of its machine. */
+  systemBytes: number;
+}
+
+export async function redisMemory(redis: Redis): Promise<RedisMemory> {
+  const field = await fieldsOfInfo(redis);
+  return {
+    maxBytes: Number(field('maxmemory')) || null,
+    usedBytes: Number(field('used_memory')),
+    systemBytes: Number(field('total_system_memory')) || Infinity,
+  };
+}
+
+async function fieldsOfInfo(redis: Redis): Promise<(name: string) => string> {
   const info = await redis.info();
-  const field = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? '';
+  return (name) => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? '';
+}
+
+async function checkServer(redis: Redis, url: string): Promise<void> {
+  const field = await fieldsOfInfo(redis);
   const version = field('redis_version');
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (major < 6 || (major === 6 && minor < 2)) {

@@ -1,18 +1,34 @@
-export { connectRedis, withoutPassword, type ConnectOptions } from './connection';
+export {
+  connectRedis,
+  redisMemory,
+  withoutPassword,
+  type ConnectOptions,
+  type RedisMemory,
+} from './connection';
+export { DeadLetters, type Failure, type KeptLetter } from './dead-letters';
+export { type GroupOrigin, type GroupRecord, type GroupState } from './group-record';
 export { mailboxKeys, runKeys, CONSUMER_GROUP, type RunKeys } from './keys';
+export { type Forgotten, type Ledger } from './ledger';
+export { type Lease, type LedgerSnapshot, type VersionRecord } from './ledger-snapshot';
 export { Mailbox, type Letter } from './mailbox';
 export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis-server';
 export { Registry, type CallsMade, type Replica } from './registry';
-export { RolloutQueue, type QueueTiming, type WorkOptions } from './rollout-queue';
+export {
+  RolloutQueue,
+  type JobFailure,
+  type QueueLimits,
+  type QueueTiming,
+  type WorkOptions,
+} from './rollout-queue';
+export { expireRun, removeOrphans, removeRun } from './run-removal';
+export type { Admission } from './admission';
+export type { RunBounds, RunSettings } from './run-bounds';
 export {
   RunState,
-  type Admission,
   type BufferedGroup,
   type LeasedBatch,
-  type Ledger,
-  type RunBounds,
   type RunPhase,
-  type RunSettings,
   type StreamedGroup,
 } from './run-state';
+export { verifyLedger } from './verify-ledger';
 export type { Redis } from 'ioredis';

@@ -10,7 +10,7 @@ export function runKeys(runId: string) {
     config: key('config'),
     /** Hash: how many groups are admitted, in flight, buffered, leased, trained and discarded by reason. */
     ledger: key('ledger'),
-    /** Hash: state of every group by index. */
+    /** Hash: the record of every group by index, its state first. */
     groups: key('groups'),
     /** Hash: oldest version allowed, by index, of groups whose job has no result yet. */
     pending: key('pending'),
@@ -20,6 +20,8 @@ export function runKeys(runId: string) {
     payloads: key('payloads'),
     /** Hash: indices and stream entry of each leased batch, by step. */
     leases: key('leases'),
+    /** Hash: by version, the hash of its weights and what it was made of. */
+    versions: key('versions'),
     /** Stream: finished groups, policy to replay buffer. */
     episodes: key('episodes'),
     /** Stream: batches, replay buffer to trainer. */
@@ -30,8 +32,12 @@ export function runKeys(runId: string) {
     telemetry: key('telemetry'),
     /** Stream: wake-ups for whoever waits for a change of the run's state. */
     signals: key('signals'),
-    /** Stream: messages that could not be understood, with the reason. */
-    deadLetter: key('dead-letter'),
+    /** Hash: work that failed for good and messages that could not be understood, by id. */
+    deadLetters: key('dead-letters'),
+    /** Sorted set: the ids of the dead letters by the time they came. */
+    deadLetterOrder: key('dead-letter-order'),
+    /** List: groups whose samples the next admitted groups roll out again. */
+    replays: key('replays'),
     /** Hash: live replicas of a service. */
     replicas: (service: string): string => key(`replicas:${service}`),
     /** Prefix of BullMQ's own keys. */
@@ -44,6 +50,14 @@ export function runKeys(runId: string) {
 }
 
 export type RunKeys = ReturnType<typeof runKeys>;
+
+/** The keys of the state of a run: all but those of its replicas and of BullMQ. */
+export function stateKeys(keys: RunKeys): string[] {
+  const { queuePrefix, all } = keys;
+  return Object.values(keys).filter(
+    (key): key is string => typeof key === 'string' && key.startsWith(`${queuePrefix}:`) && key !== all,
+  );
+}
 
 /** Keys of a mailbox, which belongs to a process and to no run. */
 export function mailboxKeys(name: string) {

@@ -19,6 +19,8 @@ export interface ProvisionOptions {
 
 export interface ProvisionedRedis {
   url: string;
+  /** Where an own one keeps what it holds, for whoever starts it again; null: elsewhere, or nowhere. */
+  dir: string | null;
   /** Ends an own Redis; leaves a given one alone. */
   stop(): Promise<void>;
 }
@@ -46,7 +48,7 @@ export async function provisionRedis({
 }: ProvisionOptions): Promise<ProvisionedRedis> {
   if (url !== undefined) {
     log(`using Redis at ${withoutPassword(url)}`);
-    return { url, stop: () => Promise.resolve() };
+    return { url, dir: null, stop: () => Promise.resolve() };
   }
   const found = findServer();
   if (found !== null) return startServer(found, dir, log);
@@ -85,7 +87,7 @@ async function startServer(
     const server = start();
     if (await answers(url, server.ended)) {
       log(`started ${binary} on port ${port}`);
-      return { url, stop: keepRunning(server, start, url, log) };
+      return { url, dir, stop: keepRunning(server, start, url, log) };
     }
     await server.stop();
   }
@@ -220,7 +222,8 @@ async function startContainer(log: (message: string) => void): Promise<Provision
     return Promise.resolve();
   };
   const url = `redis://127.0.0.1:${port}`;
-  if (started.status === 0 && (await answers(url, new Promise(() => undefined)))) return { url, stop };
+  if (started.status === 0 && (await answers(url, new Promise(() => undefined))))
+    return { url, dir: null, stop };
   await stop();
   throw new ForgeError(
     'TRANSIENT_REDIS_UNREACHABLE',

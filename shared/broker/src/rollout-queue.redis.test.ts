@@ -4,7 +4,7 @@ import type { RolloutJob } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
 import type { Redis } from './index';
-import { RolloutQueue, type WorkOptions } from './rollout-queue';
+import { RolloutQueue, type QueueLimits, type WorkOptions } from './rollout-queue';
 import { RunState } from './run-state';
 
 const TIMING = { lockMs: 1_000, stalledMs: 500 };
@@ -24,8 +24,8 @@ afterEach(async () => {
 });
 afterAll(() => server.stop());
 
-function newQueue(runId: string): RolloutQueue {
-  const queue = new RolloutQueue(server.url, runId, TIMING);
+function newQueue(runId: string, limits?: QueueLimits): RolloutQueue {
+  const queue = new RolloutQueue(server.url, runId, TIMING, limits);
   queues.push(queue);
   return queue;
 }
@@ -55,7 +55,7 @@ function work(queue: RolloutQueue, handler: WorkOptions['handler'], concurrency 
   queue.work({
     concurrency,
     handler,
-    onFailed: (job, reason) => Promise.resolve(void failed.push([indexOf(job), reason])),
+    onFailed: ({ index, message }) => Promise.resolve(void failed.push([index ?? -1, message])),
     onError: (error) => errors.push(error),
   });
   return { failed, errors };
@@ -125,8 +125,44 @@ describe('a handler that throws', () => {
     });
     await queue.add([rollout(0)]);
     await waitFor('failure', () => failed.length > 0);
-    expect(failed).toEqual([[0, 'CONFIG_INVALID: no such reward']]);
+    expect(failed).toEqual([[0, 'no such reward']]);
     expect(runs).toBe(1);
+  });
+
+  it('or makes no sense of a job, tells which group it was for, and what it was', async () => {
+    const queue = newQueue('nonsense');
+    const failures: unknown[] = [];
+    queue.work({
+      concurrency: 1,
+      handler: () => Promise.resolve(),
+      onFailed: (failure) => Promise.resolve(void failures.push(failure)),
+      onError: () => undefined,
+    });
+    await queue.add([{ ...rollout(7), schemaVersion: 9 } as never]);
+    await waitFor('failure', () => failures.length > 0);
+    expect(failures).toEqual([
+      {
+        jobId: 'r-nonsense-7',
+        index: 7,
+        job: null,
+        code: 'CONTRACT_INVALID_MESSAGE',
+        message: expect.stringContaining('schemaVersion') as string,
+        attempts: 1,
+        payload: JSON.stringify({ ...rollout(7), schemaVersion: 9 }),
+      },
+    ]);
+  });
+
+  it('is tried as often as the recipe says', async () => {
+    const queue = newQueue('attempts', { attempts: 5, keptCompleted: 10 });
+    let runs = 0;
+    const { failed } = work(queue, () => {
+      runs++;
+      return Promise.reject(new Error('the reward throws'));
+    });
+    await queue.add([rollout(0)]);
+    await waitFor('failure', () => failed.length > 0, 20_000);
+    expect([runs, failed]).toEqual([5, [[0, 'the reward throws']]]);
   });
 
   it('a transient error is retried, and the job fails for good after three attempts', async () => {

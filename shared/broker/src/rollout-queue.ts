@@ -3,6 +3,7 @@ import { check, rolloutJobSchema, type RolloutJob } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { DelayedError, Queue, UnrecoverableError, Worker, type Job } from 'bullmq';
 import { PATIENT } from './connection';
+import type { Failure } from './dead-letters';
 import { runKeys } from './keys';
 
 /** How soon a job of a dead worker is run again: within lock + 2 x stalled interval. */
@@ -12,20 +13,36 @@ export interface QueueTiming {
 }
 
 const TIMING: QueueTiming = { lockMs: 10_000, stalledMs: 2_500 };
-const ATTEMPTS = 3;
 const BACKOFF_MS = 500;
 const MAX_STALLED = 3;
-const KEPT_COMPLETED = 10_000;
+
+export interface QueueLimits {
+  /** How often a job is tried. */
+  attempts: number;
+  /** Completed jobs kept; adding one of these again is a no-op. */
+  keptCompleted: number;
+}
+
+const LIMITS: QueueLimits = { attempts: 3, keptCompleted: 10_000 };
+
+/** A job that failed for good. */
+export interface JobFailure extends Failure {
+  jobId: string;
+  /** Null when its data make no sense. */
+  job: RolloutJob | null;
+  /** The group it was for, also when only its id says so. */
+  index: number | null;
+}
 
 export interface WorkOptions {
   concurrency: number;
   /**
    * Does a job. What it throws decides: a fatal `ForgeError` fails the job for good, CANCELLED puts it back without
-   * counting the attempt, anything else counts as one of three attempts.
+   * counting the attempt, anything else counts as one of its attempts.
    */
   handler: (job: RolloutJob) => Promise<void>;
   /** The job fails for good; may be told twice of the same one. */
-  onFailed: (job: RolloutJob, reason: string) => Promise<void>;
+  onFailed: (failure: JobFailure) => Promise<void>;
   onError: (error: Error) => void;
 }
 
@@ -43,6 +60,7 @@ export class RolloutQueue {
     redisUrl: string,
     private readonly runId: string,
     private readonly timing: QueueTiming = TIMING,
+    private readonly limits: QueueLimits = LIMITS,
   ) {
     const { queuePrefix, rolloutQueue } = runKeys(runId);
     this.name = rolloutQueue;
@@ -63,9 +81,9 @@ export class RolloutQueue {
       data: job,
       opts: {
         jobId: jobId(this.runId, job),
-        attempts: ATTEMPTS,
+        attempts: this.limits.attempts,
         backoff: { type: 'exponential', delay: BACKOFF_MS },
-        removeOnComplete: { count: KEPT_COMPLETED, age: 3600 },
+        removeOnComplete: { count: this.limits.keptCompleted, age: 3600 },
         // A kept failed job would make adding it again a no-op, and its group would wait for ever.
         removeOnFail: true,
         // An evaluation is asked of the version that is current now: it goes first.
@@ -87,14 +105,9 @@ export class RolloutQueue {
   /** Starts to work on jobs, up to `concurrency` at a time. */
   work({ concurrency, handler, onFailed, onError }: WorkOptions): void {
     const told = new WeakSet<Job>();
-    const tell = (job: Job, reason: string): Promise<void> => {
+    const tell = (job: Job, error: ForgeError): Promise<void> => {
       told.add(job);
-      const data = rolloutJobSchema.safeParse(job.data);
-      if (!data.success) {
-        onError(new ForgeError('CONTRACT_INVALID_MESSAGE', `job ${job.id ?? ''} failed unread: ${reason}`));
-        return Promise.resolve();
-      }
-      const call = onFailed(data.data, reason).finally(() => this.telling.delete(call));
+      const call = onFailed(this.failureOf(job, error)).finally(() => this.telling.delete(call));
       this.telling.add(call);
       return call;
     };
@@ -102,16 +115,16 @@ export class RolloutQueue {
       try {
         await handler(check(rolloutJobSchema, job.data, `job ${job.id ?? ''}`));
       } catch (error) {
-        const { code, message, retryClass } = ForgeError.from(error);
+        const failure = ForgeError.from(error);
+        const { code, message, retryClass } = failure;
         if (code === 'CANCELLED') {
           await job.moveToDelayed(Date.now() + BACKOFF_MS, token);
           throw new DelayedError(message);
         }
         const isFatal = retryClass === 'fatal';
-        const reason = isFatal ? `${code}: ${message}` : message;
         // Told before BullMQ drops the job: a death in between runs it again instead of losing it.
-        if (isFatal || job.attemptsMade + 1 >= ATTEMPTS) await tell(job, reason);
-        throw isFatal ? new UnrecoverableError(reason) : error;
+        if (isFatal || job.attemptsMade + 1 >= this.limits.attempts) await tell(job, failure);
+        throw isFatal ? new UnrecoverableError(`${code}: ${message}`) : error;
       }
     };
     this.worker = new Worker(this.name, run, {
@@ -125,8 +138,26 @@ export class RolloutQueue {
     // A job whose workers died too often fails without being run.
     this.worker.on('failed', (job, error) => {
       const isFinal = error instanceof UnrecoverableError;
-      if (isFinal && job !== undefined && !told.has(job)) void tell(job, error.message).catch(onError);
+      if (isFinal && job !== undefined && !told.has(job))
+        void tell(job, new ForgeError('TRANSIENT_REPLICA_LOST', error.message)).catch(onError);
     });
+  }
+
+  private failureOf(job: Job, { code, message }: ForgeError): JobFailure {
+    const jobId = job.id ?? '';
+    const parsed = rolloutJobSchema.safeParse(job.data);
+    const data = parsed.success ? parsed.data : null;
+    const prefix = `r-${this.runId}-`;
+    const index = jobId.startsWith(prefix) ? Number(jobId.slice(prefix.length)) : Number.NaN;
+    return {
+      jobId,
+      job: data,
+      index: Number.isInteger(index) ? index : null,
+      code,
+      message,
+      attempts: job.attemptsMade + 1,
+      payload: JSON.stringify(job.data) ?? '',
+    };
   }
 
   /** Jobs by state. */

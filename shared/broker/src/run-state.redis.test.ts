@@ -1,7 +1,10 @@
 import type { WeightsAnnouncement } from '@forge/contracts';
 import { startTestRedis, type TestRedis } from '@forge/testing';
 import fc from 'fast-check';
-import { RunState, type Admission, type BufferedGroup } from './run-state';
+import type { Admission } from './admission';
+import type { RunBounds } from './run-bounds';
+import { RunState, type BufferedGroup } from './run-state';
+import { verifyLedger } from './verify-ledger';
 
 let server: TestRedis;
 let count = 0;
@@ -17,7 +20,7 @@ afterAll(async () => {
 
 async function newRun(
   settings: Partial<{ maxStaleness: number; candidatesPerBatch: number; steps: number }> = {},
-  bounds = { inFlight: 100, episodes: 100 },
+  bounds: Partial<RunBounds> = { inFlight: 100, episodes: 100 },
 ) {
   const state = new RunState(await server.connect(), `run-${count++}`, bounds);
   states.push(state);
@@ -79,6 +82,18 @@ describe('admission', () => {
   it('stops at the cap on groups in flight', async () => {
     const state = await newRun({ maxStaleness: Infinity }, { inFlight: 3, episodes: 100 });
     expect(await state.admit(100)).toHaveLength(3);
+  });
+
+  it('waits for the trainer once as many groups are held as may be, however stale they may get', async () => {
+    const state = await newRun({ maxStaleness: Infinity }, { inFlight: 100, held: 3 });
+    expect(await state.admit(100)).toHaveLength(3);
+    for (const index of [0, 1, 2]) await store(state, index, 0);
+    expect(await state.admit(100)).toEqual([]);
+    await state.formBatch(batchOf(0, [0]), [1]);
+    expect((await state.admit(100)).map(({ index }) => index)).toEqual([3]);
+    await state.readBatch('trainer', 0);
+    await state.commitStep(0, announcement(1, await state.newEpoch()));
+    expect((await state.admit(100)).map(({ index }) => index)).toEqual([4]);
   });
 
   it('gives back the admission of a stale group, and not that of one a batch did not select', async () => {
@@ -151,8 +166,9 @@ describe('groups', () => {
     await state.admit(1);
     await state.publishGroup(0, Buffer.from('nonsense'));
     const [group] = await state.readGroups('buffer', 1, 0);
-    expect(await state.rejectGroup(group!, 'rejected', group!.payload)).toBe(true);
-    expect(await state.rejectGroup(group!, 'rejected', group!.payload)).toBe(false);
+    const failure = { code: 'CONTRACT_INVALID_MESSAGE', message: 'no', attempts: 1, payload: group!.payload };
+    expect(await state.rejectGroup(group!, 'rejected', failure)).toBe(true);
+    expect(await state.rejectGroup(group!, 'rejected', failure)).toBe(false);
     expect((await state.admit(1)).map(({ index }) => index)).toEqual([1]);
     expect(await state.ledger()).toMatchObject({ discarded: { rejected: 1 }, isBalanced: true });
   });
@@ -285,7 +301,17 @@ describe('a run', () => {
  */
 describe('under any schedule', () => {
   type Action =
-    'admit' | 'publish' | 'publishAgain' | 'store' | 'evict' | 'form' | 'train' | 'crash' | 'fail' | 'resume';
+    | 'admit'
+    | 'publish'
+    | 'publishAgain'
+    | 'store'
+    | 'evict'
+    | 'form'
+    | 'train'
+    | 'crash'
+    | 'fail'
+    | 'replay'
+    | 'resume';
   const action = fc.constantFrom<Action>(
     'admit',
     'publish',
@@ -298,6 +324,7 @@ describe('under any schedule', () => {
     'train',
     'crash',
     'fail',
+    'replay',
     'resume',
   );
 
@@ -326,15 +353,23 @@ describe('under any schedule', () => {
           const newest = await state.version();
           if (newest < job.minVersion) return;
           const version = job.minVersion + (pick % (newest - job.minVersion + 1));
-          await state.publishGroup(job.index, Buffer.from(String(version)));
+          const origin = { replica: 'a replica', oldest: version, newest: version };
+          await state.publishGroup(job.index, Buffer.from(String(version)), origin);
           if (what === 'publish') this.jobs.delete(job.index);
           return;
         }
         case 'fail':
           if (job === undefined) return;
-          await state.rejectGroup({ index: job.index }, 'failed');
+          await state.rejectGroup({ index: job.index }, 'failed', { code: 'C', message: 'm', attempts: 1, payload: '' }); // prettier-ignore
           this.jobs.delete(job.index);
           return;
+        case 'replay': {
+          const letters = await state.deadLetters.list();
+          if (letters.length === 0) return;
+          // Its group may be forgotten.
+          await state.deadLetters.replay(letters[pick % letters.length]!.id).catch(() => undefined);
+          return;
+        }
         case 'store':
           for (const { entryId, index, payload } of await state.readGroups('buffer', 3, 0)) {
             await state.storeGroup(entryId, { index, version: Number(payload.toString()) }, payload);
@@ -394,8 +429,10 @@ describe('under any schedule', () => {
         fc.array(fc.tuple(action, fc.nat(97)), { minLength: 20, maxLength: 80 }),
         async (maxStaleness, candidatesPerBatch, schedule) => {
           const settings = { maxStaleness, candidatesPerBatch, steps: 4 };
-          const party = new Party(await newRun(settings), settings);
+          // So short a history that most of it is forgotten.
+          const party = new Party(await newRun(settings, { inFlight: 100, history: 5, held: 4 }), settings);
           const check = async (): Promise<void> => {
+            expect(verifyLedger(await party.state.ledgerSnapshot())).toEqual([]);
             const ledger = await party.state.ledger();
             expect(ledger.isBalanced).toBe(true);
             const returned = Object.entries(ledger.discarded).reduce(

@@ -11,34 +11,19 @@ import {
 import { randomUUID } from 'node:crypto';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
-import { CONSUMER_GROUP, runKeys, type RunKeys } from './keys';
+import { admissionOf, type Admission } from './admission';
+import { DeadLetters, letterOf, type Failure } from './dead-letters';
+import { originNote, type GroupOrigin } from './group-record';
+import { CONSUMER_GROUP, runKeys, stateKeys, type RunKeys } from './keys';
+import { ledgerOf, type Ledger } from './ledger';
+import { readLedgerSnapshot, type LedgerSnapshot } from './ledger-snapshot';
+import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
+import { expireRun, removeRun } from './run-removal';
 import * as scripts from './scripts';
 import type { Script } from './script';
 import { StreamReader, type StreamEntry } from './stream-reader';
 
-export interface RunSettings {
-  /** Policy versions a trained token may be old; may be Infinity. */
-  maxStaleness: number;
-  /** Groups consumed by one batch, the ones not selected included. */
-  candidatesPerBatch: number;
-  /** Optimizer steps of the run. */
-  steps: number;
-}
-
-export interface RunBounds {
-  /** Groups in flight at most. */
-  inFlight: number;
-  /** Entries of the episodes stream at most. */
-  episodes: number;
-}
-
 export type RunPhase = 'running' | 'stopping' | 'finished' | 'failed';
-
-export interface Admission {
-  index: number;
-  /** No token of the group may come from an older policy. */
-  minVersion: number;
-}
 
 /** What the replay buffer keeps of a group besides its episodes. */
 export interface BufferedGroup {
@@ -46,17 +31,6 @@ export interface BufferedGroup {
   /** Version of the group's oldest token. */
   version: number;
   [field: string]: unknown;
-}
-
-export interface Ledger {
-  admitted: number;
-  inFlight: number;
-  buffered: number;
-  leased: number;
-  trained: number;
-  discarded: Readonly<Record<string, number>>;
-  /** admitted = inFlight + buffered + leased + trained + discarded (invariant L). */
-  isBalanced: boolean;
 }
 
 export interface StreamedGroup {
@@ -71,8 +45,6 @@ export interface LeasedBatch {
   payloads: Buffer[];
 }
 
-const TELEMETRY_CAP = 20_000;
-const DEAD_LETTER_CAP = 1_000;
 const NOT_FORMED: Readonly<Record<string, string>> = {
   step: 'another batch is due',
   count: 'its groups and the others are not as many as a batch consumes',
@@ -85,6 +57,8 @@ const NOT_FORMED: Readonly<Record<string, string>> = {
  */
 export class RunState {
   readonly keys: RunKeys;
+  readonly deadLetters: DeadLetters;
+  private readonly bounds: RunBounds;
   private readonly streams: StreamReader;
   private readonly instance = randomUUID();
   private calls = 0;
@@ -93,11 +67,13 @@ export class RunState {
   constructor(
     private readonly redis: Redis,
     readonly runId: string,
-    private readonly bounds: RunBounds = { inFlight: 512, episodes: 1024 },
+    bounds: Partial<RunBounds> = {},
     { claimIdleMs = 10_000 }: { claimIdleMs?: number } = {},
   ) {
     this.keys = runKeys(runId);
+    this.bounds = { ...BOUNDS, ...bounds };
     this.streams = new StreamReader(redis, claimIdleMs);
+    this.deadLetters = new DeadLetters(redis, this.keys, this.bounds.deadLetters);
   }
 
   /**
@@ -106,21 +82,9 @@ export class RunState {
    * @throws {ForgeError} CONFLICT_STATE when the run exists already.
    */
   async create(config: unknown, settings: RunSettings): Promise<void> {
-    const { run, config: configKey, episodes, batches, ...rest } = this.keys;
-    const { ledger, groups, pending, buffer, payloads, leases, weights, telemetry, signals, deadLetter } =
-      rest;
-    const others = [
-      ledger,
-      groups,
-      pending,
-      buffer,
-      payloads,
-      leases,
-      weights,
-      telemetry,
-      signals,
-      deadLetter,
-    ];
+    const { run, config: configKey, episodes, batches } = this.keys;
+    const first = [run, configKey, episodes, batches];
+    const others = stateKeys(this.keys).filter((key) => !first.includes(key));
     const fields = {
       state: 'running',
       version: 0,
@@ -134,7 +98,7 @@ export class RunState {
     };
     const result = await this.run(
       scripts.create,
-      [run, configKey, episodes, batches, ...others],
+      [...first, ...others],
       [this.callId(), CONSUMER_GROUP, JSON.stringify(config), ...Object.entries(fields).flat()],
     );
     if (result === 'exists') {
@@ -182,33 +146,42 @@ export class RunState {
    * `pendingGroups` and queues them again. So does whoever lost the answer of this call.
    */
   async admit(limit: number): Promise<Admission[]> {
-    const { run, ledger, groups, pending } = this.keys;
+    const { run, ledger, groups, pending, versions, replays } = this.keys;
     const flat = (await this.run(
       scripts.admit,
-      [run, ledger, groups, pending],
-      [limit, this.bounds.inFlight, this.callId()],
-    )) as number[];
-    return Array.from({ length: flat.length / 2 }, (_, i) => ({
-      index: Number(flat[2 * i]),
-      minVersion: Number(flat[2 * i + 1]),
-    }));
+      [run, ledger, groups, pending, versions, replays],
+      [limit, this.bounds.inFlight, this.callId(), this.bounds.history, this.bounds.held],
+    )) as (number | string)[];
+    return Array.from({ length: flat.length / 3 }, (_, i) =>
+      admissionOf(flat[3 * i]!, flat[3 * i + 1]!, String(flat[3 * i + 2])),
+    );
   }
 
   /** Groups that were admitted and have no result yet, oldest first. */
   async pendingGroups(): Promise<Admission[]> {
     const all = await this.redis.hgetall(this.keys.pending);
     return Object.entries(all)
-      .map(([index, minVersion]) => ({ index: Number(index), minVersion: Number(minVersion) }))
+      .map(([index, stored]) => {
+        const [minVersion = '', replayed = ''] = stored.split(' ');
+        return admissionOf(index, minVersion, replayed);
+      })
       .sort((a, b) => a.index - b.index);
   }
 
-  /** Puts a finished group on the way to the replay buffer; a second call for the same group changes nothing. */
-  async publishGroup(index: number, payload: Buffer): Promise<'accepted' | 'duplicate' | 'full'> {
+  /**
+   * Puts a finished group on the way to the replay buffer; a second call for the same group changes nothing. `origin`
+   * goes into its record.
+   */
+  async publishGroup(
+    index: number,
+    payload: Buffer,
+    origin?: GroupOrigin,
+  ): Promise<'accepted' | 'duplicate' | 'full'> {
     const { groups, pending, episodes } = this.keys;
     const result = await this.run(
       scripts.publishGroup,
       [groups, pending, episodes],
-      [index, payload, this.bounds.episodes],
+      [index, payload, this.bounds.episodes, origin === undefined ? '' : originNote(origin)],
     );
     return result as 'accepted' | 'duplicate' | 'full';
   }
@@ -237,15 +210,21 @@ export class RunState {
     return (await this.run(scripts.storeGroup, keys, args)) as 'stored' | 'duplicate';
   }
 
-  /** Gives up a group that came as nonsense (`entryId`) or whose job failed for good; its admission returns. */
+  /**
+   * Gives up a group that came as nonsense (`entryId`) or whose job failed for good: its admission returns, and what is
+   * known of the failure becomes a dead letter. False when there was nothing to give up any more.
+   */
   async rejectGroup(
-    group: { entryId?: string; index: number | null },
+    { entryId, index }: { entryId?: string; index: number | null },
     reason: string,
-    payload: Buffer | string = '',
+    failure: Failure,
   ): Promise<boolean> {
-    const { groups, ledger, pending, run, episodes, deadLetter, signals } = this.keys;
-    const keys = [groups, ledger, pending, run, episodes, deadLetter, signals];
-    const args = [CONSUMER_GROUP, group.entryId ?? '', group.index ?? '', reason, payload, DEAD_LETTER_CAP];
+    const { groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals } = this.keys;
+    const keys = [groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals];
+    const kind = entryId === undefined ? 'rollout' : 'message';
+    const id = entryId === undefined ? `r-${index ?? ''}` : `m-${entryId}`;
+    const letter = letterOf({ kind, index }, failure);
+    const args = [id, letter, this.bounds.deadLetters, CONSUMER_GROUP, entryId ?? '', index ?? '', reason];
     return (await this.run(scripts.rejectGroup, keys, args)) === 1;
   }
 
@@ -324,13 +303,14 @@ export class RunState {
    * @throws {ForgeError} STALE_EPOCH when another trainer took over.
    */
   async commitStep(step: number, announcement: WeightsAnnouncement): Promise<void> {
-    const { groups, ledger, run, payloads, leases, batches, weights, signals } = this.keys;
-    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals];
+    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions } = this.keys;
+    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals, versions];
     const result = await this.run(scripts.commitStep, keys, [
       CONSUMER_GROUP,
       step,
       announcement.epoch,
       encode(announcement),
+      announcement.sha256,
     ]);
     if (result === 'stale') throw staleEpoch(step, announcement.epoch);
   }
@@ -341,9 +321,9 @@ export class RunState {
    * @throws {ForgeError} STALE_EPOCH when another trainer took over.
    */
   async announceWeights(announcement: WeightsAnnouncement): Promise<void> {
-    const { run, weights, signals } = this.keys;
-    const args = [announcement.epoch, announcement.version, encode(announcement)];
-    const result = await this.run(scripts.announceWeights, [run, weights, signals], args);
+    const { run, weights, signals, versions } = this.keys;
+    const args = [announcement.epoch, announcement.version, encode(announcement), announcement.sha256];
+    const result = await this.run(scripts.announceWeights, [run, weights, signals, versions], args);
     if (result === 'stale') throw staleEpoch(announcement.version, announcement.epoch);
   }
 
@@ -362,7 +342,15 @@ export class RunState {
   }
 
   async emit(event: TelemetryEvent): Promise<void> {
-    await this.redis.xadd(this.keys.telemetry, 'MAXLEN', '~', TELEMETRY_CAP, '*', 'event', encode(event));
+    await this.redis.xadd(
+      this.keys.telemetry,
+      'MAXLEN',
+      '~',
+      this.bounds.telemetry,
+      '*',
+      'event',
+      encode(event),
+    );
   }
 
   /** Telemetry after `afterId` ('0' for all that is kept), waiting up to `blockMs` for some. */
@@ -381,34 +369,22 @@ export class RunState {
   }
 
   async ledger(): Promise<Ledger> {
-    const counts = await this.redis.hgetall(this.keys.ledger);
-    const count = (name: string): number => Number(counts[name] ?? 0);
-    const discarded = Object.fromEntries(
-      Object.entries(counts).flatMap(([name, value]) =>
-        name.startsWith('discarded:') ? [[name.slice('discarded:'.length), Number(value)]] : [],
-      ),
-    );
-    const places = ['inFlight', 'buffered', 'leased', 'trained'].map(count);
-    const total = [...places, ...Object.values(discarded)].reduce((a, b) => a + b, 0);
-    const [inFlight = 0, buffered = 0, leased = 0, trained = 0] = places;
-    return {
-      admitted: count('admitted'),
-      inFlight,
-      buffered,
-      leased,
-      trained,
-      discarded,
-      isBalanced: total === count('admitted'),
-    };
+    return ledgerOf(await this.redis.hgetall(this.keys.ledger));
+  }
+
+  /** All that the ledger counts, where it is, at one moment. */
+  ledgerSnapshot(): Promise<LedgerSnapshot> {
+    return readLedgerSnapshot(this.redis, this.keys);
   }
 
   /** Deletes everything of the run. */
-  async remove(): Promise<void> {
-    for await (const keys of this.redis.scanStream({ match: this.keys.all, count: 500 }) as AsyncIterable<
-      string[]
-    >) {
-      if (keys.length > 0) await this.redis.unlink(...keys);
-    }
+  remove(): Promise<void> {
+    return removeRun(this.redis, this.runId);
+  }
+
+  /** Lets all that there is of the run expire after so long, unless it is called again. */
+  expire(afterMs: number): Promise<void> {
+    return expireRun(this.redis, this.runId, afterMs);
   }
 
   /**

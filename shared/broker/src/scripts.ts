@@ -1,19 +1,45 @@
 import { Script } from './script';
 
 /*
- * States of a group, by index in the `groups` hash:
+ * The record of a group, by index in the `groups` hash, begins with the group's state:
  *   f  in flight: a job has been or will be queued          p  published: in the episodes stream
  *   b  buffered: in the replay buffer                       l  leased: part of a batch
  *   t  trained                                              d  discarded
+ * and goes on with what happened to it, a letter for each: ` m<minVersion>` and ` o<group it replays>` (admit), ` r<replica> v<oldest>-<newest>`
+ * (publishGroup), ` s<step>` (formBatch), ` x<reason>` (whatever discards). `group-record.ts` reads them.
+ *
  * The ledger counts f and p as inFlight. Every script that moves a group moves its count: admitted is always the sum
  * of the others (invariant L).
  */
+
+/** For scripts whose first key is `groups`: reads the state of a group, and moves it with a note for its record. */
+const MOVES = `
+local function stateOf(index)
+  return string.sub(redis.call('HGET', KEYS[1], index) or '', 1, 1)
+end
+local function move(index, state, note)
+  redis.call('HSET', KEYS[1], index, state .. string.sub(redis.call('HGET', KEYS[1], index) or '', 2) .. note)
+end
+`;
 
 /*
  * ioredis sends a command again when the connection is lost before the answer came, though it may have been done. The
  * scripts that are not harmless when done twice know the call again, by an id or by all of its arguments, and answer
  * as they did.
  */
+
+/** For scripts whose second to fourth key are `run`, the dead letters and their order: keeps a letter. */
+export const LETTERS = `
+local function keep(id, letter, cap)
+  local time = redis.call('TIME')
+  redis.call('HSET', KEYS[3], id, letter)
+  redis.call('ZADD', KEYS[4], time[1] * 1000 + math.floor(time[2] / 1000), id)
+  while redis.call('HLEN', KEYS[3]) > tonumber(cap) do
+    redis.call('HDEL', KEYS[3], redis.call('ZPOPMIN', KEYS[4])[1])
+    redis.call('HINCRBY', KEYS[2], 'lettersDropped', 1)
+  end
+end
+`;
 
 /**
  * Makes a run, whole or not at all.
@@ -35,51 +61,84 @@ return 'created'
 `);
 
 /**
- * Admits groups.
- * KEYS run, ledger, groups, pending   ARGV limit, cap on groups in flight, id of the call
- * Returns index, minVersion of each admitted group, flat; what it returned before when the newest call comes again.
+ * Admits groups, and forgets as many of the oldest that are trained or discarded as there are more than the history may
+ * hold: their records are deleted and counted, and those of the versions that were made of nothing else, but the newest,
+ * are deleted.
+ * KEYS run, ledger, groups, pending, versions, replays
+ * ARGV limit, cap on groups in flight, id of the call, cap on the records kept, cap on groups in flight, buffered and
+ *   leased together
+ * Returns index, minVersion, and the group it replays or '', of each admitted group, flat; what it returned before when the newest call comes again.
  */
 export const admit = new Script(`
-local run, ledger, groups, pending = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local run, ledger, groups, pending, versions, replays = unpack(KEYS)
 local last = redis.call('HMGET', run, 'admitCall', 'admitAnswer')
 if last[1] == ARGV[3] then return cjson.decode(last[2]) end
-local h = redis.call('HMGET', run, 'state', 'version', 'maxStaleness', 'candidates', 'steps', 'started', 'nextIndex')
+local h = redis.call('HMGET', run, 'state', 'version', 'maxStaleness', 'candidates', 'steps', 'started', 'nextIndex',
+  'firstKept', 'firstKeptVersion')
 if h[1] ~= 'running' then return {} end
 local version, candidates, steps = tonumber(h[2]), tonumber(h[4]), tonumber(h[5])
 local started, nextIndex = tonumber(h[6]), tonumber(h[7])
 local bound = steps * candidates
 if h[3] ~= 'inf' then bound = math.min(bound, (version + tonumber(h[3]) + 1) * candidates) end
-local room = math.min(tonumber(ARGV[1]), tonumber(ARGV[2]) - tonumber(redis.call('HGET', ledger, 'inFlight') or 0))
+local places = redis.call('HMGET', ledger, 'inFlight', 'buffered', 'leased')
+local inFlight = tonumber(places[1] or 0)
+local held = inFlight + tonumber(places[2] or 0) + tonumber(places[3] or 0)
+local room = math.min(tonumber(ARGV[1]), tonumber(ARGV[2]) - inFlight, tonumber(ARGV[5]) - held)
 local admitted = {}
-while started < bound and #admitted / 2 < room do
+while started < bound and #admitted / 3 < room do
   local minVersion = 0
   if h[3] ~= 'inf' then minVersion = math.max(0, math.floor(started / candidates) - tonumber(h[3])) end
-  redis.call('HSET', groups, nextIndex, 'f')
-  redis.call('HSET', pending, nextIndex, minVersion)
-  table.insert(admitted, nextIndex)
-  table.insert(admitted, minVersion)
+  local replayed = redis.call('LPOP', replays)
+  redis.call('HSET', groups, nextIndex, 'f m' .. minVersion .. (replayed and ' o' .. replayed or ''))
+  redis.call('HSET', pending, nextIndex, minVersion .. (replayed and ' ' .. replayed or ''))
+  for _, value in ipairs({ nextIndex, minVersion, replayed or '' }) do table.insert(admitted, value) end
   started = started + 1
   nextIndex = nextIndex + 1
 end
 if #admitted > 0 then
   redis.call('HSET', run, 'started', started, 'nextIndex', nextIndex)
   redis.call('HSET', run, 'admitCall', ARGV[3], 'admitAnswer', cjson.encode(admitted))
-  redis.call('HINCRBY', ledger, 'admitted', #admitted / 2)
-  redis.call('HINCRBY', ledger, 'inFlight', #admitted / 2)
+  redis.call('HINCRBY', ledger, 'admitted', #admitted / 3)
+  redis.call('HINCRBY', ledger, 'inFlight', #admitted / 3)
+end
+local first, forgotten = tonumber(h[8] or 0), 0
+while nextIndex - first > tonumber(ARGV[4]) and forgotten < #admitted do
+  local record = redis.call('HGET', groups, first) or ''
+  local state, reason = string.sub(record, 1, 1), string.match(record, ' x(%S+)')
+  if state ~= 't' and state ~= 'd' then break end
+  redis.call('HINCRBY', ledger, state == 't' and 'forgotten:trained' or ('forgotten:discarded:' .. (reason or '')), 1)
+  redis.call('HDEL', groups, first)
+  first = first + 1
+  forgotten = forgotten + 1
+end
+if forgotten > 0 then
+  local made = tonumber(h[9] or 1)
+  repeat
+    local stored = made < version and redis.call('HGET', versions, made)
+    local isOver = stored ~= false
+    if isOver then
+      for _, index in ipairs(cjson.decode(stored).groups) do isOver = isOver and tonumber(index) < first end
+    end
+    if isOver then
+      redis.call('HDEL', versions, made)
+      made = made + 1
+    end
+  until not isOver
+  redis.call('HSET', run, 'firstKept', first, 'firstKeptVersion', made)
 end
 return admitted
 `);
 
 /**
  * Puts a finished group on the episodes stream, once.
- * KEYS groups, pending, episodes   ARGV index, payload, cap on the stream's length
+ * KEYS groups, pending, episodes   ARGV index, payload, cap on the stream's length, note for the group's record
  * Returns accepted, duplicate or full.
  */
-export const publishGroup = new Script(`
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= 'f' then return 'duplicate' end
+export const publishGroup = new Script(`${MOVES}
+if stateOf(ARGV[1]) ~= 'f' then return 'duplicate' end
 if redis.call('XLEN', KEYS[3]) >= tonumber(ARGV[3]) then return 'full' end
 redis.call('XADD', KEYS[3], '*', 'index', ARGV[1], 'payload', ARGV[2])
-redis.call('HSET', KEYS[1], ARGV[1], 'p')
+move(ARGV[1], 'p', ARGV[4])
 redis.call('HDEL', KEYS[2], ARGV[1])
 return 'accepted'
 `);
@@ -89,11 +148,11 @@ return 'accepted'
  * KEYS groups, ledger, episodes, buffer, payloads, signals   ARGV consumer group, entry, index, meta, payload
  * Returns stored, or duplicate when the group was stored or given up before; the buffer then holds what it should.
  */
-export const storeGroup = new Script(`
+export const storeGroup = new Script(`${MOVES}
 redis.call('XACK', KEYS[3], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[3], ARGV[2])
-if redis.call('HGET', KEYS[1], ARGV[3]) ~= 'p' then return 'duplicate' end
-redis.call('HSET', KEYS[1], ARGV[3], 'b')
+if stateOf(ARGV[3]) ~= 'p' then return 'duplicate' end
+move(ARGV[3], 'b', '')
 redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
 redis.call('HSET', KEYS[5], ARGV[3], ARGV[5])
 redis.call('HINCRBY', KEYS[2], 'inFlight', -1)
@@ -102,26 +161,29 @@ return 'stored'
 `);
 
 /**
- * Gives up a group that is in flight, and returns its admission.
- * KEYS groups, ledger, pending, run, episodes, deadLetter, signals
- * ARGV consumer group, entry or '', index or '', reason, payload to keep, cap on the dead letter
- * Returns 1 when a group was given up, else 0.
+ * Gives up a group: one whose job failed for good while it is in flight, or one that is published by what came as its
+ * message. Its admission returns, and the letter is kept.
+ * KEYS groups, run, dead letters, their order, ledger, pending, episodes, signals
+ * ARGV id of the letter, letter, cap on the letters, consumer group, entry or '', index or '', reason
+ * Returns 1 when a group was given up, else 0; then a letter is kept only of a message that was still there.
  */
-export const rejectGroup = new Script(`
-if ARGV[2] ~= '' then
-  redis.call('XACK', KEYS[5], ARGV[1], ARGV[2])
-  redis.call('XDEL', KEYS[5], ARGV[2])
+export const rejectGroup = new Script(`${MOVES}${LETTERS}
+local entry, index, reason = ARGV[5], ARGV[6], ARGV[7]
+local isThere = false
+if entry ~= '' then
+  redis.call('XACK', KEYS[7], ARGV[4], entry)
+  isThere = redis.call('XDEL', KEYS[7], entry) == 1
 end
-redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[6], '*', 'index', ARGV[3], 'reason', ARGV[4], 'payload', ARGV[5])
-if ARGV[3] == '' then return 0 end
-local state = redis.call('HGET', KEYS[1], ARGV[3])
-if state ~= 'f' and state ~= 'p' then return 0 end
-redis.call('HSET', KEYS[1], ARGV[3], 'd')
-redis.call('HDEL', KEYS[3], ARGV[3])
-redis.call('HINCRBY', KEYS[2], 'inFlight', -1)
-redis.call('HINCRBY', KEYS[2], 'discarded:' .. ARGV[4], 1)
-redis.call('HINCRBY', KEYS[4], 'started', -1)
-redis.call('XADD', KEYS[7], 'MAXLEN', '~', 100, '*', 'what', 'discarded')
+-- The episodes of a group that is published are good whatever happened to its job afterwards.
+local isMoved = index ~= '' and stateOf(index) == (entry == '' and 'f' or 'p')
+if isThere or isMoved then keep(ARGV[1], ARGV[2], ARGV[3]) end
+if not isMoved then return 0 end
+move(index, 'd', ' x' .. reason)
+redis.call('HDEL', KEYS[6], index)
+redis.call('HINCRBY', KEYS[5], 'inFlight', -1)
+redis.call('HINCRBY', KEYS[5], 'discarded:' .. reason, 1)
+redis.call('HINCRBY', KEYS[2], 'started', -1)
+redis.call('XADD', KEYS[8], 'MAXLEN', '~', 100, '*', 'what', 'discarded')
 return 1
 `);
 
@@ -130,11 +192,11 @@ return 1
  * KEYS groups, ledger, run, buffer, payloads, signals   ARGV reason, index ...
  * Returns how many were discarded.
  */
-export const discard = new Script(`
+export const discard = new Script(`${MOVES}
 local count = 0
 for i = 2, #ARGV do
-  if redis.call('HGET', KEYS[1], ARGV[i]) == 'b' then
-    redis.call('HSET', KEYS[1], ARGV[i], 'd')
+  if stateOf(ARGV[i]) == 'b' then
+    move(ARGV[i], 'd', ' x' .. ARGV[1])
     redis.call('HDEL', KEYS[4], ARGV[i])
     redis.call('HDEL', KEYS[5], ARGV[i])
     count = count + 1
@@ -157,7 +219,7 @@ return count
  * Returns formed (also when the same call formed it before), or why not: step (another batch is due), count (not as
  * many groups as a batch consumes), state (a group is not buffered, or named twice), stale (invariant S).
  */
-export const formBatch = new Script(`
+export const formBatch = new Script(`${MOVES}
 local h = redis.call('HMGET', KEYS[3], 'nextBatch', 'maxStaleness', 'candidates', 'formCall')
 local step, chosen = tonumber(ARGV[1]), tonumber(ARGV[3])
 local call = redis.sha1hex(table.concat(ARGV, ' '))
@@ -166,7 +228,7 @@ if tonumber(h[1]) ~= step then return 'step' end
 if #ARGV - 3 ~= tonumber(h[3]) then return 'count' end
 local named = {}
 for i = 4, #ARGV do
-  if named[ARGV[i]] or redis.call('HGET', KEYS[1], ARGV[i]) ~= 'b' then return 'state' end
+  if named[ARGV[i]] or stateOf(ARGV[i]) ~= 'b' then return 'state' end
   named[ARGV[i]] = true
   if i < 4 + chosen and h[2] ~= 'inf' then
     local meta = cjson.decode(redis.call('HGET', KEYS[4], ARGV[i]))
@@ -177,10 +239,10 @@ local leased = {}
 for i = 4, #ARGV do
   redis.call('HDEL', KEYS[4], ARGV[i])
   if i < 4 + chosen then
-    redis.call('HSET', KEYS[1], ARGV[i], 'l')
+    move(ARGV[i], 'l', ' s' .. step)
     table.insert(leased, ARGV[i])
   else
-    redis.call('HSET', KEYS[1], ARGV[i], 'd')
+    move(ARGV[i], 'd', ' s' .. step .. ' xnot-selected')
     redis.call('HDEL', KEYS[5], ARGV[i])
   end
 end
@@ -189,19 +251,20 @@ redis.call('HINCRBY', KEYS[2], 'buffered', -(chosen + others))
 redis.call('HINCRBY', KEYS[2], 'leased', chosen)
 if others > 0 then redis.call('HINCRBY', KEYS[2], 'discarded:not-selected', others) end
 local entry = redis.call('XADD', KEYS[7], '*', 'batch', ARGV[2])
-redis.call('HSET', KEYS[6], step, cjson.encode({ entry = entry, indices = leased }))
+redis.call('HSET', KEYS[6], step, cjson.encode({ entry = entry, indices = leased, maxStaleness = h[2] }))
 redis.call('HSET', KEYS[3], 'nextBatch', step + 1, 'formCall', call)
 return 'formed'
 `);
 
 /**
- * Ends an optimizer step: its groups are trained, the new version is current and announced.
- * KEYS groups, ledger, run, payloads, leases, batches, weights, signals
- * ARGV consumer group, step, epoch, announcement
+ * Ends an optimizer step: its groups are trained, the new version is current, announced and entered in `versions` with
+ * what it was made of.
+ * KEYS groups, ledger, run, payloads, leases, batches, weights, signals, versions
+ * ARGV consumer group, step, epoch, announcement, hash of the weights
  * Returns committed, duplicate (this step is committed already by this epoch), or stale (another trainer took over,
  * or another step is due).
  */
-export const commitStep = new Script(`
+export const commitStep = new Script(`${MOVES}
 local h = redis.call('HMGET', KEYS[3], 'version', 'epoch')
 local version, step = tonumber(h[1]), tonumber(ARGV[2])
 if h[2] ~= ARGV[3] then return 'stale' end
@@ -210,7 +273,7 @@ local stored = redis.call('HGET', KEYS[5], step)
 if version ~= step or not stored then return 'stale' end
 local lease = cjson.decode(stored)
 for _, index in ipairs(lease.indices) do
-  redis.call('HSET', KEYS[1], index, 't')
+  move(index, 't', '')
   redis.call('HDEL', KEYS[4], index)
 end
 redis.call('HINCRBY', KEYS[2], 'leased', -#lease.indices)
@@ -219,19 +282,24 @@ redis.call('HDEL', KEYS[5], step)
 redis.call('XACK', KEYS[6], ARGV[1], lease.entry)
 redis.call('XDEL', KEYS[6], lease.entry)
 redis.call('HSET', KEYS[3], 'version', step + 1)
+redis.call('HSET', KEYS[9], step + 1, cjson.encode({
+  weights = ARGV[5], epoch = tonumber(ARGV[3]), groups = lease.indices, maxStaleness = lease.maxStaleness }))
 redis.call('XADD', KEYS[7], 'MAXLEN', '~', 16, '*', 'announcement', ARGV[4])
 redis.call('XADD', KEYS[8], 'MAXLEN', '~', 100, '*', 'what', 'committed')
 return 'committed'
 `);
 
 /**
- * Announces the weights a trainer starts from.
- * KEYS run, weights, signals   ARGV epoch, version, announcement
+ * Announces the weights a trainer starts from. Those of version 0 are entered in `versions`.
+ * KEYS run, weights, signals, versions   ARGV epoch, version, announcement, hash of the weights
  * Returns announced or stale.
  */
 export const announceWeights = new Script(`
 local h = redis.call('HMGET', KEYS[1], 'version', 'epoch')
 if h[2] ~= ARGV[1] or h[1] ~= ARGV[2] then return 'stale' end
+if ARGV[2] == '0' then
+  redis.call('HSET', KEYS[4], 0, cjson.encode({ weights = ARGV[4], epoch = tonumber(ARGV[1]) }))
+end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', 16, '*', 'announcement', ARGV[3])
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', 100, '*', 'what', 'announced')
 return 'announced'

@@ -144,6 +144,10 @@ describe('loadRecipe', () => {
     ['task={kind: jsonl}', 'task.path: missing, expected a text'],
     ['maxStaleness=-1', 'maxStaleness: found -1, expected a number >= 0'],
     ['name=A b', 'name: found "A b", expected a text that matches /^[a-z0-9][a-z0-9-]*$/'],
+    [
+      'limits.heldGroups=8',
+      'limits.heldGroups: found 8, expected at least 32, the groups one batch consumes',
+    ],
     ['evaluation.reward=math', 'evaluation.reward: found "math", expected a name in rewards: exact'],
     [
       'rewards.1={name: exact}',

@@ -85,7 +85,50 @@ export const recipeSchema = z
     }),
     limits: section({
       queuedGroups: z.int().min(1).default(512).describe('admitted groups in flight at most'),
+      heldGroups: z
+        .int()
+        .min(1)
+        .default(4_096)
+        .describe(
+          'groups in flight, buffered and in batches at most; generation waits for the trainer beyond',
+        ),
       episodesStream: z.int().min(1).default(1024).describe('groups waiting for the replay buffer at most'),
+      jobAttempts: z
+        .int()
+        .min(1)
+        .max(100)
+        .default(3)
+        .describe('how often a job, or a sample of an evaluation, is tried before it becomes a dead letter'),
+      completedJobs: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .default(10_000)
+        .describe('completed jobs kept, for an hour at most: adding one of these again does nothing'),
+      deadLetters: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .default(1_000)
+        .describe('dead letters kept; the oldest make room and are counted'),
+      telemetryEvents: z
+        .int()
+        .min(100)
+        .max(10_000_000)
+        .default(20_000)
+        .describe('events of the telemetry stream kept, for people'),
+      keepStateHours: z
+        .number()
+        .gt(0)
+        .max(87_600)
+        .default(72)
+        .describe('how long the state of a run stays in Redis after it is over or nobody runs it any more'),
+      historyGroups: z
+        .int()
+        .min(1)
+        .max(10_000_000)
+        .default(100_000)
+        .describe('groups whose history the ledger keeps, about 100 bytes each; older ones are counted'),
       heartbeatMs: z
         .int()
         .min(50)
@@ -111,7 +154,12 @@ export const recipeSchema = z
         .describe('rollouts kept per step for people to read'),
     }),
   })
-  .superRefine(({ rewards, evaluation }, context) => {
+  .superRefine(({ rewards, evaluation, batch, limits }, context) => {
+    const consumed = candidatesPerBatch({ batch });
+    if (limits.heldGroups < consumed) {
+      const message = `at least ${consumed}, the groups one batch consumes`;
+      context.addIssue({ code: 'custom', path: ['limits', 'heldGroups'], message });
+    }
     const names = rewards.map(rewardName);
     names.forEach((name, i) => {
       if (names.indexOf(name) === i) return;

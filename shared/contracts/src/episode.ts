@@ -62,3 +62,10 @@ export function oldestVersion(episodes: readonly Pick<Episode, 'versions'>[]): n
   for (const { versions } of episodes) for (const v of versions) if (v >= 0 && v < oldest) oldest = v;
   return oldest;
 }
+
+/** The version of the newest token of all episodes. */
+export function newestVersion(episodes: readonly Pick<Episode, 'versions'>[]): number {
+  let newest = -1;
+  for (const { versions } of episodes) for (const v of versions) if (v > newest) newest = v;
+  return newest;
+}

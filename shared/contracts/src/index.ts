@@ -5,6 +5,7 @@ export {
   episodeSchema,
   groupSchema,
   episodeVersion,
+  newestVersion,
   oldestVersion,
   type Episode,
   type Group,
@@ -13,10 +14,12 @@ export {
   rolloutJobSchema,
   batchSchema,
   weightsAnnouncementSchema,
+  deadLetterSchema,
   telemetryEventSchema,
   type RolloutJob,
   type Batch,
   type WeightsAnnouncement,
+  type DeadLetter,
   type TelemetryEvent,
 } from './messages';
 export { encode, decode, check } from './codec';

@@ -44,6 +44,22 @@ export const weightsAnnouncementSchema = z.strictObject({
   sha256: z.string().length(64),
 });
 
+/** Work that failed for good, or a message that made no sense, kept for people. */
+export const deadLetterSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  /** A rollout job, one or more samples of an evaluation, a message of the episodes stream, or a job of no known kind. */
+  kind: z.enum(['rollout', 'evaluation', 'message', 'job']),
+  /** The group it is about. */
+  index: z.int().min(0).nullable(),
+  code: z.string(),
+  message: z.string(),
+  attempts: z.int().min(0),
+  /** As it came: JSON of a job, bytes of a message; cut at 64 KiB. */
+  payload: z.instanceof(Uint8Array),
+  /** Of the whole payload. */
+  sizeBytes: z.int().min(0),
+});
+
 const values = z.record(z.string(), z.number());
 
 /** Entry of the `telemetry` stream: numbers and samples for people; trimmed by length, never work. */
@@ -58,6 +74,8 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     parts: z.int(),
     correct: z.int(),
     total: z.int(),
+    /** Of the rest, those that could not be answered or judged; left out: none. */
+    failed: z.int().optional(),
   }),
   /** What a service did since its last report, e.g. `tokens`, `busyMs`, `residentBytes`. */
   z.strictObject({ kind: z.literal('service'), service: z.string(), replica: z.string(), values }),
@@ -77,4 +95,5 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
 export type RolloutJob = z.infer<typeof rolloutJobSchema>;
 export type Batch = z.infer<typeof batchSchema>;
 export type WeightsAnnouncement = z.infer<typeof weightsAnnouncementSchema>;
+export type DeadLetter = z.infer<typeof deadLetterSchema>;
 export type TelemetryEvent = z.infer<typeof telemetryEventSchema>;

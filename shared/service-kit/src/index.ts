@@ -1,2 +1,3 @@
 export { runService, type ServiceContext, type ServiceDefinition, type ServiceInstance } from './run-service';
 export { replicaDirectory } from './replica-directory';
+export { queueLimits, runBounds } from './run-limits';

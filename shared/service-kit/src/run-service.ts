@@ -4,6 +4,7 @@ import { connectRedis, Registry, RunState } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 import { createLogger, type Logger } from '@forge/telemetry';
 import { fastify, type FastifyInstance } from 'fastify';
+import { runBounds } from './run-limits';
 import { callsMade, type CalledService } from './calls-made';
 
 /** What a service works with. */
@@ -98,8 +99,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   redis.on('ready', () => logger.info('Redis is back'));
   const bare = new RunState(redis, runId);
   const recipe = parseResolvedRecipe(await bare.config());
-  const { queuedGroups, episodesStream, heartbeatMs, drainSeconds } = recipe.limits;
-  const runState = new RunState(redis, runId, { inFlight: queuedGroups, episodes: episodesStream });
+  const { heartbeatMs, drainSeconds } = recipe.limits;
+  const runState = new RunState(redis, runId, runBounds(recipe));
   const registry = new Registry(redis, runId);
   const http = fastify({ logger: false });
 

@@ -136,7 +136,7 @@ export const METRICS = [
     'eval/accuracy',
     'share',
     'coordinator',
-    'newest evaluation: held-out samples answered correctly by greedy decoding / samples',
+    'newest evaluation: held-out samples answered correctly by greedy decoding / samples; one that was not answered or judged is not correct',
     'after an evaluation',
   ),
   metric('eval/version', 'steps', 'coordinator', 'policy version that answered', 'after an evaluation'),

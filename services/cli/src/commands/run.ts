@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   connectRedis,
   provisionRedis,
+  redisMemory,
+  removeOrphans,
   RunState,
   withoutPassword,
   type ProvisionedRedis,
@@ -17,31 +20,44 @@ import {
   recipeToYaml,
   type Recipe,
 } from '@forge/config';
+import { removeExpiredState } from '../expired-state';
 import { preflight } from '../preflight';
+import { checkMemory, memoryNeed } from '../redis-memory';
 import { recipeDirs } from '../recipe-dirs';
-import { createRunDirectory, newRunId, readSummary, writeRunRecord, type RunRecord } from '../run-directory';
+import {
+  createRunDirectory,
+  listRunRecords,
+  newRunId,
+  readSummary,
+  writeRunRecord,
+  type RunRecord,
+} from '../run-directory';
 import { RunMonitor } from '../run-monitor';
 import { Supervisor, type ServiceProcess } from '../supervisor';
 import { duration, type RunHeader } from '../view';
+import { isAlive } from './runs';
 
 const MAX_RESTARTS = 5;
 const STOP_DEADLINE_MS = 30_000;
+const EXPIRE_DEADLINE_MS = 5_000;
 
 /** `forge run RECIPE`: starts the services of a run, shows it, and ends them with it. */
 export async function run(recipeName: string, overrides: readonly string[]): Promise<number> {
   const recipe = loadRecipe(recipeName, overrides, { searchDirs: recipeDirs() });
-  await preflight(recipe);
+  const { promptTokens } = await preflight(recipe);
 
   const say = (message: string): void => {
     process.stderr.write(`forge: ${message}\n`);
   };
+  for (const expired of removeExpiredState(listRunRecords(recipe.output.dir, isAlive), Date.now()))
+    say(`removed the expired state of ${expired}`);
   const startedAt = new Date();
   const id = newRunId(recipe.name, startedAt, randomBytes(2).toString('hex'));
   const { redisUrl, logLevel } = cliEnvironment();
   const dir = join('.forge', 'redis', id);
   const redisServer = await provisionRedis({ url: redisUrl, dir, log: say, mayInstall: true });
   try {
-    return await supervise(recipe, { id, startedAt, redisServer, logLevel, say });
+    return await supervise(recipe, { id, startedAt, promptTokens, redisServer, logLevel, say });
   } finally {
     await redisServer.stop();
   }
@@ -50,6 +66,7 @@ export async function run(recipeName: string, overrides: readonly string[]): Pro
 interface Start {
   id: string;
   startedAt: Date;
+  promptTokens: number;
   redisServer: ProvisionedRedis;
   logLevel: string;
   say: (message: string) => void;
@@ -57,7 +74,7 @@ interface Start {
 
 async function supervise(
   recipe: Recipe,
-  { id, startedAt, redisServer, logLevel, say }: Start,
+  { id, startedAt, promptTokens, redisServer, logLevel, say }: Start,
 ): Promise<number> {
   const { url } = redisServer;
   const redis = await connectRedis(url, {
@@ -65,6 +82,9 @@ async function supervise(
     giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000,
     onWait: say,
   });
+  const warning = checkMemory(memoryNeed(recipe, promptTokens), await redisMemory(redis));
+  if (warning !== null) say(warning);
+  for (const gone of await removeOrphans(redis)) say(`removed what was left in Redis of ${gone}`);
   const runState = new RunState(redis, id);
   await runState.create(recipe, {
     maxStaleness: recipe.maxStaleness,
@@ -79,6 +99,8 @@ async function supervise(
     startedAt: startedAt.toISOString(),
     pid: process.pid,
     redisUrl: withoutPassword(url),
+    keepStateHours: recipe.limits.keepStateHours,
+    redisDir: redisServer.dir === null ? null : resolve(redisServer.dir),
     state: 'running',
   };
   const directory = createRunDirectory(recipe.output.dir, record, recipeToYaml(recipe));
@@ -120,6 +142,10 @@ async function supervise(
   );
   await rm(socketDirectory, { recursive: true, force: true });
   interrupts.end();
+  // A Redis that is gone for good keeps nobody waiting.
+  const keepMs = recipe.limits.keepStateHours * 3_600_000;
+  const expiring = runState.expire(keepMs).catch(() => undefined);
+  await Promise.race([expiring, sleep(EXPIRE_DEADLINE_MS, undefined, { ref: false })]);
   runState.close();
   redis.disconnect();
 

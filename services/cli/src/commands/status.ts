@@ -36,15 +36,16 @@ async function report(record: RunRecord) {
   const registry = new Registry(redis, id);
   const queue = new RolloutQueue(url, id);
   try {
-    const [version, { phase }, ledger, jobs, ...replicas] = await Promise.all([
+    const [version, { phase }, ledger, jobs, letters, ...replicas] = await Promise.all([
       runState.version(),
       runState.phase(),
       runState.ledger(),
       queue.counts(),
+      runState.deadLetters.counts(),
       ...SERVICES.map((service) => registry.list(service)),
     ]);
     const services = Object.fromEntries(SERVICES.map((service, i) => [service, replicas[i]!]));
-    return { id, recipe, steps, state, live: { version, phase, ledger, jobs, services } };
+    return { id, recipe, steps, state, live: { version, phase, ledger, jobs, letters, services } };
   } finally {
     runState.close();
     await queue.close();
@@ -54,12 +55,12 @@ async function report(record: RunRecord) {
 
 function render({ id, recipe, steps, state, live }: Report): string {
   if (live === null) return `${id}  ${recipe}  ${state}`;
-  const { ledger, jobs, services } = live;
+  const { ledger, jobs, letters, services } = live;
   const discarded = Object.entries(ledger.discarded).map(([reason, count]) => `${count} ${reason}`);
   return [
     `${id}  ${live.phase}  step ${live.version}/${steps}`,
     `  groups    ${ledger.admitted} admitted: ${ledger.trained} trained, ${ledger.leased} leased, ${ledger.buffered} buffered, ${ledger.inFlight} in flight, discarded ${discarded.join(', ') || 'none'}${ledger.isBalanced ? '' : '  (DOES NOT ADD UP)'}`,
-    `  jobs      ${jobs.waiting ?? 0} waiting, ${jobs.active ?? 0} active, ${jobs.delayed ?? 0} delayed, ${jobs.failed ?? 0} failed`,
+    `  jobs      ${jobs.waiting ?? 0} waiting, ${jobs.active ?? 0} active, ${jobs.delayed ?? 0} delayed, ${jobs.failed ?? 0} failed, ${letters.kept} dead letters`,
     ...Object.values(services)
       .flat()
       .map((replica) => renderReplica(replica, callsOf(replica, Object.values(services).flat()))),

@@ -30,6 +30,19 @@ describe('EvaluationSchedule', () => {
     expect(schedule.results).toHaveLength(1);
   });
 
+  it('is void when not one sample could be judged', () => {
+    const schedule = new EvaluationSchedule(1);
+    schedule.next(0, false);
+    schedule.record({ ...slice(0, 0, 0), failed: 4 });
+    expect(schedule.record({ ...slice(0, 1, 0), failed: 3 })).toEqual({ version: 0, accuracy: 0 });
+    schedule.record({ ...slice(1, 0, 0), failed: 4 });
+    expect(schedule.record({ ...slice(1, 1, 0), failed: 4 })).toEqual({
+      version: 1,
+      accuracy: 0,
+      isVoid: true,
+    });
+  });
+
   it('answers what became due meanwhile with the newest version, then keeps to the schedule', () => {
     const schedule = new EvaluationSchedule(5);
     schedule.next(0, false);

@@ -6,6 +6,8 @@ type EvaluationEvent = Extract<TelemetryEvent, { kind: 'evaluation' }>;
 export interface Evaluation {
   version: number;
   accuracy: number;
+  /** Not one sample could be answered and judged: the accuracy says nothing. */
+  isVoid?: true;
 }
 
 /**
@@ -48,7 +50,10 @@ export class EvaluationSchedule {
     if (slices.size < parts) return null;
     const sum = (value: (slice: EvaluationEvent) => number) =>
       [...slices.values()].reduce((total, slice) => total + value(slice), 0);
-    const evaluation = { version, accuracy: sum(({ correct }) => correct) / sum(({ total }) => total) };
+    const total = sum((slice) => slice.total);
+    const isVoid = sum(({ failed = 0 }) => failed) === total;
+    const accuracy = sum(({ correct }) => correct) / total;
+    const evaluation: Evaluation = { version, accuracy, ...(isVoid && { isVoid }) };
     this.slices.delete(version);
     if (this.outstanding === version) this.outstanding = null;
     this.restore(evaluation);

@@ -23,6 +23,14 @@ describe('runEnd', () => {
     expect(runEnd(goals, { ...progress, version: 10 })?.phase).toBe('stopping');
   });
 
+  it('fails when not one sample of an evaluation could be judged', () => {
+    const evaluations = [{ version: 2, accuracy: 0, isVoid: true as const }];
+    expect(runEnd(goals, { ...progress, evaluations })).toEqual({
+      phase: 'failed',
+      message: expect.stringContaining('not one held-out sample of version 2') as string,
+    });
+  });
+
   it('stops when the newest evaluation reaches the accuracy', () => {
     const evaluations = [...progress.evaluations, { version: 2, accuracy: 0.9 }];
     expect(runEnd(goals, { ...progress, evaluations })?.message).toBe('held-out accuracy 0.900 reached');

@@ -20,7 +20,13 @@ export function runEnd(
 ): RunEnd | null {
   const { version, evaluations, ledger } = progress;
   if (version >= goals.steps) return { phase: 'stopping', message: `all ${goals.steps} steps are done` };
-  const accuracy = evaluations.at(-1)?.accuracy;
+  const { version: evaluated, accuracy, isVoid } = evaluations.at(-1) ?? {};
+  if (isVoid) {
+    return {
+      phase: 'failed',
+      message: `not one held-out sample of version ${evaluated} could be evaluated; forge dead-letter list says why`,
+    };
+  }
   if (goals.stopAtAccuracy !== undefined && accuracy !== undefined && accuracy >= goals.stopAtAccuracy) {
     return { phase: 'stopping', message: `held-out accuracy ${accuracy.toFixed(3)} reached` };
   }
@@ -38,6 +44,6 @@ function hopeless(ledger: Ledger, candidatesPerBatch: number): RunEnd | null {
   if (lost < candidatesPerBatch || lost <= useful) return null;
   return {
     phase: 'failed',
-    message: `${lost} of ${lost + useful} groups failed or were invalid; the policy and replay-buffer logs say why`,
+    message: `${lost} of ${lost + useful} groups failed or were invalid; forge dead-letter list says why`,
   };
 }

@@ -60,9 +60,11 @@ async function coordinate(state: RunState, dir: string, maxStaleness: number, st
   });
   await lifecycle.resume();
   const rollouts = () => jobs.flatMap((job) => (job.kind === 'rollout' ? [job.index] : []));
+  const samples = () =>
+    Object.fromEntries(jobs.flatMap((job) => (job.kind === 'rollout' ? [[job.index, job.sample.id]] : [])));
   const asked = () =>
     jobs.flatMap((job) => (job.kind === 'evaluation' ? [[job.minVersion, job.samples.length]] : []));
-  return { dir, evaluations, recorder, lifecycle, rollouts, asked };
+  return { dir, evaluations, recorder, lifecycle, rollouts, samples, asked };
 }
 
 async function evaluated(state: RunState, version: number, correct: number): Promise<void> {
@@ -89,6 +91,20 @@ describe('coordinator', () => {
     await lifecycle.turn();
     expect(rollouts()).toEqual([0, 1]);
     expect((await state.ledger()).inFlight).toBe(2);
+  });
+
+  it('rolls the sample of a replayed dead letter out under the next index, also after a crash', async () => {
+    const { state, dir, lifecycle } = await newRun(1);
+    await lifecycle.turn();
+    const failure = { code: 'BUG_INVARIANT', message: 'boom', attempts: 3, payload: '{}' };
+    await state.rejectGroup({ index: 2 }, 'failed', failure);
+    await state.deadLetters.replay('r-2');
+    const successor = await coordinate(state, dir, 1);
+    await successor.lifecycle.turn();
+    const again = await coordinate(state, dir, 1);
+    await again.lifecycle.turn();
+    for (const { samples } of [successor, again])
+      expect(samples()).toEqual({ 0: 's0', 1: 's1', 3: 's3', 4: 's2' });
   });
 
   it('overlaps evaluation and rollouts in an asynchronous run, up to the staleness bound', async () => {

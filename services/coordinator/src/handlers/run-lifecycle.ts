@@ -103,7 +103,8 @@ export class RunLifecycle {
     this.held = this.held.filter(waits);
   }
 
-  private job({ index, minVersion }: Admission): RolloutJob {
-    return { kind: 'rollout', schemaVersion: 1, index, minVersion, sample: this.options.task.sample(index) };
+  private job({ index, minVersion, replayOf }: Admission): RolloutJob {
+    const sample = this.options.task.sample(replayOf ?? index);
+    return { kind: 'rollout', schemaVersion: 1, index, minVersion, sample };
   }
 }

@@ -1,5 +1,6 @@
 import { recipeSchema } from '@forge/config';
 import { decode, groupSchema, type Group, type RolloutJob, type TelemetryEvent } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
 import { defaultRollout } from '@forge/rl';
 import { RolloutJobs, type GenerateCall, type RolloutJobsOptions } from './rollout-jobs';
 
@@ -26,6 +27,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
   const calls: GenerateCall[] = [];
   const published: Group[] = [];
   const events: TelemetryEvent[] = [];
+  const letters: unknown[] = [];
   const handler = new RolloutJobs({
     runState: {
       runId: 'run',
@@ -38,6 +40,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
         return Promise.resolve();
       },
       phase: () => Promise.resolve({ phase: 'running', message: null }),
+      deadLetters: { keep: (...letter) => Promise.resolve(void letters.push(letter)) },
     },
     recipe,
     algorithm: { rollout: defaultRollout, needsReference: false },
@@ -66,7 +69,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
     weightsAtLeast: () => Promise.resolve(),
     ...overrides,
   });
-  return { handler, calls, published, events };
+  return { handler, calls, published, events, letters };
 }
 
 describe('RolloutJobs', () => {
@@ -121,6 +124,7 @@ describe('RolloutJobs', () => {
       publishGroup: () => Promise.resolve(answers[attempts++]!),
       emit: () => Promise.resolve(),
       phase: () => Promise.resolve({ phase: 'running' as const, message: null }),
+      deadLetters: { keep: () => Promise.resolve() },
     };
     await jobs({ runState }).handler.handle(rollout(7));
     expect(attempts).toBe(2);
@@ -141,6 +145,35 @@ describe('RolloutJobs', () => {
     await handler.handle({ kind: 'evaluation', schemaVersion: 1, minVersion: 4, part: 1, parts: 2, samples });
     expect(calls.map(({ sampling }) => [sampling.temperature, sampling.topK])).toEqual([[0, 0], [0, 0]]); // prettier-ignore
     expect(events).toEqual([{ kind: 'evaluation', version: 4, part: 1, parts: 2, correct: 1, total: 2 }]);
+  });
+
+  describe('with a sample in an evaluation that fails', () => {
+    const samples = [sample, { ...sample, id: 'poison' }, sample];
+    const job = { kind: 'evaluation', schemaVersion: 1, minVersion: 4, part: 0, parts: 1, samples } as const;
+    const failing = (error: Error): Partial<RolloutJobsOptions> => ({
+      reward: {
+        score: ({ id }) =>
+          id === 'poison' ? Promise.reject(error) : Promise.resolve({ reward: 1, rewards: { exact: 1 } }),
+      },
+    });
+
+    it.each([
+      ['tries a reward that throws again, then', new TypeError('boom'), 'BUG_INVARIANT', 3],
+      ['at once, when a retry would give the same,', new ForgeError('CAPACITY_PROMPT_TOO_LONG', 'boom'), 'CAPACITY_PROMPT_TOO_LONG', 1], // prettier-ignore
+    ])('%s counts it as failed and keeps it as a dead letter', async (_, error, code, attempts) => {
+      const { handler, events, letters } = jobs(failing(error));
+      await handler.handle(job);
+      expect(events).toEqual([{ kind: 'evaluation', version: 4, part: 0, parts: 1, correct: 2, total: 3, failed: 1 }]); // prettier-ignore
+      expect(letters).toEqual([
+        ['e-poison', 'evaluation', { code, message: 'boom', attempts, payload: JSON.stringify(samples[1]) }],
+      ]);
+    });
+
+    it('leaves it to the job to come again when nobody answers', async () => {
+      const { handler, events, letters } = jobs(failing(new ForgeError('TRANSIENT_TIMEOUT', 'late')));
+      await expect(handler.handle(job)).rejects.toMatchObject({ code: 'TRANSIENT_TIMEOUT' });
+      expect([events, letters]).toEqual([[], []]);
+    });
   });
 
   it('hands jobs back that wait for weights when it drains', async () => {

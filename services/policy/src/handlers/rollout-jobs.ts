@@ -3,6 +3,7 @@ import type { RunState } from '@forge/broker';
 import { candidatesPerBatch, type Recipe } from '@forge/config';
 import {
   encode,
+  newestVersion,
   oldestVersion,
   type Completion,
   type Episode,
@@ -16,7 +17,9 @@ import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } f
 import { promptText } from '../domain/prompt-text';
 
 export interface RolloutJobsOptions {
-  runState: Pick<RunState, 'runId' | 'publishGroup' | 'emit' | 'phase'>;
+  runState: Pick<RunState, 'runId' | 'publishGroup' | 'emit' | 'phase'> & {
+    deadLetters: Pick<RunState['deadLetters'], 'keep'>;
+  };
   recipe: Recipe;
   algorithm: Pick<Algorithm, 'rollout' | 'needsReference'>;
   replica: string;
@@ -37,6 +40,7 @@ export interface GenerateCall {
   sampling: Sampling;
 }
 
+type Answer = 'correct' | 'wrong' | 'failed';
 type Kind<K extends RolloutJob['kind']> = Extract<RolloutJob, { kind: K }>;
 
 const FULL_PAUSE_MS = 100;
@@ -92,20 +96,41 @@ export class RolloutJobs {
     if (index % candidatesPerBatch(recipe) < recipe.output.sampleRollouts) await this.show(group);
   }
 
+  /** A sample that can't be answered or judged is not correct, and does not keep the others from being counted. */
   private async evaluate({ samples, minVersion, part, parts }: Kind<'evaluation'>): Promise<void> {
+    const answers = await Promise.all(
+      samples.map((sample, i) => this.answers(sample, `evaluation-${part}-${i}`)),
+    );
+    const count = (what: Answer): number => answers.filter((answer) => answer === what).length;
+    await this.options.runState.emit({
+      kind: 'evaluation',
+      version: minVersion,
+      part,
+      parts,
+      correct: count('correct'),
+      total: samples.length,
+      ...(count('failed') > 0 && { failed: count('failed') }),
+    });
+  }
+
+  private async answers(sample: Sample, id: string): Promise<Answer> {
     const { recipe, reward, runState } = this.options;
     const greedy = { ...recipe.sampling, temperature: 0, topK: 0, topP: 1 };
-    const isCorrect = await Promise.all(
-      samples.map(async (sample, i) => {
-        const policy = this.policyHandle(`evaluation-${part}-${i}`, greedy);
-        const [completion] = await policy.generate(sample.prompt);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const [completion] = await this.policyHandle(id, greedy).generate(sample.prompt);
         const { rewards } = await reward.score(sample, completion!);
-        return (rewards[recipe.evaluation.reward] ?? 0) >= 1;
-      }),
-    );
-    const correct = isCorrect.filter(Boolean).length;
-    const total = samples.length;
-    await runState.emit({ kind: 'evaluation', version: minVersion, part, parts, correct, total });
+        return (rewards[recipe.evaluation.reward] ?? 0) >= 1 ? 'correct' : 'wrong';
+      } catch (error) {
+        const { code, message, retryClass } = ForgeError.from(error);
+        // What is not the sample's fault is the job's, which comes again.
+        if (code === 'CANCELLED' || retryClass === 'transient' || retryClass === 'stale') throw error;
+        if (retryClass !== 'fatal' && attempt < recipe.limits.jobAttempts) continue;
+        const failure = { code, message, attempts: attempt, payload: JSON.stringify(sample) };
+        await runState.deadLetters.keep(`e-${sample.id}`, 'evaluation', failure);
+        return 'failed';
+      }
+    }
   }
 
   /** The policy as one rollout sees it. Completions are numbered, so that a rollout that runs again draws the same. */
@@ -128,7 +153,9 @@ export class RolloutJobs {
   private async publish(group: Group): Promise<void> {
     const { runState } = this.options;
     const payload = encode(group);
-    while ((await runState.publishGroup(group.index, payload)) === 'full') {
+    const { index, replica, episodes } = group;
+    const origin = { replica, oldest: oldestVersion(episodes), newest: newestVersion(episodes) };
+    while ((await runState.publishGroup(index, payload, origin)) === 'full') {
       if ((await runState.phase()).phase !== 'running') return;
       await sleep(FULL_PAUSE_MS);
     }

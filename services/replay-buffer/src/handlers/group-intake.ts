@@ -2,7 +2,7 @@ import type { RunState, StreamedGroup } from '@forge/broker';
 import { decode, groupSchema, type Group } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Logger } from '@forge/telemetry';
-import { toCandidate, type Judge } from '../domain/candidate';
+import { toCandidate, type Candidate, type Judge } from '../domain/candidate';
 import type { BatchFormer } from './batch-former';
 
 export interface GroupIntakeOptions {
@@ -30,19 +30,18 @@ export class GroupIntake {
   private async take(entry: StreamedGroup): Promise<void> {
     const { runState, algorithm, batches, logger } = this.options;
     const { entryId, index, payload } = entry;
+    let candidate: Candidate;
     try {
-      const candidate = toCandidate(groupOf(entry, runState.runId), algorithm);
-      if ((await runState.storeGroup(entryId, { ...candidate }, payload)) === 'stored')
-        batches.add(candidate);
+      candidate = toCandidate(groupOf(entry, runState.runId), algorithm);
     } catch (error) {
-      if (!(error instanceof ForgeError) || error.retryClass !== 'fatal') throw error;
+      // It depends on the message alone, and on what the algorithm makes of it: trying again would give the same.
       logger.error({ err: error, index }, 'group rejected');
-      await runState.rejectGroup(
-        { entryId, index: Number.isInteger(index) ? index : null },
-        'invalid',
-        payload,
-      );
+      const { code, message } = ForgeError.from(error);
+      const group = { entryId, index: Number.isSafeInteger(index) && index >= 0 ? index : null };
+      await runState.rejectGroup(group, 'invalid', { code, message, attempts: 1, payload });
+      return;
     }
+    if ((await runState.storeGroup(entryId, { ...candidate }, payload)) === 'stored') batches.add(candidate);
   }
 }
 

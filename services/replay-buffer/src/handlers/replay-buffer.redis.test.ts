@@ -109,6 +109,27 @@ describe('replay buffer', () => {
       discarded: { invalid: 3 },
       isBalanced: true,
     });
+    const letters = await state.deadLetters.list();
+    expect(letters.map(({ kind, index, code }) => [kind, index, code])).toEqual(
+      [0, 1, 2].map((index) => ['message', index, 'CONTRACT_INVALID_MESSAGE']),
+    );
+    expect(Buffer.from(letters[0]!.payload).toString()).toBe('nonsense');
+  });
+
+  it("goes on without a group that the user's advantage throws on", async () => {
+    const state = await newRun();
+    const batches = new BatchFormer(state, rules, logger);
+    const advantage = (rewards: readonly number[]) => {
+      if (rewards[0] === 0.25) throw new RangeError('what a reward');
+      return [...rewards];
+    };
+    const picky = { ...algorithm, advantage };
+    const intake = new GroupIntake({ runState: state, algorithm: picky, batches, consumer: '0', logger });
+    await state.admit(2);
+    for (const [index, reward] of [[0, 0.25], [1, 1]] as const) await publish(state, index, reward); // prettier-ignore
+    await intake.turn(10);
+    expect(await state.ledger()).toMatchObject({ buffered: 1, discarded: { invalid: 1 }, isBalanced: true });
+    expect(await state.deadLetters.list()).toMatchObject([{ index: 0, message: 'what a reward' }]);
   });
 
   it('forms one batch ahead of the trainer and no more', async () => {

@@ -1,0 +1,32 @@
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { removePrivateRedis } from './commands/remove-runs';
+import type { RunRecord } from './run-directory';
+
+const HOUR_MS = 3_600_000;
+
+/**
+ * Deletes the directories of own Redis servers of runs that are over, whose state was last changed longer ago than it
+ * is to be kept. The ids of these runs.
+ */
+export function removeExpiredState(records: readonly RunRecord[], nowMs: number): string[] {
+  const expired = records.filter(({ state, redisDir, keepStateHours }) => {
+    if (state === 'running' || redisDir === null) return false;
+    const changedAtMs = newestFileMs(redisDir);
+    return changedAtMs !== null && nowMs - changedAtMs > keepStateHours * HOUR_MS;
+  });
+  return expired.filter(removePrivateRedis).map(({ id }) => id);
+}
+
+/** When the newest file below a directory was written; null where there is none. */
+function newestFileMs(dir: string): number | null {
+  try {
+    const times = readdirSync(dir, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => statSync(join(entry.parentPath, entry.name)).mtimeMs);
+    return times.length === 0 ? null : Math.max(...times);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}

@@ -1,0 +1,49 @@
+import { existsSync } from 'node:fs';
+import { connectRedis, provisionRedis, RunState, type Redis } from '@forge/broker';
+import { cliEnvironment } from '@forge/config';
+import { ForgeError } from '@forge/errors';
+import type { RunRecord } from './run-directory';
+
+const GIVE_UP_MS = 5_000;
+
+/** The state of a run in Redis, running or over. */
+export interface RunAccess {
+  runState: RunState;
+  redis: Redis;
+  url: string;
+}
+
+/**
+ * Gives `work` the state of a run. The Redis of a run that is over and had one of its own is started for as long as
+ * `work` takes.
+ *
+ * @throws {ForgeError} CONFLICT_STATE when the state is gone; TRANSIENT_REDIS_UNREACHABLE; what `work` throws.
+ */
+export async function withRun<T>(record: RunRecord, work: (access: RunAccess) => Promise<T>): Promise<T> {
+  const server = await redisOf(record);
+  try {
+    const redis = await connectRedis(server.url, { name: 'forge-cli', giveUpAfterMs: GIVE_UP_MS });
+    const runState = new RunState(redis, record.id);
+    try {
+      await runState.config();
+      return await work({ runState, redis, url: server.url });
+    } finally {
+      runState.close();
+      redis.disconnect();
+    }
+  } finally {
+    await server.stop();
+  }
+}
+
+async function redisOf({ id, state, redisUrl, redisDir }: RunRecord): Promise<{
+  url: string;
+  stop: () => Promise<void>;
+}> {
+  if (redisDir === null) return { url: cliEnvironment().redisUrl ?? redisUrl, stop: () => Promise.resolve() };
+  if (state === 'running') return { url: redisUrl, stop: () => Promise.resolve() };
+  if (!existsSync(redisDir)) {
+    throw new ForgeError('CONFLICT_STATE', `the state of run ${id} in ${redisDir} is gone`, { id, redisDir });
+  }
+  return provisionRedis({ dir: redisDir, log: () => undefined, mayInstall: false });
+}

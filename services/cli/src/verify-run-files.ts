@@ -1,0 +1,94 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { LedgerSnapshot } from '@forge/broker';
+
+/** What a run directory says about the steps of its run. */
+export interface RunFiles {
+  /** Rows of metrics.jsonl, in their order. */
+  rows: readonly { step: number; maxLag: number | undefined }[];
+  /** Steps of the checkpoints. */
+  checkpoints: readonly number[];
+  /** summary.json; null while there is none. */
+  summary: Readonly<Record<string, unknown>> | null;
+}
+
+const CHECKPOINT = /^step-(\d+)$/;
+
+/** To be read before the state it is compared with: what it says of a step is said before or after the commit. */
+export function readRunFiles(directory: string): RunFiles {
+  const rows = linesOf(join(directory, 'metrics.jsonl')).map((line) => {
+    const row = JSON.parse(line) as Record<string, number>;
+    return { step: row['step'] ?? Number.NaN, maxLag: row['lag/max'] };
+  });
+  const checkpoints = (absentAs([], () => readdirSync(join(directory, 'checkpoints'))) as string[]).flatMap(
+    (name) => Number(CHECKPOINT.exec(name)?.[1] ?? []),
+  );
+  const summary = absentAs(null, () => readFileSync(join(directory, 'summary.json'), 'utf8'));
+  return {
+    rows,
+    checkpoints,
+    summary: summary === null ? null : (JSON.parse(summary) as Record<string, unknown>),
+  };
+}
+
+/**
+ * Compares the files of a run with its ledger: one row of metrics for every step that was committed, with the lag that
+ * its groups have; no checkpoint of a step that was not; the summary's steps, groups and weights. Each disagreement in
+ * words.
+ *
+ * Edge: a row is told before its step is committed and written with the next one, so that a run may have one row more
+ * than steps, and one that is not over fewer.
+ */
+export function verifyRunFiles(
+  { rows, checkpoints, summary }: RunFiles,
+  { run, ledger, versions, groups }: LedgerSnapshot,
+): string[] {
+  const problems: string[] = [];
+  rows.forEach(({ step, maxLag }, i) => {
+    if (step !== i + 1) problems.push(`metrics.jsonl: row ${i + 1} is of step ${step}`);
+    const batch = versions.get(step)?.batch;
+    if (!batch) return;
+    if (maxLag === undefined || maxLag > batch.maxStaleness)
+      problems.push(`metrics.jsonl: lag/max of step ${step} is ${maxLag}, above ${batch.maxStaleness}`);
+    const oldest = batch.indices.map((index) => groups.get(index)?.origin?.oldest);
+    if (oldest.includes(undefined)) return;
+    const lag = step - 1 - Math.min(...(oldest as number[]));
+    if (maxLag !== lag)
+      problems.push(`metrics.jsonl: lag/max of step ${step} is ${maxLag}, but that of its groups is ${lag}`);
+  });
+  if (rows.length > run.version + 1)
+    problems.push(`metrics.jsonl: ${rows.length} steps, but ${run.version} are committed`);
+  for (const step of checkpoints) {
+    if (step > run.version) problems.push(`checkpoints/step-${step}: the run is at ${run.version}`);
+  }
+  if (summary?.['state'] !== 'finished') return problems;
+
+  if (rows.length < run.version)
+    problems.push(`metrics.jsonl: ${rows.length} steps, but ${run.version} are committed`);
+  const differing = (what: string, found: unknown, expected: unknown): void => {
+    if (found !== expected) problems.push(`summary.json: ${what} is ${String(found)}, but the run's is ${String(expected)}`); // prettier-ignore
+  };
+  differing('steps', summary['steps'], run.version);
+  differing('weightsHash', summary['weightsHash'], versions.get(run.version)?.weights ?? null);
+  differing(
+    'ledger.trained',
+    (summary['ledger'] as { trained?: number } | undefined)?.trained,
+    ledger.trained,
+  );
+  return problems;
+}
+
+function linesOf(path: string): string[] {
+  return absentAs('', () => readFileSync(path, 'utf8'))
+    .split('\n')
+    .slice(0, -1);
+}
+
+function absentAs<T>(fallback: T, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return fallback;
+    throw error;
+  }
+}

@@ -1,0 +1,24 @@
+import type { JobFailure, RunState } from '@forge/broker';
+
+/**
+ * Gives up a job that failed for good, so that the run goes on without it: the admission of its group returns, or its
+ * slice of an evaluation counts as failed. What is known of it becomes a dead letter.
+ */
+export async function giveUpJob(
+  runState: Pick<RunState, 'rejectGroup' | 'deadLetters' | 'emit'>,
+  failure: JobFailure,
+): Promise<void> {
+  const { jobId, job, index } = failure;
+  if (index !== null) {
+    await runState.rejectGroup({ index }, 'failed', failure);
+    return;
+  }
+  if (job?.kind !== 'evaluation') {
+    await runState.deadLetters.keep(`j-${jobId}`, 'job', failure);
+    return;
+  }
+  const { minVersion: version, part, parts, samples } = job;
+  await runState.deadLetters.keep(`e-v${version}-${part}`, 'evaluation', failure);
+  const total = samples.length;
+  await runState.emit({ kind: 'evaluation', version, part, parts, correct: 0, total, failed: total });
+}
