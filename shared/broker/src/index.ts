@@ -3,6 +3,7 @@ export { mailboxKeys, runKeys, CONSUMER_GROUP, type RunKeys } from './keys';
 export { Mailbox, type Letter } from './mailbox';
 export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis-server';
 export { Registry, type CallsMade, type Replica } from './registry';
+export { RestartWindow } from './restart-window';
 export { RolloutQueue, type QueueTiming, type WorkOptions } from './rollout-queue';
 export {
   RunState,

@@ -92,6 +92,12 @@ export const recipeSchema = z
         .max(60_000)
         .default(500)
         .describe('between two registrations of a replica'),
+      restartsPerMinute: z
+        .int()
+        .min(0)
+        .max(1000)
+        .default(10)
+        .describe('a process, or an own Redis, that dies more often within a minute ends the run'),
       callTimeoutMs: z.int().min(100).default(120_000).describe('deadline of a call between services'),
       drainSeconds: z.number().gt(0).max(3600).default(10).describe('a stopping service may take this long'),
       redisWaitSeconds: z

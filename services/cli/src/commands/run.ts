@@ -24,7 +24,6 @@ import { RunMonitor } from '../run-monitor';
 import { Supervisor, type ServiceProcess } from '../supervisor';
 import { duration, type RunHeader } from '../view';
 
-const MAX_RESTARTS = 5;
 const STOP_DEADLINE_MS = 30_000;
 
 /** `forge run RECIPE`: starts the services of a run, shows it, and ends them with it. */
@@ -39,7 +38,14 @@ export async function run(recipeName: string, overrides: readonly string[]): Pro
   const id = newRunId(recipe.name, startedAt, randomBytes(2).toString('hex'));
   const { redisUrl, logLevel } = cliEnvironment();
   const dir = join('.forge', 'redis', id);
-  const redisServer = await provisionRedis({ url: redisUrl, dir, log: say, mayInstall: true });
+  const { restartsPerMinute } = recipe.limits;
+  const redisServer = await provisionRedis({
+    url: redisUrl,
+    dir,
+    log: say,
+    mayInstall: true,
+    restartsPerMinute,
+  });
   try {
     return await supervise(recipe, { id, startedAt, redisServer, logLevel, say });
   } finally {
@@ -99,7 +105,7 @@ async function supervise(
     logDirectory: join(directory, 'logs'),
     socketDirectory,
     environment: childEnvironment({ redisUrl: url, runId: id, logLevel }),
-    maxRestarts: MAX_RESTARTS,
+    restartsPerMinute: recipe.limits.restartsPerMinute,
     onRestart: ({ service, replica }, reason) => {
       monitor.say(`${service}/${replica} ended (${reason}); starting it again`);
     },
