@@ -1,29 +1,54 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const CR = 0x0d;
+const LOOK_MS = 50;
+/** What Redis appends to, as Redis 7 and Valkey name it; a rewrite starts the next one and deletes those before. */
+const INCREMENT = /^appendonly\.aof\.(\d+)\.incr\.aof$/;
 
 /** A command that changed something; several that did so at once are one transaction. */
 export type Command = readonly Buffer[];
 
-/**
- * Every change a Redis made, oldest first, from its append-only file: each item is what one command or script changed
- * at once. Needs a file that was never rewritten.
- */
-export function* transactionsOf(dir: string): Generator<readonly Command[]> {
-  let open: Command[] | null = null;
-  for (const file of filesOf(dir)) {
-    for (const command of commandsOf(readFileSync(file))) {
-      const name = command[0]?.toString().toUpperCase();
-      if (name === 'MULTI') open = [];
-      else if (name === 'EXEC') {
+/** Keeps everything that a Redis appends, also what it deletes when it rewrites its file; returns what ends that. */
+export function keepHistory(redisDir: string, keptDir: string): () => void {
+  const source = join(redisDir, 'appendonlydir');
+  mkdirSync(keptDir, { recursive: true });
+  const look = (): void => {
+    for (const name of existsSync(source) ? readdirSync(source) : []) {
+      if (!INCREMENT.test(name) || existsSync(join(keptDir, name))) continue;
+      linkSync(join(source, name), join(keptDir, name));
+    }
+  };
+  look();
+  const timer = setInterval(look, LOOK_MS);
+  return () => {
+    clearInterval(timer);
+    look();
+  };
+}
+
+/** Every change a Redis made, oldest first: each item is what one command or script changed at once. */
+export function* transactionsOf(keptDir: string): Generator<readonly Command[]> {
+  const numbered = readdirSync(keptDir).map((name) => ({
+    name,
+    sequence: Number(INCREMENT.exec(name)?.[1]),
+  }));
+  const files = numbered.filter(({ sequence }) => sequence > 0).sort((a, b) => a.sequence - b.sequence);
+  if (files.length === 0 || files.some(({ sequence }, i) => sequence !== i + 1))
+    throw new Error(
+      `${keptDir} does not hold the whole history: ${files.map(({ name }) => name).join(', ') || 'no file'}`,
+    );
+  for (const { name } of files) {
+    let open: Command[] | null = null;
+    for (const command of commandsOf(readFileSync(join(keptDir, name)))) {
+      const verb = command[0]?.toString().toUpperCase();
+      if (verb === 'MULTI') open = [];
+      else if (verb === 'EXEC') {
         yield open ?? [];
         open = null;
       } else if (open === null) yield [command];
       else open.push(command);
     }
-    // What was not complete when the server died is not loaded by the next one either.
-    open = null;
   }
 }
 
@@ -50,16 +75,4 @@ export function* commandsOf(bytes: Buffer): Generator<Command> {
     }
     yield parts;
   }
-}
-
-/** Redis 7 and Valkey keep a manifest and several files, older ones a single file. */
-function filesOf(dir: string): string[] {
-  const single = join(dir, 'appendonly.aof');
-  if (existsSync(single)) return [single];
-  const folder = join(dir, 'appendonlydir');
-  const manifest = readFileSync(join(folder, 'appendonly.aof.manifest'), 'utf8').trim().split('\n');
-  const entries = manifest.map((line) => /^file (\S+) seq (\d+) type (\w)/.exec(line)?.slice(1) ?? []);
-  if (entries.some(([, seq, type]) => type === 'b' && seq !== '1'))
-    throw new Error(`${folder} was rewritten: what happened before is not in it any more`);
-  return entries.filter(([, , type]) => type === 'i').map(([name]) => join(folder, name!));
 }

@@ -82,7 +82,7 @@ function conclude(
   say: (line: string) => void,
 ): Outcome {
   const history = new RunAudit(run.runId, recipe.maxStaleness);
-  for (const transaction of transactionsOf(run.redisDir)) history.take(transaction);
+  for (const transaction of transactionsOf(run.historyDir)) history.take(transaction);
   const audit = history.result();
   const violations = [...earlier, ...audit.violations];
   let weightsHash: string | null = null;

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { connectRedis, Registry, RunState, type Redis } from '@forge/broker';
 import { recipeToYaml, type Recipe } from '@forge/config';
 import { waitFor } from '@forge/testing';
+import { keepHistory } from './append-only-file';
 import type { Kind } from './chaos-plan';
 
 const root = join(__dirname, '..', '..');
@@ -43,8 +44,10 @@ export class ForgeRun {
   private readonly registry: Registry;
   private readonly exited: Promise<number | null>;
   private readonly standIns: ChildProcess[] = [];
+  private readonly stopKeeping: () => void;
 
   private constructor(private readonly is: Parts) {
+    this.stopKeeping = keepHistory(join(this.workDir, '.forge', 'redis', this.runId), this.historyDir);
     this.runState = new RunState(is.redis, is.runId);
     this.registry = new Registry(is.redis, is.runId);
     this.exited = once(is.child, 'close').then(([code]) => code as number | null);
@@ -65,8 +68,6 @@ export class ForgeRun {
     try {
       const { id, redisUrl } = await waitFor('the run', () => recordOf(workDir), STARTS_WITHIN_MS);
       const redis = await connectRedis(redisUrl, { name: 'chaos', giveUpAfterMs: STARTS_WITHIN_MS });
-      // The audit reads the history from the append-only file.
-      await redis.config('SET', 'auto-aof-rewrite-percentage', '0');
       return new ForgeRun({ child, workDir, recipe, runId: id, redisUrl, redis });
     } catch (error) {
       child.kill('SIGKILL');
@@ -86,9 +87,9 @@ export class ForgeRun {
     return join(this.workDir, 'runs', this.runId);
   }
 
-  /** Where its Redis keeps the append-only file. */
-  get redisDir(): string {
-    return join(this.workDir, '.forge', 'redis', this.runId);
+  /** Everything its Redis has done, as `transactionsOf` reads it. */
+  get historyDir(): string {
+    return join(this.workDir, 'history');
   }
 
   get hasExited(): boolean {
@@ -165,6 +166,7 @@ export class ForgeRun {
   /** Ends what is left; services and Redis end with the process that started them. */
   kill(): void {
     for (const child of [this.is.child, ...this.standIns]) child.kill('SIGKILL');
+    this.stopKeeping();
     this.runState.close();
     this.is.redis.disconnect();
   }

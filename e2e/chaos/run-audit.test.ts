@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connectRedis, provisionRedis, RunState } from '@forge/broker';
+import { connectRedis, provisionRedis, RunState, type Redis } from '@forge/broker';
 import { encode, type Group } from '@forge/contracts';
-import { commandsOf, transactionsOf, type Command } from './append-only-file';
+import { waitFor } from '@forge/testing';
+import { commandsOf, keepHistory, transactionsOf, type Command } from './append-only-file';
 import { RunAudit, type Audit } from './run-audit';
 
 const command = (...parts: (string | number | Buffer)[]): Command =>
@@ -115,13 +116,16 @@ describe('transactionsOf', () => {
   const dir = mkdtempSync(join(tmpdir(), 'forge-audit-'));
   afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-  it('gives what a real Redis did for a run, script by script', async () => {
+  it('gives what a real Redis did for a run, script by script, also before it rewrote its file', async () => {
     const server = await provisionRedis({ dir, log: () => undefined, mayInstall: false });
     const redis = await connectRedis(server.url, { name: 'test', giveUpAfterMs: 5_000 });
+    const kept = join(dir, 'kept');
+    const stopKeeping = keepHistory(dir, kept);
     const state = new RunState(redis, 'run');
     await state.create({}, { maxStaleness: 0, candidatesPerBatch: 1, steps: 2 });
     const epoch = await state.newEpoch();
     for (const step of [0, 1]) {
+      if (step === 1) await rewrite(redis);
       const [admission] = await state.admit(9);
       const { index } = admission!;
       await state.publishGroup(index, encode(groupOf(index, [step])));
@@ -138,7 +142,9 @@ describe('transactionsOf', () => {
     state.close();
     redis.disconnect();
     await server.stop();
-    expect(auditOf(0, transactionsOf(dir))).toMatchObject({
+    stopKeeping();
+    expect(readdirSync(join(dir, 'appendonlydir'))).not.toContain('appendonly.aof.1.incr.aof');
+    expect(auditOf(0, transactionsOf(kept))).toMatchObject({
       admitted: 2,
       trained: 2,
       open: 0,
@@ -148,6 +154,13 @@ describe('transactionsOf', () => {
       violations: [],
     });
   });
+
+  const rewrite = async (redis: Redis): Promise<void> => {
+    await redis.bgrewriteaof();
+    const isOver = async () =>
+      /aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0/.test(await redis.info('persistence'));
+    await waitFor('the rewrite', isOver);
+  };
 
   it('leaves out a command that is cut off', () => {
     const bytes = Buffer.from('*2\r\n$3\r\nDEL\r\n$1\r\na\r\n*2\r\n$3\r\nDEL\r\n$1\r\nb\r\n');

@@ -57,6 +57,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   });
   const queue = new RolloutQueue(context.redisUrl, context.runId);
   queue.work({
+    name: replica,
     concurrency: recipe.policy.jobConcurrency,
     handler: (job) => jobs.handle(job),
     onFailed: async (job, reason) => {

@@ -213,12 +213,15 @@ export class RunState {
     return result as 'accepted' | 'duplicate' | 'full';
   }
 
-  /** Finished groups, those a dead reader left behind first. Waits up to `blockMs` for one. */
+  /**
+   * Finished groups, waiting up to `blockMs` for one: first those this consumer, or its predecessor of the same name, was
+   * given and has not acknowledged, then those another reader left behind.
+   */
   async readGroups(consumer: string, count: number, blockMs: number): Promise<StreamedGroup[]> {
     const { episodes } = this.keys;
-    const abandoned = await this.streams.claim(episodes, consumer, count);
-    const entries =
-      abandoned.length > 0 ? abandoned : await this.streams.readNew(episodes, consumer, count, blockMs);
+    let entries = await this.streams.readOwn(episodes, consumer, count);
+    if (entries.length === 0) entries = await this.streams.claim(episodes, consumer, count);
+    if (entries.length === 0) entries = await this.streams.readNew(episodes, consumer, count, blockMs);
     return entries.map(({ id, fields }) => ({
       entryId: id,
       index: Number(fields.get('index')?.toString() ?? Number.NaN),
