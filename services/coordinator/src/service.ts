@@ -15,10 +15,13 @@ const POLL_MS = 250;
 /** Admits groups, schedules evaluations, ends the run, and keeps its directory. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, logger, fail } = context;
+  const coordinator = await runState.newCoordinator();
   const task = await loadTask(recipe);
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
   const directory = await RunDirectory.open(join(recipe.output.dir, context.runId));
-  const recorder = await TelemetryRecorder.open(runState, directory, evaluations);
+  const recorder = await TelemetryRecorder.open(runState, directory, evaluations, () =>
+    runState.checkCoordinator(coordinator),
+  );
   const queue = new RolloutQueue(context.redisUrl, context.runId);
   const lifecycle = new RunLifecycle({
     runState,
@@ -32,6 +35,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     },
     evaluationSamples: recipe.evaluation.samples,
     maxStaleness: recipe.maxStaleness,
+    coordinator,
     isModelSaved: () => recorder.isModelSaved,
     logger,
   });

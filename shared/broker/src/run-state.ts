@@ -175,19 +175,35 @@ export class RunState {
     return this.redis.hincrby(this.keys.run, 'epoch', 1);
   }
 
+  /** Makes the caller the run's coordinator; an earlier one can't admit any more. */
+  newCoordinator(): Promise<number> {
+    return this.redis.hincrby(this.keys.run, 'coordinator', 1);
+  }
+
+  /** @throws {ForgeError} STALE_EPOCH when another coordinator took over. */
+  async checkCoordinator(coordinator: number): Promise<void> {
+    if (Number((await this.redis.hget(this.keys.run, 'coordinator')) ?? 0) !== coordinator)
+      throw staleCoordinator(coordinator);
+  }
+
   /**
-   * Admits up to `limit` groups, as many as the staleness bound allows.
+   * Admits up to `limit` groups, as many as the staleness bound allows, on behalf of a coordinator (0: of a run that has
+   * none).
+   *
+   * @throws {ForgeError} STALE_EPOCH when another coordinator took over.
    *
    * Edge: a coordinator that dies before it queued the jobs leaves admitted groups without one; its successor reads
    * `pendingGroups` and queues them again. So does whoever lost the answer of this call.
    */
-  async admit(limit: number): Promise<Admission[]> {
+  async admit(limit: number, coordinator = 0): Promise<Admission[]> {
     const { run, ledger, groups, pending } = this.keys;
-    const flat = (await this.run(
+    const answer = await this.run(
       scripts.admit,
       [run, ledger, groups, pending],
-      [limit, this.bounds.inFlight, this.callId()],
-    )) as number[];
+      [limit, this.bounds.inFlight, this.callId(), coordinator],
+    );
+    if (answer === 'stale') throw staleCoordinator(coordinator);
+    const flat = answer as number[];
     return Array.from({ length: flat.length / 2 }, (_, i) => ({
       index: Number(flat[2 * i]),
       minVersion: Number(flat[2 * i + 1]),
@@ -256,6 +272,11 @@ export class RunState {
   async bufferedGroups(): Promise<BufferedGroup[]> {
     const all = await this.redis.hvals(this.keys.buffer);
     return all.map((text) => JSON.parse(text) as BufferedGroup).sort((a, b) => a.index - b.index);
+  }
+
+  /** How many groups the replay buffer holds. */
+  bufferedCount(): Promise<number> {
+    return this.redis.hlen(this.keys.buffer);
   }
 
   /** Discards buffered groups; their admission returns. */
@@ -440,6 +461,12 @@ function staleEpoch(step: number, epoch: number): ForgeError {
   return new ForgeError('STALE_EPOCH', `step ${step} of epoch ${epoch} is not the one that is due`, {
     step,
     epoch,
+  });
+}
+
+function staleCoordinator(coordinator: number): ForgeError {
+  return new ForgeError('STALE_EPOCH', `coordinator ${coordinator} was replaced by another one`, {
+    coordinator,
   });
 }
 

@@ -36,11 +36,13 @@ return 'created'
 
 /**
  * Admits groups.
- * KEYS run, ledger, groups, pending   ARGV limit, cap on groups in flight, id of the call
- * Returns index, minVersion of each admitted group, flat; what it returned before when the newest call comes again.
+ * KEYS run, ledger, groups, pending   ARGV limit, cap on groups in flight, id of the call, coordinator
+ * Returns index, minVersion of each admitted group, flat; what it returned before when the newest call comes again;
+ * stale when another coordinator took over.
  */
 export const admit = new Script(`
 local run, ledger, groups, pending = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+if (redis.call('HGET', run, 'coordinator') or '0') ~= ARGV[4] then return 'stale' end
 local last = redis.call('HMGET', run, 'admitCall', 'admitAnswer')
 if last[1] == ARGV[3] then return cjson.decode(last[2]) end
 local h = redis.call('HMGET', run, 'state', 'version', 'maxStaleness', 'candidates', 'steps', 'started', 'nextIndex')

@@ -14,6 +14,8 @@ export interface RunLifecycleOptions {
   /** Held-out samples of one evaluation. */
   evaluationSamples: number;
   maxStaleness: number;
+  /** Which coordinator of the run this is: only the newest admits. */
+  coordinator: number;
   isModelSaved: () => boolean;
   logger: Logger;
 }
@@ -56,7 +58,7 @@ export class RunLifecycle {
       return null;
     }
     await this.evaluate(version, false);
-    this.held.push(...(await runState.admit(ADMITTED_AT_ONCE)));
+    this.held.push(...(await runState.admit(ADMITTED_AT_ONCE, this.options.coordinator)));
     await this.release(evaluations);
     return null;
   }
