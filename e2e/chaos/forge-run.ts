@@ -148,6 +148,11 @@ export class ForgeRun {
     this.standIns.push(child);
   }
 
+  /** Ends the processes that were started in the place of others. */
+  endStandIns(): void {
+    for (const child of this.standIns.splice(0)) child.kill('SIGKILL');
+  }
+
   /** Asks the run to save and stop; its exit code, or null when it had to be killed. */
   stop(): Promise<number | null> {
     this.is.child.kill('SIGINT');
@@ -165,7 +170,8 @@ export class ForgeRun {
 
   /** Ends what is left; services and Redis end with the process that started them. */
   kill(): void {
-    for (const child of [this.is.child, ...this.standIns]) child.kill('SIGKILL');
+    this.is.child.kill('SIGKILL');
+    this.endStandIns();
     this.stopKeeping();
     this.runState.close();
     this.is.redis.disconnect();

@@ -61,6 +61,7 @@ export async function strike(run: ForgeRun, blow: Blow): Promise<Recovery> {
   const before = await runState.version();
   await until('a step', async () => (await runState.version()) > before);
   const recoveredMs = performance.now() - since;
+  run.endStandIns();
   return { blow, victims: names, version, backMs, recoveredMs };
 }
 

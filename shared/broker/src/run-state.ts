@@ -160,6 +160,17 @@ export class RunState {
     await this.redis.xadd(this.keys.signals, 'MAXLEN', '~', 100, '*', 'what', phase);
   }
 
+  /** Says what the run waits for; null when it goes on. */
+  async setWaitingFor(what: string | null): Promise<void> {
+    await this.redis.hset(this.keys.run, 'waitingFor', what ?? '');
+    await this.emit({ kind: 'waiting', for: what });
+  }
+
+  /** What the run waits for, null while it goes on. */
+  async waitingFor(): Promise<string | null> {
+    return (await this.redis.hget(this.keys.run, 'waitingFor')) || null;
+  }
+
   /** Optimizer steps applied. */
   async version(): Promise<number> {
     return Number((await this.redis.hget(this.keys.run, 'version')) ?? 0);

@@ -15,6 +15,7 @@ import {
   cliEnvironment,
   loadRecipe,
   recipeToYaml,
+  usesReference,
   type Recipe,
 } from '@forge/config';
 import { preflight } from '../preflight';
@@ -146,16 +147,12 @@ async function supervise(
 function processesOf(recipe: Recipe): ServiceProcess[] {
   const copies = (service: string, count: number): ServiceProcess[] =>
     Array.from({ length: count }, (_, replica) => ({ service, replica: String(replica) }));
-  const usesReference =
-    'klCoefficient' in recipe.algorithm
-      ? recipe.algorithm.klCoefficient > 0
-      : recipe.algorithm.name === 'module';
   return [
     ...copies('coordinator', 1),
     ...copies('trainer', 1),
     ...copies('policy', recipe.policy.replicas),
     ...copies('reward', recipe.reward.replicas),
-    ...(usesReference ? copies('reference', recipe.reference.replicas) : []),
+    ...(usesReference(recipe) ? copies('reference', recipe.reference.replicas) : []),
     ...copies('replay-buffer', 1),
   ];
 }

@@ -33,6 +33,11 @@ export class RunLifecycle {
 
   constructor(private readonly options: RunLifecycleOptions) {}
 
+  /** How many admitted groups are held back. */
+  get heldGroups(): number {
+    return this.held.length;
+  }
+
   /** Queues again what was admitted and has no result: its job may have died with an earlier coordinator. */
   async resume(): Promise<void> {
     this.held = await this.options.runState.pendingGroups();

@@ -90,6 +90,8 @@ export class TelemetryRecorder {
         await this.directory.addSample({ index, version, prompt, texts, rewards });
         break;
       }
+      case 'waiting':
+        break;
       case 'run':
         if (event.state === 'saved') this.isSaved = true;
     }
