@@ -15,6 +15,12 @@ describe('advance', () => {
     expect(advance(twice, slice(1, 20), 0).evaluations).toEqual([{ version: 20, accuracy: 0.6 }]);
   });
 
+  it('knows what the run waits for until it goes on', () => {
+    const waiting = advance(emptyProgress(), { kind: 'waiting', for: 'a policy to be ready' }, 0);
+    expect(waiting.waitingFor).toBe('a policy to be ready');
+    expect(advance(waiting, { kind: 'waiting', for: null }, 0).waitingFor).toBeNull();
+  });
+
   it('keeps the values of earlier steps that a later one does not report', () => {
     const first = advance(emptyProgress(), { kind: 'step', step: 1, values: { loss: 1, 'lag/max': 2 } }, 0);
     expect(advance(first, { kind: 'step', step: 2, values: { loss: 3 } }, 0).values).toEqual({

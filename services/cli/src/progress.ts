@@ -18,6 +18,8 @@ export interface RunProgress {
   readonly firstStepAtMs: number | null;
   readonly state: string;
   readonly message: string | null;
+  /** What the run waits for, when nothing has changed for a while. */
+  readonly waitingFor: string | null;
   readonly partialEvaluations: ReadonlyMap<
     number,
     { parts: ReadonlySet<number>; correct: number; total: number }
@@ -34,6 +36,7 @@ export function emptyProgress(): RunProgress {
     firstStepAtMs: null,
     state: 'starting',
     message: null,
+    waitingFor: null,
     partialEvaluations: new Map(),
   };
 }
@@ -60,6 +63,8 @@ export function advance(progress: RunProgress, event: TelemetryEvent, nowMs: num
       };
     case 'run':
       return { ...progress, state: event.state, message: event.message ?? progress.message };
+    case 'waiting':
+      return { ...progress, waitingFor: event.for };
     case 'rollout':
       return progress;
   }

@@ -73,7 +73,13 @@ describe('a run at all of its limits', () => {
     const queue = new RolloutQueue(server.url, 'run', undefined, { attempts: 3, keptCompleted: 300 });
     await queue.add(Array.from({ length: 300 }, (_, index) => job(index)));
     const nothing = () => Promise.resolve();
-    queue.work({ concurrency: 16, handler: nothing, onFailed: nothing, onError: () => undefined });
+    queue.work({
+      name: 'worker',
+      concurrency: 16,
+      handler: nothing,
+      onFailed: nothing,
+      onError: () => undefined,
+    });
     await waitFor('300 jobs', async () => (await queue.counts())['completed'] === 300);
     await queue.close();
     for (let k = 0; k < 500; k++) {

@@ -56,6 +56,9 @@ export class RunMonitor {
       this.live(renderLive(this.header, this.progress, Date.now(), this.output.columns));
       return;
     }
+    const { waitingFor } = this.progress;
+    if (waitingFor !== before.waitingFor)
+      this.output.write(waitingFor === null ? 'the run goes on\n' : `waiting for ${waitingFor}\n`);
     const passed = (step: number): number => Math.floor(step / PLAIN_EVERY_STEPS);
     const isNews =
       passed(this.progress.step) > passed(before.step) ||

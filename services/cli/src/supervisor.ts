@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { RestartWindow } from '@forge/broker';
 
 /** One service process of a run. */
 export interface ServiceProcess {
@@ -15,7 +16,8 @@ export interface SupervisorOptions {
   environment: NodeJS.ProcessEnv;
   /** Directory of the sockets at which services answer each other; nobody else may enter it. */
   socketDirectory: string;
-  maxRestarts: number;
+  /** How often within a minute each process is started again. */
+  restartsPerMinute: number;
   onRestart(process: ServiceProcess, reason: string): void;
   onFailure(process: ServiceProcess, reason: string): void;
 }
@@ -25,16 +27,14 @@ interface Running extends ServiceProcess {
   exited: Promise<void>;
 }
 
-const RESTART_BACKOFF_MS = 500;
-
 /**
  * Starts the services of a run as child processes and keeps them running: a dead one is started again with
- * growing pauses, one that dies too often ends the run. Children notice the death of this
+ * growing pauses, one that dies too often within a minute ends the run. Children notice the death of this
  * process by their closed IPC channel and end too.
  */
 export class Supervisor {
   private readonly running = new Map<string, Running>();
-  private readonly restarts = new Map<string, number>();
+  private readonly restarts = new Map<string, RestartWindow>();
   private readonly timers = new Set<NodeJS.Timeout>();
   private stopping = false;
 
@@ -83,20 +83,18 @@ export class Supervisor {
   private ended(process: ServiceProcess, reason: string): void {
     this.running.delete(key(process));
     if (this.stopping) return;
-    const restarts = this.restarts.get(key(process)) ?? 0;
-    if (restarts >= this.options.maxRestarts) {
+    const restarts = this.restarts.get(key(process)) ?? new RestartWindow(this.options.restartsPerMinute);
+    this.restarts.set(key(process), restarts);
+    const pauseMs = restarts.next(performance.now());
+    if (pauseMs === null) {
       this.options.onFailure(process, reason);
       return;
     }
-    this.restarts.set(key(process), restarts + 1);
     this.options.onRestart(process, reason);
-    const timer = setTimeout(
-      () => {
-        this.timers.delete(timer);
-        this.start(process);
-      },
-      RESTART_BACKOFF_MS * 2 ** restarts,
-    );
+    const timer = setTimeout(() => {
+      this.timers.delete(timer);
+      this.start(process);
+    }, pauseMs);
     this.timers.add(timer);
   }
 }

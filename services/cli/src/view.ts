@@ -55,6 +55,7 @@ export function renderLive(header: RunHeader, progress: RunProgress, nowMs: numb
     styleText('dim', `files     ${header.directory}`),
   ];
   if (progress.message !== null) lines.push(styleText('yellow', progress.message));
+  if (progress.waitingFor !== null) lines.push(styleText('yellow', `waiting for ${progress.waitingFor}`));
   return lines.map((line) => line.trimEnd()).join('\n');
 }
 

@@ -1,26 +1,32 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RolloutQueue } from '@forge/broker';
-import { candidatesPerBatch } from '@forge/config';
+import { candidatesPerBatch, usesReference } from '@forge/config';
 import { loadTask } from '@forge/rl-actors';
 import { queueLimits, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { EvaluationSchedule } from './domain/evaluation-schedule';
 import { RunLifecycle } from './handlers/run-lifecycle';
 import { writeRunSummary } from './handlers/run-summary';
 import { TelemetryRecorder } from './handlers/telemetry-recorder';
+import { Watchdog } from './handlers/watchdog';
 import { RunDirectory } from './run-directory';
 
 /** How long nothing may happen before the coordinator looks by itself. */
 const POLL_MS = 250;
 /** How often at least the time starts anew after which the state of the run expires. */
 const KEEP_INTERVAL_MS = 600_000;
+const WATCH_MS = 1_000;
 
 /** Admits groups, schedules evaluations, ends the run, and keeps its directory. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
-  const { recipe, runState, logger, fail } = context;
+  const { recipe, runState, registry, logger, fail } = context;
+  const coordinator = await runState.newCoordinator();
   const task = await loadTask(recipe);
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
   const directory = await RunDirectory.open(join(recipe.output.dir, context.runId));
-  const recorder = await TelemetryRecorder.open(runState, directory, evaluations);
+  const recorder = await TelemetryRecorder.open(runState, directory, evaluations, () =>
+    runState.checkCoordinator(coordinator),
+  );
   const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
   const lifecycle = new RunLifecycle({
     runState,
@@ -34,6 +40,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     },
     evaluationSamples: recipe.evaluation.samples,
     maxStaleness: recipe.maxStaleness,
+    coordinator,
     isModelSaved: () => recorder.isModelSaved,
     logger,
   });
@@ -65,6 +72,49 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const followTelemetry = async () => {
     while (goesOn()) if ((await recorder.turn(POLL_MS)) > 0) await advance();
   };
+  const services = ['trainer', 'policy', 'reward', 'replay-buffer'];
+  if (usesReference(recipe)) services.push('reference');
+  const look = async () => {
+    const [{ phase }, version, nextBatch, ledger, counts, ...replicas] = await Promise.all([
+      runState.phase(),
+      runState.version(),
+      runState.nextBatch(),
+      runState.ledger(),
+      queue.counts(),
+      ...services.map((service) => registry.list(service)),
+    ]);
+    const { waiting = 0, prioritized = 0, active = 0, delayed = 0 } = counts;
+    const ready = Object.fromEntries(
+      services.map((service, i) => [service, replicas[i]!.filter(({ isReady }) => isReady).length]),
+    );
+    return {
+      phase,
+      version,
+      nextBatch,
+      ledger,
+      candidatesPerBatch: candidatesPerBatch(recipe),
+      jobs: { waiting: waiting + prioritized, active, delayed },
+      held: lifecycle.heldGroups,
+      services,
+      ready,
+      isModelSaved: recorder.isModelSaved,
+    };
+  };
+  // A predecessor may have died while the run waited.
+  if ((await runState.waitingFor()) !== null) await runState.setWaitingFor(null);
+  const watchdog = new Watchdog({
+    runState,
+    look,
+    stallMs: recipe.limits.stallSeconds * 1000,
+    clock: () => performance.now(),
+    logger,
+  });
+  const watch = async () => {
+    while (goesOn()) {
+      await watchdog.turn();
+      await sleep(WATCH_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
+    }
+  };
   /** The last word of the run, said once everything else is written. */
   const conclude = async () => {
     await recorder.catchUp();
@@ -82,6 +132,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     const { message } = await runState.phase();
     await runState.emit({ kind: 'run', state, ...(message === null ? {} : { message }) });
   };
+  // It only watches: a run that is over does not wait for it.
+  void watch().catch(fail);
   const running = Promise.all([followState(), followTelemetry()]).then(conclude).catch(fail);
 
   return {

@@ -58,6 +58,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   });
   const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
   queue.work({
+    name: replica,
     concurrency: recipe.policy.jobConcurrency,
     handler: (job) => jobs.handle(job),
     onFailed: async (failure) => {

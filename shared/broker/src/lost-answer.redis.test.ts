@@ -115,7 +115,7 @@ describe('a call that is sent twice', () => {
   });
 
   it('hands out again a group whose delivery was lost', async () => {
-    const state = new RunState(throughProxy, 'delivery', undefined, { claimIdleMs: 50 });
+    const state = new RunState(throughProxy, 'delivery', undefined, { claimIdleMs: 60_000 });
     states.push(state);
     await state.create({}, settings);
     await state.admit(1);
@@ -123,10 +123,10 @@ describe('a call that is sent twice', () => {
     const reading = state.readGroups('buffer', 10, 300);
     const direct = await server.connect();
     const publisher = newState('delivery', direct);
-    const lost = proxy.loseNextAnswer();
     await waitFor('a reader that waits', async () =>
       /^blocked_clients:1\b/m.test(await direct.info('clients')),
     );
+    const lost = proxy.loseNextAnswer();
     await publisher.publishGroup(0, Buffer.from('group'));
     await lost;
     expect(await reading).toEqual([]);

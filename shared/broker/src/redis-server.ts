@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeError } from '@forge/errors';
 import { Redis } from 'ioredis';
 import { withoutPassword } from './connection';
+import { RestartWindow } from './restart-window';
 
 export interface ProvisionOptions {
   /** A Redis to use instead of an own one (REDIS_URL). */
@@ -15,6 +16,8 @@ export interface ProvisionOptions {
   log: (message: string) => void;
   /** Whether the package may be installed (Debian-like system, as root). */
   mayInstall: boolean;
+  /** How often within a minute an own one that died is started again. */
+  restartsPerMinute?: number;
 }
 
 export interface ProvisionedRedis {
@@ -28,9 +31,7 @@ export interface ProvisionedRedis {
 const START_ATTEMPTS = 5;
 const START_DEADLINE_MS = 10_000;
 const STOP_DEADLINE_MS = 10_000;
-/** A Redis that died is started again at most so often a minute, with doubled pauses. */
-const RESTARTS_PER_MINUTE = 5;
-const RESTART_PAUSE_MS = 100;
+const RESTARTS_PER_MINUTE = 10;
 const CONTAINER_IMAGE = 'redis:7-alpine';
 
 /**
@@ -45,19 +46,20 @@ export async function provisionRedis({
   dir,
   log,
   mayInstall,
+  restartsPerMinute = RESTARTS_PER_MINUTE,
 }: ProvisionOptions): Promise<ProvisionedRedis> {
   if (url !== undefined) {
     log(`using Redis at ${withoutPassword(url)}`);
     return { url, dir: null, stop: () => Promise.resolve() };
   }
   const found = findServer();
-  if (found !== null) return startServer(found, dir, log);
+  if (found !== null) return startServer(found, dir, log, restartsPerMinute);
   if (mayInstall && process.getuid?.() === 0 && existsSync('/etc/debian_version')) {
     log('installing redis-server (apt-get) ...');
     spawnSync('apt-get', ['update', '-qq'], { stdio: 'ignore' });
     spawnSync('apt-get', ['install', '-y', '-qq', 'redis-server'], { stdio: 'ignore' });
     const installed = findServer();
-    if (installed !== null) return startServer(installed, dir, log);
+    if (installed !== null) return startServer(installed, dir, log, restartsPerMinute);
   }
   if (spawnSync('docker', ['info'], { stdio: 'ignore', timeout: 5000 }).status === 0)
     return startContainer(log);
@@ -78,6 +80,7 @@ async function startServer(
   binary: string,
   dir: string,
   log: (message: string) => void,
+  restartsPerMinute: number,
 ): Promise<ProvisionedRedis> {
   mkdirSync(dir, { recursive: true });
   for (let attempt = 1; attempt <= START_ATTEMPTS; attempt++) {
@@ -87,7 +90,7 @@ async function startServer(
     const server = start();
     if (await answers(url, server.ended)) {
       log(`started ${binary} on port ${port}`);
-      return { url, dir, stop: keepRunning(server, start, url, log) };
+      return { url, dir, stop: keepRunning({ first: server, start, url, log, restartsPerMinute }) };
     }
     await server.stop();
   }
@@ -108,31 +111,24 @@ function serverOptions(port: number, dir: string): string[] {
  * Starts a server again whenever it dies, with the port and the append-only file it had, so that a run waits and goes
  * on. Returns what ends it for good.
  */
-function keepRunning(
-  first: Guarded,
-  start: () => Guarded,
-  url: string,
-  log: (message: string) => void,
-): () => Promise<void> {
+function keepRunning({ first, start, url, log, restartsPerMinute }: Kept): () => Promise<void> {
   const stopping = new AbortController();
+  const restarts = new RestartWindow(restartsPerMinute);
   let server = first;
-  let startedAtMs: number[] = [];
   const follow = async (): Promise<void> => {
     for (;;) {
       const reason = await server.ended;
       if (stopping.signal.aborted) return;
-      startedAtMs = startedAtMs.filter((atMs) => performance.now() - atMs < 60_000);
-      if (startedAtMs.length >= RESTARTS_PER_MINUTE) {
+      const pauseMs = restarts.next(performance.now());
+      if (pauseMs === null) {
         log(
-          `Redis at ${url} died (${reason}) for the ${RESTARTS_PER_MINUTE + 1}th time in a minute; giving it up`,
+          `Redis at ${url} died (${reason}) more than ${restartsPerMinute} times in a minute; giving it up`,
         );
         return;
       }
-      const pauseMs = RESTART_PAUSE_MS * 2 ** startedAtMs.length;
       log(`Redis at ${url} died (${reason}); starting it again in ${pauseMs} ms`);
       await sleep(pauseMs, undefined, { signal: stopping.signal }).catch(() => undefined);
       if (stopping.signal.aborted) return;
-      startedAtMs.push(performance.now());
       server = start();
       if (await answers(url, server.ended)) log(`Redis at ${url} is back`);
     }
@@ -143,6 +139,15 @@ function keepRunning(
     await server.stop();
     await following;
   };
+}
+
+interface Kept {
+  /** The server that runs now. */
+  first: Guarded;
+  start: () => Guarded;
+  url: string;
+  log: (message: string) => void;
+  restartsPerMinute: number;
 }
 
 interface Guarded {

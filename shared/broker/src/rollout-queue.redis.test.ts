@@ -4,7 +4,7 @@ import type { RolloutJob } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
 import type { Redis } from './index';
-import { RolloutQueue, type QueueLimits, type WorkOptions } from './rollout-queue';
+import { RolloutQueue, type QueueLimits, type QueueTiming, type WorkOptions } from './rollout-queue';
 import { RunState } from './run-state';
 
 const TIMING = { lockMs: 1_000, stalledMs: 500 };
@@ -24,8 +24,11 @@ afterEach(async () => {
 });
 afterAll(() => server.stop());
 
-function newQueue(runId: string, limits?: QueueLimits): RolloutQueue {
-  const queue = new RolloutQueue(server.url, runId, TIMING, limits);
+function newQueue(
+  runId: string,
+  { timing = TIMING, limits }: { timing?: QueueTiming; limits?: QueueLimits } = {},
+): RolloutQueue {
+  const queue = new RolloutQueue(server.url, runId, timing, limits);
   queues.push(queue);
   return queue;
 }
@@ -49,10 +52,11 @@ const rollout = (index: number): RolloutJob => ({
 const indexOf = (job: RolloutJob) => (job.kind === 'rollout' ? job.index : -1);
 
 /** Works with a handler, and keeps what failed for good. */
-function work(queue: RolloutQueue, handler: WorkOptions['handler'], concurrency = 4) {
+function work(queue: RolloutQueue, handler: WorkOptions['handler'], concurrency = 4, name = 'worker') {
   const failed: [number, string][] = [];
   const errors: Error[] = [];
   queue.work({
+    name,
     concurrency,
     handler,
     onFailed: ({ index, message }) => Promise.resolve(void failed.push([index ?? -1, message])),
@@ -80,6 +84,7 @@ describe('add', () => {
     await first.add([rollout(0)]);
     // The worker dies where it would say so: its onFailed never returns and BullMQ drops the job nevertheless.
     first.work({
+      name: 'worker',
       concurrency: 1,
       handler: () => Promise.reject(new ForgeError('CONFIG_INVALID', 'no such reward')),
       onFailed: () => Promise.reject(new Error('killed')),
@@ -133,6 +138,7 @@ describe('a handler that throws', () => {
     const queue = newQueue('nonsense');
     const failures: unknown[] = [];
     queue.work({
+      name: 'worker',
       concurrency: 1,
       handler: () => Promise.resolve(),
       onFailed: (failure) => Promise.resolve(void failures.push(failure)),
@@ -154,7 +160,7 @@ describe('a handler that throws', () => {
   });
 
   it('is tried as often as the recipe says', async () => {
-    const queue = newQueue('attempts', { attempts: 5, keptCompleted: 10 });
+    const queue = newQueue('attempts', { limits: { attempts: 5, keptCompleted: 10 } });
     let runs = 0;
     const { failed } = work(queue, () => {
       runs++;
@@ -202,13 +208,14 @@ describe('a handler that throws', () => {
 
 describe('a worker process', () => {
   /** A process that publishes the group of its job when `publishes`, says so, and never ends the job. */
-  function startVictim(runId: string, publishes: boolean) {
+  function startVictim(runId: string, publishes: boolean, timing = TIMING) {
     const script = `
       const { connectRedis, RolloutQueue, RunState } = require(${JSON.stringify(join(__dirname, '../dist'))});
       const url = ${JSON.stringify(server.url)};
       connectRedis(url, { name: 'victim', giveUpAfterMs: 5000 }).then((redis) => {
         const state = new RunState(redis, '${runId}');
-        new RolloutQueue(url, '${runId}', ${JSON.stringify(TIMING)}).work({
+        new RolloutQueue(url, '${runId}', ${JSON.stringify(timing)}).work({
+          name: 'victim',
           concurrency: 1,
           handler: async (job) => {
             if (${publishes}) await state.publishGroup(job.index, Buffer.from('of the victim'));
@@ -248,6 +255,60 @@ describe('a worker process', () => {
       expect(await state.ledger()).toMatchObject({ admitted: 1, inFlight: 1, isBalanced: true });
     },
   );
+
+  /** Locks that outlast every test. */
+  const LASTING = { lockMs: 600_000, stalledMs: 500 };
+
+  it('that is killed leaves its jobs to its successor of the same name at once, and to nobody else', async () => {
+    const queue = newQueue('succeeded', { timing: LASTING });
+    await queue.add([rollout(0)]);
+    const { child, atWork } = startVictim('succeeded', false, LASTING);
+    await atWork;
+    child.kill('SIGKILL');
+    const done: string[] = [];
+    const worker = (name: string): void =>
+      void work(
+        newQueue('succeeded', { timing: LASTING }),
+        () => Promise.resolve(void done.push(name)),
+        1,
+        name,
+      );
+    worker('other');
+    await queue.add([rollout(1)]);
+    await waitFor('the other job', () => done.length === 1);
+    expect(await queue.counts()).toMatchObject({ active: 1, completed: 1 });
+    worker('victim');
+    await waitFor('both jobs', async () => (await queue.counts()).completed === 2);
+    expect(done).toHaveLength(2);
+    expect(await redis.hget('forge:{succeeded}:rollout:r-succeeded-0', 'stc')).toBe('1');
+  });
+
+  it('puts back what was handed to it when Redis died, and goes on with what it is doing', async () => {
+    const queue = newQueue('handed', { timing: LASTING });
+    let finish: () => void = () => undefined;
+    const released = new Promise<void>((resolve) => (finish = resolve));
+    const done: number[] = [];
+    await queue.add([rollout(0)]);
+    work(
+      queue,
+      (job) => (indexOf(job) === 0 ? released : Promise.resolve()).then(() => void done.push(indexOf(job))),
+      1,
+    );
+    await waitFor('the job', async () => (await queue.counts()).active === 1);
+    await queue.add([rollout(1)]);
+    // As if its answer had been lost: active under its name, though it was never told.
+    const prefix = 'forge:{handed}:rollout';
+    await redis.lrem(`${prefix}:wait`, 1, 'r-handed-1');
+    await redis.lpush(`${prefix}:active`, 'r-handed-1');
+    await redis.set(`${prefix}:r-handed-1:lock`, 'lost');
+    await redis.hset(`${prefix}:r-handed-1`, { pb: 'worker', processedOn: Date.now() });
+    await server.kill();
+    await waitFor('the job put back', async () => (await queue.counts()).waiting === 1);
+    expect(await queue.counts()).toMatchObject({ active: 1 });
+    finish();
+    await waitFor('both jobs', async () => (await queue.counts()).completed === 2);
+    expect(done).toEqual([0, 1]);
+  });
 
   it('is not given a job that has killed too many, which fails for good', async () => {
     const queue = newQueue('poison');

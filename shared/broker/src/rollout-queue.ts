@@ -2,17 +2,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { check, rolloutJobSchema, type RolloutJob } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { DelayedError, Queue, UnrecoverableError, Worker, type Job } from 'bullmq';
+import { Redis } from 'ioredis';
+import { putBackAbandoned } from './abandoned-jobs';
 import { PATIENT } from './connection';
 import type { Failure } from './dead-letters';
 import { runKeys } from './keys';
 
-/** How soon a job of a dead worker is run again: within lock + 2 x stalled interval. */
+/**
+ * How soon a job of a dead worker is run again that nobody of the same name succeeds: within lock + 2 x stalled
+ * interval. A worker must be able to renew its locks twice within `lockMs`.
+ */
 export interface QueueTiming {
   lockMs: number;
   stalledMs: number;
 }
 
-const TIMING: QueueTiming = { lockMs: 10_000, stalledMs: 2_500 };
+const TIMING: QueueTiming = { lockMs: 5_000, stalledMs: 1_000 };
 const BACKOFF_MS = 500;
 const MAX_STALLED = 3;
 
@@ -35,6 +40,8 @@ export interface JobFailure extends Failure {
 }
 
 export interface WorkOptions {
+  /** Name of this worker, which its successor takes on: it puts the jobs back that this one dies with. */
+  name: string;
   concurrency: number;
   /**
    * Does a job. What it throws decides: a fatal `ForgeError` fails the job for good, CANCELLED puts it back without
@@ -54,10 +61,11 @@ export class RolloutQueue {
   private readonly name: string;
   /** Calls of `onFailed` under way. */
   private readonly telling = new Set<Promise<void>>();
+  private stopPuttingBack: () => void = () => undefined;
   private isClosed = false;
 
   constructor(
-    redisUrl: string,
+    private readonly redisUrl: string,
     private readonly runId: string,
     private readonly timing: QueueTiming = TIMING,
     private readonly limits: QueueLimits = LIMITS,
@@ -103,8 +111,9 @@ export class RolloutQueue {
   }
 
   /** Starts to work on jobs, up to `concurrency` at a time. */
-  work({ concurrency, handler, onFailed, onError }: WorkOptions): void {
+  work({ name, concurrency, handler, onFailed, onError }: WorkOptions): void {
     const told = new WeakSet<Job>();
+    const doing = new Set<string>();
     const tell = (job: Job, error: ForgeError): Promise<void> => {
       told.add(job);
       const call = onFailed(this.failureOf(job, error)).finally(() => this.telling.delete(call));
@@ -112,6 +121,7 @@ export class RolloutQueue {
       return call;
     };
     const run = async (job: Job, token?: string): Promise<void> => {
+      doing.add(job.id ?? '');
       try {
         await handler(check(rolloutJobSchema, job.data, `job ${job.id ?? ''}`));
       } catch (error) {
@@ -125,16 +135,31 @@ export class RolloutQueue {
         // Told before BullMQ drops the job: a death in between runs it again instead of losing it.
         if (isFatal || job.attemptsMade + 1 >= this.limits.attempts) await tell(job, failure);
         throw isFatal ? new UnrecoverableError(`${code}: ${message}`) : error;
+      } finally {
+        doing.delete(job.id ?? '');
       }
     };
     this.worker = new Worker(this.name, run, {
       ...this.options,
+      name,
       concurrency,
       lockDuration: this.timing.lockMs,
       stalledInterval: this.timing.stalledMs,
       maxStalledCount: MAX_STALLED,
     });
     this.worker.on('error', onError);
+    const redis = new Redis(this.redisUrl, PATIENT);
+    redis.on('error', () => {
+      // Reconnects by itself.
+    });
+    this.stopPuttingBack = putBackAbandoned({
+      queue: this.queue,
+      redis,
+      worker: name,
+      isDoing: (id) => doing.has(id),
+      maxStalled: MAX_STALLED,
+      onError,
+    });
     // A job whose workers died too often fails without being run.
     this.worker.on('failed', (job, error) => {
       const isFinal = error instanceof UnrecoverableError;
@@ -168,6 +193,7 @@ export class RolloutQueue {
   /** Lets the jobs under way finish (unless `force`) and ends the connections. */
   async close(force = false): Promise<void> {
     this.isClosed = true;
+    this.stopPuttingBack();
     await this.worker?.close(force);
     if (!force) await Promise.allSettled(this.telling);
     await this.queue.close();

@@ -62,10 +62,15 @@ describe('the state of a run', () => {
       queues.push(queue);
       return queue;
     };
-    const quiet = { concurrency: 1, onFailed: () => Promise.resolve(), onError: () => undefined };
+    const quiet = {
+      name: 'worker',
+      concurrency: 1,
+      onFailed: () => Promise.resolve(),
+      onError: () => undefined,
+    };
     let taken = 0;
     const dead = newQueue();
-    dead.work({ ...quiet, handler: () => (taken++, new Promise(() => undefined)) });
+    dead.work({ ...quiet, name: 'dead', handler: () => (taken++, new Promise(() => undefined)) });
     await waitFor('the job to be taken', () => taken === 1);
     await dead.close(true);
     await expireRun(redis, 'locked', 3_600_000);

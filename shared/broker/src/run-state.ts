@@ -124,6 +124,17 @@ export class RunState {
     await this.redis.xadd(this.keys.signals, 'MAXLEN', '~', 100, '*', 'what', phase);
   }
 
+  /** Says what the run waits for; null when it goes on. */
+  async setWaitingFor(what: string | null): Promise<void> {
+    await this.redis.hset(this.keys.run, 'waitingFor', what ?? '');
+    await this.emit({ kind: 'waiting', for: what });
+  }
+
+  /** What the run waits for, null while it goes on. */
+  async waitingFor(): Promise<string | null> {
+    return (await this.redis.hget(this.keys.run, 'waitingFor')) || null;
+  }
+
   /** Optimizer steps applied. */
   async version(): Promise<number> {
     return Number((await this.redis.hget(this.keys.run, 'version')) ?? 0);
@@ -139,19 +150,35 @@ export class RunState {
     return this.redis.hincrby(this.keys.run, 'epoch', 1);
   }
 
+  /** Makes the caller the run's coordinator; an earlier one can't admit any more. */
+  newCoordinator(): Promise<number> {
+    return this.redis.hincrby(this.keys.run, 'coordinator', 1);
+  }
+
+  /** @throws {ForgeError} STALE_EPOCH when another coordinator took over. */
+  async checkCoordinator(coordinator: number): Promise<void> {
+    if (Number((await this.redis.hget(this.keys.run, 'coordinator')) ?? 0) !== coordinator)
+      throw staleCoordinator(coordinator);
+  }
+
   /**
-   * Admits up to `limit` groups, as many as the staleness bound allows.
+   * Admits up to `limit` groups, as many as the staleness bound allows, on behalf of a coordinator (0: of a run that has
+   * none).
+   *
+   * @throws {ForgeError} STALE_EPOCH when another coordinator took over.
    *
    * Edge: a coordinator that dies before it queued the jobs leaves admitted groups without one; its successor reads
    * `pendingGroups` and queues them again. So does whoever lost the answer of this call.
    */
-  async admit(limit: number): Promise<Admission[]> {
+  async admit(limit: number, coordinator = 0): Promise<Admission[]> {
     const { run, ledger, groups, pending, versions, replays } = this.keys;
-    const flat = (await this.run(
+    const answer = await this.run(
       scripts.admit,
       [run, ledger, groups, pending, versions, replays],
-      [limit, this.bounds.inFlight, this.callId(), this.bounds.history, this.bounds.held],
-    )) as (number | string)[];
+      [limit, this.bounds.inFlight, this.callId(), this.bounds.history, this.bounds.held, coordinator],
+    );
+    if (answer === 'stale') throw staleCoordinator(coordinator);
+    const flat = answer as (number | string)[];
     return Array.from({ length: flat.length / 3 }, (_, i) =>
       admissionOf(flat[3 * i]!, flat[3 * i + 1]!, String(flat[3 * i + 2])),
     );
@@ -186,12 +213,15 @@ export class RunState {
     return result as 'accepted' | 'duplicate' | 'full';
   }
 
-  /** Finished groups, those a dead reader left behind first. Waits up to `blockMs` for one. */
+  /**
+   * Finished groups, waiting up to `blockMs` for one: first those this consumer, or its predecessor of the same name, was
+   * given and has not acknowledged, then those another reader left behind.
+   */
   async readGroups(consumer: string, count: number, blockMs: number): Promise<StreamedGroup[]> {
     const { episodes } = this.keys;
-    const abandoned = await this.streams.claim(episodes, consumer, count);
-    const entries =
-      abandoned.length > 0 ? abandoned : await this.streams.readNew(episodes, consumer, count, blockMs);
+    let entries = await this.streams.readOwn(episodes, consumer, count);
+    if (entries.length === 0) entries = await this.streams.claim(episodes, consumer, count);
+    if (entries.length === 0) entries = await this.streams.readNew(episodes, consumer, count, blockMs);
     return entries.map(({ id, fields }) => ({
       entryId: id,
       index: Number(fields.get('index')?.toString() ?? Number.NaN),
@@ -232,6 +262,11 @@ export class RunState {
   async bufferedGroups(): Promise<BufferedGroup[]> {
     const all = await this.redis.hvals(this.keys.buffer);
     return all.map((text) => JSON.parse(text) as BufferedGroup).sort((a, b) => a.index - b.index);
+  }
+
+  /** How many groups the replay buffer holds. */
+  bufferedCount(): Promise<number> {
+    return this.redis.hlen(this.keys.buffer);
   }
 
   /** Discards buffered groups; their admission returns. */
@@ -413,6 +448,12 @@ function staleEpoch(step: number, epoch: number): ForgeError {
   return new ForgeError('STALE_EPOCH', `step ${step} of epoch ${epoch} is not the one that is due`, {
     step,
     epoch,
+  });
+}
+
+function staleCoordinator(coordinator: number): ForgeError {
+  return new ForgeError('STALE_EPOCH', `coordinator ${coordinator} was replaced by another one`, {
+    coordinator,
   });
 }
 

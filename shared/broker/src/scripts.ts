@@ -66,11 +66,13 @@ return 'created'
  * are deleted.
  * KEYS run, ledger, groups, pending, versions, replays
  * ARGV limit, cap on groups in flight, id of the call, cap on the records kept, cap on groups in flight, buffered and
- *   leased together
- * Returns index, minVersion, and the group it replays or '', of each admitted group, flat; what it returned before when the newest call comes again.
+ *   leased together, coordinator
+ * Returns index, minVersion, and the group it replays or '', of each admitted group, flat; what it returned before when
+ * the newest call comes again; stale when another coordinator took over.
  */
 export const admit = new Script(`
 local run, ledger, groups, pending, versions, replays = unpack(KEYS)
+if (redis.call('HGET', run, 'coordinator') or '0') ~= ARGV[6] then return 'stale' end
 local last = redis.call('HMGET', run, 'admitCall', 'admitAnswer')
 if last[1] == ARGV[3] then return cjson.decode(last[2]) end
 local h = redis.call('HMGET', run, 'state', 'version', 'maxStaleness', 'candidates', 'steps', 'started', 'nextIndex',

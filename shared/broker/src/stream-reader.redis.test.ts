@@ -89,6 +89,20 @@ describe('what a consumer left behind', () => {
   });
 });
 
+describe('what a consumer was given and did not acknowledge', () => {
+  it('comes again to its successor of the same name at once, until it is stored', async () => {
+    const state = await newRun('own', 60_000);
+    await state.publishGroup(0, Buffer.from('a'));
+    expect(indices(await state.readGroups('buffer', 10, 0))).toEqual([0]);
+    const successor = new RunState(redis, 'own');
+    states.push(successor);
+    const [group] = await successor.readGroups('buffer', 10, 0);
+    expect(group).toMatchObject({ index: 0 });
+    await successor.storeGroup(group!.entryId, { index: 0, version: 0 }, group!.payload);
+    expect(await successor.readGroups('buffer', 10, 0)).toEqual([]);
+  });
+});
+
 describe('close', () => {
   it('lets readers that wait, and later ones, find nothing', async () => {
     const state = await newRun('closed');

@@ -1,4 +1,11 @@
-export { recipeSchema, sftRecipeSchema, candidatesPerBatch, type Recipe, type SftRecipe } from './recipe';
+export {
+  recipeSchema,
+  sftRecipeSchema,
+  candidatesPerBatch,
+  usesReference,
+  type Recipe,
+  type SftRecipe,
+} from './recipe';
 export { section } from './sections';
 export { taskSchema, type TaskConfig } from './task';
 export { trainerFields, type TrainerConfig } from './trainer';

@@ -135,6 +135,18 @@ export const recipeSchema = z
         .max(60_000)
         .default(500)
         .describe('between two registrations of a replica'),
+      restartsPerMinute: z
+        .int()
+        .min(0)
+        .max(1000)
+        .default(10)
+        .describe('a process, or an own Redis, that dies more often within a minute ends the run'),
+      stallSeconds: z
+        .number()
+        .gt(0)
+        .max(86_400)
+        .default(10)
+        .describe('a run in which nothing changes for so long says what it waits for'),
       callTimeoutMs: z.int().min(100).default(120_000).describe('deadline of a call between services'),
       drainSeconds: z.number().gt(0).max(3600).default(10).describe('a stopping service may take this long'),
       redisWaitSeconds: z
@@ -185,6 +197,11 @@ export type Recipe = z.output<typeof recipeSchema>;
 /** Groups rolled out for one batch; dynamic sampling trains on `batch.groups` of them. */
 export function candidatesPerBatch({ batch }: Pick<Recipe, 'batch'>): number {
   return Math.ceil(batch.groups * batch.oversample);
+}
+
+/** Whether the algorithm may ask for log-probs under the reference model. */
+export function usesReference({ algorithm }: Pick<Recipe, 'algorithm'>): boolean {
+  return 'klCoefficient' in algorithm ? algorithm.klCoefficient > 0 : algorithm.name === 'module';
 }
 
 export const sftRecipeSchema = z.strictObject({

@@ -88,6 +88,8 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     texts: z.array(z.string()),
     rewards: z.array(z.number()),
   }),
+  /** What the run waits for, when nothing has changed for a while; null when it goes on. */
+  z.strictObject({ kind: z.literal('waiting'), for: z.string().nullable() }),
   /** A run-level change: `running`, `finished`, `failed` with a message. */
   z.strictObject({ kind: z.literal('run'), state: z.string(), message: z.string().optional() }),
 ]);

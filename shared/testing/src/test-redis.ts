@@ -19,10 +19,15 @@ export interface TestRedis {
 }
 
 /** A Redis of the test's own, in a temporary directory. */
-export async function startTestRedis(): Promise<TestRedis> {
+export async function startTestRedis(options: { restartsPerMinute?: number } = {}): Promise<TestRedis> {
   const dir = mkdtempSync(join(tmpdir(), 'forge-redis-'));
   const log: string[] = [];
-  const server = await provisionRedis({ dir, log: (message) => log.push(message), mayInstall: false });
+  const server = await provisionRedis({
+    dir,
+    log: (message) => log.push(message),
+    mayInstall: false,
+    ...options,
+  });
   const connections: Redis[] = [];
   const connect = async (): Promise<Redis> => {
     const redis = await connectRedis(server.url, { name: 'test', giveUpAfterMs: 5_000 });

@@ -18,6 +18,7 @@ import {
   cliEnvironment,
   loadRecipe,
   recipeToYaml,
+  usesReference,
   type Recipe,
 } from '@forge/config';
 import { removeExpiredState } from '../expired-state';
@@ -37,7 +38,6 @@ import { Supervisor, type ServiceProcess } from '../supervisor';
 import { duration, type RunHeader } from '../view';
 import { isAlive } from './runs';
 
-const MAX_RESTARTS = 5;
 const STOP_DEADLINE_MS = 30_000;
 const EXPIRE_DEADLINE_MS = 5_000;
 
@@ -55,7 +55,14 @@ export async function run(recipeName: string, overrides: readonly string[]): Pro
   const id = newRunId(recipe.name, startedAt, randomBytes(2).toString('hex'));
   const { redisUrl, logLevel } = cliEnvironment();
   const dir = join('.forge', 'redis', id);
-  const redisServer = await provisionRedis({ url: redisUrl, dir, log: say, mayInstall: true });
+  const { restartsPerMinute } = recipe.limits;
+  const redisServer = await provisionRedis({
+    url: redisUrl,
+    dir,
+    log: say,
+    mayInstall: true,
+    restartsPerMinute,
+  });
   try {
     return await supervise(recipe, { id, startedAt, promptTokens, redisServer, logLevel, say });
   } finally {
@@ -121,7 +128,7 @@ async function supervise(
     logDirectory: join(directory, 'logs'),
     socketDirectory,
     environment: childEnvironment({ redisUrl: url, runId: id, logLevel }),
-    maxRestarts: MAX_RESTARTS,
+    restartsPerMinute: recipe.limits.restartsPerMinute,
     onRestart: ({ service, replica }, reason) => {
       monitor.say(`${service}/${replica} ended (${reason}); starting it again`);
     },
@@ -166,16 +173,12 @@ async function supervise(
 function processesOf(recipe: Recipe): ServiceProcess[] {
   const copies = (service: string, count: number): ServiceProcess[] =>
     Array.from({ length: count }, (_, replica) => ({ service, replica: String(replica) }));
-  const usesReference =
-    'klCoefficient' in recipe.algorithm
-      ? recipe.algorithm.klCoefficient > 0
-      : recipe.algorithm.name === 'module';
   return [
     ...copies('coordinator', 1),
     ...copies('trainer', 1),
     ...copies('policy', recipe.policy.replicas),
     ...copies('reward', recipe.reward.replicas),
-    ...(usesReference ? copies('reference', recipe.reference.replicas) : []),
+    ...(usesReference(recipe) ? copies('reference', recipe.reference.replicas) : []),
     ...copies('replay-buffer', 1),
   ];
 }

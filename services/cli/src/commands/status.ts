@@ -36,16 +36,18 @@ async function report(record: RunRecord) {
   const registry = new Registry(redis, id);
   const queue = new RolloutQueue(url, id);
   try {
-    const [version, { phase }, ledger, jobs, letters, ...replicas] = await Promise.all([
+    const [version, { phase }, waitingFor, ledger, jobs, letters, ...replicas] = await Promise.all([
       runState.version(),
       runState.phase(),
+      runState.waitingFor(),
       runState.ledger(),
       queue.counts(),
       runState.deadLetters.counts(),
       ...SERVICES.map((service) => registry.list(service)),
     ]);
     const services = Object.fromEntries(SERVICES.map((service, i) => [service, replicas[i]!]));
-    return { id, recipe, steps, state, live: { version, phase, ledger, jobs, letters, services } };
+    const live = { version, phase, waitingFor, ledger, jobs, letters, services };
+    return { id, recipe, steps, state, live };
   } finally {
     runState.close();
     await queue.close();
@@ -59,6 +61,7 @@ function render({ id, recipe, steps, state, live }: Report): string {
   const discarded = Object.entries(ledger.discarded).map(([reason, count]) => `${count} ${reason}`);
   return [
     `${id}  ${live.phase}  step ${live.version}/${steps}`,
+    ...(live.waitingFor === null ? [] : [`  waits for ${live.waitingFor}`]),
     `  groups    ${ledger.admitted} admitted: ${ledger.trained} trained, ${ledger.leased} leased, ${ledger.buffered} buffered, ${ledger.inFlight} in flight, discarded ${discarded.join(', ') || 'none'}${ledger.isBalanced ? '' : '  (DOES NOT ADD UP)'}`,
     `  jobs      ${jobs.waiting ?? 0} waiting, ${jobs.active ?? 0} active, ${jobs.delayed ?? 0} delayed, ${jobs.failed ?? 0} failed, ${letters.kept} dead letters`,
     ...Object.values(services)

@@ -46,7 +46,11 @@ async function coordinate(state: RunState, dir: string, maxStaleness: number, st
     },
   };
   const evaluations = new EvaluationSchedule(2);
-  const recorder = await TelemetryRecorder.open(state, await RunDirectory.open(dir), evaluations);
+  const coordinator = await state.newCoordinator();
+  const directory = await RunDirectory.open(dir);
+  const recorder = await TelemetryRecorder.open(state, directory, evaluations, () =>
+    state.checkCoordinator(coordinator),
+  );
   const lifecycle = new RunLifecycle({
     runState: state,
     queue,
@@ -55,6 +59,7 @@ async function coordinate(state: RunState, dir: string, maxStaleness: number, st
     goals: { steps, stopAtAccuracy: 0.9, candidatesPerBatch: 2 },
     evaluationSamples: 65,
     maxStaleness,
+    coordinator,
     isModelSaved: () => recorder.isModelSaved,
     logger,
   });
@@ -152,5 +157,20 @@ describe('coordinator', () => {
       { step: 1, loss: 1, 'eval/accuracy': 0.2, 'eval/version': 0 },
       { step: 2, loss: 2, 'eval/accuracy': 0.4, 'eval/version': 2 },
     ]);
+  });
+
+  it('neither admits nor writes any more once another one took over', async () => {
+    const { state, lifecycle, recorder, dir } = await newRun(1);
+    const successor = await coordinate(state, dir, 1);
+    await expect(lifecycle.turn()).rejects.toMatchObject({ code: 'STALE_EPOCH' });
+    expect((await state.ledger()).admitted).toBe(0);
+    await successor.lifecycle.turn();
+    expect(successor.rollouts()).toEqual([0, 1, 2, 3]);
+    for (const step of [1, 2]) await state.emit({ kind: 'step', step, values: {} });
+    await expect(recorder.catchUp()).rejects.toMatchObject({ code: 'STALE_EPOCH' });
+    await successor.recorder.catchUp();
+    await successor.recorder.close();
+    const rows = readFileSync(join(dir, 'metrics.jsonl'), 'utf8').trim().split('\n');
+    expect(rows.map((row) => (JSON.parse(row) as { step: number }).step)).toEqual([1, 2]);
   });
 });

@@ -14,6 +14,8 @@ export interface RunLifecycleOptions {
   /** Held-out samples of one evaluation. */
   evaluationSamples: number;
   maxStaleness: number;
+  /** Which coordinator of the run this is: only the newest admits. */
+  coordinator: number;
   isModelSaved: () => boolean;
   logger: Logger;
 }
@@ -30,6 +32,11 @@ export class RunLifecycle {
   private held: Admission[] = [];
 
   constructor(private readonly options: RunLifecycleOptions) {}
+
+  /** How many admitted groups are held back. */
+  get heldGroups(): number {
+    return this.held.length;
+  }
 
   /** Queues again what was admitted and has no result: its job may have died with an earlier coordinator. */
   async resume(): Promise<void> {
@@ -56,7 +63,7 @@ export class RunLifecycle {
       return null;
     }
     await this.evaluate(version, false);
-    this.held.push(...(await runState.admit(ADMITTED_AT_ONCE)));
+    this.held.push(...(await runState.admit(ADMITTED_AT_ONCE, this.options.coordinator)));
     await this.release(evaluations);
     return null;
   }

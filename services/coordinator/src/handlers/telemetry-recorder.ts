@@ -17,6 +17,8 @@ export class TelemetryRecorder {
     private readonly evaluations: EvaluationSchedule,
     private readonly metrics: RunMetrics,
     private samplesUpTo: number,
+    /** Throws when another coordinator writes the files now. */
+    private readonly mayWrite: () => Promise<void>,
   ) {}
 
   /** A recorder that goes on behind what an earlier coordinator of the run has written. */
@@ -24,13 +26,14 @@ export class TelemetryRecorder {
     runState: Pick<RunState, 'readTelemetry'>,
     directory: RunDirectory,
     evaluations: EvaluationSchedule,
+    mayWrite: () => Promise<void>,
   ): Promise<TelemetryRecorder> {
     const rows = await directory.metrics();
     const restored = new Map(rows.flatMap(evaluationOf));
     for (const [version, accuracy] of restored) evaluations.restore({ version, accuracy });
     const metrics = new RunMetrics(rows.at(-1)?.step ?? 0, evaluations.results.at(-1) ?? null);
     const samplesUpTo = (await directory.samples()).reduce((last, { index }) => Math.max(last, index), -1);
-    const recorder = new TelemetryRecorder(runState, directory, evaluations, metrics, samplesUpTo);
+    const recorder = new TelemetryRecorder(runState, directory, evaluations, metrics, samplesUpTo, mayWrite);
     await recorder.catchUp();
     return recorder;
   }
@@ -83,16 +86,21 @@ export class TelemetryRecorder {
       case 'rollout': {
         const { index, version, prompt, texts, rewards } = event;
         if (index <= this.samplesUpTo) break;
+        await this.mayWrite();
         await this.directory.addSample({ index, version, prompt, texts, rewards });
         break;
       }
+      case 'waiting':
+        break;
       case 'run':
         if (event.state === 'saved') this.isSaved = true;
     }
   }
 
   private async write(row: MetricsRow | null): Promise<void> {
-    if (row) await this.directory.addMetrics(row);
+    if (row === null) return;
+    await this.mayWrite();
+    await this.directory.addMetrics(row);
   }
 }
 

@@ -7,7 +7,10 @@ import { batchStatistics, type Candidate } from '../domain/candidate';
 /** Batches formed but not trained yet at most: the one in training, and one for when that is done. */
 const BATCHES_AHEAD = 2;
 
-/** Keeps the buffered candidates and forms each batch as soon as it can be formed. */
+/**
+ * Keeps the buffered candidates and forms each batch as soon as it can be formed. Redis has the buffer, this only knows
+ * it: where another replay buffer of the run is at work, one that was taken for dead say, it is read again.
+ */
 export class BatchFormer {
   private candidates = new Map<number, Candidate>();
   private evicted = 0;
@@ -16,7 +19,7 @@ export class BatchFormer {
   constructor(
     private readonly runState: Pick<
       RunState,
-      'version' | 'nextBatch' | 'formBatch' | 'discard' | 'bufferedGroups'
+      'version' | 'nextBatch' | 'formBatch' | 'discard' | 'bufferedGroups' | 'bufferedCount'
     >,
     private readonly rules: SelectionRules,
     private readonly logger: Logger,
@@ -40,7 +43,12 @@ export class BatchFormer {
 
   private async formDue(): Promise<void> {
     for (;;) {
-      const [version, step] = await Promise.all([this.runState.version(), this.runState.nextBatch()]);
+      const [version, step, count] = await Promise.all([
+        this.runState.version(),
+        this.runState.nextBatch(),
+        this.runState.bufferedCount(),
+      ]);
+      if (count !== this.candidates.size) await this.restore();
       if (step >= version + BATCHES_AHEAD || !(await this.formStep(step))) return;
     }
   }

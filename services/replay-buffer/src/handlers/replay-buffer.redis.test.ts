@@ -187,4 +187,23 @@ describe('replay buffer', () => {
     await successor.intake.turn(10);
     expect((await state.readBatch('trainer', 10))?.batch.groups.map(({ index }) => index)).toEqual([0, 1]);
   });
+
+  it('forms a batch of what it and another one have stored, which was taken for dead and is back', async () => {
+    const state = await newRun();
+    await state.admit(8);
+    const [one, other] = [replayBuffer(state), replayBuffer(state)];
+    for (const index of [0, 1]) await publish(state, index);
+    await one.intake.turn(10);
+    for (const index of [2, 3]) await publish(state, index);
+    await other.intake.turn(10);
+    expect((await state.readBatch('trainer', 10))?.batch.step).toBe(0);
+    // Both hold as many as Redis, but not the same.
+    for (const index of [4, 5]) await publish(state, index);
+    await other.intake.turn(10);
+    for (const index of [6, 7]) await publish(state, index);
+    await one.intake.turn(10);
+    await one.batches.form();
+    expect(await state.nextBatch()).toBe(2);
+    expect(await state.ledger()).toMatchObject({ buffered: 0, isBalanced: true });
+  });
 });

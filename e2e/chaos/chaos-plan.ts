@@ -1,0 +1,77 @@
+/** What can die: every kind of service, and Redis. */
+export const KINDS = [
+  'coordinator',
+  'policy',
+  'reference',
+  'reward',
+  'replay-buffer',
+  'trainer',
+  'redis',
+] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** One blow: `kill` is SIGKILL of all victims at once, `hang` a SIGSTOP for longer than a heartbeat lasts. */
+export interface Blow {
+  action: 'kill' | 'hang';
+  victims: Kind[];
+  /** Between the recovery from the blow before and this one. */
+  delayMs: number;
+  /** Picks one of several replicas of a kind, 0..1. */
+  pick: number;
+}
+
+const LONGEST_DELAY_MS = 1_000;
+/** How many kinds hang per round. */
+const HANGS = 2;
+
+/**
+ * A seeded series of blows with `kills` victims in all. Every round kills each kind once, two kinds at the same moment,
+ * and hangs two; the hangs go round all kinds. The same seed gives the same series, and a longer one begins with it.
+ */
+export function chaosPlan(seed: number, kills: number): Blow[] {
+  const random = mulberry32(seed);
+  const blows: Blow[] = [];
+  let hanging: Kind[] = [];
+  let left = kills;
+  while (left > 0) {
+    while (hanging.length < HANGS) hanging = [...hanging, ...shuffled(KINDS, random)];
+    const pair = shuffled(KINDS, random).slice(0, 2);
+    const round = shuffled(
+      [
+        ...KINDS.map((kind) => ({ action: 'kill' as const, victims: [kind] })),
+        { action: 'kill' as const, victims: pair },
+        ...hanging.slice(0, HANGS).map((kind) => ({ action: 'hang' as const, victims: [kind] })),
+      ],
+      random,
+    );
+    hanging = hanging.slice(HANGS);
+    for (const { action, victims } of round) {
+      if (left <= 0) break;
+      const delayMs = Math.round(random() * LONGEST_DELAY_MS);
+      blows.push({ action, victims: victims.slice(0, left), delayMs, pick: random() });
+      left -= victims.length;
+    }
+  }
+  return blows;
+}
+
+function shuffled<T>(items: readonly T[], random: () => number): T[] {
+  const result = [...items];
+  for (let i = result.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [result[i], result[j]] = [result[j]!, result[i]!];
+  }
+  return result;
+}
+
+/** @see https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
+function mulberry32(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

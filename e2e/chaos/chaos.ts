@@ -1,0 +1,121 @@
+import { rmSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import type { Recipe } from '@forge/config';
+import { directoryWithModel, smallRecipe } from '../service-processes';
+import { chaosPlan } from './chaos-plan';
+import { chaosRun, undisturbedRun } from './chaos-run';
+import { median, recoveryTable } from './recovery-report';
+import type { Recovery } from './recovery';
+import type { Audit } from './run-audit';
+
+/** Share of the kills that fall on the asynchronous run; the rest falls on the synchronous one. */
+const ASYNCHRONOUS_SHARE = 0.6;
+const MAX_STALENESS = 2;
+const MINUTE_MS = 60_000;
+const HELP = 'npm run chaos -- [--kills 100] [--seed 1] [--minutes N (no kill later than that)]';
+
+/** A run without end, of every kind of service, whose steps take about 100 ms. */
+export function chaosRecipe(
+  dir: string,
+  maxStaleness: number,
+  overrides: Record<string, unknown> = {},
+): Recipe {
+  return smallRecipe(dir, {
+    name: maxStaleness === 0 ? 'synchronous' : 'asynchronous',
+    maxStaleness,
+    steps: 1_000_000,
+    algorithm: { name: 'grpo', groupSize: 8, klCoefficient: 0.01 },
+    batch: { groups: 16, oversample: 2 },
+    policy: { replicas: 2, jobConcurrency: 16 },
+    reward: { replicas: 2 },
+    trainer: { learningRate: 0.001, warmupSteps: 0, checkpointEverySteps: 10 },
+    evaluation: { everySteps: 25, samples: 40, reward: 'exact' },
+    // It is to be killed all the time, and not given up for that.
+    limits: { restartsPerMinute: 60 },
+    ...overrides,
+  });
+}
+
+/**
+ * `npm run chaos`: kills parts of an asynchronous and of a synchronous run, then repeats the steps of the synchronous
+ * one undisturbed. The exit code is 1 when anything was lost, done twice, too old or different.
+ */
+export async function run(args: readonly string[]): Promise<number> {
+  const options = parse(args);
+  if (options === null) {
+    console.error(HELP);
+    return 2;
+  }
+  const { kills, seed, minutes } = options;
+  const say = (line: string): void => console.log(line);
+  const dir = await directoryWithModel();
+  const asynchronous = Math.round(kills * ASYNCHRONOUS_SHARE);
+  const strikeAll = async (maxStaleness: number, planSeed: number, count: number) => {
+    say(`\n# ${count} kills at maxStaleness ${maxStaleness}, seed ${planSeed}`);
+    const outcome = await chaosRun({
+      dir,
+      recipe: chaosRecipe(dir, maxStaleness),
+      blows: chaosPlan(planSeed, count),
+      endAfterMs: (minutes * MINUTE_MS * count) / kills,
+      say,
+    });
+    say(auditLine(outcome.audit));
+    return outcome;
+  };
+
+  const first = await strikeAll(MAX_STALENESS, seed, asynchronous);
+  const second = await strikeAll(0, seed + 1, kills - asynchronous);
+  say(`\n# the same ${second.steps} steps undisturbed`);
+  const third = await undisturbedRun(dir, chaosRecipe(dir, 0, { steps: second.steps }), say);
+  say(auditLine(third.audit));
+  say(`weights  ${second.weightsHash} with kills\n         ${third.weightsHash} without`);
+
+  const violations = [first, second, third].flatMap((outcome) => outcome.violations);
+  if (second.weightsHash !== third.weightsHash)
+    violations.push('the weights differ from those of the undisturbed run');
+  report([...first.recoveries, ...second.recoveries], violations, say);
+  if (violations.length > 0) return 1;
+  rmSync(dir, { recursive: true, force: true });
+  return 0;
+}
+
+function parse(args: readonly string[]): { kills: number; seed: number; minutes: number } | null {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: { kills: { type: 'string' }, seed: { type: 'string' }, minutes: { type: 'string' } },
+    });
+    const kills = Number(values.kills ?? 100);
+    const seed = Number(values.seed ?? 1);
+    const minutes = Number(values.minutes ?? Infinity);
+    return Number.isInteger(kills) && kills > 0 && Number.isInteger(seed) && minutes > 0
+      ? { kills, seed, minutes }
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+function report(
+  recoveries: readonly Recovery[],
+  violations: readonly string[],
+  say: (line: string) => void,
+): void {
+  if (recoveries.length > 0) {
+    const overall = median(recoveries.map(({ recoveredMs }) => recoveredMs));
+    say(`\n# time to full recovery\n${recoveryTable(recoveries)}`);
+    say(`median of all ${(overall / 1000).toFixed(2)} s`);
+  }
+  const struck = recoveries.reduce((sum, { victims }) => sum + victims.length, 0);
+  say(`\n${struck} kills, ${violations.length} violations`);
+  for (const violation of violations) say(`  ${violation}`);
+}
+
+function auditLine(audit: Audit): string {
+  const { steps, admitted, trained, discarded, open, trainedTokens, maxLag, epochs } = audit;
+  const given = Object.entries(discarded).map(([reason, count]) => `${count} ${reason}`);
+  return (
+    `${steps} steps; ${admitted} groups admitted = ${trained} trained + ${open} under way + discarded ` +
+    `${given.join(', ') || 'none'}; ${trainedTokens} tokens trained, lag at most ${maxLag}; ${epochs} trainers`
+  );
+}
