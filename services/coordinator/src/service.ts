@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RolloutQueue } from '@forge/broker';
 import { candidatesPerBatch, usesReference } from '@forge/config';
 import { loadTask } from '@forge/rl-actors';
-import { queueLimits, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { queueLimits, SpanFile, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { EvaluationSchedule } from './domain/evaluation-schedule';
+import { OpenRollouts } from './handlers/open-rollouts';
 import { RunLifecycle } from './handlers/run-lifecycle';
 import { writeRunSummary } from './handlers/run-summary';
 import { TelemetryRecorder } from './handlers/telemetry-recorder';
@@ -16,6 +17,7 @@ const POLL_MS = 250;
 /** How often at least the time starts anew after which the state of the run expires. */
 const KEEP_INTERVAL_MS = 600_000;
 const WATCH_MS = 1_000;
+const SPANS_MS = 250;
 
 /** Admits groups, schedules evaluations, ends the run, and keeps its directory. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
@@ -27,7 +29,17 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const recorder = await TelemetryRecorder.open(runState, directory, evaluations, () =>
     runState.checkCoordinator(coordinator),
   );
+  const spanFile = new SpanFile(join(recipe.output.dir, context.runId));
+  const writeSpans = () => spanFile.takeFrom(context.spans, recipe.limits.spansFileMiB);
   const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
+  /** Those kept for people to read are always traced. */
+  const traceOrigin = (index: number, admittedAtMs: number) => {
+    const isShown = index % candidatesPerBatch(recipe) < recipe.output.sampleRollouts;
+    return context.traces.rollout(index, admittedAtMs, isShown);
+  };
+  const openRollouts = new OpenRollouts(recipe.limits.heldGroups, (index) =>
+    traceOrigin(index, recorder.startedAt ?? Date.now()),
+  );
   const lifecycle = new RunLifecycle({
     runState,
     queue,
@@ -42,6 +54,9 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     maxStaleness: recipe.maxStaleness,
     coordinator,
     isModelSaved: () => recorder.isModelSaved,
+    traceOrigin,
+    openRollouts,
+    clock: Date.now,
     logger,
   });
   await lifecycle.resume();
@@ -115,10 +130,18 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       await sleep(WATCH_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
     }
   };
+  const recordSpans = async () => {
+    while (goesOn()) {
+      await writeSpans();
+      await sleep(SPANS_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
+    }
+  };
   /** The last word of the run, said once everything else is written. */
   const conclude = async () => {
     await recorder.catchUp();
     await recorder.close();
+    openRollouts.end(await runState.ledgerSnapshot());
+    await writeSpans();
     const state = end ?? 'interrupted';
     const { seconds, isModelSaved } = recorder;
     const { results } = evaluations;
@@ -134,7 +157,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   };
   // It only watches: a run that is over does not wait for it.
   void watch().catch(fail);
-  const running = Promise.all([followState(), followTelemetry()]).then(conclude).catch(fail);
+  const running = Promise.all([followState(), followTelemetry(), recordSpans()]).then(conclude).catch(fail);
 
   return {
     ready: () => true,

@@ -9,8 +9,10 @@ import {
   type ScoreItem,
   type ScoreResult,
 } from '@forge/rl-actors';
+import { activeTraceparent, outsideTraces } from '@forge/telemetry';
 import { queueLimits, replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { giveUpJob } from './handlers/job-failures';
+import { RolloutAttempt } from './handlers/rollout-attempt';
 import { RolloutJobs } from './handlers/rollout-jobs';
 import { WeightsFollower } from './handlers/weights-follower';
 import { policyConfig } from './policy-config';
@@ -36,7 +38,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     replicaDirectory(registry, 'reference'),
     limits,
   );
-  const score = batched<ScoreItem, ScoreResult>((items) => rewards.score.choose(items), {
+  // One call scores for many rollouts; each item says which it belongs to.
+  const score = batched<ScoreItem, ScoreResult>((items) => outsideTraces(() => rewards.score.choose(items)), {
     maxBatch: CALL_BATCH,
   });
   const jobs = new RolloutJobs({
@@ -46,7 +49,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     replica,
     reward: {
       score: async (sample, completion) => {
-        const result = await score({ sample, completion });
+        const traceparent = activeTraceparent();
+        const result = await score({ sample, completion, ...(traceparent !== undefined && { traceparent }) });
         if ('error' in result) throw ForgeError.fromWire(result.error);
         return result.score;
       },
@@ -56,11 +60,13 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     mismatch: (episode) => policy.mismatch.callOne(episode),
     weightsAtLeast: (version) => weights.atLeast(version),
   });
+  const slowMs = recipe.tracing.slowSeconds * 1000;
   const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
   queue.work({
     name: replica,
     concurrency: recipe.policy.jobConcurrency,
-    handler: (job) => jobs.handle(job),
+    handler: (job, delivery) =>
+      jobs.handle(job, job.kind === 'rollout' ? new RolloutAttempt(job, delivery, slowMs) : null),
     onFailed: async (failure) => {
       const { jobId, code, message, attempts } = failure;
       logger.error({ jobId, code, reason: message, attempts }, 'job failed for good');

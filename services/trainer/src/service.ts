@@ -11,6 +11,7 @@ export async function start({
   recipe,
   runId,
   runState,
+  traces,
   logger,
   fail,
 }: ServiceContext): Promise<ServiceInstance> {
@@ -37,6 +38,7 @@ export async function start({
     trainer,
     steps: recipe.steps,
     checkpointEverySteps,
+    traces,
     clock: () => performance.now(),
     logger,
   });

@@ -16,6 +16,7 @@ export { Registry, type CallsMade, type Replica } from './registry';
 export { RestartWindow } from './restart-window';
 export {
   RolloutQueue,
+  type Delivery,
   type JobFailure,
   type QueueLimits,
   type QueueTiming,
@@ -31,5 +32,6 @@ export {
   type RunPhase,
   type StreamedGroup,
 } from './run-state';
+export { SpanLog } from './span-log';
 export { verifyLedger } from './verify-ledger';
 export type { Redis } from 'ioredis';

@@ -39,6 +39,15 @@ export interface JobFailure extends Failure {
   index: number | null;
 }
 
+/** How a job came to be worked on. */
+export interface Delivery {
+  /** Counts from 1, also those whose worker died. */
+  attempt: number;
+  /** Since the epoch: when it was added, and when this attempt began. */
+  queuedAtMs: number;
+  startedAtMs: number;
+}
+
 export interface WorkOptions {
   /** Name of this worker, which its successor takes on: it puts the jobs back that this one dies with. */
   name: string;
@@ -47,7 +56,7 @@ export interface WorkOptions {
    * Does a job. What it throws decides: a fatal `ForgeError` fails the job for good, CANCELLED puts it back without
    * counting the attempt, anything else counts as one of its attempts.
    */
-  handler: (job: RolloutJob) => Promise<void>;
+  handler: (job: RolloutJob, delivery: Delivery) => Promise<void>;
   /** The job fails for good; may be told twice of the same one. */
   onFailed: (failure: JobFailure) => Promise<void>;
   onError: (error: Error) => void;
@@ -123,7 +132,7 @@ export class RolloutQueue {
     const run = async (job: Job, token?: string): Promise<void> => {
       doing.add(job.id ?? '');
       try {
-        await handler(check(rolloutJobSchema, job.data, `job ${job.id ?? ''}`));
+        await handler(check(rolloutJobSchema, job.data, `job ${job.id ?? ''}`), deliveryOf(job));
       } catch (error) {
         const failure = ForgeError.from(error);
         const { code, message, retryClass } = failure;
@@ -198,6 +207,10 @@ export class RolloutQueue {
     if (!force) await Promise.allSettled(this.telling);
     await this.queue.close();
   }
+}
+
+function deliveryOf({ attemptsStarted, timestamp, processedOn = Date.now() }: Job): Delivery {
+  return { attempt: Math.max(1, attemptsStarted), queuedAtMs: timestamp, startedAtMs: processedOn };
 }
 
 function jobId(runId: string, job: RolloutJob): string {

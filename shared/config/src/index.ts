@@ -38,3 +38,4 @@ export {
   type ServiceEnvironment,
 } from './environment';
 export { importModule, loadModule } from './load-module';
+export { tracingEnvironment, type TracingEnvironment } from './tracing-environment';

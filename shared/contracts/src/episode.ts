@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { traceOriginSchema } from './trace-origin';
 
 /**
  * One scored trajectory, ready to train on.
@@ -43,7 +44,7 @@ export const groupSchema = z.strictObject({
   episodes: z.array(episodeSchema).min(1).max(1024),
   /** Which policy replica produced it. */
   replica: z.string(),
-  traceparent: z.string().optional(),
+  trace: traceOriginSchema.optional(),
   /** Largest |training graph - generator| log-prob of one completion under the same weights, where it was checked. */
   logprobMismatch: z.number().min(0).optional(),
 });

@@ -22,4 +22,5 @@ export {
   type DeadLetter,
   type TelemetryEvent,
 } from './messages';
+export { traceOriginSchema, type TraceOrigin } from './trace-origin';
 export { encode, decode, check } from './codec';

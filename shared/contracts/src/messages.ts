@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { sampleSchema } from './sample';
+import { traceOriginSchema } from './trace-origin';
 
 /** Job of the `rollout` queue: generate and score one group, or one slice of an evaluation. */
 export const rolloutJobSchema = z.discriminatedUnion('kind', [
@@ -10,7 +11,7 @@ export const rolloutJobSchema = z.discriminatedUnion('kind', [
     sample: sampleSchema,
     /** No token of this group may come from a policy older than this. */
     minVersion: z.int().min(0),
-    traceparent: z.string().optional(),
+    trace: traceOriginSchema.optional(),
   }),
   z.strictObject({
     kind: z.literal('evaluation'),
@@ -28,7 +29,15 @@ export const batchSchema = z.strictObject({
   schemaVersion: z.literal(1),
   step: z.int().min(0),
   /** Trained groups in the order they enter the batch, each with one advantage per episode. */
-  groups: z.array(z.strictObject({ index: z.int().min(0), advantages: z.array(z.number()) })).min(1),
+  groups: z
+    .array(
+      z.strictObject({
+        index: z.int().min(0),
+        advantages: z.array(z.number()),
+        trace: traceOriginSchema.optional(),
+      }),
+    )
+    .min(1),
   /** Means over all candidate groups, those not selected included. */
   statistics: z.record(z.string(), z.number()),
 });
@@ -42,6 +51,8 @@ export const weightsAnnouncementSchema = z.strictObject({
   path: z.string().min(1),
   sizeBytes: z.int().min(1),
   sha256: z.string().length(64),
+  /** Of the step that made it. */
+  traceparent: z.string().optional(),
 });
 
 /** Work that failed for good, or a message that made no sense, kept for people. */

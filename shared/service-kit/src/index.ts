@@ -1,3 +1,4 @@
 export { runService, type ServiceContext, type ServiceDefinition, type ServiceInstance } from './run-service';
 export { replicaDirectory } from './replica-directory';
+export { SpanFile } from './span-file';
 export { queueLimits, runBounds } from './run-limits';

@@ -1,8 +1,8 @@
-import { serviceEnvironment, parseResolvedRecipe, type Recipe } from '@forge/config';
+import { serviceEnvironment, parseResolvedRecipe, tracingEnvironment, type Recipe } from '@forge/config';
 import { serveActor, type ServableActor } from '@forge/actors';
-import { connectRedis, Registry, RunState } from '@forge/broker';
+import { connectRedis, Registry, RunState, SpanLog } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
-import { createLogger, type Logger } from '@forge/telemetry';
+import { createLogger, RunTraces, startTracing, type Logger } from '@forge/telemetry';
 import { fastify, type FastifyInstance } from 'fastify';
 import { runBounds } from './run-limits';
 import { callsMade, type CalledService } from './calls-made';
@@ -16,6 +16,9 @@ export interface ServiceContext {
   runState: RunState;
   registry: Registry;
   logger: Logger;
+  traces: RunTraces;
+  /** Finished spans on their way to the directory of the run. */
+  spans: SpanLog;
   /** For endpoints; it listens once `start` is done. */
   http: FastifyInstance;
   /** Ends the process because of an error nobody handles. */
@@ -104,7 +107,22 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const registry = new Registry(redis, runId);
   const http = fastify({ logger: false });
 
-  const instance = await start({ runId, replica, redisUrl, recipe, runState, registry, logger, http, fail });
+  const settings = tracingEnvironment();
+  const sampleRatio = settings.isDisabled ? 0 : (settings.sampleRatio ?? recipe.tracing.sampleRatio);
+  const traces = new RunTraces(runId, sampleRatio);
+  const spans = new SpanLog(redis, runState.keys, recipe.limits.spans);
+  const stopTracing =
+    sampleRatio === 0
+      ? null
+      : await startTracing({
+          ...{ service: name, replica, runId, sampleRatio, settings },
+          save: (line) => spans.add(line),
+          warn: (message) => logger.warn(message),
+        });
+
+  const instance = await start({
+    ...{ runId, replica, redisUrl, recipe, runState, registry, logger, traces, spans, http, fail },
+  });
   http.get('/healthz', () => ({ status: 'ok', service: name, replica }));
   http.get('/readyz', async (_request, reply) => {
     const isReady = instance.ready();
@@ -152,6 +170,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     await instance.drain();
     await served?.close();
     await http.close();
+    await stopTracing?.();
     runState.close();
     redis.disconnect();
   };

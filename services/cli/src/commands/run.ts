@@ -9,6 +9,7 @@ import {
   redisMemory,
   removeOrphans,
   RunState,
+  SpanLog,
   withoutPassword,
   type ProvisionedRedis,
 } from '@forge/broker';
@@ -18,12 +19,15 @@ import {
   cliEnvironment,
   loadRecipe,
   recipeToYaml,
+  tracingEnvironment,
   usesReference,
   type Recipe,
 } from '@forge/config';
+import { exportProblem } from '@forge/telemetry';
 import { removeExpiredState } from '../expired-state';
 import { preflight } from '../preflight';
 import { checkMemory, memoryNeed } from '../redis-memory';
+import { writeLastSpans } from '../last-spans';
 import { recipeDirs } from '../recipe-dirs';
 import {
   createRunDirectory,
@@ -138,6 +142,9 @@ async function supervise(
     },
   });
 
+  void exportProblem(tracingEnvironment()).then((problem) => {
+    if (problem !== null) monitor.say(`warning: spans are not exported, the run goes on without: ${problem}`);
+  });
   const interrupts = handleInterrupts(runState, supervisor, monitor);
   const processes = processesOf(recipe);
   for (const process of processes) supervisor.start(process);
@@ -149,6 +156,7 @@ async function supervise(
   );
   await rm(socketDirectory, { recursive: true, force: true });
   interrupts.end();
+  await writeLastSpans(new SpanLog(redis, runState.keys), directory, recipe);
   // A Redis that is gone for good keeps nobody waiting.
   const keepMs = recipe.limits.keepStateHours * 3_600_000;
   const expiring = runState.expire(keepMs).catch(() => undefined);

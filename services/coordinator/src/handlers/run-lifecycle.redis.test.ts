@@ -61,6 +61,9 @@ async function coordinate(state: RunState, dir: string, maxStaleness: number, st
     maxStaleness,
     coordinator,
     isModelSaved: () => recorder.isModelSaved,
+    traceOrigin: () => undefined,
+    openRollouts: { admitted: () => undefined },
+    clock: () => 0,
     logger,
   });
   await lifecycle.resume();

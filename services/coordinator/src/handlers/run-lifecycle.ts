@@ -1,9 +1,10 @@
 import type { Admission, RolloutQueue, RunState } from '@forge/broker';
-import type { RolloutJob } from '@forge/contracts';
+import type { RolloutJob, TraceOrigin } from '@forge/contracts';
 import type { Task } from '@forge/rl';
-import type { Logger } from '@forge/telemetry';
+import { isSampled, recordSpan, traceOf, type Logger } from '@forge/telemetry';
 import type { Evaluation, EvaluationSchedule } from '../domain/evaluation-schedule';
 import { runEnd, type RunGoals } from '../domain/run-end';
+import type { OpenRollouts } from './open-rollouts';
 
 export interface RunLifecycleOptions {
   runState: Pick<RunState, 'phase' | 'setPhase' | 'version' | 'ledger' | 'admit' | 'pendingGroups' | 'emit'>;
@@ -17,6 +18,11 @@ export interface RunLifecycleOptions {
   /** Which coordinator of the run this is: only the newest admits. */
   coordinator: number;
   isModelSaved: () => boolean;
+  /** Where the trace of a rollout begins; undefined when nothing is traced. */
+  traceOrigin: (index: number, admittedAtMs: number) => TraceOrigin | undefined;
+  openRollouts: Pick<OpenRollouts, 'admitted'>;
+  /** Milliseconds since the epoch. */
+  clock: () => number;
   logger: Logger;
 }
 
@@ -29,7 +35,7 @@ const SAMPLES_PER_EVALUATION_JOB = 64;
  */
 export class RunLifecycle {
   /** Admitted groups whose jobs are not queued yet. */
-  private held: Admission[] = [];
+  private held: Held[] = [];
 
   constructor(private readonly options: RunLifecycleOptions) {}
 
@@ -40,7 +46,7 @@ export class RunLifecycle {
 
   /** Queues again what was admitted and has no result: its job may have died with an earlier coordinator. */
   async resume(): Promise<void> {
-    this.held = await this.options.runState.pendingGroups();
+    this.held = this.hold(await this.options.runState.pendingGroups());
   }
 
   /** Does what is due now; how the run ended, once it has. */
@@ -63,7 +69,7 @@ export class RunLifecycle {
       return null;
     }
     await this.evaluate(version, false);
-    this.held.push(...(await runState.admit(ADMITTED_AT_ONCE, this.options.coordinator)));
+    this.held.push(...this.hold(await runState.admit(ADMITTED_AT_ONCE, this.options.coordinator)));
     await this.release(evaluations);
     return null;
   }
@@ -100,18 +106,42 @@ export class RunLifecycle {
    */
   private async release(judged: readonly Evaluation[]): Promise<void> {
     const { queue, evaluations, maxStaleness } = this.options;
-    const waits = ({ minVersion }: Admission) =>
+    const waits = ({ minVersion }: Held) =>
       maxStaleness === 0 &&
       evaluations.includes(minVersion) &&
       !judged.some(({ version }) => version === minVersion);
     const ready = this.held.filter((admission) => !waits(admission));
     if (ready.length === 0) return;
     await queue.add(ready.map((admission) => this.job(admission)));
+    for (const admission of ready) this.record(admission);
     this.held = this.held.filter(waits);
   }
 
-  private job({ index, minVersion, replayOf }: Admission): RolloutJob {
+  private hold(admissions: readonly Admission[]): Held[] {
+    const { traceOrigin, openRollouts, clock } = this.options;
+    return admissions.map((admission) => {
+      const trace = traceOrigin(admission.index, clock());
+      if (trace !== undefined) openRollouts.admitted(admission.index, trace);
+      return { ...admission, trace };
+    });
+  }
+
+  private job({ index, minVersion, replayOf, trace }: Held): RolloutJob {
     const sample = this.options.task.sample(replayOf ?? index);
-    return { kind: 'rollout', schemaVersion: 1, index, minVersion, sample };
+    return { kind: 'rollout', schemaVersion: 1, index, minVersion, sample, ...(trace && { trace }) };
+  }
+
+  /** From the admission to the queue: the time that a synchronous run waits for an evaluation, and no more. */
+  private record({ index, minVersion, replayOf, trace }: Held): void {
+    if (trace === undefined || !isSampled(trace)) return;
+    const attributes = {
+      'forge.rollout.index': index,
+      'forge.policy.version.min': minVersion,
+      ...(replayOf !== null && { 'forge.rollout.replay_of': replayOf }),
+    };
+    const parent = traceOf(trace.traceparent);
+    recordSpan('admit', { parent, startMs: trace.admittedAtMs, attributes }, this.options.clock());
   }
 }
+
+type Held = Admission & { trace: TraceOrigin | undefined };

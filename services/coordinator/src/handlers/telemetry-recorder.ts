@@ -43,6 +43,11 @@ export class TelemetryRecorder {
     return this.isSaved;
   }
 
+  /** When the run has said its first word, in milliseconds since the epoch. */
+  get startedAt(): number | null {
+    return this.startedAtMs;
+  }
+
   get seconds(): number {
     return this.elapsedSeconds;
   }

@@ -1,4 +1,5 @@
 import type { JobFailure, RunState } from '@forge/broker';
+import { endRollout, sampledOrigin } from '@forge/telemetry';
 
 /**
  * Gives up a job that failed for good, so that the run goes on without it: the admission of its group returns, or its
@@ -10,7 +11,12 @@ export async function giveUpJob(
 ): Promise<void> {
   const { jobId, job, index } = failure;
   if (index !== null) {
-    await runState.rejectGroup({ index }, 'failed', failure);
+    const isGivenUp = await runState.rejectGroup({ index }, 'failed', failure);
+    const trace = job?.kind === 'rollout' ? job.trace : undefined;
+    if (isGivenUp && trace !== undefined) {
+      const end = { 'forge.rollout.index': index, 'forge.rollout.end': 'failed' };
+      endRollout(sampledOrigin(trace), end, failure);
+    }
     return;
   }
   if (job?.kind !== 'evaluation') {

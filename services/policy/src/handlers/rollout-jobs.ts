@@ -14,7 +14,9 @@ import {
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
+import { inOneSpan, inSpan } from '@forge/telemetry';
 import { promptText } from '../domain/prompt-text';
+import type { RolloutAttempt } from './rollout-attempt';
 
 export interface RolloutJobsOptions {
   runState: Pick<RunState, 'runId' | 'publishGroup' | 'emit' | 'phase'> & {
@@ -59,8 +61,9 @@ export class RolloutJobs {
   }
 
   /** @throws {ForgeError} TRANSIENT_SERVICE_UNAVAILABLE once `handBack` was called: another replica takes the job. */
-  handle(job: RolloutJob): Promise<void> {
-    return Promise.race([this.work(job), this.givenUp]);
+  handle(job: RolloutJob, attempt: RolloutAttempt | null = null): Promise<void> {
+    const work = (): Promise<void> => Promise.race([this.work(job, attempt), this.givenUp]);
+    return attempt === null ? work() : attempt.run(work);
   }
 
   /** Gives the jobs under way back to the queue. */
@@ -70,18 +73,22 @@ export class RolloutJobs {
     );
   }
 
-  private async work(job: RolloutJob): Promise<void> {
+  private async work(job: RolloutJob, attempt: RolloutAttempt | null): Promise<void> {
     await this.options.weightsAtLeast(job.minVersion);
-    await (job.kind === 'rollout' ? this.rollOut(job) : this.evaluate(job));
+    attempt?.hasWeights();
+    await (job.kind === 'rollout' ? this.rollOut(job, attempt) : this.evaluate(job));
   }
 
-  private async rollOut({ index, sample }: Kind<'rollout'>): Promise<void> {
+  private async rollOut({ index, sample }: Kind<'rollout'>, attempt: RolloutAttempt | null): Promise<void> {
     const { algorithm, recipe, reward, runState, replica } = this.options;
     const { groupSize } = recipe.algorithm;
     const policy = this.policyHandle(String(index), recipe.sampling);
-    const episodes = await algorithm.rollout({ sample, policy, reward, groupSize });
+    const scoring = inOneSpan('score');
+    const traced: RewardHandle = { score: (...item) => scoring(() => reward.score(...item)) };
+    const episodes = await algorithm.rollout({ sample, policy, reward: traced, groupSize });
     const isChecked = index % Math.ceil(candidatesPerBatch(recipe) / CHECKED_PER_BATCH) === 0;
     const mismatch = isChecked ? await this.options.mismatch(episodes[0]!) : null;
+    const trace = attempt?.origin();
     const group: Group = {
       schemaVersion: 1,
       runId: runState.runId,
@@ -91,8 +98,12 @@ export class RolloutJobs {
       episodes: algorithm.needsReference ? await this.withReference(episodes) : episodes,
       replica,
       ...(mismatch !== null && { logprobMismatch: mismatch }),
+      ...(trace && { trace }),
     };
-    await this.publish(group);
+    await inSpan('publish', {}, async (span) => {
+      const result = await this.publish(group);
+      span?.setAttribute('forge.publish.result', result);
+    });
     if (index % candidatesPerBatch(recipe) < recipe.output.sampleRollouts) await this.show(group);
   }
 
@@ -145,18 +156,23 @@ export class RolloutJobs {
   }
 
   private async withReference(episodes: readonly Episode[]): Promise<Episode[]> {
-    const logprobs = await this.options.reference(episodes.map(({ tokenIds }) => tokenIds));
+    const tokens = episodes.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+    const logprobs = await inSpan('reference', { attributes: { 'forge.tokens': tokens } }, () =>
+      this.options.reference(episodes.map(({ tokenIds }) => tokenIds)),
+    );
     return withReference(episodes, logprobs);
   }
 
   /** A full stream makes the job wait; a group that is published already changes nothing. */
-  private async publish(group: Group): Promise<void> {
+  private async publish(group: Group): Promise<'accepted' | 'duplicate' | 'given up'> {
     const { runState } = this.options;
     const payload = encode(group);
     const { index, replica, episodes } = group;
     const origin = { replica, oldest: oldestVersion(episodes), newest: newestVersion(episodes) };
-    while ((await runState.publishGroup(index, payload, origin)) === 'full') {
-      if ((await runState.phase()).phase !== 'running') return;
+    for (;;) {
+      const result = await runState.publishGroup(index, payload, origin);
+      if (result !== 'full') return result;
+      if ((await runState.phase()).phase !== 'running') return 'given up';
       await sleep(FULL_PAUSE_MS);
     }
   }

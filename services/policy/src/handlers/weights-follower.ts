@@ -1,7 +1,7 @@
 import type { RunState } from '@forge/broker';
 import type { WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import type { Logger } from '@forge/telemetry';
+import { inSpan, SpanKind, traceOf, type Logger } from '@forge/telemetry';
 
 const BLOCK_MS = 1000;
 
@@ -50,7 +50,12 @@ export class WeightsFollower {
     announcement: WeightsAnnouncement;
   }): Promise<string> {
     try {
-      await this.apply(announcement);
+      const { version, traceparent } = announcement;
+      const parent = traceOf(traceparent);
+      const attributes = { 'forge.policy.version': version };
+      await inSpan('apply weights', { parent, kind: SpanKind.CONSUMER, attributes }, () =>
+        this.apply(announcement),
+      );
     } catch (error) {
       // The trainer went on and collected it; the next announcement is there or comes.
       if (!(error instanceof ForgeError) || error.code !== 'STALE_WEIGHTS') throw error;

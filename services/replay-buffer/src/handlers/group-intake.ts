@@ -1,7 +1,7 @@
 import type { RunState, StreamedGroup } from '@forge/broker';
-import { decode, groupSchema, type Group } from '@forge/contracts';
+import { decode, groupSchema, type Group, type TraceOrigin } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import type { Logger } from '@forge/telemetry';
+import { endRollout, sampledOrigin, type Logger } from '@forge/telemetry';
 import { toCandidate, type Candidate, type Judge } from '../domain/candidate';
 import type { BatchFormer } from './batch-former';
 
@@ -31,18 +31,31 @@ export class GroupIntake {
     const { runState, algorithm, batches, logger } = this.options;
     const { entryId, index, payload } = entry;
     let candidate: Candidate;
+    let trace: TraceOrigin | undefined;
     try {
-      candidate = toCandidate(groupOf(entry, runState.runId), algorithm);
+      const received = groupOf(entry, runState.runId);
+      trace = received.trace;
+      candidate = {
+        ...toCandidate(received, algorithm),
+        ...(trace && { trace: { ...trace, cameAtMs: cameAtMs(entryId) } }),
+      };
     } catch (error) {
       // It depends on the message alone, and on what the algorithm makes of it: trying again would give the same.
       logger.error({ err: error, index }, 'group rejected');
       const { code, message } = ForgeError.from(error);
       const group = { entryId, index: Number.isSafeInteger(index) && index >= 0 ? index : null };
       await runState.rejectGroup(group, 'invalid', { code, message, attempts: 1, payload });
+      const end = { 'forge.rollout.index': index, 'forge.rollout.end': 'invalid' };
+      endRollout(trace && sampledOrigin(trace), end, { code, message });
       return;
     }
     if ((await runState.storeGroup(entryId, { ...candidate }, payload)) === 'stored') batches.add(candidate);
   }
+}
+
+/** An entry's id begins with the time at which the stream got it. */
+function cameAtMs(entryId: string): number {
+  return Number(entryId.split('-')[0]);
 }
 
 function groupOf({ index, payload }: StreamedGroup, runId: string): Group {

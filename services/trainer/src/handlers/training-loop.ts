@@ -2,14 +2,25 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LeasedBatch, RunState } from '@forge/broker';
 import type { ActorMesh } from '@forge/actors';
 import type { Trainer } from '@forge/rl-actors';
-import type { Logger } from '@forge/telemetry';
+import type { WeightsAnnouncement } from '@forge/contracts';
+import {
+  inRootSpan,
+  inSpan,
+  isSampled,
+  linkTo,
+  SpanKind,
+  type Logger,
+  type RunTraces,
+} from '@forge/telemetry';
 import { stepMetrics } from '../domain/step-metrics';
+import { recordTrained } from './trained-span';
 
 export interface TrainingLoopOptions {
   runState: Pick<RunState, 'phase' | 'version' | 'readBatch' | 'commitStep' | 'emit'>;
   trainer: Pick<ActorMesh<Trainer>, 'trainBatch' | 'pushWeights' | 'save' | 'checkpoint'>;
   steps: number;
   checkpointEverySteps: number;
+  traces: Pick<RunTraces, 'step'>;
   /** Milliseconds. */
   clock: () => number;
   logger: Logger;
@@ -60,13 +71,37 @@ export class TrainingLoop {
     await this.options.runState.emit({ kind: 'run', state: 'saved' });
   }
 
-  private async train({ batch, payloads }: LeasedBatch): Promise<void> {
-    const { runState, trainer, clock, checkpointEverySteps, logger } = this.options;
-    const { lag, ...result } = await trainer.trainBatch.callOne(batch, payloads);
+  private train({ batch, payloads }: LeasedBatch): Promise<void> {
+    const { step, groups } = batch;
+    const attributes = { 'forge.step': step, 'forge.groups': groups.length };
+    const links = groups.flatMap(({ trace }) =>
+      trace !== undefined && isSampled(trace) ? [linkTo(trace.traceparent)] : [],
+    );
+    const traceparent = this.options.traces.step(step);
+    return inRootSpan('step', traceparent, { attributes, links }, async (span) => {
+      const announcement = await this.trainBatch({ batch, payloads }, traceparent);
+      span?.setAttribute('forge.policy.version', announcement.version);
+      const { runState, trainer, checkpointEverySteps } = this.options;
+      await inSpan('commit', {}, () => runState.commitStep(step, announcement));
+      for (const { index, trace } of groups) recordTrained(index, trace, step, traceparent);
+      if (announcement.version % checkpointEverySteps === 0)
+        await inSpan('checkpoint', {}, () => trainer.checkpoint.callOne());
+    });
+  }
+
+  /** The weights it gives, published and not yet announced. */
+  private async trainBatch(
+    { batch, payloads }: LeasedBatch,
+    traceparent: string | undefined,
+  ): Promise<WeightsAnnouncement> {
+    const { runState, trainer, clock, logger } = this.options;
+    const { lag, ...result } = await inSpan('train', {}, () => trainer.trainBatch.callOne(batch, payloads));
     this.busyMs += result.durationMs;
     this.tokens += result.tokens;
-    const announcement = await trainer.pushWeights.callOne();
-    const { version } = announcement;
+    const published = await inSpan('publish weights', { kind: SpanKind.PRODUCER }, () =>
+      trainer.pushWeights.callOne(),
+    );
+    const { version } = published;
 
     const timing = { stepMs: clock() - this.doneAt, waitMs: this.waitMs };
     this.doneAt = clock();
@@ -77,7 +112,6 @@ export class TrainingLoop {
     if (mismatch > MISMATCH_BOUND)
       logger.warn({ step: version, mismatch }, 'generator and trainer disagree on log-probs');
     await runState.emit({ kind: 'step', step: version, values: { ...metrics, ...lag } });
-    await runState.commitStep(batch.step, announcement);
-    if (version % checkpointEverySteps === 0) await trainer.checkpoint.callOne();
+    return { ...published, ...(traceparent !== undefined && { traceparent }) };
   }
 }

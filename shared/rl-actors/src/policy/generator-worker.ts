@@ -1,7 +1,14 @@
 import { workerData } from 'node:worker_threads';
 import type { Completion, Episode, Sample, Sampling, WeightsAnnouncement } from '@forge/contracts';
 import { createEngine, serveWorker } from '@forge/engine';
-import { Generator, loadModel, LogprobScorer, type GeneratorStats, type LoadedModel } from '@forge/model';
+import {
+  Generator,
+  loadModel,
+  LogprobScorer,
+  type ChunkMark,
+  type GeneratorStats,
+  type LoadedModel,
+} from '@forge/model';
 import { WeightReader, type Parameters } from '@forge/weights';
 import { logprobMismatch, soleVersion } from './logprob-mismatch';
 import type { PolicySettings } from './policy-config';
@@ -14,6 +21,21 @@ interface GenerateRequest {
   /** One per wanted completion; with the seed they decide what is drawn. */
   rolloutIds: readonly string[];
   sampling: Sampling;
+  /** Whether to tell when each chunk of tokens was done. */
+  isTimed: boolean;
+}
+
+interface Generated {
+  completions: Completion[];
+  chunks: ChunkMark[];
+}
+
+/** Which version counts from now on, and when the weights were there, and when they were in use. */
+interface WeightsSet {
+  version: number;
+  /** Milliseconds since the epoch. */
+  fetchedAtMs: number;
+  appliedAtMs: number;
 }
 
 const settings = workerData as PolicySettings;
@@ -34,31 +56,35 @@ class Generation {
   }
 
   /** Takes the announced weights, which are used from the next chunk on; the version that is current then. */
-  async setWeights(announcement: WeightsAnnouncement): Promise<number> {
+  async setWeights(announcement: WeightsAnnouncement): Promise<WeightsSet> {
     const { version } = announcement;
     const parameters = copied(await this.reader.read(announcement));
+    const fetchedAtMs = Date.now();
     this.recent.set(version, parameters);
     for (const old of [...this.recent.keys()].slice(0, -2)) this.recent.delete(old);
     if (this.generator === null) {
       this.generator = this.create(version, parameters);
       await this.generator;
     } else await (await this.generator).setWeights(version, parameters);
-    return (await this.generator).version;
+    return { version: (await this.generator).version, fetchedAtMs, appliedAtMs: Date.now() };
   }
 
-  async generate(request: GenerateRequest, signal: AbortSignal): Promise<Completion[]> {
-    const { rolloutIds, sampling } = request;
+  async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generated> {
+    const { rolloutIds, sampling, isTimed } = request;
     const { tokenIds } = this.model.tokenizer.renderPrompt(request.prompt);
     // Until weights are announced, the model's own count.
     this.generator ??= this.create(0, this.recent.get(0)!);
     const generator = await this.generator;
-    return generator.generate({
+    const chunks: ChunkMark[] = [];
+    const completions = await generator.generate({
       promptTokenIds: tokenIds,
       rolloutIds,
       sampling,
       seed: settings.seed,
       signal,
+      ...(isTimed && { onChunk: (chunk: ChunkMark) => chunks.push(chunk) }),
     });
+    return { completions, chunks };
   }
 
   async mismatch(episode: Episode): Promise<number | null> {

@@ -1,0 +1,31 @@
+import { SpanKind, trace, TraceFlags, type Context } from '@opentelemetry/api';
+import { SamplingDecision, type Sampler, type SamplingResult } from '@opentelemetry/sdk-trace-base';
+import { IS_SAMPLED } from './spans';
+import { isWithinRatio } from './trace-ids';
+
+const KEEP: SamplingResult = { decision: SamplingDecision.RECORD_AND_SAMPLED };
+const WATCH: SamplingResult = { decision: SamplingDecision.RECORD };
+const DROP: SamplingResult = { decision: SamplingDecision.NOT_RECORD };
+
+/**
+ * Decides as the beginning of the trace has. What is not sampled is recorded all the same: it is kept when it turns out
+ * to have failed or been slow.
+ */
+export class RolloutSampler implements Sampler {
+  /** `ratio`: share of the traces that begin elsewhere, in a user's script say. */
+  constructor(private readonly ratio: number) {}
+
+  shouldSample(within: Context, traceId: string, _name: string, kind: SpanKind): SamplingResult {
+    const decided = within.getValue(IS_SAMPLED);
+    if (decided !== undefined) return decided === true ? KEEP : DROP;
+    const parent = trace.getSpanContext(within);
+    if (parent !== undefined) return (parent.traceFlags & TraceFlags.SAMPLED) === 0 ? WATCH : KEEP;
+    // A call that nothing traced makes: the reports of a service, a batch of calls for many rollouts.
+    if (kind === SpanKind.CLIENT) return DROP;
+    return isWithinRatio(traceId, this.ratio) ? KEEP : DROP;
+  }
+
+  toString(): string {
+    return `RolloutSampler{${this.ratio}}`;
+  }
+}

@@ -1,0 +1,28 @@
+import { ExportResultCode, type ExportResult } from '@opentelemetry/core';
+import { JsonTraceSerializer } from '@opentelemetry/otlp-transformer';
+import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace-base';
+
+/**
+ * Hands finished spans to the run they belong to, as lines of the OTLP file format: each is one export request.
+ *
+ * @see https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/
+ */
+export class RunExporter implements SpanExporter {
+  constructor(private readonly save: (line: Uint8Array) => Promise<void>) {}
+
+  export(spans: ReadableSpan[], done: (result: ExportResult) => void): void {
+    const line = JsonTraceSerializer.serializeRequest(spans);
+    if (line === undefined) {
+      done({ code: ExportResultCode.FAILED });
+      return;
+    }
+    this.save(line).then(
+      () => done({ code: ExportResultCode.SUCCESS }),
+      (error: unknown) => done({ code: ExportResultCode.FAILED, error: error as Error }),
+    );
+  }
+
+  shutdown(): Promise<void> {
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,179 @@
+import {
+  context,
+  createContextKey,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  TraceFlags,
+  type Attributes,
+  type Context,
+  type Link,
+  type Span,
+  type SpanContext,
+} from '@opentelemetry/api';
+import type { TraceOrigin } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import { withRootIds } from './root-ids';
+import { isSampled } from './trace-ids';
+
+/**
+ * Spans by the OpenTelemetry API: nothing happens unless tracing was started in the process, and nothing outside a trace.
+ * Times are in milliseconds since the epoch.
+ */
+const tracer = trace.getTracer('@forge');
+
+/** In the context of a root span: whether it is sampled, as was decided when the trace began. */
+export const IS_SAMPLED = createContextKey('forge sampled');
+
+export interface SpanOptions {
+  /** The span or origin it belongs to; left out: whatever the running code belongs to. */
+  parent?: Context | undefined;
+  kind?: SpanKind;
+  attributes?: Attributes;
+  links?: Link[];
+  startMs?: number;
+}
+
+/** The trace of a message, for `parent`; undefined outside any trace. */
+export function traceOf(traceparent: string | undefined): Context | undefined {
+  return traceparent === undefined
+    ? undefined
+    : trace.setSpanContext(ROOT_CONTEXT, spanContextOf(traceparent));
+}
+
+/** Points to the root of another trace. */
+export function linkTo(traceparent: string): Link {
+  return { context: spanContextOf(traceparent) };
+}
+
+/** W3C trace context of the running code; undefined outside any trace, and in one that is not sampled. */
+export function activeTraceparent(): string | undefined {
+  const span = trace.getSpanContext(context.active());
+  if (span === undefined || (span.traceFlags & TraceFlags.SAMPLED) === 0) return undefined;
+  return `00-${span.traceId}-${span.spanId}-01`;
+}
+
+/** The span of the running code, null where nothing of it is recorded. */
+export function activeSpan(): Span | null {
+  const span = trace.getActiveSpan();
+  return span?.isRecording() ? span : null;
+}
+
+/** Does `work` within a span that ends with it; outside a trace it is just done. */
+export async function inSpan<T>(
+  name: string,
+  options: SpanOptions,
+  work: (span: Span | null) => Promise<T>,
+): Promise<T> {
+  const parent = options.parent ?? context.active();
+  if (trace.getSpanContext(parent) === undefined) return work(null);
+  const span = start(name, options, parent);
+  try {
+    return await context.with(trace.setSpan(parent, span), work, undefined, span);
+  } catch (error) {
+    markFailed(span, error);
+    throw error;
+  } finally {
+    span.end();
+  }
+}
+
+/** Does works that overlap within one span, from the start of the first to the end of the last. */
+export function inOneSpan(name: string): <T>(work: () => Promise<T>) => Promise<T> {
+  let underWay = 0;
+  let span: Span;
+  return async (work) => {
+    const parent = context.active();
+    if (trace.getSpanContext(parent) === undefined) return work();
+    if (underWay === 0) span = start(name, {}, parent);
+    underWay += 1;
+    try {
+      return await context.with(trace.setSpan(parent, span), work);
+    } catch (error) {
+      markFailed(span, error);
+      throw error;
+    } finally {
+      underWay -= 1;
+      if (underWay === 0) span.end();
+    }
+  };
+}
+
+/** A span of what is over. */
+export function recordSpan(name: string, options: SpanOptions, endMs: number): void {
+  const parent = options.parent ?? context.active();
+  if (trace.getSpanContext(parent) !== undefined) start(name, options, parent).end(endMs);
+}
+
+/**
+ * The root span of a rollout, once the rollout is over: from its admission to now. It is told by whoever sees the end, so
+ * that it comes however many processes have died on the way.
+ */
+export function endRollout(
+  origin: TraceOrigin | undefined,
+  attributes: Attributes,
+  error?: { code: string; message: string },
+): void {
+  if (origin === undefined) return;
+  const span = startRoot('rollout', origin.traceparent, { startMs: origin.admittedAtMs, attributes });
+  if (error !== undefined) fail(span, error);
+  span.end();
+}
+
+/** Does `work` within the root span of a trace whose ids are known before; undefined: without a trace. */
+export async function inRootSpan<T>(
+  name: string,
+  traceparent: string | undefined,
+  options: Omit<SpanOptions, 'parent'>,
+  work: (span: Span | null) => Promise<T>,
+): Promise<T> {
+  if (traceparent === undefined) return work(null);
+  const span = startRoot(name, traceparent, options);
+  try {
+    return await context.with(trace.setSpan(ROOT_CONTEXT, span), work, undefined, span);
+  } catch (error) {
+    markFailed(span, error);
+    throw error;
+  } finally {
+    span.end();
+  }
+}
+
+/** Runs code whose calls belong to no trace, although what asked for it does. */
+export function outsideTraces<T>(code: () => T): T {
+  return context.with(ROOT_CONTEXT, code);
+}
+
+/** Marks a span as failed, with the code of the error. */
+export function markFailed(span: Span, thrown: unknown): void {
+  fail(span, ForgeError.from(thrown));
+}
+
+function fail(span: Span, { code, message }: { code: string; message: string }): void {
+  span.setAttribute('error.type', code);
+  span.setStatus({ code: SpanStatusCode.ERROR, message });
+}
+
+function start(name: string, { kind, attributes, links, startMs }: SpanOptions, parent: Context): Span {
+  return tracer.startSpan(
+    name,
+    {
+      ...(kind !== undefined && { kind }),
+      ...(attributes !== undefined && { attributes }),
+      ...(links !== undefined && { links }),
+      ...(startMs !== undefined && { startTime: startMs }),
+    },
+    parent,
+  );
+}
+
+function startRoot(name: string, traceparent: string, options: SpanOptions): Span {
+  const within = ROOT_CONTEXT.setValue(IS_SAMPLED, isSampled({ traceparent }));
+  return withRootIds(spanContextOf(traceparent), () => start(name, options, within));
+}
+
+function spanContextOf(traceparent: string): SpanContext {
+  const [, traceId = '', spanId = '', flags = '00'] = traceparent.split('-');
+  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
+}
