@@ -1,6 +1,11 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Registry } from '@forge/broker';
 import { SpanFile } from '@forge/service-kit';
 import { traceIds, type RecordedSpan } from '@forge/telemetry';
-import { startTestRedis, type TestRedis } from '@forge/testing';
+import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
+import { renderWaterfall } from '../services/cli/src/waterfall';
+import { ForgeRun } from './chaos/forge-run';
 import { OtlpReceiver } from './otlp-receiver';
 import { directoryWithModel, ServiceProcesses, smallRecipe } from './service-processes';
 
@@ -112,5 +117,73 @@ describe('a traced run', () => {
     const stored = await new SpanFile(run.runDir).trace(traceId);
     const received = traces.get(traceId)!.map(({ spanId }) => spanId);
     expect(stored.map(({ spanId }) => spanId).sort()).toEqual(received.sort());
+  });
+
+  it('shows both attempts at a rollout whose policy was killed', async () => {
+    const receiver = await startReceiver();
+    const connection = await redis.connect();
+    const run = await startRun(receiver.environment);
+    const { runId } = run.runState;
+    // Rollouts wait for their scores while the reward service stands still.
+    const reward = await waitFor(
+      'the reward service',
+      async () => {
+        const [replica] = await new Registry(connection, runId).list('reward');
+        return replica?.isReady && replica;
+      },
+      60_000,
+    );
+    process.kill(reward.pid, 'SIGSTOP');
+    const attempts = (name: string, attempt: number): Map<string, RecordedSpan> =>
+      new Map(
+        receiver.spans
+          .filter((span) => span.name === name && span.attributes['forge.attempt'] === attempt)
+          .map((span) => [span.traceId, span]),
+      );
+    const waiting = await waitFor(
+      'attempts that wait',
+      () => {
+        const done = attempts('attempt', 1);
+        const open = [...attempts('queue', 1).keys()].filter((traceId) => !done.has(traceId));
+        return open.length >= 8 && open;
+      },
+      60_000,
+    );
+    await run.killAndRestart('policy');
+    process.kill(reward.pid, 'SIGCONT');
+    await run.finished();
+    await run.stop();
+    for (const traceId of waiting) {
+      expect(attempts('attempt', 1).has(traceId)).toBe(false);
+      expect([attempts('queue', 2).has(traceId), attempts('attempt', 2).has(traceId)]).toEqual([true, true]);
+      const spans = await new SpanFile(run.runDir).trace(traceId);
+      expect(spans.filter(({ parentId }) => parentId === null)).toHaveLength(1);
+      const lines = renderWaterfall(spans).filter((line) => line.includes('attempt '));
+      expect(lines.filter((line) => line.includes('attempt 1  ended without a word'))).toHaveLength(1);
+      expect(lines.filter((line) => /^ *attempt .* attempt 2$/.test(line))).toHaveLength(1);
+    }
+  });
+
+  it('is not affected by a collector that is down, of which it warns once', async () => {
+    Object.assign(process.env, {
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
+      OTEL_BSP_SCHEDULE_DELAY: '100',
+    });
+    const run = await ForgeRun.start(dir, smallRecipe(dir, { name: 'down', tracing: { sampleRatio: 1 } }));
+    try {
+      expect(await run.ended(120_000)).toBe(0);
+      const said = readFileSync(join(run.workDir, 'said.log'), 'utf8');
+      expect(said.match(/spans are not exported/g)).toHaveLength(1);
+      const logs = join(run.runDir, 'logs');
+      const warnings = readdirSync(logs).map(
+        (file) => readFileSync(join(logs, file), 'utf8').match(/spans are lost/g)?.length ?? 0,
+      );
+      expect(warnings.length).toBe(6);
+      expect(Math.max(...warnings)).toBe(1);
+      const { traceId } = traceIds(run.runId, 'rollout', 0);
+      expect(await new SpanFile(run.runDir).trace(traceId)).not.toEqual([]);
+    } finally {
+      run.kill();
+    }
   });
 });

@@ -78,8 +78,10 @@ export async function startTracing(options: TracingOptions): Promise<() => Promi
 
   return async () => {
     let timer: NodeJS.Timeout | undefined;
-    const expired = new Promise<void>((resolve) => (timer = setTimeout(resolve, FLUSH_MS)));
-    await Promise.race([provider.shutdown().catch(lost), expired]);
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('no answer')), FLUSH_MS);
+    });
+    await Promise.race([provider.shutdown(), late]).catch(lost);
     clearTimeout(timer);
   };
 }

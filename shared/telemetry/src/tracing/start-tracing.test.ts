@@ -1,0 +1,128 @@
+import { context, trace } from '@opentelemetry/api';
+import { createLogger } from '../logger';
+import { KEEP_REASON } from './keep-reason';
+import { spansOfRequest, spansOfTrace, type RecordedSpan } from './recorded-span';
+import {
+  activeTraceparent,
+  endRollout,
+  inOneSpan,
+  inRootSpan,
+  inSpan,
+  linkTo,
+  outsideTraces,
+  recordSpan,
+  traceOf,
+} from './spans';
+import { RunTraces } from './run-traces';
+import { startTracing } from './tracing';
+
+/** OpenTelemetry takes small numbers for something else. */
+const T = 1_700_000_000_000;
+const lines: string[] = [];
+const warnings: string[] = [];
+let stop: () => Promise<void>;
+/** One of each hundred is sampled. */
+const traces = new RunTraces('run', 0.01);
+const sampled = (index: number) => traces.rollout(index, T + 1000, true)!;
+const unsampled = (index: number) => traces.rollout(index, T + 1000, false)!;
+
+beforeAll(async () => {
+  stop = await startTracing({
+    service: 'policy',
+    replica: '3',
+    runId: 'run',
+    sampleRatio: 0.01,
+    settings: { exporters: [], protocol: 'http/json', endpoint: 'none', limitsLinks: false },
+    save: (line) => {
+      lines.push(Buffer.from(line).toString());
+      return lines.length === 1 ? Promise.resolve() : Promise.reject(new Error('full'));
+    },
+    warn: (message) => warnings.push(message),
+  });
+});
+
+let spans: RecordedSpan[] = [];
+const named = (name: string): RecordedSpan[] => spans.filter((span) => span.name === name);
+
+describe('spans', () => {
+  it('are handed over when tracing ends', async () => {
+    const nothing = () => Promise.resolve();
+    const failing = () => Promise.reject(new TypeError('boom'));
+
+    // A sampled rollout.
+    const parent = traceOf(sampled(1).traceparent);
+    await inSpan('attempt', { parent, attributes: { a: 1 } }, async () => {
+      expect(activeTraceparent()).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+      const score = inOneSpan('score');
+      await Promise.all([score(nothing), score(nothing), score(nothing)]);
+      expect(outsideTraces(activeTraceparent)).toBeUndefined();
+      const logged: string[] = [];
+      createLogger({ service: 's', level: 'info', destination: { write: (line) => void logged.push(line) } }).info('x'); // prettier-ignore
+      const { traceId, spanId } = trace.getSpanContext(context.active())!;
+      expect(JSON.parse(logged[0]!)).toMatchObject({ trace_id: traceId, span_id: spanId });
+    });
+    endRollout(sampled(1), { 'forge.rollout.end': 'trained' });
+    // One that is not, one that fails, one that is marked.
+    await inSpan('quiet', { parent: traceOf(unsampled(2).traceparent) }, nothing);
+    endRollout(unsampled(2), {});
+    const failed = traceOf(unsampled(3).traceparent);
+    recordSpan('queue', { parent: failed, startMs: T + 1000 }, T + 1500);
+    await expect(inSpan('attempt', { parent: failed }, failing)).rejects.toThrow('boom');
+    recordSpan('after', { parent: failed, startMs: T + 2000 }, T + 2500);
+    recordSpan('marked', { parent: traceOf(unsampled(4).traceparent), attributes: { [KEEP_REASON]: 'slow' } }, Date.now()); // prettier-ignore
+    // A step with more links than a span may have by default.
+    const links = Array.from({ length: 200 }, (_, index) => linkTo(sampled(index).traceparent));
+    await inRootSpan('step', traces.step(5), { links }, nothing);
+    // Outside any trace.
+    await inSpan('nowhere', {}, (span) => Promise.resolve(expect(span).toBeNull()));
+    recordSpan('nowhere', {}, 1);
+    await inRootSpan('nowhere', undefined, {}, nothing);
+
+    await stop();
+    spans = lines.flatMap(spansOfRequest);
+    expect(spans.map(({ name }) => name)).toEqual(
+      ['score', 'attempt', 'rollout', 'queue', 'attempt', 'after', 'marked', 'step'], // prettier-ignore
+    );
+    expect(warnings).toEqual([]);
+  });
+
+  it('say whose they are, and belong to the rollout they are of', () => {
+    expect(spans[0]).toMatchObject({ service: 'policy', replica: '3' });
+    const [, traceId, rootId] = sampled(1).traceparent.split('-');
+    const [attempt] = named('attempt');
+    expect(attempt).toMatchObject({ traceId, parentId: rootId, attributes: { a: 1 }, error: null });
+    expect(named('score')[0]).toMatchObject({ traceId, parentId: attempt!.spanId });
+    const [root] = named('rollout');
+    expect(root).toMatchObject({ traceId, spanId: rootId, parentId: null, startMs: T + 1000 });
+    expect(root!.endMs).toBeGreaterThan(1e12);
+    expect(spansOfTrace([...lines, ...lines], traceId!).map(({ name }) => name)).toEqual(['rollout', 'attempt', 'score']); // prettier-ignore
+  });
+
+  it('of a trace that is not sampled are kept when one fails, those before it included', () => {
+    const [queue] = named('queue');
+    expect(queue).toMatchObject({
+      startMs: T + 1000,
+      endMs: T + 1500,
+      traceId: unsampled(3).traceparent.split('-')[1],
+    });
+    expect(named('attempt')[1]).toMatchObject({
+      error: 'boom',
+      attributes: { 'error.type': 'BUG_INVARIANT' },
+    });
+  });
+
+  it('link to as many rollouts as a batch has', () => {
+    const [step] = named('step');
+    expect(step!.links).toHaveLength(200);
+    expect(step!.spanId).toBe(traces.step(5)!.split('-')[2]);
+  });
+});
+
+describe('spansOfRequest', () => {
+  it.each(['', '{"resourceSpans":[{"scopeSp', '[]', '{"resourceSpans":[{"scopeSpans":[{"spans":[{}]}]}]}'])(
+    'finds none in %j',
+    (line) => {
+      expect(spansOfRequest(line)).toEqual([]);
+    },
+  );
+});
