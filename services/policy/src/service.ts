@@ -66,7 +66,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     name: replica,
     concurrency: recipe.policy.jobConcurrency,
     handler: (job, delivery) =>
-      jobs.handle(job, job.kind === 'rollout' ? new RolloutAttempt(job, delivery, slowMs) : null),
+      jobs.handle(job, job.kind === 'rollout' ? new RolloutAttempt(job, delivery, slowMs) : undefined),
     onFailed: async (failure) => {
       const { jobId, code, message, attempts } = failure;
       logger.error({ jobId, code, reason: message, attempts }, 'job failed for good');

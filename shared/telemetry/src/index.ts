@@ -1,6 +1,5 @@
 export { METRICS, isMetric, type MetricDefinition, type MetricEmitter } from './metrics';
 export { createLogger, type Logger, type LoggerOptions } from './logger';
-export { KEEP_REASON } from './tracing/keep-reason';
 export {
   spansOfRequest,
   spansOfTrace,

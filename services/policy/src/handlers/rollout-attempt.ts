@@ -1,39 +1,73 @@
 import type { Delivery } from '@forge/broker';
 import type { RolloutJob, TraceOrigin } from '@forge/contracts';
-import { inSpan, KEEP_REASON, recordSpan, sampledOrigin, traceOf, type Span } from '@forge/telemetry';
+import {
+  inOneSpan,
+  inSpan,
+  isSampled,
+  recordSpan,
+  sampledOrigin,
+  traceOf,
+  type Span,
+} from '@forge/telemetry';
 
 type Job = Pick<Extract<RolloutJob, { kind: 'rollout' }>, 'index' | 'trace'>;
 
+/** A part of an attempt; works that overlap are one. Times in milliseconds since the epoch. */
+interface Phase {
+  name: string;
+  startMs: number;
+  endMs: number;
+  underWay: number;
+  error?: unknown;
+}
+
 /**
  * What the trace of a rollout tells of one attempt at its job: `queue` from the time the job was queued to its pick-up,
- * told at once, so that something is known of an attempt whose process dies; and `attempt`, within which the work is done.
+ * told at once, so that something is known of an attempt whose process dies; `attempt`, within which the work is done; and
+ * its phases. Of a rollout that is not sampled only the times of the phases are noted, and told when the attempt turns out
+ * to fail or to be slow; any attempt after the first is sampled.
  */
 export class RolloutAttempt {
+  private readonly trace: TraceOrigin | undefined;
+  private readonly attributes: Record<string, number>;
+  private readonly spans = new Map<string, ReturnType<typeof inOneSpan>>();
+  private readonly phases: Phase[] = [];
   private span: Span | null = null;
+  private isSlow = false;
 
-  /** `slowMs`: an attempt that takes so long is kept, as is one that fails, and whatever comes after the first. */
   constructor(
-    private readonly job: Job,
+    { index, trace }: Job,
     private readonly delivery: Delivery,
     private readonly slowMs: number,
-  ) {}
+  ) {
+    this.trace = trace !== undefined && delivery.attempt > 1 ? sampledOrigin(trace) : trace;
+    this.attributes = { 'forge.rollout.index': index, 'forge.attempt': delivery.attempt };
+  }
 
   /** Does the work of the attempt. */
   run(work: () => Promise<void>): Promise<void> {
-    const { index, trace } = this.job;
-    const { attempt, queuedAtMs, startedAtMs } = this.delivery;
-    const parent = traceOf(trace?.traceparent);
-    if (trace === undefined || parent === undefined) return work();
-    const attributes = { 'forge.rollout.index': index, 'forge.attempt': attempt };
-    const kept = attempt > 1 ? { [KEEP_REASON]: 'attempted again' } : {};
-    // The clock of the queue is another machine's.
-    const queuedMs = Math.min(Math.max(queuedAtMs, trace.admittedAtMs), startedAtMs);
-    recordSpan('queue', { parent, startMs: queuedMs, attributes: { ...attributes, ...kept } }, startedAtMs);
-    return inSpan('attempt', { parent, startMs: startedAtMs, attributes }, async (span) => {
+    const { trace, attributes } = this;
+    if (trace === undefined) return work();
+    if (!isSampled(trace)) return this.watch(trace, work);
+    const parent = this.recordQueue(trace);
+    return inSpan('attempt', { parent, startMs: this.delivery.startedAtMs, attributes }, (span) => {
       this.span = span;
-      await work();
-      if (this.isSlow) span?.setAttribute(KEEP_REASON, 'slow');
+      return work();
     });
+  }
+
+  /** Does a part of the work. */
+  phase<T>(name: string, work: () => Promise<T>): Promise<T> {
+    if (this.trace === undefined) return work();
+    if (!isSampled(this.trace)) return this.note(name, work);
+    const inPhase = this.spans.get(name) ?? inOneSpan(name);
+    this.spans.set(name, inPhase);
+    return inPhase(work);
+  }
+
+  /** Has completions generated: a call with spans of its own. */
+  generating<T>(work: () => Promise<T>): Promise<T> {
+    return this.trace === undefined || isSampled(this.trace) ? work() : this.note('generate', work);
   }
 
   /** The weights the job asks for are in use. */
@@ -41,13 +75,58 @@ export class RolloutAttempt {
     this.span?.addEvent('has weights');
   }
 
-  /** What travels on with the group: whatever of it is known by now to be worth keeping is kept from here on. */
+  /** What travels on with the group, before it is published: of a slow one everything is kept from here on. */
   origin(): TraceOrigin | undefined {
-    const { trace } = this.job;
-    return trace !== undefined && (this.delivery.attempt > 1 || this.isSlow) ? sampledOrigin(trace) : trace;
+    this.isSlow = Date.now() - this.delivery.startedAtMs >= this.slowMs;
+    return this.trace !== undefined && this.isSlow ? sampledOrigin(this.trace) : this.trace;
   }
 
-  private get isSlow(): boolean {
-    return Date.now() - this.delivery.startedAtMs >= this.slowMs;
+  /** The root of the rollout, for what comes after. */
+  private recordQueue(trace: TraceOrigin): ReturnType<typeof traceOf> {
+    const { queuedAtMs, startedAtMs } = this.delivery;
+    const parent = traceOf(trace.traceparent);
+    // The clock of whoever queued it is another machine's.
+    const startMs = Math.min(Math.max(queuedAtMs, trace.admittedAtMs), startedAtMs);
+    recordSpan('queue', { parent, startMs, attributes: this.attributes }, startedAtMs);
+    return parent;
+  }
+
+  private async watch(trace: TraceOrigin, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+      if (this.isSlow) this.tell(trace, { 'forge.kept': 'slow' });
+    } catch (error) {
+      this.tell(trace, { 'forge.kept': 'failed' }, error);
+      throw error;
+    }
+  }
+
+  private async note<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const last = this.phases.at(-1);
+    const startMs = Date.now();
+    const phase =
+      last?.name === name && last.underWay > 0 ? last : { name, startMs, endMs: startMs, underWay: 0 };
+    if (phase !== last) this.phases.push(phase);
+    phase.underWay += 1;
+    try {
+      return await work();
+    } catch (error) {
+      phase.error = error;
+      throw error;
+    } finally {
+      phase.underWay -= 1;
+      phase.endMs = Date.now();
+    }
+  }
+
+  private tell(trace: TraceOrigin, kept: Record<string, string>, error?: unknown): void {
+    const endMs = Date.now();
+    const parent = this.recordQueue(sampledOrigin(trace));
+    const attributes = { ...this.attributes, ...kept };
+    const attempt = { parent, startMs: this.delivery.startedAtMs, attributes, error };
+    recordSpan('attempt', attempt, endMs, () => {
+      for (const { name, startMs, endMs: ended, underWay, error: cause } of this.phases)
+        recordSpan(name, { startMs, error: cause }, underWay > 0 ? endMs : ended);
+    });
   }
 }

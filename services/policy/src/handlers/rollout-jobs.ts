@@ -14,7 +14,7 @@ import {
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
-import { inOneSpan, inSpan } from '@forge/telemetry';
+import { activeSpan } from '@forge/telemetry';
 import { promptText } from '../domain/prompt-text';
 import type { RolloutAttempt } from './rollout-attempt';
 
@@ -42,6 +42,17 @@ export interface GenerateCall {
   sampling: Sampling;
 }
 
+/** What the trace of a rollout sees of its job. */
+type Attempt = Pick<RolloutAttempt, 'run' | 'phase' | 'generating' | 'hasWeights' | 'origin'>;
+
+const UNTRACED: Attempt = {
+  run: (work) => work(),
+  phase: (_name, work) => work(),
+  generating: (work) => work(),
+  hasWeights: () => undefined,
+  origin: () => undefined,
+};
+
 type Answer = 'correct' | 'wrong' | 'failed';
 type Kind<K extends RolloutJob['kind']> = Extract<RolloutJob, { kind: K }>;
 
@@ -61,9 +72,8 @@ export class RolloutJobs {
   }
 
   /** @throws {ForgeError} TRANSIENT_SERVICE_UNAVAILABLE once `handBack` was called: another replica takes the job. */
-  handle(job: RolloutJob, attempt: RolloutAttempt | null = null): Promise<void> {
-    const work = (): Promise<void> => Promise.race([this.work(job, attempt), this.givenUp]);
-    return attempt === null ? work() : attempt.run(work);
+  handle(job: RolloutJob, attempt: Attempt = UNTRACED): Promise<void> {
+    return attempt.run(() => Promise.race([this.work(job, attempt), this.givenUp]));
   }
 
   /** Gives the jobs under way back to the queue. */
@@ -73,37 +83,33 @@ export class RolloutJobs {
     );
   }
 
-  private async work(job: RolloutJob, attempt: RolloutAttempt | null): Promise<void> {
+  private async work(job: RolloutJob, attempt: Attempt): Promise<void> {
     await this.options.weightsAtLeast(job.minVersion);
-    attempt?.hasWeights();
+    attempt.hasWeights();
     await (job.kind === 'rollout' ? this.rollOut(job, attempt) : this.evaluate(job));
   }
 
-  private async rollOut({ index, sample }: Kind<'rollout'>, attempt: RolloutAttempt | null): Promise<void> {
+  private async rollOut({ index, sample }: Kind<'rollout'>, attempt: Attempt): Promise<void> {
     const { algorithm, recipe, reward, runState, replica } = this.options;
     const { groupSize } = recipe.algorithm;
-    const policy = this.policyHandle(String(index), recipe.sampling);
-    const scoring = inOneSpan('score');
-    const traced: RewardHandle = { score: (...item) => scoring(() => reward.score(...item)) };
+    const policy = this.policyHandle(String(index), recipe.sampling, attempt);
+    const traced: RewardHandle = { score: (...item) => attempt.phase('score', () => reward.score(...item)) };
     const episodes = await algorithm.rollout({ sample, policy, reward: traced, groupSize });
     const isChecked = index % Math.ceil(candidatesPerBatch(recipe) / CHECKED_PER_BATCH) === 0;
     const mismatch = isChecked ? await this.options.mismatch(episodes[0]!) : null;
-    const trace = attempt?.origin();
+    const trace = attempt.origin();
     const group: Group = {
       schemaVersion: 1,
       runId: runState.runId,
       index,
       sampleId: sample.id,
       promptText: promptText(sample),
-      episodes: algorithm.needsReference ? await this.withReference(episodes) : episodes,
+      episodes: algorithm.needsReference ? await this.withReference(episodes, attempt) : episodes,
       replica,
       ...(mismatch !== null && { logprobMismatch: mismatch }),
       ...(trace && { trace }),
     };
-    await inSpan('publish', {}, async (span) => {
-      const result = await this.publish(group);
-      span?.setAttribute('forge.publish.result', result);
-    });
+    await attempt.phase('publish', () => this.publish(group));
     if (index % candidatesPerBatch(recipe) < recipe.output.sampleRollouts) await this.show(group);
   }
 
@@ -145,34 +151,33 @@ export class RolloutJobs {
   }
 
   /** The policy as one rollout sees it. Completions are numbered, so that a rollout that runs again draws the same. */
-  private policyHandle(id: string, defaults: Sampling): PolicyHandle {
+  private policyHandle(id: string, defaults: Sampling, attempt: Attempt = UNTRACED): PolicyHandle {
     let completions = 0;
     return {
       generate: (prompt, { n = 1, ...overrides } = {}) => {
         const rolloutIds = Array.from({ length: n }, () => `${id}-${completions++}`);
-        return this.options.generate({ prompt, rolloutIds, sampling: { ...defaults, ...overrides } });
+        const request = { prompt, rolloutIds, sampling: { ...defaults, ...overrides } };
+        return attempt.generating(() => this.options.generate(request));
       },
     };
   }
 
-  private async withReference(episodes: readonly Episode[]): Promise<Episode[]> {
-    const tokens = episodes.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
-    const logprobs = await inSpan('reference', { attributes: { 'forge.tokens': tokens } }, () =>
-      this.options.reference(episodes.map(({ tokenIds }) => tokenIds)),
-    );
+  private async withReference(episodes: readonly Episode[], attempt: Attempt): Promise<Episode[]> {
+    const sequences = episodes.map(({ tokenIds }) => tokenIds);
+    const logprobs = await attempt.phase('reference', () => this.options.reference(sequences));
     return withReference(episodes, logprobs);
   }
 
   /** A full stream makes the job wait; a group that is published already changes nothing. */
-  private async publish(group: Group): Promise<'accepted' | 'duplicate' | 'given up'> {
+  private async publish(group: Group): Promise<void> {
     const { runState } = this.options;
     const payload = encode(group);
     const { index, replica, episodes } = group;
     const origin = { replica, oldest: oldestVersion(episodes), newest: newestVersion(episodes) };
     for (;;) {
       const result = await runState.publishGroup(index, payload, origin);
-      if (result !== 'full') return result;
-      if ((await runState.phase()).phase !== 'running') return 'given up';
+      activeSpan()?.setAttribute('forge.publish.result', result);
+      if (result !== 'full' || (await runState.phase()).phase !== 'running') return;
       await sleep(FULL_PAUSE_MS);
     }
   }

@@ -4,13 +4,9 @@ import { IS_SAMPLED } from './spans';
 import { isWithinRatio } from './trace-ids';
 
 const KEEP: SamplingResult = { decision: SamplingDecision.RECORD_AND_SAMPLED };
-const WATCH: SamplingResult = { decision: SamplingDecision.RECORD };
 const DROP: SamplingResult = { decision: SamplingDecision.NOT_RECORD };
 
-/**
- * Decides as the beginning of the trace has. What is not sampled is recorded all the same: it is kept when it turns out
- * to have failed or been slow.
- */
+/** Decides as the beginning of the trace has. */
 export class RolloutSampler implements Sampler {
   /** `ratio`: share of the traces that begin elsewhere, in a user's script say. */
   constructor(private readonly ratio: number) {}
@@ -19,7 +15,7 @@ export class RolloutSampler implements Sampler {
     const decided = within.getValue(IS_SAMPLED);
     if (decided !== undefined) return decided === true ? KEEP : DROP;
     const parent = trace.getSpanContext(within);
-    if (parent !== undefined) return (parent.traceFlags & TraceFlags.SAMPLED) === 0 ? WATCH : KEEP;
+    if (parent !== undefined) return (parent.traceFlags & TraceFlags.SAMPLED) === 0 ? DROP : KEEP;
     // A call that nothing traced makes: the reports of a service, a batch of calls for many rollouts.
     if (kind === SpanKind.CLIENT) return DROP;
     return isWithinRatio(traceId, this.ratio) ? KEEP : DROP;

@@ -100,10 +100,19 @@ export function inOneSpan(name: string): <T>(work: () => Promise<T>) => Promise<
   };
 }
 
-/** A span of what is over. */
-export function recordSpan(name: string, options: SpanOptions, endMs: number): void {
+/** A span of what is over; undefined as `error`: it did not fail. What `within` records is a part of it. */
+export function recordSpan(
+  name: string,
+  { error, ...options }: SpanOptions & { error?: unknown },
+  endMs: number,
+  within?: () => void,
+): void {
   const parent = options.parent ?? context.active();
-  if (trace.getSpanContext(parent) !== undefined) start(name, options, parent).end(endMs);
+  if (trace.getSpanContext(parent) === undefined) return;
+  const span = start(name, options, parent);
+  if (within !== undefined) context.with(trace.setSpan(parent, span), within);
+  if (error !== undefined) markFailed(span, error);
+  span.end(endMs);
 }
 
 /**

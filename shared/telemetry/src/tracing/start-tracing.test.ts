@@ -1,6 +1,5 @@
 import { context, trace } from '@opentelemetry/api';
 import { createLogger } from '../logger';
-import { KEEP_REASON } from './keep-reason';
 import { spansOfRequest, spansOfTrace, type RecordedSpan } from './recorded-span';
 import {
   activeTraceparent,
@@ -14,6 +13,7 @@ import {
   traceOf,
 } from './spans';
 import { RunTraces } from './run-traces';
+import { sampledOrigin } from './trace-ids';
 import { startTracing } from './tracing';
 
 /** OpenTelemetry takes small numbers for something else. */
@@ -47,7 +47,6 @@ const named = (name: string): RecordedSpan[] => spans.filter((span) => span.name
 describe('spans', () => {
   it('are handed over when tracing ends', async () => {
     const nothing = () => Promise.resolve();
-    const failing = () => Promise.reject(new TypeError('boom'));
 
     // A sampled rollout.
     const parent = traceOf(sampled(1).traceparent);
@@ -62,14 +61,15 @@ describe('spans', () => {
       expect(JSON.parse(logged[0]!)).toMatchObject({ trace_id: traceId, span_id: spanId });
     });
     endRollout(sampled(1), { 'forge.rollout.end': 'trained' });
-    // One that is not, one that fails, one that is marked.
+    // One that is not sampled, and one of which somebody has found that it is worth it.
     await inSpan('quiet', { parent: traceOf(unsampled(2).traceparent) }, nothing);
     endRollout(unsampled(2), {});
-    const failed = traceOf(unsampled(3).traceparent);
-    recordSpan('queue', { parent: failed, startMs: T + 1000 }, T + 1500);
-    await expect(inSpan('attempt', { parent: failed }, failing)).rejects.toThrow('boom');
-    recordSpan('after', { parent: failed, startMs: T + 2000 }, T + 2500);
-    recordSpan('marked', { parent: traceOf(unsampled(4).traceparent), attributes: { [KEEP_REASON]: 'slow' } }, Date.now()); // prettier-ignore
+    const parent3 = traceOf(sampledOrigin(unsampled(3)).traceparent);
+    const error = new TypeError('boom');
+    await expect(inSpan('failing', { parent: parent3 }, () => Promise.reject(error))).rejects.toThrow('boom');
+    recordSpan('told', { parent: parent3, startMs: T + 1000, error }, T + 1500, () =>
+      recordSpan('part', { startMs: T + 1100 }, T + 1200),
+    );
     // A step with more links than a span may have by default.
     const links = Array.from({ length: 200 }, (_, index) => linkTo(sampled(index).traceparent));
     await inRootSpan('step', traces.step(5), { links }, nothing);
@@ -81,7 +81,7 @@ describe('spans', () => {
     await stop();
     spans = lines.flatMap(spansOfRequest);
     expect(spans.map(({ name }) => name)).toEqual(
-      ['score', 'attempt', 'rollout', 'queue', 'attempt', 'after', 'marked', 'step'], // prettier-ignore
+      ['score', 'attempt', 'rollout', 'failing', 'part', 'told', 'step'], // prettier-ignore
     );
     expect(warnings).toEqual([]);
   });
@@ -98,17 +98,13 @@ describe('spans', () => {
     expect(spansOfTrace([...lines, ...lines], traceId!).map(({ name }) => name)).toEqual(['rollout', 'attempt', 'score']); // prettier-ignore
   });
 
-  it('of a trace that is not sampled are kept when one fails, those before it included', () => {
-    const [queue] = named('queue');
-    expect(queue).toMatchObject({
-      startMs: T + 1000,
-      endMs: T + 1500,
-      traceId: unsampled(3).traceparent.split('-')[1],
-    });
-    expect(named('attempt')[1]).toMatchObject({
-      error: 'boom',
-      attributes: { 'error.type': 'BUG_INVARIANT' },
-    });
+  it('say what failed, also when they are told afterwards', () => {
+    const traceId = unsampled(3).traceparent.split('-')[1];
+    const failed = { error: 'boom', attributes: { 'error.type': 'BUG_INVARIANT' } };
+    expect(named('failing')[0]).toMatchObject({ traceId, ...failed });
+    const [told] = named('told');
+    expect(told).toMatchObject({ traceId, startMs: T + 1000, endMs: T + 1500, ...failed });
+    expect(named('part')[0]).toMatchObject({ parentId: told!.spanId, startMs: T + 1100, endMs: T + 1200, error: null }); // prettier-ignore
   });
 
   it('link to as many rollouts as a batch has', () => {

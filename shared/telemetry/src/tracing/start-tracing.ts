@@ -9,7 +9,6 @@ import {
   type SpanExporter,
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
-import { NoteworthySpans } from './noteworthy-spans';
 import { RolloutSampler } from './rollout-sampler';
 import { RootIds } from './root-ids';
 import { RunExporter } from './run-exporter';
@@ -68,7 +67,7 @@ export async function startTracing(options: TracingOptions): Promise<() => Promi
     resource: ours.merge(detectResources({ detectors: [envDetector] })),
     sampler: new RolloutSampler(sampleRatio),
     idGenerator: new RootIds(),
-    spanProcessors: [new NoteworthySpans(processors)],
+    spanProcessors: processors,
     // A step links to every rollout of its batch.
     ...(settings.limitsLinks ? {} : { spanLimits: { linkCountLimit: MANY_LINKS } }),
   });
