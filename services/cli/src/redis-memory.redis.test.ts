@@ -90,7 +90,7 @@ describe('a run at all of its limits', () => {
       else await state.emit({ kind: 'service', service: 'policy', replica: '0', values: { tokens: k, busyMs: k } }); // prettier-ignore
     }
     const spans = new SpanLog(redis, state.keys, limits.spans);
-    for (let k = 0; k < 20; k++) await spans.add(Buffer.alloc(32 * 700));
+    for (let k = 0; k < 20; k++) await spans.add('x'.repeat(64 * 700));
     const held = await state.admit(100);
     for (const { index } of held) {
       await state.publishGroup(index, encode(group(index)), { replica: '0', oldest: 0, newest: 0 });

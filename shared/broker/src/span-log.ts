@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { RunKeys } from './keys';
 
 /** Spans a line has at most; the stream is bounded by lines. */
-const SPANS_PER_LINE = 32;
+const SPANS_PER_LINE = 64;
 const TAKEN_AT_ONCE = 64;
 
 /**
@@ -17,10 +17,9 @@ export class SpanLog {
     private readonly limit = 20_000,
   ) {}
 
-  async add(line: Uint8Array): Promise<void> {
+  async add(line: string): Promise<void> {
     const lines = Math.ceil(this.limit / SPANS_PER_LINE);
-    const bytes = Buffer.from(line.buffer, line.byteOffset, line.byteLength);
-    await this.redis.xadd(this.keys.spans, 'MAXLEN', '~', lines, '*', 'line', bytes);
+    await this.redis.xadd(this.keys.spans, 'MAXLEN', '~', lines, '*', 'line', line);
   }
 
   /**

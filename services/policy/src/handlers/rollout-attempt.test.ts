@@ -13,7 +13,7 @@ beforeAll(async () => {
   stop = await startTracing({
     ...{ service: 'policy', replica: '0', runId: 'run', sampleRatio: 1e-9 },
     settings: { exporters: [], protocol: 'http/json', endpoint: '', limitsLinks: false },
-    save: (line) => Promise.resolve(void lines.push(Buffer.from(line).toString())),
+    save: (line) => Promise.resolve(void lines.push(line)),
     warn: (message) => expect(message).toBe(''),
   });
 });

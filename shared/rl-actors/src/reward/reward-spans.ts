@@ -2,8 +2,6 @@ import type { ObserveReward } from '@forge/rl';
 import { recordSpan, traceOf } from '@forge/telemetry';
 
 interface Work {
-  traceparent: string;
-  name: string;
   startMs: number;
   endMs: number;
   completions: number;
@@ -12,13 +10,15 @@ interface Work {
 
 /** One span for every reward function and every rollout among the items of a call. */
 export class RewardSpans {
-  private readonly work = new Map<string, Work>();
+  private readonly work = new Map<string, Map<string, Work>>();
 
   /** Sees the functions score one item, for the span the item belongs to. */
   observe(traceparent: string | undefined): ObserveReward | undefined {
     if (traceparent === undefined) return undefined;
+    const works = this.work.get(traceparent) ?? new Map<string, Work>();
+    this.work.set(traceparent, works);
     return (name, score) => {
-      const work = this.workOf(traceparent, name);
+      const work = workOf(works, name);
       work.completions += 1;
       const done = (): void => {
         work.endMs = Date.now();
@@ -40,23 +40,25 @@ export class RewardSpans {
   }
 
   end(): void {
-    for (const { traceparent, name, startMs, endMs, completions, failed } of this.work.values()) {
-      const attributes = {
-        'forge.reward': name,
-        'forge.completions': completions,
-        ...(failed > 0 && { 'forge.completions.failed': failed }),
-      };
-      recordSpan(`score ${name}`, { parent: traceOf(traceparent), startMs, attributes }, endMs);
+    for (const [traceparent, works] of this.work) {
+      const parent = traceOf(traceparent);
+      for (const [name, { startMs, endMs, completions, failed }] of works) {
+        const attributes = {
+          'forge.reward': name,
+          'forge.completions': completions,
+          ...(failed > 0 && { 'forge.completions.failed': failed }),
+        };
+        recordSpan(`score ${name}`, { parent, startMs, attributes }, endMs);
+      }
     }
   }
+}
 
-  private workOf(traceparent: string, name: string): Work {
-    const key = `${traceparent} ${name}`;
-    const known = this.work.get(key);
-    if (known !== undefined) return known;
-    const startMs = Date.now();
-    const work = { traceparent, name, startMs, endMs: startMs, completions: 0, failed: 0 };
-    this.work.set(key, work);
-    return work;
-  }
+function workOf(works: Map<string, Work>, name: string): Work {
+  const known = works.get(name);
+  if (known !== undefined) return known;
+  const startMs = Date.now();
+  const work = { startMs, endMs: startMs, completions: 0, failed: 0 };
+  works.set(name, work);
+  return work;
 }

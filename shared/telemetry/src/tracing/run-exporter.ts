@@ -1,6 +1,6 @@
 import { ExportResultCode, type ExportResult } from '@opentelemetry/core';
-import { JsonTraceSerializer } from '@opentelemetry/otlp-transformer';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace-base';
+import { otlpJson } from './otlp-json';
 
 /**
  * Hands finished spans to the run they belong to, as lines of the OTLP file format: each is one export request.
@@ -8,15 +8,10 @@ import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace-base';
  * @see https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/
  */
 export class RunExporter implements SpanExporter {
-  constructor(private readonly save: (line: Uint8Array) => Promise<void>) {}
+  constructor(private readonly save: (line: string) => Promise<void>) {}
 
   export(spans: ReadableSpan[], done: (result: ExportResult) => void): void {
-    const line = JsonTraceSerializer.serializeRequest(spans);
-    if (line === undefined) {
-      done({ code: ExportResultCode.FAILED });
-      return;
-    }
-    this.save(line).then(
+    this.save(otlpJson(spans)).then(
       () => done({ code: ExportResultCode.SUCCESS }),
       (error: unknown) => done({ code: ExportResultCode.FAILED, error: error as Error }),
     );

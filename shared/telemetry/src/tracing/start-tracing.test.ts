@@ -34,7 +34,7 @@ beforeAll(async () => {
     sampleRatio: 0.01,
     settings: { exporters: [], protocol: 'http/json', endpoint: 'none', limitsLinks: false },
     save: (line) => {
-      lines.push(Buffer.from(line).toString());
+      lines.push(line);
       return lines.length === 1 ? Promise.resolve() : Promise.reject(new Error('full'));
     },
     warn: (message) => warnings.push(message),

@@ -29,7 +29,7 @@ export interface TracingOptions {
   sampleRatio: number;
   settings: ExportSettings;
   /** Takes finished spans for the run: a line of the OTLP file format. */
-  save: ((line: Uint8Array) => Promise<void>) | null;
+  save: ((line: string) => Promise<void>) | null;
   /** Told once when spans can't be exported; nothing else happens then. */
   warn: (message: string) => void;
 }
@@ -37,7 +37,7 @@ export interface TracingOptions {
 /** Often enough that what a killed process was doing is known. */
 const SAVE_INTERVAL_MS = 200;
 /** Spans of one line at most. */
-const SPANS_PER_LINE = 32;
+const SPANS_PER_LINE = 64;
 /** Nobody waits longer for a collector that does not answer. */
 const FLUSH_MS = 2_000;
 const MANY_LINKS = 65_536;
