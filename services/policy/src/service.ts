@@ -9,7 +9,7 @@ import {
   type ScoreItem,
   type ScoreResult,
 } from '@forge/rl-actors';
-import { activeTraceparent, outsideTraces } from '@forge/telemetry';
+import { activeTraceparent, logIds, outsideTraces } from '@forge/telemetry';
 import { queueLimits, replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { giveUpJob } from './handlers/job-failures';
 import { RolloutAttempt } from './handlers/rollout-attempt';
@@ -69,7 +69,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       jobs.handle(job, job.kind === 'rollout' ? new RolloutAttempt(job, delivery, slowMs) : undefined),
     onFailed: async (failure) => {
       const { jobId, code, message, attempts } = failure;
-      logger.error({ jobId, code, reason: message, attempts }, 'job failed for good');
+      const trace = failure.job?.kind === 'rollout' ? failure.job.trace : undefined;
+      logger.error({ jobId, code, reason: message, attempts, ...logIds(trace) }, 'job failed for good');
       await giveUpJob(runState, failure);
     },
     onError: (error) => logger.warn({ err: error }, 'job queue'),

@@ -175,7 +175,7 @@ export const recipeSchema = z
         .max(1)
         .default(0.01)
         .describe(
-          'share of rollouts that are traced; those kept for people to read, failed and slow ones are always; 0 is none of all',
+          'share of rollouts whose traces are kept with the run; those shown to people, failed and slow ones are always; 0 is none of all',
         ),
       slowSeconds: z
         .number()

@@ -6,7 +6,7 @@ export interface TracingEnvironment {
   protocol: 'grpc' | 'http/protobuf' | 'http/json';
   /** Where spans go, for messages. */
   endpoint: string;
-  /** `OTEL_TRACES_SAMPLER` and its argument as a share of traces; null: left to the recipe. */
+  /** `OTEL_TRACES_SAMPLER` and its argument as a share of traces; null where it is unset. */
   sampleRatio: number | null;
   /** `OTEL_SDK_DISABLED` */
   isDisabled: boolean;

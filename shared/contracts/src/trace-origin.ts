@@ -2,8 +2,11 @@ import { z } from 'zod';
 
 /** Where the trace of a rollout begins; it travels with the rollout. Left out: nothing of it is traced. */
 export const traceOriginSchema = z.strictObject({
-  /** W3C trace context: the trace, its root span, and whether it is sampled. */
-  traceparent: z.string().regex(/^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$/),
+  /**
+   * As in W3C trace context: the trace, its root span, and flags: 1 when its spans are exported, 3 when they are kept with
+   * the run, too.
+   */
+  traceparent: z.string().regex(/^00-[0-9a-f]{32}-[0-9a-f]{16}-0[013]$/),
   /** Since the epoch: the root span begins then. */
   admittedAtMs: z.number().min(0),
 });

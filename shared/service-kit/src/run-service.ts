@@ -5,6 +5,7 @@ import { ForgeError } from '@forge/errors';
 import { createLogger, RunTraces, startTracing, type Logger } from '@forge/telemetry';
 import { fastify, type FastifyInstance } from 'fastify';
 import { runBounds } from './run-limits';
+import { traceRatios } from './trace-ratios';
 import { callsMade, type CalledService } from './calls-made';
 
 /** What a service works with. */
@@ -108,15 +109,15 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const http = fastify({ logger: false });
 
   const settings = tracingEnvironment();
-  const sampleRatio = settings.isDisabled ? 0 : (settings.sampleRatio ?? recipe.tracing.sampleRatio);
-  const traces = new RunTraces(runId, sampleRatio);
+  const ratios = traceRatios(recipe, settings);
+  const traces = new RunTraces(runId, ratios);
   const spans = new SpanLog(redis, runState.keys, recipe.limits.spans);
   const stopTracing =
-    sampleRatio === 0
+    ratios.kept === 0 && ratios.exported === 0
       ? null
       : await startTracing({
-          ...{ service: name, replica, runId, sampleRatio, settings },
-          save: (line) => spans.add(line),
+          ...{ service: name, replica, runId, sampleRatio: ratios.exported, settings },
+          save: ratios.kept === 0 ? null : (line) => spans.add(line),
           warn: (message) => logger.warn(message),
         });
 

@@ -8,27 +8,34 @@ export {
 } from './tracing/recorded-span';
 export {
   activeSpan,
+  activeTrace,
   activeTraceparent,
   endRollout,
   inOneSpan,
   inRootSpan,
   inSpan,
+  inTrace,
   linkTo,
+  logIds,
   markFailed,
   outsideTraces,
   recordSpan,
   traceOf,
+  within,
   type SpanOptions,
 } from './tracing/spans';
 export {
   isSampled,
   isWithinRatio,
-  sampledOrigin,
+  keptOrigin,
   traceIds,
   traceparentOf,
+  type Fate,
   type TraceIds,
 } from './tracing/trace-ids';
-export { RunTraces } from './tracing/run-traces';
+export { KEEP_REASON } from './tracing/kept-spans';
+export { RunTraces, type TraceRatios } from './tracing/run-traces';
 export { exportProblem, startTracing } from './tracing/tracing';
 export type { ExportSettings, TracingOptions } from './tracing/start-tracing';
 export { SpanKind, type Span } from '@opentelemetry/api';
+export type { Context } from '@opentelemetry/api';

@@ -1,5 +1,5 @@
 import type { JobFailure, RunState } from '@forge/broker';
-import { endRollout, sampledOrigin } from '@forge/telemetry';
+import { endRollout, keptOrigin } from '@forge/telemetry';
 
 /**
  * Gives up a job that failed for good, so that the run goes on without it: the admission of its group returns, or its
@@ -15,7 +15,7 @@ export async function giveUpJob(
     const trace = job?.kind === 'rollout' ? job.trace : undefined;
     if (isGivenUp && trace !== undefined) {
       const end = { 'forge.rollout.index': index, 'forge.rollout.end': 'failed' };
-      endRollout(sampledOrigin(trace), end, failure);
+      endRollout(keptOrigin(trace), end, failure);
     }
     return;
   }

@@ -4,7 +4,7 @@ import { RolloutAttempt } from './rollout-attempt';
 
 const T = 1_700_000_000_000;
 const lines: string[] = [];
-const traces = new RunTraces('run', 1e-9);
+const traces = new RunTraces('run', { kept: 1e-9, exported: 0 });
 const first: Delivery = { attempt: 1, queuedAtMs: T + 5, startedAtMs: T + 8 };
 const pass = () => Promise.resolve();
 let stop: () => Promise<void>;
@@ -40,11 +40,11 @@ async function attempt(
 describe('RolloutAttempt', () => {
   it('tells everything of what is sampled, failed, slow, or tried again, and nothing of the others', async () => {
     const failing = () => Promise.reject(new TypeError('boom'));
-    expect(await attempt(0, { isSampled: true })).toBe('01');
+    expect(await attempt(0, { isSampled: true })).toBe('03');
     expect(await attempt(1, {})).toBe('00');
     expect(await attempt(2, { publish: failing })).toBe('00');
-    expect(await attempt(3, { slowMs: 0 })).toBe('01');
-    expect(await attempt(4, { delivery: { ...first, attempt: 2 } })).toBe('01');
+    expect(await attempt(3, { slowMs: 0 })).toBe('03');
+    expect(await attempt(4, { delivery: { ...first, attempt: 2 } })).toBe('03');
     await new RolloutAttempt({ index: 5 }, first, 0).run(pass);
     await stop();
 

@@ -3,10 +3,14 @@ import type { RolloutJob, TraceOrigin } from '@forge/contracts';
 import {
   inOneSpan,
   inSpan,
+  inTrace,
   isSampled,
+  KEEP_REASON,
+  keptOrigin,
   recordSpan,
-  sampledOrigin,
   traceOf,
+  within,
+  type Context,
   type Span,
 } from '@forge/telemetry';
 
@@ -33,6 +37,7 @@ export class RolloutAttempt {
   private readonly spans = new Map<string, ReturnType<typeof inOneSpan>>();
   private readonly phases: Phase[] = [];
   private span: Span | null = null;
+  private within: Context | undefined;
   private isSlow = false;
 
   constructor(
@@ -40,7 +45,7 @@ export class RolloutAttempt {
     private readonly delivery: Delivery,
     private readonly slowMs: number,
   ) {
-    this.trace = trace !== undefined && delivery.attempt > 1 ? sampledOrigin(trace) : trace;
+    this.trace = trace !== undefined && delivery.attempt > 1 ? keptOrigin(trace) : trace;
     this.attributes = { 'forge.rollout.index': index, 'forge.attempt': delivery.attempt };
   }
 
@@ -52,22 +57,24 @@ export class RolloutAttempt {
     const parent = this.recordQueue(trace);
     return inSpan('attempt', { parent, startMs: this.delivery.startedAtMs, attributes }, (span) => {
       this.span = span;
+      this.within = within(span);
       return work();
     });
   }
 
   /** Does a part of the work. */
-  phase<T>(name: string, work: () => Promise<T>): Promise<T> {
-    if (this.trace === undefined) return work();
-    if (!isSampled(this.trace)) return this.note(name, work);
-    const inPhase = this.spans.get(name) ?? inOneSpan(name);
+  phase<T>(name: string, work: (span: Span | null) => Promise<T>): Promise<T> {
+    if (this.trace === undefined) return work(null);
+    if (this.within === undefined) return this.note(name, () => work(null));
+    const inPhase = this.spans.get(name) ?? inOneSpan(name, this.within);
     this.spans.set(name, inPhase);
     return inPhase(work);
   }
 
   /** Has completions generated: a call with spans of its own. */
   generating<T>(work: () => Promise<T>): Promise<T> {
-    return this.trace === undefined || isSampled(this.trace) ? work() : this.note('generate', work);
+    const isNoted = this.trace !== undefined && this.within === undefined;
+    return isNoted ? this.note('generate', work) : inTrace(this.within, work);
   }
 
   /** The weights the job asks for are in use. */
@@ -78,7 +85,8 @@ export class RolloutAttempt {
   /** What travels on with the group, before it is published: of a slow one everything is kept from here on. */
   origin(): TraceOrigin | undefined {
     this.isSlow = Date.now() - this.delivery.startedAtMs >= this.slowMs;
-    return this.trace !== undefined && this.isSlow ? sampledOrigin(this.trace) : this.trace;
+    if (this.isSlow) this.span?.setAttribute(KEEP_REASON, 'slow');
+    return this.trace !== undefined && this.isSlow ? keptOrigin(this.trace) : this.trace;
   }
 
   /** The root of the rollout, for what comes after. */
@@ -94,9 +102,9 @@ export class RolloutAttempt {
   private async watch(trace: TraceOrigin, work: () => Promise<void>): Promise<void> {
     try {
       await work();
-      if (this.isSlow) this.tell(trace, { 'forge.kept': 'slow' });
+      if (this.isSlow) this.tell(trace, { [KEEP_REASON]: 'slow' });
     } catch (error) {
-      this.tell(trace, { 'forge.kept': 'failed' }, error);
+      this.tell(trace, { [KEEP_REASON]: 'failed' }, error);
       throw error;
     }
   }
@@ -121,7 +129,7 @@ export class RolloutAttempt {
 
   private tell(trace: TraceOrigin, kept: Record<string, string>, error?: unknown): void {
     const endMs = Date.now();
-    const parent = this.recordQueue(sampledOrigin(trace));
+    const parent = this.recordQueue(keptOrigin(trace));
     const attributes = { ...this.attributes, ...kept };
     const attempt = { parent, startMs: this.delivery.startedAtMs, attributes, error };
     recordSpan('attempt', attempt, endMs, () => {

@@ -14,7 +14,7 @@ import {
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
-import { activeSpan } from '@forge/telemetry';
+import type { Span } from '@forge/telemetry';
 import { promptText } from '../domain/prompt-text';
 import type { RolloutAttempt } from './rollout-attempt';
 
@@ -47,7 +47,7 @@ type Attempt = Pick<RolloutAttempt, 'run' | 'phase' | 'generating' | 'hasWeights
 
 const UNTRACED: Attempt = {
   run: (work) => work(),
-  phase: (_name, work) => work(),
+  phase: (_name, work) => work(null),
   generating: (work) => work(),
   hasWeights: () => undefined,
   origin: () => undefined,
@@ -109,7 +109,7 @@ export class RolloutJobs {
       ...(mismatch !== null && { logprobMismatch: mismatch }),
       ...(trace && { trace }),
     };
-    await attempt.phase('publish', () => this.publish(group));
+    await attempt.phase('publish', (span) => this.publish(group, span));
     if (index % candidatesPerBatch(recipe) < recipe.output.sampleRollouts) await this.show(group);
   }
 
@@ -169,14 +169,14 @@ export class RolloutJobs {
   }
 
   /** A full stream makes the job wait; a group that is published already changes nothing. */
-  private async publish(group: Group): Promise<void> {
+  private async publish(group: Group, span: Span | null): Promise<void> {
     const { runState } = this.options;
     const payload = encode(group);
     const { index, replica, episodes } = group;
     const origin = { replica, oldest: oldestVersion(episodes), newest: newestVersion(episodes) };
     for (;;) {
       const result = await runState.publishGroup(index, payload, origin);
-      activeSpan()?.setAttribute('forge.publish.result', result);
+      span?.setAttribute('forge.publish.result', result);
       if (result !== 'full' || (await runState.phase()).phase !== 'running') return;
       await sleep(FULL_PAUSE_MS);
     }

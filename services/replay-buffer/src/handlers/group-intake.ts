@@ -1,7 +1,7 @@
 import type { RunState, StreamedGroup } from '@forge/broker';
 import { decode, groupSchema, type Group, type TraceOrigin } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { endRollout, sampledOrigin, type Logger } from '@forge/telemetry';
+import { endRollout, keptOrigin, logIds, type Logger } from '@forge/telemetry';
 import { toCandidate, type Candidate, type Judge } from '../domain/candidate';
 import type { BatchFormer } from './batch-former';
 
@@ -41,12 +41,12 @@ export class GroupIntake {
       };
     } catch (error) {
       // It depends on the message alone, and on what the algorithm makes of it: trying again would give the same.
-      logger.error({ err: error, index }, 'group rejected');
+      logger.error({ err: error, index, ...logIds(trace) }, 'group rejected');
       const { code, message } = ForgeError.from(error);
       const group = { entryId, index: Number.isSafeInteger(index) && index >= 0 ? index : null };
       await runState.rejectGroup(group, 'invalid', { code, message, attempts: 1, payload });
       const end = { 'forge.rollout.index': index, 'forge.rollout.end': 'invalid' };
-      endRollout(trace && sampledOrigin(trace), end, { code, message });
+      endRollout(trace && keptOrigin(trace), end, { code, message });
       return;
     }
     if ((await runState.storeGroup(entryId, { ...candidate }, payload)) === 'stored') batches.add(candidate);

@@ -8,9 +8,12 @@ import {
   inSpan,
   isSampled,
   linkTo,
+  logIds,
   SpanKind,
+  within,
   type Logger,
   type RunTraces,
+  type Span,
 } from '@forge/telemetry';
 import { stepMetrics } from '../domain/step-metrics';
 import { recordTrained } from './trained-span';
@@ -79,26 +82,30 @@ export class TrainingLoop {
     );
     const traceparent = this.options.traces.step(step);
     return inRootSpan('step', traceparent, { attributes, links }, async (span) => {
-      const announcement = await this.trainBatch({ batch, payloads }, traceparent);
+      const announcement = await this.trainBatch({ batch, payloads }, span, traceparent);
       span?.setAttribute('forge.policy.version', announcement.version);
       const { runState, trainer, checkpointEverySteps } = this.options;
-      await inSpan('commit', {}, () => runState.commitStep(step, announcement));
+      await inSpan('commit', { parent: within(span) }, () => runState.commitStep(step, announcement));
       for (const { index, trace } of groups) recordTrained(index, trace, step, traceparent);
       if (announcement.version % checkpointEverySteps === 0)
-        await inSpan('checkpoint', {}, () => trainer.checkpoint.callOne());
+        await inSpan('checkpoint', { parent: within(span) }, () => trainer.checkpoint.callOne());
     });
   }
 
   /** The weights it gives, published and not yet announced. */
   private async trainBatch(
     { batch, payloads }: LeasedBatch,
+    span: Span | null,
     traceparent: string | undefined,
   ): Promise<WeightsAnnouncement> {
     const { runState, trainer, clock, logger } = this.options;
-    const { lag, ...result } = await inSpan('train', {}, () => trainer.trainBatch.callOne(batch, payloads));
+    const parent = within(span);
+    const { lag, ...result } = await inSpan('train', { parent }, () =>
+      trainer.trainBatch.callOne(batch, payloads),
+    );
     this.busyMs += result.durationMs;
     this.tokens += result.tokens;
-    const published = await inSpan('publish weights', { kind: SpanKind.PRODUCER }, () =>
+    const published = await inSpan('publish weights', { parent, kind: SpanKind.PRODUCER }, () =>
       trainer.pushWeights.callOne(),
     );
     const { version } = published;
@@ -110,7 +117,10 @@ export class TrainingLoop {
     const metrics = stepMetrics(result, timing, batch.statistics);
     const { logprob_mismatch: mismatch = 0 } = metrics;
     if (mismatch > MISMATCH_BOUND)
-      logger.warn({ step: version, mismatch }, 'generator and trainer disagree on log-probs');
+      logger.warn(
+        { step: version, mismatch, ...logIds(span) },
+        'generator and trainer disagree on log-probs',
+      );
     await runState.emit({ kind: 'step', step: version, values: { ...metrics, ...lag } });
     return { ...published, ...(traceparent !== undefined && { traceparent }) };
   }

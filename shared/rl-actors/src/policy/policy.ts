@@ -13,7 +13,7 @@ import {
 import type { WorkerHandle } from '@forge/engine';
 import type { GeneratorStats } from '@forge/model';
 import { z } from 'zod';
-import { recordSpan } from '@forge/telemetry';
+import { activeTrace, recordSpan } from '@forge/telemetry';
 import { openWorker } from '../open-worker';
 import { GenerateSpan } from './generate-span';
 import type { GeneratorApi } from './generator-worker';
@@ -91,15 +91,15 @@ export class Policy extends ForgeActor {
   @endpoint({ concurrent: true, idempotent: true })
   async updateWeights(announcement: WeightsAnnouncement): Promise<number> {
     const checked = check(weightsAnnouncementSchema, announcement, 'announcement');
-    const startMs = Date.now();
+    const [parent, startMs] = [activeTrace(), Date.now()];
     const { version, fetchedAtMs, appliedAtMs } = await this.worker.call('setWeights', checked);
     const attributes = { 'forge.policy.version': checked.version };
     recordSpan(
       'fetch',
-      { startMs, attributes: { ...attributes, 'forge.size_bytes': checked.sizeBytes } },
+      { parent, startMs, attributes: { ...attributes, 'forge.size_bytes': checked.sizeBytes } },
       fetchedAtMs,
     );
-    recordSpan('apply', { startMs: fetchedAtMs, attributes }, appliedAtMs);
+    recordSpan('apply', { parent, startMs: fetchedAtMs, attributes }, appliedAtMs);
     return version;
   }
 

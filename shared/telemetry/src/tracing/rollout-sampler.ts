@@ -1,6 +1,6 @@
-import { SpanKind, trace, TraceFlags, type Context } from '@opentelemetry/api';
+import { SpanKind, trace, TraceFlags, type Context, type SpanContext } from '@opentelemetry/api';
 import { SamplingDecision, type Sampler, type SamplingResult } from '@opentelemetry/sdk-trace-base';
-import { IS_SAMPLED } from './spans';
+import { ROOT } from './spans';
 import { isWithinRatio } from './trace-ids';
 
 const KEEP: SamplingResult = { decision: SamplingDecision.RECORD_AND_SAMPLED };
@@ -12,8 +12,11 @@ export class RolloutSampler implements Sampler {
   constructor(private readonly ratio: number) {}
 
   shouldSample(within: Context, traceId: string, _name: string, kind: SpanKind): SamplingResult {
-    const decided = within.getValue(IS_SAMPLED);
-    if (decided !== undefined) return decided === true ? KEEP : DROP;
+    const root = within.getValue(ROOT) as SpanContext | undefined;
+    if (root !== undefined) {
+      if ((root.traceFlags & TraceFlags.SAMPLED) === 0) return DROP;
+      return root.traceState === undefined ? KEEP : { ...KEEP, traceState: root.traceState };
+    }
     const parent = trace.getSpanContext(within);
     if (parent !== undefined) return (parent.traceFlags & TraceFlags.SAMPLED) === 0 ? DROP : KEEP;
     // A call that nothing traced makes: the reports of a service, a batch of calls for many rollouts.

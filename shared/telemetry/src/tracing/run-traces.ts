@@ -1,24 +1,37 @@
 import type { TraceOrigin } from '@forge/contracts';
-import { isWithinRatio, traceIds, traceparentOf } from './trace-ids';
+import { isWithinRatio, traceIds, traceparentOf, type Fate } from './trace-ids';
 
-/** Begins the traces of a run; how many, is decided here and travels with each. */
+/** Shares of the rollouts of a run. */
+export interface TraceRatios {
+  /** Whose spans are kept with the run. */
+  kept: number;
+  /** Whose spans are sent to a collector. */
+  exported: number;
+}
+
+/** Begins the traces of a run; what becomes of each is decided here and travels with it. */
 export class RunTraces {
-  /** `sampleRatio` 0: nothing is traced. */
   constructor(
     private readonly runId: string,
-    private readonly sampleRatio: number,
+    private readonly ratios: TraceRatios,
   ) {}
 
-  /** Where the trace of a rollout begins; `isKept` whatever the ratio says. */
+  /** Where the trace of a rollout begins; `isKept` whatever the ratio says. Undefined when nothing is traced. */
   rollout(index: number, admittedAtMs: number, isKept: boolean): TraceOrigin | undefined {
-    if (this.sampleRatio === 0) return undefined;
+    const { kept, exported } = this.ratios;
+    if (kept === 0 && exported === 0) return undefined;
     const ids = traceIds(this.runId, 'rollout', index);
-    const isSampled = isKept || isWithinRatio(ids.traceId, this.sampleRatio);
-    return { traceparent: traceparentOf(ids, isSampled), admittedAtMs };
+    const fate = (): Fate => {
+      if (kept > 0 && (isKept || isWithinRatio(ids.traceId, kept))) return 'kept';
+      return isWithinRatio(ids.traceId, exported) ? 'exported' : 'none';
+    };
+    return { traceparent: traceparentOf(ids, fate()), admittedAtMs };
   }
 
-  /** The root of an optimizer step's trace. There are few: all are sampled. */
+  /** The root of an optimizer step's trace. There are few: all are traced, if anything is. */
   step(step: number): string | undefined {
-    return this.sampleRatio === 0 ? undefined : traceparentOf(traceIds(this.runId, 'step', step), true);
+    const { kept, exported } = this.ratios;
+    if (kept === 0 && exported === 0) return undefined;
+    return traceparentOf(traceIds(this.runId, 'step', step), kept > 0 ? 'kept' : 'exported');
   }
 }

@@ -14,17 +14,19 @@ import {
 } from '@opentelemetry/api';
 import type { TraceOrigin } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
+import { isKept, KEPT } from './kept-spans';
 import { withRootIds } from './root-ids';
-import { isSampled } from './trace-ids';
+import { traceparentOf } from './trace-ids';
 
 /**
  * Spans by the OpenTelemetry API: nothing happens unless tracing was started in the process, and nothing outside a trace.
- * Times are in milliseconds since the epoch.
+ * Times are in milliseconds since the epoch. In a service the code that runs belongs to a trace until its first `await`
+ * (`SyncContextManager`); what comes later names its `parent`.
  */
 const tracer = trace.getTracer('@forge');
 
-/** In the context of a root span: whether it is sampled, as was decided when the trace began. */
-export const IS_SAMPLED = createContextKey('forge sampled');
+/** In the context of a root span: its own context, as was decided when the trace began. */
+export const ROOT = createContextKey('forge root');
 
 export interface SpanOptions {
   /** The span or origin it belongs to; left out: whatever the running code belongs to. */
@@ -51,13 +53,18 @@ export function linkTo(traceparent: string): Link {
 export function activeTraceparent(): string | undefined {
   const span = trace.getSpanContext(context.active());
   if (span === undefined || (span.traceFlags & TraceFlags.SAMPLED) === 0) return undefined;
-  return `00-${span.traceId}-${span.spanId}-01`;
+  return traceparentOf(span, isKept(span) ? 'kept' : 'exported');
 }
 
 /** The span of the running code, null where nothing of it is recorded. */
 export function activeSpan(): Span | null {
   const span = trace.getActiveSpan();
   return span?.isRecording() ? span : null;
+}
+
+/** What belongs to a span, for `parent`; undefined outside any trace. */
+export function within(span: Span | null): Context | undefined {
+  return span === null ? undefined : trace.setSpan(ROOT_CONTEXT, span);
 }
 
 /** Does `work` within a span that ends with it; outside a trace it is just done. */
@@ -80,16 +87,17 @@ export async function inSpan<T>(
 }
 
 /** Does works that overlap within one span, from the start of the first to the end of the last. */
-export function inOneSpan(name: string): <T>(work: () => Promise<T>) => Promise<T> {
+export function inOneSpan(
+  name: string,
+  parent: Context,
+): <T>(work: (span: Span) => Promise<T>) => Promise<T> {
   let underWay = 0;
   let span: Span;
   return async (work) => {
-    const parent = context.active();
-    if (trace.getSpanContext(parent) === undefined) return work();
     if (underWay === 0) span = start(name, {}, parent);
     underWay += 1;
     try {
-      return await context.with(trace.setSpan(parent, span), work);
+      return await context.with(trace.setSpan(parent, span), work, undefined, span);
     } catch (error) {
       markFailed(span, error);
       throw error;
@@ -125,7 +133,9 @@ export function endRollout(
   error?: { code: string; message: string },
 ): void {
   if (origin === undefined) return;
-  const span = startRoot('rollout', origin.traceparent, { startMs: origin.admittedAtMs, attributes });
+  // The clock of whoever admitted it is another machine's.
+  const startMs = Math.min(origin.admittedAtMs, Date.now());
+  const span = startRoot('rollout', origin.traceparent, { startMs, attributes });
   if (error !== undefined) fail(span, error);
   span.end();
 }
@@ -147,6 +157,23 @@ export async function inRootSpan<T>(
   } finally {
     span.end();
   }
+}
+
+/** Runs code whose calls belong to a trace, until its first `await`; undefined: as it is. */
+export function inTrace<T>(parent: Context | undefined, code: () => T): T {
+  return parent === undefined ? code() : context.with(parent, code);
+}
+
+/** What the running code belongs to. */
+export function activeTrace(): Context {
+  return context.active();
+}
+
+/** Fields of a log entry about what belongs to a span or an origin. */
+export function logIds(of: Span | TraceOrigin | null | undefined): { trace_id?: string; span_id?: string } {
+  if (of === null || of === undefined) return {};
+  const { traceId, spanId } = 'traceparent' in of ? spanContextOf(of.traceparent) : of.spanContext();
+  return { trace_id: traceId, span_id: spanId };
 }
 
 /** Runs code whose calls belong to no trace, although what asked for it does. */
@@ -178,11 +205,12 @@ function start(name: string, { kind, attributes, links, startMs }: SpanOptions, 
 }
 
 function startRoot(name: string, traceparent: string, options: SpanOptions): Span {
-  const within = ROOT_CONTEXT.setValue(IS_SAMPLED, isSampled({ traceparent }));
-  return withRootIds(spanContextOf(traceparent), () => start(name, options, within));
+  const root = spanContextOf(traceparent);
+  return withRootIds(root, () => start(name, options, ROOT_CONTEXT.setValue(ROOT, root)));
 }
 
 function spanContextOf(traceparent: string): SpanContext {
-  const [, traceId = '', spanId = '', flags = '00'] = traceparent.split('-');
-  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
+  const [, traceId = '', spanId = '', flags = ''] = traceparent.split('-');
+  const traceFlags = flags === '00' ? TraceFlags.NONE : TraceFlags.SAMPLED;
+  return { traceId, spanId, traceFlags, isRemote: true, ...(flags === '03' && { traceState: KEPT }) };
 }

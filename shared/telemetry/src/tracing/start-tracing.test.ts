@@ -1,4 +1,3 @@
-import { context, trace } from '@opentelemetry/api';
 import { createLogger } from '../logger';
 import { spansOfRequest, spansOfTrace, type RecordedSpan } from './recorded-span';
 import {
@@ -8,12 +7,15 @@ import {
   inRootSpan,
   inSpan,
   linkTo,
+  logIds,
   outsideTraces,
   recordSpan,
   traceOf,
+  within,
 } from './spans';
+import { KEEP_REASON } from './kept-spans';
 import { RunTraces } from './run-traces';
-import { sampledOrigin } from './trace-ids';
+import { keptOrigin } from './trace-ids';
 import { startTracing } from './tracing';
 
 /** OpenTelemetry takes small numbers for something else. */
@@ -21,9 +23,9 @@ const T = 1_700_000_000_000;
 const lines: string[] = [];
 const warnings: string[] = [];
 let stop: () => Promise<void>;
-/** One of each hundred is sampled. */
-const traces = new RunTraces('run', 0.01);
+const traces = new RunTraces('run', { kept: 1e-9, exported: 0 });
 const sampled = (index: number) => traces.rollout(index, T + 1000, true)!;
+const exported = (index: number) => new RunTraces('run', { kept: 0, exported: 1 }).rollout(index, T, false)!;
 const unsampled = (index: number) => traces.rollout(index, T + 1000, false)!;
 
 beforeAll(async () => {
@@ -50,25 +52,37 @@ describe('spans', () => {
 
     // A sampled rollout.
     const parent = traceOf(sampled(1).traceparent);
-    await inSpan('attempt', { parent, attributes: { a: 1 } }, async () => {
-      expect(activeTraceparent()).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
-      const score = inOneSpan('score');
-      await Promise.all([score(nothing), score(nothing), score(nothing)]);
+    await inSpan('attempt', { parent, attributes: { a: 1 } }, async (span) => {
+      expect(activeTraceparent()).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-03$/);
       expect(outsideTraces(activeTraceparent)).toBeUndefined();
       const logged: string[] = [];
       createLogger({ service: 's', level: 'info', destination: { write: (line) => void logged.push(line) } }).info('x'); // prettier-ignore
-      const { traceId, spanId } = trace.getSpanContext(context.active())!;
+      const { traceId, spanId } = span!.spanContext();
       expect(JSON.parse(logged[0]!)).toMatchObject({ trace_id: traceId, span_id: spanId });
+      expect(logIds(span)).toEqual({ trace_id: traceId, span_id: spanId });
+      await nothing();
+      // Behind an await it says itself what it belongs to.
+      expect(activeTraceparent()).toBeUndefined();
+      const score = inOneSpan('score', within(span)!);
+      await Promise.all([score(nothing), score(nothing), score(nothing)]);
     });
+    expect(logIds(sampled(1))).toEqual({ trace_id: expect.any(String), span_id: expect.any(String) });
     endRollout(sampled(1), { 'forge.rollout.end': 'trained' });
     // One that is not sampled, and one of which somebody has found that it is worth it.
     await inSpan('quiet', { parent: traceOf(unsampled(2).traceparent) }, nothing);
     endRollout(unsampled(2), {});
-    const parent3 = traceOf(sampledOrigin(unsampled(3)).traceparent);
+    const parent3 = traceOf(keptOrigin(unsampled(3)).traceparent);
     const error = new TypeError('boom');
     await expect(inSpan('failing', { parent: parent3 }, () => Promise.reject(error))).rejects.toThrow('boom');
     recordSpan('told', { parent: parent3, startMs: T + 1000, error }, T + 1500, () =>
       recordSpan('part', { startMs: T + 1100 }, T + 1200),
+    );
+    // One that goes to a collector alone: what failed in it, or has a reason, is kept.
+    const elsewhere = traceOf(exported(4).traceparent);
+    await inSpan('quiet', { parent: elsewhere }, nothing);
+    recordSpan('slow', { parent: elsewhere, startMs: T, attributes: { [KEEP_REASON]: 'slow' } }, T + 1);
+    await expect(inSpan('failed', { parent: elsewhere }, () => Promise.reject(error))).rejects.toThrow(
+      'boom',
     );
     // A step with more links than a span may have by default.
     const links = Array.from({ length: 200 }, (_, index) => linkTo(sampled(index).traceparent));
@@ -81,7 +95,7 @@ describe('spans', () => {
     await stop();
     spans = lines.flatMap(spansOfRequest);
     expect(spans.map(({ name }) => name)).toEqual(
-      ['score', 'attempt', 'rollout', 'failing', 'part', 'told', 'step'], // prettier-ignore
+      ['score', 'attempt', 'rollout', 'failing', 'part', 'told', 'slow', 'failed', 'step'], // prettier-ignore
     );
     expect(warnings).toEqual([]);
   });

@@ -1,5 +1,4 @@
 import { context, diag, DiagLogLevel, propagation, trace } from '@opentelemetry/api';
-import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { ExportResultCode, setGlobalErrorHandler, W3CTraceContextPropagator } from '@opentelemetry/core';
 import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import {
@@ -9,9 +8,11 @@ import {
   type SpanExporter,
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
+import { KeptSpans } from './kept-spans';
 import { RolloutSampler } from './rollout-sampler';
 import { RootIds } from './root-ids';
 import { RunExporter } from './run-exporter';
+import { SyncContextManager } from './sync-context-manager';
 
 /** Where spans go, as the standard variables have it. */
 export interface ExportSettings {
@@ -26,6 +27,7 @@ export interface TracingOptions {
   service: string;
   replica: string;
   runId: string;
+  /** Share of the traces that begin elsewhere than with a rollout or a step, in a user's script say. */
   sampleRatio: number;
   settings: ExportSettings;
   /** Takes finished spans for the run: a line of the OTLP file format. */
@@ -56,7 +58,7 @@ export async function startTracing(options: TracingOptions): Promise<() => Promi
     processors.push(new BatchSpanProcessor(await exporterOf(name, settings.protocol)));
   if (save !== null) {
     const batches = { scheduledDelayMillis: SAVE_INTERVAL_MS, maxExportBatchSize: SPANS_PER_LINE };
-    processors.push(new BatchSpanProcessor(new RunExporter(save), batches));
+    processors.push(new KeptSpans(new BatchSpanProcessor(new RunExporter(save), batches)));
   }
   const ours = resourceFromAttributes({
     'service.name': `forge-${service}`,
@@ -72,7 +74,7 @@ export async function startTracing(options: TracingOptions): Promise<() => Promi
     ...(settings.limitsLinks ? {} : { spanLimits: { linkCountLimit: MANY_LINKS } }),
   });
   trace.setGlobalTracerProvider(provider);
-  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  context.setGlobalContextManager(new SyncContextManager());
   propagation.setGlobalPropagator(new W3CTraceContextPropagator());
 
   return async () => {

@@ -1,4 +1,4 @@
-import { isSampled, isWithinRatio, sampledOrigin, traceIds, traceparentOf } from './trace-ids';
+import { isSampled, isWithinRatio, keptOrigin, traceIds, traceparentOf, type Fate } from './trace-ids';
 import { RunTraces } from './run-traces';
 
 describe('traceIds', () => {
@@ -29,16 +29,26 @@ describe('isWithinRatio', () => {
 
 describe('RunTraces', () => {
   const ids = traceIds('run', 'rollout', 7);
+  const originOf = (kept: number, exported: number, isKept: boolean) =>
+    new RunTraces('run', { kept, exported }).rollout(7, 1000, isKept);
+  const as = (fate: Fate) => ({ traceparent: traceparentOf(ids, fate), admittedAtMs: 1000 });
 
-  it('begins a trace that is sampled by ratio or because it is kept, and none at ratio 0', () => {
-    const tiny = new RunTraces('run', 1e-9);
-    const origin = tiny.rollout(7, 1000, false)!;
-    expect(origin).toEqual({ traceparent: `00-${ids.traceId}-${ids.spanId}-00`, admittedAtMs: 1000 });
-    expect(isSampled(origin)).toBe(false);
-    expect(isSampled(tiny.rollout(7, 1000, true)!)).toBe(true);
-    expect(sampledOrigin(origin)).toEqual(tiny.rollout(7, 1000, true));
-    expect(tiny.step(3)).toBe(traceparentOf(traceIds('run', 'step', 3), true));
-    const off = new RunTraces('run', 0);
-    expect([off.rollout(7, 1000, true), off.step(3)]).toEqual([undefined, undefined]);
+  it('decides by ratio what becomes of a trace, and keeps what is to be kept', () => {
+    expect(originOf(1e-9, 0, false)).toEqual(as('none'));
+    expect(originOf(1e-9, 1, false)).toEqual(as('exported'));
+    expect(originOf(1, 1e-9, false)).toEqual(as('kept'));
+    expect(originOf(1e-9, 0, true)).toEqual(as('kept'));
+    expect(originOf(0, 1, true)).toEqual(as('exported'));
+    expect(originOf(0, 0, true)).toBeUndefined();
+    expect([as('none'), as('exported'), as('kept')].map(isSampled)).toEqual([false, true, true]);
+    expect([as('none'), as('exported')].map(keptOrigin)).toEqual([as('kept'), as('kept')]);
+  });
+
+  it('traces every step when anything is traced', () => {
+    const step = (kept: number, exported: number) => new RunTraces('run', { kept, exported }).step(3);
+    const stepIds = traceIds('run', 'step', 3);
+    expect(step(1e-9, 0)).toBe(traceparentOf(stepIds, 'kept'));
+    expect(step(0, 1e-9)).toBe(traceparentOf(stepIds, 'exported'));
+    expect(step(0, 0)).toBeUndefined();
   });
 });

@@ -22,17 +22,22 @@ export function isWithinRatio(traceId: string, ratio: number): boolean {
   return Number.parseInt(traceId.slice(0, 8), 16) < ratio * 2 ** 32;
 }
 
-/** W3C trace context of what happens under the root of a trace. */
-export function traceparentOf({ traceId, spanId }: TraceIds, isSampled: boolean): string {
-  return `00-${traceId}-${spanId}-${isSampled ? '01' : '00'}`;
+/** What becomes of the spans of a trace: nothing, sent to a collector where there is one, or kept with the run as well. */
+export type Fate = 'none' | 'exported' | 'kept';
+
+const FLAGS: Readonly<Record<Fate, string>> = { none: '00', exported: '01', kept: '03' };
+
+/** Trace context of what happens under the root of a trace, as W3C writes it; the flag for `kept` is ours. */
+export function traceparentOf({ traceId, spanId }: TraceIds, fate: Fate): string {
+  return `00-${traceId}-${spanId}-${FLAGS[fate]}`;
 }
 
-/** Whether its spans are kept from the start. */
+/** Whether there are spans at all. */
 export function isSampled({ traceparent }: Pick<TraceOrigin, 'traceparent'>): boolean {
-  return traceparent.endsWith('1');
+  return !traceparent.endsWith(FLAGS.none);
 }
 
-/** The same rollout, worth keeping whatever the ratio: the spans from here on are sampled. */
-export function sampledOrigin(origin: TraceOrigin): TraceOrigin {
-  return { ...origin, traceparent: origin.traceparent.replace(/0$/, '1') };
+/** The same rollout, worth keeping whatever the ratio: from here on its spans are kept. */
+export function keptOrigin(origin: TraceOrigin): TraceOrigin {
+  return { ...origin, traceparent: origin.traceparent.replace(/..$/, FLAGS.kept) };
 }
