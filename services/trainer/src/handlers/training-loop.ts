@@ -51,12 +51,13 @@ export class TrainingLoop {
     if (leased) await this.train(leased);
   }
 
-  /** Saves the final model, once. */
+  /** Saves the final model, once, and says so, again and again: a Redis that dies may lose what it was told last. */
   async save(): Promise<void> {
-    if (this.isSaved) return;
-    await this.options.trainer.save.callOne('model');
+    if (!this.isSaved) {
+      await this.options.trainer.save.callOne('model');
+      this.options.logger.info('final model saved');
+    }
     this.isSaved = true;
-    this.options.logger.info('final model saved');
     await this.options.runState.emit({ kind: 'run', state: 'saved' });
   }
 
