@@ -15,6 +15,7 @@ export interface ReplayCommandOptions {
 }
 
 const PLAIN_EVERY_STEPS = 10;
+const INTERRUPTED = 130;
 
 /** `forge replay RUN`: trains again what a run has trained; 1 at the first step whose weights are not the same. */
 export async function replayRun(id: string, { dir, json, to, model }: ReplayCommandOptions): Promise<number> {
@@ -25,12 +26,16 @@ export async function replayRun(id: string, { dir, json, to, model }: ReplayComm
   const record = await TrainingRecord.open(recordDirectory(directory));
   const end = lastVersion(record, directory, to);
   const show = json ? () => undefined : progressOn(process.stdout, end);
+  let isInterrupted = false;
+  // A second Ctrl-C ends at once.
+  process.once('SIGINT', () => (isInterrupted = true));
   let last: ReplayedStep | undefined;
   for await (const step of replay(record, { to: end, ...(model !== undefined && { model }) })) {
     last = step;
     show(step);
-    if (step.weights !== step.recorded) break;
+    if (isInterrupted || step.weights !== step.recorded) break;
   }
+  if (isInterrupted) return INTERRUPTED;
   const { version, weights, recorded } = last!;
   const isEqual = weights === recorded;
   const report = { run: id, steps: version, weightsHash: weights, recorded, isEqual };

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Batch } from '@forge/contracts';
@@ -42,7 +43,7 @@ export class Recorder {
   /** A file appears whole or not at all. */
   private async write(name: string, content: RecordedBase | RecordedStep): Promise<void> {
     const path = join(this.dir, name);
-    const temporary = `${path}.${process.pid}.tmp`;
+    const temporary = `${path}.${randomUUID()}.tmp`;
     await writeFile(temporary, seal(content), { flush: true });
     await rename(temporary, path);
   }

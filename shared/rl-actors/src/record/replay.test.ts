@@ -6,7 +6,7 @@ import { encode, type Batch, type Group } from '@forge/contracts';
 import { createModel, saveModel } from '@forge/model';
 import { trainingEpisode } from '../training-episode.fixture';
 import { Trainer } from '../trainer/trainer';
-import { trainerConfigSchema } from '../trainer/trainer-config';
+import { recordedBaseSchema } from './record-file';
 import { Recorder } from './recorder';
 import { replay, type ReplayedStep, type ReplayOptions } from './replay';
 import { TrainingRecord } from './training-record';
@@ -14,6 +14,8 @@ import { TrainingRecord } from './training-record';
 const arithmetic = join(__dirname, '../../../../models/arithmetic');
 const root = mkdtempSync(join(tmpdir(), 'forge-replayed-'));
 const dir = join(root, 'record');
+// Files that are written on the way are among no others.
+process.env['TMPDIR'] = root;
 afterAll(() => {
   rmSync(root, { recursive: true });
 });
@@ -22,10 +24,9 @@ afterAll(() => {
 function batchOf(step: number): { batch: Batch; payload: Buffer } {
   const advantages = [1, -0.5];
   const version = Math.max(0, step - 1);
-  const episodes = advantages.map((advantage) => {
-    const { advantage: _advantage, ...episode } = trainingEpisode(advantage, [version, version, version]);
-    return episode;
-  });
+  const episodes = advantages
+    .map((advantage) => trainingEpisode(advantage, [version, version, version]))
+    .map(({ advantage: _advantage, ...episode }) => episode);
   const group: Group = { schemaVersion: 1, runId: 'run', index: step, sampleId: 's', promptText: '', replica: '0', episodes }; // prettier-ignore
   return {
     batch: { schemaVersion: 1, step, groups: [{ index: step, advantages }], statistics: {} },
@@ -38,23 +39,13 @@ async function collect(options: ReplayOptions): Promise<ReplayedStep[]> {
   for await (const step of replay(await TrainingRecord.open(dir), options)) steps.push(step);
   return steps;
 }
-const replaysLeft = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('forge-replay-'));
 
 describe('replay', () => {
   const hashes: string[] = [];
-  const before = replaysLeft();
 
   beforeAll(async () => {
-    const {
-      dir: _dir,
-      maxStaleness: _bound,
-      epoch: _epoch,
-      ...settings
-    } = trainerConfigSchema.parse({
-      model: arithmetic,
-      dir: root,
-      optimizer: { learningRate: 1e-3, warmupSteps: 0 },
-    });
+    const optimizer = { learningRate: 1e-3, warmupSteps: 0 };
+    const settings = recordedBaseSchema.shape.trainer.parse({ model: arithmetic, optimizer });
     const trainer = await thisProc().spawn('trainer', Trainer, { ...settings, dir: root, maxStaleness: 1 });
     const recorder = await Recorder.open(dir, 'run', 0);
     hashes.push((await trainer.pushWeights.callOne()).sha256);
@@ -73,7 +64,7 @@ describe('replay', () => {
     expect(new Set(hashes).size).toBe(4);
     expect(await collect({ to: 3 })).toEqual(expected);
     expect(await collect({ to: 1 })).toEqual(expected.slice(0, 2));
-    expect(replaysLeft().filter((name) => !before.includes(name))).toEqual([]);
+    expect(readdirSync(tmpdir()).filter((name) => name.startsWith('forge-replay-'))).toEqual([]);
   });
 
   it('shows the first step that differs', async () => {
