@@ -88,6 +88,11 @@ describe('replay', () => {
     });
   });
 
+  it('says when there is no base model', async () => {
+    const model = join(root, 'nowhere');
+    await expect(collect({ to: 3, model })).rejects.toMatchObject({ code: 'CONFIG_MODEL_MISSING' });
+  });
+
   it('checks every file before it trains', async () => {
     await expect(collect({ to: 4 })).rejects.toMatchObject({
       code: 'CONFIG_FILE_UNREADABLE',
