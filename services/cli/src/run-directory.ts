@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { check } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
@@ -101,5 +101,15 @@ export function readSummary(directory: string): Record<string, unknown> | null {
     return JSON.parse(readFileSync(join(directory, 'summary.json'), 'utf8')) as Record<string, unknown>;
   } catch {
     return null;
+  }
+}
+
+/** Bytes of the files of a directory; null when there is none. */
+export function directoryBytes(directory: string): number | null {
+  try {
+    return readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
   }
 }

@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LeasedBatch, RunState } from '@forge/broker';
 import type { ActorMesh } from '@forge/actors';
-import type { Trainer } from '@forge/rl-actors';
+import type { Recorder, Trainer } from '@forge/rl-actors';
 import type { Logger } from '@forge/telemetry';
 import { stepMetrics } from '../domain/step-metrics';
 
 export interface TrainingLoopOptions {
   runState: Pick<RunState, 'phase' | 'version' | 'readBatch' | 'commitStep' | 'emit'>;
   trainer: Pick<ActorMesh<Trainer>, 'trainBatch' | 'pushWeights' | 'save' | 'checkpoint'>;
+  /** Keeps every step before it is committed; null: nobody does. */
+  recorder: Pick<Recorder, 'step'> | null;
   steps: number;
   checkpointEverySteps: number;
   /** Milliseconds. */
@@ -62,12 +64,13 @@ export class TrainingLoop {
   }
 
   private async train({ batch, payloads }: LeasedBatch): Promise<void> {
-    const { runState, trainer, clock, checkpointEverySteps, logger } = this.options;
+    const { runState, trainer, recorder, clock, checkpointEverySteps, logger } = this.options;
     const { lag, ...result } = await trainer.trainBatch.callOne(batch, payloads);
     this.busyMs += result.durationMs;
     this.tokens += result.tokens;
     const announcement = await trainer.pushWeights.callOne();
     const { version } = announcement;
+    await recorder?.step(batch, payloads, announcement.sha256);
 
     const timing = { stepMs: clock() - this.doneAt, waitMs: this.waitMs };
     this.doneAt = clock();
