@@ -11,13 +11,14 @@ export async function start({
   recipe,
   runId,
   runState,
+  registry,
   logger,
   fail,
 }: ServiceContext): Promise<ServiceInstance> {
   const epoch = await runState.newEpoch();
   const version = await runState.version();
   const latest = version === 0 ? null : await runState.weights.latest();
-  const { checkpointEverySteps, ...optimizer } = recipe.trainer;
+  const { checkpointEverySteps, keepVersions, ...optimizer } = recipe.trainer;
   const trainer = await thisProc().spawn('trainer', Trainer, {
     model: recipe.model,
     dir: join(recipe.output.dir, runId),
@@ -26,6 +27,7 @@ export async function start({
     temperature: recipe.sampling.temperature || 1,
     steps: recipe.steps,
     maxStaleness: recipe.maxStaleness,
+    keepVersions,
     epoch,
     ...(latest !== null && { resumeFrom: latest.announcement }),
   });
@@ -35,6 +37,10 @@ export async function start({
   const loop = new TrainingLoop({
     runState,
     trainer,
+    livePolicies: async () => {
+      const policies = await registry.list('policy');
+      return new Set(policies.map(({ replica }) => `policy/${replica}`));
+    },
     steps: recipe.steps,
     checkpointEverySteps,
     clock: () => performance.now(),

@@ -11,7 +11,15 @@ export interface AnnouncedWeights {
   announcement: WeightsAnnouncement;
 }
 
-/** The versions of the policy as they are announced: the newest matters. */
+/** What a policy does with weights. */
+export interface WeightsUse {
+  /** The version it generates with; null: none yet. */
+  version: number | null;
+  /** The version it is reading. */
+  reading: number | null;
+}
+
+/** The versions of the policy: the newest one announced matters, others are kept while they are used. */
 export class WeightVersions {
   constructor(
     private readonly redis: Redis,
@@ -41,6 +49,41 @@ export class WeightVersions {
   async next(afterId: string, blockMs: number): Promise<AnnouncedWeights | null> {
     const entry = (await this.streams.readAfter(this.keys.weights, afterId, 16, blockMs)).at(-1);
     return entry === undefined ? null : announcementOf(entry);
+  }
+
+  /** Says what `user` does with weights, so that they are kept for so long. */
+  async use(user: string, use: WeightsUse): Promise<void> {
+    await this.redis.hset(this.keys.weightsUsers, user, JSON.stringify(use));
+  }
+
+  async leave(user: string): Promise<void> {
+    await this.redis.hdel(this.keys.weightsUsers, user);
+  }
+
+  /** Who uses what, also those who died without a word. */
+  async users(): Promise<Map<string, WeightsUse>> {
+    const all = await this.redis.hgetall(this.keys.weightsUsers);
+    return new Map(Object.entries(all).map(([user, text]) => [user, JSON.parse(text) as WeightsUse]));
+  }
+
+  /** Asks the trainer to publish a version again: its blob is damaged or gone. */
+  async askAgain(version: number): Promise<void> {
+    await this.redis.hset(this.keys.weightsRequests, 'publish', version);
+  }
+
+  /** The version somebody asked for since the last call, null when nobody did. Whoever still lacks it asks again. */
+  async takeAsked(): Promise<number | null> {
+    const version = await this.redis.hget(this.keys.weightsRequests, 'publish');
+    if (version === null) return null;
+    await this.redis.hdel(this.keys.weightsRequests, 'publish');
+    return Number(version);
+  }
+
+  /** The hashes of versions of this run; null where it has no such version, or forgot it. */
+  async hashes(versions: readonly number[]): Promise<(string | null)[]> {
+    if (versions.length === 0) return [];
+    const records = await this.redis.hmget(this.keys.versions, ...versions.map(String));
+    return records.map((text) => (text === null ? null : (JSON.parse(text) as { weights: string }).weights));
   }
 }
 

@@ -53,6 +53,12 @@ export const recipeSchema = z
         .min(1)
         .default(25)
         .describe('steps between model checkpoints kept for people; a crash resumes from the latest weights'),
+      keepVersions: z
+        .int()
+        .min(2)
+        .max(1_000)
+        .default(4)
+        .describe('newest weight versions kept on disk, with the optimizer; more while a policy uses them'),
     }),
     policy: section({
       replicas,

@@ -116,6 +116,12 @@ export const METRICS = [
     'coordinator',
     'tokens generated / time over the last report (1 s), summed over the policies',
   ),
+  metric(
+    'weights/refused',
+    'reads',
+    'coordinator',
+    'reads of announced weights by policies that found them corrupt or gone, since the run started',
+  ),
   metric('time/step_ms', 'ms', 'trainer', 'commit of the previous step to commit of this one'),
   metric('time/train_ms', 'ms', 'trainer', 'forward, backward and optimizer'),
   metric('time/wait_ms', 'ms', 'trainer', 'waiting for a batch'),

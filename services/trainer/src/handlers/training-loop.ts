@@ -6,8 +6,12 @@ import type { Logger } from '@forge/telemetry';
 import { stepMetrics } from '../domain/step-metrics';
 
 export interface TrainingLoopOptions {
-  runState: Pick<RunState, 'phase' | 'version' | 'readBatch' | 'commitStep' | 'emit'>;
+  runState: Pick<RunState, 'phase' | 'version' | 'readBatch' | 'commitStep' | 'emit'> & {
+    weights: Pick<RunState['weights'], 'announce' | 'takeAsked' | 'users'>;
+  };
   trainer: Pick<ActorMesh<Trainer>, 'trainBatch' | 'pushWeights' | 'save' | 'checkpoint'>;
+  /** Names of the policies that are alive, among those that use weights. */
+  livePolicies: () => Promise<ReadonlySet<string>>;
   steps: number;
   checkpointEverySteps: number;
   /** Milliseconds. */
@@ -45,6 +49,7 @@ export class TrainingLoop {
       await sleep(blockMs);
       return;
     }
+    await this.publishAgain(version);
     const waitedFrom = clock();
     const leased = await runState.readBatch(CONSUMER, blockMs);
     this.waitMs += clock() - waitedFrom;
@@ -60,12 +65,29 @@ export class TrainingLoop {
     await this.options.runState.emit({ kind: 'run', state: 'saved' });
   }
 
+  /** Writes and announces the current version anew when somebody could not read it. */
+  private async publishAgain(version: number): Promise<void> {
+    const { runState, trainer, logger } = this.options;
+    if ((await runState.weights.takeAsked()) !== version) return;
+    logger.warn({ version }, 'weights are published again: somebody could not read them');
+    await runState.weights.announce(await trainer.pushWeights.callOne(await this.versionsInUse()));
+  }
+
+  /** Versions that live policies generate with or read. */
+  private async versionsInUse(): Promise<number[]> {
+    const { runState, livePolicies } = this.options;
+    const [users, live] = await Promise.all([runState.weights.users(), livePolicies()]);
+    return [...users].flatMap(([user, { version, reading }]) =>
+      live.has(user) ? [version, reading].filter((one) => one !== null) : [],
+    );
+  }
+
   private async train({ batch, payloads }: LeasedBatch): Promise<void> {
     const { runState, trainer, clock, checkpointEverySteps, logger } = this.options;
     const { lag, ...result } = await trainer.trainBatch.callOne(batch, payloads);
     this.busyMs += result.durationMs;
     this.tokens += result.tokens;
-    const announcement = await trainer.pushWeights.callOne();
+    const announcement = await trainer.pushWeights.callOne(await this.versionsInUse());
     const { version } = announcement;
 
     const timing = { stepMs: clock() - this.doneAt, waitMs: this.waitMs };

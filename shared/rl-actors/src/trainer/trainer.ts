@@ -3,6 +3,7 @@ import { endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig } from '@forge/config';
 import { check, type Batch, type WeightsAnnouncement } from '@forge/contracts';
 import type { WorkerHandle } from '@forge/engine';
+import { z } from 'zod';
 import { openWorker } from '../open-worker';
 import type { TrainingEpisode } from '../training-episode';
 import type { TrainApi } from './train-worker';
@@ -14,6 +15,8 @@ import {
   type TrainerSettings,
 } from './trainer-config';
 import type { TrainedStep } from './training';
+
+const versionsSchema = z.array(z.int().min(0));
 
 /**
  * Improves a model step by step; its version counts the steps. A trainer whose process dies begins anew where its
@@ -58,10 +61,13 @@ export class Trainer extends ForgeActor {
     return this.worker.call('trainBatch', { batch, payloads });
   }
 
-  /** Writes the weights of this version to a file, verified by checksum; what policies are told to read. */
+  /**
+   * Writes the weights of this version to a file, verified by checksum; what policies are told to read. Of older versions
+   * the newest `keepVersions` and those `inUse` stay.
+   */
   @endpoint()
-  pushWeights(): Promise<WeightsAnnouncement> {
-    return this.worker.call('publish', undefined);
+  pushWeights(inUse: readonly number[] = []): Promise<WeightsAnnouncement> {
+    return this.worker.call('publish', check(versionsSchema, inUse, 'versions in use'));
   }
 
   /** Steps trained so far. */

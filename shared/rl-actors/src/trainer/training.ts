@@ -1,6 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Batch, WeightsAnnouncement } from '@forge/contracts';
+import type { Batch, WeightsAnnouncement, WeightsOrigin } from '@forge/contracts';
 import { createEngine } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import {
@@ -24,13 +24,16 @@ export interface TrainedStep extends StepResult {
   lag: LagStatistics;
 }
 
-/** Weight versions kept on disk: the one in use, and those a slow reader may be on its way to. */
-const KEPT_VERSIONS = 4;
 const KEPT_CHECKPOINTS = 2;
 const CHECKPOINT = /^step-(\d+)$/;
 
 /** The model being trained. A step blocks the thread it runs on. */
 export class Training {
+  /** What the current version was made of. */
+  private origin: WeightsOrigin = { parent: null, trained: null };
+  /** The version that was published, or gone on from, last. */
+  private published: WeightsOrigin['parent'] = null;
+
   private constructor(
     private readonly settings: TrainerSettings,
     private readonly model: LoadedModel,
@@ -56,8 +59,10 @@ export class Training {
       recompute: options.recompute,
     });
     if (start?.state) step.restore(start.state);
-    const weights = new WeightStore({ dir: weightsDir, keep: KEPT_VERSIONS });
-    return new Training(settings, model, step, weights, new OptimizerStore(weightsDir));
+    const weights = new WeightStore({ dir: weightsDir, keep: settings.keepVersions });
+    const training = new Training(settings, model, step, weights, new OptimizerStore(weightsDir));
+    if (typeof settings.resumeFrom === 'object') await training.takeOrigin(settings.resumeFrom);
+    return training;
   }
 
   get version(): number {
@@ -67,8 +72,11 @@ export class Training {
   /** One step; the lag of every token is checked before the gradient. */
   async trainStep(episodes: readonly TrainingEpisode[]): Promise<TrainedStep> {
     const parts = episodes.map((episode, i) => ({ name: `episode ${i}`, episodes: [episode] }));
-    const lag = checkLag(this.version, parts, this.settings.maxStaleness);
-    return { ...(await this.step.step(episodes)), lag };
+    const { version } = this;
+    const lag = checkLag(version, parts, this.settings.maxStaleness);
+    const result = await this.step.step(episodes);
+    this.origin = { parent: this.published, trained: { step: version, groups: [] } };
+    return { ...result, lag };
   }
 
   /** One step on a batch of the pipeline, whose groups are `payloads` in its order. */
@@ -83,18 +91,24 @@ export class Training {
     const groups = decodeGroups(batch, payloads);
     const parts = groups.map(({ index, episodes }) => ({ name: `group ${index}`, episodes }));
     const lag = checkLag(version, parts, this.settings.maxStaleness);
-    return { ...(await this.step.step(trainEpisodes(batch, groups))), lag };
+    const result = await this.step.step(trainEpisodes(batch, groups));
+    const trained = { step: version, groups: batch.groups.map(({ index }) => index) };
+    this.origin = { parent: this.published, trained };
+    return { ...result, lag };
   }
 
-  /** Writes the current version, ready to be announced; older ones that nobody needs any more are deleted. */
-  async publish(): Promise<WeightsAnnouncement> {
+  /**
+   * Writes the current version, ready to be announced; older ones are deleted, but the newest `keepVersions` and those
+   * `inUse`.
+   */
+  async publish(inUse: readonly number[] = []): Promise<WeightsAnnouncement> {
     const { version } = this;
     const { epoch } = this.settings;
-    const announcement = await this.weights.publish(version, epoch, this.step.parameters());
+    const announcement = await this.weights.publish(version, epoch, this.step.parameters(), this.origin);
     await this.optimizer.save(version, epoch, this.step.state());
+    this.published = { version, sha256: announcement.sha256 };
     // The version before stays: until the commit it is the one a crash goes back to.
-    await this.weights.collect();
-    await this.optimizer.collect(version - 1);
+    await this.optimizer.collect(await this.weights.collect(inUse));
     return announcement;
   }
 
@@ -123,6 +137,13 @@ export class Training {
 
   close(): Promise<void> {
     return this.step.close();
+  }
+
+  private async takeOrigin({ version, epoch, sha256 }: WeightsAnnouncement): Promise<void> {
+    this.published = { version, sha256 };
+    const manifests = await this.weights.manifests();
+    const own = manifests.find((one) => one.version === version && one.epoch === epoch);
+    if (own) this.origin = { parent: own.parent, trained: own.trained };
   }
 }
 
