@@ -23,7 +23,7 @@ function groupOf(index: number, versions: readonly number[]): Group {
     rewards: { exact: 1 },
     text: '',
   };
-  return { schemaVersion: 1, runId: 'run', index, sampleId: 's', promptText: '', replica: '0', episodes: [episode] }; // prettier-ignore
+  return { schemaVersion: 1, runId: 'run', index, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes: [episode] }; // prettier-ignore
 }
 
 /** One group on its way, transaction by transaction, up to its batch. */

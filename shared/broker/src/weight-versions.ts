@@ -1,4 +1,10 @@
-import { decode, encode, weightsAnnouncementSchema, type WeightsAnnouncement } from '@forge/contracts';
+import {
+  decode,
+  encode,
+  weightsAnnouncementSchema,
+  type WeightHashes,
+  type WeightsAnnouncement,
+} from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
 import type { RunKeys } from './keys';
@@ -79,11 +85,28 @@ export class WeightVersions {
     return Number(version);
   }
 
-  /** The hashes of versions of this run; null where it has no such version, or forgot it. */
-  async hashes(versions: readonly number[]): Promise<(string | null)[]> {
-    if (versions.length === 0) return [];
-    const records = await this.redis.hmget(this.keys.versions, ...versions.map(String));
-    return records.map((text) => (text === null ? null : (JSON.parse(text) as { weights: string }).weights));
+  /**
+   * The first of `weights` that is no version of this run, or has another hash there, in words; null when all are as they
+   * were announced. Of a version that is forgotten nothing can be said.
+   */
+  async disagreement(weights: WeightHashes): Promise<string | null> {
+    const versions = Object.keys(weights);
+    if (versions.length === 0) return null;
+    const [newest, records] = await Promise.all([
+      this.redis.hget(this.keys.run, 'version'),
+      this.redis.hmget(this.keys.versions, ...versions),
+    ]);
+    for (const [i, version] of versions.entries()) {
+      const record = records[i] ?? null;
+      const found = `version ${version} with weights ${weights[version]}`;
+      if (record === null) {
+        if (Number(version) > Number(newest)) return `${found}, but the run is at ${newest}`;
+        continue;
+      }
+      const { weights: expected } = JSON.parse(record) as { weights: string };
+      if (weights[version] !== expected) return `${found}, but that version is ${expected}`;
+    }
+    return null;
   }
 }
 

@@ -7,6 +7,7 @@ export {
   episodeVersion,
   newestVersion,
   oldestVersion,
+  versionsOf,
   type Episode,
   type Group,
 } from './episode';

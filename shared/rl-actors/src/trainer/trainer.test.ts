@@ -47,6 +47,7 @@ describe('Trainer', () => {
       sampleId: 's',
       promptText: '',
       replica: '0',
+      weights: { '0': '0'.repeat(64) },
       episodes: episodes(0).map(({ advantage: _advantage, ...one }) => one),
     };
     const batch = { schemaVersion: 1 as const, step: 0, groups: [{ index: 4, advantages: [1, -0.5] }], statistics: {} }; // prettier-ignore
