@@ -18,7 +18,7 @@ export async function start({
   const epoch = await runState.newEpoch();
   const version = await runState.version();
   const latest = version === 0 ? null : await runState.weights.latest();
-  const { checkpointEverySteps, keepVersions, ...optimizer } = recipe.trainer;
+  const { checkpointEverySteps, keepVersions, rollback, ...optimizer } = recipe.trainer;
   const trainer = await thisProc().spawn('trainer', Trainer, {
     model: recipe.model,
     dir: join(recipe.output.dir, runId),
@@ -28,6 +28,7 @@ export async function start({
     steps: recipe.steps,
     maxStaleness: recipe.maxStaleness,
     keepVersions,
+    rollback,
     epoch,
     ...(latest !== null && { resumeFrom: latest.announcement }),
   });
@@ -42,6 +43,7 @@ export async function start({
       return new Set(policies.map(({ replica }) => `policy/${replica}`));
     },
     steps: recipe.steps,
+    maxRollbacksInARow: rollback.maxInARow,
     checkpointEverySteps,
     clock: () => performance.now(),
     logger,

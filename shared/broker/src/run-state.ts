@@ -21,7 +21,7 @@ import { expireRun, removeRun } from './run-removal';
 import * as scripts from './scripts';
 import type { Script } from './script';
 import { StreamReader } from './stream-reader';
-import { staleEpoch, WeightVersions } from './weight-versions';
+import { staleEpoch, WeightVersions, type Rollback } from './weight-versions';
 
 export type RunPhase = 'running' | 'stopping' | 'finished' | 'failed';
 
@@ -335,19 +335,34 @@ export class RunState {
   }
 
   /**
-   * Ends a step: its groups are trained and the new weights announced. Repeating it changes nothing.
+   * Ends a step: its groups are trained and the new weights announced. Repeating it changes nothing. `rolledBack`: the new
+   * weights are those of an earlier version, and the groups are discarded.
    *
    * @throws {ForgeError} STALE_EPOCH when another trainer took over.
    */
-  async commitStep(step: number, announcement: WeightsAnnouncement): Promise<void> {
-    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions } = this.keys;
-    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals, versions];
+  async commitStep(step: number, announcement: WeightsAnnouncement, rolledBack?: Rollback): Promise<void> {
+    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests } =
+      this.keys;
+    const keys = [
+      groups,
+      ledger,
+      run,
+      payloads,
+      leases,
+      batches,
+      weights,
+      signals,
+      versions,
+      weightsRequests,
+    ];
     const result = await this.run(scripts.commitStep, keys, [
       CONSUMER_GROUP,
       step,
       announcement.epoch,
       encode(announcement),
       announcement.sha256,
+      rolledBack?.to ?? '',
+      rolledBack?.isAsked ? 1 : 0,
     ]);
     if (result === 'stale') throw staleEpoch(step, announcement.epoch);
   }

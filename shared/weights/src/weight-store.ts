@@ -72,6 +72,10 @@ export class WeightStore {
     return this.#reader.read(announcement);
   }
 
+  get dir(): string {
+    return this.#dir;
+  }
+
   blobOf({ sha256 }: Pick<WeightsManifest, 'sha256'>): string {
     return path.join(this.#dir, `${sha256}.safetensors`);
   }

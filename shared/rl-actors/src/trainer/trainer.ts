@@ -44,6 +44,7 @@ export class Trainer extends ForgeActor {
    * One optimizer step on episodes; everything is as before when it fails.
    *
    * @throws {ForgeError} STALE_EPISODE when a token is older than `maxStaleness` allows; NUMERIC_NON_FINITE;
+   *   NUMERIC_LIMIT_EXCEEDED for a step beyond `rollback`;
    *   CONTRACT_INVALID_MESSAGE for no episodes or a broken one.
    */
   @endpoint()
@@ -68,6 +69,18 @@ export class Trainer extends ForgeActor {
   @endpoint()
   pushWeights(inUse: readonly number[] = []): Promise<WeightsAnnouncement> {
     return this.worker.call('publish', check(versionsSchema, inUse, 'versions in use'));
+  }
+
+  /**
+   * Instead of a step: the next version has the parameters and moments of version `to` that is kept, by `keepVersions` or
+   * as a checkpoint, and of which `sha256` is the hash where that is known.
+   *
+   * @throws {ForgeError} CONFLICT_STATE when it is not kept; CONTRACT_WEIGHTS_CORRUPT; then everything is as before.
+   */
+  @endpoint()
+  rollBack(to: number, sha256: string | null = null): Promise<void> {
+    check(versionsSchema, [to], 'version');
+    return this.worker.call('rollBack', { to, sha256 });
   }
 
   /** Steps trained so far. */

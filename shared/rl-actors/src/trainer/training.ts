@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Batch, WeightsAnnouncement, WeightsOrigin } from '@forge/contracts';
@@ -12,7 +13,7 @@ import {
   type StepResult,
 } from '@forge/model';
 import { loadAlgorithm } from '../recipe/run-parts';
-import { WeightReader, WeightStore, type Parameters } from '@forge/weights';
+import { hashSafetensors, WeightReader, WeightStore, type Parameters } from '@forge/weights';
 import type { TrainingEpisode } from '../training-episode';
 import { checkLag, type LagStatistics } from './lag';
 import { OptimizerStore } from './optimizer-store';
@@ -57,6 +58,7 @@ export class Training {
       microBatchTokens: options.microBatchTokens,
       logitsChunk: options.logitsChunk,
       recompute: options.recompute,
+      limits: settings.rollback,
     });
     if (start?.state) step.restore(start.state);
     const weights = new WeightStore({ dir: weightsDir, keep: settings.keepVersions });
@@ -110,6 +112,46 @@ export class Training {
     // The version before stays: until the commit it is the one a crash goes back to.
     await this.optimizer.collect(await this.weights.collect(inUse));
     return announcement;
+  }
+
+  /**
+   * Makes the next version one with the parameters and moments of version `to`, whose hash is `sha256` where that is known.
+   * Steps and schedule go on counting.
+   *
+   * @throws {ForgeError} CONFLICT_STATE when that version is not kept; CONTRACT_WEIGHTS_CORRUPT.
+   */
+  async rollBack(to: number, sha256: string | null): Promise<void> {
+    const { version } = this;
+    const next = version + 1;
+    if (to === version) {
+      this.step.restore({ ...this.step.state(), step: next });
+      this.origin = { parent: this.published, trained: null };
+      return;
+    }
+    const { parameters, state } = await this.kept(to, sha256);
+    this.step.restore({ ...state, step: next }, parameters);
+    this.origin = { parent: { version: to, sha256: hashSafetensors(parameters) }, trained: null };
+  }
+
+  /** A version that was published, or whose checkpoint there is. */
+  private async kept(
+    version: number,
+    sha256: string | null,
+  ): Promise<{ parameters: Parameters; state: OptimizerState }> {
+    const manifest = (await this.weights.manifests())
+      .filter((one) => one.version === version && (sha256 === null || one.sha256 === sha256))
+      .at(-1);
+    if (manifest !== undefined) {
+      const parameters = await this.weights.read(this.weights.announcementOf(manifest));
+      return { parameters, state: await this.optimizer.load(version, manifest.epoch) };
+    }
+    const checkpoint = join(this.settings.dir, 'checkpoints', `step-${version}`);
+    if (!existsSync(checkpoint)) {
+      const message = `version ${version} is not kept any more: neither in ${this.weights.dir} nor as ${checkpoint}`;
+      throw new ForgeError('CONFLICT_STATE', message, { version });
+    }
+    const start = await startingPoint(checkpoint);
+    return { parameters: start!.parameters, state: start!.state! };
   }
 
   /** Writes the current version as a model in Hugging Face layout. */
