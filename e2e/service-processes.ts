@@ -147,7 +147,7 @@ export class ServiceProcesses {
     rmSync(this.sockets, { recursive: true, force: true });
   }
 
-  private end(service: ReplicaName, signal: NodeJS.Signals): Promise<number | null> {
+  end(service: ReplicaName, signal: NodeJS.Signals): Promise<number | null> {
     const child = this.children.get(service)!;
     return new Promise((resolve) => {
       if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { connectRedis, provisionRedis, RunState, type Redis } from '@forge/broker';
+import { connectRedis, provisionRedis, Registry, RunState, type Redis } from '@forge/broker';
 import { cliEnvironment } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import type { RunRecord } from './run-directory';
@@ -9,6 +9,7 @@ const GIVE_UP_MS = 5_000;
 /** The state of a run in Redis, running or over. */
 export interface RunAccess {
   runState: RunState;
+  registry: Registry;
   redis: Redis;
   url: string;
 }
@@ -26,7 +27,7 @@ export async function withRun<T>(record: RunRecord, work: (access: RunAccess) =>
     const runState = new RunState(redis, record.id);
     try {
       await runState.config();
-      return await work({ runState, redis, url: server.url });
+      return await work({ runState, registry: new Registry(redis, record.id), redis, url: server.url });
     } finally {
       runState.close();
       redis.disconnect();

@@ -32,4 +32,11 @@ export {
   type StreamedGroup,
 } from './run-state';
 export { verifyLedger } from './verify-ledger';
+export {
+  type AnnouncedWeights,
+  type Rollback,
+  type Wanted,
+  type WeightsUse,
+  type WeightVersions,
+} from './weight-versions';
 export type { Redis } from 'ioredis';

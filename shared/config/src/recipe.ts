@@ -4,7 +4,7 @@ import { algorithmSchema } from './algorithm';
 import { rewardName, rewardSchema } from './reward';
 import { section } from './sections';
 import { taskSchema } from './task';
-import { trainerFields } from './trainer';
+import { rollbackFields, trainerFields } from './trainer';
 import { scorerFields, workerFields } from './worker';
 
 const infinity = z.preprocess(
@@ -53,6 +53,13 @@ export const recipeSchema = z
         .min(1)
         .default(25)
         .describe('steps between model checkpoints kept for people; a crash resumes from the latest weights'),
+      rollback: section(rollbackFields),
+      keepVersions: z
+        .int()
+        .min(2)
+        .max(1_000)
+        .default(4)
+        .describe('newest weight versions kept on disk, with the optimizer; more while a policy uses them'),
     }),
     policy: section({
       replicas,

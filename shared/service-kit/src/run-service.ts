@@ -125,7 +125,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
       answers,
       callsMade: (instance.calls ?? []).flatMap(callsMade),
     });
-  let last = { totals: (await instance.totals?.()) ?? {}, atMs: performance.now() };
+  let last: { totals: Record<string, number>; atMs: number } = { totals: {}, atMs: performance.now() };
   const report = async (): Promise<void> => {
     const now = { totals: (await instance.totals?.()) ?? {}, atMs: performance.now() };
     const growth = Object.entries(now.totals).map(
