@@ -56,9 +56,8 @@ const CONNECT = `
     afterAll(() => server.stop());
 
     function client(script: string, url: string, caFile?: string) {
-      const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
       const child = spawn(process.execPath, ['-e', script], {
-        env: { ...env, URL: url, ...(caFile !== undefined && { NODE_EXTRA_CA_CERTS: caFile }) },
+        env: { ...process.env, URL: url, NODE_EXTRA_CA_CERTS: caFile },
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       });
       let said = '';

@@ -23,6 +23,8 @@ export interface GuardedRedis {
   url: string;
   /** What NODE_EXTRA_CA_CERTS names for a client that trusts it. */
   caFile: string;
+  /** Where its append-only file lies. */
+  dir: string;
   /** Kills the server and starts it again where it was. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -65,6 +67,7 @@ export async function startGuardedRedis(user: string, password: string): Promise
   return {
     url: `rediss://${user}:${encodeURIComponent(password)}@localhost:${port}`,
     caFile: certFile,
+    dir,
     restart: async () => {
       await end();
       server = await start();
