@@ -84,6 +84,12 @@ export class ServiceProcesses {
     return processes;
   }
 
+  /** How a service ended; null while it runs. */
+  exitOf(service: ServiceName): NodeJS.Signals | number | null {
+    const { signalCode, exitCode } = this.children.get(service)!;
+    return signalCode ?? exitCode;
+  }
+
   launch(service: ServiceName): void {
     const child = fork(join(root, 'services', service, 'dist/main.js'), {
       cwd: root,

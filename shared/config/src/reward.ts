@@ -62,6 +62,12 @@ const reward = z.discriminatedUnion('name', [
   ownModule,
 ]);
 
+export const rewardTimeoutMs = z
+  .int()
+  .min(1)
+  .default(60_000)
+  .describe('the rewards of one completion that take longer together have failed');
+
 /** One reward function; `{ module: ./mine.ts }` is one of the user's own. */
 export const rewardSchema = named(reward);
 
