@@ -87,6 +87,12 @@ export class ServiceProcesses {
     return processes;
   }
 
+  /** How a service ended; null while it runs. */
+  exitOf(service: ReplicaName): NodeJS.Signals | number | null {
+    const { signalCode, exitCode } = this.children.get(service)!;
+    return signalCode ?? exitCode;
+  }
+
   launch(name: ReplicaName): void {
     const [service = name, replica = '0'] = name.split('/');
     const child = fork(join(root, 'services', service, 'dist/main.js'), {

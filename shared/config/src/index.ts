@@ -17,7 +17,7 @@ export {
   type GrpoConfig,
   type ReinforceConfig,
 } from './algorithm';
-export { rewardName, rewardSchema, type RewardConfig, type RewardInput } from './reward';
+export { rewardName, rewardSchema, rewardTimeoutMs, type RewardConfig, type RewardInput } from './reward';
 export { parseConfig } from './issues';
 export {
   loadRecipe,

@@ -1,7 +1,7 @@
 import { samplingSchema } from '@forge/contracts';
 import { z } from 'zod';
 import { algorithmSchema } from './algorithm';
-import { rewardName, rewardSchema } from './reward';
+import { rewardName, rewardSchema, rewardTimeoutMs } from './reward';
 import { section } from './sections';
 import { taskSchema } from './task';
 import { rollbackFields, trainerFields } from './trainer';
@@ -75,7 +75,7 @@ export const recipeSchema = z
       replicas,
       ...scorerFields,
     }),
-    reward: section({ replicas }),
+    reward: section({ replicas, timeoutMs: rewardTimeoutMs }),
     evaluation: section({
       everySteps: z.int().min(0).default(10).describe('steps between held-out evaluations; 0 is never'),
       samples: z
@@ -154,7 +154,13 @@ export const recipeSchema = z
         .max(86_400)
         .default(10)
         .describe('a run in which nothing changes for so long says what it waits for'),
-      callTimeoutMs: z.int().min(100).default(120_000).describe('deadline of a call between services'),
+      callTimeoutMs: z
+        .int()
+        .min(100)
+        .default(120_000)
+        .describe(
+          'deadline of a call between services; one whose event loop is blocked for so long is ended',
+        ),
       drainSeconds: z.number().gt(0).max(3600).default(10).describe('a stopping service may take this long'),
       redisWaitSeconds: z
         .number()
