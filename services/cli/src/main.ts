@@ -1,6 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import { Command, InvalidArgumentError } from 'commander';
 import { agent } from './commands/agent';
+import { pauseRun, setRun, unpauseRun, type ControlOptions } from './commands/control';
 import {
   discardDeadLetters,
   listDeadLetters,
@@ -99,6 +100,23 @@ program
   .option('--verify', 'count everything again, and exit with 1 when something disagrees')
   .option('--json', 'JSON')
   .action((id: string, options: Parameters<typeof ledger>[1]) => exitWith(ledger(id, options)));
+const controlCommand = (name: string, description: string): Command =>
+  program
+    .command(name)
+    .description(description)
+    .argument('<run>', 'a running one')
+    .option(...outputDir);
+controlCommand('set', 'change settings of a running run: maxStaleness, steps, stopAtAccuracy')
+  .argument('<settings...>', 'key=value, e.g. maxStaleness=8')
+  .action((id: string, settings: string[], options: ControlOptions) =>
+    exitWith(setRun(id, settings, options)),
+  );
+controlCommand('pause', 'admit no more groups; what is in flight is finished').action(
+  (id: string, options: ControlOptions) => exitWith(pauseRun(id, options)),
+);
+controlCommand('unpause', 'admit groups again').action((id: string, options: ControlOptions) =>
+  exitWith(unpauseRun(id, options)),
+);
 const deadLetter = program.command('dead-letter').description('work of a run that failed for good');
 const deadLetterCommand = (name: string, description: string): Command =>
   deadLetter

@@ -33,13 +33,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     queue,
     task,
     evaluations,
-    goals: {
-      steps: recipe.steps,
-      stopAtAccuracy: recipe.stopAtAccuracy,
-      candidatesPerBatch: candidatesPerBatch(recipe),
-    },
+    candidatesPerBatch: candidatesPerBatch(recipe),
     evaluationSamples: recipe.evaluation.samples,
-    maxStaleness: recipe.maxStaleness,
     coordinator,
     isModelSaved: () => recorder.isModelSaved,
     logger,
@@ -75,8 +70,9 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const services = ['trainer', 'policy', 'reward', 'replay-buffer'];
   if (usesReference(recipe)) services.push('reference');
   const look = async () => {
-    const [{ phase }, version, nextBatch, ledger, counts, ...replicas] = await Promise.all([
+    const [{ phase }, { isPaused }, version, nextBatch, ledger, counts, ...replicas] = await Promise.all([
       runState.phase(),
+      runState.controls.steering(),
       runState.version(),
       runState.nextBatch(),
       runState.ledger(),
@@ -89,6 +85,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     );
     return {
       phase,
+      isPaused,
       version,
       nextBatch,
       ledger,

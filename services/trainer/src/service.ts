@@ -35,7 +35,7 @@ export async function start({
   const loop = new TrainingLoop({
     runState,
     trainer,
-    steps: recipe.steps,
+    epoch,
     checkpointEverySteps,
     clock: () => performance.now(),
     logger,

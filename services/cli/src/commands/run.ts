@@ -97,6 +97,7 @@ async function supervise(
     maxStaleness: recipe.maxStaleness,
     candidatesPerBatch: candidatesPerBatch(recipe),
     steps: recipe.steps,
+    stopAtAccuracy: recipe.stopAtAccuracy,
   });
   const record: RunRecord = {
     id,

@@ -1,14 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LeasedBatch, RunState } from '@forge/broker';
+import type { LeasedBatch, RunState, RunSteering } from '@forge/broker';
 import type { ActorMesh } from '@forge/actors';
+import { ForgeError } from '@forge/errors';
 import type { Trainer } from '@forge/rl-actors';
 import type { Logger } from '@forge/telemetry';
 import { stepMetrics } from '../domain/step-metrics';
 
 export interface TrainingLoopOptions {
-  runState: Pick<RunState, 'phase' | 'version' | 'readBatch' | 'commitStep' | 'emit'>;
+  runState: Pick<RunState, 'phase' | 'version' | 'readBatch' | 'commitStep' | 'emit'> & {
+    controls: Pick<RunState['controls'], 'steering'>;
+  };
   trainer: Pick<ActorMesh<Trainer>, 'trainBatch' | 'pushWeights' | 'save' | 'checkpoint'>;
-  steps: number;
+  /** Which trainer of the run this is: only the newest trains. */
+  epoch: number;
   checkpointEverySteps: number;
   /** Milliseconds. */
   clock: () => number;
@@ -36,10 +40,18 @@ export class TrainingLoop {
     return { busyMs: this.busyMs, tokens: this.tokens };
   }
 
-  /** Trains the next batch, waiting up to `blockMs` for it; once the run stops, there is a model to save instead. */
+  /**
+   * Trains the next batch, waiting up to `blockMs` for it; once the run stops, there is a model to save instead.
+   *
+   * @throws {ForgeError} STALE_EPOCH when another trainer took over.
+   */
   async turn(blockMs: number): Promise<void> {
-    const { runState, steps, clock } = this.options;
-    const [{ phase }, version] = await Promise.all([runState.phase(), runState.version()]);
+    const { runState, clock } = this.options;
+    const [{ phase }, version, { steps }] = await Promise.all([
+      runState.phase(),
+      runState.version(),
+      this.checkEpoch(),
+    ]);
     if (phase !== 'running' || version >= steps) {
       await this.save();
       await sleep(blockMs);
@@ -51,6 +63,14 @@ export class TrainingLoop {
     if (leased) await this.train(leased);
   }
 
+  /** @throws {ForgeError} STALE_EPOCH when another trainer took over. */
+  async checkEpoch(): Promise<RunSteering> {
+    const { runState, epoch } = this.options;
+    const steering = await runState.controls.steering();
+    if (steering.epoch === epoch) return steering;
+    throw new ForgeError('STALE_EPOCH', `trainer ${epoch} was replaced by ${steering.epoch}`, { epoch });
+  }
+
   /** Saves the final model, once. */
   async save(): Promise<void> {
     if (this.isSaved) return;
@@ -60,9 +80,9 @@ export class TrainingLoop {
     await this.options.runState.emit({ kind: 'run', state: 'saved' });
   }
 
-  private async train({ batch, payloads }: LeasedBatch): Promise<void> {
+  private async train({ batch, payloads, maxStaleness }: LeasedBatch): Promise<void> {
     const { runState, trainer, clock, checkpointEverySteps, logger } = this.options;
-    const { lag, ...result } = await trainer.trainBatch.callOne(batch, payloads);
+    const { lag, ...result } = await trainer.trainBatch.callOne(batch, payloads, maxStaleness);
     this.busyMs += result.durationMs;
     this.tokens += result.tokens;
     const announcement = await trainer.pushWeights.callOne();

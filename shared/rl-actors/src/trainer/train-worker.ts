@@ -6,6 +6,12 @@ import { trainingEpisodeSchema, type TrainingEpisode } from '../training-episode
 import type { ResumePoint, TrainerSettings } from './trainer-config';
 import { Training } from './training';
 
+interface PipelineBatch {
+  batch: Batch;
+  payloads: readonly Uint8Array[];
+  maxStaleness: number;
+}
+
 const episodesSchema = z.array(trainingEpisodeSchema).min(1);
 
 const settings = workerData as TrainerSettings;
@@ -18,8 +24,8 @@ const api = {
   version: async () => (await training).version,
   trainStep: async (episodes: readonly TrainingEpisode[]) =>
     (await training).trainStep(check(episodesSchema, episodes, 'train step')),
-  trainBatch: async ({ batch, payloads }: { batch: Batch; payloads: readonly Uint8Array[] }) =>
-    (await training).trainBatch(batch, payloads),
+  trainBatch: async ({ batch, payloads, maxStaleness }: PipelineBatch) =>
+    (await training).trainBatch(batch, payloads, maxStaleness),
   publish: async () => (await training).publish(),
   save: async (dir: string) => (await training).save(dir),
   checkpoint: async () => (await training).checkpoint(),

@@ -49,13 +49,18 @@ export class Trainer extends ForgeActor {
   }
 
   /**
-   * One step on a batch of the pipeline, whose encoded groups are `payloads` in its order.
+   * One step on a batch of the pipeline, whose encoded groups are `payloads` in its order; `maxStaleness` is the bound
+   * it was formed under, by default that of the config.
    *
    * @throws {ForgeError} as `trainStep`; BUG_INVARIANT when the batch is for another version or other groups.
    */
   @endpoint()
-  trainBatch(batch: Batch, payloads: readonly Uint8Array[]): Promise<TrainedStep> {
-    return this.worker.call('trainBatch', { batch, payloads });
+  trainBatch(
+    batch: Batch,
+    payloads: readonly Uint8Array[],
+    maxStaleness = this.settings.maxStaleness,
+  ): Promise<TrainedStep> {
+    return this.worker.call('trainBatch', { batch, payloads, maxStaleness });
   }
 
   /** Writes the weights of this version to a file, verified by checksum; what policies are told to read. */

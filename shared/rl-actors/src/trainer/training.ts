@@ -71,8 +71,12 @@ export class Training {
     return { ...(await this.step.step(episodes)), lag };
   }
 
-  /** One step on a batch of the pipeline, whose groups are `payloads` in its order. */
-  async trainBatch(batch: Batch, payloads: readonly Uint8Array[]): Promise<TrainedStep> {
+  /** One step on a batch of the pipeline, whose groups are `payloads` in its order, under the bound it was formed under. */
+  async trainBatch(
+    batch: Batch,
+    payloads: readonly Uint8Array[],
+    maxStaleness: number,
+  ): Promise<TrainedStep> {
     const { version } = this;
     if (batch.step !== version) {
       throw new ForgeError('BUG_INVARIANT', `batch ${batch.step} came to version ${version} of the policy`, {
@@ -82,7 +86,7 @@ export class Training {
     }
     const groups = decodeGroups(batch, payloads);
     const parts = groups.map(({ index, episodes }) => ({ name: `group ${index}`, episodes }));
-    const lag = checkLag(version, parts, this.settings.maxStaleness);
+    const lag = checkLag(version, parts, maxStaleness);
     return { ...(await this.step.step(trainEpisodes(batch, groups))), lag };
   }
 
