@@ -1,7 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import { Command, InvalidArgumentError } from 'commander';
 import { agent } from './commands/agent';
-import { pauseRun, setRun, unpauseRun, type ControlOptions } from './commands/control';
+import { pauseRun, restartRun, scaleRun, setRun, unpauseRun, type ControlOptions } from './commands/control';
 import {
   discardDeadLetters,
   listDeadLetters,
@@ -111,6 +111,12 @@ controlCommand('set', 'change settings of a running run: maxStaleness, steps, st
   .action((id: string, settings: string[], options: ControlOptions) =>
     exitWith(setRun(id, settings, options)),
   );
+controlCommand('scale', 'start or drain replicas of policy, reward or reference while a run goes on')
+  .argument('<counts...>', 'service=number, e.g. policy=3')
+  .action((id: string, counts: string[], options: ControlOptions) => exitWith(scaleRun(id, counts, options)));
+controlCommand('restart', 'start processes anew, one after the other, without a break')
+  .argument('<service>', 'a service, or one replica of it: policy/0')
+  .action((id: string, target: string, options: ControlOptions) => exitWith(restartRun(id, target, options)));
 controlCommand('pause', 'admit no more groups; what is in flight is finished').action(
   (id: string, options: ControlOptions) => exitWith(pauseRun(id, options)),
 );

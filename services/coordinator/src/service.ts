@@ -20,8 +20,9 @@ const WATCH_MS = 1_000;
 /** Admits groups, schedules evaluations, ends the run, and keeps its directory. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, registry, logger, fail } = context;
-  const coordinator = await runState.newCoordinator();
   const task = await loadTask(recipe);
+  // Until here a predecessor goes on.
+  const coordinator = await runState.newCoordinator();
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
   const directory = await RunDirectory.open(join(recipe.output.dir, context.runId));
   const recorder = await TelemetryRecorder.open(runState, directory, evaluations, () =>
@@ -114,6 +115,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   };
   /** The last word of the run, said once everything else is written. */
   const conclude = async () => {
+    await runState.checkCoordinator(coordinator);
     await recorder.catchUp();
     await recorder.close();
     const state = end ?? 'interrupted';

@@ -14,9 +14,6 @@ export async function start({
   logger,
   fail,
 }: ServiceContext): Promise<ServiceInstance> {
-  const epoch = await runState.newEpoch();
-  const version = await runState.version();
-  const latest = version === 0 ? null : await runState.latestWeights();
   const { checkpointEverySteps, ...optimizer } = recipe.trainer;
   const trainer = await thisProc().spawn('trainer', Trainer, {
     model: recipe.model,
@@ -26,9 +23,12 @@ export async function start({
     temperature: recipe.sampling.temperature || 1,
     steps: recipe.steps,
     maxStaleness: recipe.maxStaleness,
-    epoch,
-    ...(latest !== null && { resumeFrom: latest.announcement }),
   });
+  // Until here a predecessor goes on, and what it commits meanwhile is what this one takes up.
+  const epoch = await runState.newEpoch();
+  const version = await runState.version();
+  const latest = version === 0 ? null : await runState.latestWeights();
+  await trainer.takeOver.callOne(epoch, latest?.announcement);
   if (version === 0) await runState.announceWeights(await trainer.pushWeights.callOne());
   logger.info({ version, epoch }, version === 0 ? 'training starts' : 'training resumes');
 
@@ -52,6 +52,7 @@ export async function start({
     drain: async () => {
       stopping.abort();
       await running;
+      await loop.checkEpoch();
       await loop.save();
       await trainer.stop();
     },

@@ -27,6 +27,7 @@ export {
   MAX_REPLICAS,
   RunControls,
   type ControlOperation,
+  type RestartRequest,
   type RunChanges,
   type RunSteering,
   type WantedProcesses,

@@ -64,11 +64,17 @@ describe('RunControls', () => {
     const state = await newRun();
     await state.controls.supervise(COUNTS);
     await state.controls.scale({ policy: 3, reward: 256 });
-    expect(await state.controls.restart('policy')).toEqual(['policy/0', 'policy/1', 'policy/2']);
-    expect(await state.controls.restart('trainer/0')).toEqual(['trainer/0']);
+    const { names, request } = await state.controls.restart('policy');
+    expect(names).toEqual(['policy/0', 'policy/1', 'policy/2']);
+    expect(await state.controls.restart('trainer/0')).toMatchObject({ names: ['trainer/0'] });
+    await state.controls.restarted('policy/0', request);
+    await state.controls.restarted('policy/1', request, 'exit 1');
     const { replicas, restarts } = await state.controls.wanted();
     expect(Object.fromEntries(replicas)).toEqual({ ...COUNTS, policy: 3, reward: 256 });
-    expect([...restarts.keys()].sort()).toEqual(['policy/0', 'policy/1', 'policy/2', 'trainer/0']);
+    const outcomes = [...restarts].map(([name, { outcome }]) => [name, outcome] as const);
+    expect(Object.fromEntries(outcomes)).toEqual({ 'policy/0': '', 'policy/1': 'exit 1', 'policy/2': null, 'trainer/0': null }); // prettier-ignore
+    await state.controls.restart('policy/0');
+    expect((await state.controls.wanted()).restarts.get('policy/0')?.outcome).toBeNull();
     // A supervisor that takes over leaves what is wanted.
     await state.controls.supervise(COUNTS);
     expect((await state.controls.wanted()).replicas.get('policy')).toBe(3);

@@ -31,8 +31,14 @@ export interface RunChanges {
 export interface WantedProcesses {
   /** By service. */
   replicas: ReadonlyMap<string, number>;
-  /** By process (`policy/0`), a name of the newest request to start it anew. */
-  restarts: ReadonlyMap<string, string>;
+  /** By process (`policy/0`), the newest request to start it anew. */
+  restarts: ReadonlyMap<string, RestartRequest>;
+}
+
+export interface RestartRequest {
+  request: string;
+  /** Null while it is to be done; then empty, or why there was no restart. */
+  outcome: string | null;
 }
 
 export type ControlOperation = 'set' | 'scale' | 'restart' | 'pause' | 'unpause';
@@ -48,6 +54,8 @@ const SINGLE: Readonly<Record<string, string>> = {
 
 const REPLICAS = 'replicas:';
 const RESTART = 'restart:';
+/** The request, a space, and why it was not done. */
+const RESTARTED = 'restarted:';
 
 /**
  * Changes a running run, all of the change or none of it, and tells so.
@@ -115,6 +123,11 @@ export class RunControls {
     };
   }
 
+  /** Whether the run can still be changed. */
+  async goesOn(): Promise<boolean> {
+    return (await this.redis.hget(this.keys.run, 'state')) === 'running';
+  }
+
   /**
    * Changes settings, all at once. The staleness bound counts from the next admission and the next batch on; a batch
    * that is formed keeps the bound it was formed under.
@@ -165,12 +178,12 @@ export class RunControls {
   }
 
   /**
-   * Wants processes started anew: one (`policy/0`), or one after the other all of a service (`policy`). The names of
-   * those it concerns.
+   * Wants processes started anew: one (`policy/0`), or one after the other all of a service (`policy`). The request, and
+   * the names of those it concerns: `wanted` tells the outcome.
    *
    * @throws {ForgeError} CONFIG_INVALID when the run has no such process.
    */
-  async restart(target: string): Promise<string[]> {
+  async restart(target: string): Promise<{ request: string; names: string[] }> {
     const { replicas } = await this.wanted();
     const count = replicas.get(target);
     const names = count === undefined ? [target] : Array.from({ length: count }, (_, i) => `${target}/${i}`);
@@ -179,13 +192,18 @@ export class RunControls {
       'restart',
       names.map((name) => [name, `${RESTART}${name}`, request]),
     );
-    return names;
+    return { request, names };
   }
 
   /** Says, as the supervisor of the run, which services there are; numbers that were wanted before stay. */
   async supervise(counts: Readonly<Record<string, number>>): Promise<void> {
     for (const [service, count] of Object.entries(counts))
       await this.redis.hsetnx(this.keys.wanted, `${REPLICAS}${service}`, String(count));
+  }
+
+  /** Says, as the supervisor of the run, that a request was done, or why not. */
+  async restarted(name: string, request: string, problem = ''): Promise<void> {
+    await this.redis.hset(this.keys.wanted, `${RESTARTED}${name}`, `${request} ${problem}`);
   }
 
   /** What the supervisor of the run is to bring about. */
@@ -195,9 +213,16 @@ export class RunControls {
       fields.flatMap(([field, value]) =>
         field.startsWith(prefix) ? [[field.slice(prefix.length), value]] : [],
       );
+    const ended = new Map(under(RESTARTED));
+    const outcomeOf = (name: string, request: string): string | null => {
+      const text = ended.get(name) ?? '';
+      return text.startsWith(`${request} `) ? text.slice(request.length + 1) : null;
+    };
     return {
       replicas: new Map(under(REPLICAS).map(([service, count]) => [service, Number(count)])),
-      restarts: new Map(under(RESTART)),
+      restarts: new Map(
+        under(RESTART).map(([name, request]) => [name, { request, outcome: outcomeOf(name, request) }]),
+      ),
     };
   }
 

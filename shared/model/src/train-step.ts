@@ -148,6 +148,21 @@ export class TrainStep {
     this.optimizer.restore(state);
   }
 
+  /**
+   * Goes on from other parameters, which are copied.
+   *
+   * @throws {ForgeError} SHAPE_MISMATCH when one is missing or has another size; then nothing is changed.
+   */
+  load(parameters: Parameters): void {
+    for (const [name, { data }] of this.current) {
+      const found = parameters.get(name)?.data.length;
+      if (found === data.length) continue;
+      const message = `parameter ${name}: found ${found ?? 'none'}, expected ${data.length} values`;
+      throw new ForgeError('SHAPE_MISMATCH', message, { name });
+    }
+    for (const [name, { data }] of this.current) data.set(parameters.get(name)!.data);
+  }
+
   async close(): Promise<void> {
     await this.session.release();
   }

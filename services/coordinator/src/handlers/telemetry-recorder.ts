@@ -104,9 +104,10 @@ export class TelemetryRecorder {
       case 'control': {
         if (this.controls.has(event.id)) break;
         await this.mayWrite();
-        const { kind: _, ...change } = event;
-        await this.directory.addControl({ seconds: this.elapsedSeconds, ...change });
-        this.controls.add(event.id);
+        const { id, version, operation, name, from, to } = event;
+        const seconds = this.elapsedSeconds;
+        await this.directory.addControl({ seconds, version, operation, name, from, to, id });
+        this.controls.add(id);
         break;
       }
       case 'waiting':

@@ -58,7 +58,9 @@ export class TrainingLoop {
       return;
     }
     const waitedFrom = clock();
-    const leased = await runState.readBatch(CONSUMER, blockMs);
+    let leased = await runState.readBatch(CONSUMER, blockMs);
+    // A predecessor that waited in the same moment was given the one before; it comes to its successor with the next read.
+    if (leased !== null && leased.batch.step > version) leased = await runState.readBatch(CONSUMER, blockMs);
     this.waitMs += clock() - waitedFrom;
     if (leased) await this.train(leased);
   }

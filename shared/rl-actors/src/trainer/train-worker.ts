@@ -1,5 +1,5 @@
 import { workerData } from 'node:worker_threads';
-import { check, type Batch } from '@forge/contracts';
+import { check, type Batch, type WeightsAnnouncement } from '@forge/contracts';
 import { serveWorker } from '@forge/engine';
 import { z } from 'zod';
 import { trainingEpisodeSchema, type TrainingEpisode } from '../training-episode';
@@ -10,6 +10,11 @@ interface PipelineBatch {
   batch: Batch;
   payloads: readonly Uint8Array[];
   maxStaleness: number;
+}
+
+interface TakeOver {
+  epoch: number;
+  from: WeightsAnnouncement | undefined;
 }
 
 const episodesSchema = z.array(trainingEpisodeSchema).min(1);
@@ -29,6 +34,7 @@ const api = {
   publish: async () => (await training).publish(),
   save: async (dir: string) => (await training).save(dir),
   checkpoint: async () => (await training).checkpoint(),
+  takeOver: async ({ epoch, from }: TakeOver) => (await training).takeOver(epoch, from),
   /** The training under way goes on when there is nothing to resume. */
   resume: async (resumeFrom: ResumePoint): Promise<number> => {
     const resumed = await Training.open({ ...settings, resumeFrom });

@@ -88,6 +88,17 @@ export class Trainer extends ForgeActor {
   }
 
   /**
+   * Becomes the trainer of an epoch, and goes on from what its predecessor published last; the version. Quicker than
+   * `resume`, since model and graph stay: what a successor does once it has started beside its predecessor.
+   *
+   * @throws {ForgeError} as `resume`.
+   */
+  @endpoint()
+  takeOver(epoch: number, from?: WeightsAnnouncement): Promise<number> {
+    return this.worker.call('takeOver', { epoch, from });
+  }
+
+  /**
    * Goes on from a published version or a checkpoint, with the same bits; its version. (A checkpoint in F16 or BF16 has
    * lost some.)
    *

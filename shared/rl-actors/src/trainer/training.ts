@@ -31,13 +31,17 @@ const CHECKPOINT = /^step-(\d+)$/;
 
 /** The model being trained. A step blocks the thread it runs on. */
 export class Training {
+  private epoch: number;
+
   private constructor(
     private readonly settings: TrainerSettings,
     private readonly model: LoadedModel,
     private readonly step: TrainStep,
     private readonly weights: WeightStore,
     private readonly optimizer: OptimizerStore,
-  ) {}
+  ) {
+    this.epoch = settings.epoch;
+  }
 
   static async open(settings: TrainerSettings): Promise<Training> {
     const { dir, optimizer: options, temperature, steps } = settings;
@@ -62,6 +66,17 @@ export class Training {
 
   get version(): number {
     return this.step.stepNumber;
+  }
+
+  /** Publishes as that epoch from now on, and goes on from a published version; the model is loaded already. */
+  async takeOver(epoch: number, from: WeightsAnnouncement | undefined): Promise<number> {
+    const start = await startingPoint(from);
+    if (start?.state) {
+      this.step.load(start.parameters);
+      this.step.restore(start.state);
+    }
+    this.epoch = epoch;
+    return this.version;
   }
 
   /** One step; the lag of every token is checked before the gradient. */
@@ -92,8 +107,7 @@ export class Training {
 
   /** Writes the current version, ready to be announced; older ones that nobody needs any more are deleted. */
   async publish(): Promise<WeightsAnnouncement> {
-    const { version } = this;
-    const { epoch } = this.settings;
+    const { version, epoch } = this;
     const announcement = await this.weights.publish(version, epoch, this.step.parameters());
     await this.optimizer.save(version, epoch, this.step.state());
     // The version before stays: until the commit it is the one a crash goes back to.
@@ -115,7 +129,7 @@ export class Training {
     const parent = join(this.settings.dir, 'checkpoints');
     const dir = join(parent, `step-${version}`);
     await this.save(dir);
-    await new OptimizerStore(dir).save(version, this.settings.epoch, this.step.state());
+    await new OptimizerStore(dir).save(version, this.epoch, this.step.state());
     const steps = (await readdir(parent)).flatMap((name) => Number(CHECKPOINT.exec(name)?.[1] ?? NaN));
     const old = steps
       .filter((step) => step <= version)
