@@ -37,4 +37,5 @@ export {
   serviceEnvironment,
   type ServiceEnvironment,
 } from './environment';
+export { parseRunChanges, type RunChangesInput } from './run-changes';
 export { importModule, loadModule } from './load-module';
