@@ -17,7 +17,7 @@ export async function start({
   const epoch = await runState.newEpoch();
   const version = await runState.version();
   const latest = version === 0 ? null : await runState.latestWeights();
-  const { checkpointEverySteps, ...optimizer } = recipe.trainer;
+  const { checkpointEverySteps, keepCheckpoints, ...optimizer } = recipe.trainer;
   const trainer = await thisProc().spawn('trainer', Trainer, {
     model: recipe.model,
     dir: join(recipe.output.dir, runId),
@@ -27,6 +27,7 @@ export async function start({
     steps: recipe.steps,
     maxStaleness: recipe.maxStaleness,
     epoch,
+    keepCheckpoints,
     ...(latest !== null && { resumeFrom: latest.announcement }),
   });
   if (version === 0) await runState.announceWeights(await trainer.pushWeights.callOne());

@@ -8,7 +8,7 @@ export {
 } from './recipe';
 export { section } from './sections';
 export { taskSchema, type TaskConfig } from './task';
-export { trainerFields, type TrainerConfig } from './trainer';
+export { keepCheckpoints, trainerFields, type TrainerConfig } from './trainer';
 export { scorerFields, workerFields } from './worker';
 export {
   algorithmSchema,

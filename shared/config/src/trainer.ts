@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { threads } from './sections';
 
+export const keepCheckpoints = z
+  .int()
+  .min(1)
+  .max(10_000)
+  .default(2)
+  .describe('checkpoints kept; the oldest make room');
+
 /** The optimizer and the train step, as reinforcement learning and supervised training share them. */
 export function trainerFields(defaults: { learningRate: number; warmupSteps: number }) {
   return {

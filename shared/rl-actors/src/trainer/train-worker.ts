@@ -2,6 +2,7 @@ import { workerData } from 'node:worker_threads';
 import { check, type Batch } from '@forge/contracts';
 import { serveWorker } from '@forge/engine';
 import { z } from 'zod';
+import type { RunPosition } from '../checkpoint/checkpoint';
 import { trainingEpisodeSchema, type TrainingEpisode } from '../training-episode';
 import type { ResumePoint, TrainerSettings } from './trainer-config';
 import { Training } from './training';
@@ -22,7 +23,7 @@ const api = {
     (await training).trainBatch(batch, payloads),
   publish: async () => (await training).publish(),
   save: async (dir: string) => (await training).save(dir),
-  checkpoint: async () => (await training).checkpoint(),
+  checkpoint: async (run: RunPosition | null) => (await training).checkpoint(run),
   /** The training under way goes on when there is nothing to resume. */
   resume: async (resumeFrom: ResumePoint): Promise<number> => {
     const resumed = await Training.open({ ...settings, resumeFrom });

@@ -1,4 +1,4 @@
-import { algorithmSchema, section, trainerFields, type AlgorithmInput } from '@forge/config';
+import { algorithmSchema, keepCheckpoints, section, trainerFields, type AlgorithmInput } from '@forge/config';
 import { weightsAnnouncementSchema } from '@forge/contracts';
 import { z } from 'zod';
 
@@ -17,6 +17,7 @@ export const trainerConfigSchema = z.strictObject({
     .default(0)
     .describe('policy versions a trained token may be old'),
   epoch: z.int().min(0).default(0).describe('tells trainers apart that follow each other in one directory'),
+  keepCheckpoints,
   resumeFrom: resumePointSchema.optional(),
 });
 

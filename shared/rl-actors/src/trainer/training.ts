@@ -1,4 +1,3 @@
-import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Batch, WeightsAnnouncement } from '@forge/contracts';
 import { createEngine } from '@forge/engine';
@@ -11,6 +10,8 @@ import {
   type OptimizerState,
   type StepResult,
 } from '@forge/model';
+import { loadCheckpoint, writeCheckpoint, type RunPosition } from '../checkpoint/checkpoint';
+import { Checkpoints } from '../checkpoint/checkpoints';
 import { loadAlgorithm } from '../recipe/run-parts';
 import { WeightReader, WeightStore, type Parameters } from '@forge/weights';
 import type { TrainingEpisode } from '../training-episode';
@@ -26,8 +27,6 @@ export interface TrainedStep extends StepResult {
 
 /** Weight versions kept on disk: the one in use, and those a slow reader may be on its way to. */
 const KEPT_VERSIONS = 4;
-const KEPT_CHECKPOINTS = 2;
-const CHECKPOINT = /^step-(\d+)$/;
 
 /** The model being trained. A step blocks the thread it runs on. */
 export class Training {
@@ -43,7 +42,7 @@ export class Training {
     const { dir, optimizer: options, temperature, steps } = settings;
     const weightsDir = join(dir, 'weights');
     const model = await loadModel(settings.model);
-    const start = await startingPoint(settings.resumeFrom);
+    const start = await startingPoint(settings.resumeFrom, model);
     const step = await TrainStep.create({
       engine: createEngine({ threads: options.threads, provider: 'cpu' }),
       config: model.config,
@@ -105,20 +104,17 @@ export class Training {
     await saveModel(dir, { config, files, parameters }, this.settings.optimizer);
   }
 
-  /** A checkpoint people can go back to: the model, and the optimizer's state beside it. Older ones make room. */
-  async checkpoint(): Promise<string> {
-    const { version } = this;
-    const parent = join(this.settings.dir, 'checkpoints');
-    const dir = join(parent, `step-${version}`);
-    await this.save(dir);
-    await new OptimizerStore(dir).save(version, this.settings.epoch, this.step.state());
-    const steps = (await readdir(parent)).flatMap((name) => Number(CHECKPOINT.exec(name)?.[1] ?? NaN));
-    const old = steps
-      .filter((step) => step <= version)
-      .sort((a, b) => b - a)
-      .slice(KEPT_CHECKPOINTS);
-    for (const step of old) await rm(join(parent, `step-${step}`), { recursive: true, force: true });
-    return dir;
+  /** A checkpoint of the current version, which training can go on from with the same bits. Older ones make room. */
+  async checkpoint(run: RunPosition | null): Promise<string> {
+    const { dir, epoch, maxStaleness, keepCheckpoints } = this.settings;
+    const { config, files } = this.model;
+    const checkpoints = new Checkpoints(dir);
+    const path = checkpoints.path(this.version);
+    const about = { epoch, maxStaleness: maxStaleness === Infinity ? ('inf' as const) : maxStaleness, run };
+    const model = { config, files, parameters: this.step.parameters() };
+    await writeCheckpoint(path, about, model, this.step.state());
+    await checkpoints.retain(keepCheckpoints, this.version);
+    return path;
   }
 
   close(): Promise<void> {
@@ -129,10 +125,10 @@ export class Training {
 /** Parameters and moments of a published version or a checkpoint; no moments yet at version 0. */
 async function startingPoint(
   from: ResumePoint | undefined,
+  { config }: LoadedModel,
 ): Promise<{ parameters: Parameters; state: OptimizerState | null } | null> {
   if (from === undefined) return null;
-  if (typeof from === 'string')
-    return { parameters: (await loadModel(from)).parameters, state: await new OptimizerStore(from).newest() };
+  if (typeof from === 'string') return loadCheckpoint(from, config);
   const { path, version, epoch } = from;
   const parameters = await new WeightReader().read(from);
   return { parameters, state: version > 0 ? await OptimizerStore.beside(path).load(version, epoch) : null };
