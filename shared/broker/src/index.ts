@@ -13,6 +13,7 @@ export { type Lease, type LedgerSnapshot, type VersionRecord } from './ledger-sn
 export { Mailbox, type Letter } from './mailbox';
 export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis-server';
 export { Registry, type CallsMade, type Replica } from './registry';
+export { type Position, type Restart } from './resumption';
 export { RestartWindow } from './restart-window';
 export {
   RolloutQueue,

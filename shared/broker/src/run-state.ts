@@ -17,6 +17,7 @@ import { originNote, type GroupOrigin } from './group-record';
 import { CONSUMER_GROUP, runKeys, stateKeys, type RunKeys } from './keys';
 import { ledgerOf, type Ledger } from './ledger';
 import { readLedgerSnapshot, type LedgerSnapshot } from './ledger-snapshot';
+import { Resumption } from './resumption';
 import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
 import { expireRun, removeRun } from './run-removal';
 import * as scripts from './scripts';
@@ -58,6 +59,7 @@ const NOT_FORMED: Readonly<Record<string, string>> = {
 export class RunState {
   readonly keys: RunKeys;
   readonly deadLetters: DeadLetters;
+  readonly resumption: Resumption;
   private readonly bounds: RunBounds;
   private readonly streams: StreamReader;
   private readonly instance = randomUUID();
@@ -74,6 +76,7 @@ export class RunState {
     this.bounds = { ...BOUNDS, ...bounds };
     this.streams = new StreamReader(redis, claimIdleMs);
     this.deadLetters = new DeadLetters(redis, this.keys, this.bounds.deadLetters);
+    this.resumption = new Resumption(redis, runId, this.keys);
   }
 
   /**

@@ -58,16 +58,14 @@ export class RolloutJobs {
     this.givenUp.catch(() => undefined);
   }
 
-  /** @throws {ForgeError} TRANSIENT_SERVICE_UNAVAILABLE once `handBack` was called: another replica takes the job. */
+  /** @throws {ForgeError} CANCELLED once `handBack` was called: another replica takes the job, or the resumed run. */
   handle(job: RolloutJob): Promise<void> {
     return Promise.race([this.work(job), this.givenUp]);
   }
 
   /** Gives the jobs under way back to the queue. */
   handBack(): void {
-    this.giveUp(
-      new ForgeError('TRANSIENT_SERVICE_UNAVAILABLE', `policy ${this.options.replica} is draining`),
-    );
+    this.giveUp(new ForgeError('CANCELLED', `policy ${this.options.replica} is draining`));
   }
 
   private async work(job: RolloutJob): Promise<void> {
@@ -156,7 +154,9 @@ export class RolloutJobs {
     const { index, replica, episodes } = group;
     const origin = { replica, oldest: oldestVersion(episodes), newest: newestVersion(episodes) };
     while ((await runState.publishGroup(index, payload, origin)) === 'full') {
-      if ((await runState.phase()).phase !== 'running') return;
+      // Not done: a completed job would not be queued again when the run is resumed.
+      if ((await runState.phase()).phase !== 'running')
+        throw new ForgeError('CANCELLED', `the run stops before there is room for group ${index}`, { index });
       await sleep(FULL_PAUSE_MS);
     }
   }
