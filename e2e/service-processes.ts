@@ -12,7 +12,7 @@ const root = join(__dirname, '..');
 export const SERVICES = ['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'] as const;
 export type ServiceName = (typeof SERVICES)[number];
 
-const TINY = { hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 2 }; // prettier-ignore
+export const TINY = { hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 2 }; // prettier-ignore
 
 /** A fresh directory with a small untrained model in it that speaks arithmetic. */
 export async function directoryWithModel(): Promise<string> {
@@ -99,8 +99,13 @@ export class ServiceProcesses {
 
   /** Kills a service without a warning and starts it again. */
   async killAndRestart(service: ServiceName): Promise<void> {
-    await this.end(service, 'SIGKILL');
+    await this.killOne(service);
     this.launch(service);
+  }
+
+  /** Kills a service without a warning; `launch` starts it again. */
+  async killOne(service: ServiceName): Promise<void> {
+    await this.end(service, 'SIGKILL');
   }
 
   async reached(version: number): Promise<void> {

@@ -12,6 +12,7 @@ import { evaluate } from './commands/evaluate';
 import { generate } from './commands/generate';
 import { ledger } from './commands/ledger';
 import { removeRuns } from './commands/remove-runs';
+import { resume } from './commands/resume';
 import { run } from './commands/run';
 import { runs } from './commands/runs';
 import { sft } from './commands/sft';
@@ -55,6 +56,16 @@ const outputDir = ['--dir <dir>', 'output directory of the runs', 'runs'] as con
 recipeArguments(program.command('run').description('run a recipe of reinforcement learning')).action(
   (recipe: string, overrides: string[]) => exitWith(run(recipe, overrides)),
 );
+program
+  .command('resume')
+  .description('go on with a run that was interrupted, failed or killed')
+  .argument('<run>', 'its id')
+  .argument('[overrides...]', 'key=value, of what may change: steps, stopAtAccuracy, replicas, limits, ...')
+  .option(...outputDir)
+  .option('--from <step>', 'go back to the checkpoint of this step', number)
+  .action((id: string, overrides: string[], options: Parameters<typeof resume>[1]) =>
+    exitWith(resume(id, options, overrides)),
+  );
 recipeArguments(program.command('sft').description('train a new model by imitation')).action(
   (recipe: string, overrides: string[]) => exitWith(sft(recipe, overrides)),
 );

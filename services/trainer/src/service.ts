@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { thisProc } from '@forge/actors';
-import { Trainer } from '@forge/rl-actors';
+import type { WeightsAnnouncement } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import { findResumePoint, Trainer } from '@forge/rl-actors';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 import { TrainingLoop } from './handlers/training-loop';
 
@@ -16,11 +18,25 @@ export async function start({
 }: ServiceContext): Promise<ServiceInstance> {
   const epoch = await runState.newEpoch();
   const version = await runState.version();
-  const latest = version === 0 ? null : await runState.latestWeights();
+  const dir = join(recipe.output.dir, runId);
+  /** Weights that can't be read fail the run: starting again would not help. Anything else is worth another try. */
+  const giveUp = async (error: unknown): Promise<never> => {
+    const { code, message } = ForgeError.from(error);
+    if (code === 'CONTRACT_WEIGHTS_CORRUPT') await runState.setPhase('failed', message);
+    throw error;
+  };
+  const latest = await runState.latestWeights();
+  const { from, note } = await findResumePoint({
+    runId,
+    dir,
+    version,
+    announcement: latest?.announcement ?? null,
+  }).catch(giveUp);
+  if (note !== null) logger.warn(note);
   const { checkpointEverySteps, keepCheckpoints, ...optimizer } = recipe.trainer;
   const trainer = await thisProc().spawn('trainer', Trainer, {
     model: recipe.model,
-    dir: join(recipe.output.dir, runId),
+    dir,
     algorithm: recipe.algorithm,
     optimizer,
     temperature: recipe.sampling.temperature || 1,
@@ -28,19 +44,25 @@ export async function start({
     maxStaleness: recipe.maxStaleness,
     epoch,
     keepCheckpoints,
-    ...(latest !== null && { resumeFrom: latest.announcement }),
+    ...(from !== null && { resumeFrom: from }),
   });
-  if (version === 0) await runState.announceWeights(await trainer.pushWeights.callOne());
+  if (from !== latest?.announcement) {
+    const published = await trainer.pushWeights.callOne();
+    await checkSame(latest?.announcement, published).catch(giveUp);
+    await runState.announceWeights(published);
+  }
   logger.info({ version, epoch }, version === 0 ? 'training starts' : 'training resumes');
 
   const loop = new TrainingLoop({
     runState,
     trainer,
+    seed: recipe.seed,
     steps: recipe.steps,
     checkpointEverySteps,
     clock: () => performance.now(),
     logger,
   });
+  await loop.locate();
   const stopping = new AbortController();
   const train = async () => {
     while (!stopping.signal.aborted) await loop.turn(BLOCK_MS);
@@ -57,4 +79,12 @@ export async function start({
       await trainer.stop();
     },
   };
+}
+
+/** A version that is published again has the weights it had. */
+function checkSame(before: WeightsAnnouncement | undefined, published: WeightsAnnouncement): Promise<void> {
+  if (before?.version !== published.version || before.sha256 === published.sha256) return Promise.resolve();
+  const { version, sha256 } = published;
+  const message = `version ${version} has the weights ${sha256}, but those of ${before.sha256} were committed`;
+  return Promise.reject(new ForgeError('CONTRACT_WEIGHTS_CORRUPT', message, { version }));
 }

@@ -8,6 +8,7 @@ export {
 } from './recipe';
 export { section } from './sections';
 export { taskSchema, type TaskConfig } from './task';
+export { overrideForResume } from './resume-overrides';
 export { keepCheckpoints, trainerFields, type TrainerConfig } from './trainer';
 export { scorerFields, workerFields } from './worker';
 export {

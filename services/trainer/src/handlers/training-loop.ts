@@ -1,13 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LeasedBatch, RunState } from '@forge/broker';
 import type { ActorMesh } from '@forge/actors';
-import type { Trainer } from '@forge/rl-actors';
+import type { RunPosition, Trainer } from '@forge/rl-actors';
 import type { Logger } from '@forge/telemetry';
 import { stepMetrics } from '../domain/step-metrics';
 
 export interface TrainingLoopOptions {
-  runState: Pick<RunState, 'phase' | 'version' | 'readBatch' | 'commitStep' | 'emit'>;
+  runState: Pick<RunState, 'runId' | 'phase' | 'version' | 'readBatch' | 'commitStep' | 'emit'> & {
+    resumption: Pick<RunState['resumption'], 'position'>;
+  };
   trainer: Pick<ActorMesh<Trainer>, 'trainBatch' | 'pushWeights' | 'save' | 'checkpoint'>;
+  seed: number;
   steps: number;
   checkpointEverySteps: number;
   /** Milliseconds. */
@@ -20,13 +23,19 @@ const CONSUMER = 'trainer';
 /** Log-probs of the same tokens under the same weights differ by float rounding only (invariant M). */
 const MISMATCH_BOUND = 1e-4;
 
-/** Trains batch after batch, each at the version that is current then; saves the final model when the run stops. */
+/**
+ * Trains batch after batch, each at the version that is current then; saves the final model and a checkpoint when the
+ * run stops.
+ */
 export class TrainingLoop {
   private busyMs = 0;
   private tokens = 0;
   private waitMs = 0;
   private doneAt: number;
   private isSaved = false;
+  /** Where the run stands; kept, so that a checkpoint needs no Redis. */
+  private stand: { version: number; run: RunPosition } | null = null;
+  private checkpointed: number | null = null;
 
   constructor(private readonly options: TrainingLoopOptions) {
     this.doneAt = options.clock();
@@ -34,6 +43,11 @@ export class TrainingLoop {
 
   totals(): { busyMs: number; tokens: number } {
     return { busyMs: this.busyMs, tokens: this.tokens };
+  }
+
+  /** Finds out where the run stands, before the first turn. */
+  async locate(): Promise<void> {
+    await this.stood(await this.options.runState.version(), {});
   }
 
   /** Trains the next batch, waiting up to `blockMs` for it; once the run stops, there is a model to save instead. */
@@ -51,10 +65,11 @@ export class TrainingLoop {
     if (leased) await this.train(leased);
   }
 
-  /** Saves the final model, once. */
+  /** Saves the final model and a checkpoint of its version, once. */
   async save(): Promise<void> {
     if (this.isSaved) return;
     await this.options.trainer.save.callOne('model');
+    await this.checkpoint();
     this.isSaved = true;
     this.options.logger.info('final model saved');
     await this.options.runState.emit({ kind: 'run', state: 'saved' });
@@ -78,6 +93,19 @@ export class TrainingLoop {
       logger.warn({ step: version, mismatch }, 'generator and trainer disagree on log-probs');
     await runState.emit({ kind: 'step', step: version, values: { ...metrics, ...lag } });
     await runState.commitStep(batch.step, announcement);
-    if (version % checkpointEverySteps === 0) await trainer.checkpoint.callOne();
+    await this.stood(version, { ...metrics, ...lag });
+    if (version % checkpointEverySteps === 0) await this.checkpoint();
+  }
+
+  private async stood(version: number, metrics: Record<string, number>): Promise<void> {
+    const { runState, seed } = this.options;
+    const position = await runState.resumption.position(version);
+    this.stand = { version, run: { id: runState.runId, seed, ...position, metrics } };
+  }
+
+  private async checkpoint(): Promise<void> {
+    if (this.stand === null || this.checkpointed === this.stand.version) return;
+    await this.options.trainer.checkpoint.callOne(this.stand.run);
+    this.checkpointed = this.stand.version;
   }
 }

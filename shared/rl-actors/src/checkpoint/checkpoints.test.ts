@@ -113,6 +113,7 @@ describe('Checkpoints', () => {
     await write(10);
     expect(await checkpoints.abandonAfter(8)).toEqual([10]);
     expect(readdirSync(join(dir, 'checkpoints')).sort()).toEqual(['step-10.abandoned', 'step-8']);
+    expect(await checkpoints.steps()).toEqual([8]);
     expect(await readCheckpoint(join(dir, 'checkpoints', 'step-10.abandoned'))).toMatchObject({ step: 10 });
   });
 });

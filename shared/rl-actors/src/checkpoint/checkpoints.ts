@@ -29,7 +29,7 @@ export class Checkpoints {
   /** Their steps, newest first, whatever state they are in. */
   async steps(): Promise<number[]> {
     const names = await readdir(this.parent).catch(() => [] as string[]);
-    return names.flatMap((name) => Number(CHECKPOINT.exec(name)?.[1] ?? [])).sort((a, b) => b - a);
+    return names.flatMap((name) => CHECKPOINT.exec(name)?.slice(1).map(Number) ?? []).sort((a, b) => b - a);
   }
 
   /** The newest one that is whole and passes `accept`, which throws otherwise; those passed over, newest first. */
