@@ -64,6 +64,9 @@ const stepsOf = (run: ForgeRun): number[] =>
 const linesOf = <T>(run: ForgeRun, name: string): T[] =>
   readFileSync(join(run.runDir, name), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as T); // prettier-ignore
 const checkpointsOf = (run: ForgeRun): string[] => readdirSync(join(run.runDir, 'checkpoints')).sort();
+/** Newest first. */
+const stepsOfCheckpoints = (run: ForgeRun): number[] =>
+  checkpointsOf(run).flatMap((name) => /^step-(\d+)$/.exec(name)?.slice(1).map(Number) ?? []).sort((a, b) => b - a); // prettier-ignore
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
 
 /** It ended as the run that nobody disturbed: weights, rows, samples, ledger. */
@@ -89,11 +92,11 @@ describe('forge resume', () => {
   });
 
   it('goes on from the newest good checkpoint when the state is gone, to the same bits', async () => {
-    const run = await start();
+    const run = await start({ output: { sampleRollouts: 1, record: true } });
     await reached(run, 7);
     await killAll(run);
     rmSync(join(run.workDir, '.forge'), { recursive: true });
-    const newest = Math.max(...checkpointsOf(run).map((name) => Number(name.split('-')[1] ?? 0)));
+    const [newest = 0] = stepsOfCheckpoints(run);
     const weights = join(run.runDir, 'checkpoints', `step-${newest}`, 'model.safetensors');
     const bytes = readFileSync(weights);
     bytes[bytes.length >> 1]! ^= 1;
@@ -103,6 +106,7 @@ describe('forge resume', () => {
     const { code, said } = await resume(run);
     expect([code, said]).toEqual([0, expect.stringMatching(new RegExp(`step-${newest} is passed over: .*model.safetensors: found sha256.*state in Redis is gone: going on from the checkpoint of step ${newest - 2}`, 's'))]); // prettier-ignore
     await expectUndisturbed(run);
+    expect(await command(run, 'replay', run.runId)).toMatchObject({ code: 0, said: expect.stringContaining(`${STEPS} steps replayed, all as recorded`) as string }); // prettier-ignore
   });
 
   it('goes on after Ctrl-C without doing anything twice, back to a checkpoint, and to more steps', async () => {
@@ -147,12 +151,13 @@ describe('forge resume', () => {
     expect(await command(run, 'resume', 'checkpoints', '--dir', join('runs', run.runId))).toMatchObject(refusal(/is no run: it has no run.json/)); // prettier-ignore
 
     // A version that is committed and can't be read, older checkpoints only.
-    const version = Math.max(...readdirSync(join(run.runDir, 'weights')).map((name) => Number(/^v(\d+)/.exec(name)?.[1]))); // prettier-ignore
     for (const name of readdirSync(join(run.runDir, 'weights'))) {
       if (name.endsWith('optimizer.safetensors')) writeFileSync(join(run.runDir, 'weights', name), 'half');
     }
-    for (const step of [version, version - 1])
-      rmSync(join(run.runDir, 'checkpoints', `step-${step}`), { recursive: true, force: true });
+    const [newest, oldest] = stepsOfCheckpoints(run);
+    rmSync(join(run.runDir, 'checkpoints', `step-${newest}`), { recursive: true });
+    expect(await resume(run)).toMatchObject(refusal(new RegExp(`is committed, but can't be read .*forge resume ${run.runId} --from ${oldest} goes back`))); // prettier-ignore
+    rmSync(join(run.runDir, 'checkpoints', `step-${oldest}`), { recursive: true });
     expect(await resume(run)).toMatchObject(refusal(/is committed, but can't be read .*there is no good checkpoint either: start a new run/)); // prettier-ignore
     rmSync(join(run.workDir, '.forge'), { recursive: true });
     expect(await resume(run)).toMatchObject(refusal(/can't be resumed: its state in Redis is gone, and there is no good checkpoint \(none was written\); start a new run/)); // prettier-ignore

@@ -12,8 +12,9 @@ import { evaluate } from './commands/evaluate';
 import { generate } from './commands/generate';
 import { ledger } from './commands/ledger';
 import { removeRuns } from './commands/remove-runs';
+import { replayRun, type ReplayCommandOptions } from './commands/replay';
 import { resume } from './commands/resume';
-import { run } from './commands/run';
+import { run, type RunOptions } from './commands/run';
 import { runs } from './commands/runs';
 import { sft } from './commands/sft';
 import { status } from './commands/status';
@@ -53,9 +54,11 @@ const recipeArguments = (command: Command): Command =>
     .argument('[overrides...]', 'key=value, e.g. maxStaleness=0 trainer.learningRate=3e-4');
 const outputDir = ['--dir <dir>', 'output directory of the runs', 'runs'] as const;
 
-recipeArguments(program.command('run').description('run a recipe of reinforcement learning')).action(
-  (recipe: string, overrides: string[]) => exitWith(run(recipe, overrides)),
-);
+recipeArguments(program.command('run').description('run a recipe of reinforcement learning'))
+  .option('--record', 'keep what is trained, for forge replay; the same as output.record=true')
+  .action((recipe: string, overrides: string[], options: RunOptions) =>
+    exitWith(run(recipe, overrides, options)),
+  );
 program
   .command('resume')
   .description('go on with a run that was interrupted, failed or killed')
@@ -66,6 +69,15 @@ program
   .action((id: string, overrides: string[], options: Parameters<typeof resume>[1]) =>
     exitWith(resume(id, options, overrides)),
   );
+program
+  .command('replay')
+  .description('train again what a recorded run has trained, and compare the weights of each step')
+  .argument('<run>', 'running, or over')
+  .option(...outputDir)
+  .option('--to <step>', 'the step to end at', number)
+  .option('--model <dir>', 'the base model, where it is not where it was')
+  .option('--json', 'one JSON object')
+  .action((id: string, options: ReplayCommandOptions) => exitWith(replayRun(id, options)));
 recipeArguments(program.command('sft').description('train a new model by imitation')).action(
   (recipe: string, overrides: string[]) => exitWith(sft(recipe, overrides)),
 );

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { recipeToYaml, type Recipe } from '@forge/config';
 import { check } from '@forge/contracts';
@@ -147,5 +147,15 @@ export function checkpointSteps(directory: string): number[] {
       .sort((a, b) => b - a);
   } catch {
     return [];
+  }
+}
+
+/** Bytes of the files of a directory; null when there is none. */
+export function directoryBytes(directory: string): number | null {
+  try {
+    return readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
   }
 }

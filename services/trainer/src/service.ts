@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { thisProc } from '@forge/actors';
 import type { WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { findResumePoint, Trainer } from '@forge/rl-actors';
+import { findResumePoint, recordDirectory, Recorder, Trainer } from '@forge/rl-actors';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 import { TrainingLoop } from './handlers/training-loop';
 
@@ -34,21 +34,26 @@ export async function start({
   }).catch(giveUp);
   if (note !== null) logger.warn(note);
   const { checkpointEverySteps, keepCheckpoints, ...optimizer } = recipe.trainer;
-  const trainer = await thisProc().spawn('trainer', Trainer, {
+  const settings = {
     model: recipe.model,
-    dir,
     algorithm: recipe.algorithm,
     optimizer,
     temperature: recipe.sampling.temperature || 1,
     steps: recipe.steps,
+  };
+  const trainer = await thisProc().spawn('trainer', Trainer, {
+    ...settings,
+    dir,
     maxStaleness: recipe.maxStaleness,
     epoch,
     keepCheckpoints,
     ...(from !== null && { resumeFrom: from }),
   });
+  const recorder = recipe.output.record ? await Recorder.open(recordDirectory(dir), runId, version) : null;
   if (from !== latest?.announcement) {
     const published = await trainer.pushWeights.callOne();
     await checkSame(latest?.announcement, published).catch(giveUp);
+    if (version === 0) await recorder?.base(settings, published.sha256);
     await runState.announceWeights(published);
   }
   logger.info({ version, epoch }, version === 0 ? 'training starts' : 'training resumes');
@@ -56,6 +61,7 @@ export async function start({
   const loop = new TrainingLoop({
     runState,
     trainer,
+    recorder,
     seed: recipe.seed,
     steps: recipe.steps,
     checkpointEverySteps,

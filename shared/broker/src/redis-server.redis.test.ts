@@ -88,7 +88,8 @@ describe('an own Redis that is killed', () => {
   it('stays away once it is stopped', async () => {
     await server.kill();
     await server.stop();
-    expect(server.log.at(-1)).toMatch(/starting it again/);
+    // Whether it was back by then or not.
+    expect(server.log).toContainEqual(expect.stringMatching(/starting it again/));
     await expect(connectRedis(server.url, { name: 'test', giveUpAfterMs: 300 })).rejects.toMatchObject({
       code: 'TRANSIENT_REDIS_UNREACHABLE',
     });

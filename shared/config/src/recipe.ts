@@ -165,6 +165,10 @@ export const recipeSchema = z
         .max(10_000)
         .default(4)
         .describe('rollouts kept per step for people to read'),
+      record: z
+        .boolean()
+        .default(false)
+        .describe('keep what is trained, for forge replay; --record of forge run sets it'),
     }),
   })
   .superRefine(({ rewards, evaluation, batch, limits }, context) => {

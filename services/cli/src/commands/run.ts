@@ -23,12 +23,14 @@ import {
   usesReference,
   type Recipe,
 } from '@forge/config';
+import { recordDirectory } from '@forge/rl-actors';
 import { removeExpiredState } from '../expired-state';
 import { preflight } from '../preflight';
 import { checkMemory, memoryNeed } from '../redis-memory';
 import { recipeDirs } from '../recipe-dirs';
 import {
   createRunDirectory,
+  directoryBytes,
   listRunRecords,
   newRunId,
   readSummary,
@@ -43,9 +45,18 @@ import { isAlive } from './runs';
 const STOP_DEADLINE_MS = 30_000;
 const EXPIRE_DEADLINE_MS = 5_000;
 
+export interface RunOptions {
+  record?: boolean;
+}
+
 /** `forge run RECIPE`: starts the services of a run, shows it, and ends them with it. */
-export async function run(recipeName: string, overrides: readonly string[]): Promise<number> {
-  const recipe = loadRecipe(recipeName, overrides, { searchDirs: recipeDirs() });
+export async function run(
+  recipeName: string,
+  overrides: readonly string[],
+  { record }: RunOptions = {},
+): Promise<number> {
+  const changes = record ? [...overrides, 'output.record=true'] : overrides;
+  const recipe = loadRecipe(recipeName, changes, { searchDirs: recipeDirs() });
   const { promptTokens } = await preflight(recipe);
 
   const say = (message: string): void => {
@@ -242,14 +253,18 @@ function closingWords(directory: string, end: string, message: string | null): s
     typeof value === 'number' ? `${(100 * value).toFixed(1)} %` : '-';
   const lines = [`run ${end}${message === null ? '' : `: ${message}`}`];
   if (summary) {
-    const { startAccuracy, finalAccuracy, steps, seconds } = summary;
+    const { startAccuracy, finalAccuracy, steps, seconds, weightsHash } = summary;
     if (typeof finalAccuracy === 'number')
       lines.push(`held-out accuracy  ${percent(startAccuracy)} -> ${percent(finalAccuracy)}`);
     lines.push(`steps              ${String(steps)} in ${duration(Number(seconds) * 1000)}`);
     lines.push(
+      `weights            ${String(weightsHash ?? '-')}`,
       `model              ${join(directory, 'model')}`,
       `report             ${join(directory, 'report.html')}`,
     );
   }
+  const record = recordDirectory(directory);
+  const sizeBytes = directoryBytes(record);
+  if (sizeBytes !== null) lines.push(`record             ${record}, ${(sizeBytes / 2 ** 20).toFixed(1)} MiB`);
   return lines.join('\n');
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LeasedBatch, RunState } from '@forge/broker';
 import type { ActorMesh } from '@forge/actors';
-import type { RunPosition, Trainer } from '@forge/rl-actors';
+import type { Recorder, RunPosition, Trainer } from '@forge/rl-actors';
 import type { Logger } from '@forge/telemetry';
 import { stepMetrics } from '../domain/step-metrics';
 
@@ -11,6 +11,8 @@ export interface TrainingLoopOptions {
   };
   trainer: Pick<ActorMesh<Trainer>, 'trainBatch' | 'pushWeights' | 'save' | 'checkpoint'>;
   seed: number;
+  /** Keeps every step before it is committed; null: nobody does. */
+  recorder: Pick<Recorder, 'step'> | null;
   steps: number;
   checkpointEverySteps: number;
   /** Milliseconds. */
@@ -65,23 +67,28 @@ export class TrainingLoop {
     if (leased) await this.train(leased);
   }
 
-  /** Saves the final model and a checkpoint of its version, once. */
+  /**
+   * Saves the final model and a checkpoint of its version, once, and says so, again and again: a Redis that dies may
+   * lose what it was told last.
+   */
   async save(): Promise<void> {
-    if (this.isSaved) return;
-    await this.options.trainer.save.callOne('model');
-    await this.checkpoint();
+    if (!this.isSaved) {
+      await this.options.trainer.save.callOne('model');
+      await this.checkpoint();
+      this.options.logger.info('final model saved');
+    }
     this.isSaved = true;
-    this.options.logger.info('final model saved');
     await this.options.runState.emit({ kind: 'run', state: 'saved' });
   }
 
   private async train({ batch, payloads }: LeasedBatch): Promise<void> {
-    const { runState, trainer, clock, checkpointEverySteps, logger } = this.options;
+    const { runState, trainer, recorder, clock, checkpointEverySteps, logger } = this.options;
     const { lag, ...result } = await trainer.trainBatch.callOne(batch, payloads);
     this.busyMs += result.durationMs;
     this.tokens += result.tokens;
     const announcement = await trainer.pushWeights.callOne();
     const { version } = announcement;
+    await recorder?.step(batch, payloads, announcement.sha256);
 
     const timing = { stepMs: clock() - this.doneAt, waitMs: this.waitMs };
     this.doneAt = clock();

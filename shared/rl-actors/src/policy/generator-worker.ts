@@ -115,6 +115,8 @@ function copied(parameters: Parameters): Parameters {
 const generation = loadModel(settings.worker.model).then(
   ({ config, tokenizer, parameters }) => new Generation({ config, tokenizer }, parameters),
 );
+// `open` tells why it failed, be it called only later.
+generation.catch(() => undefined);
 
 const api = {
   open: async (): Promise<void> => {

@@ -11,6 +11,8 @@ const episodesSchema = z.array(trainingEpisodeSchema).min(1);
 
 const settings = workerData as TrainerSettings;
 let training = Training.open(settings);
+// `open` tells why it failed, be it called only later.
+training.catch(() => undefined);
 
 const api = {
   open: async (): Promise<void> => {
