@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, rmSync, truncateSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { verifyLedger } from '@forge/broker';
 import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
 import { directoryWithModel, ServiceProcesses, smallRecipe } from './service-processes';
@@ -45,9 +45,12 @@ async function killAndSpoil(run: ServiceProcesses): Promise<number> {
     30_000,
   );
   await run.killOne('trainer');
-  const { announcement } = (await run.runState.latestWeights())!;
+  const { announcement } = (await run.runState.weights.latest())!;
   expect(announcement.version).toBe(version);
-  truncateSync(announcement.path.replace('.safetensors', '.optimizer.safetensors'), 100);
+  truncateSync(
+    join(dirname(announcement.path), `v${version}-e${announcement.epoch}.optimizer.safetensors`),
+    100,
+  );
   return version;
 }
 

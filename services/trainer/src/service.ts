@@ -13,6 +13,7 @@ export async function start({
   recipe,
   runId,
   runState,
+  registry,
   logger,
   fail,
 }: ServiceContext): Promise<ServiceInstance> {
@@ -25,7 +26,7 @@ export async function start({
     if (code === 'CONTRACT_WEIGHTS_CORRUPT') await runState.setPhase('failed', message);
     throw error;
   };
-  const latest = await runState.latestWeights();
+  const latest = await runState.weights.latest();
   const { from, note } = await findResumePoint({
     runId,
     dir,
@@ -33,7 +34,7 @@ export async function start({
     announcement: latest?.announcement ?? null,
   }).catch(giveUp);
   if (note !== null) logger.warn(note);
-  const { checkpointEverySteps, keepCheckpoints, ...optimizer } = recipe.trainer;
+  const { checkpointEverySteps, keepCheckpoints, keepVersions, rollback, ...optimizer } = recipe.trainer;
   const settings = {
     model: recipe.model,
     algorithm: recipe.algorithm,
@@ -45,6 +46,8 @@ export async function start({
     ...settings,
     dir,
     maxStaleness: recipe.maxStaleness,
+    keepVersions,
+    rollback,
     epoch,
     keepCheckpoints,
     ...(from !== null && { resumeFrom: from }),
@@ -54,7 +57,7 @@ export async function start({
     const published = await trainer.pushWeights.callOne();
     await checkSame(latest?.announcement, published).catch(giveUp);
     if (version === 0) await recorder?.base(settings, published.sha256);
-    await runState.announceWeights(published);
+    await runState.weights.announce(published);
   }
   logger.info({ version, epoch }, version === 0 ? 'training starts' : 'training resumes');
 
@@ -63,7 +66,12 @@ export async function start({
     trainer,
     recorder,
     seed: recipe.seed,
+    livePolicies: async () => {
+      const policies = await registry.list('policy');
+      return new Set(policies.map(({ replica }) => `policy/${replica}`));
+    },
     steps: recipe.steps,
+    maxRollbacksInARow: rollback.maxInARow,
     checkpointEverySteps,
     clock: () => performance.now(),
     logger,

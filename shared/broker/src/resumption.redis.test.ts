@@ -32,7 +32,7 @@ async function newRun(): Promise<RunState> {
   const state = new RunState(redis, `run-${count++}`);
   states.push(state);
   await state.create({ seed: 1 }, SETTINGS);
-  await state.announceWeights(announcement(0, await state.newEpoch()));
+  await state.weights.announce(announcement(0, await state.newEpoch()));
   return state;
 }
 
@@ -114,11 +114,11 @@ describe('a state that is made from a checkpoint', () => {
 
     expect(await redis.keys(`${state.keys.queuePrefix}:rollout:*`)).toEqual([]);
     expect(await state.readTelemetry('0', 1)).toEqual([{ id: told, event: { kind: 'run', state: 'resumed' } }]); // prettier-ignore
-    expect(await state.latestWeights()).toBe(null);
+    expect(await state.weights.latest()).toBe(null);
     expect(await state.resumption.position(2)).toEqual(position);
     const epoch = await state.newEpoch();
     expect(epoch).toBe(5);
-    await state.announceWeights(announcement(2, epoch));
+    await state.weights.announce(announcement(2, epoch));
     expect(await problemsOf(state)).toEqual([]);
     expect(await state.ledger()).toEqual({
       admitted: 7,
@@ -145,7 +145,7 @@ describe('a state that is made from a checkpoint', () => {
     await state.emit({ kind: 'step', step: 1, values: {} });
     for (let i = 0; i < 2; i++)
       await state.resumption.restore({}, SETTINGS, { version: 0, epoch: 1, nextIndex: 0, trained: 0 });
-    await state.announceWeights(announcement(0, await state.newEpoch()));
+    await state.weights.announce(announcement(0, await state.newEpoch()));
     expect(await problemsOf(state)).toEqual([]);
     expect(await state.readTelemetry('0', 1)).toHaveLength(1);
     expect(await state.admit(9)).toHaveLength(3);

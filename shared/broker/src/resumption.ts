@@ -32,7 +32,7 @@ const BEFORE = 'before-resume';
 const reopen = new Script(`
 redis.call('SET', KEYS[2], ARGV[1])
 redis.call('HSET', KEYS[1], 'state', 'running', 'steps', ARGV[2], 'waitingFor', '')
-redis.call('HDEL', KEYS[1], 'message')
+redis.call('HDEL', KEYS[1], 'message', 'rollbacksInARow')
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', 100, '*', 'what', 'running')
 return redis.call('XADD', KEYS[4], '*', 'event', ARGV[3])
 `);

@@ -9,7 +9,7 @@ export {
 export { section } from './sections';
 export { taskSchema, type TaskConfig } from './task';
 export { overrideForResume } from './resume-overrides';
-export { keepCheckpoints, trainerFields, type TrainerConfig } from './trainer';
+export { keepCheckpoints, rollbackFields, trainerFields, type TrainerConfig } from './trainer';
 export { scorerFields, workerFields } from './worker';
 export {
   algorithmSchema,
@@ -18,7 +18,7 @@ export {
   type GrpoConfig,
   type ReinforceConfig,
 } from './algorithm';
-export { rewardName, rewardSchema, type RewardConfig, type RewardInput } from './reward';
+export { rewardName, rewardSchema, rewardTimeoutMs, type RewardConfig, type RewardInput } from './reward';
 export { parseConfig } from './issues';
 export {
   loadRecipe,

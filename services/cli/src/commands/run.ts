@@ -123,13 +123,14 @@ export function settingsOf(recipe: Recipe): RunSettings {
 }
 
 /** What the record of a run says of who runs it now, how far, and where its state is. */
-export function placeOf({ steps, limits }: Recipe, { url, dir }: ProvisionedRedis) {
+export function placeOf({ steps, limits }: Recipe, { url, dir, passwordFile }: ProvisionedRedis) {
   return {
     steps,
     pid: process.pid,
     redisUrl: withoutPassword(url),
     keepStateHours: limits.keepStateHours,
-    redisDir: dir === null ? null : resolve(dir),
+    redisDir: absolute(dir),
+    redisPasswordFile: absolute(passwordFile),
     state: 'running' as const,
   };
 }
@@ -210,6 +211,8 @@ export async function supervise(
   process.stdout.write(`${closingWords(directory, end, said)}\n`);
   return { finished: 0, failed: 1, interrupted: 130 }[end];
 }
+
+const absolute = (path: string | null): string | null => (path === null ? null : resolve(path));
 
 function processesOf(recipe: Recipe): ServiceProcess[] {
   const copies = (service: string, count: number): ServiceProcess[] =>

@@ -51,7 +51,7 @@ export async function continueState({
   const [problem] = verifyLedger(await runState.ledgerSnapshot());
   if (problem !== undefined) return `its state in Redis is damaged (${problem})`;
   const version = await runState.version();
-  const latest = await runState.latestWeights();
+  const latest = await runState.weights.latest();
   const { note } = await findResumePoint({
     runId: id,
     dir: directory,

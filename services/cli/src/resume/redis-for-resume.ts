@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { connectRedis, provisionRedis, type ProvisionedRedis } from '@forge/broker';
 import { cliEnvironment } from '@forge/config';
 import { ForgeError } from '@forge/errors';
+import { redisUrlOf } from '../run-access';
 import type { RunRecord } from '../run-directory';
 
 const GIVE_UP_MS = 5_000;
@@ -11,15 +12,16 @@ const GIVE_UP_MS = 5_000;
  * without REDIS_URL naming another is replaced by an own one, in which there is no state.
  */
 export async function redisForResume(
-  { id, redisDir, redisUrl }: RunRecord,
+  record: RunRecord,
   restartsPerMinute: number,
   say: (message: string) => void,
 ): Promise<ProvisionedRedis> {
+  const { id, redisDir, redisUrl } = record;
   const given = cliEnvironment().redisUrl;
   const own = (dir: string): Promise<ProvisionedRedis> =>
     provisionRedis({ dir, log: say, mayInstall: true, restartsPerMinute });
   if (redisDir !== null) return own(redisDir);
-  if (given === undefined && !(await answers(redisUrl))) {
+  if (given === undefined && !(await answers(record))) {
     say(`Redis at ${redisUrl}, where the state of ${id} was, does not answer (REDIS_URL names another)`);
     return own(join('.forge', 'redis', id));
   }
@@ -27,12 +29,15 @@ export async function redisForResume(
   return provisionRedis({ url, dir: '', log: say, mayInstall: false });
 }
 
-async function answers(url: string): Promise<boolean> {
+async function answers(record: RunRecord): Promise<boolean> {
   try {
+    const url = redisUrlOf(record);
     (await connectRedis(url, { name: 'forge-resume', giveUpAfterMs: GIVE_UP_MS })).disconnect();
     return true;
   } catch (error) {
-    if (error instanceof ForgeError && error.code === 'TRANSIENT_REDIS_UNREACHABLE') return false;
+    // The password of a container went with it.
+    const gone = ['TRANSIENT_REDIS_UNREACHABLE', 'CONFLICT_STATE'];
+    if (error instanceof ForgeError && gone.includes(error.code)) return false;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { WeightsAnnouncement } from '@forge/contracts';
 import { loadModel, type LoadedModel, type OptimizerState } from '@forge/model';
 import { WeightStore } from '@forge/weights';
@@ -36,6 +36,8 @@ async function checkpoint(step: number, id = 'run'): Promise<string> {
 const find = (version: number, announcement: WeightsAnnouncement | null) =>
   findResumePoint({ runId: 'run', dir, version, announcement });
 
+const beside = (blob: string, name: string): string => join(dirname(blob), name);
+
 function flip(file: string): void {
   const bytes = readFileSync(file);
   bytes[bytes.length - 1]! ^= 1;
@@ -54,10 +56,10 @@ describe('findResumePoint', () => {
   });
 
   it.each<[string, (blob: string) => void, string]>([
-    ['the weights are changed', flip, 'v5-e2.safetensors: found sha256'],
-    ['the weights are gone', (blob) => rmSync(blob), 'v5-e2.safetensors: it is missing'],
-    ['the moments are cut', (blob) => truncateSync(blob.replace('.safe', '.optimizer.safe'), 100), 'v5-e2.optimizer.safetensors: found 100 bytes'], // prettier-ignore
-    ['the moments are not sealed', (blob) => rmSync(blob.replace('.safetensors', '.optimizer.json')), 'v5-e2.optimizer.json: it is missing'], // prettier-ignore
+    ['the weights are changed', flip, '.safetensors: found sha256'],
+    ['the weights are gone', (blob) => rmSync(blob), '.safetensors: it is missing'],
+    ['the moments are cut', (blob) => truncateSync(beside(blob, 'v5-e2.optimizer.safetensors'), 100), 'v5-e2.optimizer.safetensors: found 100 bytes'], // prettier-ignore
+    ['the moments are not sealed', (blob) => rmSync(beside(blob, 'v5-e2.optimizer.json')), 'v5-e2.optimizer.json: it is missing'], // prettier-ignore
   ])('is the checkpoint of the same step when %s', async (_what, spoil, reason) => {
     const path = await checkpoint(5);
     const announcement = await publish(5);
