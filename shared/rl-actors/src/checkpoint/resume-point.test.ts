@@ -59,7 +59,7 @@ describe('findResumePoint', () => {
     ['the weights are changed', flip, '.safetensors: found sha256'],
     ['the weights are gone', (blob) => rmSync(blob), '.safetensors: it is missing'],
     ['the moments are cut', (blob) => truncateSync(beside(blob, 'v5-e2.optimizer.safetensors'), 100), 'v5-e2.optimizer.safetensors: found 100 bytes'], // prettier-ignore
-    ['the moments are not sealed', (blob) => rmSync(beside(blob, 'v5-e2.optimizer.json')), 'v5-e2.optimizer.json: it is missing'], // prettier-ignore
+    ['the moments are not sealed', (blob) => rmSync(beside(blob, 'v5-e2.optimizer.seal')), 'v5-e2.optimizer.seal: it is missing'], // prettier-ignore
   ])('is the checkpoint of the same step when %s', async (_what, spoil, reason) => {
     const path = await checkpoint(5);
     const announcement = await publish(5);

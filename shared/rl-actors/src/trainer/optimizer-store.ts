@@ -55,6 +55,6 @@ export class OptimizerStore {
 
   private paths(version: number, epoch: number): { file: string; seal: string } {
     const stem = join(this.dir, `v${version}-e${epoch}.optimizer`);
-    return { file: `${stem}.safetensors`, seal: `${stem}.json` };
+    return { file: `${stem}.safetensors`, seal: `${stem}.seal` };
   }
 }
