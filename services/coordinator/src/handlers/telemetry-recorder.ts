@@ -8,7 +8,6 @@ import type { RunDirectory } from '../run-directory';
 export class TelemetryRecorder {
   private cursor = '0';
   private startedAtMs: number | null = null;
-  private elapsedSeconds = 0;
   private isSaved = false;
 
   private constructor(
@@ -16,9 +15,11 @@ export class TelemetryRecorder {
     private readonly directory: RunDirectory,
     private readonly evaluations: EvaluationSchedule,
     private readonly metrics: RunMetrics,
-    private samplesUpTo: number,
+    /** Groups whose sample is written: a job that ran again shows it again. */
+    private readonly shown: Set<number>,
     /** Ids of the changes that are written. */
     private readonly controls: Set<string>,
+    private elapsedSeconds: number,
     /** Throws when another coordinator writes the files now. */
     private readonly mayWrite: () => Promise<void>,
   ) {}
@@ -34,15 +35,17 @@ export class TelemetryRecorder {
     const restored = new Map(rows.flatMap(evaluationOf));
     for (const [version, accuracy] of restored) evaluations.restore({ version, accuracy });
     const metrics = new RunMetrics(rows.at(-1)?.step ?? 0, evaluations.results.at(-1) ?? null);
-    const samplesUpTo = (await directory.samples()).reduce((last, { index }) => Math.max(last, index), -1);
+    const shown = new Set((await directory.samples()).map(({ index }) => index));
     const controls = new Set((await directory.controls()).map(({ id }) => id));
+    const elapsedSeconds = rows.at(-1)?.['time/elapsed_s'] ?? 0;
     const recorder = new TelemetryRecorder(
       runState,
       directory,
       evaluations,
       metrics,
-      samplesUpTo,
+      shown,
       controls,
+      elapsedSeconds,
       mayWrite,
     );
     await recorder.catchUp();
@@ -63,6 +66,9 @@ export class TelemetryRecorder {
     const entries = await this.runState.readTelemetry(this.cursor, blockMs);
     for (const { id, event } of entries) {
       const atMs = Number(id.split('-')[0]);
+      // The time nobody ran it does not count.
+      if (event.kind === 'run' && event.state === 'resumed')
+        this.startedAtMs = atMs - this.elapsedSeconds * 1000;
       this.startedAtMs ??= atMs;
       this.elapsedSeconds = (atMs - this.startedAtMs) / 1000;
       await this.record(event);
@@ -96,7 +102,8 @@ export class TelemetryRecorder {
       }
       case 'rollout': {
         const { index, version, prompt, texts, rewards } = event;
-        if (index <= this.samplesUpTo) break;
+        if (this.shown.has(index)) break;
+        this.shown.add(index);
         await this.mayWrite();
         await this.directory.addSample({ index, version, prompt, texts, rewards });
         break;
@@ -114,6 +121,7 @@ export class TelemetryRecorder {
         break;
       case 'run':
         if (event.state === 'saved') this.isSaved = true;
+        if (event.state === 'resumed') this.isSaved = false;
     }
   }
 
