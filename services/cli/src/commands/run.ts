@@ -22,6 +22,7 @@ import {
   usesReference,
   type Recipe,
 } from '@forge/config';
+import { recordDirectory } from '@forge/rl-actors';
 import { removeExpiredState } from '../expired-state';
 import { Fleet } from '../fleet';
 import { preflight } from '../preflight';
@@ -29,6 +30,7 @@ import { checkMemory, memoryNeed } from '../redis-memory';
 import { recipeDirs } from '../recipe-dirs';
 import {
   createRunDirectory,
+  directoryBytes,
   listRunRecords,
   newRunId,
   readSummary,
@@ -45,9 +47,18 @@ const EXPIRE_DEADLINE_MS = 5_000;
 /** A service that drains ends by itself after `limits.drainSeconds`, unless it hangs. */
 const DRAIN_GRACE_MS = 5_000;
 
+export interface RunOptions {
+  record?: boolean;
+}
+
 /** `forge run RECIPE`: starts the services of a run, shows it, and ends them with it. */
-export async function run(recipeName: string, overrides: readonly string[]): Promise<number> {
-  const recipe = loadRecipe(recipeName, overrides, { searchDirs: recipeDirs() });
+export async function run(
+  recipeName: string,
+  overrides: readonly string[],
+  { record }: RunOptions = {},
+): Promise<number> {
+  const changes = record ? [...overrides, 'output.record=true'] : overrides;
+  const recipe = loadRecipe(recipeName, changes, { searchDirs: recipeDirs() });
   const { promptTokens } = await preflight(recipe);
 
   const say = (message: string): void => {
@@ -112,7 +123,8 @@ async function supervise(
     pid: process.pid,
     redisUrl: withoutPassword(url),
     keepStateHours: recipe.limits.keepStateHours,
-    redisDir: redisServer.dir === null ? null : resolve(redisServer.dir),
+    redisDir: absolute(redisServer.dir),
+    redisPasswordFile: absolute(redisServer.passwordFile),
     state: 'running',
   };
   const directory = createRunDirectory(recipe.output.dir, record, recipeToYaml(recipe));
@@ -180,6 +192,8 @@ async function supervise(
   return { finished: 0, failed: 1, interrupted: 130 }[end];
 }
 
+const absolute = (path: string | null): string | null => (path === null ? null : resolve(path));
+
 /** The services of a run, and how many of each it starts with. */
 function replicasOf(recipe: Recipe): Record<string, number> {
   return {
@@ -221,14 +235,18 @@ function closingWords(directory: string, end: string, message: string | null): s
     typeof value === 'number' ? `${(100 * value).toFixed(1)} %` : '-';
   const lines = [`run ${end}${message === null ? '' : `: ${message}`}`];
   if (summary) {
-    const { startAccuracy, finalAccuracy, steps, seconds } = summary;
+    const { startAccuracy, finalAccuracy, steps, seconds, weightsHash } = summary;
     if (typeof finalAccuracy === 'number')
       lines.push(`held-out accuracy  ${percent(startAccuracy)} -> ${percent(finalAccuracy)}`);
     lines.push(`steps              ${String(steps)} in ${duration(Number(seconds) * 1000)}`);
     lines.push(
+      `weights            ${String(weightsHash ?? '-')}`,
       `model              ${join(directory, 'model')}`,
       `report             ${join(directory, 'report.html')}`,
     );
   }
+  const record = recordDirectory(directory);
+  const sizeBytes = directoryBytes(record);
+  if (sizeBytes !== null) lines.push(`record             ${record}, ${(sizeBytes / 2 ** 20).toFixed(1)} MiB`);
   return lines.join('\n');
 }

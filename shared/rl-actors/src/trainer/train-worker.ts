@@ -21,6 +21,8 @@ const episodesSchema = z.array(trainingEpisodeSchema).min(1);
 
 const settings = workerData as TrainerSettings;
 let training = Training.open(settings);
+// `open` tells why it failed, be it called only later.
+training.catch(() => undefined);
 
 const api = {
   open: async (): Promise<void> => {
@@ -31,7 +33,9 @@ const api = {
     (await training).trainStep(check(episodesSchema, episodes, 'train step')),
   trainBatch: async ({ batch, payloads, maxStaleness }: PipelineBatch) =>
     (await training).trainBatch(batch, payloads, maxStaleness),
-  publish: async () => (await training).publish(),
+  publish: async (inUse: readonly number[]) => (await training).publish(inUse),
+  rollBack: async ({ to, sha256 }: { to: number; sha256: string | null }) =>
+    (await training).rollBack(to, sha256),
   save: async (dir: string) => (await training).save(dir),
   checkpoint: async () => (await training).checkpoint(),
   takeOver: async ({ epoch, from }: TakeOver) => (await training).takeOver(epoch, from),
