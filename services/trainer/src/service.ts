@@ -47,13 +47,13 @@ export async function start({
   const loop = new TrainingLoop({
     runState,
     trainer,
-    epoch,
     recorder,
     livePolicies: async () => {
       const policies = await registry.list('policy');
       return new Set(policies.map(({ replica }) => `policy/${replica}`));
     },
     maxRollbacksInARow: rollback.maxInARow,
+    epoch,
     checkpointEverySteps,
     clock: () => performance.now(),
     logger,

@@ -61,8 +61,8 @@ const NOT_FORMED: Readonly<Record<string, string>> = {
 export class RunState {
   readonly keys: RunKeys;
   readonly deadLetters: DeadLetters;
-  readonly controls: RunControls;
   readonly weights: WeightVersions;
+  readonly controls: RunControls;
   private readonly bounds: RunBounds;
   private readonly streams: StreamReader;
   private readonly instance = randomUUID();
@@ -79,8 +79,8 @@ export class RunState {
     this.bounds = { ...BOUNDS, ...bounds };
     this.streams = new StreamReader(redis, claimIdleMs);
     this.deadLetters = new DeadLetters(redis, this.keys, this.bounds.deadLetters);
-    this.controls = new RunControls(redis, this.keys, this.bounds.telemetry);
     this.weights = new WeightVersions(redis, this.keys, this.streams);
+    this.controls = new RunControls(redis, this.keys, this.bounds.telemetry);
   }
 
   /**

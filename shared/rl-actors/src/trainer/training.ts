@@ -30,11 +30,11 @@ const CHECKPOINT = /^step-(\d+)$/;
 
 /** The model being trained. A step blocks the thread it runs on. */
 export class Training {
-  private epoch: number;
   /** What the current version was made of. */
   private origin: WeightsOrigin = { parent: null, trained: null };
   /** The version that was published, or gone on from, last. */
   private published: WeightsOrigin['parent'] = null;
+  private epoch: number;
 
   private constructor(
     private readonly settings: TrainerSettings,
