@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { isCount, isLogprob, numbers } from './bounded';
 
-const tokenIds = z.array(z.int().min(0));
+const tokenIds = numbers(isCount, 'an int >= 0');
 
 /**
  * What the policy generated for one prompt.
@@ -14,8 +15,8 @@ export const completionSchema = z
     text: z.string(),
     promptTokenIds: tokenIds,
     tokenIds,
-    logprobs: z.array(z.number().max(0)),
-    versions: z.array(z.int().min(0)),
+    logprobs: numbers(isLogprob, 'a finite number <= 0'),
+    versions: numbers(isCount, 'an int >= 0'),
     stopReason: z.enum(['end', 'stop', 'length']),
   })
   .refine((c) => c.logprobs.length === c.tokenIds.length && c.versions.length === c.tokenIds.length, {

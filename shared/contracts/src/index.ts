@@ -22,4 +22,5 @@ export {
   type DeadLetter,
   type TelemetryEvent,
 } from './messages';
-export { encode, decode, check } from './codec';
+export { encode, decode, check, invalidMessage, MAX_MESSAGE_BYTES, type MessageFault } from './codec';
+export { MAX_REWARD, MAX_TOKENS } from './bounded';
