@@ -22,7 +22,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, registry, replica, logger, fail } = context;
   const policy = await thisProc().spawn('policy', Policy, policyConfig(recipe));
   const weights = new WeightsFollower(
-    runState,
+    runState.weights,
     (announcement) => policy.updateWeights.callOne(announcement),
     logger,
   );

@@ -16,7 +16,7 @@ export async function start({
 }: ServiceContext): Promise<ServiceInstance> {
   const epoch = await runState.newEpoch();
   const version = await runState.version();
-  const latest = version === 0 ? null : await runState.latestWeights();
+  const latest = version === 0 ? null : await runState.weights.latest();
   const { checkpointEverySteps, ...optimizer } = recipe.trainer;
   const trainer = await thisProc().spawn('trainer', Trainer, {
     model: recipe.model,
@@ -29,7 +29,7 @@ export async function start({
     epoch,
     ...(latest !== null && { resumeFrom: latest.announcement }),
   });
-  if (version === 0) await runState.announceWeights(await trainer.pushWeights.callOne());
+  if (version === 0) await runState.weights.announce(await trainer.pushWeights.callOne());
   logger.info({ version, epoch }, version === 0 ? 'training starts' : 'training resumes');
 
   const loop = new TrainingLoop({

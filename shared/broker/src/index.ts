@@ -32,4 +32,5 @@ export {
   type StreamedGroup,
 } from './run-state';
 export { verifyLedger } from './verify-ledger';
+export { type AnnouncedWeights, type WeightVersions } from './weight-versions';
 export type { Redis } from 'ioredis';

@@ -43,7 +43,7 @@ async function busyRun(): Promise<RunState> {
   states.push(state);
   await state.create({}, { maxStaleness: 2, candidatesPerBatch: 3, steps: 8 });
   const epoch = await state.newEpoch();
-  await state.announceWeights(announcement(0, epoch));
+  await state.weights.announce(announcement(0, epoch));
   await state.admit(9);
   for (const index of [0, 1, 2, 3, 4, 5, 6]) await store(state, index);
   await state.formBatch(batchOf(0, [1, 0]), [2]);

@@ -17,16 +17,16 @@ const announcement = (version: number) => ({
 /** A stream that already holds `latest` and then gets `later`, one by one; the follower stops at its end. */
 function follower(latest: number | null, later: number[], apply: (a: WeightsAnnouncement) => Promise<void>) {
   const asked: string[] = [];
-  const runState = {
-    latestWeights: () => Promise.resolve(latest === null ? null : announcement(latest)),
-    nextWeights: (afterId: string) => {
+  const versions = {
+    latest: () => Promise.resolve(latest === null ? null : announcement(latest)),
+    next: (afterId: string) => {
       asked.push(afterId);
       const next = later.shift();
       if (next === undefined) weights.stop();
       return Promise.resolve(next === undefined ? null : announcement(next));
     },
   };
-  const weights = new WeightsFollower(runState, apply, { warn: () => undefined } as never);
+  const weights = new WeightsFollower(versions, apply, { warn: () => undefined } as never);
   return { weights, asked };
 }
 

@@ -1,4 +1,4 @@
-import type { RunState } from '@forge/broker';
+import type { WeightVersions } from '@forge/broker';
 import type { WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Logger } from '@forge/telemetry';
@@ -12,7 +12,7 @@ export class WeightsFollower {
   private isStopped = false;
 
   constructor(
-    private readonly runState: Pick<RunState, 'latestWeights' | 'nextWeights'>,
+    private readonly versions: Pick<WeightVersions, 'latest' | 'next'>,
     private readonly apply: (announcement: WeightsAnnouncement) => Promise<unknown>,
     private readonly logger: Logger,
   ) {}
@@ -24,10 +24,10 @@ export class WeightsFollower {
   /** Runs until `stop`. */
   async follow(): Promise<void> {
     let seen = '0';
-    const latest = await this.runState.latestWeights();
+    const latest = await this.versions.latest();
     if (latest !== null) seen = await this.take(latest);
     while (!this.isStopped) {
-      const next = await this.runState.nextWeights(seen, BLOCK_MS);
+      const next = await this.versions.next(seen, BLOCK_MS);
       if (next !== null) seen = await this.take(next);
     }
   }
