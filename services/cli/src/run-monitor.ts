@@ -31,7 +31,8 @@ export class RunMonitor {
       const before = this.progress;
       for (const { id, event } of await this.runState.readTelemetry(seen, BLOCK_MS)) {
         seen = id;
-        this.progress = advance(this.progress, event, Date.now());
+        // What makes no sense is the coordinator's to refuse and to count.
+        if (event !== null) this.progress = advance(this.progress, event, Date.now());
       }
       this.show(before);
     }

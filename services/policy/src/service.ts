@@ -62,8 +62,10 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     concurrency: recipe.policy.jobConcurrency,
     handler: (job) => jobs.handle(job),
     onFailed: async (failure) => {
-      const { jobId, code, message, attempts } = failure;
-      logger.error({ jobId, code, reason: message, attempts }, 'job failed for good');
+      const { jobId, code, message, attempts, reason } = failure;
+      // However many make no sense, there is one line about them a second.
+      if (reason !== undefined) runState.rejections.count('rollout', reason);
+      else logger.error({ jobId, code, reason: message, attempts }, 'job failed for good');
       await giveUpJob(runState, failure);
     },
     onError: (error) => logger.warn({ err: error }, 'job queue'),

@@ -13,6 +13,7 @@ export { type Lease, type LedgerSnapshot, type VersionRecord } from './ledger-sn
 export { Mailbox, type Letter } from './mailbox';
 export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis-server';
 export { Registry, type CallsMade, type Replica } from './registry';
+export { type RejectionPlace, type Refused, Rejections } from './rejections';
 export { RestartWindow } from './restart-window';
 export {
   RolloutQueue,
@@ -23,6 +24,7 @@ export {
 } from './rollout-queue';
 export { expireRun, removeOrphans, removeRun } from './run-removal';
 export type { Admission } from './admission';
+export { type JobStanding } from './job-standing';
 export type { RunBounds, RunSettings } from './run-bounds';
 export {
   RunState,
@@ -30,6 +32,7 @@ export {
   type LeasedBatch,
   type RunPhase,
   type StreamedGroup,
+  type TelemetryEntry,
 } from './run-state';
 export { verifyLedger } from './verify-ledger';
 export { type AnnouncedWeights, type WeightVersions } from './weight-versions';

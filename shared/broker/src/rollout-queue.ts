@@ -168,7 +168,7 @@ export class RolloutQueue {
     });
   }
 
-  private failureOf(job: Job, { code, message }: ForgeError): JobFailure {
+  private failureOf(job: Job, { code, message, details }: ForgeError): JobFailure {
     const jobId = job.id ?? '';
     const parsed = rolloutJobSchema.safeParse(job.data);
     const data = parsed.success ? parsed.data : null;
@@ -181,7 +181,8 @@ export class RolloutQueue {
       code,
       message,
       attempts: job.attemptsMade + 1,
-      payload: JSON.stringify(job.data) ?? '',
+      payload: textOf(job.data),
+      ...(isOfJob(details) && { reason: details.reason }),
     };
   }
 
@@ -197,6 +198,21 @@ export class RolloutQueue {
     await this.worker?.close(force);
     if (!force) await Promise.allSettled(this.telling);
     await this.queue.close();
+  }
+}
+
+/** Whether it is the job that makes no sense, and not something that it came upon. */
+function isOfJob(details: Readonly<Record<string, unknown>>): details is { what: string; reason: string } {
+  const { what, reason } = details;
+  return typeof what === 'string' && what.startsWith('job') && typeof reason === 'string';
+}
+
+/** Of data that may be nested too deep for JSON. */
+function textOf(data: unknown): string {
+  try {
+    return JSON.stringify(data) ?? '';
+  } catch (error) {
+    return String(error);
   }
 }
 

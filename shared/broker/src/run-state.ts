@@ -2,8 +2,10 @@ import {
   batchSchema,
   decode,
   encode,
+  invalidMessage,
   telemetryEventSchema,
   type Batch,
+  type RolloutJob,
   type TelemetryEvent,
   type WeightsAnnouncement,
 } from '@forge/contracts';
@@ -19,6 +21,8 @@ import { readLedgerSnapshot, type LedgerSnapshot } from './ledger-snapshot';
 import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
 import { expireRun, removeRun } from './run-removal';
 import * as scripts from './scripts';
+import { jobStanding, type JobStanding } from './job-standing';
+import { fieldOf, Rejections } from './rejections';
 import type { Script } from './script';
 import { StreamReader } from './stream-reader';
 import { staleEpoch, WeightVersions } from './weight-versions';
@@ -38,6 +42,10 @@ export interface StreamedGroup {
   index: number;
   payload: Buffer;
 }
+
+/** An event, or why there is none in an entry. */
+export type TelemetryEntry =
+  { id: string; event: TelemetryEvent } | { id: string; event: null; fault: ForgeError };
 
 export interface LeasedBatch {
   batch: Batch;
@@ -59,6 +67,8 @@ export class RunState {
   readonly keys: RunKeys;
   readonly deadLetters: DeadLetters;
   readonly weights: WeightVersions;
+  /** Messages that were refused. */
+  readonly rejections: Rejections;
   private readonly bounds: RunBounds;
   private readonly streams: StreamReader;
   private readonly instance = randomUUID();
@@ -75,7 +85,8 @@ export class RunState {
     this.bounds = { ...BOUNDS, ...bounds };
     this.streams = new StreamReader(redis, claimIdleMs);
     this.deadLetters = new DeadLetters(redis, this.keys, this.bounds.deadLetters);
-    this.weights = new WeightVersions(redis, this.keys, this.streams);
+    this.rejections = new Rejections(redis, this.keys, this.bounds.deadLetters);
+    this.weights = new WeightVersions(redis, this.keys, this.streams, this.rejections);
   }
 
   /**
@@ -233,13 +244,17 @@ export class RunState {
 
   /**
    * Moves a group from the stream to the buffer. `duplicate`: it is there already or was given up; nothing is left to
-   * do. A call that ioredis sent again after a lost connection may say so of the group it stored itself.
+   * do. `unknown`: there is no such group; what came is to be rejected. A call that ioredis sent again after a lost connection may say so of the group it stored itself.
    */
-  async storeGroup(entryId: string, group: BufferedGroup, payload: Buffer): Promise<'stored' | 'duplicate'> {
+  async storeGroup(
+    entryId: string,
+    group: BufferedGroup,
+    payload: Buffer,
+  ): Promise<'stored' | 'duplicate' | 'unknown'> {
     const { groups, ledger, episodes, buffer, payloads, signals } = this.keys;
     const keys = [groups, ledger, episodes, buffer, payloads, signals];
     const args = [CONSUMER_GROUP, entryId, group.index, JSON.stringify(group), payload];
-    return (await this.run(scripts.storeGroup, keys, args)) as 'stored' | 'duplicate';
+    return (await this.run(scripts.storeGroup, keys, args)) as 'stored' | 'duplicate' | 'unknown';
   }
 
   /**
@@ -251,12 +266,23 @@ export class RunState {
     reason: string,
     failure: Failure,
   ): Promise<boolean> {
-    const { groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals } = this.keys;
-    const keys = [groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals];
+    const { groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals, rejected } =
+      this.keys;
+    const keys = [groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals, rejected];
     const kind = entryId === undefined ? 'rollout' : 'message';
     const id = entryId === undefined ? `r-${index ?? ''}` : `m-${entryId}`;
     const letter = letterOf({ kind, index }, failure);
-    const args = [id, letter, this.bounds.deadLetters, CONSUMER_GROUP, entryId ?? '', index ?? '', reason];
+    const count = fieldOf('episodes', failure.reason ?? failure.code);
+    const args = [
+      id,
+      letter,
+      this.bounds.deadLetters,
+      CONSUMER_GROUP,
+      entryId ?? '',
+      index ?? '',
+      reason,
+      count,
+    ];
     return (await this.run(scripts.rejectGroup, keys, args)) === 1;
   }
 
@@ -312,14 +338,25 @@ export class RunState {
     }
   }
 
-  /** The next batch to train, one that was handed out before and not committed first; null when there is none yet. */
+  /**
+   * The next batch to train, one that was handed out before and not committed first; null when there is none yet, or
+   * what came is none: then it is a dead letter.
+   */
   async readBatch(consumer: string, blockMs: number): Promise<LeasedBatch | null> {
     const { batches } = this.keys;
     const own = await this.streams.readOwn(batches, consumer, 1);
     const [entry] = own.length > 0 ? own : await this.streams.readNew(batches, consumer, 1, blockMs);
-    const bytes = entry?.fields.get('batch');
-    if (bytes === undefined) return null;
-    const batch = decode(batchSchema, bytes, 'batch');
+    if (entry === undefined) return null;
+    const bytes = entry.fields.get('batch');
+    let batch: Batch;
+    try {
+      batch = decode(batchSchema, bytes, 'batch');
+      await this.checkLeased(batch, entry.id);
+    } catch (error) {
+      if (!(error instanceof ForgeError) || error.code !== 'CONTRACT_INVALID_MESSAGE') throw error;
+      await this.rejections.rejectBatch(entry.id, bytes ?? Buffer.alloc(0), error);
+      return null;
+    }
     const payloads = await this.redis.hmgetBuffer(
       this.keys.payloads,
       ...batch.groups.map(({ index }) => String(index)),
@@ -365,12 +402,25 @@ export class RunState {
   }
 
   /** Telemetry after `afterId` ('0' for all that is kept), waiting up to `blockMs` for some. */
-  async readTelemetry(afterId: string, blockMs: number): Promise<{ id: string; event: TelemetryEvent }[]> {
+  async readTelemetry(afterId: string, blockMs: number): Promise<TelemetryEntry[]> {
     const entries = await this.streams.readAfter(this.keys.telemetry, afterId, 500, blockMs);
-    return entries.map(({ id, fields }) => ({
-      id,
-      event: decode(telemetryEventSchema, fields.get('event')!, 'telemetry'),
-    }));
+    return entries.map(({ id, fields }) => {
+      try {
+        return { id, event: decode(telemetryEventSchema, fields.get('event'), 'telemetry') };
+      } catch (error) {
+        return { id, event: null, fault: ForgeError.from(error) };
+      }
+    });
+  }
+
+  /** Groups admitted so far; the index of the next one. */
+  async admittedCount(): Promise<number> {
+    return Number((await this.redis.hget(this.keys.run, 'nextIndex')) ?? 0);
+  }
+
+  /** Whether a job is still to be done. */
+  standing(job: RolloutJob): Promise<JobStanding> {
+    return jobStanding(this.redis, this.keys, job);
   }
 
   /** Waits until something of the run changed after `afterId`, or `blockMs` passed; the id to wait after next. */
@@ -404,6 +454,13 @@ export class RunState {
    */
   close(): void {
     this.streams.close();
+  }
+
+  /** Of a batch that was not formed here there is no lease. */
+  private async checkLeased({ step }: Batch, entryId: string): Promise<void> {
+    const lease = await this.redis.hget(this.keys.leases, String(step));
+    if (lease !== null && (JSON.parse(lease) as { entry: string }).entry === entryId) return;
+    throw invalidMessage('batch', 'unknown', `no batch of step ${step} was formed by entry ${entryId}`);
   }
 
   /** Names one call, however often it is sent. */

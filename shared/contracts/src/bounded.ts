@@ -36,19 +36,20 @@ export function atMost<S extends z.ZodType>(maxLength: number, element: S) {
     .pipe(z.array(element));
 }
 
-/** Finite numbers by name. */
-export const namedNumbers = z.custom<Record<string, number>>(
-  (value) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+/** Finite numbers by name, of at most some size. */
+export function namedNumbers(maxSize = Number.MAX_VALUE) {
+  const isNamed = (value: unknown): boolean => {
+    if (typeof value !== 'object' || value === null) return false;
     if (Object.getPrototypeOf(value) !== Object.prototype) return false;
     const entries = Object.entries(value);
-    return (
-      entries.length <= MAX_NAMES &&
-      entries.every(([name, one]) => name.length <= MAX_NAME_LENGTH && Number.isFinite(one))
-    );
-  },
-  { error: `expected at most ${MAX_NAMES} finite numbers by name` },
-);
+    const fits = ([name, one]: [string, unknown]): boolean =>
+      name.length <= MAX_NAME_LENGTH && typeof one === 'number' && Math.abs(one) <= maxSize;
+    return entries.length <= MAX_NAMES && entries.every(fits);
+  };
+  return z.custom<Record<string, number>>(isNamed, {
+    error: `expected at most ${MAX_NAMES} finite numbers by name`,
+  });
+}
 
 function shown(value: unknown): string {
   return typeof value === 'number' ? String(value) : value === null ? 'null' : typeof value;

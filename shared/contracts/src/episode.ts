@@ -19,7 +19,7 @@ export const episodeSchema = z
     referenceLogprobs: numbers(Number.isFinite, 'a finite number').optional(),
     reward: z.number().min(-MAX_REWARD).max(MAX_REWARD),
     /** The reward by function, before weighting. */
-    rewards: namedNumbers,
+    rewards: namedNumbers(MAX_REWARD),
     /** The generated text, for people. */
     text: z.string(),
   })

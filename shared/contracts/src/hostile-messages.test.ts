@@ -18,6 +18,11 @@ const values = fc.dictionary(
   finite,
   { maxKeys: 5, noNullPrototype: true },
 );
+const rewards = fc.dictionary(
+  name.filter((one) => one !== '__proto__'),
+  fc.double({ min: -1e12, max: 1e12, noNaN: true }).map((x) => (Object.is(x, -0) ? 0 : x)),
+  { maxKeys: 5, noNullPrototype: true },
+);
 const optional = <T>(key: string, one: fc.Arbitrary<T>) =>
   fc.option(one, { nil: null }).map((value) => (value === null ? {} : { [key]: value }));
 const merged = (...parts: fc.Arbitrary<object>[]): fc.Arbitrary<object> =>
@@ -43,7 +48,7 @@ const completion = fc.array(fc.tuple(count, logprob, count)).map((tokens) => ({
   versions: tokens.map(([, , version]) => version),
   stopReason: 'end',
 }));
-const episode = fc.tuple(fc.array(fc.tuple(count, logprob, count), { minLength: 1 }), fc.double({ min: -1e12, max: 1e12, noNaN: true }), values).map(([tokens, reward, rewards]) => ({
+const episode = fc.tuple(fc.array(fc.tuple(count, logprob, count), { minLength: 1 }), fc.double({ min: -1e12, max: 1e12, noNaN: true }), rewards).map(([tokens, reward, rewards]) => ({
   tokenIds: [3, ...tokens.map(([id]) => id)],
   mask: [0, ...tokens.map(() => 1)],
   logprobs: [0, ...tokens.map(([, one]) => one)],

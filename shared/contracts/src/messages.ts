@@ -34,7 +34,7 @@ export const batchSchema = z.strictObject({
     z.strictObject({ index: z.int().min(0), advantages: numbers(Number.isFinite, 'a finite number', 1024) }),
   ).refine((groups) => groups.length > 0, 'expected at least one'),
   /** Means over all candidate groups, those not selected included. */
-  statistics: namedNumbers,
+  statistics: namedNumbers(),
 });
 
 /** Entry of the `weights` stream: a version whose blob is complete, verified and readable at `path`. */
@@ -64,7 +64,7 @@ export const deadLetterSchema = z.strictObject({
   sizeBytes: z.int().min(0),
 });
 
-const values = namedNumbers;
+const values = namedNumbers();
 const count = z.int().min(0);
 /** Of a service or a replica. */
 const name = z.string().min(1).max(128);

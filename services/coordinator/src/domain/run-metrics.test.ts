@@ -13,8 +13,10 @@ describe('RunMetrics', () => {
     const metrics = new RunMetrics(0, null);
     metrics.addService(service('trainer', '0', { busyMs: 250, intervalMs: 1000, residentBytes: 5 }));
     metrics.addEvaluation({ version: 0, accuracy: 0.4 });
+    metrics.rejected = { 'http/404': 3 };
     expect(metrics.addStep(step(1, { 'reward/mean': 0.5 }), 2)).toBeNull();
     expect(metrics.close()).toEqual({
+      'messages_rejected/http/404': 3,
       step: 1,
       'time/elapsed_s': 2,
       'reward/mean': 0.5,

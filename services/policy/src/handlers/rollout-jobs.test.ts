@@ -40,6 +40,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
         return Promise.resolve();
       },
       phase: () => Promise.resolve({ phase: 'running', message: null }),
+      standing: () => Promise.resolve('due'),
       deadLetters: { keep: (...letter) => Promise.resolve(void letters.push(letter)) },
     },
     recipe,
@@ -124,6 +125,7 @@ describe('RolloutJobs', () => {
       publishGroup: () => Promise.resolve(answers[attempts++]!),
       emit: () => Promise.resolve(),
       phase: () => Promise.resolve({ phase: 'running' as const, message: null }),
+      standing: () => Promise.resolve('due' as const),
       deadLetters: { keep: () => Promise.resolve() },
     };
     await jobs({ runState }).handler.handle(rollout(7));

@@ -17,8 +17,14 @@ const announcement = (version: number) => ({
 /** A stream that already holds `latest` and then gets `later`, one by one; the follower stops at its end. */
 function follower(latest: number | null, later: number[], apply: (a: WeightsAnnouncement) => Promise<void>) {
   const asked: string[] = [];
+  const refused: string[] = [];
   const versions = {
     latest: () => Promise.resolve(latest === null ? null : announcement(latest)),
+    refuse: (id: string) => {
+      refused.push(id);
+      latest = null;
+      return Promise.resolve();
+    },
     next: (afterId: string) => {
       asked.push(afterId);
       const next = later.shift();
@@ -27,7 +33,7 @@ function follower(latest: number | null, later: number[], apply: (a: WeightsAnno
     },
   };
   const weights = new WeightsFollower(versions, apply, { warn: () => undefined } as never);
-  return { weights, asked };
+  return { weights, asked, refused };
 }
 
 describe('WeightsFollower', () => {
@@ -65,10 +71,16 @@ describe('WeightsFollower', () => {
     await weights.atLeast(2);
   });
 
-  it('fails loudly on weights that are corrupt', async () => {
-    const { weights } = follower(0, [], () =>
-      Promise.reject(new ForgeError('CONTRACT_WEIGHTS_CORRUPT', 'bad')),
-    );
-    await expect(weights.follow()).rejects.toMatchObject({ code: 'CONTRACT_WEIGHTS_CORRUPT' });
+  it('drops announcements of weights that are not what they say, and goes on with others', async () => {
+    const applied: number[] = [];
+    const { weights, asked, refused } = follower(3, [4, 5, 6], ({ version }) => {
+      if (version % 2 === 1) return Promise.reject(new ForgeError('CONTRACT_WEIGHTS_CORRUPT', 'bad'));
+      applied.push(version);
+      return Promise.resolve();
+    });
+    await weights.follow();
+    expect(refused).toEqual(['3-0', '5-0']);
+    expect(applied).toEqual([4, 6]);
+    expect(asked).toEqual(['0', '4-0', '4-0', '6-0']);
   });
 });

@@ -1,4 +1,4 @@
-import type { WeightVersions } from '@forge/broker';
+import type { AnnouncedWeights, WeightVersions } from '@forge/broker';
 import type { WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Logger } from '@forge/telemetry';
@@ -12,7 +12,7 @@ export class WeightsFollower {
   private isStopped = false;
 
   constructor(
-    private readonly versions: Pick<WeightVersions, 'latest' | 'next'>,
+    private readonly versions: Pick<WeightVersions, 'latest' | 'next' | 'refuse'>,
     private readonly apply: (announcement: WeightsAnnouncement) => Promise<unknown>,
     private readonly logger: Logger,
   ) {}
@@ -24,11 +24,12 @@ export class WeightsFollower {
   /** Runs until `stop`. */
   async follow(): Promise<void> {
     let seen = '0';
-    const latest = await this.versions.latest();
-    if (latest !== null) seen = await this.take(latest);
+    let latest = await this.versions.latest();
+    while (latest !== null && !(await this.take(latest))) latest = await this.versions.latest();
+    if (latest !== null) seen = latest.id;
     while (!this.isStopped) {
       const next = await this.versions.next(seen, BLOCK_MS);
-      if (next !== null) seen = await this.take(next);
+      if (next !== null && (await this.take(next))) seen = next.id;
     }
   }
 
@@ -42,25 +43,24 @@ export class WeightsFollower {
     return new Promise((resolve) => this.waiting.push({ version, resolve }));
   }
 
-  private async take({
-    id,
-    announcement,
-  }: {
-    id: string;
-    announcement: WeightsAnnouncement;
-  }): Promise<string> {
+  /** False when they are not what the announcement says, which is dropped then. */
+  private async take({ id, announcement }: AnnouncedWeights): Promise<boolean> {
     try {
       await this.apply(announcement);
     } catch (error) {
+      if (error instanceof ForgeError && error.code === 'CONTRACT_WEIGHTS_CORRUPT') {
+        await this.versions.refuse(id, error);
+        return false;
+      }
       // The trainer went on and collected it; the next announcement is there or comes.
       if (!(error instanceof ForgeError) || error.code !== 'STALE_WEIGHTS') throw error;
       this.logger.warn({ version: announcement.version }, 'weights were collected before they were read');
-      return id;
+      return true;
     }
     this.version = announcement.version;
     const isReached = ({ version }: { version: number }): boolean => version <= this.version;
     for (const { resolve } of this.waiting.filter(isReached)) resolve();
     this.waiting = this.waiting.filter((one) => !isReached(one));
-    return id;
+    return true;
   }
 }

@@ -1,22 +1,23 @@
 import type { RunState, StreamedGroup } from '@forge/broker';
-import { decode, groupSchema, type Group } from '@forge/contracts';
+import { decode, groupSchema, invalidMessage, newestVersion, type Group } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import type { Logger } from '@forge/telemetry';
 import { toCandidate, type Candidate, type Judge } from '../domain/candidate';
 import type { BatchFormer } from './batch-former';
 
 export interface GroupIntakeOptions {
-  runState: Pick<RunState, 'runId' | 'readGroups' | 'storeGroup' | 'rejectGroup'>;
+  runState: Pick<RunState, 'runId' | 'version' | 'readGroups' | 'storeGroup' | 'rejectGroup' | 'rejections'>;
   algorithm: Judge;
   batches: Pick<BatchFormer, 'add' | 'form'>;
   consumer: string;
-  logger: Logger;
 }
 
 const READ_AT_ONCE = 32;
 
 /** Takes groups off the episodes stream: into the buffer, or to the dead letter when they make no sense. */
 export class GroupIntake {
+  /** Of the run, as far as it had to be known. */
+  private version = -1;
+
   constructor(private readonly options: GroupIntakeOptions) {}
 
   /** Handles what is there, waiting up to `blockMs` for some. */
@@ -28,29 +29,57 @@ export class GroupIntake {
   }
 
   private async take(entry: StreamedGroup): Promise<void> {
-    const { runState, algorithm, batches, logger } = this.options;
+    const { runState, algorithm, batches } = this.options;
     const { entryId, index, payload } = entry;
     let candidate: Candidate;
     try {
-      candidate = toCandidate(groupOf(entry, runState.runId), algorithm);
+      const group = groupOf(entry, runState.runId);
+      await this.checkVersion(group);
+      candidate = toCandidate(group, algorithm);
     } catch (error) {
       // It depends on the message alone, and on what the algorithm makes of it: trying again would give the same.
-      logger.error({ err: error, index }, 'group rejected');
-      const { code, message } = ForgeError.from(error);
-      const group = { entryId, index: Number.isSafeInteger(index) && index >= 0 ? index : null };
-      await runState.rejectGroup(group, 'invalid', { code, message, attempts: 1, payload });
+      await this.reject(entry, Number.isSafeInteger(index) && index >= 0 ? index : null, error);
       return;
     }
-    if ((await runState.storeGroup(entryId, { ...candidate }, payload)) === 'stored') batches.add(candidate);
+    const result = await runState.storeGroup(entryId, { ...candidate }, payload);
+    if (result === 'stored') batches.add(candidate);
+    else if (result === 'duplicate') runState.rejections.count('episodes', 'duplicate');
+    else await this.reject(entry, null, invalidMessage('group', 'unknown', `there is no group ${index}`));
+  }
+
+  /** A policy has no version that is not committed. */
+  private async checkVersion({ index, episodes }: Group): Promise<void> {
+    const newest = newestVersion(episodes);
+    if (newest <= this.version) return;
+    this.version = await this.options.runState.version();
+    if (newest <= this.version) return;
+    const found = `group ${index} has tokens of version ${newest}, the run is at ${this.version}`;
+    throw invalidMessage('group', 'unknown', found);
+  }
+
+  private async reject(
+    { entryId, payload }: StreamedGroup,
+    index: number | null,
+    error: unknown,
+  ): Promise<void> {
+    const { runState } = this.options;
+    const failure = ForgeError.from(error);
+    const { code, message, details } = failure;
+    const reason = typeof details.reason === 'string' ? { reason: details.reason } : {};
+    await runState.rejectGroup({ entryId, index }, 'invalid', {
+      code,
+      message,
+      attempts: 1,
+      payload,
+      ...reason,
+    });
+    runState.rejections.tell('episodes', failure, 1);
   }
 }
 
 function groupOf({ index, payload }: StreamedGroup, runId: string): Group {
   const group = decode(groupSchema, payload, `group ${index}`);
   if (group.runId === runId && group.index === index) return group;
-  throw new ForgeError(
-    'CONTRACT_INVALID_MESSAGE',
-    `group ${index} of run ${runId}: the payload is group ${group.index} of run ${group.runId}`,
-    { index, runId, found: { index: group.index, runId: group.runId } },
-  );
+  const found = `the payload is group ${group.index} of run ${group.runId}`;
+  throw invalidMessage(`group ${index} of run ${runId}`, 'unknown', found, { index, runId });
 }

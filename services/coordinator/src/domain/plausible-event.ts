@@ -1,0 +1,45 @@
+import { invalidMessage, type TelemetryEvent } from '@forge/contracts';
+import type { ForgeError } from '@forge/errors';
+
+/** How far the run is. */
+export interface RunPosition {
+  /** Optimizer steps applied. */
+  version: number;
+  /** Groups admitted so far. */
+  admitted: number;
+}
+
+/**
+ * Why an event of the right form can't be of this run, null when it can: a step or version that is not there yet, a group
+ * that was never admitted, a service that it does not have, a slice outside its evaluation.
+ *
+ * A step is told before it is committed, so the next one may be told already.
+ */
+export function implausible(
+  event: TelemetryEvent,
+  position: RunPosition,
+  services: readonly string[],
+): ForgeError | null {
+  const { version, admitted } = position;
+  switch (event.kind) {
+    case 'step':
+      return event.step <= version + 1 ? null : unknown(`step ${event.step} of a run at version ${version}`);
+    case 'evaluation': {
+      const { part, parts, correct, total, failed = 0 } = event;
+      if (event.version > version) return unknown(`version ${event.version} of a run at ${version}`);
+      return part < parts && correct + failed <= total ? null : unknown(`part ${part} of ${parts}`);
+    }
+    case 'service':
+      return services.includes(event.service) ? null : unknown(`service ${event.service}`);
+    case 'rollout':
+      if (event.version > version) return unknown(`version ${event.version} of a run at ${version}`);
+      return event.index < admitted ? null : unknown(`group ${event.index}`);
+    case 'waiting':
+    case 'run':
+      return null;
+  }
+}
+
+function unknown(what: string): ForgeError {
+  return invalidMessage('telemetry', 'unknown', `there is no ${what}`);
+}
