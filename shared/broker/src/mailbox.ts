@@ -120,6 +120,10 @@ export class Mailbox {
     }));
   }
 
+  get closed(): boolean {
+    return this.isClosed;
+  }
+
   /** Who owns a mailbox now; null when nobody does. */
   ownerOf(name: string): Promise<string | null> {
     return this.redis.get(mailboxKeys(name).owner);

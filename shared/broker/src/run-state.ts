@@ -24,7 +24,7 @@ import * as scripts from './scripts';
 import { jobStanding, type JobStanding } from './job-standing';
 import { fieldOf, Rejections } from './rejections';
 import type { Script } from './script';
-import { StreamReader } from './stream-reader';
+import { StreamReader, type StreamEntry } from './stream-reader';
 import { staleEpoch, WeightVersions } from './weight-versions';
 
 export type RunPhase = 'running' | 'stopping' | 'finished' | 'failed';
@@ -52,6 +52,9 @@ export interface LeasedBatch {
   /** Encoded groups in the order of `batch.groups`. */
   payloads: Buffer[];
 }
+
+/** A reader that meets more entries that are none looks after other things in between. */
+const MOST_REFUSED = 64;
 
 const NOT_FORMED: Readonly<Record<string, string>> = {
   step: 'another batch is due',
@@ -339,36 +342,19 @@ export class RunState {
   }
 
   /**
-   * The next batch to train, one that was handed out before and not committed first; null when there is none yet, or
-   * what came is none: then it is a dead letter.
+   * The next batch to train, one that was handed out before and not committed first; null when there is none yet. What
+   * comes and is none becomes a dead letter.
    */
   async readBatch(consumer: string, blockMs: number): Promise<LeasedBatch | null> {
     const { batches } = this.keys;
-    const own = await this.streams.readOwn(batches, consumer, 1);
-    const [entry] = own.length > 0 ? own : await this.streams.readNew(batches, consumer, 1, blockMs);
-    if (entry === undefined) return null;
-    const bytes = entry.fields.get('batch');
-    let batch: Batch;
-    try {
-      batch = decode(batchSchema, bytes, 'batch');
-      await this.checkLeased(batch, entry.id);
-    } catch (error) {
-      if (!(error instanceof ForgeError) || error.code !== 'CONTRACT_INVALID_MESSAGE') throw error;
-      await this.rejections.rejectBatch(entry.id, bytes ?? Buffer.alloc(0), error);
-      return null;
+    for (let refused = 0; refused < MOST_REFUSED; refused++) {
+      const own = await this.streams.readOwn(batches, consumer, 1);
+      const [entry] = own.length > 0 ? own : await this.streams.readNew(batches, consumer, 1, blockMs);
+      if (entry === undefined) return null;
+      const batch = await this.batchIn(entry);
+      if (batch !== null) return { batch, payloads: await this.payloadsOf(batch) };
     }
-    const payloads = await this.redis.hmgetBuffer(
-      this.keys.payloads,
-      ...batch.groups.map(({ index }) => String(index)),
-    );
-    const missing = batch.groups.filter((_, i) => !payloads[i]).map(({ index }) => index);
-    if (missing.length > 0) {
-      throw new ForgeError(
-        'BUG_INVARIANT',
-        `batch ${batch.step} lacks the episodes of groups ${missing.join(', ')}`,
-      );
-    }
-    return { batch, payloads: payloads as Buffer[] };
+    return null;
   }
 
   /**
@@ -456,11 +442,27 @@ export class RunState {
     this.streams.close();
   }
 
-  /** Of a batch that was not formed here there is no lease. */
-  private async checkLeased({ step }: Batch, entryId: string): Promise<void> {
-    const lease = await this.redis.hget(this.keys.leases, String(step));
-    if (lease !== null && (JSON.parse(lease) as { entry: string }).entry === entryId) return;
-    throw invalidMessage('batch', 'unknown', `no batch of step ${step} was formed by entry ${entryId}`);
+  /** The batch in an entry of its stream; null, and the entry is gone, when there is none that was formed. */
+  private async batchIn({ id, fields }: StreamEntry): Promise<Batch | null> {
+    const bytes = fields.get('batch');
+    try {
+      const batch = decode(batchSchema, bytes, 'batch');
+      const lease = await this.redis.hget(this.keys.leases, String(batch.step));
+      if (lease !== null && (JSON.parse(lease) as { entry: string }).entry === id) return batch;
+      throw invalidMessage('batch', 'unknown', `no batch of step ${batch.step} was formed by entry ${id}`);
+    } catch (error) {
+      if (!(error instanceof ForgeError) || error.code !== 'CONTRACT_INVALID_MESSAGE') throw error;
+      await this.rejections.rejectBatch(id, bytes ?? Buffer.alloc(0), error);
+      return null;
+    }
+  }
+
+  private async payloadsOf({ step, groups }: Batch): Promise<Buffer[]> {
+    const indices = groups.map(({ index }) => String(index));
+    const payloads = await this.redis.hmgetBuffer(this.keys.payloads, ...indices);
+    const missing = indices.filter((_, i) => !payloads[i]);
+    if (missing.length === 0) return payloads as Buffer[];
+    throw new ForgeError('BUG_INVARIANT', `batch ${step} lacks the episodes of groups ${missing.join(', ')}`);
   }
 
   /** Names one call, however often it is sent. */

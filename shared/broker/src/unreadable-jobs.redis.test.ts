@@ -16,7 +16,7 @@ const DAMAGED: Readonly<Record<string, [Record<string, string>, string]>> = {
   'progress-1': [{ ...FIELDS, progress: '{' }, 'field progress is damaged'],
   'schedule-1': [{ ...FIELDS, rjk: 'z' }, 'field rjk is damaged'],
   'missing-1': [{}, 'kind: Invalid discriminator'],
-  'deep-1': [{ ...FIELDS, data: JSON.stringify(nested(1_000)) }, 'message: Invalid input'],
+  'deep-1': [{ ...FIELDS, data: JSON.stringify(nested(1_000)) }, 'kind: Invalid discriminator'],
   'r-damaged-7': [{ ...FIELDS, data: '"' }, 'field data is damaged'],
 };
 
