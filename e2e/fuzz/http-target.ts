@@ -56,7 +56,7 @@ export async function sendRequests(
     const { kinds, pieces } = connections[i]!;
     for (const kind of kinds) tally.add(kind);
     const received = await talk(to, pieces, { isDone: () => false, patienceMs: PATIENCE_MS });
-    refused += received.toString('latin1').match(/^HTTP\/1\.1 4\d\d/gm)?.length ?? 0;
+    refused += received.toString('latin1').match(/HTTP\/1\.1 4\d\d/g)?.length ?? 0;
   });
   return { tally, refused };
 }

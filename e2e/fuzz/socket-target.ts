@@ -44,7 +44,8 @@ export async function sendFrames(
       tally.add(isKnown ? `${kind}, greeted` : `${kind}, not greeted`);
       made++;
       talks.push(async () => {
-        refused += isKnown ? await greeted(place, to.token, bytes, 1) : await stranger(place, bytes);
+        const told = isKnown ? await greeted(place, to.token, bytes, 1) : await stranger(place, bytes);
+        refused += told;
       });
     } else {
       const calls = Array.from({ length: Math.min(CALLS, count - made) }, (_, i) =>
@@ -53,12 +54,13 @@ export async function sendFrames(
       for (const { kind } of calls) tally.add(kind);
       made += calls.length;
       talks.push(async () => {
-        refused += await greeted(
+        const told = await greeted(
           place,
           to.token,
           Buffer.concat(calls.map(({ bytes }) => bytes)),
           calls.length,
         );
+        refused += told;
       });
     }
   }

@@ -13,6 +13,8 @@ import { Tally } from './tally';
 
 /** Written at once; then it is waited until most of it is read, so that the run's own messages get through. */
 const BURST = 256;
+/** The stream of the weights is a short window. */
+const WEIGHTS_BURST = 16;
 const READ_WITHIN_MS = 120_000;
 const MESSAGES = {
   episodes: hostileEpisodes,
@@ -37,12 +39,13 @@ export async function sendToStream(
   const make = MESSAGES[stream];
   // Telemetry that is in order stays.
   const keeps = stream === 'telemetry' || stream === 'weights';
+  const burst = stream === 'weights' ? WEIGHTS_BURST : BURST;
   while (tally.sent < count) {
     const now = await facts();
-    const entries = Array.from({ length: Math.min(BURST, count - tally.sent) }, () => make(random, now));
+    const entries = Array.from({ length: Math.min(burst, count - tally.sent) }, () => make(random, now));
     const before = keeps ? await redis.xlen(keys[stream]) : 0;
     await addEntries(redis, keys[stream], entries, tally);
-    const isRead = async () => (await redis.xlen(keys[stream])) <= before + BURST / 2;
+    const isRead = async () => (await redis.xlen(keys[stream])) <= before + burst / 2;
     await waitFor(`${stream} to be read`, isRead, READ_WITHIN_MS);
   }
   return tally;

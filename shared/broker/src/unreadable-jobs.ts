@@ -14,11 +14,11 @@ export interface UnreadableJob {
 /** Soon after a worker has met one, and then with others that came meanwhile. */
 const PAUSE_MS = 20;
 
-/** Fields of a job that BullMQ reads as JSON, and as numbers. */
-const JSON_FIELDS = ['data', 'opts', 'stacktrace', 'progress', 'parent'];
+/** Fields of a job that BullMQ reads as JSON, and adds to, before it hands a job out; what else is damaged does not matter. */
+const JSON_FIELDS = ['data', 'opts', 'progress', 'parent'];
 /** Belongs to a schedule; there is none here. */
 const SCHEDULE = 'rjk';
-const COUNTS = ['ats', 'atm', 'stc', 'delay', 'priority', 'timestamp'];
+const COUNTS = ['ats'];
 
 /**
  * Removes a job that is active.
@@ -85,7 +85,7 @@ function faultOf(id: string, values: readonly (string | null)[]): ForgeError | n
 function isJson(field: string, text: string): boolean {
   try {
     const value: unknown = JSON.parse(text);
-    return field !== 'opts' || (typeof value === 'object' && value !== null);
+    return field !== 'opts' || value !== null;
   } catch {
     return false;
   }
