@@ -93,25 +93,22 @@ async function stranger(place: Place, bytes: Buffer): Promise<number> {
 
 /** Greets as one of ours, then sends; waits for so many answers. */
 async function greeted(place: Place, token: string, bytes: Buffer, answers: number): Promise<number> {
-  let nonce: Uint8Array | null = null;
-  const received = await new Promise<Buffer>((resolve) => {
-    const pieces = [hello()];
-    void talk(place, pieces, {
-      patienceMs: PATIENCE_MS,
-      isDone: (all) => {
-        const frames = framesIn(all);
-        return frames.filter(([kind]) => kind !== KIND.hello && kind !== KIND.proof).length >= answers;
-      },
-      onData: (all, write) => {
-        if (nonce !== null) return;
-        const greeting = framesIn(all).find(([kind]) => kind === KIND.hello);
-        if (greeting === undefined) return;
-        nonce = greeting[4] as Uint8Array;
-        write(Buffer.concat([proof(token, nonce), bytes]));
-      },
-    }).then(resolve);
+  let hasGreeted = false;
+  const received = await talk(place, [hello()], {
+    patienceMs: PATIENCE_MS,
+    isDone: (all) => framesIn(all).filter(isAnswer).length >= answers,
+    onData: (all, write) => {
+      const greeting = framesIn(all).find(([kind]) => kind === KIND.hello);
+      if (hasGreeted || greeting === undefined) return;
+      hasGreeted = true;
+      write(Buffer.concat([proof(token, greeting[4] as Uint8Array), bytes]));
+    },
   });
   return refusalsIn(framesIn(received));
+}
+
+function isAnswer([kind]: readonly unknown[]): boolean {
+  return kind !== KIND.hello && kind !== KIND.proof;
 }
 
 /** Errors and farewells that say that the peer is to blame. */

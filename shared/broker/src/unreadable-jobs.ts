@@ -14,6 +14,8 @@ export interface UnreadableJob {
 /** Soon after a worker has met one, and then with others that came meanwhile. */
 const PAUSE_MS = 20;
 
+const CLAIM_MS = 10_000;
+
 /** Fields of a job that BullMQ reads as JSON, and adds to, before it hands a job out; what else is damaged does not matter. */
 const JSON_FIELDS = ['data', 'opts', 'progress', 'parent'];
 /** Belongs to a schedule; there is none here. */
@@ -66,6 +68,9 @@ export async function removeUnreadable(
   for (const [i, id] of ids.entries()) {
     const why = faultOf(id, jobs[i]!);
     if (why === null) continue;
+    // Of several workers one does it, and another if that one dies with it.
+    const isMine = await redis.set(key(`${id}:unreadable`), '1', 'PX', CLAIM_MS, 'NX');
+    if (isMine === null) continue;
     await tell({ id, payload: jobs[i]![0] ?? '', why });
     const keys = [key('active'), key('stalled'), key(id), key(`${id}:lock`)];
     if ((await remove.run(redis, keys, [id])) === 1) removed(why);

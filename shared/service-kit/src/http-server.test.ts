@@ -39,12 +39,13 @@ describe('createHttpServer', () => {
       `${line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${rest}\r\n`;
     expect(await answerTo(request('GET /nothing'))).toContain('404');
     expect(await answerTo(request('DELETE /healthz'))).toContain('404');
+    expect(await answerTo(request('GET /%zz'))).toContain('400');
     const large = 'x'.repeat(70_000);
     expect(await answerTo(request('POST /healthz', `Content-Length: 70000\r\n\r\n${large}`))).toContain('4');
     expect(await answerTo('\x00\x01\x02 garbage\r\n\r\n')).toContain('400');
     expect(await answerTo(`GET /healthz HTTP/1.1\r\nX: ${'y'.repeat(40_000)}\r\n\r\n`)).toContain('400');
     expect(counts).toMatchObject({ '404': expect.any(Number), malformed: 2 });
-    expect(Object.values(counts).reduce((sum, count) => sum + count, 0)).toBe(5);
+    expect(Object.values(counts).reduce((sum, count) => sum + count, 0)).toBe(6);
   });
 
   it('cuts off a peer that takes its time', async () => {

@@ -1,5 +1,5 @@
 import type { Rejections } from '@forge/broker';
-import { fastify, type FastifyInstance } from 'fastify';
+import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
 
 /** Connections at most; whoever comes then is cut off. */
 const MAX_CONNECTIONS = 256;
@@ -23,6 +23,11 @@ export function createHttpServer(rejections: Pick<Rejections, 'count'>): Fastify
     requestTimeout: REQUEST_MS,
     keepAliveTimeout: IDLE_MS,
     http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 1_000 },
+    // A path that is none gets no further, and no hook is run.
+    frameworkErrors: ({ message }, _request, reply) => {
+      refused('400');
+      return (reply as unknown as FastifyReply).code(400).send({ error: message });
+    },
     clientErrorHandler: (error, socket) => {
       // A peer that hangs up has said nothing wrong.
       if (error.code === 'ECONNRESET' || socket.destroyed) return;

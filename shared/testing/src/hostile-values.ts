@@ -29,6 +29,8 @@ interface Place {
 }
 
 const LONG = 10 ** 6;
+/** As many as our encoder puts into a map. */
+const MANY = 60_000;
 /** One message in so many is a large one. */
 const LARGE_EVERY = 4_000;
 
@@ -77,7 +79,7 @@ const LARGE: Readonly<Record<string, (at: Place, random: Random) => void>> = {
     holder[key] = 'x'.repeat(LONG);
   },
   'many fields': ({ holder, key }) => {
-    holder[key] = Object.fromEntries(Array.from({ length: LONG / 10 }, (_, i) => [`f${i}`, i]));
+    holder[key] = Object.fromEntries(Array.from({ length: MANY }, (_, i) => [`f${i}`, i]));
   },
 };
 
