@@ -57,7 +57,8 @@ function hostileLetter(
   const fieldsOf = (all: Readonly<Record<string, string | Buffer>>) => Object.entries(all).flat();
   const roll = random();
   if (roll < 0.1) {
-    const { [pick(random, ['from', 'channel', 'sequence'] as const)]: _, ...rest } = letter;
+    const missing = pick(random, ['from', 'channel', 'sequence']);
+    const rest = Object.fromEntries(Object.entries(letter).filter(([name]) => name !== missing));
     return { kind: 'no such field', fields: fieldsOf(rest) };
   }
   if (roll < 0.2) {
