@@ -132,6 +132,26 @@ describe('RolloutJobs', () => {
     expect(attempts).toBe(2);
   });
 
+  it('refuses a job that nobody asked for, and does none that is done', async () => {
+    const runState = (standing: 'unknown' | 'done') => ({
+      runId: 'run',
+      publishGroup: () => Promise.reject(new Error('nothing is to be published')),
+      emit: () => Promise.resolve(),
+      phase: () => Promise.resolve({ phase: 'running' as const, message: null }),
+      standing: () => Promise.resolve(standing),
+      deadLetters: { keep: () => Promise.resolve() },
+    });
+    const forged = jobs({ runState: runState('unknown') });
+    await expect(forged.handler.handle(rollout(7))).rejects.toMatchObject({
+      code: 'CONTRACT_INVALID_MESSAGE',
+      message: 'job: there is no group 7 at version 4',
+      details: { reason: 'unknown' },
+    });
+    const again = jobs({ runState: runState('done') });
+    await again.handler.handle(rollout(7));
+    expect([forged.calls, again.calls]).toEqual([[], []]);
+  });
+
   it('shows the first groups of each step', async () => {
     const { handler, events } = jobs();
     await handler.handle(rollout(31));
