@@ -236,7 +236,7 @@ export class FuzzRun {
     const trained = groupIn(payload);
     const newestWeights = (await this.run.runState.weights.latest())!.announcement;
     return async () => {
-      const admitted = await this.run.runState.admittedCount();
+      const admitted = Number(await redis.hget(keys.run, 'nextIndex'));
       return { runId: this.run.runId, trained, newestWeights, admitted };
     };
   }

@@ -20,8 +20,9 @@ const WATCH_MS = 1_000;
 /** Admits groups, schedules evaluations, ends the run, and keeps its directory. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, registry, logger, fail } = context;
-  const coordinator = await runState.newCoordinator();
   const task = await loadTask(recipe);
+  // Until here a predecessor goes on.
+  const coordinator = await runState.newCoordinator();
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
   const directory = await RunDirectory.open(join(recipe.output.dir, context.runId));
   const services = ['trainer', 'policy', 'reward', 'replay-buffer'];
@@ -39,13 +40,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     queue,
     task,
     evaluations,
-    goals: {
-      steps: recipe.steps,
-      stopAtAccuracy: recipe.stopAtAccuracy,
-      candidatesPerBatch: candidatesPerBatch(recipe),
-    },
+    candidatesPerBatch: candidatesPerBatch(recipe),
     evaluationSamples: recipe.evaluation.samples,
-    maxStaleness: recipe.maxStaleness,
     coordinator,
     isModelSaved: () => recorder.isModelSaved,
     logger,
@@ -61,12 +57,11 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const stopping = new AbortController();
   let end: 'finished' | 'failed' | null = null;
   let turns: Promise<void> = Promise.resolve();
-  const advance = () => {
-    turns = turns.then(async () => {
+  const inTurn = (act: () => Promise<void>) => (turns = turns.then(act));
+  const advance = () =>
+    inTurn(async () => {
       end ??= await lifecycle.turn();
     });
-    return turns;
-  };
   const goesOn = () => !stopping.signal.aborted && end === null;
   const followState = async () => {
     let seen = '0';
@@ -79,8 +74,9 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     while (goesOn()) if ((await recorder.turn(POLL_MS)) > 0) await advance();
   };
   const look = async () => {
-    const [{ phase }, version, nextBatch, ledger, counts, ...replicas] = await Promise.all([
+    const [{ phase }, { isPaused }, version, nextBatch, ledger, counts, ...replicas] = await Promise.all([
       runState.phase(),
+      runState.controls.steering(),
       runState.version(),
       runState.nextBatch(),
       runState.ledger(),
@@ -93,6 +89,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     );
     return {
       phase,
+      isPaused,
       version,
       nextBatch,
       ledger,
@@ -116,11 +113,13 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const watch = async () => {
     while (goesOn()) {
       await watchdog.turn();
+      await inTurn(() => lifecycle.requeueLost());
       await sleep(WATCH_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
     }
   };
   /** The last word of the run, said once everything else is written. */
   const conclude = async () => {
+    await runState.checkCoordinator(coordinator);
     await recorder.catchUp();
     await recorder.close();
     const state = end ?? 'interrupted';

@@ -80,6 +80,19 @@ describe('announced weights', () => {
   });
 });
 
+describe('the newest weights', () => {
+  it('are those of the highest version, also when an older one is announced once more', async () => {
+    const state = await newRun();
+    const epoch = await state.newEpoch();
+    await state.weights.announce(announcement(0, epoch));
+    await connection.hset(state.keys.run, 'version', 1);
+    await state.weights.announce(announcement(1, epoch, 'b'.repeat(64)));
+    await add(state.keys.weights, 'announcement', encode(announcement(0, epoch)));
+    for (const found of [await state.weights.latest(), await state.weights.next('0', 0)])
+      expect(found?.announcement.version).toBe(1);
+  });
+});
+
 describe('Rejections', () => {
   it('adds what was counted to Redis once, and says it in one line for each place', async () => {
     const state = await newRun();

@@ -1,9 +1,5 @@
 import {
-  batchSchema,
-  decode,
   encode,
-  invalidMessage,
-  telemetryEventSchema,
   type Batch,
   type RolloutJob,
   type TelemetryEvent,
@@ -13,19 +9,22 @@ import { randomUUID } from 'node:crypto';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
 import { admissionOf, type Admission } from './admission';
+import { BatchStream, type LeasedBatch } from './batch-stream';
 import { DeadLetters, letterOf, type Failure } from './dead-letters';
 import { originNote, type GroupOrigin } from './group-record';
 import { CONSUMER_GROUP, runKeys, stateKeys, type RunKeys } from './keys';
 import { ledgerOf, type Ledger } from './ledger';
 import { readLedgerSnapshot, type LedgerSnapshot } from './ledger-snapshot';
 import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
+import { RunControls, settingText } from './run-controls';
 import { expireRun, removeRun } from './run-removal';
 import * as scripts from './scripts';
 import { jobStanding, type JobStanding } from './job-standing';
 import { fieldOf, Rejections } from './rejections';
 import type { Script } from './script';
-import { StreamReader, type StreamEntry } from './stream-reader';
-import { staleEpoch, WeightVersions } from './weight-versions';
+import { StreamReader } from './stream-reader';
+import { TelemetryStream, type TelemetryEntry } from './telemetry-stream';
+import { staleEpoch, WeightVersions, type Rollback } from './weight-versions';
 
 export type RunPhase = 'running' | 'stopping' | 'finished' | 'failed';
 
@@ -43,19 +42,6 @@ export interface StreamedGroup {
   payload: Buffer;
 }
 
-/** An event, or why there is none in an entry. */
-export type TelemetryEntry =
-  { id: string; event: TelemetryEvent } | { id: string; event: null; fault: ForgeError };
-
-export interface LeasedBatch {
-  batch: Batch;
-  /** Encoded groups in the order of `batch.groups`. */
-  payloads: Buffer[];
-}
-
-/** A reader that meets more entries that are none looks after other things in between. */
-const MOST_REFUSED = 64;
-
 const NOT_FORMED: Readonly<Record<string, string>> = {
   step: 'another batch is due',
   count: 'its groups and the others are not as many as a batch consumes',
@@ -70,10 +56,13 @@ export class RunState {
   readonly keys: RunKeys;
   readonly deadLetters: DeadLetters;
   readonly weights: WeightVersions;
+  readonly controls: RunControls;
   /** Messages that were refused. */
   readonly rejections: Rejections;
   private readonly bounds: RunBounds;
   private readonly streams: StreamReader;
+  private readonly batches: BatchStream;
+  private readonly telemetry: TelemetryStream;
   private readonly instance = randomUUID();
   private calls = 0;
 
@@ -90,6 +79,9 @@ export class RunState {
     this.deadLetters = new DeadLetters(redis, this.keys, this.bounds.deadLetters);
     this.rejections = new Rejections(redis, this.keys, this.bounds.deadLetters);
     this.weights = new WeightVersions(redis, this.keys, this.streams, this.rejections);
+    this.controls = new RunControls(redis, this.keys, this.bounds.telemetry);
+    this.batches = new BatchStream(redis, this.keys, this.streams, this.rejections);
+    this.telemetry = new TelemetryStream(redis, this.keys, this.streams);
   }
 
   /**
@@ -108,9 +100,10 @@ export class RunState {
       started: 0,
       nextIndex: 0,
       nextBatch: 0,
-      maxStaleness: Number.isFinite(settings.maxStaleness) ? settings.maxStaleness : 'inf',
+      maxStaleness: settingText(settings.maxStaleness),
       candidates: settings.candidatesPerBatch,
       steps: settings.steps,
+      stopAtAccuracy: settingText(settings.stopAtAccuracy ?? null),
     };
     const result = await this.run(
       scripts.create,
@@ -247,7 +240,8 @@ export class RunState {
 
   /**
    * Moves a group from the stream to the buffer. `duplicate`: it is there already or was given up; nothing is left to
-   * do. `unknown`: there is no such group; what came is to be rejected. A call that ioredis sent again after a lost connection may say so of the group it stored itself.
+   * do. A call that ioredis sent again after a lost connection may say so of the group it stored itself. `unknown`: there
+   * is no such group, and what came is to be rejected.
    */
   async storeGroup(
     entryId: string,
@@ -346,31 +340,38 @@ export class RunState {
    * comes and is none becomes a dead letter.
    */
   async readBatch(consumer: string, blockMs: number): Promise<LeasedBatch | null> {
-    const { batches } = this.keys;
-    for (let refused = 0; refused < MOST_REFUSED; refused++) {
-      const own = await this.streams.readOwn(batches, consumer, 1);
-      const [entry] = own.length > 0 ? own : await this.streams.readNew(batches, consumer, 1, blockMs);
-      if (entry === undefined) return null;
-      const batch = await this.batchIn(entry);
-      if (batch !== null) return { batch, payloads: await this.payloadsOf(batch) };
-    }
-    return null;
+    return this.batches.read(consumer, blockMs);
   }
 
   /**
-   * Ends a step: its groups are trained and the new weights announced. Repeating it changes nothing.
+   * Ends a step: its groups are trained and the new weights announced. Repeating it changes nothing. `rolledBack`: the new
+   * weights are those of an earlier version, and the groups are discarded.
    *
    * @throws {ForgeError} STALE_EPOCH when another trainer took over.
    */
-  async commitStep(step: number, announcement: WeightsAnnouncement): Promise<void> {
-    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions } = this.keys;
-    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals, versions];
+  async commitStep(step: number, announcement: WeightsAnnouncement, rolledBack?: Rollback): Promise<void> {
+    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests } =
+      this.keys;
+    const keys = [
+      groups,
+      ledger,
+      run,
+      payloads,
+      leases,
+      batches,
+      weights,
+      signals,
+      versions,
+      weightsRequests,
+    ];
     const result = await this.run(scripts.commitStep, keys, [
       CONSUMER_GROUP,
       step,
       announcement.epoch,
       encode(announcement),
       announcement.sha256,
+      rolledBack?.to ?? '',
+      rolledBack?.isAsked ? 1 : 0,
     ]);
     if (result === 'stale') throw staleEpoch(step, announcement.epoch);
   }
@@ -388,20 +389,8 @@ export class RunState {
   }
 
   /** Telemetry after `afterId` ('0' for all that is kept), waiting up to `blockMs` for some. */
-  async readTelemetry(afterId: string, blockMs: number): Promise<TelemetryEntry[]> {
-    const entries = await this.streams.readAfter(this.keys.telemetry, afterId, 500, blockMs);
-    return entries.map(({ id, fields }) => {
-      try {
-        return { id, event: decode(telemetryEventSchema, fields.get('event'), 'telemetry') };
-      } catch (error) {
-        return { id, event: null, fault: ForgeError.from(error) };
-      }
-    });
-  }
-
-  /** Groups admitted so far; the index of the next one. */
-  async admittedCount(): Promise<number> {
-    return Number((await this.redis.hget(this.keys.run, 'nextIndex')) ?? 0);
+  readTelemetry(afterId: string, blockMs: number): Promise<TelemetryEntry[]> {
+    return this.telemetry.read(afterId, blockMs);
   }
 
   /** Whether a job is still to be done. */
@@ -440,29 +429,6 @@ export class RunState {
    */
   close(): void {
     this.streams.close();
-  }
-
-  /** The batch in an entry of its stream; null, and the entry is gone, when there is none that was formed. */
-  private async batchIn({ id, fields }: StreamEntry): Promise<Batch | null> {
-    const bytes = fields.get('batch');
-    try {
-      const batch = decode(batchSchema, bytes, 'batch');
-      const lease = await this.redis.hget(this.keys.leases, String(batch.step));
-      if (lease !== null && (JSON.parse(lease) as { entry: string }).entry === id) return batch;
-      throw invalidMessage('batch', 'unknown', `no batch of step ${batch.step} was formed by entry ${id}`);
-    } catch (error) {
-      if (!(error instanceof ForgeError) || error.code !== 'CONTRACT_INVALID_MESSAGE') throw error;
-      await this.rejections.rejectBatch(id, bytes ?? Buffer.alloc(0), error);
-      return null;
-    }
-  }
-
-  private async payloadsOf({ step, groups }: Batch): Promise<Buffer[]> {
-    const indices = groups.map(({ index }) => String(index));
-    const payloads = await this.redis.hmgetBuffer(this.keys.payloads, ...indices);
-    const missing = indices.filter((_, i) => !payloads[i]);
-    if (missing.length === 0) return payloads as Buffer[];
-    throw new ForgeError('BUG_INVARIANT', `batch ${step} lacks the episodes of groups ${missing.join(', ')}`);
   }
 
   /** Names one call, however often it is sent. */

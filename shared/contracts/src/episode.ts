@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { atMost, isCount, isLogprob, MAX_REWARD, namedNumbers, numbers } from './bounded';
+import { weightHashesSchema } from './weights';
 
 const isVersion = (value: number): boolean => value === -1 || isCount(value);
 
@@ -46,6 +47,8 @@ export const groupSchema = z.strictObject({
   episodes: atMost(1024, episodeSchema).refine((episodes) => episodes.length > 0, 'expected at least one'),
   /** Which policy replica produced it. */
   replica: z.string(),
+  /** Hash of the weights of every version that produced a token. */
+  weights: weightHashesSchema,
   traceparent: z.string().optional(),
   /** Largest |training graph - generator| log-prob of one completion under the same weights, where it was checked. */
   logprobMismatch: z.number().min(0).optional(),
@@ -64,6 +67,12 @@ export function oldestVersion(episodes: readonly Pick<Episode, 'versions'>[]): n
   let oldest = Number.POSITIVE_INFINITY;
   for (const { versions } of episodes) for (const v of versions) if (v >= 0 && v < oldest) oldest = v;
   return oldest;
+}
+
+/** The versions that produced tokens of the episodes. */
+export function versionsOf(episodes: readonly Pick<Episode, 'versions'>[]): number[] {
+  const versions = new Set(episodes.flatMap((episode) => [...new Set(episode.versions)]));
+  return [...versions].filter((version) => version >= 0).sort((a, b) => a - b);
 }
 
 /** The version of the newest token of all episodes. */

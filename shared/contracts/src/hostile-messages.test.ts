@@ -5,9 +5,10 @@ import type { z } from 'zod';
 import { check, decode, encode, MAX_MESSAGE_BYTES } from './codec';
 import { completionSchema } from './completion';
 import { episodeSchema, groupSchema } from './episode';
-import { batchSchema, deadLetterSchema, rolloutJobSchema, telemetryEventSchema, weightsAnnouncementSchema } from './messages'; // prettier-ignore
+import { batchSchema, deadLetterSchema, rolloutJobSchema, telemetryEventSchema } from './messages'; // prettier-ignore
 import { sampleSchema } from './sample';
 import { samplingSchema } from './sampling';
+import { weightsAnnouncementSchema } from './weights';
 
 const count = fc.nat(2 ** 40);
 const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => (Object.is(x, -0) ? 0 : x));
@@ -65,6 +66,10 @@ const group = fc.record({
   promptText: fc.string(),
   episodes: fc.array(episode, { minLength: 1, maxLength: 4 }),
   replica: fc.string(),
+  weights: fc.dictionary(fc.nat().map(String), fc.constant('a'.repeat(64)), {
+    maxKeys: 4,
+    noNullPrototype: true,
+  }),
 });
 
 /** Every schema of a message, with messages that fit it. */
@@ -183,7 +188,7 @@ describe('decode', () => {
   });
 
   it('looks at no more episodes than a group may have', () => {
-    const message = { schemaVersion: 1, runId: 'r', index: 0, sampleId: 's', promptText: '', replica: '0', episodes: new Array(1e6).fill({}) }; // prettier-ignore
+    const message = { schemaVersion: 1, runId: 'r', index: 0, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes: new Array(1e6).fill({}) }; // prettier-ignore
     expect(groupSchema.safeParse(message).error?.issues).toMatchObject([
       { path: ['episodes'], message: 'expected at most 1024' },
     ]);

@@ -7,20 +7,29 @@ export {
   episodeVersion,
   newestVersion,
   oldestVersion,
+  versionsOf,
   type Episode,
   type Group,
 } from './episode';
 export {
   rolloutJobSchema,
   batchSchema,
-  weightsAnnouncementSchema,
   deadLetterSchema,
   telemetryEventSchema,
   type RolloutJob,
   type Batch,
-  type WeightsAnnouncement,
   type DeadLetter,
   type TelemetryEvent,
 } from './messages';
+export {
+  weightHashesSchema,
+  weightsAnnouncementSchema,
+  weightsManifestSchema,
+  weightsOriginSchema,
+  type WeightHashes,
+  type WeightsAnnouncement,
+  type WeightsManifest,
+  type WeightsOrigin,
+} from './weights';
 export { encode, decode, check, invalidMessage, MAX_MESSAGE_BYTES, type MessageFault } from './codec';
 export { MAX_REWARD, MAX_TOKENS } from './bounded';

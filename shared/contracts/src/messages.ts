@@ -37,17 +37,6 @@ export const batchSchema = z.strictObject({
   statistics: namedNumbers(),
 });
 
-/** Entry of the `weights` stream: a version whose blob is complete, verified and readable at `path`. */
-export const weightsAnnouncementSchema = z.strictObject({
-  schemaVersion: z.literal(1),
-  version: z.int().min(0),
-  /** The trainer incarnation that published it. */
-  epoch: z.int().min(0),
-  path: z.string().min(1),
-  sizeBytes: z.int().min(1),
-  sha256: z.string().length(64),
-});
-
 /** Work that failed for good, or a message that made no sense, kept for people. */
 export const deadLetterSchema = z.strictObject({
   schemaVersion: z.literal(1),
@@ -95,6 +84,20 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     texts: atMost(1024, z.string()),
     rewards: numbers(Number.isFinite, 'a finite number', 1024),
   }),
+  /** Somebody changed a running run: a setting, how many replicas there are, a restart, a pause. */
+  z.strictObject({
+    kind: z.literal('control'),
+    /** The same when it is told twice. */
+    id: z.string(),
+    /** Version of the policy at the time. */
+    version: z.int(),
+    operation: z.enum(['set', 'scale', 'restart', 'pause', 'unpause']),
+    /** Setting, service, or process. */
+    name: z.string(),
+    /** Before and after; empty where there was, or is, none. */
+    from: z.string(),
+    to: z.string(),
+  }),
   /** What the run waits for, when nothing has changed for a while; null when it goes on. */
   z.strictObject({ kind: z.literal('waiting'), for: z.string().nullable() }),
   /** A run-level change: `running`, `finished`, `failed` with a message. */
@@ -103,6 +106,5 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
 
 export type RolloutJob = z.infer<typeof rolloutJobSchema>;
 export type Batch = z.infer<typeof batchSchema>;
-export type WeightsAnnouncement = z.infer<typeof weightsAnnouncementSchema>;
 export type DeadLetter = z.infer<typeof deadLetterSchema>;
 export type TelemetryEvent = z.infer<typeof telemetryEventSchema>;

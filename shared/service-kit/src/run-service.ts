@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { serviceEnvironment, parseResolvedRecipe, type Recipe } from '@forge/config';
 import { serveActor, type ServableActor } from '@forge/actors';
 import { connectRedis, Registry, RunState } from '@forge/broker';
@@ -61,7 +63,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const { runId, replica, redisUrl } = environment;
   const logger = createLogger({ service: name, runId, replica, level: environment.logLevel });
   const fail = (error: unknown): void => {
-    logger.fatal({ err: error }, 'service failed');
+    if (ForgeError.from(error).code === 'STALE_EPOCH') logger.warn({ err: error }, 'another one took over');
+    else logger.fatal({ err: error }, 'service failed');
     process.exit(1);
   };
   process.on('uncaughtException', fail);
@@ -100,7 +103,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   redis.on('ready', () => logger.info('Redis is back'));
   const bare = new RunState(redis, runId);
   const recipe = parseResolvedRecipe(await bare.config());
-  const { heartbeatMs, drainSeconds } = recipe.limits;
+  const { heartbeatMs, drainSeconds, callTimeoutMs } = recipe.limits;
+  endWhenBlocked(`${name}/${replica}`, callTimeoutMs);
   const runState = new RunState(redis, runId, runBounds(recipe));
   const registry = new Registry(redis, runId);
   const { rejections } = runState;
@@ -130,7 +134,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
       answers,
       callsMade: (instance.calls ?? []).flatMap(callsMade),
     });
-  let last = { totals: (await instance.totals?.()) ?? {}, atMs: performance.now() };
+  let last: { totals: Record<string, number>; atMs: number } = { totals: {}, atMs: performance.now() };
   const tellRejections = async (): Promise<void> => {
     for (const refused of await rejections.flush()) logger.warn(refused, 'messages refused');
   };
@@ -157,7 +161,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
       process.exit(1);
     }, drainSeconds * 1000).unref();
     for (const timer of timers) clearInterval(timer);
-    await registry.remove(name, replica);
+    await registry.remove(name, replica, process.pid);
     await instance.drain();
     await served?.close();
     await http.close();
@@ -165,4 +169,14 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     runState.close();
     redis.disconnect();
   };
+}
+
+/** A service that answers nobody for as long as a call may take is of no use any more. */
+function endWhenBlocked(name: string, limitMs: number): void {
+  const turns = new Int32Array(new SharedArrayBuffer(4));
+  setInterval(() => Atomics.add(turns, 0, 1), limitMs / 50).unref();
+  new Worker(join(__dirname, 'loop-watch.js'), {
+    workerData: { turns, limitMs, name },
+    execArgv: [],
+  }).unref();
 }

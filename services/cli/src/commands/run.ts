@@ -7,6 +7,7 @@ import {
   connectRedis,
   provisionRedis,
   redisMemory,
+  Registry,
   removeOrphans,
   RunState,
   withoutPassword,
@@ -21,12 +22,15 @@ import {
   usesReference,
   type Recipe,
 } from '@forge/config';
+import { recordDirectory } from '@forge/rl-actors';
 import { removeExpiredState } from '../expired-state';
+import { Fleet } from '../fleet';
 import { preflight } from '../preflight';
 import { checkMemory, memoryNeed } from '../redis-memory';
 import { recipeDirs } from '../recipe-dirs';
 import {
   createRunDirectory,
+  directoryBytes,
   listRunRecords,
   newRunId,
   readSummary,
@@ -34,16 +38,27 @@ import {
   type RunRecord,
 } from '../run-directory';
 import { RunMonitor } from '../run-monitor';
-import { Supervisor, type ServiceProcess } from '../supervisor';
+import { Supervisor } from '../supervisor';
 import { duration, type RunHeader } from '../view';
 import { isAlive } from './runs';
 
 const STOP_DEADLINE_MS = 30_000;
 const EXPIRE_DEADLINE_MS = 5_000;
+/** A service that drains ends by itself after `limits.drainSeconds`, unless it hangs. */
+const DRAIN_GRACE_MS = 5_000;
+
+export interface RunOptions {
+  record?: boolean;
+}
 
 /** `forge run RECIPE`: starts the services of a run, shows it, and ends them with it. */
-export async function run(recipeName: string, overrides: readonly string[]): Promise<number> {
-  const recipe = loadRecipe(recipeName, overrides, { searchDirs: recipeDirs() });
+export async function run(
+  recipeName: string,
+  overrides: readonly string[],
+  { record }: RunOptions = {},
+): Promise<number> {
+  const changes = record ? [...overrides, 'output.record=true'] : overrides;
+  const recipe = loadRecipe(recipeName, changes, { searchDirs: recipeDirs() });
   const { promptTokens } = await preflight(recipe);
 
   const say = (message: string): void => {
@@ -97,6 +112,7 @@ async function supervise(
     maxStaleness: recipe.maxStaleness,
     candidatesPerBatch: candidatesPerBatch(recipe),
     steps: recipe.steps,
+    stopAtAccuracy: recipe.stopAtAccuracy,
   });
   const record: RunRecord = {
     id,
@@ -107,7 +123,8 @@ async function supervise(
     pid: process.pid,
     redisUrl: withoutPassword(url),
     keepStateHours: recipe.limits.keepStateHours,
-    redisDir: redisServer.dir === null ? null : resolve(redisServer.dir),
+    redisDir: absolute(redisServer.dir),
+    redisPasswordFile: absolute(redisServer.passwordFile),
     state: 'running',
   };
   const directory = createRunDirectory(recipe.output.dir, record, recipeToYaml(recipe));
@@ -129,6 +146,10 @@ async function supervise(
     socketDirectory,
     environment: childEnvironment({ redisUrl: url, runId: id, logLevel }),
     restartsPerMinute: recipe.limits.restartsPerMinute,
+    drainMs: recipe.limits.drainSeconds * 1000 + DRAIN_GRACE_MS,
+    onTrialEnd: (process, reason) => {
+      void fleet.trialEnded(process, reason).catch(() => undefined);
+    },
     onRestart: ({ service, replica }, reason) => {
       monitor.say(`${service}/${replica} ended (${reason}); starting it again`);
     },
@@ -138,15 +159,16 @@ async function supervise(
     },
   });
 
+  const { controls } = runState;
+  const registry = new Registry(redis, id);
+  const fleet = new Fleet({ supervisor, controls, registry, say: (text) => monitor.say(text) });
   const interrupts = handleInterrupts(runState, supervisor, monitor);
-  const processes = processesOf(recipe);
-  for (const process of processes) supervisor.start(process);
+  await controls.supervise(replicasOf(recipe));
+  void fleet.follow(runState);
   await monitor.follow();
   const { state, message } = monitor.current;
-  await supervisor.stop(
-    processes.map(({ service }) => service),
-    STOP_DEADLINE_MS,
-  );
+  fleet.stop();
+  await supervisor.stop(STOP_DEADLINE_MS);
   await rm(socketDirectory, { recursive: true, force: true });
   interrupts.end();
   // A Redis that is gone for good keeps nobody waiting.
@@ -170,17 +192,18 @@ async function supervise(
   return { finished: 0, failed: 1, interrupted: 130 }[end];
 }
 
-function processesOf(recipe: Recipe): ServiceProcess[] {
-  const copies = (service: string, count: number): ServiceProcess[] =>
-    Array.from({ length: count }, (_, replica) => ({ service, replica: String(replica) }));
-  return [
-    ...copies('coordinator', 1),
-    ...copies('trainer', 1),
-    ...copies('policy', recipe.policy.replicas),
-    ...copies('reward', recipe.reward.replicas),
-    ...(usesReference(recipe) ? copies('reference', recipe.reference.replicas) : []),
-    ...copies('replay-buffer', 1),
-  ];
+const absolute = (path: string | null): string | null => (path === null ? null : resolve(path));
+
+/** The services of a run, and how many of each it starts with. */
+function replicasOf(recipe: Recipe): Record<string, number> {
+  return {
+    coordinator: 1,
+    trainer: 1,
+    policy: recipe.policy.replicas,
+    reward: recipe.reward.replicas,
+    ...(usesReference(recipe) && { reference: recipe.reference.replicas }),
+    'replay-buffer': 1,
+  };
 }
 
 /** The first Ctrl-C lets the run save what it has and stop; the second ends everything at once. */
@@ -212,14 +235,18 @@ function closingWords(directory: string, end: string, message: string | null): s
     typeof value === 'number' ? `${(100 * value).toFixed(1)} %` : '-';
   const lines = [`run ${end}${message === null ? '' : `: ${message}`}`];
   if (summary) {
-    const { startAccuracy, finalAccuracy, steps, seconds } = summary;
+    const { startAccuracy, finalAccuracy, steps, seconds, weightsHash } = summary;
     if (typeof finalAccuracy === 'number')
       lines.push(`held-out accuracy  ${percent(startAccuracy)} -> ${percent(finalAccuracy)}`);
     lines.push(`steps              ${String(steps)} in ${duration(Number(seconds) * 1000)}`);
     lines.push(
+      `weights            ${String(weightsHash ?? '-')}`,
       `model              ${join(directory, 'model')}`,
       `report             ${join(directory, 'report.html')}`,
     );
   }
+  const record = recordDirectory(directory);
+  const sizeBytes = directoryBytes(record);
+  if (sizeBytes !== null) lines.push(`record             ${record}, ${(sizeBytes / 2 ** 20).toFixed(1)} MiB`);
   return lines.join('\n');
 }

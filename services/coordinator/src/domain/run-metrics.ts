@@ -20,6 +20,7 @@ export type MetricsRow = { step: number } & Record<string, number>;
 export class RunMetrics {
   private readonly services = new Map<string, ServiceEvent>();
   private open: MetricsRow | null = null;
+  private weightsRefused = 0;
 
   /** Messages that were refused so far, by `<where>/<reason>`. */
   rejected: Readonly<Record<string, number>> = {};
@@ -36,6 +37,7 @@ export class RunMetrics {
     this.services.set(key, event);
     const [oldest] = this.services.keys();
     if (this.services.size > MAX_REPLICAS && oldest !== undefined) this.services.delete(oldest);
+    this.weightsRefused += event.values.weightsRefused ?? 0;
   }
 
   addEvaluation(evaluation: Evaluation): void {
@@ -56,6 +58,7 @@ export class RunMetrics {
       ...Object.fromEntries(
         Object.entries(this.rejected).map(([name, count]) => [`messages_rejected/${name}`, count]),
       ),
+      'weights/refused': this.weightsRefused,
       ...(this.evaluation ? evaluationValues(this.evaluation) : {}),
     };
     return finished;

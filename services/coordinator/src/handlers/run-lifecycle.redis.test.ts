@@ -11,7 +11,7 @@ import { TelemetryRecorder } from './telemetry-recorder';
 
 const sample = (index: number) => ({ id: `s${index}`, prompt: `${index}+0=`, answer: String(index) });
 const task = { size: 100, sample, heldOut: Array.from({ length: 70 }, (_, k) => sample(1000 + k)) };
-const logger = { info: () => undefined } as never;
+const logger = { info: () => undefined, warn: () => undefined } as never;
 
 let redis: TestRedis;
 beforeAll(async () => {
@@ -35,20 +35,21 @@ async function newRun(maxStaleness: number, steps = 4) {
     `run-${states.length}-${maxStaleness}-${performance.now()}`,
   );
   states.push(state);
-  await state.create({}, { maxStaleness, candidatesPerBatch: 2, steps });
+  await state.create({}, { maxStaleness, candidatesPerBatch: 2, steps, stopAtAccuracy: 0.9 });
   return {
     state,
-    ...(await coordinate(state, mkdtempSync(join(tmpdir(), 'forge-run-')), maxStaleness, steps)),
+    ...(await coordinate(state, mkdtempSync(join(tmpdir(), 'forge-run-')))),
   };
 }
 
-async function coordinate(state: RunState, dir: string, maxStaleness: number, steps = 4) {
+async function coordinate(state: RunState, dir: string) {
   const jobs: RolloutJob[] = [];
+  const again: RolloutJob[] = [];
+  const counts = { waiting: 0, active: 0 };
   const queue = {
-    add: (added: readonly RolloutJob[]) => {
-      jobs.push(...added);
-      return Promise.resolve();
-    },
+    add: (added: readonly RolloutJob[]) => Promise.resolve(void jobs.push(...added)),
+    addAgain: (added: readonly RolloutJob[]) => Promise.resolve(void again.push(...added)),
+    counts: () => Promise.resolve(counts),
   };
   const evaluations = new EvaluationSchedule(2);
   const coordinator = await state.newCoordinator();
@@ -65,9 +66,8 @@ async function coordinate(state: RunState, dir: string, maxStaleness: number, st
     queue,
     task,
     evaluations,
-    goals: { steps, stopAtAccuracy: 0.9, candidatesPerBatch: 2 },
+    candidatesPerBatch: 2,
     evaluationSamples: 65,
-    maxStaleness,
     coordinator,
     isModelSaved: () => recorder.isModelSaved,
     logger,
@@ -78,7 +78,9 @@ async function coordinate(state: RunState, dir: string, maxStaleness: number, st
     Object.fromEntries(jobs.flatMap((job) => (job.kind === 'rollout' ? [[job.index, job.sample.id]] : [])));
   const asked = () =>
     jobs.flatMap((job) => (job.kind === 'evaluation' ? [[job.minVersion, job.samples.length]] : []));
-  return { dir, evaluations, recorder, lifecycle, rollouts, samples, asked };
+  const askedAgain = () =>
+    again.splice(0).map((job) => (job.kind === 'rollout' ? job.index : `evaluation ${job.part}`));
+  return { dir, evaluations, recorder, lifecycle, counts, rollouts, samples, asked, askedAgain };
 }
 
 async function evaluated(state: RunState, version: number, correct: number): Promise<void> {
@@ -113,9 +115,9 @@ describe('coordinator', () => {
     const failure = { code: 'BUG_INVARIANT', message: 'boom', attempts: 3, payload: '{}' };
     await state.rejectGroup({ index: 2 }, 'failed', failure);
     await state.deadLetters.replay('r-2');
-    const successor = await coordinate(state, dir, 1);
+    const successor = await coordinate(state, dir);
     await successor.lifecycle.turn();
-    const again = await coordinate(state, dir, 1);
+    const again = await coordinate(state, dir);
     await again.lifecycle.turn();
     for (const { samples } of [successor, again])
       expect(samples()).toEqual({ 0: 's0', 1: 's1', 3: 's3', 4: 's2' });
@@ -127,13 +129,66 @@ describe('coordinator', () => {
     expect(rollouts()).toEqual([0, 1, 2, 3]);
   });
 
+  it('lets go what a synchronous run holds once it is set to be asynchronous, and ends where it is set to', async () => {
+    const { state, lifecycle, rollouts } = await newRun(0);
+    await lifecycle.turn();
+    expect(rollouts()).toEqual([]);
+    await state.controls.set({ maxStaleness: 1, steps: 1 });
+    await lifecycle.turn();
+    expect(rollouts()).toEqual([0, 1]);
+    await state.controls.set({ steps: 0 });
+    await lifecycle.turn();
+    expect(await state.phase()).toEqual({ phase: 'stopping', message: 'all 0 steps are done' });
+  });
+
+  it('writes every change to the running run down once', async () => {
+    const { state, recorder, dir } = await newRun(0);
+    await state.controls.set({ maxStaleness: 1 });
+    await state.controls.pause();
+    await recorder.catchUp();
+    const successor = await coordinate(state, dir);
+    await successor.recorder.catchUp();
+    const lines = readFileSync(join(dir, 'controls.jsonl'), 'utf8').trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { operation: 'set', name: 'maxStaleness', from: '0', to: '1', version: 0 },
+      { operation: 'pause', name: 'admission', from: '', to: '1', version: 0 },
+    ]);
+  });
+
   it('queues again after a crash what was admitted and has no result', async () => {
     const { state, lifecycle, dir } = await newRun(1);
     await lifecycle.turn();
     await state.publishGroup(1, Buffer.from('group'));
-    const successor = await coordinate(state, dir, 1);
+    const successor = await coordinate(state, dir);
     await successor.lifecycle.turn();
     expect(successor.rollouts()).toEqual([0, 2, 3]);
+  });
+
+  it('queues again what has neither job nor result, once it was missed twice', async () => {
+    const { state, lifecycle, counts, askedAgain } = await newRun(1);
+    await lifecycle.turn();
+    await state.publishGroup(1, Buffer.from('group'));
+    counts.active = 1;
+    for (let look = 0; look < 3; look++) await lifecycle.requeueLost();
+    expect(askedAgain()).toEqual([]);
+    counts.active = 0;
+    await lifecycle.requeueLost();
+    expect(askedAgain()).toEqual([]);
+    await state.publishGroup(2, Buffer.from('group'));
+    await evaluated(state, 0, 13);
+    await lifecycle.requeueLost();
+    expect(askedAgain()).toEqual([0, 3, 'evaluation 0', 'evaluation 1']);
+  });
+
+  it('does not miss the evaluation that came, nor the groups it holds', async () => {
+    const { state, lifecycle, recorder, askedAgain } = await newRun(0);
+    await lifecycle.turn();
+    for (let look = 0; look < 2; look++) await lifecycle.requeueLost();
+    expect(askedAgain()).toEqual(['evaluation 0', 'evaluation 1']);
+    await evaluated(state, 0, 13);
+    await recorder.catchUp();
+    for (let look = 0; look < 2; look++) await lifecycle.requeueLost();
+    expect(askedAgain()).toEqual([]);
   });
 
   it('stops at the accuracy, then evaluates the version that was saved and finishes', async () => {
@@ -158,7 +213,7 @@ describe('coordinator', () => {
     await state.emit({ kind: 'step', step: 1, values: { loss: 1 } });
     await state.emit({ kind: 'step', step: 2, values: { loss: 2 } });
     await recorder.catchUp();
-    const successor = await coordinate(state, dir, 1);
+    const successor = await coordinate(state, dir);
     await evaluated(state, 2, 26);
     await successor.recorder.catchUp();
     await successor.recorder.close();
@@ -171,7 +226,7 @@ describe('coordinator', () => {
 
   it('neither admits nor writes any more once another one took over', async () => {
     const { state, lifecycle, recorder, dir } = await newRun(1);
-    const successor = await coordinate(state, dir, 1);
+    const successor = await coordinate(state, dir);
     await expect(lifecycle.turn()).rejects.toMatchObject({ code: 'STALE_EPOCH' });
     expect((await state.ledger()).admitted).toBe(0);
     await successor.lifecycle.turn();
@@ -194,7 +249,7 @@ describe('coordinator', () => {
     await state.emit({ kind: 'service', service: 'nobody', replica: '0', values: {} });
     await state.emit({ kind: 'step', step: 1, values: { loss: 1 } });
     await recorder.catchUp();
-    await coordinate(state, dir, 1);
+    await coordinate(state, dir);
     expect(await state.rejections.totals()).toEqual({
       'telemetry/not-msgpack': 1,
       'telemetry/wrong-shape': 1,

@@ -1,12 +1,11 @@
 import type { RunState } from '@forge/broker';
-import type { TelemetryEvent } from '@forge/contracts';
+import { invalidMessage, type TelemetryEvent } from '@forge/contracts';
 import type { ForgeError } from '@forge/errors';
 import type { EvaluationSchedule } from '../domain/evaluation-schedule';
-import { implausible, type RunPosition } from '../domain/plausible-event';
 import { RunMetrics, type MetricsRow } from '../domain/run-metrics';
 import type { RunDirectory } from '../run-directory';
 
-type Telemetry = Pick<RunState, 'readTelemetry' | 'version' | 'admittedCount' | 'rejections'>;
+type Telemetry = Pick<RunState, 'readTelemetry' | 'rejections'>;
 
 /** Of so many of the newest rollouts it is known that they were shown. */
 const REMEMBERED = 10_000;
@@ -17,7 +16,6 @@ export class TelemetryRecorder {
   private startedAtMs: number | null = null;
   private elapsedSeconds = 0;
   private isSaved = false;
-  private position: RunPosition = { version: 0, admitted: 0 };
   private readonly shown = new Set<number>();
 
   private constructor(
@@ -26,8 +24,11 @@ export class TelemetryRecorder {
     private readonly evaluations: EvaluationSchedule,
     private readonly metrics: RunMetrics,
     private samplesUpTo: number,
+    /** Ids of the changes that are written. */
+    private readonly controls: Set<string>,
     /** Throws when another coordinator writes the files now. */
     private readonly mayWrite: () => Promise<void>,
+    /** Those whose reports count. */
     private readonly services: readonly string[],
   ) {}
 
@@ -44,12 +45,14 @@ export class TelemetryRecorder {
     for (const [version, accuracy] of restored) evaluations.restore({ version, accuracy });
     const metrics = new RunMetrics(rows.at(-1)?.step ?? 0, evaluations.results.at(-1) ?? null);
     const samplesUpTo = (await directory.samples()).reduce((last, { index }) => Math.max(last, index), -1);
+    const controls = new Set((await directory.controls()).map(({ id }) => id));
     const recorder = new TelemetryRecorder(
       runState,
       directory,
       evaluations,
       metrics,
       samplesUpTo,
+      controls,
       mayWrite,
       services,
     );
@@ -72,7 +75,7 @@ export class TelemetryRecorder {
     const refused: { id: string; why: ForgeError }[] = [];
     for (const entry of entries) {
       const { id, event } = entry;
-      const why = event === null ? entry.fault : await this.refusalOf(event);
+      const why = event === null ? entry.fault : this.refusalOf(event);
       if (why !== null) refused.push({ id, why });
       else if (event !== null) {
         const atMs = Number(id.split('-')[0]);
@@ -96,12 +99,9 @@ export class TelemetryRecorder {
     await this.write(this.metrics.close());
   }
 
-  /** Why an event is not of this run. How far that is is looked up when an event claims to be ahead. */
-  private async refusalOf(event: TelemetryEvent): Promise<ForgeError | null> {
-    if (implausible(event, this.position, this.services) === null) return null;
-    const [version, admitted] = await Promise.all([this.runState.version(), this.runState.admittedCount()]);
-    this.position = { version, admitted };
-    return implausible(event, this.position, this.services);
+  private refusalOf(event: TelemetryEvent): ForgeError | null {
+    if (event.kind !== 'service' || this.services.includes(event.service)) return null;
+    return invalidMessage('telemetry', 'unknown', `there is no service ${event.service}`);
   }
 
   private async record(event: TelemetryEvent): Promise<void> {
@@ -123,6 +123,15 @@ export class TelemetryRecorder {
         if (index <= this.samplesUpTo || this.isShown(index)) break;
         await this.mayWrite();
         await this.directory.addSample({ index, version, prompt, texts, rewards });
+        break;
+      }
+      case 'control': {
+        if (this.controls.has(event.id)) break;
+        await this.mayWrite();
+        const { id, version, operation, name, from, to } = event;
+        const seconds = this.elapsedSeconds;
+        await this.directory.addControl({ seconds, version, operation, name, from, to, id });
+        this.controls.add(id);
         break;
       }
       case 'waiting':

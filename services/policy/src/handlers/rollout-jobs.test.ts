@@ -62,6 +62,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
           tokenIds: [3],
           logprobs: [-0.5],
           versions: [4],
+          weights: { '4': '4'.repeat(64), ...(id === '7-0' && { '3': '3'.repeat(64) }) },
           stopReason: 'end',
         })),
       );
@@ -84,6 +85,8 @@ describe('RolloutJobs', () => {
       {
         runId: 'run',
         index: 7,
+        // Of those a token of the group is of.
+        weights: { '4': '4'.repeat(64) },
         episodes: [
           { reward: 1, tokenIds: [1, 2, 3], versions: [-1, -1, 4] },
           { reward: 0, text: '6' },
@@ -202,7 +205,7 @@ describe('RolloutJobs', () => {
     const { handler, published } = jobs({ weightsAtLeast: () => new Promise(() => undefined) });
     const working = handler.handle(rollout(7));
     handler.handBack();
-    await expect(working).rejects.toMatchObject({ code: 'TRANSIENT_SERVICE_UNAVAILABLE', retryable: true });
+    await expect(working).rejects.toMatchObject({ code: 'CANCELLED' });
     expect(published).toEqual([]);
   });
 });

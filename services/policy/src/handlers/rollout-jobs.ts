@@ -6,12 +6,14 @@ import {
   invalidMessage,
   newestVersion,
   oldestVersion,
+  versionsOf,
   type Completion,
   type Episode,
   type Group,
   type RolloutJob,
   type Sample,
   type Sampling,
+  type WeightHashes,
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
@@ -59,16 +61,14 @@ export class RolloutJobs {
     this.givenUp.catch(() => undefined);
   }
 
-  /** @throws {ForgeError} TRANSIENT_SERVICE_UNAVAILABLE once `handBack` was called: another replica takes the job. */
+  /** @throws {ForgeError} CANCELLED once `handBack` was called: another replica takes the job, and no attempt is counted. */
   handle(job: RolloutJob): Promise<void> {
     return Promise.race([this.work(job), this.givenUp]);
   }
 
   /** Gives the jobs under way back to the queue. */
   handBack(): void {
-    this.giveUp(
-      new ForgeError('TRANSIENT_SERVICE_UNAVAILABLE', `policy ${this.options.replica} is draining`),
-    );
+    this.giveUp(new ForgeError('CANCELLED', `policy ${this.options.replica} is draining`));
   }
 
   private async work(job: RolloutJob): Promise<void> {
@@ -86,7 +86,8 @@ export class RolloutJobs {
   private async rollOut({ index, sample }: Kind<'rollout'>): Promise<void> {
     const { algorithm, recipe, reward, runState, replica } = this.options;
     const { groupSize } = recipe.algorithm;
-    const policy = this.policyHandle(String(index), recipe.sampling);
+    const hashes: WeightHashes = {};
+    const policy = this.policyHandle(String(index), recipe.sampling, hashes);
     const episodes = await algorithm.rollout({ sample, policy, reward, groupSize });
     const isChecked = index % Math.ceil(candidatesPerBatch(recipe) / CHECKED_PER_BATCH) === 0;
     const mismatch = isChecked ? await this.options.mismatch(episodes[0]!) : null;
@@ -98,6 +99,9 @@ export class RolloutJobs {
       promptText: promptText(sample),
       episodes: algorithm.needsReference ? await this.withReference(episodes) : episodes,
       replica,
+      weights: Object.fromEntries(
+        versionsOf(episodes).flatMap((version) => (hashes[version] ? [[version, hashes[version]]] : [])),
+      ),
       ...(mismatch !== null && { logprobMismatch: mismatch }),
     };
     await this.publish(group);
@@ -141,13 +145,19 @@ export class RolloutJobs {
     }
   }
 
-  /** The policy as one rollout sees it. Completions are numbered, so that a rollout that runs again draws the same. */
-  private policyHandle(id: string, defaults: Sampling): PolicyHandle {
+  /**
+   * The policy as one rollout sees it. Completions are numbered, so that a rollout that runs again draws the same;
+   * `hashes` gets those of the weights that took part.
+   */
+  private policyHandle(id: string, defaults: Sampling, hashes: WeightHashes = {}): PolicyHandle {
     let completions = 0;
     return {
-      generate: (prompt, { n = 1, ...overrides } = {}) => {
+      generate: async (prompt, { n = 1, ...overrides } = {}) => {
         const rolloutIds = Array.from({ length: n }, () => `${id}-${completions++}`);
-        return this.options.generate({ prompt, rolloutIds, sampling: { ...defaults, ...overrides } });
+        const sampling = { ...defaults, ...overrides };
+        const made = await this.options.generate({ prompt, rolloutIds, sampling });
+        for (const { weights } of made) Object.assign(hashes, weights);
+        return made;
       },
     };
   }

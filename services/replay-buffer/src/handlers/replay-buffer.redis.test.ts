@@ -4,7 +4,7 @@ import { startTestRedis, type TestRedis } from '@forge/testing';
 import { BatchFormer } from './batch-former';
 import { GroupIntake } from './group-intake';
 
-const rules = { groups: 2, candidatesPerBatch: 4, maxStaleness: 1 };
+const rules = { groups: 2, candidatesPerBatch: 4 };
 const algorithm = {
   advantage: (rewards: readonly number[]) => rewards.map((r) => r - 0.5),
   isInformative: (_: readonly number[], advantages: readonly number[]) => advantages.some((a) => a !== 0),
@@ -25,10 +25,7 @@ afterEach(() => {
 
 async function newRun(): Promise<RunState> {
   const state = new RunState(await redis.connect(), `run-${++runs}`);
-  await state.create(
-    {},
-    { maxStaleness: rules.maxStaleness, candidatesPerBatch: rules.candidatesPerBatch, steps: 8 },
-  );
+  await state.create({}, { maxStaleness: 1, candidatesPerBatch: rules.candidatesPerBatch, steps: 8 });
   states.push(state);
   return state;
 }
@@ -46,6 +43,7 @@ function group(runState: RunState, index: number, reward: number, version = 0): 
     sampleId: `s${index}`,
     promptText: '1+1=',
     replica: '0',
+    weights: { [version]: '0'.repeat(64) },
     episodes: [
       {
         tokenIds: [1, 2],
@@ -116,7 +114,7 @@ describe('replay buffer', () => {
     expect(Buffer.from(letters[0]!.payload).toString()).toBe('nonsense');
   });
 
-  it('refuses groups that there are not, and versions to come, and drops what comes twice', async () => {
+  it('refuses groups that there are not, and drops what comes twice', async () => {
     const state = await newRun();
     const connection = await redis.connect();
     const { intake } = replayBuffer(state);
@@ -133,12 +131,31 @@ describe('replay buffer', () => {
     await state.rejections.flush();
     expect(await state.rejections.totals()).toEqual({ 'episodes/duplicate': 1, 'episodes/unknown': 3 });
     expect((await state.deadLetters.list()).map(({ index, message }) => [index, message])).toEqual([
-      [null, 'group: there is no group 7'],
+      [null, 'group 7: there is no such group'],
       [1, `group 1 of run ${state.runId}: the payload is group 2 of run ${state.runId}`],
-      [1, 'group: group 1 has tokens of version 1, the run is at 0'],
+      [1, expect.stringContaining('but the run is at 0')],
     ]);
     expect(await state.ledger()).toMatchObject({ buffered: 1, discarded: { invalid: 1 }, isBalanced: true });
-    connection.disconnect();
+  });
+
+  it('refuses groups whose weights are not those of their versions in this run', async () => {
+    const state = await newRun();
+    const { intake } = replayBuffer(state);
+    const announcement = { version: 0, path: 'w', sizeBytes: 1, sha256: '0'.repeat(64) };
+    await state.weights.announce({ schemaVersion: 1, epoch: await epochOf(state), ...announcement });
+    await state.admit(4);
+    const foreign = [{ '0': 'f'.repeat(64) }, {}, { '0': '0'.repeat(64), '1': '1'.repeat(64) }];
+    for (const [index, weights] of foreign.entries())
+      await state.publishGroup(index, encode({ ...group(state, index, 1), weights }));
+    await publish(state, 3);
+    await intake.turn(10);
+    expect(await state.ledger()).toMatchObject({ buffered: 1, discarded: { invalid: 3 }, isBalanced: true });
+    const letters = await state.deadLetters.list();
+    expect(letters.map(({ message }) => message)).toEqual([
+      `group 0: tokens are of version 0 with weights ${'f'.repeat(64)}, but that version is ${'0'.repeat(64)}`,
+      'group 1: tokens are of versions 0, its weights of ',
+      'group 2: tokens are of versions 0, its weights of 0, 1',
+    ]);
   });
 
   it("goes on without a group that the user's advantage throws on", async () => {
@@ -199,6 +216,43 @@ describe('replay buffer', () => {
       step: 2,
       statistics: { 'groups/discarded': 1 },
     });
+  });
+
+  it('evicts what a lowered bound makes too old, and keeps formed batches as they are', async () => {
+    const state = await newRun();
+    const { intake, batches } = replayBuffer(state);
+    await state.controls.set({ maxStaleness: 2 });
+    await state.admit(12);
+    for (let index = 0; index < 12; index += 1) await publish(state, index);
+    await intake.turn(10);
+    expect(await state.nextBatch()).toBe(2);
+    await state.controls.set({ maxStaleness: 0 });
+    await batches.form();
+    expect(await state.ledger()).toMatchObject({ buffered: 4, discarded: {} });
+    expect(await state.readBatch('trainer', 10)).toMatchObject({ batch: { step: 0 }, maxStaleness: 2 });
+    await commit(state, 0);
+    await batches.form();
+    expect(await state.ledger()).toMatchObject({ buffered: 0, discarded: { stale: 4 }, isBalanced: true });
+    expect(await state.readBatch('trainer', 10)).toMatchObject({ batch: { step: 1 }, maxStaleness: 2 });
+    await commit(state, 1);
+    expect(await state.admit(12)).toEqual([12, 13, 14, 15].map((index) => ({ index, minVersion: 2 })));
+  });
+
+  it('goes round again when the bound is lowered while it chooses', async () => {
+    const state = await newRun();
+    const { intake } = replayBuffer(state);
+    await state.admit(8);
+    for (const index of [0, 1, 2, 3]) await publish(state, index);
+    await intake.turn(10);
+    for (const index of [4, 5, 6, 7]) await publish(state, index);
+    const set = (): Promise<void> => state.controls.set({ maxStaleness: 0 });
+    const formBatch = jest.spyOn(state, 'formBatch').mockImplementationOnce(async (...args) => {
+      await set();
+      return state.formBatch(...args);
+    });
+    await intake.turn(10);
+    expect(formBatch.mock.results).toHaveLength(2);
+    expect(await state.ledger()).toMatchObject({ leased: 2, buffered: 0, discarded: { stale: 4 } });
   });
 
   it('goes on after a crash with what its predecessor had stored', async () => {

@@ -2,7 +2,7 @@ import type { TelemetryEvent } from '@forge/contracts';
 import { implausible } from './plausible-event';
 
 const reasonOf = (event: TelemetryEvent): string | undefined =>
-  implausible(event, { version: 5, admitted: 40 }, ['policy', 'trainer'])?.message;
+  implausible(event, { version: 5, admitted: 40 })?.message;
 const evaluation = {
   kind: 'evaluation',
   version: 5,
@@ -21,12 +21,23 @@ const rollout: TelemetryEvent = {
   rewards: [],
 };
 
+const control: TelemetryEvent = {
+  kind: 'control',
+  id: 'x',
+  version: 5,
+  operation: 'pause',
+  name: '',
+  from: '',
+  to: '',
+};
+
 describe('implausible', () => {
   it.each<TelemetryEvent>([
     { kind: 'step', step: 6, values: { loss: 1, 'reward/exact': 0 } },
     evaluation,
     { kind: 'service', service: 'policy', replica: '0', values: { tokens: 3 } },
     rollout,
+    control,
     { kind: 'waiting', for: null },
     { kind: 'run', state: 'saved' },
   ])('takes what may be of this run: %j', (event: TelemetryEvent) => {
@@ -38,7 +49,7 @@ describe('implausible', () => {
     [{ ...evaluation, version: 6 }, 'version 6 of a run at 5'],
     [{ ...evaluation, part: 2 }, 'part 2 of 2'],
     [{ ...evaluation, correct: 4 }, 'part 1 of 2'],
-    [{ kind: 'service', service: 'police', replica: '0', values: {} }, 'service police'],
+    [{ ...control, version: 6 }, 'version 6 of a run at 5'],
     [{ ...rollout, index: 40 }, 'group 40'],
     [{ ...rollout, version: 6 }, 'version 6 of a run at 5'],
   ])('refuses what can not be: %j', (event, what) => {

@@ -11,16 +11,11 @@ export interface RunPosition {
 
 /**
  * Why an event of the right form can't be of this run, null when it can: a step or version that is not there yet, a group
- * that was never admitted, a service that it does not have, a slice outside its evaluation.
+ * that was never admitted, a slice outside its evaluation.
  *
  * A step is told before it is committed, so the next one may be told already.
  */
-export function implausible(
-  event: TelemetryEvent,
-  position: RunPosition,
-  services: readonly string[],
-): ForgeError | null {
-  const { version, admitted } = position;
+export function implausible(event: TelemetryEvent, { version, admitted }: RunPosition): ForgeError | null {
   switch (event.kind) {
     case 'step':
       return event.step <= version + 1 ? null : unknown(`step ${event.step} of a run at version ${version}`);
@@ -29,11 +24,12 @@ export function implausible(
       if (event.version > version) return unknown(`version ${event.version} of a run at ${version}`);
       return part < parts && correct + failed <= total ? null : unknown(`part ${part} of ${parts}`);
     }
-    case 'service':
-      return services.includes(event.service) ? null : unknown(`service ${event.service}`);
     case 'rollout':
       if (event.version > version) return unknown(`version ${event.version} of a run at ${version}`);
       return event.index < admitted ? null : unknown(`group ${event.index}`);
+    case 'control':
+      return event.version <= version ? null : unknown(`version ${event.version} of a run at ${version}`);
+    case 'service':
     case 'waiting':
     case 'run':
       return null;
