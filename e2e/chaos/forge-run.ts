@@ -79,6 +79,11 @@ export class ForgeRun {
     }
   }
 
+  /** Of `forge run`. */
+  get pid(): number {
+    return this.is.child.pid!;
+  }
+
   get runId(): string {
     return this.is.runId;
   }
