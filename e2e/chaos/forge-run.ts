@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { connectRedis, Registry, RunState, withPasswordFrom, type Redis } from '@forge/broker';
+import { connectRedis, Registry, RunState, withPasswordFrom, type Redis, type Replica } from '@forge/broker';
 import { recipeToYaml, type Recipe } from '@forge/config';
 import { waitFor } from '@forge/testing';
 import { keepHistory } from './append-only-file';
@@ -54,14 +54,18 @@ export class ForgeRun {
   }
 
   /** Starts a run; resolves when its state can be read. What it says goes to `said.log` in its directory. */
-  static async start(parent: string, recipe: Recipe): Promise<ForgeRun> {
+  static async start(
+    parent: string,
+    recipe: Recipe,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<ForgeRun> {
     const workDir = mkdtempSync(join(parent, `${recipe.name}-`));
     const output = { ...recipe.output, dir: 'runs' };
     writeFileSync(join(workDir, 'recipe.yaml'), recipeToYaml({ ...recipe, output }));
     const forge = join(root, 'services/cli/bin/forge.cjs');
     const child = spawn(process.execPath, [forge, 'run', 'recipe.yaml'], {
       cwd: workDir,
-      env: { ...process.env, REDIS_URL: '', LOG_LEVEL: 'info' },
+      env: { ...process.env, REDIS_URL: '', LOG_LEVEL: 'info', ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     keepWords(child, join(workDir, 'said.log'));
@@ -75,8 +79,17 @@ export class ForgeRun {
     }
   }
 
+  /** Of `forge run`. */
+  get pid(): number {
+    return this.is.child.pid!;
+  }
+
   get runId(): string {
     return this.is.runId;
+  }
+
+  get redisUrl(): string {
+    return this.is.redisUrl;
   }
 
   get workDir(): string {
@@ -108,6 +121,11 @@ export class ForgeRun {
       pid,
       isReady: isReady && isAlive,
     }));
+  }
+
+  /** Live replicas of a service. */
+  replicas(service: string): Promise<Replica[]> {
+    return this.registry.list(service);
   }
 
   /** Whether every replica of the recipe is ready. */

@@ -25,8 +25,14 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const coordinator = await runState.newCoordinator();
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
   const directory = await RunDirectory.open(join(recipe.output.dir, context.runId));
-  const recorder = await TelemetryRecorder.open(runState, directory, evaluations, () =>
-    runState.checkCoordinator(coordinator),
+  const services = ['trainer', 'policy', 'reward', 'replay-buffer'];
+  if (usesReference(recipe)) services.push('reference');
+  const recorder = await TelemetryRecorder.open(
+    runState,
+    directory,
+    evaluations,
+    () => runState.checkCoordinator(coordinator),
+    ['coordinator', 'reference', ...services],
   );
   const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
   const lifecycle = new RunLifecycle({
@@ -67,8 +73,6 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const followTelemetry = async () => {
     while (goesOn()) if ((await recorder.turn(POLL_MS)) > 0) await advance();
   };
-  const services = ['trainer', 'policy', 'reward', 'replay-buffer'];
-  if (usesReference(recipe)) services.push('reference');
   const look = async () => {
     const [{ phase }, { isPaused }, version, nextBatch, ledger, counts, ...replicas] = await Promise.all([
       runState.phase(),

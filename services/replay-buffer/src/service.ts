@@ -16,7 +16,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const batches = new BatchFormer(runState, rules, logger);
   await batches.restore();
   const algorithm = await loadAlgorithm(recipe);
-  const intake = new GroupIntake({ runState, algorithm, batches, consumer: replica, logger });
+  const intake = new GroupIntake({ runState, algorithm, batches, consumer: replica });
 
   const stopping = new AbortController();
   const followGroups = async () => {

@@ -254,7 +254,7 @@ describe('telemetry', () => {
     const [first] = await state.readTelemetry('0', 0);
     await state.emit({ kind: 'run', state: 'finished' });
     expect(first!.event).toEqual({ kind: 'step', step: 1, values: { loss: 0.5 } });
-    expect((await state.readTelemetry(first!.id, 0)).map(({ event }) => event.kind)).toEqual(['run']);
+    expect((await state.readTelemetry(first!.id, 0)).map(({ event }) => event?.kind)).toEqual(['run']);
   });
 });
 

@@ -2,7 +2,7 @@
 export type MetricEmitter = 'trainer' | 'replay-buffer' | 'coordinator';
 
 export interface MetricDefinition {
-  /** Key in `metrics.jsonl`; `<function>`, `<service>` and `<metric>` stand for one key each. */
+  /** Key in `metrics.jsonl`; what stands in angle brackets, e.g. `<function>`, stands for one key each. */
   name: string;
   unit: string;
   formula: string;
@@ -14,7 +14,8 @@ export interface MetricDefinition {
     | 'with a reference model'
     | 'with a clipped loss'
     | 'with such an algorithm'
-    | 'when the step is rolled back';
+    | 'when the step is rolled back'
+    | 'after such a one';
 }
 
 const metric = (
@@ -147,6 +148,13 @@ export const METRICS = [
     'latest resident memory of the largest replica of a service',
   ),
   metric(
+    'messages_rejected/<where>/<reason>',
+    'messages',
+    'coordinator',
+    'messages that were refused so far in one place (a stream, `rollout`, `http`, `calls`) for one reason: see messages.md',
+    'after such a one',
+  ),
+  metric(
     'eval/accuracy',
     'share',
     'coordinator',
@@ -156,7 +164,7 @@ export const METRICS = [
   metric('eval/version', 'steps', 'coordinator', 'policy version that answered', 'after an evaluation'),
 ] as const satisfies readonly MetricDefinition[];
 
-const patterns = METRICS.map(({ name }) => new RegExp(`^${name.replace(/<\w+>/, '[^/]+')}$`));
+const patterns = METRICS.map(({ name }) => new RegExp(`^${name.replace(/<\w+>/g, '[^/]+')}$`));
 
 /** Whether `key` is a metric of `METRICS`. */
 export function isMetric(key: string): boolean {

@@ -14,8 +14,10 @@ describe('RunMetrics', () => {
     metrics.addService(service('trainer', '0', { busyMs: 250, intervalMs: 1000, residentBytes: 5 }));
     for (const weightsRefused of [2, 0, 1]) metrics.addService(service('policy', '0', { weightsRefused }));
     metrics.addEvaluation({ version: 0, accuracy: 0.4 });
+    metrics.rejected = { 'http/404': 3 };
     expect(metrics.addStep(step(1, { 'reward/mean': 0.5 }), 2)).toBeNull();
     expect(metrics.close()).toMatchObject({
+      'messages_rejected/http/404': 3,
       step: 1,
       'weights/refused': 3,
       'time/elapsed_s': 2,

@@ -4,6 +4,9 @@ import type { Evaluation } from './evaluation-schedule';
 type ServiceEvent = Extract<TelemetryEvent, { kind: 'service' }>;
 type StepEvent = Extract<TelemetryEvent, { kind: 'step' }>;
 
+/** Reports are kept of so many replicas; the one that has not reported for the longest makes room. */
+const MAX_REPLICAS = 256;
+
 /** One line of `metrics.jsonl`: flat numbers by metric name, `step` counting the optimizer steps applied. */
 export type MetricsRow = { step: number } & Record<string, number>;
 
@@ -19,6 +22,9 @@ export class RunMetrics {
   private open: MetricsRow | null = null;
   private weightsRefused = 0;
 
+  /** Messages that were refused so far, by `<where>/<reason>`. */
+  rejected: Readonly<Record<string, number>> = {};
+
   /** `lastStep`: rows up to this step were written by an earlier coordinator of the run. */
   constructor(
     private lastStep: number,
@@ -26,7 +32,11 @@ export class RunMetrics {
   ) {}
 
   addService(event: ServiceEvent): void {
-    this.services.set(`${event.service}/${event.replica}`, event);
+    const key = `${event.service}/${event.replica}`;
+    this.services.delete(key);
+    this.services.set(key, event);
+    const [oldest] = this.services.keys();
+    if (this.services.size > MAX_REPLICAS && oldest !== undefined) this.services.delete(oldest);
     this.weightsRefused += event.values.weightsRefused ?? 0;
   }
 
@@ -45,6 +55,9 @@ export class RunMetrics {
       'time/elapsed_s': secondsSinceStart,
       ...event.values,
       ...serviceValues([...this.services.values()]),
+      ...Object.fromEntries(
+        Object.entries(this.rejected).map(([name, count]) => [`messages_rejected/${name}`, count]),
+      ),
       'weights/refused': this.weightsRefused,
       ...(this.evaluation ? evaluationValues(this.evaluation) : {}),
     };

@@ -1,8 +1,14 @@
 import type { RunState } from '@forge/broker';
-import type { TelemetryEvent } from '@forge/contracts';
+import { invalidMessage, type TelemetryEvent } from '@forge/contracts';
+import type { ForgeError } from '@forge/errors';
 import type { EvaluationSchedule } from '../domain/evaluation-schedule';
 import { RunMetrics, type MetricsRow } from '../domain/run-metrics';
 import type { RunDirectory } from '../run-directory';
+
+type Telemetry = Pick<RunState, 'readTelemetry' | 'rejections'>;
+
+/** Of so many of the newest rollouts it is known that they were shown. */
+const REMEMBERED = 10_000;
 
 /** Follows the telemetry of the run and writes down what people will read. */
 export class TelemetryRecorder {
@@ -11,7 +17,7 @@ export class TelemetryRecorder {
   private isSaved = false;
 
   private constructor(
-    private readonly runState: Pick<RunState, 'readTelemetry'>,
+    private readonly runState: Telemetry,
     private readonly directory: RunDirectory,
     private readonly evaluations: EvaluationSchedule,
     private readonly metrics: RunMetrics,
@@ -22,14 +28,17 @@ export class TelemetryRecorder {
     private elapsedSeconds: number,
     /** Throws when another coordinator writes the files now. */
     private readonly mayWrite: () => Promise<void>,
+    /** Those whose reports count. */
+    private readonly services: readonly string[],
   ) {}
 
   /** A recorder that goes on behind what an earlier coordinator of the run has written. */
   static async open(
-    runState: Pick<RunState, 'readTelemetry'>,
+    runState: Telemetry,
     directory: RunDirectory,
     evaluations: EvaluationSchedule,
     mayWrite: () => Promise<void>,
+    services: readonly string[],
   ): Promise<TelemetryRecorder> {
     const rows = await directory.metrics();
     const restored = new Map(rows.flatMap(evaluationOf));
@@ -47,6 +56,7 @@ export class TelemetryRecorder {
       controls,
       elapsedSeconds,
       mayWrite,
+      services,
     );
     await recorder.catchUp();
     return recorder;
@@ -64,16 +74,23 @@ export class TelemetryRecorder {
   /** Handles what is there, waiting up to `blockMs` for some; how many events there were. */
   async turn(blockMs: number): Promise<number> {
     const entries = await this.runState.readTelemetry(this.cursor, blockMs);
-    for (const { id, event } of entries) {
-      const atMs = Number(id.split('-')[0]);
-      // The time nobody ran it does not count.
-      if (event.kind === 'run' && event.state === 'resumed')
-        this.startedAtMs = atMs - this.elapsedSeconds * 1000;
-      this.startedAtMs ??= atMs;
-      this.elapsedSeconds = (atMs - this.startedAtMs) / 1000;
-      await this.record(event);
+    const refused: { id: string; why: ForgeError }[] = [];
+    for (const entry of entries) {
+      const { id, event } = entry;
+      const why = event === null ? entry.fault : this.refusalOf(event);
+      if (why !== null) refused.push({ id, why });
+      else if (event !== null) {
+        const atMs = Number(id.split('-')[0]);
+        // The time nobody ran it does not count.
+        if (event.kind === 'run' && event.state === 'resumed')
+          this.startedAtMs = atMs - this.elapsedSeconds * 1000;
+        this.startedAtMs ??= atMs;
+        this.elapsedSeconds = (atMs - this.startedAtMs) / 1000;
+        await this.record(event);
+      }
       this.cursor = id;
     }
+    await this.runState.rejections.drop('telemetry', refused);
     return entries.length;
   }
 
@@ -87,9 +104,15 @@ export class TelemetryRecorder {
     await this.write(this.metrics.close());
   }
 
+  private refusalOf(event: TelemetryEvent): ForgeError | null {
+    if (event.kind !== 'service' || this.services.includes(event.service)) return null;
+    return invalidMessage('telemetry', 'unknown', `there is no service ${event.service}`);
+  }
+
   private async record(event: TelemetryEvent): Promise<void> {
     switch (event.kind) {
       case 'step':
+        this.metrics.rejected = await this.runState.rejections.totals();
         await this.write(this.metrics.addStep(event, this.elapsedSeconds));
         break;
       case 'service':
@@ -102,8 +125,7 @@ export class TelemetryRecorder {
       }
       case 'rollout': {
         const { index, version, prompt, texts, rewards } = event;
-        if (this.shown.has(index)) break;
-        this.shown.add(index);
+        if (this.isShown(index)) break;
         await this.mayWrite();
         await this.directory.addSample({ index, version, prompt, texts, rewards });
         break;
@@ -123,6 +145,15 @@ export class TelemetryRecorder {
         if (event.state === 'saved') this.isSaved = true;
         if (event.state === 'resumed') this.isSaved = false;
     }
+  }
+
+  /** A rollout that is told twice is shown once. */
+  private isShown(index: number): boolean {
+    if (this.shown.has(index)) return true;
+    this.shown.add(index);
+    if (this.shown.size > REMEMBERED)
+      for (const oldest of this.shown.values()) return !this.shown.delete(oldest);
+    return false;
   }
 
   private async write(row: MetricsRow | null): Promise<void> {

@@ -95,6 +95,14 @@ describe('WeightsFollower', () => {
     expect(uses).toEqual(['null 4', '4 null', '4 5', '4 5', '4 5', '4 5', '5 null', 'left']);
   });
 
+  it('takes a version once, and none that is older than the one in use', async () => {
+    const applied: number[] = [];
+    const { weights } = follower(4, [4, 2, 5, 4], async ({ version }) => void applied.push(version));
+    await weights.follow();
+    expect(applied).toEqual([4, 5]);
+    await weights.atLeast(5);
+  });
+
   it('waits no longer than two seconds between two tries', async () => {
     const never = () => Promise.reject(new ForgeError('CONTRACT_WEIGHTS_CORRUPT', 'bad'));
     const { weights, waitedMs } = follower(0, Array<null>(9).fill(null), never);

@@ -68,6 +68,8 @@ export class WeightsFollower {
   private async take(announcement: WeightsAnnouncement): Promise<boolean> {
     const { versions, user, apply, logger } = this.options;
     const { version } = announcement;
+    // It was announced twice.
+    if (version <= this.version) return true;
     await versions.use(user, { version: this.hasWeights ? this.version : null, reading: version });
     try {
       await apply(announcement);
