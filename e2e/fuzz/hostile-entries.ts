@@ -106,7 +106,8 @@ const EVENTS = (at: number): TelemetryEvent[] => [
   { kind: 'evaluation', version: at, part: 0, parts: 2, correct: 1, total: 4 },
   { kind: 'service', service: `nobody-${at}`, replica: '0', values: { busyMs: 1 } },
   { kind: 'rollout', index: at, version: 0, prompt: '1+1=', texts: ['2', '3'], rewards: [1, 0] },
-  { kind: 'run', state: 'running' },
+  { kind: 'run', state: 'finished' },
+  { kind: 'run', state: 'interrupted' },
   { kind: 'waiting', for: null },
 ];
 
@@ -132,6 +133,8 @@ function isFar(event: TelemetryEvent): boolean {
       return event.index > NEAR || event.version > NEAR;
     case 'service':
       return event.service.startsWith('nobody');
+    case 'run':
+      return ['finished', 'failed', 'interrupted'].includes(event.state);
     default:
       return false;
   }

@@ -2,7 +2,7 @@ import type { TelemetryEvent } from '@forge/contracts';
 import { implausible } from './plausible-event';
 
 const reasonOf = (event: TelemetryEvent): string | undefined =>
-  implausible(event, { version: 5, admitted: 40 })?.message;
+  implausible(event, { version: 5, admitted: 40, phase: 'stopping' })?.message;
 const evaluation = {
   kind: 'evaluation',
   version: 5,
@@ -40,6 +40,8 @@ describe('implausible', () => {
     control,
     { kind: 'waiting', for: null },
     { kind: 'run', state: 'saved' },
+    { kind: 'run', state: 'stopping', message: 'enough' },
+    { kind: 'run', state: 'interrupted' },
   ])('takes what may be of this run: %j', (event: TelemetryEvent) => {
     expect(reasonOf(event)).toBeUndefined();
   });
@@ -49,6 +51,8 @@ describe('implausible', () => {
     [{ ...evaluation, version: 6 }, 'version 6 of a run at 5'],
     [{ ...evaluation, part: 2 }, 'part 2 of 2'],
     [{ ...evaluation, correct: 4 }, 'part 1 of 2'],
+    [{ kind: 'run', state: 'finished' }, 'run that is finished: it is stopping'],
+    [{ kind: 'run', state: 'failed' }, 'run that is failed: it is stopping'],
     [{ ...control, version: 6 }, 'version 6 of a run at 5'],
     [{ ...rollout, index: 40 }, 'group 40'],
     [{ ...rollout, version: 6 }, 'version 6 of a run at 5'],

@@ -7,15 +7,21 @@ export interface RunPosition {
   version: number;
   /** Groups admitted so far. */
   admitted: number;
+  /** What its state says, e.g. `running`. */
+  phase: string;
 }
+
+/** What ends whoever follows a run. */
+const ENDS = ['finished', 'failed', 'interrupted'];
 
 /**
  * Why an event of the right form can't be of this run, null when it can: a step or version that is not there yet, a group
- * that was never admitted, a slice outside its evaluation.
+ * that was never admitted, a slice outside its evaluation, the end of a run that goes on.
  *
  * A step is told before it is committed, so the next one may be told already.
  */
-export function implausible(event: TelemetryEvent, { version, admitted }: RunPosition): ForgeError | null {
+export function implausible(event: TelemetryEvent, position: RunPosition): ForgeError | null {
+  const { version, admitted, phase } = position;
   switch (event.kind) {
     case 'step':
       return event.step <= version + 1 ? null : unknown(`step ${event.step} of a run at version ${version}`);
@@ -29,9 +35,15 @@ export function implausible(event: TelemetryEvent, { version, admitted }: RunPos
       return event.index < admitted ? null : unknown(`group ${event.index}`);
     case 'control':
       return event.version <= version ? null : unknown(`version ${event.version} of a run at ${version}`);
+    case 'run': {
+      // Its state is set before its end is told; a coordinator that is started anew interrupts no run.
+      const isTrue = event.state === 'interrupted' ? phase !== 'running' : phase === event.state;
+      return isTrue || !ENDS.includes(event.state)
+        ? null
+        : unknown(`run that is ${event.state}: it is ${phase}`);
+    }
     case 'service':
     case 'waiting':
-    case 'run':
       return null;
   }
 }

@@ -14,7 +14,7 @@ const COUNT = 500;
 
 /** What services say for people. Whoever follows it passes over what makes no sense. */
 export class TelemetryStream {
-  private position: RunPosition = { version: 0, admitted: 0 };
+  private position: RunPosition = { version: 0, admitted: 0, phase: 'running' };
 
   constructor(
     private readonly redis: Redis,
@@ -45,7 +45,7 @@ export class TelemetryStream {
   }
 
   private async currentPosition(): Promise<RunPosition> {
-    const [version, admitted] = await this.redis.hmget(this.keys.run, 'version', 'nextIndex');
-    return { version: Number(version ?? 0), admitted: Number(admitted ?? 0) };
+    const [version, admitted, state] = await this.redis.hmget(this.keys.run, 'version', 'nextIndex', 'state');
+    return { version: Number(version ?? 0), admitted: Number(admitted ?? 0), phase: state ?? 'failed' };
   }
 }
