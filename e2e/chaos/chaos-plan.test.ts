@@ -7,13 +7,14 @@ describe('chaosPlan', () => {
     for (const kills of [1, 9, 10, 11, 12, 100]) expect(victimsOf(1, kills)).toHaveLength(kills);
   });
 
-  it('kills every kind, two at once, and lets two hang, within the first eleven', () => {
+  it('kills every kind, two at once, lets two hang, and Redis forget, within the first twelve', () => {
     for (const seed of [1, 2, 3]) {
-      const round = chaosPlan(seed, 11);
+      const round = chaosPlan(seed, 12);
       const killed = round.filter(({ action }) => action === 'kill').flatMap(({ victims }) => victims);
       expect(new Set(killed)).toEqual(new Set(KINDS));
       expect(round.filter(({ victims }) => victims.length === 2)).toHaveLength(1);
       expect(round.filter(({ action }) => action === 'hang')).toHaveLength(2);
+      expect(round.filter(({ action }) => action === 'forget')).toHaveLength(1);
     }
   });
 

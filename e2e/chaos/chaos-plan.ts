@@ -10,9 +10,12 @@ export const KINDS = [
 ] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** One blow: `kill` is SIGKILL of all victims at once, `hang` a SIGSTOP for longer than a heartbeat lasts. */
+/**
+ * One blow: `kill` is SIGKILL of all victims at once, `hang` a SIGSTOP for longer than a heartbeat lasts, `forget` a
+ * SIGKILL of Redis which loses what it acknowledged last, as it may when its disk is busy.
+ */
 export interface Blow {
-  action: 'kill' | 'hang';
+  action: 'kill' | 'hang' | 'forget';
   victims: Kind[];
   /** Between the recovery from the blow before and this one. */
   delayMs: number;
@@ -26,7 +29,7 @@ const HANGS = 2;
 
 /**
  * A seeded series of blows with `kills` victims in all. Every round kills each kind once, two kinds at the same moment,
- * and hangs two; the hangs go round all kinds. The same seed gives the same series, and a longer one begins with it.
+ * Redis with a loss of memory, and hangs two; the hangs go round all kinds. The same seed gives the same series, and a longer one begins with it.
  */
 export function chaosPlan(seed: number, kills: number): Blow[] {
   const random = mulberry32(seed);
@@ -41,6 +44,7 @@ export function chaosPlan(seed: number, kills: number): Blow[] {
         ...KINDS.map((kind) => ({ action: 'kill' as const, victims: [kind] })),
         { action: 'kill' as const, victims: pair },
         ...hanging.slice(0, HANGS).map((kind) => ({ action: 'hang' as const, victims: [kind] })),
+        { action: 'forget' as const, victims: ['redis' as const] },
       ],
       random,
     );

@@ -6,8 +6,8 @@ import { chaosRun, undisturbedRun } from './chaos-run';
 
 jest.setTimeout(240_000);
 
-/** Every kind of service is killed, two at once, and two hang; `npm run chaos` does more of it. */
-const KILLS = 11;
+/** Every kind of service is killed, two at once, two hang, and Redis forgets; `npm run chaos` does more of it. */
+const KILLS = 12;
 const SEED = 4;
 
 describe('a run whose parts are killed at any moment', () => {
