@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connectRedis, Registry, RunState, withPasswordFrom, type Redis, type Replica } from '@forge/broker';
 import { recipeToYaml, type Recipe } from '@forge/config';
 import { waitFor } from '@forge/testing';
@@ -143,6 +144,12 @@ export class ForgeRun {
       if ((await this.parts(kind)).filter(({ isReady }) => isReady).length < count) return false;
     }
     return true;
+  }
+
+  /** Redis goes on answering for so long without writing down what it does. */
+  async stopWriting(forMs: number): Promise<void> {
+    await this.is.redis.config('SET', 'appendonly', 'no');
+    await sleep(forMs);
   }
 
   /**

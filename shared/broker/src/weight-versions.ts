@@ -95,6 +95,11 @@ export class WeightVersions {
     if (result === 'stale') throw staleEpoch(version, epoch);
   }
 
+  /** The version the run is at. */
+  async current(): Promise<number> {
+    return Number((await this.redis.hget(this.keys.run, 'version')) ?? 0);
+  }
+
   /** The newest version that was announced. What makes no sense, or no trainer announced, is dropped here and below. */
   async latest(): Promise<AnnouncedWeights | null> {
     for (;;) {
