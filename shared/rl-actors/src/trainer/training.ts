@@ -26,12 +26,6 @@ export interface TrainedStep extends StepResult {
   lag: LagStatistics;
 }
 
-/**
- * A Redis that dies loses at most what it did so long ago: its append-only file may be behind for two seconds where the
- * disk is busy.
- */
-const REDIS_FORGETS_MS = 3_000;
-
 /** The model being trained. A step blocks the thread it runs on. */
 export class Training {
   /** What the current version was made of. */
@@ -133,15 +127,15 @@ export class Training {
     await this.optimizer.save(version, epoch, this.step.state());
     this.published = { version, sha256: announcement.sha256 };
     // The version before stays: until the commit it is the one a crash goes back to.
-    await this.optimizer.collect(await this.weights.collect([...inUse, ...this.notForgotten(version)]));
+    await this.optimizer.collect(await this.weights.collect([...inUse, ...this.young(version)]));
     return announcement;
   }
 
-  /** Versions that a Redis which dies may go back to. */
-  private notForgotten(published: number): number[] {
+  /** Versions of the last `keepSeconds`, the one just published included. */
+  private young(published: number): number[] {
     const now = performance.now();
     this.recent.push({ version: published, atMs: now });
-    this.recent = this.recent.filter(({ atMs }) => atMs > now - REDIS_FORGETS_MS);
+    this.recent = this.recent.filter(({ atMs }) => atMs > now - 1000 * this.settings.keepSeconds);
     return this.recent.map(({ version }) => version);
   }
 
