@@ -213,7 +213,8 @@ export class FuzzRun {
 
   /** Groups that were discarded for what came as their message. */
   private async givenUp(): Promise<number> {
-    return (await this.run.runState.ledger()).discarded['invalid'] ?? 0;
+    const { invalid = 0, 'other-weights': otherWeights = 0 } = (await this.run.runState.ledger()).discarded;
+    return invalid + otherWeights;
   }
 
   private async letters(): Promise<{ kept: number; dropped: number }> {

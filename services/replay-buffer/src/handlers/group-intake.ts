@@ -40,8 +40,11 @@ export class GroupIntake {
       return this.reject(entry, error);
     }
     const foreign = await runState.weights.disagreement(group.weights);
-    if (foreign !== null)
-      return this.reject(entry, invalidMessage(`group ${index}`, 'unknown', `tokens are of ${foreign}`));
+    if (foreign !== null) {
+      // Nobody's fault where Redis forgot the newest versions: policies have them until they go back, too.
+      const failure = invalidMessage(`group ${index}`, 'unknown', `tokens are of ${foreign}`);
+      return this.reject(entry, failure, 'other-weights');
+    }
     const result = await runState.storeGroup(entryId, { ...candidate }, payload);
     if (result === 'stored') batches.add(candidate);
     else if (result === 'duplicate') runState.rejections.count('episodes', 'duplicate');
@@ -52,13 +55,17 @@ export class GroupIntake {
       );
   }
 
-  private async reject({ entryId, index, payload }: StreamedGroup, error: unknown): Promise<void> {
+  private async reject(
+    { entryId, index, payload }: StreamedGroup,
+    error: unknown,
+    why = 'invalid',
+  ): Promise<void> {
     const { runState } = this.options;
     const failure = ForgeError.from(error);
     const { code, message, details } = failure;
     const reason = typeof details.reason === 'string' ? { reason: details.reason } : {};
     const group = { entryId, index: Number.isSafeInteger(index) && index >= 0 ? index : null };
-    await runState.rejectGroup(group, 'invalid', { code, message, attempts: 1, payload, ...reason });
+    await runState.rejectGroup(group, why, { code, message, attempts: 1, payload, ...reason });
     runState.rejections.tell('episodes', failure, 1);
   }
 }
