@@ -38,5 +38,6 @@ export {
   serviceEnvironment,
   type ServiceEnvironment,
 } from './environment';
+export { keepOnnxRuntimeQuiet } from './onnx-runtime';
 export { parseRunChanges, type RunChangesInput } from './run-changes';
 export { importModule, loadModule } from './load-module';
