@@ -1,3 +1,5 @@
+import { seededRandom, type Random } from '@forge/testing';
+
 /** What can die: every kind of service, and Redis. */
 export const KINDS = [
   'coordinator',
@@ -32,7 +34,7 @@ const HANGS = 2;
  * and hangs two; the hangs go round all kinds. The same seed gives the same series, and a longer one begins with it.
  */
 export function chaosPlan(seed: number, kills: number): Blow[] {
-  const random = mulberry32(seed);
+  const random = seededRandom(seed);
   const blows: Blow[] = [];
   let hanging: Kind[] = [];
   let left = kills;
@@ -60,7 +62,7 @@ export function chaosPlan(seed: number, kills: number): Blow[] {
 
 /** A seeded series of losses of memory of Redis. */
 export function forgettingPlan(seed: number, count: number): Blow[] {
-  const random = mulberry32(seed);
+  const random = seededRandom(seed);
   return Array.from({ length: count }, () => ({
     action: 'forget',
     victims: ['redis'],
@@ -69,23 +71,11 @@ export function forgettingPlan(seed: number, count: number): Blow[] {
   }));
 }
 
-function shuffled<T>(items: readonly T[], random: () => number): T[] {
+function shuffled<T>(items: readonly T[], random: Random): T[] {
   const result = [...items];
   for (let i = result.length - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1));
     [result[i], result[j]] = [result[j]!, result[i]!];
   }
   return result;
-}
-
-/** @see https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connectRedis, redisMemory, Registry, type Redis } from '@forge/broker';
 import type { Recipe } from '@forge/config';
 import { seededRandom, waitFor } from '@forge/testing';
+import { KINDS } from '../chaos/chaos-plan';
 import { ForgeRun } from '../chaos/forge-run';
 import { groupIn, type RunFacts } from './hostile-entries';
 import { sendRequests } from './http-target';
@@ -240,16 +241,7 @@ export class FuzzRun {
   }
 
   private async measure(): Promise<{ processes: Map<string, VitalSigns>; redisBytes: number }> {
-    const kinds = [
-      'coordinator',
-      'policy',
-      'reference',
-      'reward',
-      'replay-buffer',
-      'trainer',
-      'redis',
-    ] as const;
-    const parts = (await Promise.all(kinds.map((kind) => this.run.parts(kind)))).flat();
+    const parts = (await Promise.all(KINDS.map((kind) => this.run.parts(kind)))).flat();
     const own = parts.filter(({ replica }) => replica !== 'tcp');
     const processes = new Map(own.map(({ kind, replica, pid }) => [`${kind}/${replica}`, vitalSigns(pid)]));
     processes.set('forge run', vitalSigns(this.run.pid));

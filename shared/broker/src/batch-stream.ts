@@ -1,10 +1,19 @@
-import { batchSchema, decode, invalidMessage, type Batch } from '@forge/contracts';
+import {
+  batchSchema,
+  decode,
+  encode,
+  invalidMessage,
+  type Batch,
+  type WeightsAnnouncement,
+} from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
-import type { RunKeys } from './keys';
+import { CONSUMER_GROUP, type RunKeys } from './keys';
 import { leasedBound } from './ledger-snapshot';
 import type { Rejections } from './rejections';
+import * as scripts from './scripts';
 import type { StreamEntry, StreamReader } from './stream-reader';
+import { staleEpoch, type Rollback } from './weight-versions';
 
 export interface LeasedBatch {
   batch: Batch;
@@ -14,10 +23,19 @@ export interface LeasedBatch {
   maxStaleness: number;
 }
 
+const NOT_FORMED: Readonly<Record<string, string>> = {
+  step: 'another batch is due',
+  count: 'its groups and the others are not as many as a batch consumes',
+  state: 'a group is not buffered or named twice',
+};
+
 /** A reader that meets more entries that are none looks after other things in between. */
 const MOST_REFUSED = 64;
 
-/** The formed batches on their way to the trainer. What comes and is none becomes a dead letter. */
+/**
+ * The batches from their forming to the commit of the step they are for. What comes to the trainer and is none becomes a
+ * dead letter.
+ */
 export class BatchStream {
   constructor(
     private readonly redis: Redis,
@@ -25,6 +43,37 @@ export class BatchStream {
     private readonly streams: StreamReader,
     private readonly rejections: Rejections,
   ) {}
+
+  /** As `RunState.formBatch`. */
+  async form(batch: Batch, others: readonly number[]): Promise<void> {
+    const { groups, ledger, run, buffer, payloads, leases, batches } = this.keys;
+    const chosen = batch.groups.map(({ index }) => index);
+    const keys = [groups, ledger, run, buffer, payloads, leases, batches];
+    const args = [batch.step, encode(batch), chosen.length, ...chosen, ...others];
+    const result = await scripts.formBatch.run(this.redis, keys, args);
+    if (result === 'stale')
+      throw new ForgeError('STALE_EPISODE', `batch ${batch.step} holds a group older than maxStaleness`);
+    if (result !== 'formed') {
+      const why = NOT_FORMED[String(result)] ?? String(result);
+      throw new ForgeError('CONFLICT_STATE', `batch ${batch.step} was not formed: ${why}`, {
+        step: batch.step,
+        groups: chosen.length,
+        others: others.length,
+      });
+    }
+  }
+
+  /** As `RunState.commitStep`. */
+  async commit(step: number, announcement: WeightsAnnouncement, rolledBack?: Rollback): Promise<void> {
+    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests } =
+      this.keys;
+    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests]; // prettier-ignore
+    const { epoch, sha256 } = announcement;
+    const rollback = [rolledBack?.to ?? '', rolledBack?.isAsked ? 1 : 0];
+    const args = [CONSUMER_GROUP, step, epoch, encode(announcement), sha256, ...rollback];
+    const result = await scripts.commitStep.run(this.redis, keys, args);
+    if (result === 'stale') throw staleEpoch(step, epoch);
+  }
 
   /** The next batch, one that was handed out before and not committed first; null when there is none yet. */
   async read(consumer: string, blockMs: number): Promise<LeasedBatch | null> {

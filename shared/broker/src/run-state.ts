@@ -1,10 +1,4 @@
-import {
-  encode,
-  type Batch,
-  type RolloutJob,
-  type TelemetryEvent,
-  type WeightsAnnouncement,
-} from '@forge/contracts';
+import type { Batch, RolloutJob, TelemetryEvent, WeightsAnnouncement } from '@forge/contracts';
 import { randomUUID } from 'node:crypto';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
@@ -25,7 +19,7 @@ import { fieldOf, Rejections } from './rejections';
 import type { Script } from './script';
 import { StreamReader } from './stream-reader';
 import { TelemetryStream, type TelemetryEntry } from './telemetry-stream';
-import { staleEpoch, WeightVersions, type Rollback } from './weight-versions';
+import { WeightVersions, type Rollback } from './weight-versions';
 
 export type RunPhase = 'running' | 'stopping' | 'finished' | 'failed';
 
@@ -42,12 +36,6 @@ export interface StreamedGroup {
   index: number;
   payload: Buffer;
 }
-
-const NOT_FORMED: Readonly<Record<string, string>> = {
-  step: 'another batch is due',
-  count: 'its groups and the others are not as many as a batch consumes',
-  state: 'a group is not buffered or named twice',
-};
 
 /**
  * The state of one run in Redis. Every change is one atomic script, so that several coordinators, or one that was
@@ -84,7 +72,7 @@ export class RunState {
     this.weights = new WeightVersions(redis, this.keys, this.streams, this.rejections);
     this.controls = new RunControls(redis, this.keys, this.bounds.telemetry);
     this.batches = new BatchStream(redis, this.keys, this.streams, this.rejections);
-    this.telemetry = new TelemetryStream(redis, this.keys, this.streams);
+    this.telemetry = new TelemetryStream(redis, this.keys, this.streams, this.bounds.telemetry);
   }
 
   /**
@@ -313,34 +301,15 @@ export class RunState {
    * @throws {ForgeError} STALE_EPISODE when a group is too old for the step; CONFLICT_STATE when another batch is due,
    *   a group is not buffered, or there are not as many groups and others as a batch consumes.
    */
-  async formBatch(batch: Batch, others: readonly number[]): Promise<void> {
-    const { groups, ledger, run, buffer, payloads, leases, batches } = this.keys;
-    const chosen = batch.groups.map(({ index }) => index);
-    const keys = [groups, ledger, run, buffer, payloads, leases, batches];
-    const result = await this.run(scripts.formBatch, keys, [
-      batch.step,
-      encode(batch),
-      chosen.length,
-      ...chosen,
-      ...others,
-    ]);
-    if (result === 'stale')
-      throw new ForgeError('STALE_EPISODE', `batch ${batch.step} holds a group older than maxStaleness`);
-    if (result !== 'formed') {
-      const why = NOT_FORMED[String(result)] ?? String(result);
-      throw new ForgeError('CONFLICT_STATE', `batch ${batch.step} was not formed: ${why}`, {
-        step: batch.step,
-        groups: chosen.length,
-        others: others.length,
-      });
-    }
+  formBatch(batch: Batch, others: readonly number[]): Promise<void> {
+    return this.batches.form(batch, others);
   }
 
   /**
    * The next batch to train, one that was handed out before and not committed first; null when there is none yet. What
    * comes and is none becomes a dead letter.
    */
-  async readBatch(consumer: string, blockMs: number): Promise<LeasedBatch | null> {
+  readBatch(consumer: string, blockMs: number): Promise<LeasedBatch | null> {
     return this.batches.read(consumer, blockMs);
   }
 
@@ -350,43 +319,12 @@ export class RunState {
    *
    * @throws {ForgeError} STALE_EPOCH when another trainer took over.
    */
-  async commitStep(step: number, announcement: WeightsAnnouncement, rolledBack?: Rollback): Promise<void> {
-    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests } =
-      this.keys;
-    const keys = [
-      groups,
-      ledger,
-      run,
-      payloads,
-      leases,
-      batches,
-      weights,
-      signals,
-      versions,
-      weightsRequests,
-    ];
-    const result = await this.run(scripts.commitStep, keys, [
-      CONSUMER_GROUP,
-      step,
-      announcement.epoch,
-      encode(announcement),
-      announcement.sha256,
-      rolledBack?.to ?? '',
-      rolledBack?.isAsked ? 1 : 0,
-    ]);
-    if (result === 'stale') throw staleEpoch(step, announcement.epoch);
+  commitStep(step: number, announcement: WeightsAnnouncement, rolledBack?: Rollback): Promise<void> {
+    return this.batches.commit(step, announcement, rolledBack);
   }
 
-  async emit(event: TelemetryEvent): Promise<void> {
-    await this.redis.xadd(
-      this.keys.telemetry,
-      'MAXLEN',
-      '~',
-      this.bounds.telemetry,
-      '*',
-      'event',
-      encode(event),
-    );
+  emit(event: TelemetryEvent): Promise<void> {
+    return this.telemetry.write(event);
   }
 
   /** Telemetry after `afterId` ('0' for all that is kept), waiting up to `blockMs` for some. */

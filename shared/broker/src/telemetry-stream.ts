@@ -1,4 +1,4 @@
-import { decode, telemetryEventSchema, type TelemetryEvent } from '@forge/contracts';
+import { decode, encode, telemetryEventSchema, type TelemetryEvent } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
 import type { RunKeys } from './keys';
@@ -20,7 +20,13 @@ export class TelemetryStream {
     private readonly redis: Redis,
     private readonly keys: RunKeys,
     private readonly streams: StreamReader,
+    /** Entries kept; the oldest are trimmed. */
+    private readonly cap: number,
   ) {}
+
+  async write(event: TelemetryEvent): Promise<void> {
+    await this.redis.xadd(this.keys.telemetry, 'MAXLEN', '~', this.cap, '*', 'event', encode(event));
+  }
 
   /** Entries after `afterId` ('0' for all that is kept), waiting up to `blockMs` for some. */
   async read(afterId: string, blockMs: number): Promise<TelemetryEntry[]> {
