@@ -52,26 +52,31 @@ const CHECKED_PER_BATCH = 4;
 
 /** Does rollout and evaluation jobs. */
 export class RolloutJobs {
-  private giveUp: (error: ForgeError) => void = () => undefined;
-  private readonly givenUp: Promise<never>;
+  /** What ends the jobs under way without a result. */
+  private readonly underWay = new Set<(error: ForgeError) => void>();
+  private givenUp: ForgeError | null = null;
 
-  constructor(private readonly options: RolloutJobsOptions) {
-    this.givenUp = new Promise((_, reject) => (this.giveUp = reject));
-    // Nobody may be working when it is rejected.
-    this.givenUp.catch(() => undefined);
-  }
+  constructor(private readonly options: RolloutJobsOptions) {}
 
   /**
    * @throws {ForgeError} CANCELLED once `handBack` was called: another replica takes the job, or the resumed run, and no
    *   attempt is counted.
    */
   handle(job: RolloutJob): Promise<void> {
-    return Promise.race([this.work(job), this.givenUp]);
+    if (this.givenUp !== null) return Promise.reject(this.givenUp);
+    // No race with a promise that lasts: it would keep what every job came to.
+    return new Promise((resolve, reject) => {
+      this.underWay.add(reject);
+      void this.work(job)
+        .then(resolve, reject)
+        .finally(() => this.underWay.delete(reject));
+    });
   }
 
   /** Gives the jobs under way back to the queue. */
   handBack(): void {
-    this.giveUp(new ForgeError('CANCELLED', `policy ${this.options.replica} is draining`));
+    this.givenUp = new ForgeError('CANCELLED', `policy ${this.options.replica} is draining`);
+    for (const giveUp of this.underWay) giveUp(this.givenUp);
   }
 
   private async work(job: RolloutJob): Promise<void> {
