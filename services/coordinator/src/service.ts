@@ -24,8 +24,14 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const task = await loadTask(recipe);
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
   const directory = await RunDirectory.open(join(recipe.output.dir, context.runId));
-  const recorder = await TelemetryRecorder.open(runState, directory, evaluations, () =>
-    runState.checkCoordinator(coordinator),
+  const recorder = await TelemetryRecorder.open(
+    runState,
+    directory,
+    evaluations,
+    () => runState.checkCoordinator(coordinator),
+    (message) => {
+      logger.warn(message);
+    },
   );
   const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
   const lifecycle = new RunLifecycle({

@@ -22,4 +22,12 @@ export {
   type DeadLetter,
   type TelemetryEvent,
 } from './messages';
+export {
+  metricReportSchema,
+  metricStateSchema,
+  reduceSchema,
+  type MetricReport,
+  type MetricState,
+  type Reduction,
+} from './recorded-metrics';
 export { encode, decode, check } from './codec';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { metricReportSchema } from './recorded-metrics';
 import { sampleSchema } from './sample';
 
 /** Job of the `rollout` queue: generate and score one group, or one slice of an evaluation. */
@@ -79,6 +80,16 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
   }),
   /** What a service did since its last report, e.g. `tokens`, `busyMs`, `residentBytes`. */
   z.strictObject({ kind: z.literal('service'), service: z.string(), replica: z.string(), values }),
+  /** What the code of a service, and whatever runs on its behalf, has recorded since its last such report. */
+  z.strictObject({
+    kind: z.literal('recorded'),
+    service: z.string(),
+    replica: z.string(),
+    /** Which start of the replica it is, and the how manieth report of it: one that comes twice is known again. */
+    incarnation: z.string(),
+    sequence: z.int().min(0),
+    reports: z.array(metricReportSchema),
+  }),
   /** A rollout to show. */
   z.strictObject({
     kind: z.literal('rollout'),

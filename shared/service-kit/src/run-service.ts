@@ -6,6 +6,7 @@ import { createLogger, type Logger } from '@forge/telemetry';
 import { fastify, type FastifyInstance } from 'fastify';
 import { runBounds } from './run-limits';
 import { callsMade, type CalledService } from './calls-made';
+import { reportRecorded } from './recorded-reports';
 
 /** What a service works with. */
 export interface ServiceContext {
@@ -104,6 +105,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const registry = new Registry(redis, runId);
   const http = fastify({ logger: false });
 
+  const reportRest = reportRecorded(runState, { service: name, replica }, fail);
   const instance = await start({ runId, replica, redisUrl, recipe, runState, registry, logger, http, fail });
   http.get('/healthz', () => ({ status: 'ok', service: name, replica }));
   http.get('/readyz', async (_request, reply) => {
@@ -152,6 +154,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     await instance.drain();
     await served?.close();
     await http.close();
+    await reportRest();
     runState.close();
     redis.disconnect();
   };

@@ -25,8 +25,8 @@ describe('METRICS', () => {
 describe('isMetric', () => {
   it('knows the listed names and those of every reward and service, and no other', () => {
     expect(
-      ['step', 'reward/my-reward', 'memory/replay-buffer_bytes', 'loss/x'].filter(isMetric),
-    ).toHaveLength(4);
+      ['step', 'reward/my-reward', 'memory/replay-buffer_bytes', 'loss/x', 'user/a/b'].filter(isMetric),
+    ).toHaveLength(5);
     expect(['steps', 'reward/', 'reward/a/b', 'memory/policy', 'other/x'].filter(isMetric)).toEqual([]);
   });
 });

@@ -1,5 +1,6 @@
 /** Who computes a metric. */
-export type MetricEmitter = 'trainer' | 'replay-buffer' | 'coordinator';
+export type MetricEmitter =
+  'trainer' | 'policy' | 'replay-buffer' | 'coordinator' | 'every service' | 'user code';
 
 export interface MetricDefinition {
   /** Key in `metrics.jsonl`; `<function>`, `<service>` and `<metric>` stand for one key each. */
@@ -13,7 +14,8 @@ export interface MetricDefinition {
     | 'after an evaluation'
     | 'with a reference model'
     | 'with a clipped loss'
-    | 'with such an algorithm';
+    | 'with such an algorithm'
+    | 'when recorded';
 }
 
 const metric = (
@@ -140,9 +142,18 @@ export const METRICS = [
     'after an evaluation',
   ),
   metric('eval/version', 'steps', 'coordinator', 'policy version that answered', 'after an evaluation'),
+  metric(
+    'user/<key>',
+    '',
+    'user code',
+    'what `recordMetric(key, ...)` recorded in all processes until the next step, reduced as it says',
+    'when recorded',
+  ),
 ] as const satisfies readonly MetricDefinition[];
 
-const patterns = METRICS.map(({ name }) => new RegExp(`^${name.replace(/<\w+>/, '[^/]+')}$`));
+const patterns = METRICS.map(
+  ({ name }) => new RegExp(`^${name.replace('<key>', '.+').replaceAll(/<\w+>/g, '[^/]+')}$`),
+);
 
 /** Whether `key` is a metric of `METRICS`. */
 export function isMetric(key: string): boolean {

@@ -1,3 +1,4 @@
+import type { MetricState } from '@forge/contracts';
 import { RunMetrics, serviceValues } from './run-metrics';
 
 const step = (n: number, values: Record<string, number> = {}) => ({ kind: 'step' as const, step: n, values });
@@ -8,13 +9,27 @@ const service = (name: string, replica: string, values: Record<string, number>) 
   values,
 });
 
+const mean = (sum: number, count: number) => ({ reduce: 'mean' as const, sum, count });
+let sequence = 0;
+const recorded = (replica: string, states: Record<string, MetricState>, rank = '') => ({
+  kind: 'recorded' as const,
+  service: 'reward',
+  replica,
+  incarnation: replica,
+  sequence: sequence++,
+  reports: [{ rank, states, values: [['user/a', 1, 5] as [string, number, number]] }],
+});
+let warnings: string[] = [];
+const warn = (message: string) => warnings.push(message);
+beforeEach(() => (warnings = []));
+
 describe('RunMetrics', () => {
   it('merges step metrics, service reports and the newest evaluation into one row per step', () => {
-    const metrics = new RunMetrics(0, null);
+    const metrics = new RunMetrics(0, null, warn);
     metrics.addService(service('trainer', '0', { busyMs: 250, intervalMs: 1000, residentBytes: 5 }));
     metrics.addEvaluation({ version: 0, accuracy: 0.4 });
     expect(metrics.addStep(step(1, { 'reward/mean': 0.5 }), 2)).toBeNull();
-    expect(metrics.close()).toEqual({
+    expect(metrics.close()?.row).toEqual({
       step: 1,
       'time/elapsed_s': 2,
       'reward/mean': 0.5,
@@ -27,18 +42,76 @@ describe('RunMetrics', () => {
   });
 
   it('puts an evaluation into the row of the step that came before it', () => {
-    const metrics = new RunMetrics(0, { version: 0, accuracy: 0.1 });
+    const metrics = new RunMetrics(0, { version: 0, accuracy: 0.1 }, warn);
     metrics.addStep(step(1), 1);
     metrics.addEvaluation({ version: 1, accuracy: 0.7 });
-    expect(metrics.addStep(step(2), 2)).toMatchObject({ step: 1, 'eval/accuracy': 0.7, 'eval/version': 1 });
+    expect(metrics.addStep(step(2), 2)?.row).toMatchObject({
+      step: 1,
+      'eval/accuracy': 0.7,
+      'eval/version': 1,
+    });
   });
 
   it('ignores a step that is delivered again or was written before a restart', () => {
-    const metrics = new RunMetrics(4, null);
+    const metrics = new RunMetrics(4, null, warn);
     expect(metrics.addStep(step(4, { x: 1 }), 1)).toBeNull();
     metrics.addStep(step(5, { x: 2 }), 1);
     metrics.addStep(step(5, { x: 3 }), 1);
-    expect(metrics.close()).toMatchObject({ step: 5, x: 2 });
+    expect(metrics.close()?.row).toMatchObject({ step: 5, x: 2 });
+  });
+});
+
+describe('recorded metrics', () => {
+  it('are reduced over all processes between two steps, and kept apart by process', () => {
+    const metrics = new RunMetrics(0, null, warn);
+    metrics.addRecorded(recorded('0', { 'user/a': mean(10, 2), 'user/top': { reduce: 'max', value: 3 } }));
+    metrics.addRecorded(recorded('1', { 'user/a': mean(20, 3), 'user/top': { reduce: 'max', value: 7 } }));
+    const below = recorded('1', { 'user/a': mean(1, 1) }, 'p7');
+    expect(metrics.addRecorded(below)).toEqual({
+      points: [{ rank: 'reward/1/p7', key: 'user/a', value: 1, atMs: 5 }],
+      step: 1,
+    });
+    metrics.addStep(step(1), 1);
+    metrics.addRecorded(below);
+    const finished = metrics.addStep(step(2), 2);
+    expect(finished?.row).toMatchObject({ step: 1, 'user/a': 31 / 6, 'user/top': 7 });
+    expect([...(finished?.ranks ?? [])]).toEqual([
+      ['reward/0', { 'user/a': 5, 'user/top': 3 }],
+      ['reward/1', { 'user/a': 20 / 3, 'user/top': 7 }],
+      ['reward/1/p7', { 'user/a': 1 }],
+    ]);
+    metrics.addRecorded(recorded('0', { 'user/a': mean(8, 1) }));
+    expect(metrics.close()).toMatchObject({ row: { step: 2, 'user/a': 8 } });
+  });
+
+  it('go to the same rows when a new coordinator reads them again', () => {
+    const events = [
+      recorded('0', { 'user/a': mean(1, 1) }),
+      step(1),
+      step(1),
+      recorded('0', { 'user/a': mean(2, 1) }),
+      step(2),
+      recorded('0', { 'user/a': mean(4, 1) }),
+    ];
+    const metrics = new RunMetrics(1, null, warn);
+    const points = events.flatMap((event) => {
+      if (event.kind === 'recorded') return metrics.addRecorded(event).points;
+      metrics.addStep(event, 1);
+      return [];
+    });
+    expect(metrics.close()?.row).toMatchObject({ step: 2, 'user/a': 4 });
+    expect(points).toHaveLength(2);
+  });
+
+  it('keep the first reduction where two processes disagree, and say so once', () => {
+    const metrics = new RunMetrics(0, null, warn);
+    metrics.addRecorded(recorded('0', { 'user/a': mean(4, 2) }));
+    metrics.addRecorded(recorded('1', { 'user/a': { reduce: 'sum', total: 9 } }));
+    metrics.addStep(step(1), 1);
+    expect(metrics.close()?.row).toMatchObject({ 'user/a': 2 });
+    expect(warnings).toEqual([
+      'metric user/a: recorded as mean and as sum; expected one reduction for one key; the second is left out',
+    ]);
   });
 });
 

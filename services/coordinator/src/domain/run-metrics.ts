@@ -1,28 +1,42 @@
 import type { TelemetryEvent } from '@forge/contracts';
 import type { Evaluation } from './evaluation-schedule';
+import { RecordedMetrics, type RecordedPoint, type RecordedValues } from './recorded-metrics';
 
 type ServiceEvent = Extract<TelemetryEvent, { kind: 'service' }>;
+type RecordedEvent = Extract<TelemetryEvent, { kind: 'recorded' }>;
 type StepEvent = Extract<TelemetryEvent, { kind: 'step' }>;
 
 /** One line of `metrics.jsonl`: flat numbers by metric name, `step` counting the optimizer steps applied. */
 export type MetricsRow = { step: number } & Record<string, number>;
 
+/** A finished row, and what each process recorded towards it. */
+export interface FinishedRow {
+  row: MetricsRow;
+  ranks: RecordedValues['ranks'];
+}
+
 /**
  * Merges what the services report into one row per optimizer step: the trainer's step metrics, the latest
- * report of each service and the newest held-out evaluation.
+ * report of each service, what was recorded, and the newest held-out evaluation.
  *
  * A row is handed out when the next step comes in or the run ends, so that an evaluation of the version the
- * step produced still finds its row.
+ * step produced still finds its row, as does what was recorded meanwhile.
  */
 export class RunMetrics {
   private readonly services = new Map<string, ServiceEvent>();
+  private readonly recorded: RecordedMetrics;
   private open: MetricsRow | null = null;
+  /** The newest step that was told. */
+  private step = 0;
 
-  /** `lastStep`: rows up to this step were written by an earlier coordinator of the run. */
+  /** `written`: rows up to this step were written by an earlier coordinator of the run. */
   constructor(
-    private lastStep: number,
+    private readonly written: number,
     private evaluation: Evaluation | null,
-  ) {}
+    warn: (message: string) => void,
+  ) {
+    this.recorded = new RecordedMetrics(warn);
+  }
 
   addService(event: ServiceEvent): void {
     this.services.set(`${event.service}/${event.replica}`, event);
@@ -33,11 +47,18 @@ export class RunMetrics {
     if (this.open) Object.assign(this.open, evaluationValues(evaluation));
   }
 
+  /** Takes in what was recorded: its single values, and the row they belong to; none that an earlier coordinator took. */
+  addRecorded(event: RecordedEvent): { points: RecordedPoint[]; step: number } {
+    const points = this.recorded.add(event);
+    return { points: this.step < this.written ? [] : points, step: Math.max(1, this.step) };
+  }
+
   /** Takes in a step; the finished row of the step before it, if there is one. A step seen before changes nothing. */
-  addStep(event: StepEvent, secondsSinceStart: number): MetricsRow | null {
-    if (event.step <= this.lastStep) return null;
+  addStep(event: StepEvent, secondsSinceStart: number): FinishedRow | null {
+    if (event.step <= this.step) return null;
     const finished = this.close();
-    this.lastStep = event.step;
+    this.step = event.step;
+    if (event.step <= this.written) return null;
     this.open = {
       step: event.step,
       'time/elapsed_s': secondsSinceStart,
@@ -49,10 +70,13 @@ export class RunMetrics {
   }
 
   /** The row still open, which is then closed. */
-  close(): MetricsRow | null {
+  close(): FinishedRow | null {
     const row = this.open;
     this.open = null;
-    return row;
+    // What was recorded before the first step counts towards it.
+    if (this.step === 0) return null;
+    const { all, ranks } = this.recorded.take();
+    return row && { row: { ...row, ...all }, ranks };
   }
 }
 

@@ -49,8 +49,12 @@ async function coordinate(state: RunState, dir: string, maxStaleness: number, st
   const evaluations = new EvaluationSchedule(2);
   const coordinator = await state.newCoordinator();
   const directory = await RunDirectory.open(dir);
-  const recorder = await TelemetryRecorder.open(state, directory, evaluations, () =>
-    state.checkCoordinator(coordinator),
+  const recorder = await TelemetryRecorder.open(
+    state,
+    directory,
+    evaluations,
+    () => state.checkCoordinator(coordinator),
+    () => undefined,
   );
   const lifecycle = new RunLifecycle({
     runState: state,

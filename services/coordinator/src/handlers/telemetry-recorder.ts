@@ -1,7 +1,7 @@
 import type { RunState } from '@forge/broker';
 import type { TelemetryEvent } from '@forge/contracts';
 import type { EvaluationSchedule } from '../domain/evaluation-schedule';
-import { RunMetrics, type MetricsRow } from '../domain/run-metrics';
+import { RunMetrics, type FinishedRow, type MetricsRow } from '../domain/run-metrics';
 import type { RunDirectory } from '../run-directory';
 
 /** Follows the telemetry of the run and writes down what people will read. */
@@ -27,11 +27,12 @@ export class TelemetryRecorder {
     directory: RunDirectory,
     evaluations: EvaluationSchedule,
     mayWrite: () => Promise<void>,
+    warn: (message: string) => void,
   ): Promise<TelemetryRecorder> {
     const rows = await directory.metrics();
     const restored = new Map(rows.flatMap(evaluationOf));
     for (const [version, accuracy] of restored) evaluations.restore({ version, accuracy });
-    const metrics = new RunMetrics(rows.at(-1)?.step ?? 0, evaluations.results.at(-1) ?? null);
+    const metrics = new RunMetrics(rows.at(-1)?.step ?? 0, evaluations.results.at(-1) ?? null, warn);
     const samplesUpTo = (await directory.samples()).reduce((last, { index }) => Math.max(last, index), -1);
     const recorder = new TelemetryRecorder(runState, directory, evaluations, metrics, samplesUpTo, mayWrite);
     await recorder.catchUp();
@@ -78,6 +79,9 @@ export class TelemetryRecorder {
       case 'service':
         this.metrics.addService(event);
         break;
+      case 'recorded':
+        this.metrics.addRecorded(event);
+        break;
       case 'evaluation': {
         const evaluation = this.evaluations.record(event);
         if (evaluation) this.metrics.addEvaluation(evaluation);
@@ -97,10 +101,10 @@ export class TelemetryRecorder {
     }
   }
 
-  private async write(row: MetricsRow | null): Promise<void> {
-    if (row === null) return;
+  private async write(finished: FinishedRow | null): Promise<void> {
+    if (finished === null) return;
     await this.mayWrite();
-    await this.directory.addMetrics(row);
+    await this.directory.addMetrics(finished.row);
   }
 }
 
