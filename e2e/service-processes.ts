@@ -87,6 +87,12 @@ export class ServiceProcesses {
     return processes;
   }
 
+  /** How a service ended; null while it runs. */
+  exitOf(service: ReplicaName): NodeJS.Signals | number | null {
+    const { signalCode, exitCode } = this.children.get(service)!;
+    return signalCode ?? exitCode;
+  }
+
   launch(name: ReplicaName): void {
     const [service = name, replica = '0'] = name.split('/');
     const child = fork(join(root, 'services', service, 'dist/main.js'), {
@@ -147,7 +153,7 @@ export class ServiceProcesses {
     rmSync(this.sockets, { recursive: true, force: true });
   }
 
-  private end(service: ReplicaName, signal: NodeJS.Signals): Promise<number | null> {
+  end(service: ReplicaName, signal: NodeJS.Signals): Promise<number | null> {
     const child = this.children.get(service)!;
     return new Promise((resolve) => {
       if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);

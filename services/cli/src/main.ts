@@ -17,6 +17,7 @@ import { run, type RunOptions } from './commands/run';
 import { runs } from './commands/runs';
 import { sft } from './commands/sft';
 import { status } from './commands/status';
+import { listWeights, rollBackWeights, verifyRunWeights, type WeightsOptions } from './commands/weights';
 
 /** The user has to change something: recipe, file, option. */
 const USAGE_ERROR = 2;
@@ -136,6 +137,26 @@ deadLetterCommand('discard', 'throw letters away')
   .argument('<letters...>', 'their ids')
   .action((id: string, letters: string[], options: DeadLetterOptions) =>
     exitWith(discardDeadLetters(id, letters, options)),
+  );
+const weights = program.command('weights').description('weight versions of a run');
+const weightsCommand = (name: string, description: string): Command =>
+  weights
+    .command(name)
+    .description(description)
+    .argument('<run>', 'running, or over')
+    .option(...outputDir)
+    .option('--json', 'JSON');
+weightsCommand('list', 'those that are kept, oldest first').action((id: string, options: WeightsOptions) =>
+  exitWith(listWeights(id, options)),
+);
+weightsCommand('verify', 'read all of them again, and exit with 1 when one is not what it should be').action(
+  (id: string, options: WeightsOptions) => exitWith(verifyRunWeights(id, options)),
+);
+weightsCommand('rollback', 'let the trainer go back to a version that is kept, at its next step')
+  .requiredOption('--to <version>', 'a version that is kept, or has a checkpoint', number)
+  .option('--wait <seconds>', 'how long to wait for it', number, 60)
+  .action((id: string, options: Parameters<typeof rollBackWeights>[1]) =>
+    exitWith(rollBackWeights(id, options)),
   );
 const runsCommand = program
   .command('runs')

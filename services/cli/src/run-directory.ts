@@ -13,7 +13,10 @@ const runRecordSchema = z.strictObject({
   startedAt: z.iso.datetime(),
   /** The supervising process; the run is over when it is gone. */
   pid: z.int(),
+  /** Without user and password. */
   redisUrl: z.string(),
+  /** The file with the password of its own Redis, absolute; null: REDIS_URL has what it takes. */
+  redisPasswordFile: z.string().nullable().default(null),
   /** Where its own Redis keeps its state, absolute; null: in the Redis of REDIS_URL. */
   redisDir: z.string().nullable().default(null),
   /** How long its state is kept when it is over. */

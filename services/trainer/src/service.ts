@@ -11,13 +11,14 @@ export async function start({
   recipe,
   runId,
   runState,
+  registry,
   logger,
   fail,
 }: ServiceContext): Promise<ServiceInstance> {
   const epoch = await runState.newEpoch();
   const version = await runState.version();
-  const latest = version === 0 ? null : await runState.latestWeights();
-  const { checkpointEverySteps, ...optimizer } = recipe.trainer;
+  const latest = version === 0 ? null : await runState.weights.latest();
+  const { checkpointEverySteps, keepVersions, rollback, ...optimizer } = recipe.trainer;
   const dir = join(recipe.output.dir, runId);
   const settings = {
     model: recipe.model,
@@ -30,6 +31,8 @@ export async function start({
     ...settings,
     dir,
     maxStaleness: recipe.maxStaleness,
+    keepVersions,
+    rollback,
     epoch,
     ...(latest !== null && { resumeFrom: latest.announcement }),
   });
@@ -37,7 +40,7 @@ export async function start({
   if (version === 0) {
     const announcement = await trainer.pushWeights.callOne();
     await recorder?.base(settings, announcement.sha256);
-    await runState.announceWeights(announcement);
+    await runState.weights.announce(announcement);
   }
   logger.info({ version, epoch }, version === 0 ? 'training starts' : 'training resumes');
 
@@ -45,7 +48,12 @@ export async function start({
     runState,
     trainer,
     recorder,
+    livePolicies: async () => {
+      const policies = await registry.list('policy');
+      return new Set(policies.map(({ replica }) => `policy/${replica}`));
+    },
     steps: recipe.steps,
+    maxRollbacksInARow: rollback.maxInARow,
     checkpointEverySteps,
     clock: () => performance.now(),
     logger,

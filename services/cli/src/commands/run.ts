@@ -118,7 +118,8 @@ async function supervise(
     pid: process.pid,
     redisUrl: withoutPassword(url),
     keepStateHours: recipe.limits.keepStateHours,
-    redisDir: redisServer.dir === null ? null : resolve(redisServer.dir),
+    redisDir: absolute(redisServer.dir),
+    redisPasswordFile: absolute(redisServer.passwordFile),
     state: 'running',
   };
   const directory = createRunDirectory(recipe.output.dir, record, recipeToYaml(recipe));
@@ -180,6 +181,8 @@ async function supervise(
   process.stdout.write(`${closingWords(directory, end, said)}\n`);
   return { finished: 0, failed: 1, interrupted: 130 }[end];
 }
+
+const absolute = (path: string | null): string | null => (path === null ? null : resolve(path));
 
 function processesOf(recipe: Recipe): ServiceProcess[] {
   const copies = (service: string, count: number): ServiceProcess[] =>

@@ -28,6 +28,7 @@ export class RunMetrics {
   private open: MetricsRow | null = null;
   /** The newest step that was told. */
   private step = 0;
+  private weightsRefused = 0;
 
   /** `written`: rows up to this step were written by an earlier coordinator of the run. */
   constructor(
@@ -40,6 +41,7 @@ export class RunMetrics {
 
   addService(event: ServiceEvent): void {
     this.services.set(`${event.service}/${event.replica}`, event);
+    this.weightsRefused += event.values.weightsRefused ?? 0;
   }
 
   addEvaluation(evaluation: Evaluation): void {
@@ -64,6 +66,7 @@ export class RunMetrics {
       'time/elapsed_s': secondsSinceStart,
       ...event.values,
       ...serviceValues([...this.services.values()]),
+      'weights/refused': this.weightsRefused,
       ...(this.evaluation ? evaluationValues(this.evaluation) : {}),
     };
     return finished;

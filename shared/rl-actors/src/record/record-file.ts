@@ -11,8 +11,14 @@ const hash = z.string().regex(/^[0-9a-f]{64}$/);
 /** What training starts from: `base.msgpack`. */
 export const recordedBaseSchema = z.strictObject({
   runId: z.string().min(1),
-  /** Of the Trainer actor, but for where and when it works. */
-  trainer: trainerConfigSchema.omit({ dir: true, maxStaleness: true, epoch: true, resumeFrom: true }),
+  /** Of the Trainer actor, what decides about the weights. */
+  trainer: trainerConfigSchema.pick({
+    model: true,
+    algorithm: true,
+    optimizer: true,
+    temperature: true,
+    steps: true,
+  }),
   /** sha256 of version 0, as it is announced. */
   weights: hash,
 });
@@ -23,6 +29,8 @@ export const recordedStepSchema = z.strictObject({
   batch: batchSchema,
   /** The encoded groups in the order of the batch, the bytes that were trained. */
   payloads: z.array(bytes),
+  /** The version the step went back to instead of training. */
+  rolledBackTo: z.int().min(0).nullable(),
   /** sha256 of the version the step made, as it is announced. */
   weights: hash,
 });

@@ -90,11 +90,17 @@ describe('TrainingRecord', () => {
     expect(await broken((dir) => writeFileSync(join(dir, 'base.msgpack'), newer))).toMatchObject(
       refused('schemaVersion'),
     );
-    expect(await broken((dir) => writeFileSync(join(dir, 'base.msgpack'), seal({ runId: 'run', batch: batch(0), payloads: [], weights: hash(1) })))).toMatchObject(refused('trainer')); // prettier-ignore
+    expect(await broken((dir) => writeFileSync(join(dir, 'base.msgpack'), seal({ runId: 'run', batch: batch(0), payloads: [], rolledBackTo: null, weights: hash(1) })))).toMatchObject(refused('trainer')); // prettier-ignore
   });
 
   it('refuses a file cut anywhere, or with any bit flipped', () => {
-    const whole = seal({ runId: 'run', batch: batch(0), payloads: [payload(0)], weights: hash(1) });
+    const whole = seal({
+      runId: 'run',
+      batch: batch(0),
+      payloads: [payload(0)],
+      rolledBackTo: null,
+      weights: hash(1),
+    });
     const read = (bytes: Uint8Array): unknown => unseal(recordedStepSchema, bytes, 'step-1.msgpack');
     expect(read(whole)).toMatchObject({ weights: hash(1) });
     for (let length = 0; length < whole.length; length++)

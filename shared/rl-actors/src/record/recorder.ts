@@ -34,10 +34,24 @@ export class Recorder {
     return this.write(BASE_FILE, { runId: this.runId, trainer, weights });
   }
 
-  /** A batch with its encoded groups, and the hash of the weights it led to. */
-  step(batch: Batch, payloads: readonly Uint8Array[], weights: string): Promise<void> {
+  /**
+   * A batch with its encoded groups, and the hash of the weights it led to: by training, or by going back to another
+   * version.
+   */
+  step(
+    batch: Batch,
+    payloads: readonly Uint8Array[],
+    weights: string,
+    rolledBackTo: number | null = null,
+  ): Promise<void> {
     const { runId } = this;
-    return this.write(stepFile(batch.step + 1), { runId, batch, payloads: [...payloads], weights });
+    return this.write(stepFile(batch.step + 1), {
+      runId,
+      batch,
+      payloads: [...payloads],
+      rolledBackTo,
+      weights,
+    });
   }
 
   /** A file appears whole or not at all. */

@@ -27,7 +27,7 @@ function batchOf(step: number): { batch: Batch; payload: Buffer } {
   const episodes = advantages
     .map((advantage) => trainingEpisode(advantage, [version, version, version]))
     .map(({ advantage: _advantage, ...episode }) => episode);
-  const group: Group = { schemaVersion: 1, runId: 'run', index: step, sampleId: 's', promptText: '', replica: '0', episodes }; // prettier-ignore
+  const group: Group = { schemaVersion: 1, runId: 'run', index: step, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes }; // prettier-ignore
   return {
     batch: { schemaVersion: 1, step, groups: [{ index: step, advantages }], statistics: {} },
     payload: encode(group),
@@ -56,19 +56,28 @@ describe('replay', () => {
       hashes.push((await trainer.pushWeights.callOne()).sha256);
       await recorder.step(batch, [payload], hashes[step + 1]!);
     }
+    // Step 3 goes back to version 1, and is trained on after that.
+    const [untrained, next] = [batchOf(3), batchOf(4)];
+    await trainer.rollBack.callOne(1, hashes[1]!);
+    hashes.push((await trainer.pushWeights.callOne()).sha256);
+    await recorder.step(untrained.batch, [untrained.payload], hashes[4]!, 1);
+    await trainer.trainBatch.callOne(next.batch, [next.payload]);
+    hashes.push((await trainer.pushWeights.callOne()).sha256);
+    await recorder.step(next.batch, [next.payload], hashes[5]!);
     await trainer.stop();
   });
 
-  it('comes to the weights of every step, also of tokens that were old, and leaves nothing behind', async () => {
+  it('comes to the weights of every step, also where it went back, and leaves nothing behind', async () => {
     const expected = hashes.map((weights, version) => ({ version, weights, recorded: weights }));
-    expect(new Set(hashes).size).toBe(4);
-    expect(await collect({ to: 3 })).toEqual(expected);
+    expect(hashes[4]).toBe(hashes[1]);
+    expect(new Set(hashes).size).toBe(5);
+    expect(await collect({ to: 5 })).toEqual(expected);
     expect(await collect({ to: 1 })).toEqual(expected.slice(0, 2));
     expect(readdirSync(tmpdir()).filter((name) => name.startsWith('forge-replay-'))).toEqual([]);
   });
 
   it('shows the first step that differs', async () => {
-    const recorder = await Recorder.open(dir, 'run', 3);
+    const recorder = await Recorder.open(dir, 'run', 5);
     const { batch, payload } = batchOf(1);
     const others = { ...batch, groups: [{ index: 1, advantages: [-1, -1] }] };
     await recorder.step(others, [payload], hashes[2]!);
@@ -94,9 +103,9 @@ describe('replay', () => {
   });
 
   it('checks every file before it trains', async () => {
-    await expect(collect({ to: 4 })).rejects.toMatchObject({
+    await expect(collect({ to: 6 })).rejects.toMatchObject({
       code: 'CONFIG_FILE_UNREADABLE',
-      message: expect.stringContaining('step-4.msgpack: missing') as string,
+      message: expect.stringContaining('step-6.msgpack: missing') as string,
     });
   });
 });

@@ -32,7 +32,12 @@ export async function* replay(
   record: TrainingRecord,
   { to, model = record.base.trainer.model }: ReplayOptions,
 ): AsyncGenerator<ReplayedStep, void> {
-  for (let version = 1; version <= to; version++) await record.step(version);
+  /** Versions that are gone back to. */
+  const wanted = new Set<number>();
+  for (let version = 1; version <= to; version++) {
+    const { rolledBackTo } = await record.step(version);
+    if (rolledBackTo !== null) wanted.add(rolledBackTo);
+  }
 
   const dir = await mkdtemp(join(tmpdir(), 'forge-replay-'));
   try {
@@ -48,9 +53,10 @@ export async function* replay(
       }
       yield { version: 0, weights: base, recorded: expected };
       for (let version = 1; version <= to; version++) {
-        const { batch, payloads, weights: recorded } = await record.step(version);
-        await trainer.trainBatch.callOne(batch, payloads);
-        const { sha256: weights } = await trainer.pushWeights.callOne();
+        const { batch, payloads, rolledBackTo, weights: recorded } = await record.step(version);
+        if (rolledBackTo === null) await trainer.trainBatch.callOne(batch, payloads);
+        else await trainer.rollBack.callOne(rolledBackTo, null);
+        const { sha256: weights } = await trainer.pushWeights.callOne([...wanted]);
         yield { version, weights, recorded };
       }
     } finally {
