@@ -4,9 +4,11 @@ import { RolloutQueue } from '@forge/broker';
 import { candidatesPerBatch, usesReference } from '@forge/config';
 import { loadTask } from '@forge/rl-actors';
 import { queueLimits, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { ActivityClock } from '@forge/telemetry';
 import { EvaluationSchedule } from './domain/evaluation-schedule';
 import { RunLifecycle } from './handlers/run-lifecycle';
 import { writeRunSummary } from './handlers/run-summary';
+import { queueGauges } from './handlers/queue-gauges';
 import { TelemetryRecorder } from './handlers/telemetry-recorder';
 import { Watchdog } from './handlers/watchdog';
 import { RunDirectory } from './run-directory';
@@ -58,13 +60,14 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   await keep();
   const keeping = setInterval(() => void keep().catch(fail), Math.min(KEEP_INTERVAL_MS, keepMs / 4));
 
+  const activity = new ActivityClock(['busy']);
   const stopping = new AbortController();
   let end: 'finished' | 'failed' | null = null;
   let turns: Promise<void> = Promise.resolve();
   const inTurn = (act: () => Promise<void>) => (turns = turns.then(act));
   const advance = () =>
     inTurn(async () => {
-      end ??= await lifecycle.turn();
+      end ??= await activity.during('busy', () => lifecycle.turn());
     });
   const goesOn = () => !stopping.signal.aborted && end === null;
   const followState = async () => {
@@ -144,6 +147,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
 
   return {
     ready: () => true,
+    totals: () => activity.totals(),
+    gauges: () => queueGauges(queue, context.backlog),
     drain: async () => {
       clearInterval(keeping);
       stopping.abort();

@@ -1,3 +1,4 @@
+export { readBacklog, type Backlog, type Waiting } from './backlog';
 export { connectRedis, redisMemory, type ConnectOptions, type RedisMemory } from './connection';
 export { DeadLetters, type Failure, type KeptLetter } from './dead-letters';
 export { type GroupOrigin, type GroupRecord, type GroupState } from './group-record';

@@ -1,3 +1,4 @@
+export { ActivityClock } from './activity-clock';
 export { METRICS, isMetric, type MetricDefinition, type MetricEmitter } from './metrics';
 export { createLogger, type Logger, type LoggerOptions } from './logger';
 export { mergeStates, Reduce, stateOf, valueOf } from './recording/metric-state';

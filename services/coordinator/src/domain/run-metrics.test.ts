@@ -26,8 +26,11 @@ beforeEach(() => (warnings = []));
 describe('RunMetrics', () => {
   it('merges step metrics, service reports and the newest evaluation into one row per step', () => {
     const metrics = new RunMetrics(0, null, warn);
-    metrics.addService(service('trainer', '0', { busyMs: 250, intervalMs: 1000, residentBytes: 5 }));
-    for (const weightsRefused of [2, 0, 1]) metrics.addService(service('policy', '0', { weightsRefused }));
+    metrics.addService(
+      service('trainer', '0', { busyMs: 250, idleMs: 750, intervalMs: 1000, residentBytes: 5 }),
+      1,
+    );
+    for (const weightsRefused of [2, 0, 1]) metrics.addService(service('policy', '0', { weightsRefused }), 1);
     metrics.addEvaluation({ version: 0, accuracy: 0.4 });
     expect(metrics.addStep(step(1, { 'reward/mean': 0.5 }), 2)).toBeNull();
     expect(metrics.close()?.row).toMatchObject({
@@ -36,11 +39,20 @@ describe('RunMetrics', () => {
       'time/elapsed_s': 2,
       'reward/mean': 0.5,
       'busy/trainer': 0.25,
+      'idle/trainer': 0.75,
       'memory/trainer_bytes': 5,
       'eval/accuracy': 0.4,
       'eval/version': 0,
     });
     expect(metrics.close()).toBeNull();
+  });
+
+  it('forgets a replica that reports no more', () => {
+    const metrics = new RunMetrics(0, null, warn);
+    metrics.addService(service('policy', '0', { busyMs: 1, idleMs: 0 }), 1);
+    metrics.addService(service('policy', '1', { busyMs: 0, idleMs: 1 }), 15);
+    metrics.addStep(step(1), 20);
+    expect(metrics.close()?.row).toMatchObject({ 'busy/policy': 0, 'idle/policy': 1 });
   });
 
   it('puts an evaluation into the row of the step that came before it', () => {
@@ -118,12 +130,22 @@ describe('recorded metrics', () => {
 });
 
 describe('serviceValues', () => {
-  it('averages busy shares and sums token rates over replicas', () => {
-    expect(
-      serviceValues([
-        service('policy', '0', { busyMs: 500, intervalMs: 1000, tokens: 300, residentBytes: 10 }),
-        service('policy', '1', { busyMs: 500, intervalMs: 500, tokens: 100, residentBytes: 30 }),
-      ]),
-    ).toEqual({ 'busy/policy': 0.75, 'tokens/generated_per_second': 500, 'memory/policy_bytes': 30 });
+  it('averages shares of time that add up to one, and sums token rates, over replicas', () => {
+    const values = serviceValues([
+      service('policy', '0', { busyMs: 500, 'waits/rewardMs': 250, idleMs: 250, intervalMs: 1000, tokens: 300, residentBytes: 10 }),
+      service('policy', '1', { busyMs: 500, idleMs: 0, intervalMs: 500, tokens: 100, residentBytes: 30 }),
+      service('coordinator', '0', { busyMs: 1, idleMs: 3, 'queue/episodes/depth': 7, residentBytes: 1 }),
+    ]); // prettier-ignore
+    expect(values).toEqual({
+      'busy/policy': 0.75,
+      'idle/policy': 0.125,
+      'waits/policy/reward': 0.125,
+      'tokens/generated_per_second': 500,
+      'memory/policy_bytes': 30,
+      'busy/coordinator': 0.25,
+      'idle/coordinator': 0.75,
+      'memory/coordinator_bytes': 1,
+      'queue/episodes/depth': 7,
+    });
   });
 });

@@ -6,6 +6,9 @@ type ServiceEvent = Extract<TelemetryEvent, { kind: 'service' }>;
 type RecordedEvent = Extract<TelemetryEvent, { kind: 'recorded' }>;
 type StepEvent = Extract<TelemetryEvent, { kind: 'step' }>;
 
+/** A replica that has not reported for so long is gone. */
+const GONE_AFTER_S = 10;
+
 /** One line of `metrics.jsonl`: flat numbers by metric name, `step` counting the optimizer steps applied. */
 export type MetricsRow = { step: number } & Record<string, number>;
 
@@ -23,7 +26,7 @@ export interface FinishedRow {
  * step produced still finds its row, as does what was recorded meanwhile.
  */
 export class RunMetrics {
-  private readonly services = new Map<string, ServiceEvent>();
+  private readonly services = new Map<string, { event: ServiceEvent; atSeconds: number }>();
   private readonly recorded: RecordedMetrics;
   private open: MetricsRow | null = null;
   /** The newest step that was told. */
@@ -39,8 +42,9 @@ export class RunMetrics {
     this.recorded = new RecordedMetrics(warn);
   }
 
-  addService(event: ServiceEvent): void {
-    this.services.set(`${event.service}/${event.replica}`, event);
+  addService(event: ServiceEvent, secondsSinceStart: number): void {
+    const replica = `${event.service}/${event.replica}`;
+    this.services.set(replica, { event, atSeconds: secondsSinceStart });
     this.weightsRefused += event.values.weightsRefused ?? 0;
   }
 
@@ -65,11 +69,18 @@ export class RunMetrics {
       step: event.step,
       'time/elapsed_s': secondsSinceStart,
       ...event.values,
-      ...serviceValues([...this.services.values()]),
+      ...serviceValues(this.reports(secondsSinceStart)),
       'weights/refused': this.weightsRefused,
       ...(this.evaluation ? evaluationValues(this.evaluation) : {}),
     };
     return finished;
+  }
+
+  /** The latest of each replica that still reports. */
+  private reports(secondsSinceStart: number): ServiceEvent[] {
+    return [...this.services.values()]
+      .filter(({ atSeconds }) => secondsSinceStart - atSeconds <= GONE_AFTER_S)
+      .map(({ event }) => event);
   }
 
   /** The row still open, which is then closed. */
@@ -88,19 +99,37 @@ function evaluationValues({ version, accuracy }: Evaluation): Record<string, num
 }
 
 /**
- * `busy/<service>`: busy time over wall time, mean over replicas. `tokens/generated_per_second`: sum over the
- * policy replicas. `memory/<service>_bytes`: resident bytes of the largest replica.
+ * `busy/<service>`, `idle/<service>`, `waits/<service>/<what>`: shares of the time of a replica, mean over replicas; they
+ * add up to one. `tokens/generated_per_second`: sum over the policy replicas. `memory/<service>_bytes`: resident bytes of
+ * the largest replica. `queue/...`: as the coordinator reports them.
  */
 export function serviceValues(latest: readonly ServiceEvent[]): Record<string, number> {
   const values: Record<string, number> = {};
   for (const service of new Set(latest.map((event) => event.service))) {
-    const events = latest.filter((event) => event.service === service);
-    const busy = events.map(({ values: v }) => (v.busyMs ?? 0) / (v.intervalMs ?? Infinity));
-    values[`busy/${service}`] = busy.reduce((sum, share) => sum + share, 0) / busy.length;
-    values[`memory/${service}_bytes`] = Math.max(...events.map(({ values: v }) => v.residentBytes ?? 0));
+    const reports = latest.filter((event) => event.service === service).map((event) => event.values);
+    Object.assign(values, activityShares(service, reports));
+    values[`memory/${service}_bytes`] = Math.max(...reports.map(({ residentBytes = 0 }) => residentBytes));
+    for (const [key, value] of reports.flatMap((report) => Object.entries(report)))
+      if (key.startsWith('queue/')) values[key] = value;
     if (service !== 'policy') continue;
-    const rates = events.map(({ values: v }) => (1000 * (v.tokens ?? 0)) / (v.intervalMs ?? Infinity));
+    const rates = reports.map(({ tokens = 0, intervalMs = Infinity }) => (1000 * tokens) / intervalMs);
     values['tokens/generated_per_second'] = rates.reduce((sum, rate) => sum + rate, 0);
   }
   return values;
+}
+
+const ACTIVITY = /^(busy|idle|waits)(?:\/(.+))?Ms$/;
+
+function activityShares(service: string, reports: readonly ServiceEvent['values'][]): Record<string, number> {
+  const shares: Record<string, number> = {};
+  for (const report of reports) {
+    const spent = Object.entries(report).flatMap(([key, ms]) => {
+      const [, kind, what] = ACTIVITY.exec(key) ?? [];
+      return kind === undefined ? [] : [[[kind, service, what].filter(Boolean).join('/'), ms] as const];
+    });
+    const total = spent.reduce((sum, [, ms]) => sum + ms, 0);
+    for (const [key, ms] of spent)
+      shares[key] = (shares[key] ?? 0) + (total === 0 ? 0 : ms / total / reports.length);
+  }
+  return shares;
 }

@@ -77,7 +77,7 @@ export class TelemetryRecorder {
         await this.write(this.metrics.addStep(event, this.elapsedSeconds));
         break;
       case 'service':
-        this.metrics.addService(event);
+        this.metrics.addService(event, this.elapsedSeconds);
         break;
       case 'recorded':
         this.metrics.addRecorded(event);

@@ -16,6 +16,7 @@ import {
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
+import type { ActivityClock } from '@forge/telemetry';
 import { promptText } from '../domain/prompt-text';
 
 export interface RolloutJobsOptions {
@@ -33,6 +34,7 @@ export interface RolloutJobsOptions {
   mismatch: (episode: Episode) => Promise<number | null>;
   /** Resolves once weights of that version or a newer one are in use. */
   weightsAtLeast: (version: number) => Promise<void>;
+  activity: Pick<ActivityClock, 'during'>;
 }
 
 export interface GenerateCall {
@@ -169,7 +171,7 @@ export class RolloutJobs {
     const origin = { replica, oldest: oldestVersion(episodes), newest: newestVersion(episodes) };
     while ((await runState.publishGroup(index, payload, origin)) === 'full') {
       if ((await runState.phase()).phase !== 'running') return;
-      await sleep(FULL_PAUSE_MS);
+      await this.options.activity.during('waits/replay-buffer', () => sleep(FULL_PAUSE_MS));
     }
   }
 

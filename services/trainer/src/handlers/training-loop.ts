@@ -3,7 +3,7 @@ import type { LeasedBatch, Rollback, RunState } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 import type { ActorMesh } from '@forge/actors';
 import type { Recorder, Trainer } from '@forge/rl-actors';
-import type { Logger } from '@forge/telemetry';
+import { ActivityClock, type Logger } from '@forge/telemetry';
 import { stepMetrics } from '../domain/step-metrics';
 
 export interface TrainingLoopOptions {
@@ -41,7 +41,7 @@ const WENT_WRONG = ['NUMERIC_NON_FINITE', 'NUMERIC_LIMIT_EXCEEDED'];
 
 /** Trains batch after batch, each at the version that is current then; saves the final model when the run stops. */
 export class TrainingLoop {
-  private busyMs = 0;
+  private readonly activity: ActivityClock;
   private tokens = 0;
   private waitMs = 0;
   private doneAt: number;
@@ -51,10 +51,11 @@ export class TrainingLoop {
 
   constructor(private readonly options: TrainingLoopOptions) {
     this.doneAt = options.clock();
+    this.activity = new ActivityClock(['busy', 'waits/batch'], options.clock);
   }
 
-  totals(): { busyMs: number; tokens: number } {
-    return { busyMs: this.busyMs, tokens: this.tokens };
+  totals(): Record<string, number> {
+    return { ...this.activity.totals(), tokens: this.tokens };
   }
 
   /** Trains the next batch, waiting up to `blockMs` for it; once the run stops, there is a model to save instead. */
@@ -77,9 +78,9 @@ export class TrainingLoop {
     }
     if (wanted.publish !== null) await this.publishAgain(wanted.publish, version);
     const waitedFrom = clock();
-    const leased = await runState.readBatch(CONSUMER, blockMs);
+    const leased = await this.activity.during('waits/batch', () => runState.readBatch(CONSUMER, blockMs));
     this.waitMs += clock() - waitedFrom;
-    if (leased) await this.step(leased);
+    if (leased) await this.activity.during('busy', () => this.step(leased));
   }
 
   /** Saves the final model, once, and says so, again and again: a Redis that dies may lose what it was told last. */
@@ -135,7 +136,6 @@ export class TrainingLoop {
       return;
     }
     const { lag, ...result } = trained;
-    this.busyMs += result.durationMs;
     this.tokens += result.tokens;
     await this.commit({ batch, payloads }, (timing) => {
       const metrics = stepMetrics(result, timing, batch.statistics);

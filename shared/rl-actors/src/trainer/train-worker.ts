@@ -1,6 +1,7 @@
 import { workerData } from 'node:worker_threads';
 import { check, type Batch } from '@forge/contracts';
 import { serveWorker } from '@forge/engine';
+import { timed } from '@forge/telemetry';
 import { z } from 'zod';
 import { trainingEpisodeSchema, type TrainingEpisode } from '../training-episode';
 import type { ResumePoint, TrainerSettings } from './trainer-config';
@@ -22,7 +23,8 @@ const api = {
     (await training).trainStep(check(episodesSchema, episodes, 'train step')),
   trainBatch: async ({ batch, payloads }: { batch: Batch; payloads: readonly Uint8Array[] }) =>
     (await training).trainBatch(batch, payloads),
-  publish: async (inUse: readonly number[]) => (await training).publish(inUse),
+  publish: (inUse: readonly number[]) =>
+    timed('weights/publish_ms', async () => (await training).publish(inUse)),
   rollBack: async ({ to, sha256 }: { to: number; sha256: string | null }) =>
     (await training).rollBack(to, sha256),
   save: async (dir: string) => (await training).save(dir),
