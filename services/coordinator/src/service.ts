@@ -148,6 +148,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   return {
     ready: () => true,
     totals: () => activity.totals(),
+    newest: () => recorder.newest,
     gauges: () => queueGauges(queue, context.backlog),
     drain: async () => {
       clearInterval(keeping);

@@ -37,4 +37,5 @@ export {
   serviceEnvironment,
   type ServiceEnvironment,
 } from './environment';
+export { meteringEnvironment, type MeteringEnvironment } from './metering-environment';
 export { importModule, loadModule } from './load-module';

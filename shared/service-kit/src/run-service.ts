@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { serviceEnvironment, parseResolvedRecipe, type Recipe } from '@forge/config';
+import { meteringEnvironment, serviceEnvironment, parseResolvedRecipe, type Recipe } from '@forge/config';
 import { serveActor, type ServableActor } from '@forge/actors';
 import { connectRedis, readBacklog, Registry, RunState, type Backlog } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
-import { createLogger, type Logger } from '@forge/telemetry';
+import { createLogger, Metering, metricCollector, type Logger } from '@forge/telemetry';
 import { fastify, type FastifyInstance } from 'fastify';
 import { runBounds } from './run-limits';
 import { callsMade, type CalledService } from './calls-made';
@@ -41,6 +41,8 @@ export interface ServiceInstance {
   totals?: () => Record<string, number> | Promise<Record<string, number>>;
   /** What is to be reported with it as it stands. */
   gauges?: () => Promise<Record<string, number>>;
+  /** The newest value of each metric of the run, for Prometheus and OTLP. */
+  newest?: () => Readonly<Record<string, number>>;
 }
 
 export interface ServiceDefinition {
@@ -132,6 +134,24 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     const isReady = instance.ready();
     return reply.code(isReady ? 200 : 503).send({ ready: isReady });
   });
+  const { newest } = instance;
+  const metering = new Metering({
+    ...{ service: name, replica, runId },
+    settings: meteringEnvironment(),
+    metered: {
+      totals: () => instance.totals?.() ?? {},
+      ...(newest !== undefined && { newest }),
+      recorded: metricCollector(),
+    },
+    warn: (message) => {
+      logger.warn(message);
+    },
+  });
+  http.get('/metrics', async (request, reply) => {
+    const { scrape } = await metering.start();
+    reply.hijack();
+    scrape(request.raw, reply.raw);
+  });
   const served = instance.actor ? await serveActor(instance.actor, environment.callAddress) : null;
   const answers = served && { address: served.address, actor: served.actor };
   const url = await http.listen({ host: environment.httpHost, port: environment.httpPort });
@@ -181,6 +201,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     await served?.close();
     await http.close();
     await reportRest();
+    await metering.stop();
     runState.close();
     redis.disconnect();
   };

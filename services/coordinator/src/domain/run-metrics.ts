@@ -29,6 +29,7 @@ export class RunMetrics {
   private readonly services = new Map<string, { event: ServiceEvent; atSeconds: number }>();
   private readonly recorded: RecordedMetrics;
   private open: MetricsRow | null = null;
+  private last: MetricsRow | null = null;
   /** The newest step that was told. */
   private step = 0;
   private weightsRefused = 0;
@@ -40,6 +41,11 @@ export class RunMetrics {
     warn: (message: string) => void,
   ) {
     this.recorded = new RecordedMetrics(warn);
+  }
+
+  /** The newest value of each metric. */
+  get newest(): Readonly<Record<string, number>> {
+    return { ...this.last, ...this.open };
   }
 
   addService(event: ServiceEvent, secondsSinceStart: number): void {
@@ -90,7 +96,9 @@ export class RunMetrics {
     // What was recorded before the first step counts towards it.
     if (this.step === 0) return null;
     const { all, ranks } = this.recorded.take();
-    return row && { row: { ...row, ...all }, ranks };
+    if (row === null) return null;
+    this.last = { ...row, ...all };
+    return { row: this.last, ranks };
   }
 }
 

@@ -44,6 +44,11 @@ export class TelemetryRecorder {
     return this.isSaved;
   }
 
+  /** The newest value of each metric of the run. */
+  get newest(): Readonly<Record<string, number>> {
+    return this.metrics.newest;
+  }
+
   get seconds(): number {
     return this.elapsedSeconds;
   }
