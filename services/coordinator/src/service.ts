@@ -11,6 +11,7 @@ import { writeRunSummary } from './handlers/run-summary';
 import { queueGauges } from './handlers/queue-gauges';
 import { TelemetryRecorder } from './handlers/telemetry-recorder';
 import { Watchdog } from './handlers/watchdog';
+import { openSinks } from './sinks/open-sinks';
 import { RunDirectory } from './run-directory';
 
 /** How long nothing may happen before the coordinator looks by itself. */
@@ -25,11 +26,13 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const coordinator = await runState.newCoordinator();
   const task = await loadTask(recipe);
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
-  const directory = await RunDirectory.open(join(recipe.output.dir, context.runId));
+  const runDir = join(recipe.output.dir, context.runId);
+  const directory = await RunDirectory.open(runDir);
   const recorder = await TelemetryRecorder.open(
     runState,
     directory,
     evaluations,
+    openSinks(recipe, context.runId, runDir, logger),
     () => runState.checkCoordinator(coordinator),
     (message) => {
       logger.warn(message);
@@ -127,8 +130,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   /** The last word of the run, said once everything else is written. */
   const conclude = async () => {
     await recorder.catchUp();
-    await recorder.close();
     const state = end ?? 'interrupted';
+    await recorder.close(state);
     const { seconds, isModelSaved } = recorder;
     const { results } = evaluations;
     await writeRunSummary(runState, directory, recipe, {

@@ -37,5 +37,7 @@ export {
   serviceEnvironment,
   type ServiceEnvironment,
 } from './environment';
+export { mlflowEnvironment, type MlflowEnvironment } from './mlflow-environment';
+export { sinkSchema, type SinkConfig } from './sink';
 export { meteringEnvironment, type MeteringEnvironment } from './metering-environment';
 export { importModule, loadModule } from './load-module';

@@ -15,6 +15,8 @@ export type MetricsRow = { step: number } & Record<string, number>;
 /** A finished row, and what each process recorded towards it. */
 export interface FinishedRow {
   row: MetricsRow;
+  /** The keys that were recorded. */
+  recorded: ReadonlySet<string>;
   ranks: RecordedValues['ranks'];
 }
 
@@ -98,7 +100,7 @@ export class RunMetrics {
     const { all, ranks } = this.recorded.take();
     if (row === null) return null;
     this.last = { ...row, ...all };
-    return { row: this.last, ranks };
+    return { row: this.last, recorded: new Set(Object.keys(all)), ranks };
   }
 }
 

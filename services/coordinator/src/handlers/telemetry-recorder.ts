@@ -2,6 +2,8 @@ import type { RunState } from '@forge/broker';
 import type { TelemetryEvent } from '@forge/contracts';
 import type { EvaluationSchedule } from '../domain/evaluation-schedule';
 import { RunMetrics, type FinishedRow, type MetricsRow } from '../domain/run-metrics';
+import type { EndState } from '../sinks/metric-sink';
+import type { RunSinks } from '../sinks/run-sinks';
 import type { RunDirectory } from '../run-directory';
 
 /** Follows the telemetry of the run and writes down what people will read. */
@@ -16,6 +18,7 @@ export class TelemetryRecorder {
     private readonly directory: RunDirectory,
     private readonly evaluations: EvaluationSchedule,
     private readonly metrics: RunMetrics,
+    private readonly sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>,
     private samplesUpTo: number,
     /** Throws when another coordinator writes the files now. */
     private readonly mayWrite: () => Promise<void>,
@@ -26,6 +29,7 @@ export class TelemetryRecorder {
     runState: Pick<RunState, 'readTelemetry'>,
     directory: RunDirectory,
     evaluations: EvaluationSchedule,
+    sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>,
     mayWrite: () => Promise<void>,
     warn: (message: string) => void,
   ): Promise<TelemetryRecorder> {
@@ -34,7 +38,15 @@ export class TelemetryRecorder {
     for (const [version, accuracy] of restored) evaluations.restore({ version, accuracy });
     const metrics = new RunMetrics(rows.at(-1)?.step ?? 0, evaluations.results.at(-1) ?? null, warn);
     const samplesUpTo = (await directory.samples()).reduce((last, { index }) => Math.max(last, index), -1);
-    const recorder = new TelemetryRecorder(runState, directory, evaluations, metrics, samplesUpTo, mayWrite);
+    const recorder = new TelemetryRecorder(
+      runState,
+      directory,
+      evaluations,
+      metrics,
+      sinks,
+      samplesUpTo,
+      mayWrite,
+    );
     await recorder.catchUp();
     return recorder;
   }
@@ -71,9 +83,10 @@ export class TelemetryRecorder {
     while ((await this.turn(1)) > 0);
   }
 
-  /** Writes the row that is still open. */
-  async close(): Promise<void> {
+  /** Writes the row that is still open, and lets the sinks take what they lack. */
+  async close(state: EndState): Promise<void> {
     await this.write(this.metrics.close());
+    await this.sinks.close(state);
   }
 
   private async record(event: TelemetryEvent): Promise<void> {
@@ -85,7 +98,7 @@ export class TelemetryRecorder {
         this.metrics.addService(event, this.elapsedSeconds);
         break;
       case 'recorded':
-        this.metrics.addRecorded(event);
+        this.addRecorded(event);
         break;
       case 'evaluation': {
         const evaluation = this.evaluations.record(event);
@@ -106,10 +119,16 @@ export class TelemetryRecorder {
     }
   }
 
+  private addRecorded(event: Extract<TelemetryEvent, { kind: 'recorded' }>): void {
+    const { points, step } = this.metrics.addRecorded(event);
+    this.sinks.addPoints(step, points);
+  }
+
   private async write(finished: FinishedRow | null): Promise<void> {
     if (finished === null) return;
     await this.mayWrite();
     await this.directory.addMetrics(finished.row);
+    this.sinks.addStep(finished, Date.now());
   }
 }
 
