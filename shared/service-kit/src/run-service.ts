@@ -116,7 +116,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const http = fastify({ logger: false });
 
   const backlog = (): Promise<Backlog> => readBacklog(redis, runState.keys);
-  const reportRest = reportRecorded(runState, { service: name, replica }, fail);
+  const wantsValues = recipe.output.sinks.some(({ mode }) => mode === 'per_rank_no_reduce');
+  const reportRest = reportRecorded(runState, { service: name, replica }, wantsValues, fail);
   const instance = await start({
     runId,
     replica,
