@@ -75,8 +75,9 @@ export class ServiceProcesses {
     recipe: Recipe,
   ): Promise<ServiceProcesses> {
     const runState = new RunState(connection, runId);
-    const { maxStaleness, steps } = recipe;
-    await runState.create(recipe, { maxStaleness, steps, candidatesPerBatch: candidatesPerBatch(recipe) });
+    const { maxStaleness, steps, stopAtAccuracy } = recipe;
+    const settings = { maxStaleness, steps, stopAtAccuracy, candidatesPerBatch: candidatesPerBatch(recipe) };
+    await runState.create(recipe, settings);
     const runDir = join(recipe.output.dir, runId);
     mkdirSync(runDir, { recursive: true });
     const environment = childEnvironment({ redisUrl: redis.url, runId, logLevel: 'error' });

@@ -81,6 +81,16 @@ describe('RunAudit', () => {
     });
   });
 
+  it('holds a batch to the bound that held when it was formed', () => {
+    const set = (bound: number | string) => [command('HSET', key('run'), 'maxStaleness', bound)];
+    const lease = (of: number) => [command('HSET', key('leases'), of, '{}')];
+    const before = [...journey(0, [0]), step(1, 0), ...journey(1, [0])];
+    expect(auditOf(0, [...before, set('inf'), lease(1), set(0), step(2, 1)]).violations).toEqual([]);
+    expect(auditOf(1, [...before, set(0), lease(1), set(1), step(2, 1)]).violations).toEqual([
+      'step 2 trained a token of group 1 with a lag of 1',
+    ]);
+  });
+
   it.each<[string, Command[][], string]>([
     [
       'a group that is trained twice',

@@ -45,6 +45,8 @@ export class RunAudit {
   private readonly counts = new Map<string, number>();
   /** Versions of the chosen tokens, by group. */
   private readonly versions = new Map<string, number[]>();
+  /** The staleness bound of batches that are not committed, by step. */
+  private readonly bounds = new Map<number, number>();
   private readonly violations: string[] = [];
   private readonly keys: ReturnType<typeof runKeys>;
   private trainedNow: string[] = [];
@@ -57,14 +59,15 @@ export class RunAudit {
 
   constructor(
     runId: string,
-    private readonly maxStaleness: number,
+    /** The bound until the run is set otherwise. */
+    private maxStaleness: number,
   ) {
     this.keys = runKeys(runId);
   }
 
   /** Takes in what was changed at once. */
   take(transaction: readonly Command[]): void {
-    const { groups, payloads, ledger, run } = this.keys;
+    const { groups, payloads, ledger, leases, run } = this.keys;
     let isMoved = false;
     for (const [name, key, ...args] of transaction) {
       const change = `${name!.toString().toUpperCase()} ${key?.toString() ?? ''}`;
@@ -77,8 +80,12 @@ export class RunAudit {
       } else if (change === `HINCRBY ${ledger}`) {
         const [field, by] = args.map(String);
         this.ledger.set(field!, this.inLedger(field!) + Number(by));
+      } else if (change === `HSET ${leases}`) {
+        // The bound of a batch is the one that holds when it is formed.
+        for (const [step] of pairs(args)) this.bounds.set(Number(step.toString()), this.maxStaleness);
       } else if (change === `HSET ${run}`) {
         for (const [field, value] of pairs(args)) {
+          if (field.toString() === 'maxStaleness') this.maxStaleness = Number(value.toString().replace('inf', 'Infinity')); // prettier-ignore
           if (field.toString() === 'version') this.commit(Number(value.toString()));
         }
       } else if (change === `HINCRBY ${run}` && args[0]?.toString() === 'epoch') {
@@ -153,6 +160,8 @@ export class RunAudit {
         `step ${version} trained ${isRolledBack ? 'some groups of a batch, but not all' : 'no group'}`,
       );
     this.version = version;
+    const bound = this.bounds.get(version - 1) ?? this.maxStaleness;
+    this.bounds.delete(version - 1);
     for (const index of trained) {
       const versions = this.versions.get(index);
       if (versions === undefined)
@@ -160,7 +169,7 @@ export class RunAudit {
       for (const made of versions ?? []) {
         const lag = version - 1 - made;
         this.maxLag = Math.max(this.maxLag, lag);
-        if (lag > this.maxStaleness || lag < 0)
+        if (lag > bound || lag < 0)
           this.violate(`step ${version} trained a token of group ${index} with a lag of ${lag}`);
       }
       this.trainedTokens += versions?.length ?? 0;

@@ -1,6 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import { Command, InvalidArgumentError } from 'commander';
 import { agent } from './commands/agent';
+import { pauseRun, restartRun, scaleRun, setRun, unpauseRun, type ControlOptions } from './commands/control';
 import {
   discardDeadLetters,
   listDeadLetters,
@@ -112,6 +113,29 @@ program
   .option('--verify', 'count everything again, and exit with 1 when something disagrees')
   .option('--json', 'JSON')
   .action((id: string, options: Parameters<typeof ledger>[1]) => exitWith(ledger(id, options)));
+const controlCommand = (name: string, description: string): Command =>
+  program
+    .command(name)
+    .description(description)
+    .argument('<run>', 'a running one')
+    .option(...outputDir);
+controlCommand('set', 'change settings of a running run: maxStaleness, steps, stopAtAccuracy')
+  .argument('<settings...>', 'key=value, e.g. maxStaleness=8')
+  .action((id: string, settings: string[], options: ControlOptions) =>
+    exitWith(setRun(id, settings, options)),
+  );
+controlCommand('scale', 'start or drain replicas of policy, reward or reference while a run goes on')
+  .argument('<counts...>', 'service=number, e.g. policy=3')
+  .action((id: string, counts: string[], options: ControlOptions) => exitWith(scaleRun(id, counts, options)));
+controlCommand('restart', 'start processes anew, one after the other, without a break')
+  .argument('<service>', 'a service, or one replica of it: policy/0')
+  .action((id: string, target: string, options: ControlOptions) => exitWith(restartRun(id, target, options)));
+controlCommand('pause', 'admit no more groups; what is in flight is finished').action(
+  (id: string, options: ControlOptions) => exitWith(pauseRun(id, options)),
+);
+controlCommand('unpause', 'admit groups again').action((id: string, options: ControlOptions) =>
+  exitWith(unpauseRun(id, options)),
+);
 const deadLetter = program.command('dead-letter').description('work of a run that failed for good');
 const deadLetterCommand = (name: string, description: string): Command =>
   deadLetter

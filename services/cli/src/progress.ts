@@ -18,6 +18,10 @@ export interface RunProgress {
   readonly firstStepAtMs: number | null;
   readonly state: string;
   readonly message: string | null;
+  /** What the run was set to while it went on, by name. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** The newest change to the run, in words. */
+  readonly change: string | null;
   /** What the run waits for, when nothing has changed for a while. */
   readonly waitingFor: string | null;
   readonly partialEvaluations: ReadonlyMap<
@@ -36,6 +40,8 @@ export function emptyProgress(): RunProgress {
     firstStepAtMs: null,
     state: 'starting',
     message: null,
+    settings: {},
+    change: null,
     waitingFor: null,
     partialEvaluations: new Map(),
   };
@@ -63,12 +69,23 @@ export function advance(progress: RunProgress, event: TelemetryEvent, nowMs: num
       };
     case 'run':
       return { ...progress, state: event.state, message: event.message ?? progress.message };
+    case 'control': {
+      const { operation, name, from, to } = event;
+      const settings = operation === 'set' ? { ...progress.settings, [name]: to } : progress.settings;
+      return { ...progress, settings, change: changeInWords(operation, name, from, to) };
+    }
     case 'waiting':
       return { ...progress, waitingFor: event.for };
     case 'rollout':
     case 'recorded':
       return progress;
   }
+}
+
+function changeInWords(operation: string, name: string, from: string, to: string): string {
+  const values = from === '' && to === '' ? '' : `: ${from || 'none'} -> ${to || 'none'}`;
+  if (operation === 'pause' || operation === 'unpause') return `${name} ${operation}d`;
+  return `${operation} ${name}${values}`;
 }
 
 function addEvaluation(

@@ -1,7 +1,7 @@
 import type { RunState } from '@forge/broker';
 import { createLogUpdate } from 'log-update';
 import { advance, emptyProgress, type RunProgress } from './progress';
-import { renderLive, renderPlain, type RunHeader } from './view';
+import { headerNow, renderLive, renderPlain, type RunHeader } from './view';
 
 const BLOCK_MS = 500;
 const PLAIN_EVERY_STEPS = 10;
@@ -32,6 +32,7 @@ export class RunMonitor {
       for (const { id, event } of await this.runState.readTelemetry(seen, BLOCK_MS)) {
         seen = id;
         this.progress = advance(this.progress, event, Date.now());
+        if (event.kind === 'control' && this.progress.change !== null) this.say(this.progress.change);
       }
       this.show(before);
     }
@@ -52,8 +53,9 @@ export class RunMonitor {
   }
 
   private show(before: RunProgress): void {
+    const header = headerNow(this.header, this.progress);
     if (this.output.isTTY) {
-      this.live(renderLive(this.header, this.progress, Date.now(), this.output.columns));
+      this.live(renderLive(header, this.progress, Date.now(), this.output.columns));
       return;
     }
     const { waitingFor, message, state } = this.progress;
@@ -65,6 +67,6 @@ export class RunMonitor {
     const isNews =
       passed(this.progress.step) > passed(before.step) ||
       this.progress.evaluations.length > before.evaluations.length;
-    if (isNews) this.output.write(`${renderPlain(this.header, this.progress, Date.now())}\n`);
+    if (isNews) this.output.write(`${renderPlain(header, this.progress, Date.now())}\n`);
   }
 }

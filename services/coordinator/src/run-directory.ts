@@ -1,10 +1,18 @@
 import { appendFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { TelemetryEvent } from '@forge/contracts';
 import type { RunSummary, SampleRollout } from './domain/report';
 import type { MetricsRow } from './domain/run-metrics';
 
 const METRICS = 'metrics.jsonl';
 const SAMPLES = 'samples.jsonl';
+const CONTROLS = 'controls.jsonl';
+
+/** A change to the running run; one line of `controls.jsonl`. */
+export type ControlRecord = Omit<Extract<TelemetryEvent, { kind: 'control' }>, 'kind'> & {
+  /** Since the start of the run. */
+  seconds: number;
+};
 
 /** The files of a run that people read: metrics and samples as they come, report and summary at its end. */
 export class RunDirectory {
@@ -21,6 +29,14 @@ export class RunDirectory {
 
   async addSample(sample: SampleRollout): Promise<void> {
     await this.append(SAMPLES, sample);
+  }
+
+  async addControl(change: ControlRecord): Promise<void> {
+    await this.append(CONTROLS, change);
+  }
+
+  async controls(): Promise<ControlRecord[]> {
+    return (await this.read(CONTROLS)) as ControlRecord[];
   }
 
   async metrics(): Promise<MetricsRow[]> {

@@ -23,8 +23,9 @@ const WATCH_MS = 1_000;
 /** Admits groups, schedules evaluations, ends the run, and keeps its directory. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, registry, logger, fail } = context;
-  const coordinator = await runState.newCoordinator();
   const task = await loadTask(recipe);
+  // Until here a predecessor goes on.
+  const coordinator = await runState.newCoordinator();
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
   const runDir = join(recipe.output.dir, context.runId);
   const directory = await RunDirectory.open(runDir);
@@ -44,13 +45,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     queue,
     task,
     evaluations,
-    goals: {
-      steps: recipe.steps,
-      stopAtAccuracy: recipe.stopAtAccuracy,
-      candidatesPerBatch: candidatesPerBatch(recipe),
-    },
+    candidatesPerBatch: candidatesPerBatch(recipe),
     evaluationSamples: recipe.evaluation.samples,
-    maxStaleness: recipe.maxStaleness,
     coordinator,
     isModelSaved: () => recorder.isModelSaved,
     logger,
@@ -86,8 +82,9 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const services = ['trainer', 'policy', 'reward', 'replay-buffer'];
   if (usesReference(recipe)) services.push('reference');
   const look = async () => {
-    const [{ phase }, version, nextBatch, ledger, counts, ...replicas] = await Promise.all([
+    const [{ phase }, { isPaused }, version, nextBatch, ledger, counts, ...replicas] = await Promise.all([
       runState.phase(),
+      runState.controls.steering(),
       runState.version(),
       runState.nextBatch(),
       runState.ledger(),
@@ -100,6 +97,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     );
     return {
       phase,
+      isPaused,
       version,
       nextBatch,
       ledger,
@@ -129,6 +127,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   };
   /** The last word of the run, said once everything else is written. */
   const conclude = async () => {
+    await runState.checkCoordinator(coordinator);
     await recorder.catchUp();
     const state = end ?? 'interrupted';
     await recorder.close(state);

@@ -13,7 +13,6 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const rules = {
     groups: recipe.batch.groups,
     candidatesPerBatch: candidatesPerBatch(recipe),
-    maxStaleness: recipe.maxStaleness,
   };
   const batches = new BatchFormer(runState, rules, logger);
   await batches.restore();

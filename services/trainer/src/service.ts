@@ -15,9 +15,6 @@ export async function start({
   logger,
   fail,
 }: ServiceContext): Promise<ServiceInstance> {
-  const epoch = await runState.newEpoch();
-  const version = await runState.version();
-  const latest = version === 0 ? null : await runState.weights.latest();
   const { checkpointEverySteps, keepVersions, rollback, ...optimizer } = recipe.trainer;
   const dir = join(recipe.output.dir, runId);
   const settings = {
@@ -33,9 +30,12 @@ export async function start({
     maxStaleness: recipe.maxStaleness,
     keepVersions,
     rollback,
-    epoch,
-    ...(latest !== null && { resumeFrom: latest.announcement }),
   });
+  // Until here a predecessor goes on, and what it commits meanwhile is what this one takes up.
+  const epoch = await runState.newEpoch();
+  const version = await runState.version();
+  const latest = version === 0 ? null : await runState.weights.latest();
+  await trainer.takeOver.callOne(epoch, latest?.announcement);
   const recorder = recipe.output.record ? await Recorder.open(recordDirectory(dir), runId, version) : null;
   if (version === 0) {
     const announcement = await trainer.pushWeights.callOne();
@@ -52,8 +52,8 @@ export async function start({
       const policies = await registry.list('policy');
       return new Set(policies.map(({ replica }) => `policy/${replica}`));
     },
-    steps: recipe.steps,
     maxRollbacksInARow: rollback.maxInARow,
+    epoch,
     checkpointEverySteps,
     clock: () => performance.now(),
     logger,
@@ -70,6 +70,7 @@ export async function start({
     drain: async () => {
       stopping.abort();
       await running;
+      await loop.checkEpoch();
       await loop.save();
       await trainer.stop();
     },

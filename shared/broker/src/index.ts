@@ -19,6 +19,15 @@ export {
 } from './rollout-queue';
 export { expireRun, removeOrphans, removeRun } from './run-removal';
 export type { Admission } from './admission';
+export {
+  MAX_REPLICAS,
+  RunControls,
+  type ControlOperation,
+  type RestartRequest,
+  type RunChanges,
+  type RunSteering,
+  type WantedProcesses,
+} from './run-controls';
 export type { RunBounds, RunSettings } from './run-bounds';
 export {
   RunState,

@@ -40,6 +40,8 @@ export function runKeys(runId: string) {
     deadLetters: key('dead-letters'),
     /** Sorted set: the ids of the dead letters by the time they came. */
     deadLetterOrder: key('dead-letter-order'),
+    /** Hash: how many replicas of each service are wanted, and which are to be started anew. */
+    wanted: key('wanted'),
     /** List: groups whose samples the next admitted groups roll out again. */
     replays: key('replays'),
     /** Hash: live replicas of a service. */

@@ -221,7 +221,11 @@ interface StoredBatch {
   maxStaleness: string;
 }
 
-const boundOf = (stored: string): number => (stored === 'inf' ? Infinity : Number(stored));
+/** A staleness bound as it is written in Redis. */
+export const boundOf = (stored: string): number => (stored === 'inf' ? Infinity : Number(stored));
+
+/** The staleness bound that a stored lease was formed under. */
+export const leasedBound = (json: string): number => leaseOf(0, json).maxStaleness;
 
 function leaseOf(step: number, json: string): Lease {
   const { entry, indices, maxStaleness } = JSON.parse(json) as StoredBatch & { entry: string };

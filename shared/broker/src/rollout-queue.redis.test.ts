@@ -275,8 +275,9 @@ describe('a worker process', () => {
       );
     worker('other');
     await queue.add([rollout(1)]);
-    await waitFor('the other job', () => done.length === 1);
-    expect(await queue.counts()).toMatchObject({ active: 1, completed: 1 });
+    await waitFor('the other job', async () => (await queue.counts()).completed === 1);
+    expect(await queue.counts()).toMatchObject({ active: 1 });
+    expect(done).toEqual(['other']);
     worker('victim');
     await waitFor('both jobs', async () => (await queue.counts()).completed === 2);
     expect(done).toHaveLength(2);

@@ -15,8 +15,9 @@ import { DeadLetters, letterOf, type Failure } from './dead-letters';
 import { originNote, type GroupOrigin } from './group-record';
 import { CONSUMER_GROUP, runKeys, stateKeys, type RunKeys } from './keys';
 import { ledgerOf, type Ledger } from './ledger';
-import { readLedgerSnapshot, type LedgerSnapshot } from './ledger-snapshot';
+import { leasedBound, readLedgerSnapshot, type LedgerSnapshot } from './ledger-snapshot';
 import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
+import { RunControls, settingText } from './run-controls';
 import { expireRun, removeRun } from './run-removal';
 import * as scripts from './scripts';
 import type { Script } from './script';
@@ -43,6 +44,8 @@ export interface LeasedBatch {
   batch: Batch;
   /** Encoded groups in the order of `batch.groups`. */
   payloads: Buffer[];
+  /** The bound it was formed under: the lag that its tokens may have, whatever the run is set to meanwhile. */
+  maxStaleness: number;
 }
 
 const NOT_FORMED: Readonly<Record<string, string>> = {
@@ -59,6 +62,7 @@ export class RunState {
   readonly keys: RunKeys;
   readonly deadLetters: DeadLetters;
   readonly weights: WeightVersions;
+  readonly controls: RunControls;
   private readonly bounds: RunBounds;
   private readonly streams: StreamReader;
   private readonly instance = randomUUID();
@@ -76,6 +80,7 @@ export class RunState {
     this.streams = new StreamReader(redis, claimIdleMs);
     this.deadLetters = new DeadLetters(redis, this.keys, this.bounds.deadLetters);
     this.weights = new WeightVersions(redis, this.keys, this.streams);
+    this.controls = new RunControls(redis, this.keys, this.bounds.telemetry);
   }
 
   /**
@@ -94,9 +99,10 @@ export class RunState {
       started: 0,
       nextIndex: 0,
       nextBatch: 0,
-      maxStaleness: Number.isFinite(settings.maxStaleness) ? settings.maxStaleness : 'inf',
+      maxStaleness: settingText(settings.maxStaleness),
       candidates: settings.candidatesPerBatch,
       steps: settings.steps,
+      stopAtAccuracy: settingText(settings.stopAtAccuracy ?? null),
     };
     const result = await this.run(
       scripts.create,
@@ -320,18 +326,19 @@ export class RunState {
     const bytes = entry?.fields.get('batch');
     if (bytes === undefined) return null;
     const batch = decode(batchSchema, bytes, 'batch');
-    const payloads = await this.redis.hmgetBuffer(
-      this.keys.payloads,
-      ...batch.groups.map(({ index }) => String(index)),
-    );
+    const indices = batch.groups.map(({ index }) => String(index));
+    const [payloads, lease] = await Promise.all([
+      this.redis.hmgetBuffer(this.keys.payloads, ...indices),
+      this.redis.hget(this.keys.leases, String(batch.step)),
+    ]);
     const missing = batch.groups.filter((_, i) => !payloads[i]).map(({ index }) => index);
-    if (missing.length > 0) {
+    if (missing.length > 0 || lease === null) {
       throw new ForgeError(
         'BUG_INVARIANT',
-        `batch ${batch.step} lacks the episodes of groups ${missing.join(', ')}`,
+        `batch ${batch.step} lacks ${lease === null ? 'its lease' : `the episodes of groups ${missing.join(', ')}`}`,
       );
     }
-    return { batch, payloads: payloads as Buffer[] };
+    return { batch, payloads: payloads as Buffer[], maxStaleness: leasedBound(lease) };
   }
 
   /**

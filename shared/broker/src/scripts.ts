@@ -76,8 +76,8 @@ if (redis.call('HGET', run, 'coordinator') or '0') ~= ARGV[6] then return 'stale
 local last = redis.call('HMGET', run, 'admitCall', 'admitAnswer')
 if last[1] == ARGV[3] then return cjson.decode(last[2]) end
 local h = redis.call('HMGET', run, 'state', 'version', 'maxStaleness', 'candidates', 'steps', 'started', 'nextIndex',
-  'firstKept', 'firstKeptVersion')
-if h[1] ~= 'running' then return {} end
+  'firstKept', 'firstKeptVersion', 'paused')
+if h[1] ~= 'running' or h[10] == '1' then return {} end
 local version, candidates, steps = tonumber(h[2]), tonumber(h[4]), tonumber(h[5])
 local started, nextIndex = tonumber(h[6]), tonumber(h[7])
 local bound = steps * candidates

@@ -88,6 +88,20 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     texts: z.array(z.string()),
     rewards: z.array(z.number()),
   }),
+  /** Somebody changed a running run: a setting, how many replicas there are, a restart, a pause. */
+  z.strictObject({
+    kind: z.literal('control'),
+    /** The same when it is told twice. */
+    id: z.string(),
+    /** Version of the policy at the time. */
+    version: z.int(),
+    operation: z.enum(['set', 'scale', 'restart', 'pause', 'unpause']),
+    /** Setting, service, or process. */
+    name: z.string(),
+    /** Before and after; empty where there was, or is, none. */
+    from: z.string(),
+    to: z.string(),
+  }),
   /** What the run waits for, when nothing has changed for a while; null when it goes on. */
   z.strictObject({ kind: z.literal('waiting'), for: z.string().nullable() }),
   /** A run-level change: `running`, `finished`, `failed` with a message. */

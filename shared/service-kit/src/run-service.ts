@@ -70,7 +70,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const { runId, replica, redisUrl } = environment;
   const logger = createLogger({ service: name, runId, replica, level: environment.logLevel });
   const fail = (error: unknown): void => {
-    logger.fatal({ err: error }, 'service failed');
+    if (ForgeError.from(error).code === 'STALE_EPOCH') logger.warn({ err: error }, 'another one took over');
+    else logger.fatal({ err: error }, 'service failed');
     process.exit(1);
   };
   process.on('uncaughtException', fail);
@@ -197,7 +198,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
       process.exit(1);
     }, drainSeconds * 1000).unref();
     for (const timer of timers) clearInterval(timer);
-    await registry.remove(name, replica);
+    await registry.remove(name, replica, process.pid);
     await instance.drain();
     await served?.close();
     await http.close();

@@ -7,6 +7,7 @@ import {
   connectRedis,
   provisionRedis,
   redisMemory,
+  Registry,
   removeOrphans,
   RunState,
   withoutPassword,
@@ -23,6 +24,7 @@ import {
 } from '@forge/config';
 import { recordDirectory } from '@forge/rl-actors';
 import { removeExpiredState } from '../expired-state';
+import { Fleet } from '../fleet';
 import { preflight } from '../preflight';
 import { checkMemory, memoryNeed } from '../redis-memory';
 import { recipeDirs } from '../recipe-dirs';
@@ -36,12 +38,14 @@ import {
   type RunRecord,
 } from '../run-directory';
 import { RunMonitor } from '../run-monitor';
-import { Supervisor, type ServiceProcess } from '../supervisor';
+import { Supervisor } from '../supervisor';
 import { duration, type RunHeader } from '../view';
 import { isAlive } from './runs';
 
 const STOP_DEADLINE_MS = 30_000;
 const EXPIRE_DEADLINE_MS = 5_000;
+/** A service that drains ends by itself after `limits.drainSeconds`, unless it hangs. */
+const DRAIN_GRACE_MS = 5_000;
 
 export interface RunOptions {
   record?: boolean;
@@ -108,6 +112,7 @@ async function supervise(
     maxStaleness: recipe.maxStaleness,
     candidatesPerBatch: candidatesPerBatch(recipe),
     steps: recipe.steps,
+    stopAtAccuracy: recipe.stopAtAccuracy,
   });
   const record: RunRecord = {
     id,
@@ -141,6 +146,10 @@ async function supervise(
     socketDirectory,
     environment: childEnvironment({ redisUrl: url, runId: id, logLevel }),
     restartsPerMinute: recipe.limits.restartsPerMinute,
+    drainMs: recipe.limits.drainSeconds * 1000 + DRAIN_GRACE_MS,
+    onTrialEnd: (process, reason) => {
+      void fleet.trialEnded(process, reason).catch(() => undefined);
+    },
     onRestart: ({ service, replica }, reason) => {
       monitor.say(`${service}/${replica} ended (${reason}); starting it again`);
     },
@@ -150,15 +159,16 @@ async function supervise(
     },
   });
 
+  const { controls } = runState;
+  const registry = new Registry(redis, id);
+  const fleet = new Fleet({ supervisor, controls, registry, say: (text) => monitor.say(text) });
   const interrupts = handleInterrupts(runState, supervisor, monitor);
-  const processes = processesOf(recipe);
-  for (const process of processes) supervisor.start(process);
+  await controls.supervise(replicasOf(recipe));
+  void fleet.follow(runState);
   await monitor.follow();
   const { state, message } = monitor.current;
-  await supervisor.stop(
-    processes.map(({ service }) => service),
-    STOP_DEADLINE_MS,
-  );
+  fleet.stop();
+  await supervisor.stop(STOP_DEADLINE_MS);
   await rm(socketDirectory, { recursive: true, force: true });
   interrupts.end();
   // A Redis that is gone for good keeps nobody waiting.
@@ -184,17 +194,16 @@ async function supervise(
 
 const absolute = (path: string | null): string | null => (path === null ? null : resolve(path));
 
-function processesOf(recipe: Recipe): ServiceProcess[] {
-  const copies = (service: string, count: number): ServiceProcess[] =>
-    Array.from({ length: count }, (_, replica) => ({ service, replica: String(replica) }));
-  return [
-    ...copies('coordinator', 1),
-    ...copies('trainer', 1),
-    ...copies('policy', recipe.policy.replicas),
-    ...copies('reward', recipe.reward.replicas),
-    ...(usesReference(recipe) ? copies('reference', recipe.reference.replicas) : []),
-    ...copies('replay-buffer', 1),
-  ];
+/** The services of a run, and how many of each it starts with. */
+function replicasOf(recipe: Recipe): Record<string, number> {
+  return {
+    coordinator: 1,
+    trainer: 1,
+    policy: recipe.policy.replicas,
+    reward: recipe.reward.replicas,
+    ...(usesReference(recipe) && { reference: recipe.reference.replicas }),
+    'replay-buffer': 1,
+  };
 }
 
 /** The first Ctrl-C lets the run save what it has and stop; the second ends everything at once. */

@@ -31,14 +31,14 @@ async function newRun(maxStaleness: number, steps = 4) {
     `run-${states.length}-${maxStaleness}-${performance.now()}`,
   );
   states.push(state);
-  await state.create({}, { maxStaleness, candidatesPerBatch: 2, steps });
+  await state.create({}, { maxStaleness, candidatesPerBatch: 2, steps, stopAtAccuracy: 0.9 });
   return {
     state,
-    ...(await coordinate(state, mkdtempSync(join(tmpdir(), 'forge-run-')), maxStaleness, steps)),
+    ...(await coordinate(state, mkdtempSync(join(tmpdir(), 'forge-run-')))),
   };
 }
 
-async function coordinate(state: RunState, dir: string, maxStaleness: number, steps = 4) {
+async function coordinate(state: RunState, dir: string) {
   const jobs: RolloutJob[] = [];
   const again: RolloutJob[] = [];
   const counts = { waiting: 0, active: 0 };
@@ -63,9 +63,8 @@ async function coordinate(state: RunState, dir: string, maxStaleness: number, st
     queue,
     task,
     evaluations,
-    goals: { steps, stopAtAccuracy: 0.9, candidatesPerBatch: 2 },
+    candidatesPerBatch: 2,
     evaluationSamples: 65,
-    maxStaleness,
     coordinator,
     isModelSaved: () => recorder.isModelSaved,
     logger,
@@ -113,9 +112,9 @@ describe('coordinator', () => {
     const failure = { code: 'BUG_INVARIANT', message: 'boom', attempts: 3, payload: '{}' };
     await state.rejectGroup({ index: 2 }, 'failed', failure);
     await state.deadLetters.replay('r-2');
-    const successor = await coordinate(state, dir, 1);
+    const successor = await coordinate(state, dir);
     await successor.lifecycle.turn();
-    const again = await coordinate(state, dir, 1);
+    const again = await coordinate(state, dir);
     await again.lifecycle.turn();
     for (const { samples } of [successor, again])
       expect(samples()).toEqual({ 0: 's0', 1: 's1', 3: 's3', 4: 's2' });
@@ -127,11 +126,37 @@ describe('coordinator', () => {
     expect(rollouts()).toEqual([0, 1, 2, 3]);
   });
 
+  it('lets go what a synchronous run holds once it is set to be asynchronous, and ends where it is set to', async () => {
+    const { state, lifecycle, rollouts } = await newRun(0);
+    await lifecycle.turn();
+    expect(rollouts()).toEqual([]);
+    await state.controls.set({ maxStaleness: 1, steps: 1 });
+    await lifecycle.turn();
+    expect(rollouts()).toEqual([0, 1]);
+    await state.controls.set({ steps: 0 });
+    await lifecycle.turn();
+    expect(await state.phase()).toEqual({ phase: 'stopping', message: 'all 0 steps are done' });
+  });
+
+  it('writes every change to the running run down once', async () => {
+    const { state, recorder, dir } = await newRun(0);
+    await state.controls.set({ maxStaleness: 1 });
+    await state.controls.pause();
+    await recorder.catchUp();
+    const successor = await coordinate(state, dir);
+    await successor.recorder.catchUp();
+    const lines = readFileSync(join(dir, 'controls.jsonl'), 'utf8').trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { operation: 'set', name: 'maxStaleness', from: '0', to: '1', version: 0 },
+      { operation: 'pause', name: 'admission', from: '', to: '1', version: 0 },
+    ]);
+  });
+
   it('queues again after a crash what was admitted and has no result', async () => {
     const { state, lifecycle, dir } = await newRun(1);
     await lifecycle.turn();
     await state.publishGroup(1, Buffer.from('group'));
-    const successor = await coordinate(state, dir, 1);
+    const successor = await coordinate(state, dir);
     await successor.lifecycle.turn();
     expect(successor.rollouts()).toEqual([0, 2, 3]);
   });
@@ -184,7 +209,7 @@ describe('coordinator', () => {
     await state.emit({ kind: 'step', step: 1, values: { loss: 1 } });
     await state.emit({ kind: 'step', step: 2, values: { loss: 2 } });
     await recorder.catchUp();
-    const successor = await coordinate(state, dir, 1);
+    const successor = await coordinate(state, dir);
     await evaluated(state, 2, 26);
     await successor.recorder.catchUp();
     await successor.recorder.close('finished');
@@ -197,7 +222,7 @@ describe('coordinator', () => {
 
   it('neither admits nor writes any more once another one took over', async () => {
     const { state, lifecycle, recorder, dir } = await newRun(1);
-    const successor = await coordinate(state, dir, 1);
+    const successor = await coordinate(state, dir);
     await expect(lifecycle.turn()).rejects.toMatchObject({ code: 'STALE_EPOCH' });
     expect((await state.ledger()).admitted).toBe(0);
     await successor.lifecycle.turn();

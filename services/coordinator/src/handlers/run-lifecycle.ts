@@ -3,17 +3,19 @@ import type { RolloutJob } from '@forge/contracts';
 import type { Task } from '@forge/rl';
 import type { Logger } from '@forge/telemetry';
 import type { Evaluation, EvaluationSchedule } from '../domain/evaluation-schedule';
-import { runEnd, type RunGoals } from '../domain/run-end';
+import { runEnd } from '../domain/run-end';
 
 export interface RunLifecycleOptions {
-  runState: Pick<RunState, 'phase' | 'setPhase' | 'version' | 'ledger' | 'admit' | 'pendingGroups' | 'emit'>;
+  runState: Pick<
+    RunState,
+    'phase' | 'setPhase' | 'version' | 'ledger' | 'admit' | 'pendingGroups' | 'emit'
+  > & { controls: Pick<RunState['controls'], 'steering'> };
   queue: Pick<RolloutQueue, 'add' | 'addAgain' | 'counts'>;
   task: Task;
   evaluations: EvaluationSchedule;
-  goals: RunGoals;
+  candidatesPerBatch: number;
   /** Held-out samples of one evaluation. */
   evaluationSamples: number;
-  maxStaleness: number;
   /** Which coordinator of the run this is: only the newest admits. */
   coordinator: number;
   isModelSaved: () => boolean;
@@ -80,8 +82,13 @@ export class RunLifecycle {
   }
 
   private async go(): Promise<null> {
-    const { runState, goals, logger } = this.options;
-    const [version, ledger] = await Promise.all([runState.version(), runState.ledger()]);
+    const { runState, candidatesPerBatch, logger } = this.options;
+    const [version, ledger, steering] = await Promise.all([
+      runState.version(),
+      runState.ledger(),
+      runState.controls.steering(),
+    ]);
+    const goals = { ...steering, candidatesPerBatch };
     const evaluations = [...this.options.evaluations.results];
     const end = runEnd(goals, { version, evaluations, ledger });
     if (end) {
@@ -92,7 +99,7 @@ export class RunLifecycle {
     }
     await this.evaluate(version, false);
     this.held.push(...(await runState.admit(ADMITTED_AT_ONCE, this.options.coordinator)));
-    await this.release(evaluations);
+    await this.release(evaluations, version, steering.maxStaleness);
     return null;
   }
 
@@ -126,14 +133,16 @@ export class RunLifecycle {
 
   /**
    * Queues the jobs of held groups. A synchronous run waits for the evaluation of the version they start from, and for
-   * what follows from it: the evaluation is exact, and the step a run stops at does not depend on timing.
+   * what follows from it: the evaluation is exact, and the step a run stops at does not depend on timing. A version that
+   * was passed while the run was asynchronous is not waited for.
    */
-  private async release(judged: readonly Evaluation[]): Promise<void> {
-    const { queue, evaluations, maxStaleness } = this.options;
+  private async release(judged: readonly Evaluation[], version: number, maxStaleness: number): Promise<void> {
+    const { queue, evaluations } = this.options;
     const waits = ({ minVersion }: Admission) =>
       maxStaleness === 0 &&
+      minVersion >= version &&
       evaluations.includes(minVersion) &&
-      !judged.some(({ version }) => version === minVersion);
+      !judged.some((evaluation) => evaluation.version === minVersion);
     const ready = this.held.filter((admission) => !waits(admission));
     if (ready.length === 0) return;
     await queue.add(ready.map((admission) => this.job(admission)));

@@ -20,6 +20,8 @@ export class TelemetryRecorder {
     private readonly metrics: RunMetrics,
     private readonly sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>,
     private samplesUpTo: number,
+    /** Ids of the changes that are written. */
+    private readonly controls: Set<string>,
     /** Throws when another coordinator writes the files now. */
     private readonly mayWrite: () => Promise<void>,
   ) {}
@@ -38,6 +40,7 @@ export class TelemetryRecorder {
     for (const [version, accuracy] of restored) evaluations.restore({ version, accuracy });
     const metrics = new RunMetrics(rows.at(-1)?.step ?? 0, evaluations.results.at(-1) ?? null, warn);
     const samplesUpTo = (await directory.samples()).reduce((last, { index }) => Math.max(last, index), -1);
+    const controls = new Set((await directory.controls()).map(({ id }) => id));
     const recorder = new TelemetryRecorder(
       runState,
       directory,
@@ -45,6 +48,7 @@ export class TelemetryRecorder {
       metrics,
       sinks,
       samplesUpTo,
+      controls,
       mayWrite,
     );
     await recorder.catchUp();
@@ -110,6 +114,15 @@ export class TelemetryRecorder {
         if (index <= this.samplesUpTo) break;
         await this.mayWrite();
         await this.directory.addSample({ index, version, prompt, texts, rewards });
+        break;
+      }
+      case 'control': {
+        if (this.controls.has(event.id)) break;
+        await this.mayWrite();
+        const { id, version, operation, name, from, to } = event;
+        const seconds = this.elapsedSeconds;
+        await this.directory.addControl({ seconds, version, operation, name, from, to, id });
+        this.controls.add(id);
         break;
       }
       case 'waiting':

@@ -184,7 +184,7 @@ describe('RolloutJobs', () => {
     const { handler, published } = jobs({ weightsAtLeast: () => new Promise(() => undefined) });
     const working = handler.handle(rollout(7));
     handler.handBack();
-    await expect(working).rejects.toMatchObject({ code: 'TRANSIENT_SERVICE_UNAVAILABLE', retryable: true });
+    await expect(working).rejects.toMatchObject({ code: 'CANCELLED' });
     expect(published).toEqual([]);
   });
 });

@@ -62,16 +62,14 @@ export class RolloutJobs {
     this.givenUp.catch(() => undefined);
   }
 
-  /** @throws {ForgeError} TRANSIENT_SERVICE_UNAVAILABLE once `handBack` was called: another replica takes the job. */
+  /** @throws {ForgeError} CANCELLED once `handBack` was called: another replica takes the job, and no attempt is counted. */
   handle(job: RolloutJob): Promise<void> {
     return Promise.race([this.work(job), this.givenUp]);
   }
 
   /** Gives the jobs under way back to the queue. */
   handBack(): void {
-    this.giveUp(
-      new ForgeError('TRANSIENT_SERVICE_UNAVAILABLE', `policy ${this.options.replica} is draining`),
-    );
+    this.giveUp(new ForgeError('CANCELLED', `policy ${this.options.replica} is draining`));
   }
 
   private async work(job: RolloutJob): Promise<void> {

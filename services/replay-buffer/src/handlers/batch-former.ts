@@ -21,8 +21,8 @@ export class BatchFormer {
     private readonly runState: Pick<
       RunState,
       'version' | 'nextBatch' | 'formBatch' | 'discard' | 'bufferedGroups' | 'bufferedCount'
-    >,
-    private readonly rules: SelectionRules,
+    > & { controls: Pick<RunState['controls'], 'steering'> },
+    private readonly rules: Omit<SelectionRules, 'maxStaleness'>,
     private readonly logger: Logger,
   ) {}
 
@@ -49,19 +49,21 @@ export class BatchFormer {
 
   private async formDue(): Promise<void> {
     for (;;) {
-      const [version, step, count] = await Promise.all([
+      const [version, step, count, { maxStaleness }] = await Promise.all([
         this.runState.version(),
         this.runState.nextBatch(),
         this.runState.bufferedCount(),
+        this.runState.controls.steering(),
       ]);
       if (count !== this.candidates.size) await this.restore();
       this.isFull = step >= version + BATCHES_AHEAD;
-      if (this.isFull || !(await this.formStep(step))) return;
+      if (this.isFull || !(await this.formStep(step, maxStaleness))) return;
     }
   }
 
-  private async formStep(step: number): Promise<boolean> {
-    const { stale, batch } = selectBatch(step, [...this.candidates.values()], this.rules);
+  private async formStep(step: number, maxStaleness: number): Promise<boolean> {
+    const rules = { ...this.rules, maxStaleness };
+    const { stale, batch } = selectBatch(step, [...this.candidates.values()], rules);
     if (stale.length > 0) {
       await this.runState.discard(indicesOf(stale), 'stale');
       this.forget(stale);
@@ -79,7 +81,10 @@ export class BatchFormer {
     try {
       await this.runState.formBatch({ schemaVersion: 1, step, groups, statistics }, indicesOf(notSelected));
     } catch (error) {
-      if (!(error instanceof ForgeError) || error.code !== 'CONFLICT_STATE') throw error;
+      if (!(error instanceof ForgeError)) throw error;
+      // The bound was lowered in this moment: what is too old for the new one goes next time.
+      if (error.code === 'STALE_EPISODE') return true;
+      if (error.code !== 'CONFLICT_STATE') throw error;
       // A predecessor that was taken for dead formed it: what Redis holds counts.
       this.logger.warn({ err: error, step }, 'buffer read again');
       await this.restore();

@@ -4,7 +4,7 @@ import { startTestRedis, type TestRedis } from '@forge/testing';
 import { BatchFormer } from './batch-former';
 import { GroupIntake } from './group-intake';
 
-const rules = { groups: 2, candidatesPerBatch: 4, maxStaleness: 1 };
+const rules = { groups: 2, candidatesPerBatch: 4 };
 const algorithm = {
   advantage: (rewards: readonly number[]) => rewards.map((r) => r - 0.5),
   isInformative: (_: readonly number[], advantages: readonly number[]) => advantages.some((a) => a !== 0),
@@ -26,10 +26,7 @@ afterEach(() => {
 
 async function newRun(): Promise<RunState> {
   const state = new RunState(await redis.connect(), `run-${++runs}`);
-  await state.create(
-    {},
-    { maxStaleness: rules.maxStaleness, candidatesPerBatch: rules.candidatesPerBatch, steps: 8 },
-  );
+  await state.create({}, { maxStaleness: 1, candidatesPerBatch: rules.candidatesPerBatch, steps: 8 });
   states.push(state);
   return state;
 }
@@ -206,6 +203,43 @@ describe('replay buffer', () => {
       step: 2,
       statistics: { 'groups/discarded': 1, 'groups/discarded_share': 1 / 5 },
     });
+  });
+
+  it('evicts what a lowered bound makes too old, and keeps formed batches as they are', async () => {
+    const state = await newRun();
+    const { intake, batches } = replayBuffer(state);
+    await state.controls.set({ maxStaleness: 2 });
+    await state.admit(12);
+    for (let index = 0; index < 12; index += 1) await publish(state, index);
+    await intake.turn(10);
+    expect(await state.nextBatch()).toBe(2);
+    await state.controls.set({ maxStaleness: 0 });
+    await batches.form();
+    expect(await state.ledger()).toMatchObject({ buffered: 4, discarded: {} });
+    expect(await state.readBatch('trainer', 10)).toMatchObject({ batch: { step: 0 }, maxStaleness: 2 });
+    await commit(state, 0);
+    await batches.form();
+    expect(await state.ledger()).toMatchObject({ buffered: 0, discarded: { stale: 4 }, isBalanced: true });
+    expect(await state.readBatch('trainer', 10)).toMatchObject({ batch: { step: 1 }, maxStaleness: 2 });
+    await commit(state, 1);
+    expect(await state.admit(12)).toEqual([12, 13, 14, 15].map((index) => ({ index, minVersion: 2 })));
+  });
+
+  it('goes round again when the bound is lowered while it chooses', async () => {
+    const state = await newRun();
+    const { intake } = replayBuffer(state);
+    await state.admit(8);
+    for (const index of [0, 1, 2, 3]) await publish(state, index);
+    await intake.turn(10);
+    for (const index of [4, 5, 6, 7]) await publish(state, index);
+    const set = (): Promise<void> => state.controls.set({ maxStaleness: 0 });
+    const formBatch = jest.spyOn(state, 'formBatch').mockImplementationOnce(async (...args) => {
+      await set();
+      return state.formBatch(...args);
+    });
+    await intake.turn(10);
+    expect(formBatch.mock.results).toHaveLength(2);
+    expect(await state.ledger()).toMatchObject({ leased: 2, buffered: 0, discarded: { stale: 4 } });
   });
 
   it('goes on after a crash with what its predecessor had stored', async () => {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LeasedBatch, Rollback, RunState } from '@forge/broker';
+import type { LeasedBatch, Rollback, RunState, RunSteering } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 import type { ActorMesh } from '@forge/actors';
 import type { Recorder, Trainer } from '@forge/rl-actors';
@@ -12,13 +12,15 @@ export interface TrainingLoopOptions {
       RunState['weights'],
       'announce' | 'takeAsked' | 'users' | 'wanted' | 'hashOf' | 'refuseRollback'
     >;
+    controls: Pick<RunState['controls'], 'steering'>;
   };
   trainer: Pick<ActorMesh<Trainer>, 'trainBatch' | 'rollBack' | 'pushWeights' | 'save' | 'checkpoint'>;
   /** Names of the policies that are alive, among those that use weights. */
   livePolicies: () => Promise<ReadonlySet<string>>;
   /** Keeps every step before it is committed; null: nobody does. */
   recorder: Pick<Recorder, 'step'> | null;
-  steps: number;
+  /** Which trainer of the run this is: only the newest trains. */
+  epoch: number;
   checkpointEverySteps: number;
   /** So many steps that were rolled back by themselves, one after the other, fail the run. */
   maxRollbacksInARow: number;
@@ -58,13 +60,18 @@ export class TrainingLoop {
     return { ...this.activity.totals(), tokens: this.tokens };
   }
 
-  /** Trains the next batch, waiting up to `blockMs` for it; once the run stops, there is a model to save instead. */
+  /**
+   * Trains the next batch, waiting up to `blockMs` for it; once the run stops, there is a model to save instead.
+   *
+   * @throws {ForgeError} STALE_EPOCH when another trainer took over.
+   */
   async turn(blockMs: number): Promise<void> {
-    const { runState, steps, clock, maxRollbacksInARow } = this.options;
-    const [{ phase }, version, wanted] = await Promise.all([
+    const { runState, clock, maxRollbacksInARow } = this.options;
+    const [{ phase }, version, wanted, { steps }] = await Promise.all([
       runState.phase(),
       runState.version(),
       runState.weights.wanted(),
+      this.checkEpoch(),
     ]);
     if (phase === 'running' && wanted.rollbacksInARow >= maxRollbacksInARow) {
       const last = this.wentWrong === null ? '' : `; the last: ${this.wentWrong}`;
@@ -78,9 +85,21 @@ export class TrainingLoop {
     }
     if (wanted.publish !== null) await this.publishAgain(wanted.publish, version);
     const waitedFrom = clock();
-    const leased = await this.activity.during('waits/batch', () => runState.readBatch(CONSUMER, blockMs));
+    const leased = await this.activity.during('waits/batch', async () => {
+      const next = await runState.readBatch(CONSUMER, blockMs);
+      // A predecessor that waited in the same moment was given the one before; it comes to its successor with the next read.
+      return next !== null && next.batch.step > version ? runState.readBatch(CONSUMER, blockMs) : next;
+    });
     this.waitMs += clock() - waitedFrom;
     if (leased) await this.activity.during('busy', () => this.step(leased));
+  }
+
+  /** @throws {ForgeError} STALE_EPOCH when another trainer took over. */
+  async checkEpoch(): Promise<RunSteering> {
+    const { runState, epoch } = this.options;
+    const steering = await runState.controls.steering();
+    if (steering.epoch === epoch) return steering;
+    throw new ForgeError('STALE_EPOCH', `trainer ${epoch} was replaced by ${steering.epoch}`, { epoch });
   }
 
   /** Saves the final model, once, and says so, again and again: a Redis that dies may lose what it was told last. */
@@ -124,20 +143,21 @@ export class TrainingLoop {
       await this.train(leased);
   }
 
-  private async train({ batch, payloads }: LeasedBatch): Promise<void> {
+  private async train(leased: LeasedBatch): Promise<void> {
     const { trainer, logger } = this.options;
+    const { batch, payloads, maxStaleness } = leased;
     let trained;
     try {
-      trained = await trainer.trainBatch.callOne(batch, payloads);
+      trained = await trainer.trainBatch.callOne(batch, payloads, maxStaleness);
     } catch (error) {
       if (!(error instanceof ForgeError) || !WENT_WRONG.includes(error.code)) throw error;
       this.wentWrong = error.message;
-      await this.rollBack({ batch, payloads }, { to: batch.step, isAsked: false });
+      await this.rollBack(leased, { to: batch.step, isAsked: false });
       return;
     }
     const { lag, ...result } = trained;
     this.tokens += result.tokens;
-    await this.commit({ batch, payloads }, (timing) => {
+    await this.commit(leased, (timing) => {
       const metrics = stepMetrics(result, timing, batch.statistics);
       const { logprob_mismatch: mismatch = 0 } = metrics;
       if (mismatch > MISMATCH_BOUND)

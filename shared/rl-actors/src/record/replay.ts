@@ -41,8 +41,7 @@ export async function* replay(
 
   const dir = await mkdtemp(join(tmpdir(), 'forge-replay-'));
   try {
-    // The bound on lag held when the step was recorded, and may have been another one for each.
-    const config = { ...record.base.trainer, model, dir, maxStaleness: Infinity };
+    const config = { ...record.base.trainer, model, dir };
     const trainer = await thisProc().spawn('trainer', Trainer, config);
     try {
       const { sha256: base } = await trainer.pushWeights.callOne();
@@ -54,7 +53,8 @@ export async function* replay(
       yield { version: 0, weights: base, recorded: expected };
       for (let version = 1; version <= to; version++) {
         const { batch, payloads, rolledBackTo, weights: recorded } = await record.step(version);
-        if (rolledBackTo === null) await trainer.trainBatch.callOne(batch, payloads);
+        // The bound on lag held when the step was recorded, and may have been another one for each.
+        if (rolledBackTo === null) await trainer.trainBatch.callOne(batch, payloads, Infinity);
         else await trainer.rollBack.callOne(rolledBackTo, null);
         const { sha256: weights } = await trainer.pushWeights.callOne([...wanted]);
         yield { version, weights, recorded };

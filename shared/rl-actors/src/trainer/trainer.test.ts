@@ -88,12 +88,17 @@ describe('Trainer', () => {
     await trainer.trainStep.callOne(episodes(1));
     expect((await trainer.pushWeights.callOne()).sha256).toBe(sha256);
 
+    const successor = await spawn();
+    expect(await successor.takeOver.callOne(7, published)).toBe(1);
+    await successor.trainStep.callOne(episodes(1));
+    expect(await successor.pushWeights.callOne()).toMatchObject({ sha256, epoch: 7, version: 2 });
+
     await expect(trainer.resume.callOne(model)).rejects.toMatchObject({
       code: 'CONFIG_FILE_UNREADABLE',
       message: expect.stringContaining('found no optimizer state') as string,
     });
     expect(await trainer.version.callOne()).toBe(2);
-    await Promise.all([trainer.stop(), resumed.stop()]);
+    await Promise.all([trainer.stop(), resumed.stop(), successor.stop()]);
   });
 
   it('goes back to a version that is kept, by a version of its own', async () => {

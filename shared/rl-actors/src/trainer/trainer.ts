@@ -53,13 +53,18 @@ export class Trainer extends ForgeActor {
   }
 
   /**
-   * One step on a batch of the pipeline, whose encoded groups are `payloads` in its order.
+   * One step on a batch of the pipeline, whose encoded groups are `payloads` in its order; `maxStaleness` is the bound
+   * it was formed under, by default that of the config.
    *
    * @throws {ForgeError} as `trainStep`; BUG_INVARIANT when the batch is for another version or other groups.
    */
   @endpoint()
-  trainBatch(batch: Batch, payloads: readonly Uint8Array[]): Promise<TrainedStep> {
-    return this.worker.call('trainBatch', { batch, payloads });
+  trainBatch(
+    batch: Batch,
+    payloads: readonly Uint8Array[],
+    maxStaleness = this.settings.maxStaleness,
+  ): Promise<TrainedStep> {
+    return this.worker.call('trainBatch', { batch, payloads, maxStaleness });
   }
 
   /**
@@ -99,6 +104,17 @@ export class Trainer extends ForgeActor {
   @endpoint()
   checkpoint(): Promise<string> {
     return this.worker.call('checkpoint', undefined);
+  }
+
+  /**
+   * Becomes the trainer of an epoch, and goes on from what its predecessor published last; the version. Quicker than
+   * `resume`, since model and graph stay: what a successor does once it has started beside its predecessor.
+   *
+   * @throws {ForgeError} as `resume`.
+   */
+  @endpoint()
+  takeOver(epoch: number, from?: WeightsAnnouncement): Promise<number> {
+    return this.worker.call('takeOver', { epoch, from });
   }
 
   /**

@@ -34,6 +34,7 @@ export class Training {
   private origin: WeightsOrigin = { parent: null, trained: null };
   /** The version that was published, or gone on from, last. */
   private published: WeightsOrigin['parent'] = null;
+  private epoch: number;
 
   private constructor(
     private readonly settings: TrainerSettings,
@@ -41,7 +42,9 @@ export class Training {
     private readonly step: TrainStep,
     private readonly weights: WeightStore,
     private readonly optimizer: OptimizerStore,
-  ) {}
+  ) {
+    this.epoch = settings.epoch;
+  }
 
   static async open(settings: TrainerSettings): Promise<Training> {
     const { dir, optimizer: options, temperature, steps } = settings;
@@ -71,6 +74,15 @@ export class Training {
     return this.step.stepNumber;
   }
 
+  /** Publishes as that epoch from now on, and goes on from a published version; the model is loaded already. */
+  async takeOver(epoch: number, from: WeightsAnnouncement | undefined): Promise<number> {
+    const start = await startingPoint(from);
+    if (start?.state) this.step.restore(start.state, start.parameters);
+    if (from !== undefined) await this.takeOrigin(from);
+    this.epoch = epoch;
+    return this.version;
+  }
+
   /** One step; the lag of every token is checked before the gradient. */
   async trainStep(episodes: readonly TrainingEpisode[]): Promise<TrainedStep> {
     const parts = episodes.map((episode, i) => ({ name: `episode ${i}`, episodes: [episode] }));
@@ -81,8 +93,12 @@ export class Training {
     return { ...result, lag };
   }
 
-  /** One step on a batch of the pipeline, whose groups are `payloads` in its order. */
-  async trainBatch(batch: Batch, payloads: readonly Uint8Array[]): Promise<TrainedStep> {
+  /** One step on a batch of the pipeline, whose groups are `payloads` in its order, under the bound it was formed under. */
+  async trainBatch(
+    batch: Batch,
+    payloads: readonly Uint8Array[],
+    maxStaleness: number,
+  ): Promise<TrainedStep> {
     const { version } = this;
     if (batch.step !== version) {
       throw new ForgeError('BUG_INVARIANT', `batch ${batch.step} came to version ${version} of the policy`, {
@@ -92,7 +108,7 @@ export class Training {
     }
     const groups = decodeGroups(batch, payloads);
     const parts = groups.map(({ index, episodes }) => ({ name: `group ${index}`, episodes }));
-    const lag = checkLag(version, parts, this.settings.maxStaleness);
+    const lag = checkLag(version, parts, maxStaleness);
     const result = await this.step.step(trainEpisodes(batch, groups));
     const trained = { step: version, groups: batch.groups.map(({ index }) => index) };
     this.origin = { parent: this.published, trained };
@@ -104,8 +120,7 @@ export class Training {
    * `inUse`.
    */
   async publish(inUse: readonly number[] = []): Promise<WeightsAnnouncement> {
-    const { version } = this;
-    const { epoch } = this.settings;
+    const { version, epoch } = this;
     const announcement = await this.weights.publish(version, epoch, this.step.parameters(), this.origin);
     await this.optimizer.save(version, epoch, this.step.state());
     this.published = { version, sha256: announcement.sha256 };
@@ -167,7 +182,7 @@ export class Training {
     const parent = join(this.settings.dir, 'checkpoints');
     const dir = join(parent, `step-${version}`);
     await this.save(dir);
-    await new OptimizerStore(dir).save(version, this.settings.epoch, this.step.state());
+    await new OptimizerStore(dir).save(version, this.epoch, this.step.state());
     const steps = (await readdir(parent)).flatMap((name) => Number(CHECKPOINT.exec(name)?.[1] ?? NaN));
     const old = steps
       .filter((step) => step <= version)
