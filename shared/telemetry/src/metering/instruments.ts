@@ -1,4 +1,4 @@
-import type { Meter, Observable, ObservableResult } from '@opentelemetry/api';
+import type { Meter, Observable } from '@opentelemetry/api';
 import { METRICS } from '../metrics';
 import type { MetricCollector } from '../recording/metric-collector';
 
