@@ -91,7 +91,7 @@ describe('forge run', () => {
     expect([await replayed.exit, replayed.said()]).toEqual([0, expect.stringContaining(`3 steps replayed, all as recorded\nweights  ${summary.weightsHash}\n`)]); // prettier-ignore
 
     const verified = start('ledger', id, '--verify');
-    expect([await verified.exit, verified.said()]).toEqual([0, expect.stringMatching(/trained +12\n.*adds up\nverified: 12 groups .* 4 versions, 0 batches under way, 3 steps in metrics.jsonl, 0 checkpoints agree/s)]); // prettier-ignore
+    expect([await verified.exit, verified.said()]).toEqual([0, expect.stringMatching(/trained +12\n.*adds up\nverified: 12 groups .* 4 versions, 0 batches under way, 3 steps in metrics.jsonl, 1 checkpoints agree/s)]); // prettier-ignore
     const history = start('ledger', id, '--rollout', '11', '--json');
     expect(await history.exit).toBe(0);
     const { sha256 } = { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string };

@@ -14,7 +14,7 @@ export type ServiceName = (typeof SERVICES)[number];
 /** A service's first replica, or another one of the policy. */
 export type ReplicaName = ServiceName | `policy/${number}`;
 
-const TINY = { hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 2 }; // prettier-ignore
+export const TINY = { hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 2 }; // prettier-ignore
 
 /** A fresh directory with a small untrained model in it that speaks arithmetic. */
 export async function directoryWithModel(): Promise<string> {
@@ -110,8 +110,13 @@ export class ServiceProcesses {
 
   /** Kills a service without a warning and starts it again. */
   async killAndRestart(service: ReplicaName): Promise<void> {
-    await this.end(service, 'SIGKILL');
+    await this.killOne(service);
     this.launch(service);
+  }
+
+  /** Kills a service without a warning; `launch` starts it again. */
+  async killOne(service: ReplicaName): Promise<void> {
+    await this.end(service, 'SIGKILL');
   }
 
   async reached(version: number): Promise<void> {

@@ -51,6 +51,6 @@ describe('weights of a run', () => {
       [5, 6, 7, 8].map((version) => `v${version}-e1.json`),
     );
     expect(files.filter((name) => name.endsWith('.optimizer.safetensors'))).toHaveLength(4);
-    expect(files).toHaveLength(12);
+    expect(files).toHaveLength(16);
   });
 });

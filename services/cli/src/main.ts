@@ -14,6 +14,7 @@ import { generate } from './commands/generate';
 import { ledger } from './commands/ledger';
 import { removeRuns } from './commands/remove-runs';
 import { replayRun, type ReplayCommandOptions } from './commands/replay';
+import { resume } from './commands/resume';
 import { run, type RunOptions } from './commands/run';
 import { runs } from './commands/runs';
 import { sft } from './commands/sft';
@@ -59,6 +60,16 @@ recipeArguments(program.command('run').description('run a recipe of reinforcemen
   .option('--record', 'keep what is trained, for forge replay; the same as output.record=true')
   .action((recipe: string, overrides: string[], options: RunOptions) =>
     exitWith(run(recipe, overrides, options)),
+  );
+program
+  .command('resume')
+  .description('go on with a run that was interrupted, failed or killed')
+  .argument('<run>', 'its id')
+  .argument('[overrides...]', 'key=value, of what may change: steps, stopAtAccuracy, replicas, limits, ...')
+  .option(...outputDir)
+  .option('--from <step>', 'go back to the checkpoint of this step', number)
+  .action((id: string, overrides: string[], options: Parameters<typeof resume>[1]) =>
+    exitWith(resume(id, options, overrides)),
   );
 program
   .command('replay')

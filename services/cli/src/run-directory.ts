@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { recipeToYaml, type Recipe } from '@forge/config';
 import { check } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
@@ -39,6 +40,40 @@ export function createRunDirectory(outputDir: string, record: RunRecord, configY
   writeFileSync(join(directory, 'config.yaml'), configYaml);
   writeRunRecord(directory, record);
   return directory;
+}
+
+/** The recipe with what was changed when the run was resumed. */
+export function writeRunConfig(directory: string, recipe: Recipe): void {
+  const path = join(directory, 'config.yaml');
+  writeFileSync(`${path}.tmp`, recipeToYaml(recipe));
+  renameSync(`${path}.tmp`, path);
+}
+
+/**
+ * Keeps others from resuming a run until its record names who runs it now; returns what ends that.
+ *
+ * @throws {ForgeError} CONFLICT_STATE when somebody else is at it.
+ */
+export function claimRun(directory: string, isAlive: (pid: number) => boolean): () => void {
+  const path = join(directory, 'resume.lock');
+  const take = (): boolean => {
+    try {
+      writeFileSync(path, String(process.pid), { flag: 'wx' });
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+      throw error;
+    }
+  };
+  if (!take()) {
+    const pid = Number(readFileSync(path, 'utf8'));
+    if (pid > 0 && isAlive(pid))
+      throw new ForgeError('CONFLICT_STATE', `${directory} is being resumed by process ${pid}`, { pid });
+    // Who took it died; of two who find that, one takes it.
+    rmSync(path, { force: true });
+    if (!take()) throw new ForgeError('CONFLICT_STATE', `${directory} is being resumed by somebody else`);
+  }
+  return () => rmSync(path, { force: true });
 }
 
 export function writeRunRecord(directory: string, record: RunRecord): void {
@@ -104,6 +139,17 @@ export function readSummary(directory: string): Record<string, unknown> | null {
     return JSON.parse(readFileSync(join(directory, 'summary.json'), 'utf8')) as Record<string, unknown>;
   } catch {
     return null;
+  }
+}
+
+/** Steps of the checkpoints a run has, newest first, whatever state they are in. */
+export function checkpointSteps(directory: string): number[] {
+  try {
+    return readdirSync(join(directory, 'checkpoints'))
+      .flatMap((name) => /^step-(\d+)$/.exec(name)?.slice(1).map(Number) ?? [])
+      .sort((a, b) => b - a);
+  } catch {
+    return [];
   }
 }
 

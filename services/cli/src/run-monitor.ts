@@ -24,13 +24,14 @@ export class RunMonitor {
     return this.progress;
   }
 
-  /** Runs until the run has said its last word or `stop`. */
-  async follow(): Promise<void> {
+  /** Runs until the run has said its last word or `stop`; what it said up to `resumedAt`, if it was resumed, is not. */
+  async follow(resumedAt: string | null = null): Promise<void> {
     let seen = '0';
     while (!this.isStopped && !['finished', 'failed', 'interrupted'].includes(this.progress.state)) {
       const before = this.progress;
       for (const { id, event } of await this.runState.readTelemetry(seen, BLOCK_MS)) {
         seen = id;
+        if (event.kind === 'run' && resumedAt !== null && !isAfter(id, resumedAt)) continue;
         this.progress = advance(this.progress, event, Date.now());
         if (event.kind === 'control' && this.progress.change !== null) this.say(this.progress.change);
       }
@@ -69,4 +70,11 @@ export class RunMonitor {
       this.progress.evaluations.length > before.evaluations.length;
     if (isNews) this.output.write(`${renderPlain(header, this.progress, Date.now())}\n`);
   }
+}
+
+/** Ids of stream entries: milliseconds and a number. */
+function isAfter(id: string, other: string): boolean {
+  const [ms = 0, number = 0] = id.split('-').map(Number);
+  const [otherMs = 0, otherNumber = 0] = other.split('-').map(Number);
+  return ms > otherMs || (ms === otherMs && number > otherNumber);
 }

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LedgerSnapshot } from '@forge/broker';
+import { checkpointSteps } from './run-directory';
 
 /** What a run directory says about the steps of its run. */
 export interface RunFiles {
@@ -12,17 +13,13 @@ export interface RunFiles {
   summary: Readonly<Record<string, unknown>> | null;
 }
 
-const CHECKPOINT = /^step-(\d+)$/;
-
 /** To be read before the state it is compared with: what it says of a step is said before or after the commit. */
 export function readRunFiles(directory: string): RunFiles {
   const rows = linesOf(join(directory, 'metrics.jsonl')).map((line) => {
     const row = JSON.parse(line) as Record<string, number>;
     return { step: row['step'] ?? Number.NaN, maxLag: row['lag/max'] };
   });
-  const checkpoints = (absentAs([], () => readdirSync(join(directory, 'checkpoints'))) as string[]).flatMap(
-    (name) => Number(CHECKPOINT.exec(name)?.[1] ?? []),
-  );
+  const checkpoints = checkpointSteps(directory);
   const summary = absentAs(null, () => readFileSync(join(directory, 'summary.json'), 'utf8'));
   return {
     rows,

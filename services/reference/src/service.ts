@@ -16,7 +16,7 @@ export async function start({ recipe }: ServiceContext): Promise<ServiceInstance
   return {
     ready: () => true,
     actor: reference,
-    drain: () => reference.stop({ drainMs: 0 }),
+    drain: () => reference.stop({ drainMs: recipe.limits.drainSeconds * 500 }),
     totals: async () => ({ ...(await reference.stats.callOne()) }),
   };
 }

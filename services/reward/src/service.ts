@@ -9,8 +9,8 @@ export async function start({ recipe }: ServiceContext): Promise<ServiceInstance
   return {
     ready: () => true,
     actor: reward,
-    // What is being scored when it ends is asked for again from another replica.
-    drain: () => Promise.resolve(),
+    // What is still being scored when its time is over is asked for again from another replica.
+    drain: () => reward.stop({ drainMs: recipe.limits.drainSeconds * 500 }),
     totals: async () => ({ ...(await reward.stats.callOne()) }),
   };
 }

@@ -9,6 +9,7 @@ export { Mailbox, type Letter } from './mailbox';
 export { withoutPassword, withPasswordFrom } from './redis-password';
 export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis-server';
 export { Registry, type CallsMade, type Replica } from './registry';
+export { type Position, type Restart } from './resumption';
 export { RestartWindow } from './restart-window';
 export {
   RolloutQueue,

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { RunKeys } from './keys';
 import { boundOf } from './ledger-snapshot';
+import type { RunSettings } from './run-bounds';
 import { Script } from './script';
 
 /** What steers a run; all of it may change while the run goes on. */
@@ -256,8 +257,17 @@ export class RunControls {
   }
 }
 
+/** The fields of the `run` hash that steer a run. */
+export function steeringFields({ maxStaleness, steps, stopAtAccuracy }: RunSettings) {
+  return {
+    maxStaleness: settingText(maxStaleness),
+    steps: settingText(steps),
+    stopAtAccuracy: settingText(stopAtAccuracy ?? null),
+  };
+}
+
 /** A setting as the `run` hash has it; empty for none. */
-export function settingText(value: number | null): string {
+function settingText(value: number | null): string {
   if (value === null) return '';
   return Number.isFinite(value) ? String(value) : 'inf';
 }

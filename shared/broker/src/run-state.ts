@@ -16,8 +16,9 @@ import { originNote, type GroupOrigin } from './group-record';
 import { CONSUMER_GROUP, runKeys, stateKeys, type RunKeys } from './keys';
 import { ledgerOf, type Ledger } from './ledger';
 import { leasedBound, readLedgerSnapshot, type LedgerSnapshot } from './ledger-snapshot';
+import { Resumption } from './resumption';
 import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
-import { RunControls, settingText } from './run-controls';
+import { RunControls, steeringFields } from './run-controls';
 import { expireRun, removeRun } from './run-removal';
 import * as scripts from './scripts';
 import type { Script } from './script';
@@ -61,6 +62,7 @@ const NOT_FORMED: Readonly<Record<string, string>> = {
 export class RunState {
   readonly keys: RunKeys;
   readonly deadLetters: DeadLetters;
+  readonly resumption: Resumption;
   readonly weights: WeightVersions;
   readonly controls: RunControls;
   private readonly bounds: RunBounds;
@@ -79,6 +81,7 @@ export class RunState {
     this.bounds = { ...BOUNDS, ...bounds };
     this.streams = new StreamReader(redis, claimIdleMs);
     this.deadLetters = new DeadLetters(redis, this.keys, this.bounds.deadLetters);
+    this.resumption = new Resumption(redis, runId, this.keys);
     this.weights = new WeightVersions(redis, this.keys, this.streams);
     this.controls = new RunControls(redis, this.keys, this.bounds.telemetry);
   }
@@ -99,10 +102,8 @@ export class RunState {
       started: 0,
       nextIndex: 0,
       nextBatch: 0,
-      maxStaleness: settingText(settings.maxStaleness),
       candidates: settings.candidatesPerBatch,
-      steps: settings.steps,
-      stopAtAccuracy: settingText(settings.stopAtAccuracy ?? null),
+      ...steeringFields(settings),
     };
     const result = await this.run(
       scripts.create,

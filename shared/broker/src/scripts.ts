@@ -260,7 +260,7 @@ return 'formed'
 
 /**
  * Ends an optimizer step: its groups are trained, the new version is current, announced and entered in `versions` with
- * what it was made of. Where the new version has the weights of an earlier one instead, its groups are discarded without
+ * what it was made of and where the run stands in its prompts. Where the new version has the weights of an earlier one instead, its groups are discarded without
  * returning admission, since the step that consumed them raises the bound; that it was asked for is over then.
  * KEYS groups, ledger, run, payloads, leases, batches, weights, signals, versions, weights requests
  * ARGV consumer group, step, epoch, announcement, hash of the weights, version it went back to or '', 1 when it was
@@ -269,7 +269,7 @@ return 'formed'
  * or another step is due).
  */
 export const commitStep = new Script(`${MOVES}
-local h = redis.call('HMGET', KEYS[3], 'version', 'epoch')
+local h = redis.call('HMGET', KEYS[3], 'version', 'epoch', 'candidates', 'nextIndex', 'started')
 local version, step = tonumber(h[1]), tonumber(ARGV[2])
 if h[2] ~= ARGV[3] then return 'stale' end
 if version == step + 1 then return 'duplicate' end
@@ -296,22 +296,24 @@ redis.call('XDEL', KEYS[6], lease.entry)
 redis.call('HSET', KEYS[3], 'version', step + 1)
 redis.call('HSET', KEYS[9], step + 1, cjson.encode({
   weights = ARGV[5], epoch = tonumber(ARGV[3]), groups = lease.indices, maxStaleness = lease.maxStaleness,
-  rolledBackTo = tonumber(ARGV[6]) }))
+  rolledBackTo = tonumber(ARGV[6]),
+  nextIndex = (step + 1) * tonumber(h[3]) + tonumber(h[4]) - tonumber(h[5]),
+  trained = tonumber(redis.call('HGET', KEYS[2], 'trained')) }))
 redis.call('XADD', KEYS[7], 'MAXLEN', '~', 16, '*', 'announcement', ARGV[4])
 redis.call('XADD', KEYS[8], 'MAXLEN', '~', 100, '*', 'what', 'committed')
 return 'committed'
 `);
 
 /**
- * Announces the weights a trainer starts from. Those of version 0 are entered in `versions`.
+ * Announces the weights a trainer starts from. Those that no step of this state made are entered in `versions`.
  * KEYS run, weights, signals, versions   ARGV epoch, version, announcement, hash of the weights
  * Returns announced or stale.
  */
 export const announceWeights = new Script(`
 local h = redis.call('HMGET', KEYS[1], 'version', 'epoch')
 if h[2] ~= ARGV[1] or h[1] ~= ARGV[2] then return 'stale' end
-if ARGV[2] == '0' then
-  redis.call('HSET', KEYS[4], 0, cjson.encode({ weights = ARGV[4], epoch = tonumber(ARGV[1]) }))
+if ARGV[2] == '0' or redis.call('HEXISTS', KEYS[4], ARGV[2]) == 0 then
+  redis.call('HSET', KEYS[4], ARGV[2], cjson.encode({ weights = ARGV[4], epoch = tonumber(ARGV[1]) }))
 end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', 16, '*', 'announcement', ARGV[3])
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', 100, '*', 'what', 'announced')

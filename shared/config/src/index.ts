@@ -8,7 +8,8 @@ export {
 } from './recipe';
 export { section } from './sections';
 export { taskSchema, type TaskConfig } from './task';
-export { rollbackFields, trainerFields, type TrainerConfig } from './trainer';
+export { overrideForResume } from './resume-overrides';
+export { keepCheckpoints, rollbackFields, trainerFields, type TrainerConfig } from './trainer';
 export { scorerFields, workerFields } from './worker';
 export {
   algorithmSchema,

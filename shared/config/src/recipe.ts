@@ -5,7 +5,7 @@ import { rewardName, rewardSchema, rewardTimeoutMs } from './reward';
 import { section } from './sections';
 import { sinkSchema } from './sink';
 import { taskSchema } from './task';
-import { rollbackFields, trainerFields } from './trainer';
+import { keepCheckpoints, rollbackFields, trainerFields } from './trainer';
 import { scorerFields, workerFields } from './worker';
 
 const infinity = z.preprocess(
@@ -53,7 +53,8 @@ export const recipeSchema = z
         .int()
         .min(1)
         .default(25)
-        .describe('steps between model checkpoints kept for people; a crash resumes from the latest weights'),
+        .describe('steps between checkpoints; one more is written at the end of a run'),
+      keepCheckpoints,
       rollback: section(rollbackFields),
       keepVersions: z
         .int()

@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { threads } from './sections';
 
+export const keepCheckpoints = z
+  .int()
+  .min(1)
+  .max(10_000)
+  .default(2)
+  .describe('checkpoints kept; the oldest make room');
+
 /** When a step of reinforcement learning is not applied, but rolled back. */
 export const rollbackFields = {
   maxGradientNorm: z

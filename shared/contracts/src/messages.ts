@@ -104,7 +104,7 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
   }),
   /** What the run waits for, when nothing has changed for a while; null when it goes on. */
   z.strictObject({ kind: z.literal('waiting'), for: z.string().nullable() }),
-  /** A run-level change: `running`, `finished`, `failed` with a message. */
+  /** A run-level change: `running`, `resumed`, `saved`, `finished`, `failed` with a message. */
   z.strictObject({ kind: z.literal('run'), state: z.string(), message: z.string().optional() }),
 ]);
 

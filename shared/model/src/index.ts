@@ -1,5 +1,6 @@
 export { type ModelConfig } from './model-config';
 export { type RopeScaling } from './rope-scaling';
+export { modelFingerprint } from './model-fingerprint';
 export { parameterShapes } from './parameter-shapes';
 export { initializeParameters } from './initialize';
 export { type Tokenizer } from './tokenizer';

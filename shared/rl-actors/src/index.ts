@@ -7,6 +7,15 @@ export { ReplayBuffer, type ReplayBufferConfig } from './replay-buffer/replay-bu
 export { Trainer } from './trainer/trainer';
 export { type ResumePoint, type TrainerConfig } from './trainer/trainer-config';
 export { type TrainedStep } from './trainer/training';
+export {
+  checkModel,
+  readCheckpoint,
+  writeCheckpoint,
+  type Checkpoint,
+  type RunPosition,
+} from './checkpoint/checkpoint';
+export { Checkpoints, type PassedOver } from './checkpoint/checkpoints';
+export { checkRun, findResumePoint, type ResumeOptions } from './checkpoint/resume-point';
 export { type LagStatistics } from './trainer/lag';
 export { recordDirectory } from './record/record-file';
 export { Recorder } from './record/recorder';

@@ -12,6 +12,8 @@ import {
   RunState,
   withoutPassword,
   type ProvisionedRedis,
+  type Redis,
+  type RunSettings,
 } from '@forge/broker';
 import {
   candidatesPerBatch,
@@ -79,24 +81,68 @@ export async function run(
     restartsPerMinute,
   });
   try {
-    return await supervise(recipe, { id, startedAt, promptTokens, redisServer, logLevel, say });
+    return await supervise(recipe, {
+      id,
+      startedAt,
+      redisServer,
+      logLevel,
+      say,
+      open: async (runState, redis) => {
+        const warning = checkMemory(memoryNeed(recipe, promptTokens), await redisMemory(redis));
+        if (warning !== null) say(warning);
+        await runState.create(recipe, settingsOf(recipe));
+        const record: RunRecord = {
+          id,
+          recipe: recipe.name,
+          seed: recipe.seed,
+          startedAt: startedAt.toISOString(),
+          ...placeOf(recipe, redisServer),
+        };
+        const directory = createRunDirectory(recipe.output.dir, record, recipeToYaml(recipe));
+        return { record, directory, resumedAt: null };
+      },
+    });
   } finally {
     await redisServer.stop();
   }
 }
 
-interface Start {
+export interface Start {
   id: string;
   startedAt: Date;
-  promptTokens: number;
   redisServer: ProvisionedRedis;
   logLevel: string;
   say: (message: string) => void;
+  /** Makes state and directory ready. `resumedAt`: the telemetry event after which a run that was resumed goes on. */
+  open: (
+    runState: RunState,
+    redis: Redis,
+  ) => Promise<{ record: RunRecord; directory: string; resumedAt: string | null }>;
 }
 
-async function supervise(
+/** What the state of a run needs to know of its recipe. */
+export function settingsOf(recipe: Recipe): RunSettings {
+  const { maxStaleness, steps, stopAtAccuracy } = recipe;
+  return { maxStaleness, candidatesPerBatch: candidatesPerBatch(recipe), steps, stopAtAccuracy };
+}
+
+/** What the record of a run says of who runs it now, how far, and where its state is. */
+export function placeOf({ steps, limits }: Recipe, { url, dir, passwordFile }: ProvisionedRedis) {
+  return {
+    steps,
+    pid: process.pid,
+    redisUrl: withoutPassword(url),
+    keepStateHours: limits.keepStateHours,
+    redisDir: absolute(dir),
+    redisPasswordFile: absolute(passwordFile),
+    state: 'running' as const,
+  };
+}
+
+/** Runs the services of a run whose state and directory `open` makes ready, shows it, and ends them with it. */
+export async function supervise(
   recipe: Recipe,
-  { id, startedAt, promptTokens, redisServer, logLevel, say }: Start,
+  { id, startedAt, redisServer, logLevel, say, open }: Start,
 ): Promise<number> {
   const { url } = redisServer;
   const redis = await connectRedis(url, {
@@ -104,30 +150,13 @@ async function supervise(
     giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000,
     onWait: say,
   });
-  const warning = checkMemory(memoryNeed(recipe, promptTokens), await redisMemory(redis));
-  if (warning !== null) say(warning);
   for (const gone of await removeOrphans(redis)) say(`removed what was left in Redis of ${gone}`);
   const runState = new RunState(redis, id);
-  await runState.create(recipe, {
-    maxStaleness: recipe.maxStaleness,
-    candidatesPerBatch: candidatesPerBatch(recipe),
-    steps: recipe.steps,
-    stopAtAccuracy: recipe.stopAtAccuracy,
+  const { record, directory, resumedAt } = await open(runState, redis).catch((error: unknown) => {
+    runState.close();
+    redis.disconnect();
+    throw error;
   });
-  const record: RunRecord = {
-    id,
-    recipe: recipe.name,
-    seed: recipe.seed,
-    steps: recipe.steps,
-    startedAt: startedAt.toISOString(),
-    pid: process.pid,
-    redisUrl: withoutPassword(url),
-    keepStateHours: recipe.limits.keepStateHours,
-    redisDir: absolute(redisServer.dir),
-    redisPasswordFile: absolute(redisServer.passwordFile),
-    state: 'running',
-  };
-  const directory = createRunDirectory(recipe.output.dir, record, recipeToYaml(recipe));
   const header: RunHeader = {
     runId: id,
     recipe: recipe.name,
@@ -165,7 +194,7 @@ async function supervise(
   const interrupts = handleInterrupts(runState, supervisor, monitor);
   await controls.supervise(replicasOf(recipe));
   void fleet.follow(runState);
-  await monitor.follow();
+  await monitor.follow(resumedAt);
   const { state, message } = monitor.current;
   fleet.stop();
   await supervisor.stop(STOP_DEADLINE_MS);

@@ -10,7 +10,6 @@ import type { RunDirectory } from '../run-directory';
 export class TelemetryRecorder {
   private cursor = '0';
   private startedAtMs: number | null = null;
-  private elapsedSeconds = 0;
   private isSaved = false;
 
   private constructor(
@@ -19,9 +18,11 @@ export class TelemetryRecorder {
     private readonly evaluations: EvaluationSchedule,
     private readonly metrics: RunMetrics,
     private readonly sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>,
-    private samplesUpTo: number,
+    /** Groups whose sample is written: a job that ran again shows it again. */
+    private readonly shown: Set<number>,
     /** Ids of the changes that are written. */
     private readonly controls: Set<string>,
+    private elapsedSeconds: number,
     /** Throws when another coordinator writes the files now. */
     private readonly mayWrite: () => Promise<void>,
   ) {}
@@ -39,16 +40,18 @@ export class TelemetryRecorder {
     const restored = new Map(rows.flatMap(evaluationOf));
     for (const [version, accuracy] of restored) evaluations.restore({ version, accuracy });
     const metrics = new RunMetrics(rows.at(-1)?.step ?? 0, evaluations.results.at(-1) ?? null, warn);
-    const samplesUpTo = (await directory.samples()).reduce((last, { index }) => Math.max(last, index), -1);
+    const shown = new Set((await directory.samples()).map(({ index }) => index));
     const controls = new Set((await directory.controls()).map(({ id }) => id));
+    const elapsedSeconds = rows.at(-1)?.['time/elapsed_s'] ?? 0;
     const recorder = new TelemetryRecorder(
       runState,
       directory,
       evaluations,
       metrics,
       sinks,
-      samplesUpTo,
+      shown,
       controls,
+      elapsedSeconds,
       mayWrite,
     );
     await recorder.catchUp();
@@ -74,6 +77,9 @@ export class TelemetryRecorder {
     const entries = await this.runState.readTelemetry(this.cursor, blockMs);
     for (const { id, event } of entries) {
       const atMs = Number(id.split('-')[0]);
+      // The time nobody ran it does not count.
+      if (event.kind === 'run' && event.state === 'resumed')
+        this.startedAtMs = atMs - this.elapsedSeconds * 1000;
       this.startedAtMs ??= atMs;
       this.elapsedSeconds = (atMs - this.startedAtMs) / 1000;
       await this.record(event);
@@ -111,7 +117,8 @@ export class TelemetryRecorder {
       }
       case 'rollout': {
         const { index, version, prompt, texts, rewards } = event;
-        if (index <= this.samplesUpTo) break;
+        if (this.shown.has(index)) break;
+        this.shown.add(index);
         await this.mayWrite();
         await this.directory.addSample({ index, version, prompt, texts, rewards });
         break;
@@ -129,6 +136,7 @@ export class TelemetryRecorder {
         break;
       case 'run':
         if (event.state === 'saved') this.isSaved = true;
+        if (event.state === 'resumed') this.isSaved = false;
     }
   }
 

@@ -134,6 +134,17 @@ describe('RolloutJobs', () => {
     expect(attempts).toBe(2);
   });
 
+  it('is not done when the run stops before there is room, so that a resumed run does it', async () => {
+    const runState = {
+      runId: 'run',
+      publishGroup: () => Promise.resolve('full' as const),
+      emit: () => Promise.resolve(),
+      phase: () => Promise.resolve({ phase: 'stopping' as const, message: null }),
+      deadLetters: { keep: () => Promise.resolve() },
+    };
+    await expect(jobs({ runState }).handler.handle(rollout(7))).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
   it('shows the first groups of each step', async () => {
     const { handler, events } = jobs();
     await handler.handle(rollout(31));

@@ -62,7 +62,10 @@ export class RolloutJobs {
     this.givenUp.catch(() => undefined);
   }
 
-  /** @throws {ForgeError} CANCELLED once `handBack` was called: another replica takes the job, and no attempt is counted. */
+  /**
+   * @throws {ForgeError} CANCELLED once `handBack` was called: another replica takes the job, or the resumed run, and no
+   *   attempt is counted.
+   */
   handle(job: RolloutJob): Promise<void> {
     return Promise.race([this.work(job), this.givenUp]);
   }
@@ -168,7 +171,9 @@ export class RolloutJobs {
     const { index, replica, episodes } = group;
     const origin = { replica, oldest: oldestVersion(episodes), newest: newestVersion(episodes) };
     while ((await runState.publishGroup(index, payload, origin)) === 'full') {
-      if ((await runState.phase()).phase !== 'running') return;
+      // Not done: a completed job would not be queued again when the run is resumed.
+      if ((await runState.phase()).phase !== 'running')
+        throw new ForgeError('CANCELLED', `the run stops before there is room for group ${index}`, { index });
       await this.options.activity.during('waits/replay-buffer', () => sleep(FULL_PAUSE_MS));
     }
   }

@@ -25,6 +25,10 @@ function loopOf({ batches, epoch = 2 }: { batches: LeasedBatch[]; epoch?: number
   const runState = {
     phase: () => Promise.resolve({ phase: 'running', message: null }),
     version: () => Promise.resolve(3),
+    weights: {
+      wanted: () => Promise.resolve({ rollback: null, rollbacksInARow: 0, publish: null }),
+      users: () => Promise.resolve(new Map()),
+    },
     controls: { steering: () => Promise.resolve(steering) },
     readBatch: () => Promise.resolve(batches.shift() ?? null),
     commitStep: (step: number) => Promise.resolve(void committed.push(step)),
@@ -34,6 +38,9 @@ function loopOf({ batches, epoch = 2 }: { batches: LeasedBatch[]; epoch?: number
     runState,
     trainer,
     epoch: 2,
+    recorder: null,
+    livePolicies: () => Promise.resolve(new Set()),
+    maxRollbacksInARow: 3,
     checkpointEverySteps: 100,
     clock: () => 0,
     logger: { warn: () => undefined },

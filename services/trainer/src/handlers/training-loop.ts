@@ -2,21 +2,26 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LeasedBatch, Rollback, RunState, RunSteering } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 import type { ActorMesh } from '@forge/actors';
-import type { Recorder, Trainer } from '@forge/rl-actors';
+import type { Recorder, RunPosition, Trainer } from '@forge/rl-actors';
 import { ActivityClock, type Logger } from '@forge/telemetry';
 import { stepMetrics } from '../domain/step-metrics';
 
 export interface TrainingLoopOptions {
-  runState: Pick<RunState, 'phase' | 'setPhase' | 'version' | 'readBatch' | 'commitStep' | 'emit'> & {
+  runState: Pick<
+    RunState,
+    'runId' | 'phase' | 'setPhase' | 'version' | 'readBatch' | 'commitStep' | 'emit'
+  > & {
     weights: Pick<
       RunState['weights'],
       'announce' | 'takeAsked' | 'users' | 'wanted' | 'hashOf' | 'refuseRollback'
     >;
     controls: Pick<RunState['controls'], 'steering'>;
+    resumption: Pick<RunState['resumption'], 'position'>;
   };
   trainer: Pick<ActorMesh<Trainer>, 'trainBatch' | 'rollBack' | 'pushWeights' | 'save' | 'checkpoint'>;
   /** Names of the policies that are alive, among those that use weights. */
   livePolicies: () => Promise<ReadonlySet<string>>;
+  seed: number;
   /** Keeps every step before it is committed; null: nobody does. */
   recorder: Pick<Recorder, 'step'> | null;
   /** Which trainer of the run this is: only the newest trains. */
@@ -41,13 +46,19 @@ const MISMATCH_BOUND = 1e-4;
 /** Errors of a step that is not applied. */
 const WENT_WRONG = ['NUMERIC_NON_FINITE', 'NUMERIC_LIMIT_EXCEEDED'];
 
-/** Trains batch after batch, each at the version that is current then; saves the final model when the run stops. */
+/**
+ * Trains batch after batch, each at the version that is current then; saves the final model and a checkpoint when the
+ * run stops.
+ */
 export class TrainingLoop {
   private readonly activity: ActivityClock;
   private tokens = 0;
   private waitMs = 0;
   private doneAt: number;
   private isSaved = false;
+  /** Where the run stands; kept, so that a checkpoint needs no Redis. */
+  private stand: { version: number; run: RunPosition } | null = null;
+  private checkpointed: number | null = null;
   /** Why the last step that went wrong did. */
   private wentWrong: string | null = null;
 
@@ -58,6 +69,11 @@ export class TrainingLoop {
 
   totals(): Record<string, number> {
     return { ...this.activity.totals(), tokens: this.tokens };
+  }
+
+  /** Finds out where the run stands, before the first turn. */
+  async locate(): Promise<void> {
+    await this.stood(await this.options.runState.version(), {});
   }
 
   /**
@@ -102,10 +118,14 @@ export class TrainingLoop {
     throw new ForgeError('STALE_EPOCH', `trainer ${epoch} was replaced by ${steering.epoch}`, { epoch });
   }
 
-  /** Saves the final model, once, and says so, again and again: a Redis that dies may lose what it was told last. */
+  /**
+   * Saves the final model and a checkpoint of its version, once, and says so, again and again: a Redis that dies may
+   * lose what it was told last.
+   */
   async save(): Promise<void> {
     if (!this.isSaved) {
       await this.options.trainer.save.callOne('model');
+      await this.checkpoint();
       this.options.logger.info('final model saved');
     }
     this.isSaved = true;
@@ -209,6 +229,19 @@ export class TrainingLoop {
     // Told before the commit: who dies in between tells it twice rather than never.
     await runState.emit({ kind: 'step', step: version, values });
     await runState.commitStep(batch.step, announcement, rolledBack);
-    if (version % checkpointEverySteps === 0) await trainer.checkpoint.callOne();
+    await this.stood(version, values);
+    if (version % checkpointEverySteps === 0) await this.checkpoint();
+  }
+
+  private async stood(version: number, metrics: Record<string, number>): Promise<void> {
+    const { runState, seed } = this.options;
+    const position = await runState.resumption.position(version);
+    this.stand = { version, run: { id: runState.runId, seed, ...position, metrics } };
+  }
+
+  private async checkpoint(): Promise<void> {
+    if (this.stand === null || this.checkpointed === this.stand.version) return;
+    await this.options.trainer.checkpoint.callOne(this.stand.run);
+    this.checkpointed = this.stand.version;
   }
 }

@@ -1,8 +1,9 @@
 import { workerData } from 'node:worker_threads';
-import { check, type Batch, type WeightsAnnouncement } from '@forge/contracts';
+import { check, type Batch } from '@forge/contracts';
 import { serveWorker } from '@forge/engine';
 import { timed } from '@forge/telemetry';
 import { z } from 'zod';
+import type { RunPosition } from '../checkpoint/checkpoint';
 import { trainingEpisodeSchema, type TrainingEpisode } from '../training-episode';
 import type { ResumePoint, TrainerSettings } from './trainer-config';
 import { Training } from './training';
@@ -15,7 +16,7 @@ interface PipelineBatch {
 
 interface TakeOver {
   epoch: number;
-  from: WeightsAnnouncement | undefined;
+  from: ResumePoint | undefined;
 }
 
 const episodesSchema = z.array(trainingEpisodeSchema).min(1);
@@ -39,7 +40,7 @@ const api = {
   rollBack: async ({ to, sha256 }: { to: number; sha256: string | null }) =>
     (await training).rollBack(to, sha256),
   save: async (dir: string) => (await training).save(dir),
-  checkpoint: async () => (await training).checkpoint(),
+  checkpoint: async (run: RunPosition | null) => (await training).checkpoint(run),
   takeOver: async ({ epoch, from }: TakeOver) => (await training).takeOver(epoch, from),
   /** The training under way goes on when there is nothing to resume. */
   resume: async (resumeFrom: ResumePoint): Promise<number> => {

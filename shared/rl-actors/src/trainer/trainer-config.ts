@@ -1,4 +1,11 @@
-import { algorithmSchema, rollbackFields, section, trainerFields, type AlgorithmInput } from '@forge/config';
+import {
+  algorithmSchema,
+  keepCheckpoints,
+  rollbackFields,
+  section,
+  trainerFields,
+  type AlgorithmInput,
+} from '@forge/config';
 import { weightsAnnouncementSchema } from '@forge/contracts';
 import { z } from 'zod';
 
@@ -19,6 +26,7 @@ export const trainerConfigSchema = z.strictObject({
   rollback: section(rollbackFields).describe('a step beyond its limits is refused and changes nothing'),
   keepVersions: z.int().min(2).default(4).describe('published versions kept on disk'),
   epoch: z.int().min(0).default(0).describe('tells trainers apart that follow each other in one directory'),
+  keepCheckpoints,
   resumeFrom: resumePointSchema.optional(),
 });
 

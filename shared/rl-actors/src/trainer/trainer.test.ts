@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { thisProc } from '@forge/actors';
@@ -94,11 +94,45 @@ describe('Trainer', () => {
     expect(await successor.pushWeights.callOne()).toMatchObject({ sha256, epoch: 7, version: 2 });
 
     await expect(trainer.resume.callOne(model)).rejects.toMatchObject({
-      code: 'CONFIG_FILE_UNREADABLE',
-      message: expect.stringContaining('found no optimizer state') as string,
+      code: 'CONTRACT_WEIGHTS_CORRUPT',
+      message: expect.stringContaining('checkpoint.json: it is missing, so this is no checkpoint') as string,
     });
     expect(await trainer.version.callOne()).toBe(2);
     await Promise.all([trainer.stop(), resumed.stop(), successor.stop()]);
+  });
+
+  it('gives the same bits from a checkpoint when the model is saved in half precision', async () => {
+    const half = { optimizer: { learningRate: 1e-3, warmupSteps: 0, dtype: 'BF16' } };
+    const trainer = await spawn(half);
+    await trainer.trainStep.callOne(episodes(0));
+    const resumed = await spawn({ ...half, resumeFrom: await trainer.checkpoint.callOne() });
+    const [one, other] = await Promise.all([trainer.pushWeights.callOne(), resumed.pushWeights.callOne()]);
+    expect(other.sha256).toBe(one.sha256);
+    await Promise.all([trainer.stop(), resumed.stop()]);
+  });
+
+  it('refuses moments of a published version that are cut, changed or gone', async () => {
+    const trainer = await spawn();
+    await trainer.trainStep.callOne(episodes(0));
+    const published = await trainer.pushWeights.callOne();
+    const moments = join(dirname(published.path), 'v1-e0.optimizer.safetensors');
+    const bytes = readFileSync(moments);
+    const changed = Buffer.from(bytes);
+    changed[bytes.length - 1]! ^= 1;
+    for (const [spoilt, problem] of [
+      [changed, 'found sha256'],
+      [bytes.subarray(1), 'bytes, expected'],
+    ] as const) {
+      // prettier-ignore
+      writeFileSync(moments, spoilt);
+      await expect(trainer.resume.callOne(published)).rejects.toMatchObject({
+        code: 'CONTRACT_WEIGHTS_CORRUPT',
+        message: expect.stringContaining(problem) as string,
+      });
+    }
+    writeFileSync(moments, bytes);
+    expect(await trainer.resume.callOne(published)).toBe(1);
+    await trainer.stop();
   });
 
   it('goes back to a version that is kept, by a version of its own', async () => {
@@ -148,9 +182,9 @@ describe('Trainer', () => {
     await trainer.stop();
   });
 
-  it('saves the model as it is, and keeps the newest two checkpoints', async () => {
+  it('saves the model as it is, and keeps as many checkpoints as it is told', async () => {
     const dir = join(root, 'kept');
-    const trainer = await spawn({ dir });
+    const trainer = await spawn({ dir, keepCheckpoints: 2 });
     for (const version of [0, 1, 2]) {
       await trainer.trainStep.callOne(episodes(version));
       await trainer.checkpoint.callOne();

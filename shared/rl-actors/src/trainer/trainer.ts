@@ -4,6 +4,7 @@ import { parseConfig } from '@forge/config';
 import { check, type Batch, type WeightsAnnouncement } from '@forge/contracts';
 import type { WorkerHandle } from '@forge/engine';
 import { z } from 'zod';
+import { runPositionSchema, type RunPosition } from '../checkpoint/checkpoint';
 import { openWorker } from '../open-worker';
 import type { TrainingEpisode } from '../training-episode';
 import type { TrainApi } from './train-worker';
@@ -100,28 +101,32 @@ export class Trainer extends ForgeActor {
     return this.worker.call('save', resolve(this.settings.dir, dir));
   }
 
-  /** Model and optimizer state in a directory of their own under `dir`, which `resume` takes. The newest two are kept. */
+  /**
+   * Model and optimizer state in a directory of their own under `dir`, which `resume` takes; the newest `keepCheckpoints`
+   * are kept. `run`: where the run stands that the trainer belongs to.
+   */
   @endpoint()
-  checkpoint(): Promise<string> {
-    return this.worker.call('checkpoint', undefined);
+  checkpoint(run: RunPosition | null = null): Promise<string> {
+    const position = run === null ? null : check(runPositionSchema, run, 'position of the run');
+    return this.worker.call('checkpoint', position);
   }
 
   /**
-   * Becomes the trainer of an epoch, and goes on from what its predecessor published last; the version. Quicker than
-   * `resume`, since model and graph stay: what a successor does once it has started beside its predecessor.
+   * Becomes the trainer of an epoch, and goes on from what its predecessor left; the version. Quicker than `resume`, since model and graph stay: what a successor does once it has started beside its predecessor.
    *
    * @throws {ForgeError} as `resume`.
    */
   @endpoint()
-  takeOver(epoch: number, from?: WeightsAnnouncement): Promise<number> {
-    return this.worker.call('takeOver', { epoch, from });
+  takeOver(epoch: number, from?: ResumePoint): Promise<number> {
+    const point = from === undefined ? undefined : check(resumePointSchema, from, 'resume point');
+    return this.worker.call('takeOver', { epoch, from: point });
   }
 
   /**
-   * Goes on from a published version or a checkpoint, with the same bits; its version. (A checkpoint in F16 or BF16 has
-   * lost some.)
+   * Goes on from a published version or a checkpoint, with the same bits; its version.
    *
-   * @throws {ForgeError} STALE_WEIGHTS, CONTRACT_WEIGHTS_CORRUPT, CONFIG_FILE_UNREADABLE; then it stays where it was.
+   * @throws {ForgeError} STALE_WEIGHTS, CONTRACT_WEIGHTS_CORRUPT naming the file, CONFLICT_STATE for a checkpoint of
+   *   another model; then it stays where it was.
    */
   @endpoint()
   resume(from: ResumePoint): Promise<number> {

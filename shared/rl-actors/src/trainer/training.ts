@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Batch, WeightsAnnouncement, WeightsOrigin } from '@forge/contracts';
 import { createEngine } from '@forge/engine';
@@ -12,6 +11,8 @@ import {
   type OptimizerState,
   type StepResult,
 } from '@forge/model';
+import { loadCheckpoint, writeCheckpoint, type RunPosition } from '../checkpoint/checkpoint';
+import { Checkpoints } from '../checkpoint/checkpoints';
 import { loadAlgorithm } from '../recipe/run-parts';
 import { hashSafetensors, WeightReader, WeightStore, type Parameters } from '@forge/weights';
 import type { TrainingEpisode } from '../training-episode';
@@ -24,9 +25,6 @@ import type { ResumePoint, TrainerSettings } from './trainer-config';
 export interface TrainedStep extends StepResult {
   lag: LagStatistics;
 }
-
-const KEPT_CHECKPOINTS = 2;
-const CHECKPOINT = /^step-(\d+)$/;
 
 /** The model being trained. A step blocks the thread it runs on. */
 export class Training {
@@ -50,7 +48,7 @@ export class Training {
     const { dir, optimizer: options, temperature, steps } = settings;
     const weightsDir = join(dir, 'weights');
     const model = await loadModel(settings.model);
-    const start = await startingPoint(settings.resumeFrom);
+    const start = await startingPoint(settings.resumeFrom, model);
     const step = await TrainStep.create({
       engine: createEngine({ threads: options.threads, provider: 'cpu' }),
       config: model.config,
@@ -74,11 +72,14 @@ export class Training {
     return this.step.stepNumber;
   }
 
-  /** Publishes as that epoch from now on, and goes on from a published version; the model is loaded already. */
-  async takeOver(epoch: number, from: WeightsAnnouncement | undefined): Promise<number> {
-    const start = await startingPoint(from);
+  /**
+   * Publishes as that epoch from now on, and goes on from a published version or a checkpoint; the model is loaded
+   * already.
+   */
+  async takeOver(epoch: number, from: ResumePoint | undefined): Promise<number> {
+    const start = await startingPoint(from, this.model);
     if (start?.state) this.step.restore(start.state, start.parameters);
-    if (from !== undefined) await this.takeOrigin(from);
+    if (typeof from === 'object') await this.takeOrigin(from);
     this.epoch = epoch;
     return this.version;
   }
@@ -160,13 +161,12 @@ export class Training {
       const parameters = await this.weights.read(this.weights.announcementOf(manifest));
       return { parameters, state: await this.optimizer.load(version, manifest.epoch) };
     }
-    const checkpoint = join(this.settings.dir, 'checkpoints', `step-${version}`);
+    const checkpoint = new Checkpoints(this.settings.dir).path(version);
     if (!existsSync(checkpoint)) {
       const message = `version ${version} is not kept any more: neither in ${this.weights.dir} nor as ${checkpoint}`;
       throw new ForgeError('CONFLICT_STATE', message, { version });
     }
-    const start = await startingPoint(checkpoint);
-    return { parameters: start!.parameters, state: start!.state! };
+    return loadCheckpoint(checkpoint, this.model.config);
   }
 
   /** Writes the current version as a model in Hugging Face layout. */
@@ -176,20 +176,18 @@ export class Training {
     await saveModel(dir, { config, files, parameters }, this.settings.optimizer);
   }
 
-  /** A checkpoint people can go back to: the model, and the optimizer's state beside it. Older ones make room. */
-  async checkpoint(): Promise<string> {
-    const { version } = this;
-    const parent = join(this.settings.dir, 'checkpoints');
-    const dir = join(parent, `step-${version}`);
-    await this.save(dir);
-    await new OptimizerStore(dir).save(version, this.epoch, this.step.state());
-    const steps = (await readdir(parent)).flatMap((name) => Number(CHECKPOINT.exec(name)?.[1] ?? NaN));
-    const old = steps
-      .filter((step) => step <= version)
-      .sort((a, b) => b - a)
-      .slice(KEPT_CHECKPOINTS);
-    for (const step of old) await rm(join(parent, `step-${step}`), { recursive: true, force: true });
-    return dir;
+  /** A checkpoint of the current version, which training can go on from with the same bits. Older ones make room. */
+  async checkpoint(run: RunPosition | null): Promise<string> {
+    const { epoch } = this;
+    const { dir, maxStaleness, keepCheckpoints } = this.settings;
+    const { config, files } = this.model;
+    const checkpoints = new Checkpoints(dir);
+    const path = checkpoints.path(this.version);
+    const about = { epoch, maxStaleness: maxStaleness === Infinity ? ('inf' as const) : maxStaleness, run };
+    const model = { config, files, parameters: this.step.parameters() };
+    await writeCheckpoint(path, about, model, this.step.state());
+    await checkpoints.retain(keepCheckpoints, this.version);
+    return path;
   }
 
   close(): Promise<void> {
@@ -207,10 +205,10 @@ export class Training {
 /** Parameters and moments of a published version or a checkpoint; no moments yet at version 0. */
 async function startingPoint(
   from: ResumePoint | undefined,
+  { config }: LoadedModel,
 ): Promise<{ parameters: Parameters; state: OptimizerState | null } | null> {
   if (from === undefined) return null;
-  if (typeof from === 'string')
-    return { parameters: (await loadModel(from)).parameters, state: await new OptimizerStore(from).newest() };
+  if (typeof from === 'string') return loadCheckpoint(from, config);
   const { path, version, epoch } = from;
   const parameters = await new WeightReader().read(from);
   return { parameters, state: version > 0 ? await OptimizerStore.beside(path).load(version, epoch) : null };
