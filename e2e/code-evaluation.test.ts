@@ -48,7 +48,13 @@ describe('a message', () => {
       const { decode } = require(${JSON.stringify(join(root, 'shared/contracts/dist'))});
       const any = { safeParse: (data) => ({ success: true, data }) };
       made = 0;
-      for (let i = 0; i < 100; i++) decode(any, Buffer.from(${JSON.stringify(bytes)}, 'base64'), 'test');
+      for (let i = 0; i < 100; i++) {
+        try {
+          decode(any, Buffer.from(${JSON.stringify(bytes)}, 'base64'), 'test');
+        } catch (error) {
+          if (error.code !== 'CONTRACT_INVALID_MESSAGE') throw error;
+        }
+      }
       console.log(made);`;
     const { stdout, status } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
     expect([status, stdout]).toEqual([0, '0\n']);

@@ -110,7 +110,7 @@ class MemoryFollower {
   async residentBytes(): Promise<Record<string, number>> {
     for (const { id, event } of await this.run.runState.readTelemetry(this.cursor, 1)) {
       this.cursor = id;
-      if (event.kind === 'service') this.last[event.service] = event.values['residentBytes'] ?? 0;
+      if (event?.kind === 'service') this.last[event.service] = event.values['residentBytes'] ?? 0;
     }
     return { ...this.last };
   }

@@ -10,9 +10,12 @@ export const KINDS = [
 ] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** One blow: `kill` is SIGKILL of all victims at once, `hang` a SIGSTOP for longer than a heartbeat lasts. */
+/**
+ * One blow: `kill` is SIGKILL of all victims at once, `hang` a SIGSTOP for longer than a heartbeat lasts, `forget` a
+ * SIGKILL of Redis which loses what it acknowledged last, as it may when its disk is busy.
+ */
 export interface Blow {
-  action: 'kill' | 'hang';
+  action: 'kill' | 'hang' | 'forget';
   victims: Kind[];
   /** Between the recovery from the blow before and this one. */
   delayMs: number;
@@ -53,6 +56,17 @@ export function chaosPlan(seed: number, kills: number): Blow[] {
     }
   }
   return blows;
+}
+
+/** A seeded series of losses of memory of Redis. */
+export function forgettingPlan(seed: number, count: number): Blow[] {
+  const random = mulberry32(seed);
+  return Array.from({ length: count }, () => ({
+    action: 'forget',
+    victims: ['redis'],
+    delayMs: Math.round(random() * LONGEST_DELAY_MS),
+    pick: 0,
+  }));
 }
 
 function shuffled<T>(items: readonly T[], random: () => number): T[] {

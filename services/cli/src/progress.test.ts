@@ -72,3 +72,20 @@ describe('busyShare and generatedPerSecond', () => {
     expect(busyShare(both, 'trainer')).toBeUndefined();
   });
 });
+
+describe('the progress of a run that somebody tells of services it does not have', () => {
+  it('keeps the newest reports, and no more of them than there can be', () => {
+    let progress = emptyProgress();
+    const report = (service: string) => {
+      const event = { kind: 'service', service, replica: '0', values: { busyMs: 1 } } as const;
+      progress = advance(progress, event, 0);
+    };
+    report('policy');
+    for (let i = 0; i < 1_000; i++) {
+      report(`nobody-${i}`);
+      if (i % 100 === 0) report('policy');
+    }
+    expect(progress.services.size).toBe(256);
+    expect(progress.services.has('policy/0')).toBe(true);
+  });
+});

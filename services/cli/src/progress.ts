@@ -65,7 +65,7 @@ export function advance(progress: RunProgress, event: TelemetryEvent, nowMs: num
     case 'service':
       return {
         ...progress,
-        services: new Map(progress.services).set(`${event.service}/${event.replica}`, event.values),
+        services: newest(progress.services, `${event.service}/${event.replica}`, event.values),
       };
     case 'run':
       return { ...progress, state: event.state, message: event.message ?? progress.message };
@@ -88,6 +88,19 @@ function changeInWords(operation: string, name: string, from: string, to: string
   return `${operation} ${name}${values}`;
 }
 
+/** Of replicas and of evaluations whose parts are not all there, so many are kept. */
+const MOST_KEPT = 256;
+
+/** A copy with the entry as its newest, without the oldest where there are too many. */
+function newest<K, V>(entries: ReadonlyMap<K, V>, key: K, value: V): Map<K, V> {
+  const copy = new Map(entries);
+  copy.delete(key);
+  copy.set(key, value);
+  const [oldest] = copy.keys();
+  if (copy.size > MOST_KEPT && oldest !== undefined) copy.delete(oldest);
+  return copy;
+}
+
 function addEvaluation(
   progress: RunProgress,
   event: Extract<TelemetryEvent, { kind: 'evaluation' }>,
@@ -105,7 +118,7 @@ function addEvaluation(
   };
   const partialEvaluations = new Map(progress.partialEvaluations);
   if (grown.parts.size < event.parts) {
-    return { ...progress, partialEvaluations: partialEvaluations.set(event.version, grown) };
+    return { ...progress, partialEvaluations: newest(partialEvaluations, event.version, grown) };
   }
   partialEvaluations.delete(event.version);
   const point = { version: event.version, accuracy: grown.correct / grown.total };

@@ -31,6 +31,8 @@ export class RunMonitor {
       const before = this.progress;
       for (const { id, event } of await this.runState.readTelemetry(seen, BLOCK_MS)) {
         seen = id;
+        // What makes no sense is the coordinator's to refuse and to count.
+        if (event === null) continue;
         if (event.kind === 'run' && resumedAt !== null && !isAfter(id, resumedAt)) continue;
         this.progress = advance(this.progress, event, Date.now());
         if (event.kind === 'control' && this.progress.change !== null) this.say(this.progress.change);

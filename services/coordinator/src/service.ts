@@ -29,6 +29,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
   const runDir = join(recipe.output.dir, context.runId);
   const directory = await RunDirectory.open(runDir);
+  const services = ['trainer', 'policy', 'reward', 'replay-buffer'];
+  if (usesReference(recipe)) services.push('reference');
   const recorder = await TelemetryRecorder.open(
     runState,
     directory,
@@ -38,6 +40,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     (message) => {
       logger.warn(message);
     },
+    ['coordinator', 'reference', ...services],
   );
   const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
   const lifecycle = new RunLifecycle({
@@ -79,8 +82,6 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const followTelemetry = async () => {
     while (goesOn()) if ((await recorder.turn(POLL_MS)) > 0) await advance();
   };
-  const services = ['trainer', 'policy', 'reward', 'replay-buffer'];
-  if (usesReference(recipe)) services.push('reference');
   const look = async () => {
     const [{ phase }, { isPaused }, version, nextBatch, ledger, counts, ...replicas] = await Promise.all([
       runState.phase(),

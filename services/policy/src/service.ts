@@ -71,16 +71,24 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     activity,
   });
   const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
+  let quietUntil = 0;
   queue.work({
     name: replica,
     concurrency: recipe.policy.jobConcurrency,
     handler: (job) => activity.during('waits/rollout', () => jobs.handle(job)),
     onFailed: async (failure) => {
-      const { jobId, code, message, attempts } = failure;
-      logger.error({ jobId, code, reason: message, attempts }, 'job failed for good');
+      const { jobId, code, message, attempts, reason } = failure;
+      // However many make no sense, there is one line about them a second.
+      if (reason === undefined)
+        logger.error({ jobId, code, reason: message, attempts }, 'job failed for good');
       await giveUpJob(runState, failure);
     },
-    onError: (error) => logger.warn({ err: error }, 'job queue'),
+    onRefused: (why) => runState.rejections.count('rollout', why),
+    onError: (error) => {
+      if (performance.now() < quietUntil) return;
+      quietUntil = performance.now() + 1_000;
+      logger.warn({ err: error }, 'job queue');
+    },
   });
 
   return {

@@ -19,7 +19,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const activity = new ActivityClock(['busy', 'waits/trainer', 'waits/groups']);
   activity.begin('waits/groups');
   const algorithm = await loadAlgorithm(recipe);
-  const intake = new GroupIntake({ runState, algorithm, batches, consumer: replica, activity, logger });
+  const intake = new GroupIntake({ runState, algorithm, batches, consumer: replica, activity });
 
   const stopping = new AbortController();
   const followGroups = async () => {

@@ -24,7 +24,8 @@ export async function start({
     if (code === 'CONTRACT_WEIGHTS_CORRUPT') await runState.setPhase('failed', message);
     throw error;
   };
-  const { checkpointEverySteps, keepCheckpoints, keepVersions, rollback, ...optimizer } = recipe.trainer;
+  const { checkpointEverySteps, keepCheckpoints, keepVersions, keepSeconds, rollback, ...optimizer } =
+    recipe.trainer;
   const settings = {
     model: recipe.model,
     algorithm: recipe.algorithm,
@@ -37,6 +38,7 @@ export async function start({
     dir,
     maxStaleness: recipe.maxStaleness,
     keepVersions,
+    keepSeconds,
     rollback,
     keepCheckpoints,
   });

@@ -1,5 +1,6 @@
 export { readBacklog, type Backlog, type Waiting } from './backlog';
 export { connectRedis, redisMemory, type ConnectOptions, type RedisMemory } from './connection';
+export { type LeasedBatch } from './batch-stream';
 export { DeadLetters, type Failure, type KeptLetter } from './dead-letters';
 export { type GroupOrigin, type GroupRecord, type GroupState } from './group-record';
 export { mailboxKeys, runKeys, CONSUMER_GROUP, type RunKeys } from './keys';
@@ -10,6 +11,7 @@ export { withoutPassword, withPasswordFrom } from './redis-password';
 export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis-server';
 export { Registry, type CallsMade, type Replica } from './registry';
 export { type Position, type Restart } from './resumption';
+export { type RejectionPlace, type Refused, Rejections } from './rejections';
 export { RestartWindow } from './restart-window';
 export {
   RolloutQueue,
@@ -20,6 +22,7 @@ export {
 } from './rollout-queue';
 export { expireRun, removeOrphans, removeRun } from './run-removal';
 export type { Admission } from './admission';
+export { type JobStanding } from './job-standing';
 export {
   MAX_REPLICAS,
   RunControls,
@@ -30,13 +33,8 @@ export {
   type WantedProcesses,
 } from './run-controls';
 export type { RunBounds, RunSettings } from './run-bounds';
-export {
-  RunState,
-  type BufferedGroup,
-  type LeasedBatch,
-  type RunPhase,
-  type StreamedGroup,
-} from './run-state';
+export { RunState, type BufferedGroup, type RunPhase, type StreamedGroup } from './run-state';
+export { type TelemetryEntry } from './telemetry-stream';
 export { verifyLedger } from './verify-ledger';
 export {
   type AnnouncedWeights,

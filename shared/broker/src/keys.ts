@@ -44,6 +44,8 @@ export function runKeys(runId: string) {
     wanted: key('wanted'),
     /** List: groups whose samples the next admitted groups roll out again. */
     replays: key('replays'),
+    /** Hash: how many messages were refused, by where and why. */
+    rejected: key('rejected'),
     /** Hash: live replicas of a service. */
     replicas: (service: string): string => key(`replicas:${service}`),
     /** Prefix of BullMQ's own keys. */

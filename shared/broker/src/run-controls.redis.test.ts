@@ -133,7 +133,10 @@ describe('RunControls', () => {
     const lost = proxy.loseNextAnswer();
     await state.controls.set({ maxStaleness: 3 });
     await lost;
-    expect((await toldBy(direct)).map((event) => 'to' in event && event.to)).toEqual(['6', '3']);
+    expect((await toldBy(direct)).map((event) => event !== null && 'to' in event && event.to)).toEqual([
+      '6',
+      '3',
+    ]);
     state.close();
     redis.disconnect();
     await proxy.stop();

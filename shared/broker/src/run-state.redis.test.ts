@@ -252,9 +252,9 @@ describe('telemetry', () => {
     const state = await newRun();
     await state.emit({ kind: 'step', step: 1, values: { loss: 0.5 } });
     const [first] = await state.readTelemetry('0', 0);
-    await state.emit({ kind: 'run', state: 'finished' });
+    await state.emit({ kind: 'run', state: 'saved' });
     expect(first!.event).toEqual({ kind: 'step', step: 1, values: { loss: 0.5 } });
-    expect((await state.readTelemetry(first!.id, 0)).map(({ event }) => event.kind)).toEqual(['run']);
+    expect((await state.readTelemetry(first!.id, 0)).map(({ event }) => event?.kind)).toEqual(['run']);
   });
 });
 

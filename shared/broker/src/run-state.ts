@@ -1,9 +1,7 @@
 import {
-  batchSchema,
-  decode,
   encode,
-  telemetryEventSchema,
   type Batch,
+  type RolloutJob,
   type TelemetryEvent,
   type WeightsAnnouncement,
 } from '@forge/contracts';
@@ -11,18 +9,22 @@ import { randomUUID } from 'node:crypto';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
 import { admissionOf, type Admission } from './admission';
+import { BatchStream, type LeasedBatch } from './batch-stream';
 import { DeadLetters, letterOf, type Failure } from './dead-letters';
 import { originNote, type GroupOrigin } from './group-record';
 import { CONSUMER_GROUP, runKeys, stateKeys, type RunKeys } from './keys';
 import { ledgerOf, type Ledger } from './ledger';
-import { leasedBound, readLedgerSnapshot, type LedgerSnapshot } from './ledger-snapshot';
+import { readLedgerSnapshot, type LedgerSnapshot } from './ledger-snapshot';
 import { Resumption } from './resumption';
 import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
 import { RunControls, steeringFields } from './run-controls';
 import { expireRun, removeRun } from './run-removal';
 import * as scripts from './scripts';
+import { jobStanding, type JobStanding } from './job-standing';
+import { fieldOf, Rejections } from './rejections';
 import type { Script } from './script';
 import { StreamReader } from './stream-reader';
+import { TelemetryStream, type TelemetryEntry } from './telemetry-stream';
 import { staleEpoch, WeightVersions, type Rollback } from './weight-versions';
 
 export type RunPhase = 'running' | 'stopping' | 'finished' | 'failed';
@@ -41,14 +43,6 @@ export interface StreamedGroup {
   payload: Buffer;
 }
 
-export interface LeasedBatch {
-  batch: Batch;
-  /** Encoded groups in the order of `batch.groups`. */
-  payloads: Buffer[];
-  /** The bound it was formed under: the lag that its tokens may have, whatever the run is set to meanwhile. */
-  maxStaleness: number;
-}
-
 const NOT_FORMED: Readonly<Record<string, string>> = {
   step: 'another batch is due',
   count: 'its groups and the others are not as many as a batch consumes',
@@ -65,8 +59,12 @@ export class RunState {
   readonly resumption: Resumption;
   readonly weights: WeightVersions;
   readonly controls: RunControls;
+  /** Messages that were refused. */
+  readonly rejections: Rejections;
   private readonly bounds: RunBounds;
   private readonly streams: StreamReader;
+  private readonly batches: BatchStream;
+  private readonly telemetry: TelemetryStream;
   private readonly instance = randomUUID();
   private calls = 0;
 
@@ -82,8 +80,11 @@ export class RunState {
     this.streams = new StreamReader(redis, claimIdleMs);
     this.deadLetters = new DeadLetters(redis, this.keys, this.bounds.deadLetters);
     this.resumption = new Resumption(redis, runId, this.keys);
-    this.weights = new WeightVersions(redis, this.keys, this.streams);
+    this.rejections = new Rejections(redis, this.keys, this.bounds.deadLetters);
+    this.weights = new WeightVersions(redis, this.keys, this.streams, this.rejections);
     this.controls = new RunControls(redis, this.keys, this.bounds.telemetry);
+    this.batches = new BatchStream(redis, this.keys, this.streams, this.rejections);
+    this.telemetry = new TelemetryStream(redis, this.keys, this.streams);
   }
 
   /**
@@ -240,13 +241,18 @@ export class RunState {
 
   /**
    * Moves a group from the stream to the buffer. `duplicate`: it is there already or was given up; nothing is left to
-   * do. A call that ioredis sent again after a lost connection may say so of the group it stored itself.
+   * do. A call that ioredis sent again after a lost connection may say so of the group it stored itself. `unknown`: there
+   * is no such group, and what came is to be rejected.
    */
-  async storeGroup(entryId: string, group: BufferedGroup, payload: Buffer): Promise<'stored' | 'duplicate'> {
+  async storeGroup(
+    entryId: string,
+    group: BufferedGroup,
+    payload: Buffer,
+  ): Promise<'stored' | 'duplicate' | 'unknown'> {
     const { groups, ledger, episodes, buffer, payloads, signals } = this.keys;
     const keys = [groups, ledger, episodes, buffer, payloads, signals];
     const args = [CONSUMER_GROUP, entryId, group.index, JSON.stringify(group), payload];
-    return (await this.run(scripts.storeGroup, keys, args)) as 'stored' | 'duplicate';
+    return (await this.run(scripts.storeGroup, keys, args)) as 'stored' | 'duplicate' | 'unknown';
   }
 
   /**
@@ -258,12 +264,23 @@ export class RunState {
     reason: string,
     failure: Failure,
   ): Promise<boolean> {
-    const { groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals } = this.keys;
-    const keys = [groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals];
+    const { groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals, rejected } =
+      this.keys;
+    const keys = [groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals, rejected];
     const kind = entryId === undefined ? 'rollout' : 'message';
     const id = entryId === undefined ? `r-${index ?? ''}` : `m-${entryId}`;
     const letter = letterOf({ kind, index }, failure);
-    const args = [id, letter, this.bounds.deadLetters, CONSUMER_GROUP, entryId ?? '', index ?? '', reason];
+    const count = fieldOf('episodes', failure.reason ?? failure.code);
+    const args = [
+      id,
+      letter,
+      this.bounds.deadLetters,
+      CONSUMER_GROUP,
+      entryId ?? '',
+      index ?? '',
+      reason,
+      count,
+    ];
     return (await this.run(scripts.rejectGroup, keys, args)) === 1;
   }
 
@@ -319,27 +336,12 @@ export class RunState {
     }
   }
 
-  /** The next batch to train, one that was handed out before and not committed first; null when there is none yet. */
+  /**
+   * The next batch to train, one that was handed out before and not committed first; null when there is none yet. What
+   * comes and is none becomes a dead letter.
+   */
   async readBatch(consumer: string, blockMs: number): Promise<LeasedBatch | null> {
-    const { batches } = this.keys;
-    const own = await this.streams.readOwn(batches, consumer, 1);
-    const [entry] = own.length > 0 ? own : await this.streams.readNew(batches, consumer, 1, blockMs);
-    const bytes = entry?.fields.get('batch');
-    if (bytes === undefined) return null;
-    const batch = decode(batchSchema, bytes, 'batch');
-    const indices = batch.groups.map(({ index }) => String(index));
-    const [payloads, lease] = await Promise.all([
-      this.redis.hmgetBuffer(this.keys.payloads, ...indices),
-      this.redis.hget(this.keys.leases, String(batch.step)),
-    ]);
-    const missing = batch.groups.filter((_, i) => !payloads[i]).map(({ index }) => index);
-    if (missing.length > 0 || lease === null) {
-      throw new ForgeError(
-        'BUG_INVARIANT',
-        `batch ${batch.step} lacks ${lease === null ? 'its lease' : `the episodes of groups ${missing.join(', ')}`}`,
-      );
-    }
-    return { batch, payloads: payloads as Buffer[], maxStaleness: leasedBound(lease) };
+    return this.batches.read(consumer, blockMs);
   }
 
   /**
@@ -388,12 +390,13 @@ export class RunState {
   }
 
   /** Telemetry after `afterId` ('0' for all that is kept), waiting up to `blockMs` for some. */
-  async readTelemetry(afterId: string, blockMs: number): Promise<{ id: string; event: TelemetryEvent }[]> {
-    const entries = await this.streams.readAfter(this.keys.telemetry, afterId, 500, blockMs);
-    return entries.map(({ id, fields }) => ({
-      id,
-      event: decode(telemetryEventSchema, fields.get('event')!, 'telemetry'),
-    }));
+  readTelemetry(afterId: string, blockMs: number): Promise<TelemetryEntry[]> {
+    return this.telemetry.read(afterId, blockMs);
+  }
+
+  /** Whether a job is still to be done. */
+  standing(job: RolloutJob): Promise<JobStanding> {
+    return jobStanding(this.redis, this.keys, job);
   }
 
   /** Waits until something of the run changed after `afterId`, or `blockMs` passed; the id to wait after next. */

@@ -146,11 +146,13 @@ return 'accepted'
 `);
 
 /**
- * Moves a group from the stream to the buffer and acknowledges the entry.
+ * Moves a group from the stream to the buffer and acknowledges the entry, unless nobody knows the group.
  * KEYS groups, ledger, episodes, buffer, payloads, signals   ARGV consumer group, entry, index, meta, payload
- * Returns stored, or duplicate when the group was stored or given up before; the buffer then holds what it should.
+ * Returns stored, duplicate when the group was stored or given up before (the buffer then holds what it should), or
+ * unknown when it was never admitted or is forgotten; the entry is still there then.
  */
 export const storeGroup = new Script(`${MOVES}
+if stateOf(ARGV[3]) == '' then return 'unknown' end
 redis.call('XACK', KEYS[3], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[3], ARGV[2])
 if stateOf(ARGV[3]) ~= 'p' then return 'duplicate' end
@@ -165,8 +167,9 @@ return 'stored'
 /**
  * Gives up a group: one whose job failed for good while it is in flight, or one that is published by what came as its
  * message. Its admission returns, and the letter is kept.
- * KEYS groups, run, dead letters, their order, ledger, pending, episodes, signals
- * ARGV id of the letter, letter, cap on the letters, consumer group, entry or '', index or '', reason
+ * KEYS groups, run, dead letters, their order, ledger, pending, episodes, signals, rejected
+ * ARGV id of the letter, letter, cap on the letters, consumer group, entry or '', index or '', reason,
+ *   name of the count of refused messages
  * Returns 1 when a group was given up, else 0; then a letter is kept only of a message that was still there.
  */
 export const rejectGroup = new Script(`${MOVES}${LETTERS}
@@ -179,6 +182,7 @@ end
 -- The episodes of a group that is published are good whatever happened to its job afterwards.
 local isMoved = index ~= '' and stateOf(index) == (entry == '' and 'f' or 'p')
 if isThere or isMoved then keep(ARGV[1], ARGV[2], ARGV[3]) end
+if isThere then redis.call('HINCRBY', KEYS[9], ARGV[8], 1) end
 if not isMoved then return 0 end
 move(index, 'd', ' x' .. reason)
 redis.call('HDEL', KEYS[6], index)

@@ -1,6 +1,7 @@
 import {
   decode,
   encode,
+  invalidMessage,
   weightsAnnouncementSchema,
   type WeightHashes,
   type WeightsAnnouncement,
@@ -8,6 +9,7 @@ import {
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
 import type { RunKeys } from './keys';
+import type { Rejections } from './rejections';
 import * as scripts from './scripts';
 import { Script } from './script';
 import type { StreamEntry, StreamReader } from './stream-reader';
@@ -67,12 +69,17 @@ redis.call('HDEL', KEYS[1], 'rollback')
 redis.call('HSET', KEYS[1], 'refused', ARGV[2])
 `);
 
+const ANNOUNCEMENT = 'weights announcement';
+/** Entries read at once, about as many as the stream holds. */
+const WINDOW = 16;
+
 /** The versions of the policy: the newest one announced matters, others are kept while they are used. */
 export class WeightVersions {
   constructor(
     private readonly redis: Redis,
     private readonly keys: RunKeys,
     private readonly streams: StreamReader,
+    private readonly rejections: Rejections,
   ) {}
 
   /**
@@ -88,15 +95,23 @@ export class WeightVersions {
     if (result === 'stale') throw staleEpoch(version, epoch);
   }
 
-  async latest(): Promise<AnnouncedWeights | null> {
-    const entry = await this.streams.newest(this.keys.weights);
-    return entry === null ? null : announcementOf(entry);
+  /** The version the run is at. */
+  async current(): Promise<number> {
+    return Number((await this.redis.hget(this.keys.run, 'version')) ?? 0);
   }
 
-  /** The newest weights announced after `afterId`, or null when none came within `blockMs`. */
+  /** The newest version that was announced. What makes no sense, or no trainer announced, is dropped here and below. */
+  async latest(): Promise<AnnouncedWeights | null> {
+    for (;;) {
+      const entries = await this.streams.newest(this.keys.weights, WINDOW);
+      const announced = await this.newestOf(entries);
+      if (announced !== null || entries.length === 0) return announced;
+    }
+  }
+
+  /** The newest version announced after `afterId`, or null when none came within `blockMs`. */
   async next(afterId: string, blockMs: number): Promise<AnnouncedWeights | null> {
-    const entry = (await this.streams.readAfter(this.keys.weights, afterId, 16, blockMs)).at(-1);
-    return entry === undefined ? null : announcementOf(entry);
+    return this.newestOf(await this.streams.readAfter(this.keys.weights, afterId, WINDOW, blockMs));
   }
 
   /** Says what `user` does with weights, so that they are kept for so long. */
@@ -161,6 +176,34 @@ export class WeightVersions {
     return this.redis.hget(this.keys.weightsRequests, 'refused');
   }
 
+  /** What was announced once more, or late, is older than the newest there is. */
+  private async newestOf(entries: readonly StreamEntry[]): Promise<AnnouncedWeights | null> {
+    const refused: { id: string; why: ForgeError }[] = [];
+    let newest: AnnouncedWeights | null = null;
+    for (const { id, fields } of entries) {
+      try {
+        const announcement = decode(weightsAnnouncementSchema, fields.get('announcement'), ANNOUNCEMENT);
+        await this.checkAnnounced(announcement);
+        if (newest === null || announcement.version >= newest.announcement.version)
+          newest = { id, announcement };
+      } catch (error) {
+        if (!(error instanceof ForgeError) || error.code !== 'CONTRACT_INVALID_MESSAGE') throw error;
+        refused.push({ id, why: error });
+      }
+    }
+    await this.rejections.drop('weights', refused);
+    return newest;
+  }
+
+  /**
+   * The scripts that announce a version enter it first. Of old versions they are forgotten: then nothing is lost, as
+   * newer ones were announced.
+   */
+  private async checkAnnounced({ version, sha256 }: WeightsAnnouncement): Promise<void> {
+    if ((await this.hashOf(version)) === sha256) return;
+    throw invalidMessage(ANNOUNCEMENT, 'unknown', `version ${version} of the run has no weights ${sha256}`);
+  }
+
   /** Hash of a version of this run; null where it has none, or forgot it. */
   async hashOf(version: number): Promise<string | null> {
     const record = await this.redis.hget(this.keys.versions, String(version));
@@ -197,9 +240,4 @@ export function staleEpoch(step: number, epoch: number): ForgeError {
     step,
     epoch,
   });
-}
-
-function announcementOf({ id, fields }: StreamEntry): AnnouncedWeights {
-  const bytes = fields.get('announcement')!;
-  return { id, announcement: decode(weightsAnnouncementSchema, bytes, 'weights announcement') };
 }

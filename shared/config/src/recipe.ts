@@ -62,6 +62,12 @@ export const recipeSchema = z
         .max(1_000)
         .default(4)
         .describe('newest weight versions kept on disk, with the optimizer; more while a policy uses them'),
+      keepSeconds: z
+        .number()
+        .min(0)
+        .max(3600)
+        .default(3)
+        .describe('younger versions are kept, too: a Redis that dies may go back by two seconds'),
     }),
     policy: section({
       replicas,

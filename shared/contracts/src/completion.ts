@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { isCount, isLogprob, numbers } from './bounded';
 import { weightHashesSchema } from './weights';
 
-const tokenIds = z.array(z.int().min(0));
+const tokenIds = numbers(isCount, 'an int >= 0');
 
 /**
  * What the policy generated for one prompt.
@@ -16,8 +17,8 @@ export const completionSchema = z
     text: z.string(),
     promptTokenIds: tokenIds,
     tokenIds,
-    logprobs: z.array(z.number().max(0)),
-    versions: z.array(z.int().min(0)),
+    logprobs: numbers(isLogprob, 'a finite number <= 0'),
+    versions: numbers(isCount, 'an int >= 0'),
     weights: weightHashesSchema.optional(),
     stopReason: z.enum(['end', 'stop', 'length']),
   })

@@ -39,4 +39,5 @@ export {
   type WeightsManifest,
   type WeightsOrigin,
 } from './weights';
-export { encode, decode, check } from './codec';
+export { encode, decode, check, invalidMessage, MAX_MESSAGE_BYTES, type MessageFault } from './codec';
+export { MAX_REWARD, MAX_TOKENS } from './bounded';

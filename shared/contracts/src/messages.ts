@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { atMost, namedNumbers, numbers } from './bounded';
 import { metricReportSchema } from './recorded-metrics';
 import { sampleSchema } from './sample';
 
@@ -20,7 +21,7 @@ export const rolloutJobSchema = z.discriminatedUnion('kind', [
     minVersion: z.int().min(0),
     part: z.int().min(0),
     parts: z.int().min(1),
-    samples: z.array(sampleSchema).min(1),
+    samples: atMost(1024, sampleSchema).refine((samples) => samples.length > 0, 'expected at least one'),
   }),
 ]);
 
@@ -29,9 +30,12 @@ export const batchSchema = z.strictObject({
   schemaVersion: z.literal(1),
   step: z.int().min(0),
   /** Trained groups in the order they enter the batch, each with one advantage per episode. */
-  groups: z.array(z.strictObject({ index: z.int().min(0), advantages: z.array(z.number()) })).min(1),
+  groups: atMost(
+    65_536,
+    z.strictObject({ index: z.int().min(0), advantages: numbers(Number.isFinite, 'a finite number', 1024) }),
+  ).refine((groups) => groups.length > 0, 'expected at least one'),
   /** Means over all candidate groups, those not selected included. */
-  statistics: z.record(z.string(), z.number()),
+  statistics: namedNumbers(),
 });
 
 /** Work that failed for good, or a message that made no sense, kept for people. */
@@ -50,43 +54,46 @@ export const deadLetterSchema = z.strictObject({
   sizeBytes: z.int().min(0),
 });
 
-const values = z.record(z.string(), z.number());
+const values = namedNumbers();
+const count = z.int().min(0);
+/** Of a service or a replica. */
+const name = z.string().min(1).max(128);
 
 /** Entry of the `telemetry` stream: numbers and samples for people; trimmed by length, never work. */
 export const telemetryEventSchema = z.discriminatedUnion('kind', [
   /** Metrics of one optimizer step. */
-  z.strictObject({ kind: z.literal('step'), step: z.int(), values }),
+  z.strictObject({ kind: z.literal('step'), step: count, values }),
   /** One slice of a held-out evaluation. */
   z.strictObject({
     kind: z.literal('evaluation'),
-    version: z.int(),
-    part: z.int(),
-    parts: z.int(),
-    correct: z.int(),
-    total: z.int(),
+    version: count,
+    part: count,
+    parts: z.int().min(1),
+    correct: count,
+    total: count,
     /** Of the rest, those that could not be answered or judged; left out: none. */
-    failed: z.int().optional(),
+    failed: count.optional(),
   }),
   /** What a service did since its last report, e.g. `tokens`, `busyMs`, `residentBytes`. */
-  z.strictObject({ kind: z.literal('service'), service: z.string(), replica: z.string(), values }),
+  z.strictObject({ kind: z.literal('service'), service: name, replica: name, values }),
   /** What the code of a service, and whatever runs on its behalf, has recorded since its last such report. */
   z.strictObject({
     kind: z.literal('recorded'),
-    service: z.string(),
-    replica: z.string(),
+    service: name,
+    replica: name,
     /** Which start of the replica it is, and the how manieth report of it: one that comes twice is known again. */
-    incarnation: z.string(),
-    sequence: z.int().min(0),
-    reports: z.array(metricReportSchema),
+    incarnation: name,
+    sequence: count,
+    reports: atMost(1_024, metricReportSchema),
   }),
   /** A rollout to show. */
   z.strictObject({
     kind: z.literal('rollout'),
-    index: z.int(),
-    version: z.int(),
+    index: count,
+    version: count,
     prompt: z.string(),
-    texts: z.array(z.string()),
-    rewards: z.array(z.number()),
+    texts: atMost(1024, z.string()),
+    rewards: numbers(Number.isFinite, 'a finite number', 1024),
   }),
   /** Somebody changed a running run: a setting, how many replicas there are, a restart, a pause. */
   z.strictObject({
@@ -105,7 +112,7 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
   /** What the run waits for, when nothing has changed for a while; null when it goes on. */
   z.strictObject({ kind: z.literal('waiting'), for: z.string().nullable() }),
   /** A run-level change: `running`, `resumed`, `saved`, `finished`, `failed` with a message. */
-  z.strictObject({ kind: z.literal('run'), state: z.string(), message: z.string().optional() }),
+  z.strictObject({ kind: z.literal('run'), state: z.string().max(64), message: z.string().optional() }),
 ]);
 
 export type RolloutJob = z.infer<typeof rolloutJobSchema>;

@@ -1,9 +1,17 @@
 import { z } from 'zod';
+import { atMost } from './bounded';
 
 /** How the values of a key become one. */
 export const reduceSchema = z.enum(['mean', 'sum', 'max', 'min', 'std']);
 
 const count = z.int().min(0);
+/** Names of one process. */
+const MAX_NAMES = 1_000;
+const name = z.string().min(1).max(256);
+
+function isSmall(value: unknown): boolean {
+  return typeof value !== 'object' || value === null || Object.keys(value).length <= MAX_NAMES;
+}
 
 /** What is known of the values of one key: enough to merge it with others exactly. */
 export const metricStateSchema = z.discriminatedUnion('reduce', [
@@ -17,10 +25,15 @@ export const metricStateSchema = z.discriminatedUnion('reduce', [
 /** What one process recorded for a while. */
 export const metricReportSchema = z.strictObject({
   /** Who recorded it, below the process that hands it on; empty: that process itself. */
-  rank: z.string(),
-  states: z.record(z.string(), metricStateSchema),
+  rank: z.string().max(256),
+  states: z
+    .custom<Record<string, z.input<typeof metricStateSchema>>>(isSmall, {
+      error: `expected at most ${MAX_NAMES} metrics`,
+      abort: true,
+    })
+    .pipe(z.record(name, metricStateSchema)),
   /** Single values as they came, the first of many: key, value, milliseconds since the epoch. */
-  values: z.array(z.tuple([z.string(), z.number(), z.number()])),
+  values: atMost(1_000, z.tuple([name, z.number(), z.number()])),
 });
 
 export type Reduction = z.infer<typeof reduceSchema>;

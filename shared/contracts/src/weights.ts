@@ -2,6 +2,8 @@ import { z } from 'zod';
 
 const sha256 = z.string().length(64);
 const count = z.int().min(0);
+/** More than any sequence of tokens takes. */
+const MAX_VERSIONS = 4_096;
 
 /** Entry of the `weights` stream: a version whose blob is complete, verified and readable at `path`. */
 export const weightsAnnouncementSchema = z.strictObject({
@@ -43,8 +45,18 @@ export const weightsManifestSchema = weightsOriginSchema.extend({
   ),
 });
 
+function isHashes(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const entries = Object.entries(value);
+  const fits = ([version, hash]: [string, unknown]): boolean =>
+    /^\d{1,15}$/.test(version) && typeof hash === 'string' && hash.length === 64;
+  return entries.length <= MAX_VERSIONS && entries.every(fits);
+}
+
 /** By policy version, the hash of the weights that produced tokens. */
-export const weightHashesSchema = z.record(z.string().regex(/^\d+$/), sha256);
+export const weightHashesSchema = z.custom<Record<string, string>>(isHashes, {
+  error: 'expected hashes of 64 characters by version',
+});
 
 export type WeightsAnnouncement = z.infer<typeof weightsAnnouncementSchema>;
 export type WeightsOrigin = z.infer<typeof weightsOriginSchema>;

@@ -5,7 +5,8 @@ import { serveActor, type ServableActor } from '@forge/actors';
 import { connectRedis, readBacklog, Registry, RunState, type Backlog } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 import { createLogger, Metering, metricCollector, type Logger } from '@forge/telemetry';
-import { fastify, type FastifyInstance } from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import { createHttpServer } from './http-server';
 import { runBounds } from './run-limits';
 import { callsMade, type CalledService } from './calls-made';
 import { reportRecorded } from './recorded-reports';
@@ -114,7 +115,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   endWhenBlocked(`${name}/${replica}`, callTimeoutMs);
   const runState = new RunState(redis, runId, runBounds(recipe));
   const registry = new Registry(redis, runId);
-  const http = fastify({ logger: false });
+  const { rejections } = runState;
+  const http = createHttpServer(rejections);
 
   const backlog = (): Promise<Backlog> => readBacklog(redis, runState.keys);
   const wantsValues = recipe.output.sinks.some(({ mode }) => mode === 'per_rank_no_reduce');
@@ -154,7 +156,10 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     reply.hijack();
     scrape(request.raw, reply.raw);
   });
-  const served = instance.actor ? await serveActor(instance.actor, environment.callAddress) : null;
+  const onRefused = (why: ForgeError): void => {
+    rejections.count('calls', why);
+  };
+  const served = instance.actor ? await serveActor(instance.actor, environment.callAddress, onRefused) : null;
   const answers = served && { address: served.address, actor: served.actor };
   const url = await http.listen({ host: environment.httpHost, port: environment.httpPort });
   logger.info({ url, pid: process.pid }, 'service started');
@@ -174,7 +179,11 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     if (isReady) await recovery.isBack();
   };
   let last: { totals: Record<string, number>; atMs: number } = { totals: {}, atMs: performance.now() };
+  const tellRejections = async (): Promise<void> => {
+    for (const refused of await rejections.flush()) logger.warn(refused, 'messages refused');
+  };
   const report = async (): Promise<void> => {
+    await tellRejections();
     const now = { totals: (await instance.totals?.()) ?? {}, atMs: performance.now() };
     const growth = Object.entries(now.totals).map(
       ([key, value]) => [key, value - (last.totals[key] ?? 0)] as const,
@@ -202,6 +211,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     await instance.drain();
     await served?.close();
     await http.close();
+    await tellRejections();
     await reportRest();
     await metering.stop();
     runState.close();

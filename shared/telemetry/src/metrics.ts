@@ -3,7 +3,7 @@ export type MetricEmitter =
   'trainer' | 'policy' | 'replay-buffer' | 'coordinator' | 'every service' | 'user code';
 
 export interface MetricDefinition {
-  /** Key in `metrics.jsonl`; `<function>`, `<service>` and `<metric>` stand for one key each. */
+  /** Key in `metrics.jsonl`; what stands in angle brackets, e.g. `<function>`, stands for one key each. */
   name: string;
   unit: string;
   formula: string;
@@ -17,7 +17,8 @@ export interface MetricDefinition {
     | 'with such an algorithm'
     | 'when the step is rolled back'
     | 'when recorded'
-    | 'where there are any';
+    | 'where there are any'
+    | 'after such a one';
 }
 
 const metric = (
@@ -215,6 +216,13 @@ export const METRICS = [
     'bytes',
     'coordinator',
     'latest resident memory of the largest replica of a service',
+  ),
+  metric(
+    'messages_rejected/<where>/<reason>',
+    'messages',
+    'coordinator',
+    'messages that were refused so far in one place (a stream, `rollout`, `http`, `calls`) for one reason: see messages.md',
+    'after such a one',
   ),
   metric(
     'eval/accuracy',

@@ -18,6 +18,11 @@ export interface RecordedPoint {
   atMs: number;
 }
 
+/** Of so many processes, and so many metrics of each, something is kept. */
+const MAX_RANKS = 1_024;
+const MAX_KEYS = 1_000;
+const MAX_INCARNATIONS = 4_096;
+
 /**
  * Gathers what the processes of a run record between two steps. A process is a rank: `<service>/<replica>`, and below it
  * the actor processes it has spawned.
@@ -35,6 +40,7 @@ export class RecordedMetrics {
     const { service, replica, incarnation, sequence, reports } = event;
     if (sequence <= (this.seen.get(incarnation) ?? -1)) return [];
     this.seen.set(incarnation, sequence);
+    for (const oldest of [...this.seen.keys()].slice(0, -MAX_INCARNATIONS)) this.seen.delete(oldest);
     return reports.flatMap((report) => {
       const rank = [service, replica, report.rank].filter(Boolean).join('/');
       this.merge(rank, report);
@@ -54,20 +60,34 @@ export class RecordedMetrics {
 
   private merge(rank: string, { states }: MetricReport): void {
     let into = this.ranks.get(rank);
-    if (into === undefined) this.ranks.set(rank, (into = new Map()));
+    if (into === undefined) {
+      if (this.ranks.size >= MAX_RANKS) {
+        this.complain('', `more than ${MAX_RANKS} processes record metrics; those of ${rank} are left out`);
+        return;
+      }
+      this.ranks.set(rank, (into = new Map()));
+    }
     for (const [key, state] of Object.entries(states)) this.mergeInto(into, key, state);
   }
 
   private mergeInto(into: Map<string, MetricState>, key: string, state: MetricState): void {
     const before = into.get(key);
+    if (before === undefined && into.size >= MAX_KEYS) {
+      this.complain('', `more than ${MAX_KEYS} metrics are recorded; ${key} is left out`);
+      return;
+    }
     try {
       into.set(key, before === undefined ? state : mergeStates(key, before, state));
     } catch (error) {
       // Two processes disagree: a user's mistake, of which a run does not die.
-      if (this.complaints.has(key)) return;
-      this.complaints.add(key);
-      this.warn(`${(error as Error).message}; the second is left out`);
+      this.complain(key, `${(error as Error).message}; the second is left out`);
     }
+  }
+
+  private complain(about: string, message: string): void {
+    if (this.complaints.has(about) || this.complaints.size > MAX_KEYS) return;
+    this.complaints.add(about);
+    this.warn(message);
   }
 }
 

@@ -32,8 +32,10 @@ describe('RunMetrics', () => {
     );
     for (const weightsRefused of [2, 0, 1]) metrics.addService(service('policy', '0', { weightsRefused }), 1);
     metrics.addEvaluation({ version: 0, accuracy: 0.4 });
+    metrics.rejected = { 'http/404': 3 };
     expect(metrics.addStep(step(1, { 'reward/mean': 0.5 }), 2)).toBeNull();
     expect(metrics.close()?.row).toMatchObject({
+      'messages_rejected/http/404': 3,
       step: 1,
       'weights/refused': 3,
       'time/elapsed_s': 2,
@@ -115,6 +117,17 @@ describe('recorded metrics', () => {
     });
     expect(metrics.close()?.row).toMatchObject({ step: 2, 'user/a': 4 });
     expect(points).toHaveLength(2);
+  });
+
+  it('are bounded, whoever sends them', () => {
+    const metrics = new RunMetrics(0, null, warn);
+    for (let i = 0; i < 1_100; i++) metrics.addRecorded(recorded(`r${i}`, { 'user/a': mean(1, 1) }));
+    for (let i = 0; i < 1_100; i++) metrics.addRecorded(recorded('r0', { [`user/${i}`]: mean(1, 1) }));
+    metrics.addStep(step(1), 1);
+    const finished = metrics.close()!;
+    expect([finished.ranks.size, finished.recorded.size]).toEqual([1_024, 1_000]);
+    expect(finished.row['user/a']).toBe(1);
+    expect(warnings).toHaveLength(1);
   });
 
   it('keep the first reduction where two processes disagree, and say so once', () => {

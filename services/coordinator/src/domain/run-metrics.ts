@@ -8,6 +8,8 @@ type StepEvent = Extract<TelemetryEvent, { kind: 'step' }>;
 
 /** A replica that has not reported for so long is gone. */
 const GONE_AFTER_S = 10;
+/** Reports are kept of so many replicas; the one that has not reported for the longest makes room. */
+const MAX_REPLICAS = 256;
 
 /** One line of `metrics.jsonl`: flat numbers by metric name, `step` counting the optimizer steps applied. */
 export type MetricsRow = { step: number } & Record<string, number>;
@@ -36,6 +38,9 @@ export class RunMetrics {
   private step = 0;
   private weightsRefused = 0;
 
+  /** Messages that were refused so far, by `<where>/<reason>`. */
+  rejected: Readonly<Record<string, number>> = {};
+
   /** `written`: rows up to this step were written by an earlier coordinator of the run. */
   constructor(
     private readonly written: number,
@@ -51,8 +56,11 @@ export class RunMetrics {
   }
 
   addService(event: ServiceEvent, secondsSinceStart: number): void {
-    const replica = `${event.service}/${event.replica}`;
-    this.services.set(replica, { event, atSeconds: secondsSinceStart });
+    const key = `${event.service}/${event.replica}`;
+    this.services.delete(key);
+    this.services.set(key, { event, atSeconds: secondsSinceStart });
+    const [oldest] = this.services.keys();
+    if (this.services.size > MAX_REPLICAS && oldest !== undefined) this.services.delete(oldest);
     this.weightsRefused += event.values.weightsRefused ?? 0;
   }
 
@@ -78,6 +86,9 @@ export class RunMetrics {
       'time/elapsed_s': secondsSinceStart,
       ...event.values,
       ...serviceValues(this.reports(secondsSinceStart)),
+      ...Object.fromEntries(
+        Object.entries(this.rejected).map(([name, count]) => [`messages_rejected/${name}`, count]),
+      ),
       'weights/refused': this.weightsRefused,
       ...(this.evaluation ? evaluationValues(this.evaluation) : {}),
     };

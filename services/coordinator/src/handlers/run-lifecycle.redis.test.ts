@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RunState } from '@forge/broker';
-import type { RolloutJob } from '@forge/contracts';
+import { encode, type RolloutJob } from '@forge/contracts';
 import { startTestRedis, type TestRedis } from '@forge/testing';
 import { EvaluationSchedule } from '../domain/evaluation-schedule';
 import { RunDirectory } from '../run-directory';
@@ -24,6 +24,11 @@ const states: RunState[] = [];
 afterEach(() => {
   for (const state of states.splice(0)) state.close();
 });
+
+/** As if so many steps were trained. */
+async function committed(state: RunState, version: number): Promise<void> {
+  await (await redis.connect()).hset(state.keys.run, 'version', version);
+}
 
 async function newRun(maxStaleness: number, steps = 4) {
   const state = new RunState(
@@ -57,6 +62,7 @@ async function coordinate(state: RunState, dir: string) {
     new RunSinks([]),
     () => state.checkCoordinator(coordinator),
     () => undefined,
+    ['policy', 'trainer'],
   );
   const lifecycle = new RunLifecycle({
     runState: state,
@@ -205,6 +211,7 @@ describe('coordinator', () => {
 
   it('writes one metrics row per step, once, with the newest evaluation', async () => {
     const { state, recorder, dir } = await newRun(1);
+    await committed(state, 2);
     await evaluated(state, 0, 13);
     await state.emit({ kind: 'step', step: 1, values: { loss: 1 } });
     await state.emit({ kind: 'step', step: 2, values: { loss: 2 } });
@@ -227,11 +234,30 @@ describe('coordinator', () => {
     expect((await state.ledger()).admitted).toBe(0);
     await successor.lifecycle.turn();
     expect(successor.rollouts()).toEqual([0, 1, 2, 3]);
+    await committed(state, 2);
     for (const step of [1, 2]) await state.emit({ kind: 'step', step, values: {} });
     await expect(recorder.catchUp()).rejects.toMatchObject({ code: 'STALE_EPOCH' });
     await successor.recorder.catchUp();
     await successor.recorder.close('finished');
     const rows = readFileSync(join(dir, 'metrics.jsonl'), 'utf8').trim().split('\n');
     expect(rows.map((row) => (JSON.parse(row) as { step: number }).step)).toEqual([1, 2]);
+  });
+
+  it('takes telemetry that makes no sense off the stream, and counts it once', async () => {
+    const { state, recorder, dir } = await newRun(1);
+    const connection = await redis.connect();
+    const garbage = [Buffer.from('nonsense'), encode({ kind: 'step', step: NaN, values: {} })];
+    for (const bytes of garbage) await connection.xadd(state.keys.telemetry, '*', 'event', bytes);
+    await state.emit({ kind: 'step', step: 7, values: {} });
+    await state.emit({ kind: 'service', service: 'nobody', replica: '0', values: {} });
+    await state.emit({ kind: 'step', step: 1, values: { loss: 1 } });
+    await recorder.catchUp();
+    await coordinate(state, dir);
+    expect(await state.rejections.totals()).toEqual({
+      'telemetry/not-msgpack': 1,
+      'telemetry/wrong-shape': 1,
+      'telemetry/unknown': 2,
+    });
+    expect(await connection.xlen(state.keys.telemetry)).toBe(1);
   });
 });

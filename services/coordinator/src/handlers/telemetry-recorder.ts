@@ -1,10 +1,16 @@
 import type { RunState } from '@forge/broker';
-import type { TelemetryEvent } from '@forge/contracts';
+import { invalidMessage, type TelemetryEvent } from '@forge/contracts';
+import type { ForgeError } from '@forge/errors';
 import type { EvaluationSchedule } from '../domain/evaluation-schedule';
 import { RunMetrics, type FinishedRow, type MetricsRow } from '../domain/run-metrics';
 import type { EndState } from '../sinks/metric-sink';
 import type { RunSinks } from '../sinks/run-sinks';
 import type { RunDirectory } from '../run-directory';
+
+type Telemetry = Pick<RunState, 'readTelemetry' | 'rejections'>;
+
+/** Of so many of the newest rollouts it is known that they were shown. */
+const REMEMBERED = 10_000;
 
 /** Follows the telemetry of the run and writes down what people will read. */
 export class TelemetryRecorder {
@@ -13,7 +19,7 @@ export class TelemetryRecorder {
   private isSaved = false;
 
   private constructor(
-    private readonly runState: Pick<RunState, 'readTelemetry'>,
+    private readonly runState: Telemetry,
     private readonly directory: RunDirectory,
     private readonly evaluations: EvaluationSchedule,
     private readonly metrics: RunMetrics,
@@ -25,16 +31,19 @@ export class TelemetryRecorder {
     private elapsedSeconds: number,
     /** Throws when another coordinator writes the files now. */
     private readonly mayWrite: () => Promise<void>,
+    /** Those whose reports count. */
+    private readonly services: readonly string[],
   ) {}
 
   /** A recorder that goes on behind what an earlier coordinator of the run has written. */
   static async open(
-    runState: Pick<RunState, 'readTelemetry'>,
+    runState: Telemetry,
     directory: RunDirectory,
     evaluations: EvaluationSchedule,
     sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>,
     mayWrite: () => Promise<void>,
     warn: (message: string) => void,
+    services: readonly string[],
   ): Promise<TelemetryRecorder> {
     const rows = await directory.metrics();
     const restored = new Map(rows.flatMap(evaluationOf));
@@ -53,6 +62,7 @@ export class TelemetryRecorder {
       controls,
       elapsedSeconds,
       mayWrite,
+      services,
     );
     await recorder.catchUp();
     return recorder;
@@ -75,16 +85,23 @@ export class TelemetryRecorder {
   /** Handles what is there, waiting up to `blockMs` for some; how many events there were. */
   async turn(blockMs: number): Promise<number> {
     const entries = await this.runState.readTelemetry(this.cursor, blockMs);
-    for (const { id, event } of entries) {
-      const atMs = Number(id.split('-')[0]);
-      // The time nobody ran it does not count.
-      if (event.kind === 'run' && event.state === 'resumed')
-        this.startedAtMs = atMs - this.elapsedSeconds * 1000;
-      this.startedAtMs ??= atMs;
-      this.elapsedSeconds = (atMs - this.startedAtMs) / 1000;
-      await this.record(event);
+    const refused: { id: string; why: ForgeError }[] = [];
+    for (const entry of entries) {
+      const { id, event } = entry;
+      const why = event === null ? entry.fault : this.refusalOf(event);
+      if (why !== null) refused.push({ id, why });
+      else if (event !== null) {
+        const atMs = Number(id.split('-')[0]);
+        // The time nobody ran it does not count.
+        if (event.kind === 'run' && event.state === 'resumed')
+          this.startedAtMs = atMs - this.elapsedSeconds * 1000;
+        this.startedAtMs ??= atMs;
+        this.elapsedSeconds = (atMs - this.startedAtMs) / 1000;
+        await this.record(event);
+      }
       this.cursor = id;
     }
+    await this.runState.rejections.drop('telemetry', refused);
     return entries.length;
   }
 
@@ -99,9 +116,16 @@ export class TelemetryRecorder {
     await this.sinks.close(state);
   }
 
+  private refusalOf(event: TelemetryEvent): ForgeError | null {
+    const isOfService = event.kind === 'service' || event.kind === 'recorded';
+    if (!isOfService || this.services.includes(event.service)) return null;
+    return invalidMessage('telemetry', 'unknown', `there is no service ${event.service}`);
+  }
+
   private async record(event: TelemetryEvent): Promise<void> {
     switch (event.kind) {
       case 'step':
+        this.metrics.rejected = await this.runState.rejections.totals();
         await this.write(this.metrics.addStep(event, this.elapsedSeconds));
         break;
       case 'service':
@@ -117,8 +141,7 @@ export class TelemetryRecorder {
       }
       case 'rollout': {
         const { index, version, prompt, texts, rewards } = event;
-        if (this.shown.has(index)) break;
-        this.shown.add(index);
+        if (this.isShown(index)) break;
         await this.mayWrite();
         await this.directory.addSample({ index, version, prompt, texts, rewards });
         break;
@@ -143,6 +166,15 @@ export class TelemetryRecorder {
   private addRecorded(event: Extract<TelemetryEvent, { kind: 'recorded' }>): void {
     const { points, step } = this.metrics.addRecorded(event);
     this.sinks.addPoints(step, points);
+  }
+
+  /** A rollout that is told twice is shown once. */
+  private isShown(index: number): boolean {
+    if (this.shown.has(index)) return true;
+    this.shown.add(index);
+    if (this.shown.size > REMEMBERED)
+      for (const oldest of this.shown.values()) return !this.shown.delete(oldest);
+    return false;
   }
 
   private async write(finished: FinishedRow | null): Promise<void> {

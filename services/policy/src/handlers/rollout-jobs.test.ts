@@ -40,6 +40,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
         return Promise.resolve();
       },
       phase: () => Promise.resolve({ phase: 'running', message: null }),
+      standing: () => Promise.resolve('due'),
       deadLetters: { keep: (...letter) => Promise.resolve(void letters.push(letter)) },
     },
     recipe,
@@ -128,6 +129,7 @@ describe('RolloutJobs', () => {
       publishGroup: () => Promise.resolve(answers[attempts++]!),
       emit: () => Promise.resolve(),
       phase: () => Promise.resolve({ phase: 'running' as const, message: null }),
+      standing: () => Promise.resolve('due' as const),
       deadLetters: { keep: () => Promise.resolve() },
     };
     await jobs({ runState }).handler.handle(rollout(7));
@@ -139,10 +141,31 @@ describe('RolloutJobs', () => {
       runId: 'run',
       publishGroup: () => Promise.resolve('full' as const),
       emit: () => Promise.resolve(),
+      standing: () => Promise.resolve('due' as const),
       phase: () => Promise.resolve({ phase: 'stopping' as const, message: null }),
       deadLetters: { keep: () => Promise.resolve() },
     };
     await expect(jobs({ runState }).handler.handle(rollout(7))).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
+  it('refuses a job that nobody asked for, and does none that is done', async () => {
+    const runState = (standing: 'unknown' | 'done') => ({
+      runId: 'run',
+      publishGroup: () => Promise.reject(new Error('nothing is to be published')),
+      emit: () => Promise.resolve(),
+      phase: () => Promise.resolve({ phase: 'running' as const, message: null }),
+      standing: () => Promise.resolve(standing),
+      deadLetters: { keep: () => Promise.resolve() },
+    });
+    const forged = jobs({ runState: runState('unknown') });
+    await expect(forged.handler.handle(rollout(7))).rejects.toMatchObject({
+      code: 'CONTRACT_INVALID_MESSAGE',
+      message: 'job: there is no group 7 at version 4',
+      details: { reason: 'unknown' },
+    });
+    const again = jobs({ runState: runState('done') });
+    await again.handler.handle(rollout(7));
+    expect([forged.calls, again.calls]).toEqual([[], []]);
   });
 
   it('shows the first groups of each step', async () => {

@@ -3,6 +3,7 @@ import type { RunState } from '@forge/broker';
 import { candidatesPerBatch, type Recipe } from '@forge/config';
 import {
   encode,
+  invalidMessage,
   newestVersion,
   oldestVersion,
   versionsOf,
@@ -20,7 +21,7 @@ import type { ActivityClock } from '@forge/telemetry';
 import { promptText } from '../domain/prompt-text';
 
 export interface RolloutJobsOptions {
-  runState: Pick<RunState, 'runId' | 'publishGroup' | 'emit' | 'phase'> & {
+  runState: Pick<RunState, 'runId' | 'publishGroup' | 'emit' | 'phase' | 'standing'> & {
     deadLetters: Pick<RunState['deadLetters'], 'keep'>;
   };
   recipe: Recipe;
@@ -76,6 +77,13 @@ export class RolloutJobs {
   }
 
   private async work(job: RolloutJob): Promise<void> {
+    const standing = await this.options.runState.standing(job);
+    if (standing === 'unknown') {
+      const what = job.kind === 'rollout' ? `group ${job.index} at` : '';
+      throw invalidMessage('job', 'unknown', `there is no ${what} version ${job.minVersion}`);
+    }
+    // Its last host died between publishing the group and saying so, or it was added twice.
+    if (standing === 'done') return;
     await this.options.weightsAtLeast(job.minVersion);
     await (job.kind === 'rollout' ? this.rollOut(job) : this.evaluate(job));
   }

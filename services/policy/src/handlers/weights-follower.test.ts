@@ -25,13 +25,16 @@ function follower(
   const waitedMs: number[] = [];
   const askedAgain: number[] = [];
   const uses: string[] = [];
+  const announced = { newest: latest ?? -1 };
   const versions = {
-    latest: () => Promise.resolve(latest === null ? null : announcement(latest)),
+    current: () => Promise.resolve(announced.newest),
+    latest: () => Promise.resolve(announced.newest < 0 ? null : announcement(announced.newest)),
     next: (afterId: string, blockMs: number) => {
       asked.push(afterId);
       waitedMs.push(blockMs);
       const next = later.shift();
       if (next === undefined) weights.stop();
+      announced.newest = Math.max(announced.newest, next ?? -1);
       return Promise.resolve(next === undefined || next === null ? null : announcement(next));
     },
     use: (_user: string, { version, reading }: WeightsUse) =>
@@ -41,7 +44,7 @@ function follower(
   };
   const logger = { warn: () => undefined };
   const weights = new WeightsFollower({ versions, user: 'policy/0', apply, logger });
-  return { weights, asked, waitedMs, askedAgain, uses };
+  return { weights, announced, asked, waitedMs, askedAgain, uses };
 }
 
 describe('WeightsFollower', () => {
@@ -53,6 +56,17 @@ describe('WeightsFollower', () => {
     expect(applied).toEqual([3, 4, 6]);
     expect(asked).toEqual(['3-0', '4-0', '6-0']);
     expect(weights.hasWeights).toBe(true);
+  });
+
+  it('goes back with a Redis that lost its newest', async () => {
+    const applied: number[] = [];
+    const { weights, announced } = follower(3, [4, null], ({ version }) => {
+      applied.push(version);
+      if (version === 4) announced.newest = 3;
+      return Promise.resolve();
+    });
+    await weights.follow();
+    expect(applied).toEqual([3, 4, 3]);
   });
 
   it('lets work wait for a version until it is in use', async () => {
@@ -93,6 +107,14 @@ describe('WeightsFollower', () => {
     expect([weights.refused, askedAgain]).toEqual([3, [5, 5, 5]]);
     expect(waitedMs).toEqual([1000, 100, 200, 400, 1000]);
     expect(uses).toEqual(['null 4', '4 null', '4 5', '4 5', '4 5', '4 5', '5 null', 'left']);
+  });
+
+  it('takes a version once, and none that is older than the one in use', async () => {
+    const applied: number[] = [];
+    const { weights } = follower(4, [4, 2, 5, 4], async ({ version }) => void applied.push(version));
+    await weights.follow();
+    expect(applied).toEqual([4, 5]);
+    await weights.atLeast(5);
   });
 
   it('waits no longer than two seconds between two tries', async () => {

@@ -1,10 +1,10 @@
-import type { WeightVersions } from '@forge/broker';
+import type { AnnouncedWeights, WeightVersions } from '@forge/broker';
 import type { WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Logger } from '@forge/telemetry';
 
 export interface WeightsFollowerOptions {
-  versions: Pick<WeightVersions, 'latest' | 'next' | 'use' | 'leave' | 'askAgain'>;
+  versions: Pick<WeightVersions, 'current' | 'latest' | 'next' | 'use' | 'leave' | 'askAgain'>;
   /** Names this policy among those that use weights. */
   user: string;
   apply: (announcement: WeightsAnnouncement) => Promise<unknown>;
@@ -20,6 +20,7 @@ const UNREADABLE = ['CONTRACT_WEIGHTS_CORRUPT', 'STALE_WEIGHTS'];
 /** Applies announced weights as they come, and lets work wait for a version. */
 export class WeightsFollower {
   private version = -1;
+  private hash = '';
   private refusals = 0;
   private waiting: { version: number; resolve: () => void }[] = [];
   private isStopped = false;
@@ -50,6 +51,7 @@ export class WeightsFollower {
       }
       const pauseMs = failures === 0 ? BLOCK_MS : Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
       due = (await versions.next(seen, pauseMs)) ?? due;
+      if (due === null) due = await this.wentBack();
     }
     await versions.leave(user);
   }
@@ -64,10 +66,21 @@ export class WeightsFollower {
     return new Promise((resolve) => this.waiting.push({ version, resolve }));
   }
 
+  /** What is announced when the run is at an older version than is in use: Redis died and lost its newest. */
+  private async wentBack(): Promise<AnnouncedWeights | null> {
+    const { versions } = this.options;
+    const current = await versions.current();
+    if (current >= this.version) return null;
+    this.version = current - 1;
+    return versions.latest();
+  }
+
   /** Whether they could be read. */
   private async take(announcement: WeightsAnnouncement): Promise<boolean> {
     const { versions, user, apply, logger } = this.options;
-    const { version } = announcement;
+    const { version, sha256 } = announcement;
+    // It was announced twice.
+    if (version < this.version || (version === this.version && sha256 === this.hash)) return true;
     await versions.use(user, { version: this.hasWeights ? this.version : null, reading: version });
     try {
       await apply(announcement);
@@ -79,6 +92,7 @@ export class WeightsFollower {
       return false;
     }
     this.version = version;
+    this.hash = sha256;
     await versions.use(user, { version, reading: null });
     const isReached = (one: { version: number }): boolean => one.version <= version;
     for (const { resolve } of this.waiting.filter(isReached)) resolve();

@@ -1,19 +1,18 @@
 import type { RunState, StreamedGroup } from '@forge/broker';
-import { decode, groupSchema, versionsOf, type Group } from '@forge/contracts';
+import { decode, groupSchema, invalidMessage, versionsOf, type Group } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import type { ActivityClock, Logger } from '@forge/telemetry';
+import type { ActivityClock } from '@forge/telemetry';
 import { toCandidate, type Candidate, type Judge } from '../domain/candidate';
 import type { BatchFormer } from './batch-former';
 
 export interface GroupIntakeOptions {
-  runState: Pick<RunState, 'runId' | 'readGroups' | 'storeGroup' | 'rejectGroup'> & {
+  runState: Pick<RunState, 'runId' | 'readGroups' | 'storeGroup' | 'rejectGroup' | 'rejections'> & {
     weights: Pick<RunState['weights'], 'disagreement'>;
   };
   algorithm: Judge;
   batches: Pick<BatchFormer, 'add' | 'form'>;
   consumer: string;
   activity: Pick<ActivityClock, 'during'>;
-  logger: Logger;
 }
 
 const READ_AT_ONCE = 32;
@@ -46,36 +45,46 @@ export class GroupIntake {
       return this.reject(entry, error);
     }
     const foreign = await runState.weights.disagreement(group.weights);
-    if (foreign !== null)
-      return this.reject(entry, invalid(`group ${index}: tokens are of ${foreign}`, { index }));
-    if ((await runState.storeGroup(entryId, { ...candidate }, payload)) === 'stored') batches.add(candidate);
+    if (foreign !== null) {
+      // Nobody's fault where Redis forgot the newest versions: policies have them until they go back, too.
+      const failure = invalidMessage(`group ${index}`, 'unknown', `tokens are of ${foreign}`);
+      return this.reject(entry, failure, 'other-weights');
+    }
+    const result = await runState.storeGroup(entryId, { ...candidate }, payload);
+    if (result === 'stored') batches.add(candidate);
+    else if (result === 'duplicate') runState.rejections.count('episodes', 'duplicate');
+    else
+      await this.reject(
+        { ...entry, index: Number.NaN },
+        invalidMessage(`group ${index}`, 'unknown', 'there is no such group'),
+      );
   }
 
-  private async reject({ entryId, index, payload }: StreamedGroup, error: unknown): Promise<void> {
-    const { runState, logger } = this.options;
-    logger.error({ err: error, index }, 'group rejected');
-    const { code, message } = ForgeError.from(error);
+  private async reject(
+    { entryId, index, payload }: StreamedGroup,
+    error: unknown,
+    why = 'invalid',
+  ): Promise<void> {
+    const { runState } = this.options;
+    const failure = ForgeError.from(error);
+    const { code, message, details } = failure;
+    const reason = typeof details.reason === 'string' ? { reason: details.reason } : {};
     const group = { entryId, index: Number.isSafeInteger(index) && index >= 0 ? index : null };
-    await runState.rejectGroup(group, 'invalid', { code, message, attempts: 1, payload });
+    await runState.rejectGroup(group, why, { code, message, attempts: 1, payload, ...reason });
+    runState.rejections.tell('episodes', failure, 1);
   }
 }
 
 function groupOf({ index, payload }: StreamedGroup, runId: string): Group {
   const group = decode(groupSchema, payload, `group ${index}`);
   if (group.runId !== runId || group.index !== index) {
-    throw invalid(
-      `group ${index} of run ${runId}: the payload is group ${group.index} of run ${group.runId}`,
-      { index, runId, found: { index: group.index, runId: group.runId } },
-    );
+    const found = `the payload is group ${group.index} of run ${group.runId}`;
+    throw invalidMessage(`group ${index} of run ${runId}`, 'unknown', found, { index, runId });
   }
   const [versions, named] = [versionsOf(group.episodes), Object.keys(group.weights).map(Number)];
   if (versions.join() !== named.join()) {
-    const message = `group ${index}: tokens are of versions ${versions.join(', ')}, its weights of ${named.join(', ')}`;
-    throw invalid(message, { index });
+    const found = `tokens are of versions ${versions.join(', ')}, its weights of ${named.join(', ')}`;
+    throw invalidMessage(`group ${index}`, 'wrong-shape', found, { index });
   }
   return group;
-}
-
-function invalid(message: string, details: Record<string, unknown>): ForgeError {
-  return new ForgeError('CONTRACT_INVALID_MESSAGE', message, details);
 }

@@ -33,10 +33,7 @@ async function newRun(): Promise<RunState> {
 
 function replayBuffer(runState: RunState) {
   const batches = new BatchFormer(runState, rules, logger);
-  return {
-    batches,
-    intake: new GroupIntake({ runState, algorithm, batches, consumer: '0', activity, logger }),
-  };
+  return { batches, intake: new GroupIntake({ runState, algorithm, batches, consumer: '0', activity }) };
 }
 
 function group(runState: RunState, index: number, reward: number, version = 0): Group {
@@ -118,6 +115,30 @@ describe('replay buffer', () => {
     expect(Buffer.from(letters[0]!.payload).toString()).toBe('nonsense');
   });
 
+  it('refuses groups that there are not, and drops what comes twice', async () => {
+    const state = await newRun();
+    const connection = await redis.connect();
+    const { intake } = replayBuffer(state);
+    await state.admit(2);
+    await publish(state, 0);
+    await intake.turn(10);
+    const send = (index: number, message: Group) =>
+      connection.xadd(state.keys.episodes, '*', 'index', index, 'payload', encode(message));
+    await send(0, group(state, 0, 1));
+    await send(7, group(state, 7, 1));
+    await send(1, group(state, 2, 1));
+    await publish(state, 1, 0.5, 1);
+    await intake.turn(10);
+    await state.rejections.flush();
+    expect(await state.rejections.totals()).toEqual({ 'episodes/duplicate': 1, 'episodes/unknown': 3 });
+    expect((await state.deadLetters.list()).map(({ index, message }) => [index, message])).toEqual([
+      [null, 'group 7: there is no such group'],
+      [1, `group 1 of run ${state.runId}: the payload is group 2 of run ${state.runId}`],
+      [1, expect.stringContaining('but the run is at 0')],
+    ]);
+    expect(await state.ledger()).toMatchObject({ buffered: 1, discarded: { invalid: 1 }, isBalanced: true });
+  });
+
   it('refuses groups whose weights are not those of their versions in this run', async () => {
     const state = await newRun();
     const { intake } = replayBuffer(state);
@@ -129,7 +150,11 @@ describe('replay buffer', () => {
       await state.publishGroup(index, encode({ ...group(state, index, 1), weights }));
     await publish(state, 3);
     await intake.turn(10);
-    expect(await state.ledger()).toMatchObject({ buffered: 1, discarded: { invalid: 3 }, isBalanced: true });
+    expect(await state.ledger()).toMatchObject({
+      buffered: 1,
+      discarded: { invalid: 2, 'other-weights': 1 },
+      isBalanced: true,
+    });
     const letters = await state.deadLetters.list();
     expect(letters.map(({ message }) => message)).toEqual([
       `group 0: tokens are of version 0 with weights ${'f'.repeat(64)}, but that version is ${'0'.repeat(64)}`,
@@ -146,14 +171,7 @@ describe('replay buffer', () => {
       return [...rewards];
     };
     const picky = { ...algorithm, advantage };
-    const intake = new GroupIntake({
-      runState: state,
-      algorithm: picky,
-      batches,
-      consumer: '0',
-      activity,
-      logger,
-    });
+    const intake = new GroupIntake({ runState: state, algorithm: picky, batches, consumer: '0', activity });
     await state.admit(2);
     for (const [index, reward] of [[0, 0.25], [1, 1]] as const) await publish(state, index, reward); // prettier-ignore
     await intake.turn(10);

@@ -29,6 +29,7 @@ function loopOf({ batches, epoch = 2 }: { batches: LeasedBatch[]; epoch?: number
       wanted: () => Promise.resolve({ rollback: null, rollbacksInARow: 0, publish: null }),
       users: () => Promise.resolve(new Map()),
     },
+    resumption: { position: () => Promise.resolve({ nextIndex: 8, trained: 4 }) },
     controls: { steering: () => Promise.resolve(steering) },
     readBatch: () => Promise.resolve(batches.shift() ?? null),
     commitStep: (step: number) => Promise.resolve(void committed.push(step)),

@@ -1,6 +1,6 @@
 import { endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig, rewardSchema, rewardTimeoutMs, type RewardInput } from '@forge/config';
-import type { Completion, Sample } from '@forge/contracts';
+import { check, completionSchema, sampleSchema, type Completion, type Sample } from '@forge/contracts';
 import type { RewardHandle } from '@forge/rl';
 import { ActivityClock } from '@forge/telemetry';
 import { loadRewards } from '../recipe/run-parts';
@@ -38,7 +38,11 @@ export class Reward extends ForgeActor {
   /** The weighted sum of the rewards. @throws what a reward throws; NUMERIC_NON_FINITE when one is not finite. */
   @endpoint({ concurrent: true, idempotent: true })
   async evaluateResponse(sample: Sample, completion: Completion): Promise<number> {
-    return (await this.rewards.score(sample, completion)).reward;
+    const item = {
+      sample: check(sampleSchema, sample, 'sample'),
+      completion: check(completionSchema, completion, 'completion'),
+    };
+    return (await this.rewards.score(item.sample, item.completion)).reward;
   }
 
   /** Weighted sum and raw values of each item, in order; the error of an item that can't be scored in its place. */

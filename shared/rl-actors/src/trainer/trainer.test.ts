@@ -136,7 +136,7 @@ describe('Trainer', () => {
   });
 
   it('goes back to a version that is kept, by a version of its own', async () => {
-    const trainer = await spawn();
+    const trainer = await spawn({ keepSeconds: 0 });
     const hashes: string[] = [(await trainer.pushWeights.callOne()).sha256];
     for (const version of [0, 1]) {
       await trainer.trainStep.callOne(episodes(version));

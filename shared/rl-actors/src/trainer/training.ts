@@ -33,6 +33,7 @@ export class Training {
   /** The version that was published, or gone on from, last. */
   private published: WeightsOrigin['parent'] = null;
   private epoch: number;
+  private recent: { version: number; atMs: number }[] = [];
 
   private constructor(
     private readonly settings: TrainerSettings,
@@ -126,8 +127,16 @@ export class Training {
     await this.optimizer.save(version, epoch, this.step.state());
     this.published = { version, sha256: announcement.sha256 };
     // The version before stays: until the commit it is the one a crash goes back to.
-    await this.optimizer.collect(await this.weights.collect(inUse));
+    await this.optimizer.collect(await this.weights.collect([...inUse, ...this.young(version)]));
     return announcement;
+  }
+
+  /** Versions of the last `keepSeconds`, the one just published included. */
+  private young(published: number): number[] {
+    const now = performance.now();
+    this.recent.push({ version: published, atMs: now });
+    this.recent = this.recent.filter(({ atMs }) => atMs > now - 1000 * this.settings.keepSeconds);
+    return this.recent.map(({ version }) => version);
   }
 
   /**
