@@ -77,6 +77,7 @@ export function advance(progress: RunProgress, event: TelemetryEvent, nowMs: num
     case 'waiting':
       return { ...progress, waitingFor: event.for };
     case 'rollout':
+    case 'recorded':
       return progress;
   }
 }

@@ -4,11 +4,14 @@ import { RolloutQueue } from '@forge/broker';
 import { candidatesPerBatch, usesReference } from '@forge/config';
 import { loadTask } from '@forge/rl-actors';
 import { queueLimits, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { ActivityClock } from '@forge/telemetry';
 import { EvaluationSchedule } from './domain/evaluation-schedule';
 import { RunLifecycle } from './handlers/run-lifecycle';
 import { writeRunSummary } from './handlers/run-summary';
+import { queueGauges } from './handlers/queue-gauges';
 import { TelemetryRecorder } from './handlers/telemetry-recorder';
 import { Watchdog } from './handlers/watchdog';
+import { openSinks } from './sinks/open-sinks';
 import { RunDirectory } from './run-directory';
 
 /** How long nothing may happen before the coordinator looks by itself. */
@@ -24,14 +27,19 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   // Until here a predecessor goes on.
   const coordinator = await runState.newCoordinator();
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
-  const directory = await RunDirectory.open(join(recipe.output.dir, context.runId));
+  const runDir = join(recipe.output.dir, context.runId);
+  const directory = await RunDirectory.open(runDir);
   const services = ['trainer', 'policy', 'reward', 'replay-buffer'];
   if (usesReference(recipe)) services.push('reference');
   const recorder = await TelemetryRecorder.open(
     runState,
     directory,
     evaluations,
+    openSinks(recipe, context.runId, runDir, logger),
     () => runState.checkCoordinator(coordinator),
+    (message) => {
+      logger.warn(message);
+    },
     ['coordinator', 'reference', ...services],
   );
   const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
@@ -54,13 +62,14 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   await keep();
   const keeping = setInterval(() => void keep().catch(fail), Math.min(KEEP_INTERVAL_MS, keepMs / 4));
 
+  const activity = new ActivityClock(['busy']);
   const stopping = new AbortController();
   let end: 'finished' | 'failed' | null = null;
   let turns: Promise<void> = Promise.resolve();
   const inTurn = (act: () => Promise<void>) => (turns = turns.then(act));
   const advance = () =>
     inTurn(async () => {
-      end ??= await lifecycle.turn();
+      end ??= await activity.during('busy', () => lifecycle.turn());
     });
   const goesOn = () => !stopping.signal.aborted && end === null;
   const followState = async () => {
@@ -121,8 +130,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const conclude = async () => {
     await runState.checkCoordinator(coordinator);
     await recorder.catchUp();
-    await recorder.close();
     const state = end ?? 'interrupted';
+    await recorder.close(state);
     const { seconds, isModelSaved } = recorder;
     const { results } = evaluations;
     await writeRunSummary(runState, directory, recipe, {
@@ -141,6 +150,9 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
 
   return {
     ready: () => true,
+    totals: () => activity.totals(),
+    newest: () => recorder.newest,
+    gauges: () => queueGauges(queue, context.backlog),
     drain: async () => {
       clearInterval(keeping);
       stopping.abort();

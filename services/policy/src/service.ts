@@ -10,17 +10,28 @@ import {
   type ScoreResult,
 } from '@forge/rl-actors';
 import { queueLimits, replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { ActivityClock } from '@forge/telemetry';
 import { giveUpJob } from './handlers/job-failures';
 import { RolloutJobs } from './handlers/rollout-jobs';
 import { WeightsFollower } from './handlers/weights-follower';
 import { policyConfig } from './policy-config';
 
 const CALL_BATCH = 512;
+/** What counts while several go on. `rollout`: the code of the algorithm's rollout, an environment say. */
+const ACTIVITIES = [
+  'busy',
+  'waits/reward',
+  'waits/reference',
+  'waits/replay-buffer',
+  'waits/weights',
+  'waits/rollout',
+];
 
 /** Rolls out groups and answers evaluations with the newest weights. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, registry, replica, logger, fail } = context;
   const policy = await thisProc().spawn('policy', Policy, policyConfig(recipe));
+  const activity = new ActivityClock(ACTIVITIES);
   const weights = new WeightsFollower({
     versions: runState.weights,
     user: `policy/${replica}`,
@@ -47,22 +58,24 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     replica,
     reward: {
       score: async (sample, completion) => {
-        const result = await score({ sample, completion });
+        const result = await activity.during('waits/reward', () => score({ sample, completion }));
         if ('error' in result) throw ForgeError.fromWire(result.error);
         return result.score;
       },
     },
-    reference: (sequences) => reference.logprobs.choose(sequences),
-    generate: ({ prompt, sampling, rolloutIds }) => policy.generate.callOne(prompt, sampling, rolloutIds),
-    mismatch: (episode) => policy.mismatch.callOne(episode),
-    weightsAtLeast: (version) => weights.atLeast(version),
+    reference: (sequences) => activity.during('waits/reference', () => reference.logprobs.choose(sequences)),
+    generate: ({ prompt, sampling, rolloutIds }) =>
+      activity.during('busy', () => policy.generate.callOne(prompt, sampling, rolloutIds)),
+    mismatch: (episode) => activity.during('busy', () => policy.mismatch.callOne(episode)),
+    weightsAtLeast: (version) => activity.during('waits/weights', () => weights.atLeast(version)),
+    activity,
   });
   const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
   let quietUntil = 0;
   queue.work({
     name: replica,
     concurrency: recipe.policy.jobConcurrency,
-    handler: (job) => jobs.handle(job),
+    handler: (job) => activity.during('waits/rollout', () => jobs.handle(job)),
     onFailed: async (failure) => {
       const { jobId, code, message, attempts, reason } = failure;
       // However many make no sense, there is one line about them a second.
@@ -83,8 +96,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     actor: policy,
     calls: [rewards, reference],
     totals: async () => {
-      const { tokens, busyMs } = await policy.stats.callOne();
-      return { tokens, busyMs, weightsRefused: weights.refused };
+      const { tokens } = await policy.stats.callOne();
+      return { tokens, ...activity.totals(), weightsRefused: weights.refused };
     },
     drain: async () => {
       weights.stop();

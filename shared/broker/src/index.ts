@@ -1,3 +1,4 @@
+export { readBacklog, type Backlog, type Waiting } from './backlog';
 export { connectRedis, redisMemory, type ConnectOptions, type RedisMemory } from './connection';
 export { type LeasedBatch } from './batch-stream';
 export { DeadLetters, type Failure, type KeptLetter } from './dead-letters';

@@ -43,6 +43,7 @@ export function implausible(event: TelemetryEvent, position: RunPosition): Forge
         : unknown(`run that is ${event.state}: it is ${phase}`);
     }
     case 'service':
+    case 'recorded':
     case 'waiting':
       return null;
   }

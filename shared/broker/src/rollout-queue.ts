@@ -224,6 +224,12 @@ export class RolloutQueue {
     return this.queue.getJobCounts('waiting', 'active', 'delayed', 'prioritized', 'failed', 'completed');
   }
 
+  /** For how long the job has waited that is next; 0 when none waits. */
+  async waitingMs(): Promise<number> {
+    const [next] = await this.queue.getWaiting(0, 0);
+    return next === undefined ? 0 : Math.max(0, Date.now() - next.timestamp);
+  }
+
   /** Lets the jobs under way finish (unless `force`) and ends the connections. */
   async close(force = false): Promise<void> {
     this.isClosed = true;

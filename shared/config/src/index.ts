@@ -38,6 +38,9 @@ export {
   serviceEnvironment,
   type ServiceEnvironment,
 } from './environment';
+export { mlflowEnvironment, type MlflowEnvironment } from './mlflow-environment';
+export { sinkSchema, type SinkConfig } from './sink';
+export { meteringEnvironment, type MeteringEnvironment } from './metering-environment';
 export { keepOnnxRuntimeQuiet } from './onnx-runtime';
 export { parseRunChanges, type RunChangesInput } from './run-changes';
 export { importModule, loadModule } from './load-module';

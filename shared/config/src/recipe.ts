@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { algorithmSchema } from './algorithm';
 import { rewardName, rewardSchema, rewardTimeoutMs } from './reward';
 import { section } from './sections';
+import { sinkSchema } from './sink';
 import { taskSchema } from './task';
 import { keepCheckpoints, rollbackFields, trainerFields } from './trainer';
 import { scorerFields, workerFields } from './worker';
@@ -184,6 +185,11 @@ export const recipeSchema = z
         .max(10_000)
         .default(4)
         .describe('rollouts kept per step for people to read'),
+      sinks: z
+        .array(sinkSchema)
+        .max(16)
+        .default([])
+        .describe('where metrics go besides metrics.jsonl: console, jsonl, tensorboard, mlflow'),
       record: z
         .boolean()
         .default(false)

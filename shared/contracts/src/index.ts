@@ -22,6 +22,14 @@ export {
   type TelemetryEvent,
 } from './messages';
 export {
+  metricReportSchema,
+  metricStateSchema,
+  reduceSchema,
+  type MetricReport,
+  type MetricState,
+  type Reduction,
+} from './recorded-metrics';
+export {
   weightHashesSchema,
   weightsAnnouncementSchema,
   weightsManifestSchema,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { atMost, namedNumbers, numbers } from './bounded';
+import { metricReportSchema } from './recorded-metrics';
 import { sampleSchema } from './sample';
 
 /** Job of the `rollout` queue: generate and score one group, or one slice of an evaluation. */
@@ -75,6 +76,16 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
   }),
   /** What a service did since its last report, e.g. `tokens`, `busyMs`, `residentBytes`. */
   z.strictObject({ kind: z.literal('service'), service: name, replica: name, values }),
+  /** What the code of a service, and whatever runs on its behalf, has recorded since its last such report. */
+  z.strictObject({
+    kind: z.literal('recorded'),
+    service: name,
+    replica: name,
+    /** Which start of the replica it is, and the how manieth report of it: one that comes twice is known again. */
+    incarnation: name,
+    sequence: count,
+    reports: atMost(1_024, metricReportSchema),
+  }),
   /** A rollout to show. */
   z.strictObject({
     kind: z.literal('rollout'),

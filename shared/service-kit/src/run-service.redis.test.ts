@@ -64,6 +64,9 @@ describe('runService', () => {
     const get = async (path: string) => (await fetch(`${replica.url}${path}`)).json();
     expect(await get('/healthz')).toMatchObject({ status: 'ok', service: 'fixture' });
     expect(await get('/readyz')).toEqual({ ready: true });
+    const metrics = await (await fetch(`${replica.url}/metrics`)).text();
+    expect(metrics).toMatch(/^forge_activity_time_total\{activity="busy".*\} 0\.\d+$/m);
+    expect(metrics).toMatch(/service_name="forge-fixture"/);
     expect(await get('/run')).toEqual({ runId: state.runId, maxStaleness: 'Infinity' });
   });
 

@@ -1,14 +1,16 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { serviceEnvironment, parseResolvedRecipe, type Recipe } from '@forge/config';
+import { meteringEnvironment, serviceEnvironment, parseResolvedRecipe, type Recipe } from '@forge/config';
 import { serveActor, type ServableActor } from '@forge/actors';
-import { connectRedis, Registry, RunState } from '@forge/broker';
+import { connectRedis, readBacklog, Registry, RunState, type Backlog } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
-import { createLogger, type Logger } from '@forge/telemetry';
+import { createLogger, Metering, metricCollector, type Logger } from '@forge/telemetry';
 import type { FastifyInstance } from 'fastify';
 import { createHttpServer } from './http-server';
 import { runBounds } from './run-limits';
 import { callsMade, type CalledService } from './calls-made';
+import { reportRecorded } from './recorded-reports';
+import { watchRecovery } from './recovery';
 
 /** What a service works with. */
 export interface ServiceContext {
@@ -19,6 +21,8 @@ export interface ServiceContext {
   runState: RunState;
   registry: Registry;
   logger: Logger;
+  /** What waits between the services of the run. */
+  backlog: () => Promise<Backlog>;
   /** For endpoints; it listens once `start` is done. */
   http: FastifyInstance;
   /** Ends the process because of an error nobody handles. */
@@ -34,8 +38,12 @@ export interface ServiceInstance {
   actor?: ServableActor;
   /** The services it calls: what it sees of their replicas is reported with every heartbeat. */
   calls?: readonly CalledService[];
-  /** What grew since the start, e.g. `tokens` and `busyMs`; reported once a second as the growth since the last report. */
+  /** What grew since the start, e.g. `tokens` and the totals of an ActivityClock; reported once a second as the growth since the last report. */
   totals?: () => Record<string, number> | Promise<Record<string, number>>;
+  /** What is to be reported with it as it stands. */
+  gauges?: () => Promise<Record<string, number>>;
+  /** The newest value of each metric of the run, for Prometheus and OTLP. */
+  newest?: () => Readonly<Record<string, number>>;
 }
 
 export interface ServiceDefinition {
@@ -110,11 +118,43 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const { rejections } = runState;
   const http = createHttpServer(rejections);
 
-  const instance = await start({ runId, replica, redisUrl, recipe, runState, registry, logger, http, fail });
+  const backlog = (): Promise<Backlog> => readBacklog(redis, runState.keys);
+  const wantsValues = recipe.output.sinks.some(({ mode }) => mode === 'per_rank_no_reduce');
+  const reportRest = reportRecorded(runState, { service: name, replica }, wantsValues, fail);
+  const instance = await start({
+    runId,
+    replica,
+    redisUrl,
+    recipe,
+    runState,
+    registry,
+    logger,
+    backlog,
+    http,
+    fail,
+  });
   http.get('/healthz', () => ({ status: 'ok', service: name, replica }));
   http.get('/readyz', async (_request, reply) => {
     const isReady = instance.ready();
     return reply.code(isReady ? 200 : 503).send({ ready: isReady });
+  });
+  const { newest } = instance;
+  const metering = new Metering({
+    ...{ service: name, replica, runId },
+    settings: meteringEnvironment(),
+    metered: {
+      totals: () => instance.totals?.() ?? {},
+      ...(newest !== undefined && { newest }),
+      recorded: metricCollector(),
+    },
+    warn: (message) => {
+      logger.warn(message);
+    },
+  });
+  http.get('/metrics', async (request, reply) => {
+    const { scrape } = await metering.start();
+    reply.hijack();
+    scrape(request.raw, reply.raw);
   });
   const onRefused = (why: ForgeError): void => {
     rejections.count('calls', why);
@@ -124,16 +164,20 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const url = await http.listen({ host: environment.httpHost, port: environment.httpPort });
   logger.info({ url, pid: process.pid }, 'service started');
 
-  const beat = (): Promise<void> =>
-    registry.heartbeat({
+  const recovery = await watchRecovery(registry, name, replica);
+  const beat = async (): Promise<void> => {
+    const isReady = instance.ready();
+    await registry.heartbeat({
       service: name,
       replica,
       url,
       pid: process.pid,
-      isReady: instance.ready(),
+      isReady,
       answers,
       callsMade: (instance.calls ?? []).flatMap(callsMade),
     });
+    if (isReady) await recovery.isBack();
+  };
   let last: { totals: Record<string, number>; atMs: number } = { totals: {}, atMs: performance.now() };
   const tellRejections = async (): Promise<void> => {
     for (const refused of await rejections.flush()) logger.warn(refused, 'messages refused');
@@ -146,7 +190,9 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     );
     const intervalMs = now.atMs - last.atMs;
     last = now;
-    const values = { ...Object.fromEntries(growth), intervalMs, residentBytes: process.memoryUsage.rss() };
+    const gauges = (await instance.gauges?.()) ?? {};
+    const residentBytes = process.memoryUsage.rss();
+    const values = { ...Object.fromEntries(growth), ...gauges, intervalMs, residentBytes };
     return runState.emit({ kind: 'service', service: name, replica, values });
   };
   await beat();
@@ -166,6 +212,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     await served?.close();
     await http.close();
     await tellRejections();
+    await reportRest();
+    await metering.stop();
     runState.close();
     redis.disconnect();
   };

@@ -7,6 +7,7 @@ import { startTestRedis, type TestRedis } from '@forge/testing';
 import { EvaluationSchedule } from '../domain/evaluation-schedule';
 import { RunDirectory } from '../run-directory';
 import { RunLifecycle } from './run-lifecycle';
+import { RunSinks } from '../sinks/run-sinks';
 import { TelemetryRecorder } from './telemetry-recorder';
 
 const sample = (index: number) => ({ id: `s${index}`, prompt: `${index}+0=`, answer: String(index) });
@@ -58,7 +59,9 @@ async function coordinate(state: RunState, dir: string) {
     state,
     directory,
     evaluations,
+    new RunSinks([]),
     () => state.checkCoordinator(coordinator),
+    () => undefined,
     ['policy', 'trainer'],
   );
   const lifecycle = new RunLifecycle({
@@ -216,7 +219,7 @@ describe('coordinator', () => {
     const successor = await coordinate(state, dir);
     await evaluated(state, 2, 26);
     await successor.recorder.catchUp();
-    await successor.recorder.close();
+    await successor.recorder.close('finished');
     const rows = readFileSync(join(dir, 'metrics.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as unknown); // prettier-ignore
     expect(rows).toMatchObject([
       { step: 1, loss: 1, 'eval/accuracy': 0.2, 'eval/version': 0 },
@@ -235,7 +238,7 @@ describe('coordinator', () => {
     for (const step of [1, 2]) await state.emit({ kind: 'step', step, values: {} });
     await expect(recorder.catchUp()).rejects.toMatchObject({ code: 'STALE_EPOCH' });
     await successor.recorder.catchUp();
-    await successor.recorder.close();
+    await successor.recorder.close('finished');
     const rows = readFileSync(join(dir, 'metrics.jsonl'), 'utf8').trim().split('\n');
     expect(rows.map((row) => (JSON.parse(row) as { step: number }).step)).toEqual([1, 2]);
   });

@@ -2,7 +2,9 @@ import type { RunState } from '@forge/broker';
 import { invalidMessage, type TelemetryEvent } from '@forge/contracts';
 import type { ForgeError } from '@forge/errors';
 import type { EvaluationSchedule } from '../domain/evaluation-schedule';
-import { RunMetrics, type MetricsRow } from '../domain/run-metrics';
+import { RunMetrics, type FinishedRow, type MetricsRow } from '../domain/run-metrics';
+import type { EndState } from '../sinks/metric-sink';
+import type { RunSinks } from '../sinks/run-sinks';
 import type { RunDirectory } from '../run-directory';
 
 type Telemetry = Pick<RunState, 'readTelemetry' | 'rejections'>;
@@ -21,6 +23,7 @@ export class TelemetryRecorder {
     private readonly directory: RunDirectory,
     private readonly evaluations: EvaluationSchedule,
     private readonly metrics: RunMetrics,
+    private readonly sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>,
     /** Groups whose sample is written: a job that ran again shows it again. */
     private readonly shown: Set<number>,
     /** Ids of the changes that are written. */
@@ -37,13 +40,15 @@ export class TelemetryRecorder {
     runState: Telemetry,
     directory: RunDirectory,
     evaluations: EvaluationSchedule,
+    sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>,
     mayWrite: () => Promise<void>,
+    warn: (message: string) => void,
     services: readonly string[],
   ): Promise<TelemetryRecorder> {
     const rows = await directory.metrics();
     const restored = new Map(rows.flatMap(evaluationOf));
     for (const [version, accuracy] of restored) evaluations.restore({ version, accuracy });
-    const metrics = new RunMetrics(rows.at(-1)?.step ?? 0, evaluations.results.at(-1) ?? null);
+    const metrics = new RunMetrics(rows.at(-1)?.step ?? 0, evaluations.results.at(-1) ?? null, warn);
     const shown = new Set((await directory.samples()).map(({ index }) => index));
     const controls = new Set((await directory.controls()).map(({ id }) => id));
     const elapsedSeconds = rows.at(-1)?.['time/elapsed_s'] ?? 0;
@@ -52,6 +57,7 @@ export class TelemetryRecorder {
       directory,
       evaluations,
       metrics,
+      sinks,
       shown,
       controls,
       elapsedSeconds,
@@ -65,6 +71,11 @@ export class TelemetryRecorder {
   /** Whether the trainer has saved the final model. */
   get isModelSaved(): boolean {
     return this.isSaved;
+  }
+
+  /** The newest value of each metric of the run. */
+  get newest(): Readonly<Record<string, number>> {
+    return this.metrics.newest;
   }
 
   get seconds(): number {
@@ -99,13 +110,15 @@ export class TelemetryRecorder {
     while ((await this.turn(1)) > 0);
   }
 
-  /** Writes the row that is still open. */
-  async close(): Promise<void> {
+  /** Writes the row that is still open, and lets the sinks take what they lack. */
+  async close(state: EndState): Promise<void> {
     await this.write(this.metrics.close());
+    await this.sinks.close(state);
   }
 
   private refusalOf(event: TelemetryEvent): ForgeError | null {
-    if (event.kind !== 'service' || this.services.includes(event.service)) return null;
+    const isOfService = event.kind === 'service' || event.kind === 'recorded';
+    if (!isOfService || this.services.includes(event.service)) return null;
     return invalidMessage('telemetry', 'unknown', `there is no service ${event.service}`);
   }
 
@@ -116,7 +129,10 @@ export class TelemetryRecorder {
         await this.write(this.metrics.addStep(event, this.elapsedSeconds));
         break;
       case 'service':
-        this.metrics.addService(event);
+        this.metrics.addService(event, this.elapsedSeconds);
+        break;
+      case 'recorded':
+        this.addRecorded(event);
         break;
       case 'evaluation': {
         const evaluation = this.evaluations.record(event);
@@ -147,6 +163,11 @@ export class TelemetryRecorder {
     }
   }
 
+  private addRecorded(event: Extract<TelemetryEvent, { kind: 'recorded' }>): void {
+    const { points, step } = this.metrics.addRecorded(event);
+    this.sinks.addPoints(step, points);
+  }
+
   /** A rollout that is told twice is shown once. */
   private isShown(index: number): boolean {
     if (this.shown.has(index)) return true;
@@ -156,10 +177,11 @@ export class TelemetryRecorder {
     return false;
   }
 
-  private async write(row: MetricsRow | null): Promise<void> {
-    if (row === null) return;
+  private async write(finished: FinishedRow | null): Promise<void> {
+    if (finished === null) return;
     await this.mayWrite();
-    await this.directory.addMetrics(row);
+    await this.directory.addMetrics(finished.row);
+    this.sinks.addStep(finished, Date.now());
   }
 }
 

@@ -69,6 +69,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
     },
     mismatch: () => Promise.resolve(3e-6),
     weightsAtLeast: () => Promise.resolve(),
+    activity: { during: async (_, work) => work() },
     ...overrides,
   });
   return { handler, calls, published, events, letters };

@@ -17,6 +17,7 @@ import {
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
+import type { ActivityClock } from '@forge/telemetry';
 import { promptText } from '../domain/prompt-text';
 
 export interface RolloutJobsOptions {
@@ -34,6 +35,7 @@ export interface RolloutJobsOptions {
   mismatch: (episode: Episode) => Promise<number | null>;
   /** Resolves once weights of that version or a newer one are in use. */
   weightsAtLeast: (version: number) => Promise<void>;
+  activity: Pick<ActivityClock, 'during'>;
 }
 
 export interface GenerateCall {
@@ -185,7 +187,7 @@ export class RolloutJobs {
       // Not done: a completed job would not be queued again when the run is resumed.
       if ((await runState.phase()).phase !== 'running')
         throw new ForgeError('CANCELLED', `the run stops before there is room for group ${index}`, { index });
-      await sleep(FULL_PAUSE_MS);
+      await this.options.activity.during('waits/replay-buffer', () => sleep(FULL_PAUSE_MS));
     }
   }
 

@@ -14,6 +14,7 @@ const BATCHES_AHEAD = 2;
 export class BatchFormer {
   private candidates = new Map<number, Candidate>();
   private evicted = 0;
+  private isFull = false;
   private forming: Promise<void> = Promise.resolve();
 
   constructor(
@@ -29,6 +30,11 @@ export class BatchFormer {
   async restore(): Promise<void> {
     const buffered = (await this.runState.bufferedGroups()) as unknown as Candidate[];
     this.candidates = new Map(buffered.map((candidate) => [candidate.index, candidate]));
+  }
+
+  /** Whether it has formed as many batches ahead of the trainer as it may. */
+  get isAhead(): boolean {
+    return this.isFull;
   }
 
   add(candidate: Candidate): void {
@@ -50,7 +56,8 @@ export class BatchFormer {
         this.runState.controls.steering(),
       ]);
       if (count !== this.candidates.size) await this.restore();
-      if (step >= version + BATCHES_AHEAD || !(await this.formStep(step, maxStaleness))) return;
+      this.isFull = step >= version + BATCHES_AHEAD;
+      if (this.isFull || !(await this.formStep(step, maxStaleness))) return;
     }
   }
 
@@ -68,6 +75,7 @@ export class BatchFormer {
     const statistics = {
       ...batchStatistics([...selected, ...notSelected]),
       'groups/discarded': this.evicted,
+      'groups/discarded_share': this.evicted / (this.evicted + selected.length + notSelected.length),
     };
     const groups = selected.map(({ index, advantages }) => ({ index, advantages }));
     try {

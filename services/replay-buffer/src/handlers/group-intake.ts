@@ -1,6 +1,7 @@
 import type { RunState, StreamedGroup } from '@forge/broker';
 import { decode, groupSchema, invalidMessage, versionsOf, type Group } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
+import type { ActivityClock } from '@forge/telemetry';
 import { toCandidate, type Candidate, type Judge } from '../domain/candidate';
 import type { BatchFormer } from './batch-former';
 
@@ -11,6 +12,7 @@ export interface GroupIntakeOptions {
   algorithm: Judge;
   batches: Pick<BatchFormer, 'add' | 'form'>;
   consumer: string;
+  activity: Pick<ActivityClock, 'during'>;
 }
 
 const READ_AT_ONCE = 32;
@@ -21,10 +23,13 @@ export class GroupIntake {
 
   /** Handles what is there, waiting up to `blockMs` for some. */
   async turn(blockMs: number): Promise<void> {
-    const { runState, batches, consumer } = this.options;
+    const { runState, batches, consumer, activity } = this.options;
     const entries = await runState.readGroups(consumer, READ_AT_ONCE, blockMs);
-    for (const entry of entries) await this.take(entry);
-    if (entries.length > 0) await batches.form();
+    if (entries.length === 0) return;
+    await activity.during('busy', async () => {
+      for (const entry of entries) await this.take(entry);
+      await batches.form();
+    });
   }
 
   private async take(entry: StreamedGroup): Promise<void> {

@@ -3,7 +3,7 @@ import type { LeasedBatch, Rollback, RunState, RunSteering } from '@forge/broker
 import { ForgeError } from '@forge/errors';
 import type { ActorMesh } from '@forge/actors';
 import type { Recorder, RunPosition, Trainer } from '@forge/rl-actors';
-import type { Logger } from '@forge/telemetry';
+import { ActivityClock, type Logger } from '@forge/telemetry';
 import { stepMetrics } from '../domain/step-metrics';
 
 export interface TrainingLoopOptions {
@@ -51,7 +51,7 @@ const WENT_WRONG = ['NUMERIC_NON_FINITE', 'NUMERIC_LIMIT_EXCEEDED'];
  * run stops.
  */
 export class TrainingLoop {
-  private busyMs = 0;
+  private readonly activity: ActivityClock;
   private tokens = 0;
   private waitMs = 0;
   private doneAt: number;
@@ -64,10 +64,11 @@ export class TrainingLoop {
 
   constructor(private readonly options: TrainingLoopOptions) {
     this.doneAt = options.clock();
+    this.activity = new ActivityClock(['busy', 'waits/batch'], options.clock);
   }
 
-  totals(): { busyMs: number; tokens: number } {
-    return { busyMs: this.busyMs, tokens: this.tokens };
+  totals(): Record<string, number> {
+    return { ...this.activity.totals(), tokens: this.tokens };
   }
 
   /** Finds out where the run stands, before the first turn. */
@@ -100,11 +101,13 @@ export class TrainingLoop {
     }
     if (wanted.publish !== null) await this.publishAgain(wanted.publish, version);
     const waitedFrom = clock();
-    let leased = await runState.readBatch(CONSUMER, blockMs);
-    // A predecessor that waited in the same moment was given the one before; it comes to its successor with the next read.
-    if (leased !== null && leased.batch.step > version) leased = await runState.readBatch(CONSUMER, blockMs);
+    const leased = await this.activity.during('waits/batch', async () => {
+      const next = await runState.readBatch(CONSUMER, blockMs);
+      // A predecessor that waited in the same moment was given the one before; it comes to its successor with the next read.
+      return next !== null && next.batch.step > version ? runState.readBatch(CONSUMER, blockMs) : next;
+    });
     this.waitMs += clock() - waitedFrom;
-    if (leased) await this.step(leased);
+    if (leased) await this.activity.during('busy', () => this.step(leased));
   }
 
   /** @throws {ForgeError} STALE_EPOCH when another trainer took over. */
@@ -173,7 +176,6 @@ export class TrainingLoop {
       return;
     }
     const { lag, ...result } = trained;
-    this.busyMs += result.durationMs;
     this.tokens += result.tokens;
     await this.commit(leased, (timing) => {
       const metrics = stepMetrics(result, timing, batch.statistics);

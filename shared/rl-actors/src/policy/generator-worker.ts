@@ -11,6 +11,7 @@ import {
 import { createEngine, serveWorker } from '@forge/engine';
 import { Generator, loadModel, LogprobScorer, type GeneratorStats, type LoadedModel } from '@forge/model';
 import { hashSafetensors, WeightReader, type Parameters } from '@forge/weights';
+import { timed } from '@forge/telemetry';
 import { logprobMismatch, soleVersion } from './logprob-mismatch';
 import type { PolicySettings } from './policy-config';
 
@@ -49,11 +50,17 @@ class Generation {
   /** Takes the announced weights, which are used from the next chunk on; the version that is current then. */
   async setWeights(announcement: WeightsAnnouncement): Promise<number> {
     const { version, sha256 } = announcement;
-    const parameters = copied(await this.reader.read(announcement));
+    const parameters = await timed('weights/fetch_ms', async () =>
+      copied(await this.reader.read(announcement)),
+    );
     this.recent.set(version, parameters);
     for (const old of [...this.recent.keys()].slice(0, -2)) this.recent.delete(old);
     this.hashes.set(version, sha256);
     for (const old of [...this.hashes.keys()].slice(0, -KNOWN_HASHES)) this.hashes.delete(old);
+    return timed('weights/apply_ms', () => this.apply(version, parameters));
+  }
+
+  private async apply(version: number, parameters: Parameters): Promise<number> {
     if (this.generator === null) {
       this.generator = this.create(version, parameters);
       await this.generator;

@@ -2,6 +2,7 @@ import { endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig, rewardSchema, rewardTimeoutMs, type RewardInput } from '@forge/config';
 import { check, completionSchema, sampleSchema, type Completion, type Sample } from '@forge/contracts';
 import type { RewardHandle } from '@forge/rl';
+import { ActivityClock } from '@forge/telemetry';
 import { loadRewards } from '../recipe/run-parts';
 import { z } from 'zod';
 import { scoreEach, type ScoreItem, type ScoreResult } from './score';
@@ -22,7 +23,7 @@ export interface RewardActorConfig {
 export class Reward extends ForgeActor {
   private readonly settings: z.output<typeof rewardActorSchema>;
   private rewards!: RewardHandle;
-  private busyMs = 0;
+  private readonly activity = new ActivityClock(['busy']);
 
   /** @throws {ForgeError} CONFIG_INVALID; from `setup` CONFIG_MODULE_UNLOADABLE. */
   constructor(config: RewardActorConfig) {
@@ -47,15 +48,12 @@ export class Reward extends ForgeActor {
   /** Weighted sum and raw values of each item, in order; the error of an item that can't be scored in its place. */
   @endpoint({ concurrent: true, idempotent: true })
   async score(items: readonly ScoreItem[]): Promise<ScoreResult[]> {
-    const startedAt = performance.now();
-    const results = await scoreEach(this.rewards, items, this.settings.timeoutMs);
-    this.busyMs += performance.now() - startedAt;
-    return results;
+    return this.activity.during('busy', () => scoreEach(this.rewards, items, this.settings.timeoutMs));
   }
 
-  /** Time spent on scoring since the start. */
+  /** Time in which something was scored since the start, `busyMs`, and the rest, `idleMs`. */
   @endpoint({ concurrent: true, idempotent: true })
-  stats(): { busyMs: number } {
-    return { busyMs: this.busyMs };
+  stats(): Record<string, number> {
+    return this.activity.totals();
   }
 }

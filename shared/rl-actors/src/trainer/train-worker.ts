@@ -1,6 +1,7 @@
 import { workerData } from 'node:worker_threads';
 import { check, type Batch } from '@forge/contracts';
 import { serveWorker } from '@forge/engine';
+import { timed } from '@forge/telemetry';
 import { z } from 'zod';
 import type { RunPosition } from '../checkpoint/checkpoint';
 import { trainingEpisodeSchema, type TrainingEpisode } from '../training-episode';
@@ -34,7 +35,8 @@ const api = {
     (await training).trainStep(check(episodesSchema, episodes, 'train step')),
   trainBatch: async ({ batch, payloads, maxStaleness }: PipelineBatch) =>
     (await training).trainBatch(batch, payloads, maxStaleness),
-  publish: async (inUse: readonly number[]) => (await training).publish(inUse),
+  publish: (inUse: readonly number[]) =>
+    timed('weights/publish_ms', async () => (await training).publish(inUse)),
   rollBack: async ({ to, sha256 }: { to: number; sha256: string | null }) =>
     (await training).rollBack(to, sha256),
   save: async (dir: string) => (await training).save(dir),
