@@ -8,6 +8,7 @@ import {
   showDeadLetter,
   type DeadLetterOptions,
 } from './commands/dead-letter';
+import { create } from './commands/create';
 import { evaluate } from './commands/evaluate';
 import { generate } from './commands/generate';
 import { ledger } from './commands/ledger';
@@ -55,6 +56,15 @@ const outputDir = ['--dir <dir>', 'output directory of the runs', 'runs'] as con
 recipeArguments(program.command('run').description('run a recipe of reinforcement learning')).action(
   (recipe: string, overrides: string[]) => exitWith(run(recipe, overrides)),
 );
+program
+  .command('create')
+  .description('make a run for services that others start, unless it is there already')
+  .argument('[recipe]', 'as for run (default: FORGE_RECIPE, with FORGE_OVERRIDES)')
+  .argument('[overrides...]', 'key=value')
+  .option('--id <id>', 'id of the run (default: FORGE_RUN_ID, or a new one)')
+  .action((recipe: string | undefined, overrides: string[], options: Parameters<typeof create>[2]) =>
+    exitWith(create(recipe, overrides, options)),
+  );
 recipeArguments(program.command('sft').description('train a new model by imitation')).action(
   (recipe: string, overrides: string[]) => exitWith(sft(recipe, overrides)),
 );

@@ -20,10 +20,27 @@ const WATCH_MS = 1_000;
 /** Admits groups, schedules evaluations, ends the run, and keeps its directory. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, registry, logger, fail } = context;
+  const keepMs = recipe.limits.keepStateHours * 3_600_000;
+  const keep = () => runState.expire(keepMs);
+  await keep();
+  const keeping = setInterval(() => void keep().catch(fail), Math.min(KEEP_INTERVAL_MS, keepMs / 4));
+  const directory = await RunDirectory.open(join(recipe.output.dir, context.runId));
+  const { phase } = await runState.phase();
+  if ((await directory.summary())?.state === phase) {
+    logger.info({ phase }, 'the run is over; nothing is left to do');
+    // Whoever follows the run may not have heard it: the predecessor may have died before it said so.
+    await runState.emit({ kind: 'run', state: phase });
+    return {
+      ready: () => true,
+      drain: () => {
+        clearInterval(keeping);
+        return Promise.resolve();
+      },
+    };
+  }
   const coordinator = await runState.newCoordinator();
   const task = await loadTask(recipe);
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
-  const directory = await RunDirectory.open(join(recipe.output.dir, context.runId));
   const recorder = await TelemetryRecorder.open(runState, directory, evaluations, () =>
     runState.checkCoordinator(coordinator),
   );
@@ -46,11 +63,6 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   });
   await lifecycle.resume();
   await runState.emit({ kind: 'run', state: 'running' });
-
-  const keepMs = recipe.limits.keepStateHours * 3_600_000;
-  const keep = () => runState.expire(keepMs);
-  await keep();
-  const keeping = setInterval(() => void keep().catch(fail), Math.min(KEEP_INTERVAL_MS, keepMs / 4));
 
   const stopping = new AbortController();
   let end: 'finished' | 'failed' | null = null;

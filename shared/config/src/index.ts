@@ -36,5 +36,7 @@ export {
   visibleGpus,
   serviceEnvironment,
   type ServiceEnvironment,
+  stackEnvironment,
+  type StackEnvironment,
 } from './environment';
 export { importModule, loadModule } from './load-module';

@@ -4,8 +4,11 @@ import { connectRedis, Registry, RunState } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 import { createLogger, type Logger } from '@forge/telemetry';
 import { fastify, type FastifyInstance } from 'fastify';
-import { runBounds } from './run-limits';
 import { callsMade, type CalledService } from './calls-made';
+import { openHealthServer } from './health-server';
+import { ownHost, reachableAddress } from './reachable-address';
+import { runBounds } from './run-limits';
+import { waitForRun } from './wait-for-run';
 
 /** What a service works with. */
 export interface ServiceContext {
@@ -16,7 +19,7 @@ export interface ServiceContext {
   runState: RunState;
   registry: Registry;
   logger: Logger;
-  /** For endpoints; it listens once `start` is done. */
+  /** For endpoints; they are there once `start` is done. */
   http: FastifyInstance;
   /** Ends the process because of an error nobody handles. */
   fail: (error: unknown) => void;
@@ -44,8 +47,9 @@ const REPORT_INTERVAL_MS = 1000;
 const REDIS_WAIT_MS = 60_000;
 
 /**
- * Runs a service as this process: connects, reads the run's recipe, starts, serves health and readiness over HTTP,
- * registers with a heartbeat, and drains on SIGTERM or when the process that started it is gone.
+ * Runs a service as this process: serves health and readiness over HTTP, connects, reads the run's recipe, starts,
+ * registers with a heartbeat, and drains on SIGTERM or when the process that started it is gone. A service that nobody
+ * supervises waits for its run, and drains on Ctrl-C as well.
  */
 export function runService({ name, start }: ServiceDefinition): void {
   void serve(name, start).catch((error: unknown) => {
@@ -86,8 +90,21 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   process.on('disconnect', () => {
     if (!isStopping) stop('the supervisor is gone');
   });
-  // Ctrl-C reaches the whole process group; the supervisor decides what ends, and when.
-  process.on('SIGINT', () => logger.debug('SIGINT is left to the supervisor'));
+  // Ctrl-C reaches the whole process group; the supervisor, where there is one, decides what ends, and when.
+  const isSupervised = process.connected;
+  process.on('SIGINT', () => {
+    if (isSupervised) logger.debug('SIGINT is left to the supervisor');
+    else if (isStopping) process.exit(1);
+    else stop('SIGINT');
+  });
+
+  let waitsFor: string | null = 'Redis';
+  const server = await openHealthServer({ host: environment.httpHost, port: environment.httpPort }, () => ({
+    status: 'starting',
+    service: name,
+    replica,
+    waitsFor,
+  }));
 
   const onWait = (message: string): void => logger.warn(message);
   const redis = await connectRedis(redisUrl, {
@@ -98,7 +115,9 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   redis.on('close', () => logger.warn('lost Redis; waiting for it'));
   redis.on('ready', () => logger.info('Redis is back'));
   const bare = new RunState(redis, runId);
-  const recipe = parseResolvedRecipe(await bare.config());
+  waitsFor = `run ${runId}`;
+  const recipe = isSupervised ? parseResolvedRecipe(await bare.config()) : await waitForRun(bare, onWait);
+  waitsFor = null;
   const { heartbeatMs, drainSeconds } = recipe.limits;
   const runState = new RunState(redis, runId, runBounds(recipe));
   const registry = new Registry(redis, runId);
@@ -111,8 +130,13 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     return reply.code(isReady ? 200 : 503).send({ ready: isReady });
   });
   const served = instance.actor ? await serveActor(instance.actor, environment.callAddress) : null;
-  const answers = served && { address: served.address, actor: served.actor };
-  const url = await http.listen({ host: environment.httpHost, port: environment.httpPort });
+  const host = environment.host ?? ownHost();
+  const answers = served && { address: reachableAddress(served.address, host), actor: served.actor };
+  const url = reachableAddress(server.url, host);
+  await http.ready();
+  server.hand((request, response) => {
+    http.routing(request, response);
+  });
   logger.info({ url, pid: process.pid }, 'service started');
 
   const beat = (): Promise<void> =>
@@ -151,6 +175,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     await registry.remove(name, replica);
     await instance.drain();
     await served?.close();
+    await server.close();
     await http.close();
     runState.close();
     redis.disconnect();

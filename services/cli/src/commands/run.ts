@@ -3,36 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  connectRedis,
-  provisionRedis,
-  redisMemory,
-  removeOrphans,
-  RunState,
-  withoutPassword,
-  type ProvisionedRedis,
-} from '@forge/broker';
-import {
-  candidatesPerBatch,
-  childEnvironment,
-  cliEnvironment,
-  loadRecipe,
-  recipeToYaml,
-  usesReference,
-  type Recipe,
-} from '@forge/config';
+import { connectRedis, provisionRedis, type ProvisionedRedis, type RunState } from '@forge/broker';
+import { childEnvironment, cliEnvironment, loadRecipe, usesReference, type Recipe } from '@forge/config';
+import { createRun } from '../create-run';
 import { removeExpiredState } from '../expired-state';
 import { preflight } from '../preflight';
-import { checkMemory, memoryNeed } from '../redis-memory';
 import { recipeDirs } from '../recipe-dirs';
-import {
-  createRunDirectory,
-  listRunRecords,
-  newRunId,
-  readSummary,
-  writeRunRecord,
-  type RunRecord,
-} from '../run-directory';
+import { listRunRecords, newRunId, readSummary, writeRunRecord } from '../run-directory';
 import { RunMonitor } from '../run-monitor';
 import { Supervisor, type ServiceProcess } from '../supervisor';
 import { duration, type RunHeader } from '../view';
@@ -89,28 +66,13 @@ async function supervise(
     giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000,
     onWait: say,
   });
-  const warning = checkMemory(memoryNeed(recipe, promptTokens), await redisMemory(redis));
-  if (warning !== null) say(warning);
-  for (const gone of await removeOrphans(redis)) say(`removed what was left in Redis of ${gone}`);
-  const runState = new RunState(redis, id);
-  await runState.create(recipe, {
-    maxStaleness: recipe.maxStaleness,
-    candidatesPerBatch: candidatesPerBatch(recipe),
-    steps: recipe.steps,
-  });
-  const record: RunRecord = {
-    id,
-    recipe: recipe.name,
-    seed: recipe.seed,
-    steps: recipe.steps,
-    startedAt: startedAt.toISOString(),
-    pid: process.pid,
-    redisUrl: withoutPassword(url),
-    keepStateHours: recipe.limits.keepStateHours,
-    redisDir: redisServer.dir === null ? null : resolve(redisServer.dir),
-    state: 'running',
-  };
-  const directory = createRunDirectory(recipe.output.dir, record, recipeToYaml(recipe));
+  const redisDir = redisServer.dir === null ? null : resolve(redisServer.dir);
+  const { runState, record, directory } = await createRun(
+    recipe,
+    redis,
+    { id, startedAt, promptTokens, redisUrl: url, redisDir, pid: process.pid },
+    say,
+  );
   const header: RunHeader = {
     runId: id,
     recipe: recipe.name,

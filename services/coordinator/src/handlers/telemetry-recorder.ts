@@ -73,6 +73,8 @@ export class TelemetryRecorder {
   private async record(event: TelemetryEvent): Promise<void> {
     switch (event.kind) {
       case 'step':
+        // A trainer that was told to end in the middle of the run has saved a model, too.
+        this.isSaved = false;
         await this.write(this.metrics.addStep(event, this.elapsedSeconds));
         break;
       case 'service':
