@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { connectRedis, Registry, RunState, type Redis } from '@forge/broker';
+import { connectRedis, Registry, RunState, withPasswordFrom, type Redis } from '@forge/broker';
 import { recipeToYaml, type Recipe } from '@forge/config';
 import { waitFor } from '@forge/testing';
 import { keepHistory } from './append-only-file';
@@ -190,5 +190,8 @@ function recordOf(workDir: string): { id: string; redisUrl: string } | null {
   const runs = join(workDir, 'runs');
   const [id] = existsSync(runs) ? readdirSync(runs) : [];
   if (id === undefined || !existsSync(join(runs, id, 'run.json'))) return null;
-  return JSON.parse(readFileSync(join(runs, id, 'run.json'), 'utf8')) as { id: string; redisUrl: string };
+  const { redisUrl, redisPasswordFile } = JSON.parse(
+    readFileSync(join(runs, id, 'run.json'), 'utf8'),
+  ) as Record<'redisUrl' | 'redisPasswordFile', string>;
+  return { id, redisUrl: withPasswordFrom(redisUrl, redisPasswordFile) };
 }

@@ -19,7 +19,7 @@ export interface Audit {
 }
 
 /** Which states a group may come from, by its new state; `-` is none. */
-const BEFORE: Readonly<Record<string, string>> = { f: '-', p: 'f', b: 'p', l: 'b', t: 'l', d: 'fpb' };
+const BEFORE: Readonly<Record<string, string>> = { f: '-', p: 'f', b: 'p', l: 'b', t: 'l', d: 'fpbl' };
 /** Where the ledger counts a group, by its state. */
 const PLACE: Readonly<Record<string, string>> = {
   f: 'inFlight',
@@ -48,6 +48,8 @@ export class RunAudit {
   private readonly violations: string[] = [];
   private readonly keys: ReturnType<typeof runKeys>;
   private trainedNow: string[] = [];
+  /** Groups of a batch that were discarded; only a commit does that. */
+  private rolledBackNow = 0;
   private version = 0;
   private epochs = 0;
   private trainedTokens = 0;
@@ -84,6 +86,9 @@ export class RunAudit {
       }
       isMoved ||= change.endsWith(groups) || change.endsWith(ledger);
     }
+    if (this.rolledBackNow > 0)
+      this.violate(`${this.rolledBackNow} groups left their batch without a commit`);
+    this.rolledBackNow = 0;
     if (isMoved) this.compare();
   }
 
@@ -111,6 +116,7 @@ export class RunAudit {
     if (before !== '-') this.count(before, -1);
     this.count(state, 1);
     if (state === 't') this.trainedNow.push(index);
+    if (state === 'd' && before === 'l') this.rolledBackNow += 1;
     if (state === 'd') this.versions.delete(index);
   }
 
@@ -137,10 +143,15 @@ export class RunAudit {
   /** A step is committed: what was trained in it has to be fresh enough for the version before. */
   private commit(version: number): void {
     const trained = this.trainedNow;
+    const isRolledBack = this.rolledBackNow > 0;
     this.trainedNow = [];
+    this.rolledBackNow = 0;
     if (version === 0) return;
     if (version !== this.version + 1) this.violate(`version ${version} was committed after ${this.version}`);
-    if (trained.length === 0) this.violate(`step ${version} trained no group`);
+    if (trained.length > 0 === isRolledBack)
+      this.violate(
+        `step ${version} trained ${isRolledBack ? 'some groups of a batch, but not all' : 'no group'}`,
+      );
     this.version = version;
     for (const index of trained) {
       const versions = this.versions.get(index);

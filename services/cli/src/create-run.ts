@@ -4,7 +4,10 @@ import { checkMemory, memoryNeed } from './redis-memory';
 import { createRunDirectory, type RunRecord } from './run-directory';
 
 /** What a run is beside its recipe. */
-export interface NewRun extends Pick<RunRecord, 'id' | 'pid' | 'redisUrl' | 'redisDir'> {
+export interface NewRun extends Pick<
+  RunRecord,
+  'id' | 'pid' | 'redisUrl' | 'redisDir' | 'redisPasswordFile'
+> {
   startedAt: Date;
   /** Of the first sample. */
   promptTokens: number;
@@ -42,7 +45,8 @@ export async function createRun(
 }
 
 /** How a run that begins is found again. */
-export function recordOf(recipe: Recipe, { id, startedAt, pid, redisUrl, redisDir }: NewRun): RunRecord {
+export function recordOf(recipe: Recipe, run: NewRun): RunRecord {
+  const { id, startedAt, pid, redisUrl, redisDir, redisPasswordFile } = run;
   return {
     id,
     recipe: recipe.name,
@@ -53,6 +57,7 @@ export function recordOf(recipe: Recipe, { id, startedAt, pid, redisUrl, redisDi
     redisUrl: withoutPassword(redisUrl),
     keepStateHours: recipe.limits.keepStateHours,
     redisDir,
+    redisPasswordFile,
     state: 'running',
   };
 }

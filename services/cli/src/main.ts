@@ -13,10 +13,12 @@ import { evaluate } from './commands/evaluate';
 import { generate } from './commands/generate';
 import { ledger } from './commands/ledger';
 import { removeRuns } from './commands/remove-runs';
-import { run } from './commands/run';
+import { replayRun, type ReplayCommandOptions } from './commands/replay';
+import { run, type RunOptions } from './commands/run';
 import { runs } from './commands/runs';
 import { sft } from './commands/sft';
 import { status } from './commands/status';
+import { listWeights, rollBackWeights, verifyRunWeights, type WeightsOptions } from './commands/weights';
 
 /** The user has to change something: recipe, file, option. */
 const USAGE_ERROR = 2;
@@ -53,9 +55,20 @@ const recipeArguments = (command: Command): Command =>
     .argument('[overrides...]', 'key=value, e.g. maxStaleness=0 trainer.learningRate=3e-4');
 const outputDir = ['--dir <dir>', 'output directory of the runs', 'runs'] as const;
 
-recipeArguments(program.command('run').description('run a recipe of reinforcement learning')).action(
-  (recipe: string, overrides: string[]) => exitWith(run(recipe, overrides)),
-);
+recipeArguments(program.command('run').description('run a recipe of reinforcement learning'))
+  .option('--record', 'keep what is trained, for forge replay; the same as output.record=true')
+  .action((recipe: string, overrides: string[], options: RunOptions) =>
+    exitWith(run(recipe, overrides, options)),
+  );
+program
+  .command('replay')
+  .description('train again what a recorded run has trained, and compare the weights of each step')
+  .argument('<run>', 'running, or over')
+  .option(...outputDir)
+  .option('--to <step>', 'the step to end at', number)
+  .option('--model <dir>', 'the base model, where it is not where it was')
+  .option('--json', 'one JSON object')
+  .action((id: string, options: ReplayCommandOptions) => exitWith(replayRun(id, options)));
 program
   .command('create')
   .description('make a run for services that others start, unless it is there already')
@@ -134,6 +147,26 @@ deadLetterCommand('discard', 'throw letters away')
   .argument('<letters...>', 'their ids')
   .action((id: string, letters: string[], options: DeadLetterOptions) =>
     exitWith(discardDeadLetters(id, letters, options)),
+  );
+const weights = program.command('weights').description('weight versions of a run');
+const weightsCommand = (name: string, description: string): Command =>
+  weights
+    .command(name)
+    .description(description)
+    .argument('<run>', 'running, or over')
+    .option(...outputDir)
+    .option('--json', 'JSON');
+weightsCommand('list', 'those that are kept, oldest first').action((id: string, options: WeightsOptions) =>
+  exitWith(listWeights(id, options)),
+);
+weightsCommand('verify', 'read all of them again, and exit with 1 when one is not what it should be').action(
+  (id: string, options: WeightsOptions) => exitWith(verifyRunWeights(id, options)),
+);
+weightsCommand('rollback', 'let the trainer go back to a version that is kept, at its next step')
+  .requiredOption('--to <version>', 'a version that is kept, or has a checkpoint', number)
+  .option('--wait <seconds>', 'how long to wait for it', number, 60)
+  .action((id: string, options: Parameters<typeof rollBackWeights>[1]) =>
+    exitWith(rollBackWeights(id, options)),
   );
 const runsCommand = program
   .command('runs')

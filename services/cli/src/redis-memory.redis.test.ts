@@ -135,7 +135,16 @@ function group(index: number): Group {
     text: 'word '.repeat(176),
   };
   const episodes = [episode, episode, episode, episode];
-  return { schemaVersion: 1, runId: 'run', index, sampleId: 's', promptText: 'p', episodes, replica: '0' };
+  return {
+    schemaVersion: 1,
+    runId: 'run',
+    index,
+    sampleId: 's',
+    promptText: 'p',
+    episodes,
+    replica: '0',
+    weights: { '0': '0'.repeat(64) },
+  };
 }
 
 function job(index: number): RolloutJob {

@@ -13,6 +13,7 @@ const record = (id: string, startedAt: string): RunRecord => ({
   redisDir: null,
   keepStateHours: 72,
   redisUrl: 'redis://127.0.0.1:1',
+  redisPasswordFile: null,
   state: 'running',
 });
 

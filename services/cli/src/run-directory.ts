@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { check } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
@@ -13,7 +13,10 @@ const runRecordSchema = z.strictObject({
   startedAt: z.iso.datetime(),
   /** The supervising process; the run is over when it is gone. Null: nobody supervises its services. */
   pid: z.int().nullable(),
+  /** Without user and password. */
   redisUrl: z.string(),
+  /** The file with the password of its own Redis, absolute; null: REDIS_URL has what it takes. */
+  redisPasswordFile: z.string().nullable().default(null),
   /** Where its own Redis keeps its state, absolute; null: in the Redis of REDIS_URL. */
   redisDir: z.string().nullable().default(null),
   /** How long its state is kept when it is over. */
@@ -110,5 +113,15 @@ export function readSummary(directory: string): Record<string, unknown> | null {
     return JSON.parse(readFileSync(join(directory, 'summary.json'), 'utf8')) as Record<string, unknown>;
   } catch {
     return null;
+  }
+}
+
+/** Bytes of the files of a directory; null when there is none. */
+export function directoryBytes(directory: string): number | null {
+  try {
+    return readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
   }
 }

@@ -56,7 +56,9 @@ export class RunMonitor {
       this.live(renderLive(this.header, this.progress, Date.now(), this.output.columns));
       return;
     }
-    const { waitingFor } = this.progress;
+    const { waitingFor, message, state } = this.progress;
+    if (state === 'running' && message !== null && message !== before.message)
+      this.output.write(`${message}\n`);
     if (waitingFor !== before.waitingFor)
       this.output.write(waitingFor === null ? 'the run goes on\n' : `waiting for ${waitingFor}\n`);
     const passed = (step: number): number => Math.floor(step / PLAIN_EVERY_STEPS);

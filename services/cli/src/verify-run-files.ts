@@ -46,8 +46,9 @@ export function verifyRunFiles(
   const problems: string[] = [];
   rows.forEach(({ step, maxLag }, i) => {
     if (step !== i + 1) problems.push(`metrics.jsonl: row ${i + 1} is of step ${step}`);
-    const batch = versions.get(step)?.batch;
-    if (!batch) return;
+    const { batch, rolledBackTo } = versions.get(step) ?? {};
+    // A step that trained nothing has no lag.
+    if (!batch || rolledBackTo !== null) return;
     if (maxLag === undefined || maxLag > batch.maxStaleness)
       problems.push(`metrics.jsonl: lag/max of step ${step} is ${maxLag}, above ${batch.maxStaleness}`);
     const oldest = batch.indices.map((index) => groups.get(index)?.origin?.oldest);

@@ -67,12 +67,11 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const stopping = new AbortController();
   let end: 'finished' | 'failed' | null = null;
   let turns: Promise<void> = Promise.resolve();
-  const advance = () => {
-    turns = turns.then(async () => {
+  const inTurn = (act: () => Promise<void>) => (turns = turns.then(act));
+  const advance = () =>
+    inTurn(async () => {
       end ??= await lifecycle.turn();
     });
-    return turns;
-  };
   const goesOn = () => !stopping.signal.aborted && end === null;
   const followState = async () => {
     let seen = '0';
@@ -124,6 +123,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const watch = async () => {
     while (goesOn()) {
       await watchdog.turn();
+      await inTurn(() => lifecycle.requeueLost());
       await sleep(WATCH_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
     }
   };

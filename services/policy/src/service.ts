@@ -21,11 +21,12 @@ const CALL_BATCH = 512;
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, registry, replica, logger, fail } = context;
   const policy = await thisProc().spawn('policy', Policy, policyConfig(recipe));
-  const weights = new WeightsFollower(
-    runState,
-    (announcement) => policy.updateWeights.callOne(announcement),
+  const weights = new WeightsFollower({
+    versions: runState.weights,
+    user: `policy/${replica}`,
+    apply: (announcement) => policy.updateWeights.callOne(announcement),
     logger,
-  );
+  });
   const following = weights.follow().catch(fail);
 
   const limits = { timeoutMs: recipe.limits.callTimeoutMs, maxConcurrent: recipe.policy.jobConcurrency };
@@ -75,7 +76,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     calls: [rewards, reference],
     totals: async () => {
       const { tokens, busyMs } = await policy.stats.callOne();
-      return { tokens, busyMs };
+      return { tokens, busyMs, weightsRefused: weights.refused };
     },
     drain: async () => {
       weights.stop();

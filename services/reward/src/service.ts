@@ -4,7 +4,8 @@ import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 
 /** Scores completions by the rewards of the recipe. */
 export async function start({ recipe }: ServiceContext): Promise<ServiceInstance> {
-  const reward = await thisProc().spawn('reward', Reward, { rewards: recipe.rewards });
+  const { timeoutMs } = recipe.reward;
+  const reward = await thisProc().spawn('reward', Reward, { rewards: recipe.rewards, timeoutMs });
   return {
     ready: () => true,
     actor: reward,

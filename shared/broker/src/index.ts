@@ -1,16 +1,11 @@
-export {
-  connectRedis,
-  redisMemory,
-  withoutPassword,
-  type ConnectOptions,
-  type RedisMemory,
-} from './connection';
+export { connectRedis, redisMemory, type ConnectOptions, type RedisMemory } from './connection';
 export { DeadLetters, type Failure, type KeptLetter } from './dead-letters';
 export { type GroupOrigin, type GroupRecord, type GroupState } from './group-record';
 export { mailboxKeys, runKeys, CONSUMER_GROUP, type RunKeys } from './keys';
 export { type Forgotten, type Ledger } from './ledger';
 export { type Lease, type LedgerSnapshot, type VersionRecord } from './ledger-snapshot';
 export { Mailbox, type Letter } from './mailbox';
+export { withoutPassword, withPasswordFrom } from './redis-password';
 export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis-server';
 export { Registry, type CallsMade, type Replica } from './registry';
 export { RestartWindow } from './restart-window';
@@ -32,4 +27,11 @@ export {
   type StreamedGroup,
 } from './run-state';
 export { verifyLedger } from './verify-ledger';
+export {
+  type AnnouncedWeights,
+  type Rollback,
+  type Wanted,
+  type WeightsUse,
+  type WeightVersions,
+} from './weight-versions';
 export type { Redis } from 'ioredis';

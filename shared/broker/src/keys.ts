@@ -28,6 +28,10 @@ export function runKeys(runId: string) {
     batches: key('batches'),
     /** Stream: announced weight versions, trainer to everyone. */
     weights: key('weights'),
+    /** Hash: by policy replica, the version it generates with and the one it reads. */
+    weightsUsers: key('weights-users'),
+    /** Hash: what the trainer is asked for at its next step boundary. */
+    weightsRequests: key('weights-requests'),
     /** Stream: metrics and samples for people. */
     telemetry: key('telemetry'),
     /** Stream: wake-ups for whoever waits for a change of the run's state. */

@@ -21,7 +21,9 @@ export interface VersionRecord {
   weights: string;
   /** The trainer's epoch. */
   epoch: number;
-  /** What its step trained; null for the version a run starts from. */
+  /** The earlier version whose weights it has; null where its step trained. */
+  rolledBackTo: number | null;
+  /** The batch of its step; null for the version a run starts from. */
   batch: { indices: number[]; maxStaleness: number } | null;
 }
 
@@ -232,9 +234,10 @@ function versionOf(version: number, json: string): VersionRecord {
     epoch: number;
     groups?: string[];
     maxStaleness: string;
+    rolledBackTo?: number;
   };
-  const { weights, epoch, groups, maxStaleness } = stored;
+  const { weights, epoch, groups, maxStaleness, rolledBackTo = null } = stored;
   const batch =
     groups === undefined ? null : { indices: groups.map(Number), maxStaleness: boundOf(maxStaleness) };
-  return { version, weights, epoch, batch };
+  return { version, weights, epoch, rolledBackTo, batch };
 }

@@ -110,6 +110,12 @@ export class RolloutQueue {
     }
   }
 
+  /** Adds jobs that were there before, done or not; those that somebody works on are left to him. */
+  async addAgain(jobs: readonly RolloutJob[]): Promise<void> {
+    await Promise.all(jobs.map((job) => this.queue.remove(jobId(this.runId, job))));
+    await this.add(jobs);
+  }
+
   /** Starts to work on jobs, up to `concurrency` at a time. */
   work({ name, concurrency, handler, onFailed, onError }: WorkOptions): void {
     const told = new WeakSet<Job>();

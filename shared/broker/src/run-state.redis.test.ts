@@ -242,7 +242,7 @@ describe('batches', () => {
     await state.commitStep(0, announcement(1, epoch));
     expect(await state.version()).toBe(1);
     expect(await state.ledger()).toMatchObject({ trained: 2, buffered: 2, isBalanced: true });
-    expect((await state.latestWeights())?.announcement.version).toBe(1);
+    expect((await state.weights.latest())?.announcement.version).toBe(1);
     expect(await state.readBatch('trainer', 0)).toBeNull();
   });
 });

@@ -3,7 +3,6 @@ import {
   decode,
   encode,
   telemetryEventSchema,
-  weightsAnnouncementSchema,
   type Batch,
   type TelemetryEvent,
   type WeightsAnnouncement,
@@ -21,7 +20,8 @@ import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
 import { expireRun, removeRun } from './run-removal';
 import * as scripts from './scripts';
 import type { Script } from './script';
-import { StreamReader, type StreamEntry } from './stream-reader';
+import { StreamReader } from './stream-reader';
+import { staleEpoch, WeightVersions, type Rollback } from './weight-versions';
 
 export type RunPhase = 'running' | 'stopping' | 'finished' | 'failed';
 
@@ -58,6 +58,7 @@ const NOT_FORMED: Readonly<Record<string, string>> = {
 export class RunState {
   readonly keys: RunKeys;
   readonly deadLetters: DeadLetters;
+  readonly weights: WeightVersions;
   private readonly bounds: RunBounds;
   private readonly streams: StreamReader;
   private readonly instance = randomUUID();
@@ -74,6 +75,7 @@ export class RunState {
     this.bounds = { ...BOUNDS, ...bounds };
     this.streams = new StreamReader(redis, claimIdleMs);
     this.deadLetters = new DeadLetters(redis, this.keys, this.bounds.deadLetters);
+    this.weights = new WeightVersions(redis, this.keys, this.streams);
   }
 
   /**
@@ -333,47 +335,36 @@ export class RunState {
   }
 
   /**
-   * Ends a step: its groups are trained and the new weights announced. Repeating it changes nothing.
+   * Ends a step: its groups are trained and the new weights announced. Repeating it changes nothing. `rolledBack`: the new
+   * weights are those of an earlier version, and the groups are discarded.
    *
    * @throws {ForgeError} STALE_EPOCH when another trainer took over.
    */
-  async commitStep(step: number, announcement: WeightsAnnouncement): Promise<void> {
-    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions } = this.keys;
-    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals, versions];
+  async commitStep(step: number, announcement: WeightsAnnouncement, rolledBack?: Rollback): Promise<void> {
+    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests } =
+      this.keys;
+    const keys = [
+      groups,
+      ledger,
+      run,
+      payloads,
+      leases,
+      batches,
+      weights,
+      signals,
+      versions,
+      weightsRequests,
+    ];
     const result = await this.run(scripts.commitStep, keys, [
       CONSUMER_GROUP,
       step,
       announcement.epoch,
       encode(announcement),
       announcement.sha256,
+      rolledBack?.to ?? '',
+      rolledBack?.isAsked ? 1 : 0,
     ]);
     if (result === 'stale') throw staleEpoch(step, announcement.epoch);
-  }
-
-  /**
-   * Announces the weights a trainer starts from.
-   *
-   * @throws {ForgeError} STALE_EPOCH when another trainer took over.
-   */
-  async announceWeights(announcement: WeightsAnnouncement): Promise<void> {
-    const { run, weights, signals, versions } = this.keys;
-    const args = [announcement.epoch, announcement.version, encode(announcement), announcement.sha256];
-    const result = await this.run(scripts.announceWeights, [run, weights, signals, versions], args);
-    if (result === 'stale') throw staleEpoch(announcement.version, announcement.epoch);
-  }
-
-  async latestWeights(): Promise<{ id: string; announcement: WeightsAnnouncement } | null> {
-    const entry = await this.streams.newest(this.keys.weights);
-    return entry === null ? null : announcementOf(entry);
-  }
-
-  /** The newest weights announced after `afterId`, or null when none came within `blockMs`. */
-  async nextWeights(
-    afterId: string,
-    blockMs: number,
-  ): Promise<{ id: string; announcement: WeightsAnnouncement } | null> {
-    const entry = (await this.streams.readAfter(this.keys.weights, afterId, 16, blockMs)).at(-1);
-    return entry === undefined ? null : announcementOf(entry);
   }
 
   async emit(event: TelemetryEvent): Promise<void> {
@@ -444,22 +435,8 @@ export class RunState {
   }
 }
 
-function staleEpoch(step: number, epoch: number): ForgeError {
-  return new ForgeError('STALE_EPOCH', `step ${step} of epoch ${epoch} is not the one that is due`, {
-    step,
-    epoch,
-  });
-}
-
 function staleCoordinator(coordinator: number): ForgeError {
   return new ForgeError('STALE_EPOCH', `coordinator ${coordinator} was replaced by another one`, {
     coordinator,
   });
-}
-
-function announcementOf({ id, fields }: StreamEntry): { id: string; announcement: WeightsAnnouncement } {
-  return {
-    id,
-    announcement: decode(weightsAnnouncementSchema, fields.get('announcement')!, 'weights announcement'),
-  };
 }

@@ -260,9 +260,11 @@ return 'formed'
 
 /**
  * Ends an optimizer step: its groups are trained, the new version is current, announced and entered in `versions` with
- * what it was made of.
- * KEYS groups, ledger, run, payloads, leases, batches, weights, signals, versions
- * ARGV consumer group, step, epoch, announcement, hash of the weights
+ * what it was made of. Where the new version has the weights of an earlier one instead, its groups are discarded without
+ * returning admission, since the step that consumed them raises the bound; that it was asked for is over then.
+ * KEYS groups, ledger, run, payloads, leases, batches, weights, signals, versions, weights requests
+ * ARGV consumer group, step, epoch, announcement, hash of the weights, version it went back to or '', 1 when it was
+ *   asked to
  * Returns committed, duplicate (this step is committed already by this epoch), or stale (another trainer took over,
  * or another step is due).
  */
@@ -274,18 +276,27 @@ if version == step + 1 then return 'duplicate' end
 local stored = redis.call('HGET', KEYS[5], step)
 if version ~= step or not stored then return 'stale' end
 local lease = cjson.decode(stored)
+local isTrained = ARGV[6] == ''
 for _, index in ipairs(lease.indices) do
-  move(index, 't', '')
+  move(index, isTrained and 't' or 'd', isTrained and '' or ' xrolled-back')
   redis.call('HDEL', KEYS[4], index)
 end
 redis.call('HINCRBY', KEYS[2], 'leased', -#lease.indices)
-redis.call('HINCRBY', KEYS[2], 'trained', #lease.indices)
+redis.call('HINCRBY', KEYS[2], isTrained and 'trained' or 'discarded:rolled-back', #lease.indices)
+if isTrained then
+  redis.call('HDEL', KEYS[3], 'rollbacksInARow')
+elseif ARGV[7] ~= '1' then
+  redis.call('HINCRBY', KEYS[3], 'rollbacksInARow', 1)
+elseif redis.call('HGET', KEYS[10], 'rollback') == ARGV[6] then
+  redis.call('HDEL', KEYS[10], 'rollback')
+end
 redis.call('HDEL', KEYS[5], step)
 redis.call('XACK', KEYS[6], ARGV[1], lease.entry)
 redis.call('XDEL', KEYS[6], lease.entry)
 redis.call('HSET', KEYS[3], 'version', step + 1)
 redis.call('HSET', KEYS[9], step + 1, cjson.encode({
-  weights = ARGV[5], epoch = tonumber(ARGV[3]), groups = lease.indices, maxStaleness = lease.maxStaleness }))
+  weights = ARGV[5], epoch = tonumber(ARGV[3]), groups = lease.indices, maxStaleness = lease.maxStaleness,
+  rolledBackTo = tonumber(ARGV[6]) }))
 redis.call('XADD', KEYS[7], 'MAXLEN', '~', 16, '*', 'announcement', ARGV[4])
 redis.call('XADD', KEYS[8], 'MAXLEN', '~', 100, '*', 'what', 'committed')
 return 'committed'

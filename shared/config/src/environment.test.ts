@@ -117,6 +117,11 @@ describe('secrets in files', () => {
     expect(cliEnvironment().redisUrl).toBe(url);
   });
 
+  it('leaves an address as it is that has a password: that of a run of its own', () => {
+    process.env = { REDIS_URL: 'redis://:own@r:1', REDIS_PASSWORD_FILE: file };
+    expect(cliEnvironment().redisUrl).toBe('redis://:own@r:1');
+  });
+
   it('reads the cluster token', () => {
     process.env = { FORGE_CLUSTER_TOKEN_FILE: file };
     expect(actorSecurity()).toEqual({ token: 'p@ss/word' });

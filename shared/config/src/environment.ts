@@ -65,12 +65,16 @@ export function cliEnvironment(): { redisUrl: string | undefined; logLevel: stri
   return { redisUrl: redisUrl(), logLevel: process.env.LOG_LEVEL ?? 'info' };
 }
 
-/** `REDIS_URL`, with the password in the file that `REDIS_PASSWORD_FILE` names; undefined where it is unset or empty. */
+/**
+ * `REDIS_URL`, with the password in the file that `REDIS_PASSWORD_FILE` names where it has none of its own; undefined
+ * where it is unset or empty.
+ */
 function redisUrl(): string | undefined {
   const { REDIS_URL: url } = process.env;
   const password = readSecret('REDIS_PASSWORD');
   if (!url || password === null || !URL.canParse(url)) return url || undefined;
   const complete = new URL(url);
+  if (complete.password !== '') return url;
   complete.password = encodeURIComponent(password);
   return complete.href;
 }

@@ -8,7 +8,7 @@ export {
 } from './recipe';
 export { section } from './sections';
 export { taskSchema, type TaskConfig } from './task';
-export { trainerFields, type TrainerConfig } from './trainer';
+export { rollbackFields, trainerFields, type TrainerConfig } from './trainer';
 export { scorerFields, workerFields } from './worker';
 export {
   algorithmSchema,
@@ -17,7 +17,7 @@ export {
   type GrpoConfig,
   type ReinforceConfig,
 } from './algorithm';
-export { rewardName, rewardSchema, type RewardConfig, type RewardInput } from './reward';
+export { rewardName, rewardSchema, rewardTimeoutMs, type RewardConfig, type RewardInput } from './reward';
 export { parseConfig } from './issues';
 export {
   loadRecipe,

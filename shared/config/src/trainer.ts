@@ -1,6 +1,26 @@
 import { z } from 'zod';
 import { threads } from './sections';
 
+/** When a step of reinforcement learning is not applied, but rolled back. */
+export const rollbackFields = {
+  maxGradientNorm: z
+    .number()
+    .gt(0)
+    .optional()
+    .describe('a step with a larger gradient, before clipping, is rolled back; left out: no bound'),
+  maxKl: z
+    .number()
+    .gt(0)
+    .optional()
+    .describe('a step whose batch is farther from the behaviour policy (kl/behaviour, nats) is rolled back'),
+  maxInARow: z
+    .int()
+    .min(1)
+    .max(1_000)
+    .default(5)
+    .describe('so many steps in a row that were rolled back by themselves, NaN included, fail the run'),
+};
+
 /** The optimizer and the train step, as reinforcement learning and supervised training share them. */
 export function trainerFields(defaults: { learningRate: number; warmupSteps: number }) {
   return {

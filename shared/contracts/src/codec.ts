@@ -1,5 +1,5 @@
 import { ForgeError } from '@forge/errors';
-import { Packr } from 'msgpackr';
+import { Packr } from 'msgpackr/index-no-eval';
 import type { z } from 'zod';
 
 const packr = new Packr({ useRecords: false, moreTypes: false });

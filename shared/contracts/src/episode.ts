@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { weightHashesSchema } from './weights';
 
 /**
  * One scored trajectory, ready to train on.
@@ -43,6 +44,8 @@ export const groupSchema = z.strictObject({
   episodes: z.array(episodeSchema).min(1).max(1024),
   /** Which policy replica produced it. */
   replica: z.string(),
+  /** Hash of the weights of every version that produced a token. */
+  weights: weightHashesSchema,
   traceparent: z.string().optional(),
   /** Largest |training graph - generator| log-prob of one completion under the same weights, where it was checked. */
   logprobMismatch: z.number().min(0).optional(),
@@ -61,6 +64,12 @@ export function oldestVersion(episodes: readonly Pick<Episode, 'versions'>[]): n
   let oldest = Number.POSITIVE_INFINITY;
   for (const { versions } of episodes) for (const v of versions) if (v >= 0 && v < oldest) oldest = v;
   return oldest;
+}
+
+/** The versions that produced tokens of the episodes. */
+export function versionsOf(episodes: readonly Pick<Episode, 'versions'>[]): number[] {
+  const versions = new Set(episodes.flatMap((episode) => [...new Set(episode.versions)]));
+  return [...versions].filter((version) => version >= 0).sort((a, b) => a - b);
 }
 
 /** The version of the newest token of all episodes. */

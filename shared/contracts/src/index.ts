@@ -7,19 +7,28 @@ export {
   episodeVersion,
   newestVersion,
   oldestVersion,
+  versionsOf,
   type Episode,
   type Group,
 } from './episode';
 export {
   rolloutJobSchema,
   batchSchema,
-  weightsAnnouncementSchema,
   deadLetterSchema,
   telemetryEventSchema,
   type RolloutJob,
   type Batch,
-  type WeightsAnnouncement,
   type DeadLetter,
   type TelemetryEvent,
 } from './messages';
+export {
+  weightHashesSchema,
+  weightsAnnouncementSchema,
+  weightsManifestSchema,
+  weightsOriginSchema,
+  type WeightHashes,
+  type WeightsAnnouncement,
+  type WeightsManifest,
+  type WeightsOrigin,
+} from './weights';
 export { encode, decode, check } from './codec';

@@ -33,17 +33,6 @@ export const batchSchema = z.strictObject({
   statistics: z.record(z.string(), z.number()),
 });
 
-/** Entry of the `weights` stream: a version whose blob is complete, verified and readable at `path`. */
-export const weightsAnnouncementSchema = z.strictObject({
-  schemaVersion: z.literal(1),
-  version: z.int().min(0),
-  /** The trainer incarnation that published it. */
-  epoch: z.int().min(0),
-  path: z.string().min(1),
-  sizeBytes: z.int().min(1),
-  sha256: z.string().length(64),
-});
-
 /** Work that failed for good, or a message that made no sense, kept for people. */
 export const deadLetterSchema = z.strictObject({
   schemaVersion: z.literal(1),
@@ -96,6 +85,5 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
 
 export type RolloutJob = z.infer<typeof rolloutJobSchema>;
 export type Batch = z.infer<typeof batchSchema>;
-export type WeightsAnnouncement = z.infer<typeof weightsAnnouncementSchema>;
 export type DeadLetter = z.infer<typeof deadLetterSchema>;
 export type TelemetryEvent = z.infer<typeof telemetryEventSchema>;

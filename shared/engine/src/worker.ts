@@ -33,12 +33,22 @@ export interface WorkerHandle<Api extends WorkerApi> {
   terminate(): Promise<void>;
 }
 
+export interface SpawnOptions {
+  /** Whether the process goes on for this thread alone (default), or only while it is called. */
+  keepsProcess?: boolean;
+}
+
 /**
  * Starts `module` (a path without extension, compiled next to the caller) in a thread of its own. When the thread
  * crashes, calls under way and later ones are rejected with BUG_INVARIANT.
  */
-export function spawnWorker<Api extends WorkerApi>(module: string, workerData?: unknown): WorkerHandle<Api> {
+export function spawnWorker<Api extends WorkerApi>(
+  module: string,
+  workerData?: unknown,
+  { keepsProcess = true }: SpawnOptions = {},
+): WorkerHandle<Api> {
   const worker = new Worker(compiledPath(module), { workerData });
+  if (!keepsProcess) worker.unref();
   const pending = new Map<
     number,
     { resolve: (value: unknown) => void; reject: (error: ForgeError) => void }
@@ -57,6 +67,7 @@ export function spawnWorker<Api extends WorkerApi>(module: string, workerData?: 
     }
     const call = pending.get(reply.id);
     pending.delete(reply.id);
+    if (!keepsProcess && pending.size === 0) worker.unref();
     if (reply.kind === 'result') call?.resolve(reply.result);
     else call?.reject(ForgeError.fromWire(reply.error));
   });
@@ -99,6 +110,7 @@ export function spawnWorker<Api extends WorkerApi>(module: string, workerData?: 
             reject(error);
           },
         });
+        worker.ref();
         try {
           post({ kind: 'call', id, method, argument }, transfer);
           if (signal?.aborted === true) cancel();

@@ -8,7 +8,13 @@ export { Generator, type GeneratorOptions, type GeneratorStats } from './generat
 export { type GenerateRequest } from './sequence';
 export { type WeightMode } from './weight-source';
 export { LogprobScorer, type LogprobScorerOptions } from './logprob-scorer';
-export { TrainStep, type OptimizerOptions, type StepResult, type TrainStepOptions } from './train-step';
+export {
+  TrainStep,
+  type OptimizerOptions,
+  type StepLimits,
+  type StepResult,
+  type TrainStepOptions,
+} from './train-step';
 export { type OptimizerState } from './adamw';
 export { type TrainEpisode } from './micro-batches';
 export { supervisedEpisode, supervisedLoss } from './supervised';

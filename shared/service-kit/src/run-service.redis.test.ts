@@ -2,8 +2,9 @@ import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry, RunState, type Redis, type Replica } from '@forge/broker';
-import { childEnvironment, recipeSchema } from '@forge/config';
+import { childEnvironment, recipeSchema, type Recipe } from '@forge/config';
 import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
 
 const script = join(__dirname, '../dist/service.fixture.js');
@@ -23,7 +24,7 @@ afterEach(() => {
 });
 afterAll(() => server.stop());
 
-async function createRun(runId: string): Promise<RunState> {
+async function createRun(runId: string, limits: Partial<Recipe['limits']> = {}): Promise<RunState> {
   const state = new RunState(redis, runId);
   states.push(state);
   const recipe = recipeSchema.parse({
@@ -34,20 +35,27 @@ async function createRun(runId: string): Promise<RunState> {
     task: { kind: 'arithmetic' },
     algorithm: { name: 'grpo' },
     rewards: [{ name: 'exact' }],
+    limits,
   });
   await state.create(recipe, { maxStaleness: Infinity, candidatesPerBatch: 1, steps: 1 });
   return state;
 }
 
-async function start(): Promise<{
+async function start(
+  limits: Partial<Recipe['limits']> = {},
+  environment: NodeJS.ProcessEnv = {},
+): Promise<{
   child: ChildProcess;
   replica: Replica;
   state: RunState;
   registry: Registry;
 }> {
   const runId = `kit-${(runs += 1)}`;
-  const state = await createRun(runId);
-  const env = childEnvironment({ redisUrl: server.url, runId, logLevel: 'silent' });
+  const state = await createRun(runId, limits);
+  const env = {
+    ...childEnvironment({ redisUrl: server.url, runId, logLevel: 'silent' }),
+    ...environment,
+  };
   const child = fork(script, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   children.push(child);
   const registry = new Registry(redis, runId);
@@ -63,6 +71,12 @@ describe('runService', () => {
     expect(await get('/healthz')).toMatchObject({ status: 'ok', service: 'fixture' });
     expect(await get('/readyz')).toEqual({ ready: true });
     expect(await get('/run')).toEqual({ runId: state.runId, maxStaleness: 'Infinity' });
+  });
+
+  it('listens where only this machine reaches it, or where its environment says', async () => {
+    expect((await start()).replica.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    const open = await start({}, { FORGE_HTTP_HOST: '127.0.0.2' });
+    expect(open.replica.url).toMatch(/^http:\/\/127\.0\.0\.2:\d+$/);
   });
 
   it('reports what grew since its last report, and its resident memory', async () => {
@@ -102,6 +116,17 @@ describe('runService', () => {
     child.disconnect();
     await waitFor('removal', async () => (await registry.list('fixture')).length === 0);
     expect(child.exitCode).toBeNull();
+  });
+
+  it('ends when its event loop is blocked for as long as a call may take, not when it was stopped', async () => {
+    const { child, replica } = await start({ callTimeoutMs: 500 });
+    child.kill('SIGSTOP');
+    await sleep(1_000);
+    child.kill('SIGCONT');
+    expect(await (await fetch(`${replica.url}/readyz`)).json()).toEqual({ ready: true });
+    const blocked = fetch(`${replica.url}/block`).catch(() => 'gone');
+    expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
+    expect(await blocked).toBe('gone');
   });
 
   it('says which variable is missing, and exits 2', async () => {

@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { serviceEnvironment, parseResolvedRecipe, type Recipe } from '@forge/config';
 import { serveActor, type ServableActor } from '@forge/actors';
 import { connectRedis, Registry, RunState } from '@forge/broker';
@@ -118,7 +120,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   waitsFor = `run ${runId}`;
   const recipe = isSupervised ? parseResolvedRecipe(await bare.config()) : await waitForRun(bare, onWait);
   waitsFor = null;
-  const { heartbeatMs, drainSeconds } = recipe.limits;
+  const { heartbeatMs, drainSeconds, callTimeoutMs } = recipe.limits;
+  endWhenBlocked(`${name}/${replica}`, callTimeoutMs);
   const runState = new RunState(redis, runId, runBounds(recipe));
   const registry = new Registry(redis, runId);
   const http = fastify({ logger: false });
@@ -149,7 +152,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
       answers,
       callsMade: (instance.calls ?? []).flatMap(callsMade),
     });
-  let last = { totals: (await instance.totals?.()) ?? {}, atMs: performance.now() };
+  let last: { totals: Record<string, number>; atMs: number } = { totals: {}, atMs: performance.now() };
   const report = async (): Promise<void> => {
     const now = { totals: (await instance.totals?.()) ?? {}, atMs: performance.now() };
     const growth = Object.entries(now.totals).map(
@@ -180,4 +183,14 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     runState.close();
     redis.disconnect();
   };
+}
+
+/** A service that answers nobody for as long as a call may take is of no use any more. */
+function endWhenBlocked(name: string, limitMs: number): void {
+  const turns = new Int32Array(new SharedArrayBuffer(4));
+  setInterval(() => Atomics.add(turns, 0, 1), limitMs / 50).unref();
+  new Worker(join(__dirname, 'loop-watch.js'), {
+    workerData: { turns, limitMs, name },
+    execArgv: [],
+  }).unref();
 }

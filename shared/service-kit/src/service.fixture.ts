@@ -5,6 +5,9 @@ runService({
   name: 'fixture',
   start: ({ http, recipe, runId }) => {
     http.get('/run', () => ({ runId, maxStaleness: String(recipe.maxStaleness) }));
+    http.get('/block', () => {
+      for (;;);
+    });
     let busyMs = 0;
     let finish: () => void = () => undefined;
     const released = new Promise<void>((resolve) => (finish = resolve));

@@ -13,7 +13,8 @@ export interface MetricDefinition {
     | 'after an evaluation'
     | 'with a reference model'
     | 'with a clipped loss'
-    | 'with such an algorithm';
+    | 'with such an algorithm'
+    | 'when the step is rolled back';
 }
 
 const metric = (
@@ -115,6 +116,19 @@ export const METRICS = [
     'tokens/s',
     'coordinator',
     'tokens generated / time over the last report (1 s), summed over the policies',
+  ),
+  metric(
+    'rollback/to',
+    'steps',
+    'trainer',
+    'the earlier version whose weights this one has; nothing was trained, and what the train step computes is missing',
+    'when the step is rolled back',
+  ),
+  metric(
+    'weights/refused',
+    'reads',
+    'coordinator',
+    'reads of announced weights by policies that found them corrupt or gone, since the run started',
   ),
   metric('time/step_ms', 'ms', 'trainer', 'commit of the previous step to commit of this one'),
   metric('time/train_ms', 'ms', 'trainer', 'forward, backward and optimizer'),

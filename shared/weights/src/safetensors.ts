@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { ForgeError } from '@forge/errors';
 import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from './half-precision';
@@ -91,6 +91,14 @@ export async function writeSafetensors(
     await rm(temporary, { force: true });
     throw error;
   }
+}
+
+/** sha256 of the F32 file that `writeSafetensors` would write: what a version of a run with these parameters is called. */
+export function hashSafetensors(parameters: Parameters): string {
+  const names = [...parameters.keys()].sort();
+  const hash = createHash('sha256').update(renderHeader(names, parameters, { dtype: 'F32' }));
+  for (const name of names) hash.update(bytesOf(parameters.get(name)!.data));
+  return hash.digest('hex');
 }
 
 function renderHeader(

@@ -55,7 +55,7 @@ export async function create(
       await ensure(
         recipe,
         redis,
-        { id: runId, startedAt, promptTokens, redisUrl, pid: null, redisDir: null },
+        { id: runId, startedAt, promptTokens, redisUrl, pid: null, redisDir: null, redisPasswordFile: null },
         say,
       ),
     );

@@ -6,10 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connectRedis, provisionRedis, type ProvisionedRedis, type RunState } from '@forge/broker';
 import { childEnvironment, cliEnvironment, loadRecipe, usesReference, type Recipe } from '@forge/config';
 import { createRun } from '../create-run';
+import { recordDirectory } from '@forge/rl-actors';
 import { removeExpiredState } from '../expired-state';
 import { preflight } from '../preflight';
 import { recipeDirs } from '../recipe-dirs';
-import { listRunRecords, newRunId, readSummary, writeRunRecord } from '../run-directory';
+import { directoryBytes, listRunRecords, newRunId, readSummary, writeRunRecord } from '../run-directory';
 import { RunMonitor } from '../run-monitor';
 import { Supervisor, type ServiceProcess } from '../supervisor';
 import { duration, type RunHeader } from '../view';
@@ -18,9 +19,18 @@ import { isAlive } from './runs';
 const STOP_DEADLINE_MS = 30_000;
 const EXPIRE_DEADLINE_MS = 5_000;
 
+export interface RunOptions {
+  record?: boolean;
+}
+
 /** `forge run RECIPE`: starts the services of a run, shows it, and ends them with it. */
-export async function run(recipeName: string, overrides: readonly string[]): Promise<number> {
-  const recipe = loadRecipe(recipeName, overrides, { searchDirs: recipeDirs() });
+export async function run(
+  recipeName: string,
+  overrides: readonly string[],
+  { record }: RunOptions = {},
+): Promise<number> {
+  const changes = record ? [...overrides, 'output.record=true'] : overrides;
+  const recipe = loadRecipe(recipeName, changes, { searchDirs: recipeDirs() });
   const { promptTokens } = await preflight(recipe);
 
   const say = (message: string): void => {
@@ -66,11 +76,18 @@ async function supervise(
     giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000,
     onWait: say,
   });
-  const redisDir = redisServer.dir === null ? null : resolve(redisServer.dir);
   const { runState, record, directory } = await createRun(
     recipe,
     redis,
-    { id, startedAt, promptTokens, redisUrl: url, redisDir, pid: process.pid },
+    {
+      id,
+      startedAt,
+      promptTokens,
+      redisUrl: url,
+      redisDir: absolute(redisServer.dir),
+      redisPasswordFile: absolute(redisServer.passwordFile),
+      pid: process.pid,
+    },
     say,
   );
   const header: RunHeader = {
@@ -132,6 +149,8 @@ async function supervise(
   return { finished: 0, failed: 1, interrupted: 130 }[end];
 }
 
+const absolute = (path: string | null): string | null => (path === null ? null : resolve(path));
+
 function processesOf(recipe: Recipe): ServiceProcess[] {
   const copies = (service: string, count: number): ServiceProcess[] =>
     Array.from({ length: count }, (_, replica) => ({ service, replica: String(replica) }));
@@ -174,14 +193,18 @@ function closingWords(directory: string, end: string, message: string | null): s
     typeof value === 'number' ? `${(100 * value).toFixed(1)} %` : '-';
   const lines = [`run ${end}${message === null ? '' : `: ${message}`}`];
   if (summary) {
-    const { startAccuracy, finalAccuracy, steps, seconds } = summary;
+    const { startAccuracy, finalAccuracy, steps, seconds, weightsHash } = summary;
     if (typeof finalAccuracy === 'number')
       lines.push(`held-out accuracy  ${percent(startAccuracy)} -> ${percent(finalAccuracy)}`);
     lines.push(`steps              ${String(steps)} in ${duration(Number(seconds) * 1000)}`);
     lines.push(
+      `weights            ${String(weightsHash ?? '-')}`,
       `model              ${join(directory, 'model')}`,
       `report             ${join(directory, 'report.html')}`,
     );
   }
+  const record = recordDirectory(directory);
+  const sizeBytes = directoryBytes(record);
+  if (sizeBytes !== null) lines.push(`record             ${record}, ${(sizeBytes / 2 ** 20).toFixed(1)} MiB`);
   return lines.join('\n');
 }

@@ -28,7 +28,12 @@ function line(record: RunRecord, summary: Record<string, unknown> | null): strin
   const accuracy =
     typeof summary?.finalAccuracy === 'number' ? `${(100 * summary.finalAccuracy).toFixed(1)} %` : '-';
   const steps = typeof summary?.steps === 'number' ? `${summary.steps}/${record.steps}` : `-/${record.steps}`;
-  return [record.id.padEnd(44), record.state.padEnd(12), `steps ${steps}`.padEnd(16), `accuracy ${accuracy}`]
-    .join(' ')
-    .trimEnd();
+  const weights = typeof summary?.weightsHash === 'string' ? summary.weightsHash.slice(0, 16) : '-';
+  return [
+    record.id.padEnd(44),
+    record.state.padEnd(12),
+    `steps ${steps}`.padEnd(16),
+    `accuracy ${accuracy}`.padEnd(16),
+    `weights ${weights}`,
+  ].join(' ');
 }

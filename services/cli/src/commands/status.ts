@@ -1,5 +1,5 @@
 import { connectRedis, Registry, RolloutQueue, RunState, type CallsMade, type Replica } from '@forge/broker';
-import { cliEnvironment } from '@forge/config';
+import { redisUrlOf } from '../run-access';
 import { listRunRecords, type RunRecord } from '../run-directory';
 import { isAlive } from './runs';
 
@@ -30,7 +30,7 @@ type Report = Awaited<ReturnType<typeof report>>;
 async function report(record: RunRecord) {
   const { id, recipe, steps, state } = record;
   if (state !== 'running') return { id, recipe, steps, state, live: null };
-  const url = cliEnvironment().redisUrl ?? record.redisUrl;
+  const url = redisUrlOf(record);
   const redis = await connectRedis(url, { name: 'forge-status', giveUpAfterMs: GIVE_UP_MS });
   const runState = new RunState(redis, id);
   const registry = new Registry(redis, id);

@@ -28,6 +28,11 @@ export class EvaluationSchedule {
     return this.done;
   }
 
+  /** The version whose evaluation was asked for and is not done. */
+  get outstandingVersion(): number | null {
+    return this.outstanding;
+  }
+
   /**
    * The version to evaluate now, if one is due and none is outstanding; it counts as outstanding from here on.
    * `final` asks for this very version whatever the schedule says.

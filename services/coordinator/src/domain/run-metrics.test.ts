@@ -12,10 +12,12 @@ describe('RunMetrics', () => {
   it('merges step metrics, service reports and the newest evaluation into one row per step', () => {
     const metrics = new RunMetrics(0, null);
     metrics.addService(service('trainer', '0', { busyMs: 250, intervalMs: 1000, residentBytes: 5 }));
+    for (const weightsRefused of [2, 0, 1]) metrics.addService(service('policy', '0', { weightsRefused }));
     metrics.addEvaluation({ version: 0, accuracy: 0.4 });
     expect(metrics.addStep(step(1, { 'reward/mean': 0.5 }), 2)).toBeNull();
-    expect(metrics.close()).toEqual({
+    expect(metrics.close()).toMatchObject({
       step: 1,
+      'weights/refused': 3,
       'time/elapsed_s': 2,
       'reward/mean': 0.5,
       'busy/trainer': 0.25,

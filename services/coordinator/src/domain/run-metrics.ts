@@ -17,6 +17,7 @@ export type MetricsRow = { step: number } & Record<string, number>;
 export class RunMetrics {
   private readonly services = new Map<string, ServiceEvent>();
   private open: MetricsRow | null = null;
+  private weightsRefused = 0;
 
   /** `lastStep`: rows up to this step were written by an earlier coordinator of the run. */
   constructor(
@@ -26,6 +27,7 @@ export class RunMetrics {
 
   addService(event: ServiceEvent): void {
     this.services.set(`${event.service}/${event.replica}`, event);
+    this.weightsRefused += event.values.weightsRefused ?? 0;
   }
 
   addEvaluation(evaluation: Evaluation): void {
@@ -43,6 +45,7 @@ export class RunMetrics {
       'time/elapsed_s': secondsSinceStart,
       ...event.values,
       ...serviceValues([...this.services.values()]),
+      'weights/refused': this.weightsRefused,
       ...(this.evaluation ? evaluationValues(this.evaluation) : {}),
     };
     return finished;

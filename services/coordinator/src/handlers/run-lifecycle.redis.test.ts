@@ -11,7 +11,7 @@ import { TelemetryRecorder } from './telemetry-recorder';
 
 const sample = (index: number) => ({ id: `s${index}`, prompt: `${index}+0=`, answer: String(index) });
 const task = { size: 100, sample, heldOut: Array.from({ length: 70 }, (_, k) => sample(1000 + k)) };
-const logger = { info: () => undefined } as never;
+const logger = { info: () => undefined, warn: () => undefined } as never;
 
 let redis: TestRedis;
 beforeAll(async () => {
@@ -39,11 +39,12 @@ async function newRun(maxStaleness: number, steps = 4) {
 
 async function coordinate(state: RunState, dir: string, maxStaleness: number, steps = 4) {
   const jobs: RolloutJob[] = [];
+  const again: RolloutJob[] = [];
+  const counts = { waiting: 0, active: 0 };
   const queue = {
-    add: (added: readonly RolloutJob[]) => {
-      jobs.push(...added);
-      return Promise.resolve();
-    },
+    add: (added: readonly RolloutJob[]) => Promise.resolve(void jobs.push(...added)),
+    addAgain: (added: readonly RolloutJob[]) => Promise.resolve(void again.push(...added)),
+    counts: () => Promise.resolve(counts),
   };
   const evaluations = new EvaluationSchedule(2);
   const coordinator = await state.newCoordinator();
@@ -69,7 +70,9 @@ async function coordinate(state: RunState, dir: string, maxStaleness: number, st
     Object.fromEntries(jobs.flatMap((job) => (job.kind === 'rollout' ? [[job.index, job.sample.id]] : [])));
   const asked = () =>
     jobs.flatMap((job) => (job.kind === 'evaluation' ? [[job.minVersion, job.samples.length]] : []));
-  return { dir, evaluations, recorder, lifecycle, rollouts, samples, asked };
+  const askedAgain = () =>
+    again.splice(0).map((job) => (job.kind === 'rollout' ? job.index : `evaluation ${job.part}`));
+  return { dir, evaluations, recorder, lifecycle, counts, rollouts, samples, asked, askedAgain };
 }
 
 async function evaluated(state: RunState, version: number, correct: number): Promise<void> {
@@ -125,6 +128,33 @@ describe('coordinator', () => {
     const successor = await coordinate(state, dir, 1);
     await successor.lifecycle.turn();
     expect(successor.rollouts()).toEqual([0, 2, 3]);
+  });
+
+  it('queues again what has neither job nor result, once it was missed twice', async () => {
+    const { state, lifecycle, counts, askedAgain } = await newRun(1);
+    await lifecycle.turn();
+    await state.publishGroup(1, Buffer.from('group'));
+    counts.active = 1;
+    for (let look = 0; look < 3; look++) await lifecycle.requeueLost();
+    expect(askedAgain()).toEqual([]);
+    counts.active = 0;
+    await lifecycle.requeueLost();
+    expect(askedAgain()).toEqual([]);
+    await state.publishGroup(2, Buffer.from('group'));
+    await evaluated(state, 0, 13);
+    await lifecycle.requeueLost();
+    expect(askedAgain()).toEqual([0, 3, 'evaluation 0', 'evaluation 1']);
+  });
+
+  it('does not miss the evaluation that came, nor the groups it holds', async () => {
+    const { state, lifecycle, recorder, askedAgain } = await newRun(0);
+    await lifecycle.turn();
+    for (let look = 0; look < 2; look++) await lifecycle.requeueLost();
+    expect(askedAgain()).toEqual(['evaluation 0', 'evaluation 1']);
+    await evaluated(state, 0, 13);
+    await recorder.catchUp();
+    for (let look = 0; look < 2; look++) await lifecycle.requeueLost();
+    expect(askedAgain()).toEqual([]);
   });
 
   it('stops at the accuracy, then evaluates the version that was saved and finishes', async () => {

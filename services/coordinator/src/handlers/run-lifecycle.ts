@@ -7,7 +7,7 @@ import { runEnd, type RunGoals } from '../domain/run-end';
 
 export interface RunLifecycleOptions {
   runState: Pick<RunState, 'phase' | 'setPhase' | 'version' | 'ledger' | 'admit' | 'pendingGroups' | 'emit'>;
-  queue: Pick<RolloutQueue, 'add'>;
+  queue: Pick<RolloutQueue, 'add' | 'addAgain' | 'counts'>;
   task: Task;
   evaluations: EvaluationSchedule;
   goals: RunGoals;
@@ -30,6 +30,8 @@ const SAMPLES_PER_EVALUATION_JOB = 64;
 export class RunLifecycle {
   /** Admitted groups whose jobs are not queued yet. */
   private held: Admission[] = [];
+  /** Work that had neither a result nor a job when it was last looked for, by id. */
+  private missed = new Set<string>();
 
   constructor(private readonly options: RunLifecycleOptions) {}
 
@@ -49,6 +51,32 @@ export class RunLifecycle {
     if (phase === 'running') return this.go();
     if (phase === 'stopping') return this.finish();
     return phase;
+  }
+
+  /**
+   * Queues again work whose job is over or gone though its result is not there. A Redis that died may have lost the
+   * newest of what it had acknowledged, a published group say, and its successor was then told that the job is done. To
+   * be called again and again: work has to be missed twice, since a result may be on its way.
+   */
+  async requeueLost(): Promise<void> {
+    const { runState, queue } = this.options;
+    const before = await runState.pendingGroups();
+    const { waiting = 0, prioritized = 0, active = 0, delayed = 0 } = await queue.counts();
+    const jobs = new Map<string, RolloutJob>();
+    if (waiting + prioritized + active + delayed === 0) {
+      const wanted = new Set(before.map(({ index }) => index));
+      for (const { index } of this.held) wanted.delete(index);
+      const pending = (await runState.pendingGroups()).filter(({ index }) => wanted.has(index));
+      for (const admission of pending) jobs.set(`group ${admission.index}`, this.job(admission));
+      const version = this.options.evaluations.outstandingVersion;
+      const parts = version === null ? [] : this.evaluationJobs(version);
+      for (const job of parts) jobs.set(`evaluation ${job.minVersion} ${job.part}`, job);
+    }
+    const lost = [...jobs].filter(([id]) => this.missed.has(id));
+    this.missed = new Set(jobs.keys());
+    if (lost.length === 0) return;
+    this.options.logger.warn({ work: lost.map(([id]) => id) }, 'work without job or result is queued again');
+    await queue.addAgain(lost.map(([, job]) => job));
   }
 
   private async go(): Promise<null> {
@@ -78,20 +106,22 @@ export class RunLifecycle {
   }
 
   private async evaluate(version: number, final: boolean): Promise<void> {
-    const { queue, task, evaluations, evaluationSamples } = this.options;
-    if (evaluations.next(version, final) === null) return;
+    const { queue, evaluations } = this.options;
+    if (evaluations.next(version, final) !== null) await queue.add(this.evaluationJobs(version));
+  }
+
+  private evaluationJobs(version: number) {
+    const { task, evaluationSamples } = this.options;
     const samples = task.heldOut.slice(0, evaluationSamples);
     const parts = Math.ceil(samples.length / SAMPLES_PER_EVALUATION_JOB);
-    await queue.add(
-      Array.from({ length: parts }, (_, part) => ({
-        kind: 'evaluation' as const,
-        schemaVersion: 1 as const,
-        minVersion: version,
-        part,
-        parts,
-        samples: samples.slice(part * SAMPLES_PER_EVALUATION_JOB, (part + 1) * SAMPLES_PER_EVALUATION_JOB),
-      })),
-    );
+    return Array.from({ length: parts }, (_, part) => ({
+      kind: 'evaluation' as const,
+      schemaVersion: 1 as const,
+      minVersion: version,
+      part,
+      parts,
+      samples: samples.slice(part * SAMPLES_PER_EVALUATION_JOB, (part + 1) * SAMPLES_PER_EVALUATION_JOB),
+    }));
   }
 
   /**

@@ -8,7 +8,7 @@ const REPORTED_SAMPLES = 60;
 
 /** Writes `summary.json` and `report.html` from what the run has left so far. */
 export async function writeRunSummary(
-  runState: Pick<RunState, 'runId' | 'version' | 'ledger' | 'latestWeights'>,
+  runState: Pick<RunState, 'runId' | 'version' | 'ledger' | 'weights'>,
   directory: RunDirectory,
   recipe: Recipe,
   run: Pick<RunSummary, 'state' | 'seconds'> & { evaluations: readonly Evaluation[]; isModelSaved: boolean },
@@ -16,7 +16,7 @@ export async function writeRunSummary(
   const [steps, ledger, weights] = await Promise.all([
     runState.version(),
     runState.ledger(),
-    runState.latestWeights(),
+    runState.weights.latest(),
   ]);
   const { state, seconds, evaluations, isModelSaved } = run;
   const summary: RunSummary = {

@@ -61,6 +61,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
           tokenIds: [3],
           logprobs: [-0.5],
           versions: [4],
+          weights: { '4': '4'.repeat(64), ...(id === '7-0' && { '3': '3'.repeat(64) }) },
           stopReason: 'end',
         })),
       );
@@ -83,6 +84,8 @@ describe('RolloutJobs', () => {
       {
         runId: 'run',
         index: 7,
+        // Of those a token of the group is of.
+        weights: { '4': '4'.repeat(64) },
         episodes: [
           { reward: 1, tokenIds: [1, 2, 3], versions: [-1, -1, 4] },
           { reward: 0, text: '6' },

@@ -5,12 +5,14 @@ import {
   encode,
   newestVersion,
   oldestVersion,
+  versionsOf,
   type Completion,
   type Episode,
   type Group,
   type RolloutJob,
   type Sample,
   type Sampling,
+  type WeightHashes,
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
@@ -78,7 +80,8 @@ export class RolloutJobs {
   private async rollOut({ index, sample }: Kind<'rollout'>): Promise<void> {
     const { algorithm, recipe, reward, runState, replica } = this.options;
     const { groupSize } = recipe.algorithm;
-    const policy = this.policyHandle(String(index), recipe.sampling);
+    const hashes: WeightHashes = {};
+    const policy = this.policyHandle(String(index), recipe.sampling, hashes);
     const episodes = await algorithm.rollout({ sample, policy, reward, groupSize });
     const isChecked = index % Math.ceil(candidatesPerBatch(recipe) / CHECKED_PER_BATCH) === 0;
     const mismatch = isChecked ? await this.options.mismatch(episodes[0]!) : null;
@@ -90,6 +93,9 @@ export class RolloutJobs {
       promptText: promptText(sample),
       episodes: algorithm.needsReference ? await this.withReference(episodes) : episodes,
       replica,
+      weights: Object.fromEntries(
+        versionsOf(episodes).flatMap((version) => (hashes[version] ? [[version, hashes[version]]] : [])),
+      ),
       ...(mismatch !== null && { logprobMismatch: mismatch }),
     };
     await this.publish(group);
@@ -133,13 +139,19 @@ export class RolloutJobs {
     }
   }
 
-  /** The policy as one rollout sees it. Completions are numbered, so that a rollout that runs again draws the same. */
-  private policyHandle(id: string, defaults: Sampling): PolicyHandle {
+  /**
+   * The policy as one rollout sees it. Completions are numbered, so that a rollout that runs again draws the same;
+   * `hashes` gets those of the weights that took part.
+   */
+  private policyHandle(id: string, defaults: Sampling, hashes: WeightHashes = {}): PolicyHandle {
     let completions = 0;
     return {
-      generate: (prompt, { n = 1, ...overrides } = {}) => {
+      generate: async (prompt, { n = 1, ...overrides } = {}) => {
         const rolloutIds = Array.from({ length: n }, () => `${id}-${completions++}`);
-        return this.options.generate({ prompt, rolloutIds, sampling: { ...defaults, ...overrides } });
+        const sampling = { ...defaults, ...overrides };
+        const made = await this.options.generate({ prompt, rolloutIds, sampling });
+        for (const { weights } of made) Object.assign(hashes, weights);
+        return made;
       },
     };
   }

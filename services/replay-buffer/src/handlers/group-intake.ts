@@ -1,12 +1,14 @@
 import type { RunState, StreamedGroup } from '@forge/broker';
-import { decode, groupSchema, type Group } from '@forge/contracts';
+import { decode, groupSchema, versionsOf, type Group } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Logger } from '@forge/telemetry';
 import { toCandidate, type Candidate, type Judge } from '../domain/candidate';
 import type { BatchFormer } from './batch-former';
 
 export interface GroupIntakeOptions {
-  runState: Pick<RunState, 'runId' | 'readGroups' | 'storeGroup' | 'rejectGroup'>;
+  runState: Pick<RunState, 'runId' | 'readGroups' | 'storeGroup' | 'rejectGroup'> & {
+    weights: Pick<RunState['weights'], 'disagreement'>;
+  };
   algorithm: Judge;
   batches: Pick<BatchFormer, 'add' | 'form'>;
   consumer: string;
@@ -28,29 +30,48 @@ export class GroupIntake {
   }
 
   private async take(entry: StreamedGroup): Promise<void> {
-    const { runState, algorithm, batches, logger } = this.options;
+    const { runState, algorithm, batches } = this.options;
     const { entryId, index, payload } = entry;
+    let group: Group;
     let candidate: Candidate;
     try {
-      candidate = toCandidate(groupOf(entry, runState.runId), algorithm);
+      group = groupOf(entry, runState.runId);
+      candidate = toCandidate(group, algorithm);
     } catch (error) {
       // It depends on the message alone, and on what the algorithm makes of it: trying again would give the same.
-      logger.error({ err: error, index }, 'group rejected');
-      const { code, message } = ForgeError.from(error);
-      const group = { entryId, index: Number.isSafeInteger(index) && index >= 0 ? index : null };
-      await runState.rejectGroup(group, 'invalid', { code, message, attempts: 1, payload });
-      return;
+      return this.reject(entry, error);
     }
+    const foreign = await runState.weights.disagreement(group.weights);
+    if (foreign !== null)
+      return this.reject(entry, invalid(`group ${index}: tokens are of ${foreign}`, { index }));
     if ((await runState.storeGroup(entryId, { ...candidate }, payload)) === 'stored') batches.add(candidate);
+  }
+
+  private async reject({ entryId, index, payload }: StreamedGroup, error: unknown): Promise<void> {
+    const { runState, logger } = this.options;
+    logger.error({ err: error, index }, 'group rejected');
+    const { code, message } = ForgeError.from(error);
+    const group = { entryId, index: Number.isSafeInteger(index) && index >= 0 ? index : null };
+    await runState.rejectGroup(group, 'invalid', { code, message, attempts: 1, payload });
   }
 }
 
 function groupOf({ index, payload }: StreamedGroup, runId: string): Group {
   const group = decode(groupSchema, payload, `group ${index}`);
-  if (group.runId === runId && group.index === index) return group;
-  throw new ForgeError(
-    'CONTRACT_INVALID_MESSAGE',
-    `group ${index} of run ${runId}: the payload is group ${group.index} of run ${group.runId}`,
-    { index, runId, found: { index: group.index, runId: group.runId } },
-  );
+  if (group.runId !== runId || group.index !== index) {
+    throw invalid(
+      `group ${index} of run ${runId}: the payload is group ${group.index} of run ${group.runId}`,
+      { index, runId, found: { index: group.index, runId: group.runId } },
+    );
+  }
+  const [versions, named] = [versionsOf(group.episodes), Object.keys(group.weights).map(Number)];
+  if (versions.join() !== named.join()) {
+    const message = `group ${index}: tokens are of versions ${versions.join(', ')}, its weights of ${named.join(', ')}`;
+    throw invalid(message, { index });
+  }
+  return group;
+}
+
+function invalid(message: string, details: Record<string, unknown>): ForgeError {
+  return new ForgeError('CONTRACT_INVALID_MESSAGE', message, details);
 }

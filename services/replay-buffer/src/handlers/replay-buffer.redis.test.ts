@@ -46,6 +46,7 @@ function group(runState: RunState, index: number, reward: number, version = 0): 
     sampleId: `s${index}`,
     promptText: '1+1=',
     replica: '0',
+    weights: { [version]: '0'.repeat(64) },
     episodes: [
       {
         tokenIds: [1, 2],
@@ -114,6 +115,26 @@ describe('replay buffer', () => {
       [0, 1, 2].map((index) => ['message', index, 'CONTRACT_INVALID_MESSAGE']),
     );
     expect(Buffer.from(letters[0]!.payload).toString()).toBe('nonsense');
+  });
+
+  it('refuses groups whose weights are not those of their versions in this run', async () => {
+    const state = await newRun();
+    const { intake } = replayBuffer(state);
+    const announcement = { version: 0, path: 'w', sizeBytes: 1, sha256: '0'.repeat(64) };
+    await state.weights.announce({ schemaVersion: 1, epoch: await epochOf(state), ...announcement });
+    await state.admit(4);
+    const foreign = [{ '0': 'f'.repeat(64) }, {}, { '0': '0'.repeat(64), '1': '1'.repeat(64) }];
+    for (const [index, weights] of foreign.entries())
+      await state.publishGroup(index, encode({ ...group(state, index, 1), weights }));
+    await publish(state, 3);
+    await intake.turn(10);
+    expect(await state.ledger()).toMatchObject({ buffered: 1, discarded: { invalid: 3 }, isBalanced: true });
+    const letters = await state.deadLetters.list();
+    expect(letters.map(({ message }) => message)).toEqual([
+      `group 0: tokens are of version 0 with weights ${'f'.repeat(64)}, but that version is ${'0'.repeat(64)}`,
+      'group 1: tokens are of versions 0, its weights of ',
+      'group 2: tokens are of versions 0, its weights of 0, 1',
+    ]);
   });
 
   it("goes on without a group that the user's advantage throws on", async () => {

@@ -1,8 +1,16 @@
 import { workerData } from 'node:worker_threads';
-import type { Completion, Episode, Sample, Sampling, WeightsAnnouncement } from '@forge/contracts';
+import {
+  versionsOf,
+  type Completion,
+  type Episode,
+  type Sample,
+  type Sampling,
+  type WeightHashes,
+  type WeightsAnnouncement,
+} from '@forge/contracts';
 import { createEngine, serveWorker } from '@forge/engine';
 import { Generator, loadModel, LogprobScorer, type GeneratorStats, type LoadedModel } from '@forge/model';
-import { WeightReader, type Parameters } from '@forge/weights';
+import { hashSafetensors, WeightReader, type Parameters } from '@forge/weights';
 import { logprobMismatch, soleVersion } from './logprob-mismatch';
 import type { PolicySettings } from './policy-config';
 
@@ -16,6 +24,9 @@ interface GenerateRequest {
   sampling: Sampling;
 }
 
+/** Of so many of the newest versions the hashes are known: far more than take part in what is under way. */
+const KNOWN_HASHES = 10_000;
+
 const settings = workerData as PolicySettings;
 
 /** The generator, in a thread of its own: it blocks while it computes. */
@@ -25,6 +36,8 @@ class Generation {
   /** The parameters of the two newest versions: what is done generating may be one version behind. */
   private readonly recent = new Map<number, Parameters>();
   private scorer: Promise<LogprobScorer> | null = null;
+  /** By version. */
+  private readonly hashes = new Map<number, string>();
 
   constructor(
     private readonly model: Pick<LoadedModel, 'config' | 'tokenizer'>,
@@ -35,10 +48,12 @@ class Generation {
 
   /** Takes the announced weights, which are used from the next chunk on; the version that is current then. */
   async setWeights(announcement: WeightsAnnouncement): Promise<number> {
-    const { version } = announcement;
+    const { version, sha256 } = announcement;
     const parameters = copied(await this.reader.read(announcement));
     this.recent.set(version, parameters);
     for (const old of [...this.recent.keys()].slice(0, -2)) this.recent.delete(old);
+    this.hashes.set(version, sha256);
+    for (const old of [...this.hashes.keys()].slice(0, -KNOWN_HASHES)) this.hashes.delete(old);
     if (this.generator === null) {
       this.generator = this.create(version, parameters);
       await this.generator;
@@ -50,15 +65,25 @@ class Generation {
     const { rolloutIds, sampling } = request;
     const { tokenIds } = this.model.tokenizer.renderPrompt(request.prompt);
     // Until weights are announced, the model's own count.
-    this.generator ??= this.create(0, this.recent.get(0)!);
+    if (this.generator === null) {
+      this.hashes.set(0, hashSafetensors(this.recent.get(0)!));
+      this.generator = this.create(0, this.recent.get(0)!);
+    }
     const generator = await this.generator;
-    return generator.generate({
+    const completions = await generator.generate({
       promptTokenIds: tokenIds,
       rolloutIds,
       sampling,
       seed: settings.seed,
       signal,
     });
+    return completions.map((completion) => ({ ...completion, weights: this.hashesOf(completion) }));
+  }
+
+  private hashesOf(completion: Completion): WeightHashes {
+    return Object.fromEntries(
+      versionsOf([completion]).map((version) => [version, this.hashes.get(version)!]),
+    );
   }
 
   async mismatch(episode: Episode): Promise<number | null> {
@@ -115,6 +140,8 @@ function copied(parameters: Parameters): Parameters {
 const generation = loadModel(settings.worker.model).then(
   ({ config, tokenizer, parameters }) => new Generation({ config, tokenizer }, parameters),
 );
+// `open` tells why it failed, be it called only later.
+generation.catch(() => undefined);
 
 const api = {
   open: async (): Promise<void> => {

@@ -13,6 +13,8 @@ const scorer = loadModel(model).then(({ config, parameters }) =>
     ...rest,
   }),
 );
+// `open` tells why it failed, be it called only later.
+scorer.catch(() => undefined);
 
 const api = {
   open: async (): Promise<void> => {

@@ -1,16 +1,21 @@
 import { endpoint, ForgeActor } from '@forge/actors';
-import { parseConfig, rewardSchema, type RewardInput } from '@forge/config';
+import { parseConfig, rewardSchema, rewardTimeoutMs, type RewardInput } from '@forge/config';
 import type { Completion, Sample } from '@forge/contracts';
 import type { RewardHandle } from '@forge/rl';
 import { loadRewards } from '../recipe/run-parts';
 import { z } from 'zod';
 import { scoreEach, type ScoreItem, type ScoreResult } from './score';
 
-const rewardActorSchema = z.strictObject({ rewards: z.array(rewardSchema).min(1) });
+const rewardActorSchema = z.strictObject({
+  rewards: z.array(rewardSchema).min(1),
+  timeoutMs: rewardTimeoutMs,
+});
 
 export interface RewardActorConfig {
   /** Built-in ones by name, the user's by `module`; their weighted sum is the reward. */
   rewards: readonly RewardInput[];
+  /** How long the rewards of one completion may take together; default 60,000. */
+  timeoutMs?: number;
 }
 
 /** Judges completions by one or several reward functions. */
@@ -39,7 +44,7 @@ export class Reward extends ForgeActor {
   @endpoint({ concurrent: true, idempotent: true })
   async score(items: readonly ScoreItem[]): Promise<ScoreResult[]> {
     const startedAt = performance.now();
-    const results = await scoreEach(this.rewards, items);
+    const results = await scoreEach(this.rewards, items, this.settings.timeoutMs);
     this.busyMs += performance.now() - startedAt;
     return results;
   }

@@ -15,15 +15,20 @@ export type ScoreResult = { score: Score } | { error: WireError };
 const itemsSchema = z.array(z.strictObject({ sample: sampleSchema, completion: completionSchema })).max(4096);
 
 /**
- * Scores items, in their order.
+ * Scores items, in their order. One that is not scored after `timeoutMs` has failed with TRANSIENT_TIMEOUT; a reward that
+ * does not let go of the event loop can't be told from here.
  *
  * @throws {ForgeError} CONTRACT_INVALID_MESSAGE when they are no array of sample and completion.
  */
-export async function scoreEach(rewards: RewardHandle, items: readonly ScoreItem[]): Promise<ScoreResult[]> {
+export async function scoreEach(
+  rewards: RewardHandle,
+  items: readonly ScoreItem[],
+  timeoutMs: number,
+): Promise<ScoreResult[]> {
   return Promise.all(
     check(itemsSchema, items, 'score request').map(async ({ sample, completion }) => {
       try {
-        return { score: await rewards.score(sample, completion) };
+        return { score: await within(timeoutMs, rewards.score(sample, completion)) };
       } catch (cause) {
         return { error: describe(cause, sample.id) };
       }
@@ -36,4 +41,19 @@ function describe(cause: unknown, sampleId: string): WireError {
   const wire = ForgeError.from(cause).toWire();
   const stack = cause instanceof Error && !(cause instanceof ForgeError) ? { stack: cause.stack } : {};
   return { ...wire, details: { ...wire.details, sampleId, ...stack } };
+}
+
+async function within<T>(timeoutMs: number, score: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const message = `the rewards of a completion took longer than reward.timeoutMs, ${timeoutMs} ms`;
+      reject(new ForgeError('TRANSIENT_TIMEOUT', message, { timeoutMs }));
+    }, timeoutMs);
+  });
+  try {
+    return await Promise.race([score, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

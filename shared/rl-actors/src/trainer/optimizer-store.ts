@@ -57,11 +57,12 @@ export class OptimizerStore {
     throw new ForgeError('CONFIG_FILE_UNREADABLE', message, { dir: this.dir });
   }
 
-  /** Deletes the moments of versions older than `version`. */
-  async collect(version: number): Promise<void> {
-    const old = (await readdir(this.dir)).filter(
-      (name) => Number(FILE.exec(name)?.[1] ?? Infinity) < version,
-    );
+  /** Deletes the moments of versions but those `kept`. */
+  async collect(kept: ReadonlySet<number>): Promise<void> {
+    const old = (await readdir(this.dir)).filter((name) => {
+      const version = FILE.exec(name)?.[1];
+      return version !== undefined && !kept.has(Number(version));
+    });
     await Promise.all(old.map((name) => rm(join(this.dir, name), { force: true })));
   }
 

@@ -10,6 +10,8 @@ const episodesSchema = z.array(trainingEpisodeSchema).min(1);
 
 const settings = workerData as TrainerSettings;
 let training = Training.open(settings);
+// `open` tells why it failed, be it called only later.
+training.catch(() => undefined);
 
 const api = {
   open: async (): Promise<void> => {
@@ -20,7 +22,9 @@ const api = {
     (await training).trainStep(check(episodesSchema, episodes, 'train step')),
   trainBatch: async ({ batch, payloads }: { batch: Batch; payloads: readonly Uint8Array[] }) =>
     (await training).trainBatch(batch, payloads),
-  publish: async () => (await training).publish(),
+  publish: async (inUse: readonly number[]) => (await training).publish(inUse),
+  rollBack: async ({ to, sha256 }: { to: number; sha256: string | null }) =>
+    (await training).rollBack(to, sha256),
   save: async (dir: string) => (await training).save(dir),
   checkpoint: async () => (await training).checkpoint(),
   /** The training under way goes on when there is nothing to resume. */

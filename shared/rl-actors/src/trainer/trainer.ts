@@ -3,6 +3,7 @@ import { endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig } from '@forge/config';
 import { check, type Batch, type WeightsAnnouncement } from '@forge/contracts';
 import type { WorkerHandle } from '@forge/engine';
+import { z } from 'zod';
 import { openWorker } from '../open-worker';
 import type { TrainingEpisode } from '../training-episode';
 import type { TrainApi } from './train-worker';
@@ -14,6 +15,8 @@ import {
   type TrainerSettings,
 } from './trainer-config';
 import type { TrainedStep } from './training';
+
+const versionsSchema = z.array(z.int().min(0));
 
 /**
  * Improves a model step by step; its version counts the steps. A trainer whose process dies begins anew where its
@@ -41,6 +44,7 @@ export class Trainer extends ForgeActor {
    * One optimizer step on episodes; everything is as before when it fails.
    *
    * @throws {ForgeError} STALE_EPISODE when a token is older than `maxStaleness` allows; NUMERIC_NON_FINITE;
+   *   NUMERIC_LIMIT_EXCEEDED for a step beyond `rollback`;
    *   CONTRACT_INVALID_MESSAGE for no episodes or a broken one.
    */
   @endpoint()
@@ -58,10 +62,25 @@ export class Trainer extends ForgeActor {
     return this.worker.call('trainBatch', { batch, payloads });
   }
 
-  /** Writes the weights of this version to a file, verified by checksum; what policies are told to read. */
+  /**
+   * Writes the weights of this version to a file, verified by checksum; what policies are told to read. Of older versions
+   * the newest `keepVersions` and those `inUse` stay.
+   */
   @endpoint()
-  pushWeights(): Promise<WeightsAnnouncement> {
-    return this.worker.call('publish', undefined);
+  pushWeights(inUse: readonly number[] = []): Promise<WeightsAnnouncement> {
+    return this.worker.call('publish', check(versionsSchema, inUse, 'versions in use'));
+  }
+
+  /**
+   * Instead of a step: the next version has the parameters and moments of version `to` that is kept, by `keepVersions` or
+   * as a checkpoint, and of which `sha256` is the hash where that is known.
+   *
+   * @throws {ForgeError} CONFLICT_STATE when it is not kept; CONTRACT_WEIGHTS_CORRUPT; then everything is as before.
+   */
+  @endpoint()
+  rollBack(to: number, sha256: string | null = null): Promise<void> {
+    check(versionsSchema, [to], 'version');
+    return this.worker.call('rollBack', { to, sha256 });
   }
 
   /** Steps trained so far. */
