@@ -9,6 +9,8 @@ interface ComposeService {
   image?: string;
   command?: string | string[];
   restart?: string;
+  profiles?: string[];
+  deploy?: { resources: { reservations: { devices: object[] } } };
   user?: string;
   depends_on?: Record<string, { condition: string }>;
   environment?: Record<string, string>;
@@ -35,6 +37,18 @@ describe('docker-compose.yml', () => {
       expect({ name, restart }).toEqual({ name, restart: once ? 'no' : 'unless-stopped' });
       if (typeof command === 'string' && !once)
         expect(existsSync(join(root, 'services', command, 'src/main.ts'))).toBe(true);
+    }
+  });
+
+  it('gives what computes a GPU in the profile gpu, and no two profiles the same service', () => {
+    const profileOf = (name: string) => services[name]?.profiles;
+    for (const name of ['policy', 'reference', 'trainer']) {
+      expect(profileOf(name)).toEqual(['cpu']);
+      expect(profileOf(`${name}-gpu`)).toEqual(['gpu']);
+      expect(services[`${name}-gpu`]?.command).toBe(services[name]?.command);
+      expect(services[`${name}-gpu`]?.deploy?.resources.reservations.devices).toMatchObject([
+        { driver: 'nvidia', capabilities: ['gpu'] },
+      ]);
     }
   });
 

@@ -10,10 +10,11 @@ export async function start({ recipe, logger }: ServiceContext): Promise<Service
     return { ready: () => true, drain: () => Promise.resolve() };
   }
   const { model, sampling, trainer } = recipe;
-  const { threads, maxBatchTokens } = recipe.reference;
+  const { threads, device, maxBatchTokens } = recipe.reference;
   const reference = await thisProc().spawn('reference', ReferenceModel, {
     model,
     threads,
+    device,
     maxBatchTokens,
     temperature: sampling.temperature || 1,
     logitsChunk: trainer.logitsChunk,
