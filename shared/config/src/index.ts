@@ -39,4 +39,5 @@ export {
   stackEnvironment,
   type StackEnvironment,
 } from './environment';
+export { keepOnnxRuntimeQuiet } from './onnx-runtime';
 export { importModule, loadModule } from './load-module';

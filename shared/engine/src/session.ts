@@ -1,5 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import type { DType } from '@forge/graph';
+// Before onnxruntime loads.
+import './without-telemetry';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 
 /** A concrete tensor in host memory, row-major. */
