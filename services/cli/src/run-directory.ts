@@ -12,8 +12,8 @@ const runRecordSchema = z.strictObject({
   seed: z.number(),
   steps: z.number(),
   startedAt: z.iso.datetime(),
-  /** The supervising process; the run is over when it is gone. */
-  pid: z.int(),
+  /** The supervising process; the run is over when it is gone. Null: nobody supervises its services. */
+  pid: z.int().nullable(),
   /** Without user and password. */
   redisUrl: z.string(),
   /** The file with the password of its own Redis, absolute; null: REDIS_URL has what it takes. */
@@ -82,7 +82,10 @@ export function writeRunRecord(directory: string, record: RunRecord): void {
   renameSync(`${path}.tmp`, path);
 }
 
-/** Every readable run under `outputDir`, oldest first. A run whose supervisor is gone without a word has failed. */
+/**
+ * Every readable run under `outputDir`, oldest first. A run whose supervisor is gone without a word has failed; one that
+ * nobody supervises is over when its summary says so.
+ */
 export function listRunRecords(outputDir: string, isAlive: (pid: number) => boolean): RunRecord[] {
   let names: string[];
   try {
@@ -96,11 +99,12 @@ export function listRunRecords(outputDir: string, isAlive: (pid: number) => bool
       const record = readRunRecord(join(outputDir, name));
       return record === null ? [] : [record];
     })
-    .map((record) =>
-      record.state === 'running' && !isAlive(record.pid)
-        ? { ...record, state: 'failed' as const, message: 'its supervisor ended without a word' }
-        : record,
-    )
+    .map((record) => {
+      if (record.state !== 'running') return record;
+      if (record.pid === null) return { ...record, state: summaryState(join(outputDir, record.id)) };
+      if (isAlive(record.pid)) return record;
+      return { ...record, state: 'failed' as const, message: 'its supervisor ended without a word' };
+    })
     .sort((a, b) => a.startedAt.localeCompare(b.startedAt));
 }
 
@@ -131,6 +135,11 @@ function readRunRecord(directory: string): RunRecord | null {
     if (error instanceof SyntaxError || error instanceof ForgeError) return null;
     throw error;
   }
+}
+
+function summaryState(directory: string): RunRecord['state'] {
+  const state = readSummary(directory)?.state;
+  return state === 'finished' || state === 'failed' ? state : 'running';
 }
 
 /** `runs/<id>/summary.json` as the coordinator writes it at the end of a run. */

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { cliEnvironment, loadRecipe, overrideForResume } from '@forge/config';
 import { ForgeError } from '@forge/errors';
+import { placeOf, settingsOf } from '../create-run';
 import { preflight } from '../preflight';
 import { claimRun, findRunRecord, writeRunConfig, writeRunRecord, type RunRecord } from '../run-directory';
 import { whenProcessesEnded } from '../run-processes';
@@ -10,7 +11,7 @@ import { continueState } from '../resume/continue-state';
 import { restartFromCheckpoint } from '../resume/restart-from-checkpoint';
 import { checkGoals } from '../resume/check-goals';
 import { steeredRecipe } from '../resume/steered-recipe';
-import { placeOf, settingsOf, supervise } from './run';
+import { supervise } from './run';
 import { isAlive } from './runs';
 
 /** Services end within their time to drain; this much later they have. */
@@ -63,7 +64,13 @@ export async function resume(
             typeof stand === 'string' ? await restartFromCheckpoint(run, model.config, stand, from) : stand;
           checkGoals(record, recipe, start.version, from === undefined);
           const resumedAt = await start.go(recipe, settingsOf(recipe));
-          const resumed: RunRecord = { ...record, ...placeOf(recipe, redisServer) };
+          const resumed: RunRecord = {
+            ...record,
+            ...placeOf(redisServer),
+            steps: recipe.steps,
+            keepStateHours: recipe.limits.keepStateHours,
+            state: 'running',
+          };
           delete resumed.message;
           writeRunConfig(directory, recipe);
           writeRunRecord(directory, resumed);
