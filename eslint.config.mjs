@@ -17,6 +17,9 @@ export default tseslint.config(
       parserOptions: { project: './tsconfig.test.json', tsconfigRootDir: import.meta.dirname },
     },
     rules: {
+      'no-eval': 'error',
+      'no-new-func': 'error',
+      '@typescript-eslint/no-implied-eval': 'error',
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': 'error',
       '@typescript-eslint/no-non-null-assertion': 'off',
@@ -54,6 +57,10 @@ export default tseslint.config(
           patterns: [
             onlyIn('bullmq', 'Only shared/broker imports bullmq.'),
             onlyIn('ioredis', 'Only shared/broker imports ioredis.'),
+            {
+              group: ['vm', 'v8', 'node:vm', 'node:v8'],
+              message: 'Code and objects are not made of text or bytes.',
+            },
             onlyIn('@forge/*/*', 'Import a package by its name, never by a deep path.'),
           ],
         },

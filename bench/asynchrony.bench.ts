@@ -70,7 +70,7 @@ async function telemetry(runState: RunState): Promise<Entry[]> {
 function figuresOf(entries: readonly Entry[]): Figures {
   const atMs = ({ id }: Entry): number => Number(id.split('-')[0]);
   const steps = entries.flatMap((entry) =>
-    entry.event.kind === 'step' && entry.event.step >= WARM_UP
+    entry.event?.kind === 'step' && entry.event.step >= WARM_UP
       ? [{ atMs: atMs(entry), values: entry.event.values }]
       : [],
   );
@@ -79,8 +79,8 @@ function figuresOf(entries: readonly Entry[]): Figures {
   const busyMs = entries
     .filter((entry) => atMs(entry) > first.atMs && atMs(entry) <= last.atMs)
     .reduce((sum, { event }) => {
-      const isPolicy = event.kind === 'service' && event.service === 'policy';
-      return isPolicy ? sum + (event.values['busyMs'] ?? 0) : sum;
+      if (event?.kind !== 'service' || event.service !== 'policy') return sum;
+      return sum + (event.values['busyMs'] ?? 0);
     }, 0);
   const mean = (key: string): number =>
     steps.slice(1).reduce((sum, { values }) => sum + (values[key] ?? 0), 0) / count;

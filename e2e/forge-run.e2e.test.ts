@@ -73,8 +73,8 @@ function writeReadmeExample(): void {
 describe('forge run', () => {
   it("trains by the README's algorithm and a reward of the user's", async () => {
     writeReadmeExample();
-    const { said, exit } = start('run', 'mine.yaml');
-    expect([await exit, said()]).toEqual([0, expect.stringContaining('run finished: all 3 steps are done')]);
+    const { said, exit } = start('run', 'mine.yaml', '--record');
+    expect([await exit, said()]).toEqual([0, expect.stringMatching(/run finished: all 3 steps are done\n.*\nrecord +runs.*, 0\.\d MiB\n/s)]); // prettier-ignore
     const files = ['config.yaml', 'metrics.jsonl', 'samples.jsonl', 'summary.json', 'report.html'];
     expect(files.filter((name) => !existsSync(join(runDir(), name)))).toEqual([]);
     const rows = readFileSync(join(runDir(), 'metrics.jsonl'), 'utf8').trim().split('\n');
@@ -83,8 +83,15 @@ describe('forge run', () => {
     await loadModel(join(runDir(), 'model'));
 
     const id = basename(runDir());
+    const listed = start('runs', '--json');
+    expect(await listed.exit).toBe(0);
+    const [{ summary }] = JSON.parse(listed.said()) as [{ summary: { weightsHash: string } }];
+    expect(said()).toContain(`weights            ${summary.weightsHash}\n`);
+    const replayed = start('replay', id);
+    expect([await replayed.exit, replayed.said()]).toEqual([0, expect.stringContaining(`3 steps replayed, all as recorded\nweights  ${summary.weightsHash}\n`)]); // prettier-ignore
+
     const verified = start('ledger', id, '--verify');
-    expect([await verified.exit, verified.said()]).toEqual([0, expect.stringMatching(/trained +12\n.*adds up\nverified: 12 groups .* 4 versions, 0 batches under way, 3 steps in metrics.jsonl, 0 checkpoints agree/s)]); // prettier-ignore
+    expect([await verified.exit, verified.said()]).toEqual([0, expect.stringMatching(/trained +12\n.*adds up\nverified: 12 groups .* 4 versions, 0 batches under way, 3 steps in metrics.jsonl, 1 checkpoints agree/s)]); // prettier-ignore
     const history = start('ledger', id, '--rollout', '11', '--json');
     expect(await history.exit).toBe(0);
     const { sha256 } = { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string };

@@ -5,7 +5,7 @@ import { loadModel } from '@forge/model';
 import { verifyLedger } from '@forge/broker';
 import { startTestRedis, type TestRedis } from '@forge/testing';
 import { parametersHash } from '@forge/weights';
-import { directoryWithModel, ServiceProcesses, smallRecipe, type ServiceName } from './service-processes';
+import { directoryWithModel, ServiceProcesses, smallRecipe, type ReplicaName } from './service-processes';
 
 jest.setTimeout(180_000);
 
@@ -67,9 +67,9 @@ describe('pipeline', () => {
     if (maxStaleness === 0) undisturbed = hash;
   });
 
-  it('gives the same bits again at maxStaleness 0, whoever is killed on the way', async () => {
-    const run = await startRun({ maxStaleness: 0 });
-    const victims: ServiceName[][] = [['trainer'], ['coordinator', 'reward'], ['replay-buffer', 'reference'], ['policy']]; // prettier-ignore
+  it('gives the same bits again at maxStaleness 0, with three policies and ten kills on the way', async () => {
+    const run = await startRun({ maxStaleness: 0, policy: { replicas: 3 } });
+    const victims: ReplicaName[][] = [['trainer', 'policy'], ['coordinator', 'reward', 'policy/1'], ['replay-buffer', 'reference', 'policy/2'], ['policy', 'trainer']]; // prettier-ignore
     for (const [version, together] of victims.entries()) {
       await run.reached(version + 1);
       await Promise.all(together.map((victim) => run.killAndRestart(victim)));

@@ -11,8 +11,10 @@ const root = join(__dirname, '..');
 
 export const SERVICES = ['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'] as const;
 export type ServiceName = (typeof SERVICES)[number];
+/** A service's first replica, or another one of the policy. */
+export type ReplicaName = ServiceName | `policy/${number}`;
 
-const TINY = { hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 2 }; // prettier-ignore
+export const TINY = { hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 2 }; // prettier-ignore
 
 /** A fresh directory with a small untrained model in it that speaks arithmetic. */
 export async function directoryWithModel(): Promise<string> {
@@ -55,7 +57,7 @@ export function smallRecipe(dir: string, overrides: Record<string, unknown> = {}
 
 /** The processes of one run. */
 export class ServiceProcesses {
-  private readonly children = new Map<ServiceName, ChildProcess>();
+  private readonly children = new Map<ReplicaName, ChildProcess>();
 
   private constructor(
     readonly runState: RunState,
@@ -65,7 +67,7 @@ export class ServiceProcesses {
     private readonly sockets: string,
   ) {}
 
-  /** Creates the run and starts one process per service. */
+  /** Creates the run and starts one process per service, and as many of the policy as the recipe has. */
   static async start(
     redis: Pick<TestRedis, 'url'>,
     connection: Redis,
@@ -73,34 +75,48 @@ export class ServiceProcesses {
     recipe: Recipe,
   ): Promise<ServiceProcesses> {
     const runState = new RunState(connection, runId);
-    const { maxStaleness, steps } = recipe;
-    await runState.create(recipe, { maxStaleness, steps, candidatesPerBatch: candidatesPerBatch(recipe) });
+    const { maxStaleness, steps, stopAtAccuracy } = recipe;
+    const settings = { maxStaleness, steps, stopAtAccuracy, candidatesPerBatch: candidatesPerBatch(recipe) };
+    await runState.create(recipe, settings);
     const runDir = join(recipe.output.dir, runId);
     mkdirSync(runDir, { recursive: true });
     const environment = childEnvironment({ redisUrl: redis.url, runId, logLevel: 'error' });
     const sockets = mkdtempSync(join(tmpdir(), 'forge-e2e-'));
     const processes = new ServiceProcesses(runState, runDir, environment, sockets);
     for (const service of SERVICES) processes.launch(service);
+    for (let replica = 1; replica < recipe.policy.replicas; replica++) processes.launch(`policy/${replica}`);
     return processes;
   }
 
-  launch(service: ServiceName): void {
+  /** How a service ended; null while it runs. */
+  exitOf(service: ReplicaName): NodeJS.Signals | number | null {
+    const { signalCode, exitCode } = this.children.get(service)!;
+    return signalCode ?? exitCode;
+  }
+
+  launch(name: ReplicaName): void {
+    const [service = name, replica = '0'] = name.split('/');
     const child = fork(join(root, 'services', service, 'dist/main.js'), {
       cwd: root,
       env: {
         ...this.environment,
-        FORGE_REPLICA: '0',
-        FORGE_CALL_ADDRESS: `unix:${join(this.sockets, service)}`,
+        FORGE_REPLICA: replica,
+        FORGE_CALL_ADDRESS: `unix:${join(this.sockets, `${service}-${replica}`)}`,
       },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    this.children.set(service, child);
+    this.children.set(name, child);
   }
 
   /** Kills a service without a warning and starts it again. */
-  async killAndRestart(service: ServiceName): Promise<void> {
-    await this.end(service, 'SIGKILL');
+  async killAndRestart(service: ReplicaName): Promise<void> {
+    await this.killOne(service);
     this.launch(service);
+  }
+
+  /** Kills a service without a warning; `launch` starts it again. */
+  async killOne(service: ReplicaName): Promise<void> {
+    await this.end(service, 'SIGKILL');
   }
 
   async reached(version: number): Promise<void> {
@@ -143,7 +159,7 @@ export class ServiceProcesses {
     rmSync(this.sockets, { recursive: true, force: true });
   }
 
-  private end(service: ServiceName, signal: NodeJS.Signals): Promise<number | null> {
+  end(service: ReplicaName, signal: NodeJS.Signals): Promise<number | null> {
     const child = this.children.get(service)!;
     return new Promise((resolve) => {
       if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);

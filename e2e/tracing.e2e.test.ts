@@ -176,7 +176,7 @@ describe('a traced run', () => {
       expect(said.match(/spans are not exported/g)).toHaveLength(1);
       const logs = join(run.runDir, 'logs');
       const warnings = readdirSync(logs).map(
-        (file) => readFileSync(join(logs, file), 'utf8').match(/spans are lost/g)?.length ?? 0,
+        (file) => readFileSync(join(logs, file), 'utf8').match(/spans or metrics are lost/g)?.length ?? 0,
       );
       expect(warnings.length).toBe(6);
       expect(Math.max(...warnings)).toBe(1);

@@ -1,4 +1,4 @@
-import { chaosPlan, KINDS } from './chaos-plan';
+import { chaosPlan, forgettingPlan, KINDS } from './chaos-plan';
 
 const victimsOf = (seed: number, kills: number) => chaosPlan(seed, kills).flatMap(({ victims }) => victims);
 
@@ -25,5 +25,16 @@ describe('chaosPlan', () => {
   it('depends on the seed alone, and a longer series begins with a shorter one', () => {
     expect(chaosPlan(7, 40).slice(0, 8)).toEqual(chaosPlan(7, 100).slice(0, 8));
     expect(chaosPlan(7, 40)).not.toEqual(chaosPlan(8, 40));
+  });
+});
+
+describe('forgettingPlan', () => {
+  it('lets Redis forget so often, at moments that depend on the seed', () => {
+    const plan = forgettingPlan(3, 4);
+    expect(plan.map(({ action, victims }) => [action, victims])).toEqual(
+      Array(4).fill(['forget', ['redis']]),
+    );
+    expect(plan).toEqual(forgettingPlan(3, 4));
+    expect(plan).not.toEqual(forgettingPlan(4, 4));
   });
 });

@@ -1,3 +1,5 @@
+import { seededRandom, type Random } from '@forge/testing';
+
 /** What can die: every kind of service, and Redis. */
 export const KINDS = [
   'coordinator',
@@ -10,9 +12,12 @@ export const KINDS = [
 ] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** One blow: `kill` is SIGKILL of all victims at once, `hang` a SIGSTOP for longer than a heartbeat lasts. */
+/**
+ * One blow: `kill` is SIGKILL of all victims at once, `hang` a SIGSTOP for longer than a heartbeat lasts, `forget` a
+ * SIGKILL of Redis which loses what it acknowledged last, as it may when its disk is busy.
+ */
 export interface Blow {
-  action: 'kill' | 'hang';
+  action: 'kill' | 'hang' | 'forget';
   victims: Kind[];
   /** Between the recovery from the blow before and this one. */
   delayMs: number;
@@ -29,7 +34,7 @@ const HANGS = 2;
  * and hangs two; the hangs go round all kinds. The same seed gives the same series, and a longer one begins with it.
  */
 export function chaosPlan(seed: number, kills: number): Blow[] {
-  const random = mulberry32(seed);
+  const random = seededRandom(seed);
   const blows: Blow[] = [];
   let hanging: Kind[] = [];
   let left = kills;
@@ -55,23 +60,22 @@ export function chaosPlan(seed: number, kills: number): Blow[] {
   return blows;
 }
 
-function shuffled<T>(items: readonly T[], random: () => number): T[] {
+/** A seeded series of losses of memory of Redis. */
+export function forgettingPlan(seed: number, count: number): Blow[] {
+  const random = seededRandom(seed);
+  return Array.from({ length: count }, () => ({
+    action: 'forget',
+    victims: ['redis'],
+    delayMs: Math.round(random() * LONGEST_DELAY_MS),
+    pick: 0,
+  }));
+}
+
+function shuffled<T>(items: readonly T[], random: Random): T[] {
   const result = [...items];
   for (let i = result.length - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1));
     [result[i], result[j]] = [result[j]!, result[i]!];
   }
   return result;
-}
-
-/** @see https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -2,14 +2,18 @@ import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Recipe } from '@forge/config';
 import { directoryWithModel, smallRecipe } from '../service-processes';
-import { chaosPlan } from './chaos-plan';
+import { chaosPlan, forgettingPlan, type Blow } from './chaos-plan';
 import { chaosRun, undisturbedRun } from './chaos-run';
 import { median, recoveryTable } from './recovery-report';
 import type { Recovery } from './recovery';
 import type { Audit } from './run-audit';
 
-/** Share of the kills that fall on the asynchronous run; the rest falls on the synchronous one. */
+/**
+ * Share of the kills that fall on the asynchronous run, and of those that make Redis forget, in a run of their own; the
+ * rest falls on the synchronous one.
+ */
 const ASYNCHRONOUS_SHARE = 0.6;
+const FORGETTING_SHARE = 0.05;
 const MAX_STALENESS = 2;
 const MINUTE_MS = 60_000;
 const HELP = 'npm run chaos -- [--kills 100] [--seed 1] [--minutes N (no kill later than that)]';
@@ -38,7 +42,7 @@ export function chaosRecipe(
 
 /**
  * `npm run chaos`: kills parts of an asynchronous and of a synchronous run, then repeats the steps of the synchronous
- * one undisturbed. The exit code is 1 when anything was lost, done twice, too old or different.
+ * one undisturbed, and at last makes Redis forget. The exit code is 1 when anything was lost, done twice, too old or different.
  */
 export async function run(args: readonly string[]): Promise<number> {
   const options = parse(args);
@@ -50,12 +54,14 @@ export async function run(args: readonly string[]): Promise<number> {
   const say = (line: string): void => console.log(line);
   const dir = await directoryWithModel();
   const asynchronous = Math.round(kills * ASYNCHRONOUS_SHARE);
-  const strikeAll = async (maxStaleness: number, planSeed: number, count: number) => {
+  const forgetting = Math.floor(kills * FORGETTING_SHARE);
+  const strikeAll = async (maxStaleness: number, planSeed: number, blows: readonly Blow[]) => {
+    const count = blows.reduce((sum, { victims }) => sum + victims.length, 0);
     say(`\n# ${count} kills at maxStaleness ${maxStaleness}, seed ${planSeed}`);
     const outcome = await chaosRun({
       dir,
       recipe: chaosRecipe(dir, maxStaleness),
-      blows: chaosPlan(planSeed, count),
+      blows,
       endAfterMs: (minutes * MINUTE_MS * count) / kills,
       say,
     });
@@ -63,17 +69,24 @@ export async function run(args: readonly string[]): Promise<number> {
     return outcome;
   };
 
-  const first = await strikeAll(MAX_STALENESS, seed, asynchronous);
-  const second = await strikeAll(0, seed + 1, kills - asynchronous);
+  const rest = kills - asynchronous - forgetting;
+  const first = await strikeAll(MAX_STALENESS, seed, chaosPlan(seed, asynchronous));
+  const second = await strikeAll(0, seed + 1, chaosPlan(seed + 1, rest));
   say(`\n# the same ${second.steps} steps undisturbed`);
   const third = await undisturbedRun(dir, chaosRecipe(dir, 0, { steps: second.steps }), say);
   say(auditLine(third.audit));
   say(`weights  ${second.weightsHash} with kills\n         ${third.weightsHash} without`);
 
-  const violations = [first, second, third].flatMap((outcome) => outcome.violations);
+  const fourth = await strikeAll(MAX_STALENESS, seed + 2, forgettingPlan(seed + 2, forgetting));
+
+  const violations = [first, second, third, fourth].flatMap((outcome) => outcome.violations);
   if (second.weightsHash !== third.weightsHash)
     violations.push('the weights differ from those of the undisturbed run');
-  report([...first.recoveries, ...second.recoveries], violations, say);
+  report(
+    [first, second, fourth].flatMap(({ recoveries }) => recoveries),
+    violations,
+    say,
+  );
   if (violations.length > 0) return 1;
   rmSync(dir, { recursive: true, force: true });
   return 0;

@@ -10,7 +10,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { connectRedis, Registry, RunState, type Redis } from '@forge/broker';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connectRedis, Registry, RunState, withPasswordFrom, type Redis, type Replica } from '@forge/broker';
 import { recipeToYaml, type Recipe } from '@forge/config';
 import { waitFor } from '@forge/testing';
 import { keepHistory } from './append-only-file';
@@ -54,14 +55,18 @@ export class ForgeRun {
   }
 
   /** Starts a run; resolves when its state can be read. What it says goes to `said.log` in its directory. */
-  static async start(parent: string, recipe: Recipe): Promise<ForgeRun> {
+  static async start(
+    parent: string,
+    recipe: Recipe,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<ForgeRun> {
     const workDir = mkdtempSync(join(parent, `${recipe.name}-`));
     const output = { ...recipe.output, dir: 'runs' };
     writeFileSync(join(workDir, 'recipe.yaml'), recipeToYaml({ ...recipe, output }));
     const forge = join(root, 'services/cli/bin/forge.cjs');
     const child = spawn(process.execPath, [forge, 'run', 'recipe.yaml'], {
       cwd: workDir,
-      env: { ...process.env, REDIS_URL: '', LOG_LEVEL: 'info' },
+      env: { ...process.env, REDIS_URL: '', LOG_LEVEL: 'info', ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     keepWords(child, join(workDir, 'said.log'));
@@ -75,8 +80,17 @@ export class ForgeRun {
     }
   }
 
+  /** Of `forge run`. */
+  get pid(): number {
+    return this.is.child.pid!;
+  }
+
   get runId(): string {
     return this.is.runId;
+  }
+
+  get redisUrl(): string {
+    return this.is.redisUrl;
   }
 
   get workDir(): string {
@@ -110,6 +124,11 @@ export class ForgeRun {
     }));
   }
 
+  /** Live replicas of a service. */
+  replicas(service: string): Promise<Replica[]> {
+    return this.registry.list(service);
+  }
+
   /** Whether every replica of the recipe is ready. */
   async isUp(): Promise<boolean> {
     const { policy, reward, reference } = this.is.recipe;
@@ -125,6 +144,12 @@ export class ForgeRun {
       if ((await this.parts(kind)).filter(({ isReady }) => isReady).length < count) return false;
     }
     return true;
+  }
+
+  /** Redis goes on answering for so long without writing down what it does. */
+  async stopWriting(forMs: number): Promise<void> {
+    await this.is.redis.config('SET', 'appendonly', 'no');
+    await sleep(forMs);
   }
 
   /**
@@ -190,5 +215,8 @@ function recordOf(workDir: string): { id: string; redisUrl: string } | null {
   const runs = join(workDir, 'runs');
   const [id] = existsSync(runs) ? readdirSync(runs) : [];
   if (id === undefined || !existsSync(join(runs, id, 'run.json'))) return null;
-  return JSON.parse(readFileSync(join(runs, id, 'run.json'), 'utf8')) as { id: string; redisUrl: string };
+  const { redisUrl, redisPasswordFile } = JSON.parse(
+    readFileSync(join(runs, id, 'run.json'), 'utf8'),
+  ) as Record<'redisUrl' | 'redisPasswordFile', string>;
+  return { id, redisUrl: withPasswordFrom(redisUrl, redisPasswordFile) };
 }

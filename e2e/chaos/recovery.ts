@@ -17,6 +17,8 @@ export interface Recovery {
 }
 
 const HANG_MS = 3_000;
+/** How much of its newest a Redis loses that forgets. */
+const FORGOTTEN_MS = 250;
 /** A replica whose heartbeats are missed for so long counts as dead. */
 const TAKEN_FOR_DEAD_MS = 2_100;
 const RECOVERS_WITHIN_MS = 60_000;
@@ -34,9 +36,11 @@ export async function strike(run: ForgeRun, blow: Blow): Promise<Recovery> {
   const victims = await Promise.all(kinds.map((kind) => victimOf(run, kind, pick)));
   const [version, inFlight] = await Promise.all([runState.version(), runState.pendingGroups()]);
   const struckAt = performance.now();
-  if (action === 'kill') for (const { pid } of victims) process.kill(pid, 'SIGKILL');
-  else await hang(run, victims);
-  const since = action === 'kill' ? struckAt : performance.now();
+  let since = struckAt;
+  if (action === 'forget') await run.stopWriting(FORGOTTEN_MS);
+  if (action === 'hang') await hang(run, victims);
+  else for (const { pid } of victims) process.kill(pid, 'SIGKILL');
+  if (action !== 'kill') since = performance.now();
 
   const names = victims.map(({ kind, replica }) => (replica === '' ? kind : `${kind}/${replica}`));
   const until = (what: string, condition: () => Promise<boolean>): Promise<boolean> => {

@@ -23,7 +23,7 @@ function groupOf(index: number, versions: readonly number[]): Group {
     rewards: { exact: 1 },
     text: '',
   };
-  return { schemaVersion: 1, runId: 'run', index, sampleId: 's', promptText: '', replica: '0', episodes: [episode] }; // prettier-ignore
+  return { schemaVersion: 1, runId: 'run', index, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes: [episode] }; // prettier-ignore
 }
 
 /** One group on its way, transaction by transaction, up to its batch. */
@@ -42,6 +42,13 @@ const step = (version: number, ...trained: number[]): Command[] => [
   ...trained.map((index) => move(index, 't')),
   count('leased', -trained.length),
   count('trained', trained.length),
+  command('HSET', key('run'), 'version', version),
+];
+
+const rolledBack = (version: number, ...indices: number[]): Command[] => [
+  ...indices.map((index) => move(index, 'd')),
+  count('leased', -indices.length),
+  count('discarded:rolled-back', indices.length),
   command('HSET', key('run'), 'version', version),
 ];
 
@@ -74,6 +81,16 @@ describe('RunAudit', () => {
     });
   });
 
+  it('holds a batch to the bound that held when it was formed', () => {
+    const set = (bound: number | string) => [command('HSET', key('run'), 'maxStaleness', bound)];
+    const lease = (of: number) => [command('HSET', key('leases'), of, '{}')];
+    const before = [...journey(0, [0]), step(1, 0), ...journey(1, [0])];
+    expect(auditOf(0, [...before, set('inf'), lease(1), set(0), step(2, 1)]).violations).toEqual([]);
+    expect(auditOf(1, [...before, set(0), lease(1), set(1), step(2, 1)]).violations).toEqual([
+      'step 2 trained a token of group 1 with a lag of 1',
+    ]);
+  });
+
   it.each<[string, Command[][], string]>([
     [
       'a group that is trained twice',
@@ -100,15 +117,36 @@ describe('RunAudit', () => {
     [
       'a group that is given up while it is trained',
       [...journey(0, [0]), [move(0, 'd')]],
-      'group 0 went from l to d',
+      '1 groups left their batch without a commit',
     ],
     [
       'a count that is not moved with its group',
       [[move(0, 'f'), count('admitted', 1)]],
       'at version 0 the ledger is not what the groups are: inFlight',
     ],
+    [
+      'a batch that is partly trained and partly rolled back',
+      [...journey(0, [0]), ...journey(1, [0]), [move(1, 'd'), ...step(1, 0)]],
+      'step 1 trained some groups of a batch, but not all',
+    ],
   ])('finds %s', (_, transactions, violation) => {
     expect(auditOf(1, transactions).violations).toContain(violation);
+  });
+});
+
+it('accepts a batch that is rolled back as a whole, by its commit', () => {
+  const { violations, steps, trained, discarded } = auditOf(1, [
+    ...journey(0, [0]),
+    ...journey(1, [0]),
+    rolledBack(1, 0, 1),
+    ...journey(2, [1]),
+    step(2, 2),
+  ]);
+  expect({ violations, steps, trained, discarded }).toEqual({
+    violations: [],
+    steps: 2,
+    trained: 1,
+    discarded: { 'rolled-back': 2 },
   });
 });
 

@@ -19,7 +19,7 @@ export interface Audit {
 }
 
 /** Which states a group may come from, by its new state; `-` is none. */
-const BEFORE: Readonly<Record<string, string>> = { f: '-', p: 'f', b: 'p', l: 'b', t: 'l', d: 'fpb' };
+const BEFORE: Readonly<Record<string, string>> = { f: '-', p: 'f', b: 'p', l: 'b', t: 'l', d: 'fpbl' };
 /** Where the ledger counts a group, by its state. */
 const PLACE: Readonly<Record<string, string>> = {
   f: 'inFlight',
@@ -45,9 +45,13 @@ export class RunAudit {
   private readonly counts = new Map<string, number>();
   /** Versions of the chosen tokens, by group. */
   private readonly versions = new Map<string, number[]>();
+  /** The staleness bound of batches that are not committed, by step. */
+  private readonly bounds = new Map<number, number>();
   private readonly violations: string[] = [];
   private readonly keys: ReturnType<typeof runKeys>;
   private trainedNow: string[] = [];
+  /** Groups of a batch that were discarded; only a commit does that. */
+  private rolledBackNow = 0;
   private version = 0;
   private epochs = 0;
   private trainedTokens = 0;
@@ -55,14 +59,15 @@ export class RunAudit {
 
   constructor(
     runId: string,
-    private readonly maxStaleness: number,
+    /** The bound until the run is set otherwise. */
+    private maxStaleness: number,
   ) {
     this.keys = runKeys(runId);
   }
 
   /** Takes in what was changed at once. */
   take(transaction: readonly Command[]): void {
-    const { groups, payloads, ledger, run } = this.keys;
+    const { groups, payloads, ledger, leases, run } = this.keys;
     let isMoved = false;
     for (const [name, key, ...args] of transaction) {
       const change = `${name!.toString().toUpperCase()} ${key?.toString() ?? ''}`;
@@ -75,8 +80,12 @@ export class RunAudit {
       } else if (change === `HINCRBY ${ledger}`) {
         const [field, by] = args.map(String);
         this.ledger.set(field!, this.inLedger(field!) + Number(by));
+      } else if (change === `HSET ${leases}`) {
+        // The bound of a batch is the one that holds when it is formed.
+        for (const [step] of pairs(args)) this.bounds.set(Number(step.toString()), this.maxStaleness);
       } else if (change === `HSET ${run}`) {
         for (const [field, value] of pairs(args)) {
+          if (field.toString() === 'maxStaleness') this.maxStaleness = Number(value.toString().replace('inf', 'Infinity')); // prettier-ignore
           if (field.toString() === 'version') this.commit(Number(value.toString()));
         }
       } else if (change === `HINCRBY ${run}` && args[0]?.toString() === 'epoch') {
@@ -84,6 +93,9 @@ export class RunAudit {
       }
       isMoved ||= change.endsWith(groups) || change.endsWith(ledger);
     }
+    if (this.rolledBackNow > 0)
+      this.violate(`${this.rolledBackNow} groups left their batch without a commit`);
+    this.rolledBackNow = 0;
     if (isMoved) this.compare();
   }
 
@@ -111,6 +123,7 @@ export class RunAudit {
     if (before !== '-') this.count(before, -1);
     this.count(state, 1);
     if (state === 't') this.trainedNow.push(index);
+    if (state === 'd' && before === 'l') this.rolledBackNow += 1;
     if (state === 'd') this.versions.delete(index);
   }
 
@@ -137,11 +150,18 @@ export class RunAudit {
   /** A step is committed: what was trained in it has to be fresh enough for the version before. */
   private commit(version: number): void {
     const trained = this.trainedNow;
+    const isRolledBack = this.rolledBackNow > 0;
     this.trainedNow = [];
+    this.rolledBackNow = 0;
     if (version === 0) return;
     if (version !== this.version + 1) this.violate(`version ${version} was committed after ${this.version}`);
-    if (trained.length === 0) this.violate(`step ${version} trained no group`);
+    if (trained.length > 0 === isRolledBack)
+      this.violate(
+        `step ${version} trained ${isRolledBack ? 'some groups of a batch, but not all' : 'no group'}`,
+      );
     this.version = version;
+    const bound = this.bounds.get(version - 1) ?? this.maxStaleness;
+    this.bounds.delete(version - 1);
     for (const index of trained) {
       const versions = this.versions.get(index);
       if (versions === undefined)
@@ -149,7 +169,7 @@ export class RunAudit {
       for (const made of versions ?? []) {
         const lag = version - 1 - made;
         this.maxLag = Math.max(this.maxLag, lag);
-        if (lag > this.maxStaleness || lag < 0)
+        if (lag > bound || lag < 0)
           this.violate(`step ${version} trained a token of group ${index} with a lag of ${lag}`);
       }
       this.trainedTokens += versions?.length ?? 0;

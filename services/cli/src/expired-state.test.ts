@@ -27,6 +27,7 @@ function run(id: string, state: RunRecord['state'], hoursAgo: number, redisDir =
     startedAt: '2026-11-01T00:00:00Z',
     pid: 1,
     redisUrl: 'redis://x',
+    redisPasswordFile: null,
   };
   return { id, ...common, redisDir, keepStateHours: 24, state };
 }

@@ -1,6 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import { Command, InvalidArgumentError } from 'commander';
 import { agent } from './commands/agent';
+import { pauseRun, restartRun, scaleRun, setRun, unpauseRun, type ControlOptions } from './commands/control';
 import {
   discardDeadLetters,
   listDeadLetters,
@@ -8,15 +9,19 @@ import {
   showDeadLetter,
   type DeadLetterOptions,
 } from './commands/dead-letter';
+import { create } from './commands/create';
 import { evaluate } from './commands/evaluate';
 import { generate } from './commands/generate';
 import { ledger } from './commands/ledger';
 import { removeRuns } from './commands/remove-runs';
-import { run } from './commands/run';
+import { replayRun, type ReplayCommandOptions } from './commands/replay';
+import { resume } from './commands/resume';
+import { run, type RunOptions } from './commands/run';
 import { runs } from './commands/runs';
 import { sft } from './commands/sft';
 import { status } from './commands/status';
 import { trace } from './commands/trace';
+import { listWeights, rollBackWeights, verifyRunWeights, type WeightsOptions } from './commands/weights';
 
 /** The user has to change something: recipe, file, option. */
 const USAGE_ERROR = 2;
@@ -53,9 +58,39 @@ const recipeArguments = (command: Command): Command =>
     .argument('[overrides...]', 'key=value, e.g. maxStaleness=0 trainer.learningRate=3e-4');
 const outputDir = ['--dir <dir>', 'output directory of the runs', 'runs'] as const;
 
-recipeArguments(program.command('run').description('run a recipe of reinforcement learning')).action(
-  (recipe: string, overrides: string[]) => exitWith(run(recipe, overrides)),
-);
+recipeArguments(program.command('run').description('run a recipe of reinforcement learning'))
+  .option('--record', 'keep what is trained, for forge replay; the same as output.record=true')
+  .action((recipe: string, overrides: string[], options: RunOptions) =>
+    exitWith(run(recipe, overrides, options)),
+  );
+program
+  .command('resume')
+  .description('go on with a run that was interrupted, failed or killed')
+  .argument('<run>', 'its id')
+  .argument('[overrides...]', 'key=value, of what may change: steps, stopAtAccuracy, replicas, limits, ...')
+  .option(...outputDir)
+  .option('--from <step>', 'go back to the checkpoint of this step', number)
+  .action((id: string, overrides: string[], options: Parameters<typeof resume>[1]) =>
+    exitWith(resume(id, options, overrides)),
+  );
+program
+  .command('replay')
+  .description('train again what a recorded run has trained, and compare the weights of each step')
+  .argument('<run>', 'running, or over')
+  .option(...outputDir)
+  .option('--to <step>', 'the step to end at', number)
+  .option('--model <dir>', 'the base model, where it is not where it was')
+  .option('--json', 'one JSON object')
+  .action((id: string, options: ReplayCommandOptions) => exitWith(replayRun(id, options)));
+program
+  .command('create')
+  .description('make a run for services that others start, unless it is there already')
+  .argument('[recipe]', 'as for run (default: FORGE_RECIPE, with FORGE_OVERRIDES)')
+  .argument('[overrides...]', 'key=value')
+  .option('--id <id>', 'id of the run (default: FORGE_RUN_ID, or a new one)')
+  .action((recipe: string | undefined, overrides: string[], options: Parameters<typeof create>[2]) =>
+    exitWith(create(recipe, overrides, options)),
+  );
 recipeArguments(program.command('sft').description('train a new model by imitation')).action(
   (recipe: string, overrides: string[]) => exitWith(sft(recipe, overrides)),
 );
@@ -111,6 +146,29 @@ program
   .action((id: string, rollout: number | undefined, options: Parameters<typeof trace>[2]) =>
     exitWith(trace(id, rollout, options)),
   );
+const controlCommand = (name: string, description: string): Command =>
+  program
+    .command(name)
+    .description(description)
+    .argument('<run>', 'a running one')
+    .option(...outputDir);
+controlCommand('set', 'change settings of a running run: maxStaleness, steps, stopAtAccuracy')
+  .argument('<settings...>', 'key=value, e.g. maxStaleness=8')
+  .action((id: string, settings: string[], options: ControlOptions) =>
+    exitWith(setRun(id, settings, options)),
+  );
+controlCommand('scale', 'start or drain replicas of policy, reward or reference while a run goes on')
+  .argument('<counts...>', 'service=number, e.g. policy=3')
+  .action((id: string, counts: string[], options: ControlOptions) => exitWith(scaleRun(id, counts, options)));
+controlCommand('restart', 'start processes anew, one after the other, without a break')
+  .argument('<service>', 'a service, or one replica of it: policy/0')
+  .action((id: string, target: string, options: ControlOptions) => exitWith(restartRun(id, target, options)));
+controlCommand('pause', 'admit no more groups; what is in flight is finished').action(
+  (id: string, options: ControlOptions) => exitWith(pauseRun(id, options)),
+);
+controlCommand('unpause', 'admit groups again').action((id: string, options: ControlOptions) =>
+  exitWith(unpauseRun(id, options)),
+);
 const deadLetter = program.command('dead-letter').description('work of a run that failed for good');
 const deadLetterCommand = (name: string, description: string): Command =>
   deadLetter
@@ -136,6 +194,26 @@ deadLetterCommand('discard', 'throw letters away')
   .argument('<letters...>', 'their ids')
   .action((id: string, letters: string[], options: DeadLetterOptions) =>
     exitWith(discardDeadLetters(id, letters, options)),
+  );
+const weights = program.command('weights').description('weight versions of a run');
+const weightsCommand = (name: string, description: string): Command =>
+  weights
+    .command(name)
+    .description(description)
+    .argument('<run>', 'running, or over')
+    .option(...outputDir)
+    .option('--json', 'JSON');
+weightsCommand('list', 'those that are kept, oldest first').action((id: string, options: WeightsOptions) =>
+  exitWith(listWeights(id, options)),
+);
+weightsCommand('verify', 'read all of them again, and exit with 1 when one is not what it should be').action(
+  (id: string, options: WeightsOptions) => exitWith(verifyRunWeights(id, options)),
+);
+weightsCommand('rollback', 'let the trainer go back to a version that is kept, at its next step')
+  .requiredOption('--to <version>', 'a version that is kept, or has a checkpoint', number)
+  .option('--wait <seconds>', 'how long to wait for it', number, 60)
+  .action((id: string, options: Parameters<typeof rollBackWeights>[1]) =>
+    exitWith(rollBackWeights(id, options)),
   );
 const runsCommand = program
   .command('runs')

@@ -1,6 +1,6 @@
 import type { Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import { loadModel } from '@forge/model';
+import { loadModel, type LoadedModel } from '@forge/model';
 import { loadAlgorithm, loadRewards, loadTask } from '@forge/rl-actors';
 
 /**
@@ -9,7 +9,7 @@ import { loadAlgorithm, loadRewards, loadTask } from '@forge/rl-actors';
  *
  * @throws {ForgeError} naming the field or file.
  */
-export async function preflight(recipe: Recipe): Promise<{ promptTokens: number }> {
+export async function preflight(recipe: Recipe): Promise<{ promptTokens: number; model: LoadedModel }> {
   await Promise.all([loadAlgorithm(recipe), loadRewards(recipe)]);
   const task = loadTask(recipe);
   const { evaluation, sampling } = recipe;
@@ -20,7 +20,8 @@ export async function preflight(recipe: Recipe): Promise<{ promptTokens: number 
       { field: 'evaluation.everySteps' },
     );
   }
-  const { config, tokenizer } = await loadModel(recipe.model);
+  const model = await loadModel(recipe.model);
+  const { config, tokenizer } = model;
   const { length } = tokenizer.renderPrompt(task.sample(0).prompt).tokenIds;
   if (length + sampling.maxTokens > config.maxPositions) {
     throw new ForgeError(
@@ -29,5 +30,5 @@ export async function preflight(recipe: Recipe): Promise<{ promptTokens: number 
       { field: 'sampling.maxTokens' },
     );
   }
-  return { promptTokens: length };
+  return { promptTokens: length, model };
 }

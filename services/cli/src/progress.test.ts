@@ -1,4 +1,5 @@
 import { advance, busyShare, emptyProgress, generatedPerSecond, timeLeftMs } from './progress';
+import { headerNow, type RunHeader } from './view';
 
 const slice = (part: number, correct: number) =>
   ({ kind: 'evaluation', version: 20, part, parts: 2, correct, total: 50 }) as const;
@@ -19,6 +20,18 @@ describe('advance', () => {
     const waiting = advance(emptyProgress(), { kind: 'waiting', for: 'a policy to be ready' }, 0);
     expect(waiting.waitingFor).toBe('a policy to be ready');
     expect(advance(waiting, { kind: 'waiting', for: null }, 0).waitingFor).toBeNull();
+  });
+
+  it('follows what a run is set to, and says each change in words', () => {
+    const change = { kind: 'control', id: 'a', version: 3 } as const;
+    const set = { ...change, operation: 'set', name: 'maxStaleness', from: '0', to: 'inf' } as const;
+    const after = advance(emptyProgress(), set, 0);
+    expect(after).toMatchObject({ settings: { maxStaleness: 'inf' }, change: 'set maxStaleness: 0 -> inf' });
+    expect(headerNow({ steps: 7, maxStaleness: 0 } as RunHeader, after)).toEqual({ steps: 7, maxStaleness: Infinity }); // prettier-ignore
+    const paused = { ...change, operation: 'pause', name: 'admission', from: '', to: '1' } as const;
+    expect(advance(after, paused, 0)).toMatchObject({ settings: after.settings, change: 'admission paused' });
+    const restart = { ...change, operation: 'restart', name: 'policy/0', from: '', to: '' } as const;
+    expect(advance(after, restart, 0).change).toBe('restart policy/0');
   });
 
   it('keeps the values of earlier steps that a later one does not report', () => {
@@ -57,5 +70,22 @@ describe('busyShare and generatedPerSecond', () => {
 
   it('know nothing of a service that has not reported', () => {
     expect(busyShare(both, 'trainer')).toBeUndefined();
+  });
+});
+
+describe('the progress of a run that somebody tells of services it does not have', () => {
+  it('keeps the newest reports, and no more of them than there can be', () => {
+    let progress = emptyProgress();
+    const report = (service: string) => {
+      const event = { kind: 'service', service, replica: '0', values: { busyMs: 1 } } as const;
+      progress = advance(progress, event, 0);
+    };
+    report('policy');
+    for (let i = 0; i < 1_000; i++) {
+      report(`nobody-${i}`);
+      if (i % 100 === 0) report('policy');
+    }
+    expect(progress.services.size).toBe(256);
+    expect(progress.services.has('policy/0')).toBe(true);
   });
 });

@@ -18,6 +18,10 @@ export interface RunProgress {
   readonly firstStepAtMs: number | null;
   readonly state: string;
   readonly message: string | null;
+  /** What the run was set to while it went on, by name. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** The newest change to the run, in words. */
+  readonly change: string | null;
   /** What the run waits for, when nothing has changed for a while. */
   readonly waitingFor: string | null;
   readonly partialEvaluations: ReadonlyMap<
@@ -36,6 +40,8 @@ export function emptyProgress(): RunProgress {
     firstStepAtMs: null,
     state: 'starting',
     message: null,
+    settings: {},
+    change: null,
     waitingFor: null,
     partialEvaluations: new Map(),
   };
@@ -59,15 +65,40 @@ export function advance(progress: RunProgress, event: TelemetryEvent, nowMs: num
     case 'service':
       return {
         ...progress,
-        services: new Map(progress.services).set(`${event.service}/${event.replica}`, event.values),
+        services: newest(progress.services, `${event.service}/${event.replica}`, event.values),
       };
     case 'run':
       return { ...progress, state: event.state, message: event.message ?? progress.message };
+    case 'control': {
+      const { operation, name, from, to } = event;
+      const settings = operation === 'set' ? { ...progress.settings, [name]: to } : progress.settings;
+      return { ...progress, settings, change: changeInWords(operation, name, from, to) };
+    }
     case 'waiting':
       return { ...progress, waitingFor: event.for };
     case 'rollout':
+    case 'recorded':
       return progress;
   }
+}
+
+function changeInWords(operation: string, name: string, from: string, to: string): string {
+  const values = from === '' && to === '' ? '' : `: ${from || 'none'} -> ${to || 'none'}`;
+  if (operation === 'pause' || operation === 'unpause') return `${name} ${operation}d`;
+  return `${operation} ${name}${values}`;
+}
+
+/** Of replicas and of evaluations whose parts are not all there, so many are kept. */
+const MOST_KEPT = 256;
+
+/** A copy with the entry as its newest, without the oldest where there are too many. */
+function newest<K, V>(entries: ReadonlyMap<K, V>, key: K, value: V): Map<K, V> {
+  const copy = new Map(entries);
+  copy.delete(key);
+  copy.set(key, value);
+  const [oldest] = copy.keys();
+  if (copy.size > MOST_KEPT && oldest !== undefined) copy.delete(oldest);
+  return copy;
 }
 
 function addEvaluation(
@@ -87,7 +118,7 @@ function addEvaluation(
   };
   const partialEvaluations = new Map(progress.partialEvaluations);
   if (grown.parts.size < event.parts) {
-    return { ...progress, partialEvaluations: partialEvaluations.set(event.version, grown) };
+    return { ...progress, partialEvaluations: newest(partialEvaluations, event.version, grown) };
   }
   partialEvaluations.delete(event.version);
   const point = { version: event.version, accuracy: grown.correct / grown.total };

@@ -89,7 +89,7 @@ describe('a run at all of its limits', () => {
       if (k % 2) await state.emit({ kind: 'rollout', index: k, version: 0, prompt: 'p', texts, rewards: [0, 0, 0, 1] }); // prettier-ignore
       else await state.emit({ kind: 'service', service: 'policy', replica: '0', values: { tokens: k, busyMs: k } }); // prettier-ignore
     }
-    const spans = new SpanLog(redis, state.keys, limits.spans);
+    const spans = new SpanLog(redis, state, limits.spans);
     for (let k = 0; k < 20; k++) await spans.add('x'.repeat(64 * 700));
     const held = await state.admit(100);
     for (const { index } of held) {
@@ -139,7 +139,16 @@ function group(index: number): Group {
     text: 'word '.repeat(176),
   };
   const episodes = [episode, episode, episode, episode];
-  return { schemaVersion: 1, runId: 'run', index, sampleId: 's', promptText: 'p', episodes, replica: '0' };
+  return {
+    schemaVersion: 1,
+    runId: 'run',
+    index,
+    sampleId: 's',
+    promptText: 'p',
+    episodes,
+    replica: '0',
+    weights: { '0': '0'.repeat(64) },
+  };
 }
 
 function job(index: number): RolloutJob {

@@ -1,5 +1,12 @@
 import { existsSync } from 'node:fs';
-import { connectRedis, provisionRedis, RunState, type Redis } from '@forge/broker';
+import {
+  connectRedis,
+  provisionRedis,
+  Registry,
+  RunState,
+  withPasswordFrom,
+  type Redis,
+} from '@forge/broker';
 import { cliEnvironment } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import type { RunRecord } from './run-directory';
@@ -9,6 +16,7 @@ const GIVE_UP_MS = 5_000;
 /** The state of a run in Redis, running or over. */
 export interface RunAccess {
   runState: RunState;
+  registry: Registry;
   redis: Redis;
   url: string;
 }
@@ -26,7 +34,7 @@ export async function withRun<T>(record: RunRecord, work: (access: RunAccess) =>
     const runState = new RunState(redis, record.id);
     try {
       await runState.config();
-      return await work({ runState, redis, url: server.url });
+      return await work({ runState, registry: new Registry(redis, record.id), redis, url: server.url });
     } finally {
       runState.close();
       redis.disconnect();
@@ -36,12 +44,21 @@ export async function withRun<T>(record: RunRecord, work: (access: RunAccess) =>
   }
 }
 
-async function redisOf({ id, state, redisUrl, redisDir }: RunRecord): Promise<{
-  url: string;
-  stop: () => Promise<void>;
-}> {
-  if (redisDir === null) return { url: cliEnvironment().redisUrl ?? redisUrl, stop: () => Promise.resolve() };
-  if (state === 'running') return { url: redisUrl, stop: () => Promise.resolve() };
+/**
+ * Where the Redis of a run that goes on answers, or the one it was given.
+ *
+ * @throws {ForgeError} CONFLICT_STATE when the password of its own is gone.
+ */
+export function redisUrlOf({ redisUrl, redisPasswordFile }: RunRecord): string {
+  return redisPasswordFile === null
+    ? (cliEnvironment().redisUrl ?? redisUrl)
+    : withPasswordFrom(redisUrl, redisPasswordFile);
+}
+
+async function redisOf(record: RunRecord): Promise<{ url: string; stop: () => Promise<void> }> {
+  const { id, state, redisDir } = record;
+  if (redisDir === null || state === 'running')
+    return { url: redisUrlOf(record), stop: () => Promise.resolve() };
   if (!existsSync(redisDir)) {
     throw new ForgeError('CONFLICT_STATE', `the state of run ${id} in ${redisDir} is gone`, { id, redisDir });
   }

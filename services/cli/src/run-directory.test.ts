@@ -13,6 +13,7 @@ const record = (id: string, startedAt: string): RunRecord => ({
   redisDir: null,
   keepStateHours: 72,
   redisUrl: 'redis://127.0.0.1:1',
+  redisPasswordFile: null,
   state: 'running',
 });
 
@@ -41,6 +42,17 @@ describe('listRunRecords', () => {
   it('calls a run failed whose supervisor is gone', () => {
     createRunDirectory(directory, record('a', '2026-01-01T00:00:00.000Z'), '');
     expect(listRunRecords(directory, () => false)[0]?.state).toBe('failed');
+  });
+
+  it('takes the summary for the end of a run that nobody supervises', () => {
+    const run = { ...record('a', '2026-01-01T00:00:00.000Z'), pid: null };
+    const path = createRunDirectory(directory, run, '');
+    const stateNow = () => listRunRecords(directory, () => false)[0]?.state;
+    expect(stateNow()).toBe('running');
+    writeFileSync(join(path, 'summary.json'), '{"state":"interrupted"}');
+    expect(stateNow()).toBe('running');
+    writeFileSync(join(path, 'summary.json'), '{"state":"finished"}');
+    expect(stateNow()).toBe('finished');
   });
 
   it('is empty where no run was ever made', () => {

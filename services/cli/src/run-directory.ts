@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { recipeToYaml, type Recipe } from '@forge/config';
 import { check } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
@@ -11,9 +12,12 @@ const runRecordSchema = z.strictObject({
   seed: z.number(),
   steps: z.number(),
   startedAt: z.iso.datetime(),
-  /** The supervising process; the run is over when it is gone. */
-  pid: z.int(),
+  /** The supervising process; the run is over when it is gone. Null: nobody supervises its services. */
+  pid: z.int().nullable(),
+  /** Without user and password. */
   redisUrl: z.string(),
+  /** The file with the password of its own Redis, absolute; null: REDIS_URL has what it takes. */
+  redisPasswordFile: z.string().nullable().default(null),
   /** Where its own Redis keeps its state, absolute; null: in the Redis of REDIS_URL. */
   redisDir: z.string().nullable().default(null),
   /** How long its state is kept when it is over. */
@@ -38,13 +42,50 @@ export function createRunDirectory(outputDir: string, record: RunRecord, configY
   return directory;
 }
 
+/** The recipe with what was changed when the run was resumed. */
+export function writeRunConfig(directory: string, recipe: Recipe): void {
+  const path = join(directory, 'config.yaml');
+  writeFileSync(`${path}.tmp`, recipeToYaml(recipe));
+  renameSync(`${path}.tmp`, path);
+}
+
+/**
+ * Keeps others from resuming a run until its record names who runs it now; returns what ends that.
+ *
+ * @throws {ForgeError} CONFLICT_STATE when somebody else is at it.
+ */
+export function claimRun(directory: string, isAlive: (pid: number) => boolean): () => void {
+  const path = join(directory, 'resume.lock');
+  const take = (): boolean => {
+    try {
+      writeFileSync(path, String(process.pid), { flag: 'wx' });
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+      throw error;
+    }
+  };
+  if (!take()) {
+    const pid = Number(readFileSync(path, 'utf8'));
+    if (pid > 0 && isAlive(pid))
+      throw new ForgeError('CONFLICT_STATE', `${directory} is being resumed by process ${pid}`, { pid });
+    // Who took it died; of two who find that, one takes it.
+    rmSync(path, { force: true });
+    if (!take()) throw new ForgeError('CONFLICT_STATE', `${directory} is being resumed by somebody else`);
+  }
+  return () => rmSync(path, { force: true });
+}
+
 export function writeRunRecord(directory: string, record: RunRecord): void {
   const path = join(directory, 'run.json');
   writeFileSync(`${path}.tmp`, `${JSON.stringify(record, null, 2)}\n`);
   renameSync(`${path}.tmp`, path);
 }
 
-/** Every readable run under `outputDir`, oldest first. A run whose supervisor is gone without a word has failed. */
+/**
+ * Every readable run under `outputDir`, oldest first. A run whose supervisor is gone without a word has failed; one that
+ * nobody supervises is over when its summary says so.
+ */
 export function listRunRecords(outputDir: string, isAlive: (pid: number) => boolean): RunRecord[] {
   let names: string[];
   try {
@@ -58,11 +99,12 @@ export function listRunRecords(outputDir: string, isAlive: (pid: number) => bool
       const record = readRunRecord(join(outputDir, name));
       return record === null ? [] : [record];
     })
-    .map((record) =>
-      record.state === 'running' && !isAlive(record.pid)
-        ? { ...record, state: 'failed' as const, message: 'its supervisor ended without a word' }
-        : record,
-    )
+    .map((record) => {
+      if (record.state !== 'running') return record;
+      if (record.pid === null) return { ...record, state: summaryState(join(outputDir, record.id)) };
+      if (isAlive(record.pid)) return record;
+      return { ...record, state: 'failed' as const, message: 'its supervisor ended without a word' };
+    })
     .sort((a, b) => a.startedAt.localeCompare(b.startedAt));
 }
 
@@ -95,11 +137,37 @@ function readRunRecord(directory: string): RunRecord | null {
   }
 }
 
+function summaryState(directory: string): RunRecord['state'] {
+  const state = readSummary(directory)?.state;
+  return state === 'finished' || state === 'failed' ? state : 'running';
+}
+
 /** `runs/<id>/summary.json` as the coordinator writes it at the end of a run. */
 export function readSummary(directory: string): Record<string, unknown> | null {
   try {
     return JSON.parse(readFileSync(join(directory, 'summary.json'), 'utf8')) as Record<string, unknown>;
   } catch {
     return null;
+  }
+}
+
+/** Steps of the checkpoints a run has, newest first, whatever state they are in. */
+export function checkpointSteps(directory: string): number[] {
+  try {
+    return readdirSync(join(directory, 'checkpoints'))
+      .flatMap((name) => /^step-(\d+)$/.exec(name)?.slice(1).map(Number) ?? [])
+      .sort((a, b) => b - a);
+  } catch {
+    return [];
+  }
+}
+
+/** Bytes of the files of a directory; null when there is none. */
+export function directoryBytes(directory: string): number | null {
+  try {
+    return readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
   }
 }

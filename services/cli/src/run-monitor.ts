@@ -1,7 +1,7 @@
 import type { RunState } from '@forge/broker';
 import { createLogUpdate } from 'log-update';
 import { advance, emptyProgress, type RunProgress } from './progress';
-import { renderLive, renderPlain, type RunHeader } from './view';
+import { headerNow, renderLive, renderPlain, type RunHeader } from './view';
 
 const BLOCK_MS = 500;
 const PLAIN_EVERY_STEPS = 10;
@@ -24,14 +24,18 @@ export class RunMonitor {
     return this.progress;
   }
 
-  /** Runs until the run has said its last word or `stop`. */
-  async follow(): Promise<void> {
+  /** Runs until the run has said its last word or `stop`; what it said up to `resumedAt`, if it was resumed, is not. */
+  async follow(resumedAt: string | null = null): Promise<void> {
     let seen = '0';
     while (!this.isStopped && !['finished', 'failed', 'interrupted'].includes(this.progress.state)) {
       const before = this.progress;
       for (const { id, event } of await this.runState.readTelemetry(seen, BLOCK_MS)) {
         seen = id;
+        // What makes no sense is the coordinator's to refuse and to count.
+        if (event === null) continue;
+        if (event.kind === 'run' && resumedAt !== null && !isAfter(id, resumedAt)) continue;
         this.progress = advance(this.progress, event, Date.now());
+        if (event.kind === 'control' && this.progress.change !== null) this.say(this.progress.change);
       }
       this.show(before);
     }
@@ -52,17 +56,27 @@ export class RunMonitor {
   }
 
   private show(before: RunProgress): void {
+    const header = headerNow(this.header, this.progress);
     if (this.output.isTTY) {
-      this.live(renderLive(this.header, this.progress, Date.now(), this.output.columns));
+      this.live(renderLive(header, this.progress, Date.now(), this.output.columns));
       return;
     }
-    const { waitingFor } = this.progress;
+    const { waitingFor, message, state } = this.progress;
+    if (state === 'running' && message !== null && message !== before.message)
+      this.output.write(`${message}\n`);
     if (waitingFor !== before.waitingFor)
       this.output.write(waitingFor === null ? 'the run goes on\n' : `waiting for ${waitingFor}\n`);
     const passed = (step: number): number => Math.floor(step / PLAIN_EVERY_STEPS);
     const isNews =
       passed(this.progress.step) > passed(before.step) ||
       this.progress.evaluations.length > before.evaluations.length;
-    if (isNews) this.output.write(`${renderPlain(this.header, this.progress, Date.now())}\n`);
+    if (isNews) this.output.write(`${renderPlain(header, this.progress, Date.now())}\n`);
   }
+}
+
+/** Ids of stream entries: milliseconds and a number. */
+function isAfter(id: string, other: string): boolean {
+  const [ms = 0, number = 0] = id.split('-').map(Number);
+  const [otherMs = 0, otherNumber = 0] = other.split('-').map(Number);
+  return ms > otherMs || (ms === otherMs && number > otherNumber);
 }

@@ -18,6 +18,10 @@ export interface SupervisorOptions {
   socketDirectory: string;
   /** How often within a minute each process is started again. */
   restartsPerMinute: number;
+  /** How long a process that is asked to drain may take. */
+  drainMs: number;
+  /** A process that is on trial has ended; it is not started again. */
+  onTrialEnd(process: ServiceProcess, reason: string): void;
   onRestart(process: ServiceProcess, reason: string): void;
   onFailure(process: ServiceProcess, reason: string): void;
 }
@@ -25,22 +29,103 @@ export interface SupervisorOptions {
 interface Running extends ServiceProcess {
   child: ChildProcess;
   exited: Promise<void>;
+  /** It was not heard to be ready yet; should it end, that is all. */
+  isTrial: boolean;
+  /** It is asked to drain, and what comes then; null: it is to stay. */
+  leaves: { thenStart: boolean } | null;
 }
 
 /**
  * Starts the services of a run as child processes and keeps them running: a dead one is started again with
  * growing pauses, one that dies too often within a minute ends the run. Children notice the death of this
  * process by their closed IPC channel and end too.
+ *
+ * What is told to leave does not count as dead.
  */
 export class Supervisor {
-  private readonly running = new Map<string, Running>();
+  private readonly children = new Set<Running>();
+  /** Who has a name. */
+  private readonly holders = new Map<string, Running>();
+  /** Who is started beside the holder of a name, to take its place. */
+  private readonly successors = new Map<string, Running>();
   private readonly restarts = new Map<string, RestartWindow>();
-  private readonly timers = new Set<NodeJS.Timeout>();
+  /** Names whose process is dead and about to be started again. */
+  private readonly timers = new Map<string, NodeJS.Timeout>();
   private stopping = false;
 
   constructor(private readonly options: SupervisorOptions) {}
 
   start(process: ServiceProcess): void {
+    if (!this.stopping) this.holders.set(key(process), this.launch(process, false));
+  }
+
+  /** Starts a process on trial: beside the one that has its name, if there is one. To be accepted once it is ready. */
+  tryOut(process: ServiceProcess): void {
+    if (this.stopping) return;
+    const names = this.has(process) ? this.successors : this.holders;
+    names.set(key(process), this.launch(process, true));
+  }
+
+  /** Ends the trial of a process; whoever had its name before is asked to drain. */
+  accept(process: ServiceProcess): void {
+    const name = key(process);
+    const successor = this.successors.get(name);
+    const holder = this.holders.get(name);
+    if (successor === undefined) {
+      if (holder) holder.isTrial = false;
+      return;
+    }
+    if (holder) this.leave(holder, false);
+    this.succeed(name, successor);
+  }
+
+  /** Asks a process to drain; it is not started again, unless `thenStart`. */
+  drain(process: ServiceProcess, { thenStart = false } = {}): void {
+    const name = key(process);
+    clearTimeout(this.timers.get(name));
+    this.timers.delete(name);
+    const holder = this.holders.get(name);
+    if (holder) this.leave(holder, thenStart);
+    else if (thenStart) this.start(process);
+  }
+
+  /** Whether a name is taken, by a process that runs, drains or is about to be started again. */
+  has(process: ServiceProcess): boolean {
+    return this.holders.has(key(process)) || this.timers.has(key(process));
+  }
+
+  /** Processes of a service that run and are to stay. */
+  processesOf(service: string): ServiceProcess[] {
+    return [...this.holders.values()].filter((one) => one.service === service && one.leaves === null);
+  }
+
+  /** Process id of who has a name, or is to take it; undefined for none, and for one that leaves. */
+  pidOf(process: ServiceProcess): number | undefined {
+    const one = this.successors.get(key(process)) ?? this.holders.get(key(process));
+    return one === undefined || one.leaves !== null ? undefined : one.child.pid;
+  }
+
+  /** Asks everything to drain, waits, and kills what has not ended by the deadline. */
+  async stop(deadlineMs: number): Promise<void> {
+    this.stopping = true;
+    for (const timer of this.timers.values()) clearTimeout(timer);
+    const all = [...this.children];
+    // A second SIGTERM would end those at once that drain already.
+    for (const { child, leaves } of all) if (leaves === null) child.kill('SIGTERM');
+    const timer = setTimeout(() => {
+      for (const { child } of all) child.kill('SIGKILL');
+    }, deadlineMs);
+    await Promise.all(all.map((one) => one.exited));
+    clearTimeout(timer);
+  }
+
+  /** Ends everything now. */
+  kill(): void {
+    this.stopping = true;
+    for (const { child } of this.children) child.kill('SIGKILL');
+  }
+
+  private launch(process: ServiceProcess, isTrial: boolean): Running {
     const { service, replica } = process;
     const log = openSync(join(this.options.logDirectory, `${service}-${replica}.log`), 'a');
     const child = fork(mainOf(service), {
@@ -55,36 +140,57 @@ export class Supervisor {
     const exited = new Promise<void>((resolve) => {
       child.once('exit', (code, signal) => {
         resolve();
-        this.ended(process, signal ?? `exit ${code}`);
+        this.ended(running, signal ?? `exit ${code}`);
       });
     });
-    this.running.set(key(process), { ...process, child, exited });
+    const running: Running = { service, replica, child, exited, isTrial, leaves: null };
+    this.children.add(running);
+    return running;
   }
 
-  /** Asks the named services to drain, waits, and kills what has not ended by the deadline. */
-  async stop(services: readonly string[], deadlineMs: number): Promise<void> {
-    this.stopping = true;
-    for (const timer of this.timers) clearTimeout(timer);
-    const chosen = [...this.running.values()].filter((one) => services.includes(one.service));
-    for (const { child } of chosen) child.kill('SIGTERM');
-    const timer = setTimeout(() => {
-      for (const { child } of chosen) child.kill('SIGKILL');
-    }, deadlineMs);
-    await Promise.all(chosen.map((one) => one.exited));
-    clearTimeout(timer);
+  private leave(one: Running, thenStart: boolean): void {
+    if (one.leaves !== null) {
+      one.leaves = { thenStart };
+      return;
+    }
+    one.leaves = { thenStart };
+    one.child.kill('SIGTERM');
+    const timer = setTimeout(() => one.child.kill('SIGKILL'), this.options.drainMs);
+    void one.exited.then(() => clearTimeout(timer));
   }
 
-  /** Ends everything now. */
-  kill(): void {
-    this.stopping = true;
-    for (const { child } of this.running.values()) child.kill('SIGKILL');
+  private succeed(name: string, successor: Running): void {
+    successor.isTrial = false;
+    this.successors.delete(name);
+    this.holders.set(name, successor);
   }
 
-  private ended(process: ServiceProcess, reason: string): void {
-    this.running.delete(key(process));
+  private ended(one: Running, reason: string): void {
+    const { service, replica } = one;
+    const process = { service, replica };
+    const name = key(process);
+    this.children.delete(one);
+    const isSuccessor = this.successors.get(name) === one;
+    if (isSuccessor) this.successors.delete(name);
+    const isHolder = this.holders.get(name) === one;
+    if (isHolder) this.holders.delete(name);
     if (this.stopping) return;
-    const restarts = this.restarts.get(key(process)) ?? new RestartWindow(this.options.restartsPerMinute);
-    this.restarts.set(key(process), restarts);
+    if (one.isTrial) {
+      this.options.onTrialEnd(process, reason);
+      return;
+    }
+    // One that gave up its name, or was fenced off by whoever takes it on, was expected to end.
+    if (!isHolder) return;
+    const successor = this.successors.get(name);
+    if (successor) this.succeed(name, successor);
+    else if (one.leaves === null) this.startAgain(process, reason);
+    else if (one.leaves.thenStart) this.start(process);
+  }
+
+  private startAgain(process: ServiceProcess, reason: string): void {
+    const name = key(process);
+    const restarts = this.restarts.get(name) ?? new RestartWindow(this.options.restartsPerMinute);
+    this.restarts.set(name, restarts);
     const pauseMs = restarts.next(performance.now());
     if (pauseMs === null) {
       this.options.onFailure(process, reason);
@@ -92,10 +198,10 @@ export class Supervisor {
     }
     this.options.onRestart(process, reason);
     const timer = setTimeout(() => {
-      this.timers.delete(timer);
+      this.timers.delete(name);
       this.start(process);
     }, pauseMs);
-    this.timers.add(timer);
+    this.timers.set(name, timer);
   }
 }
 

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LedgerSnapshot } from '@forge/broker';
+import { checkpointSteps } from './run-directory';
 
 /** What a run directory says about the steps of its run. */
 export interface RunFiles {
@@ -12,17 +13,13 @@ export interface RunFiles {
   summary: Readonly<Record<string, unknown>> | null;
 }
 
-const CHECKPOINT = /^step-(\d+)$/;
-
 /** To be read before the state it is compared with: what it says of a step is said before or after the commit. */
 export function readRunFiles(directory: string): RunFiles {
   const rows = linesOf(join(directory, 'metrics.jsonl')).map((line) => {
     const row = JSON.parse(line) as Record<string, number>;
     return { step: row['step'] ?? Number.NaN, maxLag: row['lag/max'] };
   });
-  const checkpoints = (absentAs([], () => readdirSync(join(directory, 'checkpoints'))) as string[]).flatMap(
-    (name) => Number(CHECKPOINT.exec(name)?.[1] ?? []),
-  );
+  const checkpoints = checkpointSteps(directory);
   const summary = absentAs(null, () => readFileSync(join(directory, 'summary.json'), 'utf8'));
   return {
     rows,
@@ -46,8 +43,9 @@ export function verifyRunFiles(
   const problems: string[] = [];
   rows.forEach(({ step, maxLag }, i) => {
     if (step !== i + 1) problems.push(`metrics.jsonl: row ${i + 1} is of step ${step}`);
-    const batch = versions.get(step)?.batch;
-    if (!batch) return;
+    const { batch, rolledBackTo } = versions.get(step) ?? {};
+    // A step that trained nothing has no lag.
+    if (!batch || rolledBackTo !== null) return;
     if (maxLag === undefined || maxLag > batch.maxStaleness)
       problems.push(`metrics.jsonl: lag/max of step ${step} is ${maxLag}, above ${batch.maxStaleness}`);
     const oldest = batch.indices.map((index) => groups.get(index)?.origin?.oldest);

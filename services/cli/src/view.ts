@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import { busyShare, generatedPerSecond, timeLeftMs, type RunProgress } from './progress';
 
-/** What does not change during a run. */
+/** What a run was started as. */
 export interface RunHeader {
   runId: string;
   recipe: string;
@@ -10,6 +10,18 @@ export interface RunHeader {
   maxStaleness: number;
   startedAtMs: number;
   directory: string;
+}
+
+/** The header of a run that was set otherwise meanwhile. */
+export function headerNow(header: RunHeader, { settings }: Pick<RunProgress, 'settings'>): RunHeader {
+  const { steps, maxStaleness } = settings;
+  return {
+    ...header,
+    ...(steps !== undefined && { steps: Number(steps) }),
+    ...(maxStaleness !== undefined && {
+      maxStaleness: maxStaleness === 'inf' ? Infinity : Number(maxStaleness),
+    }),
+  };
 }
 
 const SPARKS = '▁▂▃▄▅▆▇█';

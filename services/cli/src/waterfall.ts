@@ -91,7 +91,8 @@ export function renderWaterfall(spans: readonly RecordedSpan[]): string[] {
       lost.flatMap(({ attempt, pickedUp }) =>
         pickedUp === null ? [`attempt ${attempt} ended without a word, before it could say who made it`] : [],
       ),
-    );
+    )
+    .map((line) => line.replaceAll(/\p{Cc}/gu, '?'));
 }
 
 /** Parents before their children, in the order of their starts; those whose parent is not there (yet) on top. */

@@ -4,12 +4,15 @@ import { RolloutQueue } from '@forge/broker';
 import { candidatesPerBatch, usesReference } from '@forge/config';
 import { loadTask } from '@forge/rl-actors';
 import { queueLimits, SpanFile, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { ActivityClock } from '@forge/telemetry';
 import { EvaluationSchedule } from './domain/evaluation-schedule';
 import { OpenRollouts } from './handlers/open-rollouts';
 import { RunLifecycle } from './handlers/run-lifecycle';
 import { writeRunSummary } from './handlers/run-summary';
+import { queueGauges } from './handlers/queue-gauges';
 import { TelemetryRecorder } from './handlers/telemetry-recorder';
 import { Watchdog } from './handlers/watchdog';
+import { openSinks } from './sinks/open-sinks';
 import { RunDirectory } from './run-directory';
 
 /** How long nothing may happen before the coordinator looks by itself. */
@@ -22,60 +25,71 @@ const SPANS_MS = 250;
 /** Admits groups, schedules evaluations, ends the run, and keeps its directory. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, registry, logger, fail } = context;
-  const coordinator = await runState.newCoordinator();
+  const keepMs = recipe.limits.keepStateHours * 3_600_000;
+  const keep = () => runState.expire(keepMs);
+  await keep();
+  const keeping = setInterval(() => void keep().catch(fail), Math.min(KEEP_INTERVAL_MS, keepMs / 4));
+  const runDir = join(recipe.output.dir, context.runId);
+  const directory = await RunDirectory.open(runDir);
+  const { phase } = await runState.phase();
+  if ((await directory.summary())?.state === phase) {
+    logger.info({ phase }, 'the run is over; nothing is left to do');
+    // Whoever follows the run may not have heard it: the predecessor may have died before it said so.
+    await runState.emit({ kind: 'run', state: phase });
+    return {
+      ready: () => true,
+      drain: () => {
+        clearInterval(keeping);
+        return Promise.resolve();
+      },
+    };
+  }
   const task = await loadTask(recipe);
+  // Until here a predecessor goes on.
+  const coordinator = await runState.newCoordinator();
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
-  const directory = await RunDirectory.open(join(recipe.output.dir, context.runId));
-  const recorder = await TelemetryRecorder.open(runState, directory, evaluations, () =>
-    runState.checkCoordinator(coordinator),
+  const services = ['trainer', 'policy', 'reward', 'replay-buffer'];
+  if (usesReference(recipe)) services.push('reference');
+  const recorder = await TelemetryRecorder.open(
+    runState,
+    directory,
+    evaluations,
+    openSinks(recipe, context.runId, runDir, logger),
+    () => runState.checkCoordinator(coordinator),
+    (message) => {
+      logger.warn(message);
+    },
+    ['coordinator', 'reference', ...services],
   );
-  const spanFile = new SpanFile(join(recipe.output.dir, context.runId));
-  const writeSpans = () => spanFile.takeFrom(context.spans, recipe.limits.spansFileMiB);
   const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
-  /** Those kept for people to read are always traced. */
-  const traceOrigin = (index: number, admittedAtMs: number) => {
+  const openRollouts = new OpenRollouts(recipe.limits.heldGroups, (index, admittedAtMs) => {
     const isShown = index % candidatesPerBatch(recipe) < recipe.output.sampleRollouts;
     return context.traces.rollout(index, admittedAtMs, isShown);
-  };
-  const openRollouts = new OpenRollouts(recipe.limits.heldGroups, (index) =>
-    traceOrigin(index, recorder.startedAt ?? Date.now()),
-  );
+  });
   const lifecycle = new RunLifecycle({
     runState,
     queue,
     task,
     evaluations,
-    goals: {
-      steps: recipe.steps,
-      stopAtAccuracy: recipe.stopAtAccuracy,
-      candidatesPerBatch: candidatesPerBatch(recipe),
-    },
+    candidatesPerBatch: candidatesPerBatch(recipe),
     evaluationSamples: recipe.evaluation.samples,
-    maxStaleness: recipe.maxStaleness,
     coordinator,
     isModelSaved: () => recorder.isModelSaved,
-    traceOrigin,
     openRollouts,
-    clock: Date.now,
     logger,
   });
   await lifecycle.resume();
   await runState.emit({ kind: 'run', state: 'running' });
 
-  const keepMs = recipe.limits.keepStateHours * 3_600_000;
-  const keep = () => runState.expire(keepMs);
-  await keep();
-  const keeping = setInterval(() => void keep().catch(fail), Math.min(KEEP_INTERVAL_MS, keepMs / 4));
-
+  const activity = new ActivityClock(['busy']);
   const stopping = new AbortController();
   let end: 'finished' | 'failed' | null = null;
   let turns: Promise<void> = Promise.resolve();
-  const advance = () => {
-    turns = turns.then(async () => {
-      end ??= await lifecycle.turn();
+  const inTurn = (act: () => Promise<void>) => (turns = turns.then(act));
+  const advance = () =>
+    inTurn(async () => {
+      end ??= await activity.during('busy', () => lifecycle.turn());
     });
-    return turns;
-  };
   const goesOn = () => !stopping.signal.aborted && end === null;
   const followState = async () => {
     let seen = '0';
@@ -87,11 +101,10 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const followTelemetry = async () => {
     while (goesOn()) if ((await recorder.turn(POLL_MS)) > 0) await advance();
   };
-  const services = ['trainer', 'policy', 'reward', 'replay-buffer'];
-  if (usesReference(recipe)) services.push('reference');
   const look = async () => {
-    const [{ phase }, version, nextBatch, ledger, counts, ...replicas] = await Promise.all([
+    const [{ phase }, { isPaused }, version, nextBatch, ledger, counts, ...replicas] = await Promise.all([
       runState.phase(),
+      runState.controls.steering(),
       runState.version(),
       runState.nextBatch(),
       runState.ledger(),
@@ -104,6 +117,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     );
     return {
       phase,
+      isPaused,
       version,
       nextBatch,
       ledger,
@@ -127,22 +141,26 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const watch = async () => {
     while (goesOn()) {
       await watchdog.turn();
+      await inTurn(() => lifecycle.requeueLost());
       await sleep(WATCH_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
     }
   };
-  const recordSpans = async () => {
-    while (goesOn()) {
-      await writeSpans();
+  /** Services tell of spans until they end, which is later than the run does. */
+  const writeSpans = async () => {
+    const file = new SpanFile(runDir);
+    while (!stopping.signal.aborted) {
       await sleep(SPANS_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
+      await file.takeFrom(context.spans, recipe.limits.spansFileMiB);
     }
   };
   /** The last word of the run, said once everything else is written. */
   const conclude = async () => {
+    await runState.checkCoordinator(coordinator);
     await recorder.catchUp();
-    await recorder.close();
-    openRollouts.end(await runState.ledgerSnapshot());
-    await writeSpans();
+    if (end === 'finished')
+      openRollouts.end(await runState.ledgerSnapshot(), recorder.startedAt ?? Date.now());
     const state = end ?? 'interrupted';
+    await recorder.close(state);
     const { seconds, isModelSaved } = recorder;
     const { results } = evaluations;
     await writeRunSummary(runState, directory, recipe, {
@@ -157,14 +175,19 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   };
   // It only watches: a run that is over does not wait for it.
   void watch().catch(fail);
-  const running = Promise.all([followState(), followTelemetry(), recordSpans()]).then(conclude).catch(fail);
+  const running = Promise.all([followState(), followTelemetry()]).then(conclude).catch(fail);
+  const writing = writeSpans().catch(fail);
 
   return {
     ready: () => true,
+    totals: () => activity.totals(),
+    newest: () => recorder.newest,
+    gauges: () => queueGauges(queue, context.backlog),
     drain: async () => {
       clearInterval(keeping);
       stopping.abort();
       await running;
+      await writing;
       await queue.close();
     },
   };

@@ -9,8 +9,8 @@ import {
   type ScoreItem,
   type ScoreResult,
 } from '@forge/rl-actors';
-import { activeTraceparent, logIds, outsideTraces } from '@forge/telemetry';
 import { queueLimits, replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { ActivityClock, activeTraceparent, logIds, outsideTraces } from '@forge/telemetry';
 import { giveUpJob } from './handlers/job-failures';
 import { RolloutAttempt } from './handlers/rollout-attempt';
 import { RolloutJobs } from './handlers/rollout-jobs';
@@ -18,16 +18,27 @@ import { WeightsFollower } from './handlers/weights-follower';
 import { policyConfig } from './policy-config';
 
 const CALL_BATCH = 512;
+/** What counts while several go on. `rollout`: the code of the algorithm's rollout, an environment say. */
+const ACTIVITIES = [
+  'busy',
+  'waits/reward',
+  'waits/reference',
+  'waits/replay-buffer',
+  'waits/weights',
+  'waits/rollout',
+];
 
 /** Rolls out groups and answers evaluations with the newest weights. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, registry, replica, logger, fail } = context;
   const policy = await thisProc().spawn('policy', Policy, policyConfig(recipe));
-  const weights = new WeightsFollower(
-    runState,
-    (announcement) => policy.updateWeights.callOne(announcement),
+  const activity = new ActivityClock(ACTIVITIES);
+  const weights = new WeightsFollower({
+    versions: runState.weights,
+    user: `policy/${replica}`,
+    apply: (announcement) => policy.updateWeights.callOne(announcement),
     logger,
-  );
+  });
   const following = weights.follow().catch(fail);
 
   const limits = { timeoutMs: recipe.limits.callTimeoutMs, maxConcurrent: recipe.policy.jobConcurrency };
@@ -50,30 +61,43 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     reward: {
       score: async (sample, completion) => {
         const traceparent = activeTraceparent();
-        const result = await score({ sample, completion, ...(traceparent !== undefined && { traceparent }) });
+        const item = { sample, completion, ...(traceparent !== undefined && { traceparent }) };
+        const result = await activity.during('waits/reward', () => score(item));
         if ('error' in result) throw ForgeError.fromWire(result.error);
         return result.score;
       },
     },
-    reference: (sequences) => reference.logprobs.choose(sequences),
-    generate: ({ prompt, sampling, rolloutIds }) => policy.generate.callOne(prompt, sampling, rolloutIds),
-    mismatch: (episode) => policy.mismatch.callOne(episode),
-    weightsAtLeast: (version) => weights.atLeast(version),
+    reference: (sequences) => activity.during('waits/reference', () => reference.logprobs.choose(sequences)),
+    generate: ({ prompt, sampling, rolloutIds }) =>
+      activity.during('busy', () => policy.generate.callOne(prompt, sampling, rolloutIds)),
+    mismatch: (episode) => activity.during('busy', () => policy.mismatch.callOne(episode)),
+    weightsAtLeast: (version) => activity.during('waits/weights', () => weights.atLeast(version)),
+    activity,
   });
   const slowMs = recipe.tracing.slowSeconds * 1000;
   const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
+  let quietUntil = 0;
   queue.work({
     name: replica,
     concurrency: recipe.policy.jobConcurrency,
-    handler: (job, delivery) =>
-      jobs.handle(job, job.kind === 'rollout' ? new RolloutAttempt(job, delivery, slowMs) : undefined),
+    handler: (job, delivery) => {
+      const attempt = job.kind === 'rollout' ? new RolloutAttempt(job, delivery, slowMs) : undefined;
+      return activity.during('waits/rollout', () => jobs.handle(job, attempt));
+    },
     onFailed: async (failure) => {
-      const { jobId, code, message, attempts } = failure;
+      const { jobId, code, message, attempts, reason } = failure;
       const trace = failure.job?.kind === 'rollout' ? failure.job.trace : undefined;
-      logger.error({ jobId, code, reason: message, attempts, ...logIds(trace) }, 'job failed for good');
+      // However many make no sense, there is one line about them a second.
+      if (reason === undefined)
+        logger.error({ jobId, code, reason: message, attempts, ...logIds(trace) }, 'job failed for good');
       await giveUpJob(runState, failure);
     },
-    onError: (error) => logger.warn({ err: error }, 'job queue'),
+    onRefused: (why) => runState.rejections.count('rollout', why),
+    onError: (error) => {
+      if (performance.now() < quietUntil) return;
+      quietUntil = performance.now() + 1_000;
+      logger.warn({ err: error }, 'job queue');
+    },
   });
 
   return {
@@ -81,8 +105,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     actor: policy,
     calls: [rewards, reference],
     totals: async () => {
-      const { tokens, busyMs } = await policy.stats.callOne();
-      return { tokens, busyMs };
+      const { tokens } = await policy.stats.callOne();
+      return { tokens, ...activity.totals(), weightsRefused: weights.refused };
     },
     drain: async () => {
       weights.stop();

@@ -1,3 +1,4 @@
+import { ActivityClock } from '@forge/telemetry';
 import { candidatesPerBatch } from '@forge/config';
 import { loadAlgorithm } from '@forge/rl-actors';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
@@ -12,12 +13,13 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const rules = {
     groups: recipe.batch.groups,
     candidatesPerBatch: candidatesPerBatch(recipe),
-    maxStaleness: recipe.maxStaleness,
   };
   const batches = new BatchFormer(runState, rules, logger);
   await batches.restore();
+  const activity = new ActivityClock(['busy', 'waits/trainer', 'waits/groups']);
+  activity.begin('waits/groups');
   const algorithm = await loadAlgorithm(recipe);
-  const intake = new GroupIntake({ runState, algorithm, batches, consumer: replica, logger });
+  const intake = new GroupIntake({ runState, algorithm, batches, consumer: replica, activity });
 
   const stopping = new AbortController();
   const followGroups = async () => {
@@ -26,14 +28,16 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const followCommits = async () => {
     let seen = '0';
     while (!stopping.signal.aborted) {
-      await batches.form();
-      seen = await runState.waitForSignal(seen, BLOCK_MS);
+      await activity.during('busy', () => batches.form());
+      const waits = batches.isAhead ? 'waits/trainer' : 'waits/groups';
+      seen = await activity.during(waits, () => runState.waitForSignal(seen, BLOCK_MS));
     }
   };
   const loops = Promise.all([followGroups(), followCommits()]).catch(fail);
 
   return {
     ready: () => true,
+    totals: () => activity.totals(),
     drain: async () => {
       stopping.abort();
       await loops;

@@ -4,12 +4,13 @@ import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 
 /** Scores completions by the rewards of the recipe. */
 export async function start({ recipe }: ServiceContext): Promise<ServiceInstance> {
-  const reward = await thisProc().spawn('reward', Reward, { rewards: recipe.rewards });
+  const { timeoutMs } = recipe.reward;
+  const reward = await thisProc().spawn('reward', Reward, { rewards: recipe.rewards, timeoutMs });
   return {
     ready: () => true,
     actor: reward,
-    // What is being scored when it ends is asked for again from another replica.
-    drain: () => Promise.resolve(),
+    // What is still being scored when its time is over is asked for again from another replica.
+    drain: () => reward.stop({ drainMs: recipe.limits.drainSeconds * 500 }),
     totals: async () => ({ ...(await reward.stats.callOne()) }),
   };
 }

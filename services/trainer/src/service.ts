@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { thisProc } from '@forge/actors';
-import { Trainer } from '@forge/rl-actors';
+import type { WeightsAnnouncement } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import { findResumePoint, recordDirectory, Recorder, Trainer } from '@forge/rl-actors';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 import { TrainingLoop } from './handlers/training-loop';
 
@@ -11,37 +13,74 @@ export async function start({
   recipe,
   runId,
   runState,
+  registry,
   traces,
   logger,
   fail,
 }: ServiceContext): Promise<ServiceInstance> {
-  const epoch = await runState.newEpoch();
-  const version = await runState.version();
-  const latest = version === 0 ? null : await runState.latestWeights();
-  const { checkpointEverySteps, ...optimizer } = recipe.trainer;
-  const trainer = await thisProc().spawn('trainer', Trainer, {
+  const dir = join(recipe.output.dir, runId);
+  /** Weights that can't be read fail the run: starting again would not help. Anything else is worth another try. */
+  const giveUp = async (error: unknown): Promise<never> => {
+    const { code, message } = ForgeError.from(error);
+    if (code === 'CONTRACT_WEIGHTS_CORRUPT') await runState.setPhase('failed', message);
+    throw error;
+  };
+  const { checkpointEverySteps, keepCheckpoints, keepVersions, keepSeconds, rollback, ...optimizer } =
+    recipe.trainer;
+  const settings = {
     model: recipe.model,
-    dir: join(recipe.output.dir, runId),
     algorithm: recipe.algorithm,
     optimizer,
     temperature: recipe.sampling.temperature || 1,
     steps: recipe.steps,
+  };
+  const trainer = await thisProc().spawn('trainer', Trainer, {
+    ...settings,
+    dir,
     maxStaleness: recipe.maxStaleness,
-    epoch,
-    ...(latest !== null && { resumeFrom: latest.announcement }),
+    keepVersions,
+    keepSeconds,
+    rollback,
+    keepCheckpoints,
   });
-  if (version === 0) await runState.announceWeights(await trainer.pushWeights.callOne());
+  // Until here a predecessor goes on, and what it commits meanwhile is what this one takes up.
+  const epoch = await runState.newEpoch();
+  const version = await runState.version();
+  const latest = await runState.weights.latest();
+  const { from, note } = await findResumePoint({
+    runId,
+    dir,
+    version,
+    announcement: latest?.announcement ?? null,
+  }).catch(giveUp);
+  if (note !== null) logger.warn(note);
+  await trainer.takeOver.callOne(epoch, from ?? undefined);
+  const recorder = recipe.output.record ? await Recorder.open(recordDirectory(dir), runId, version) : null;
+  if (from !== latest?.announcement) {
+    const published = await trainer.pushWeights.callOne();
+    await checkSame(latest?.announcement, published).catch(giveUp);
+    if (version === 0) await recorder?.base(settings, published.sha256);
+    await runState.weights.announce(published);
+  }
   logger.info({ version, epoch }, version === 0 ? 'training starts' : 'training resumes');
 
   const loop = new TrainingLoop({
     runState,
     trainer,
-    steps: recipe.steps,
+    recorder,
+    seed: recipe.seed,
+    livePolicies: async () => {
+      const policies = await registry.list('policy');
+      return new Set(policies.map(({ replica }) => `policy/${replica}`));
+    },
+    maxRollbacksInARow: rollback.maxInARow,
+    epoch,
     checkpointEverySteps,
     traces,
     clock: () => performance.now(),
     logger,
   });
+  await loop.locate();
   const stopping = new AbortController();
   const train = async () => {
     while (!stopping.signal.aborted) await loop.turn(BLOCK_MS);
@@ -54,8 +93,17 @@ export async function start({
     drain: async () => {
       stopping.abort();
       await running;
+      await loop.checkEpoch();
       await loop.save();
       await trainer.stop();
     },
   };
+}
+
+/** A version that is published again has the weights it had. */
+function checkSame(before: WeightsAnnouncement | undefined, published: WeightsAnnouncement): Promise<void> {
+  if (before?.version !== published.version || before.sha256 === published.sha256) return Promise.resolve();
+  const { version, sha256 } = published;
+  const message = `version ${version} has the weights ${sha256}, but those of ${before.sha256} were committed`;
+  return Promise.reject(new ForgeError('CONTRACT_WEIGHTS_CORRUPT', message, { version }));
 }

@@ -1,6 +1,6 @@
 import { actorSecurity } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import type { Address, Channel, Handler, Listener, Transport } from './transport';
+import type { Address, Channel, Handler, Listener, OnRefused, Transport } from './transport';
 import { InProcessTransport } from './transports/in-process';
 import { SocketTransport } from './transports/socket';
 
@@ -24,9 +24,13 @@ export function connectTo(address: Address): Promise<Channel> {
 }
 
 /** Listens at an address, or, given a scheme alone, at one that the transport finds. */
-export function listenAt(addressOrScheme: Address, handler: Handler): Promise<Listener> {
+export function listenAt(
+  addressOrScheme: Address,
+  handler: Handler,
+  onRefused?: OnRefused,
+): Promise<Listener> {
   const transport = transportOf(schemeOf(addressOrScheme));
-  return transport.listen(handler, addressOrScheme.includes(':') ? addressOrScheme : undefined);
+  return transport.listen(handler, addressOrScheme.includes(':') ? addressOrScheme : undefined, onRefused);
 }
 
 function schemeOf(address: Address): string {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { visibleGpus } from '@forge/config';
 import { ForgeError } from '@forge/errors';
+import { recordMetric } from '@forge/telemetry';
 import { ForgeActor } from './actor';
 import { callContext } from './call-context';
 import { endpoint } from './endpoint';
@@ -14,6 +15,12 @@ export class Counter extends ForgeActor {
   @endpoint()
   increment(): void {
     this.count += 1;
+  }
+
+  /** As user code would. */
+  @endpoint()
+  record(value: number): void {
+    recordMetric('counted', value);
   }
 
   @endpoint({ idempotent: true })

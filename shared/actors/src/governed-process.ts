@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { check, metricReportSchema } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
+import { metricCollector } from '@forge/telemetry';
 import type { ActorClass } from './actor';
 import { moduleOf } from './actor-module';
 import type { ActorProcess } from './actor-process';
@@ -20,6 +22,7 @@ export interface ProcessControl {
 
 /** Beyond the drain, for cleanup and for what the actors themselves have spawned. */
 const STOP_GRACE_MS = 5_000;
+const reportsSchema = metricReportSchema.array();
 /** Between the end of a process and the news of it on its channel. */
 const LOST_WITHIN_MS = 1_000;
 
@@ -37,6 +40,7 @@ export class GovernedProcess implements ActorProcess {
     void this.lost.then(() => {
       if (!this.isStopping) control.kill();
     });
+    void this.takeRecorded();
   }
 
   get pid(): number {
@@ -62,7 +66,10 @@ export class GovernedProcess implements ActorProcess {
     }, drainMs + STOP_GRACE_MS);
     // Over the channel, behind every message that was sent before. One that is lost by now ends all the same.
     const failed = await this.rule('stopAll', [drainMs]).then(
-      () => null,
+      (last) => {
+        this.handUp(last);
+        return null;
+      },
       (error: unknown) => ForgeError.from(error),
     );
     this.control.end();
@@ -86,6 +93,21 @@ export class GovernedProcess implements ActorProcess {
 
   private rule(endpoint: string, args: readonly unknown[]): Promise<unknown> {
     return this.channel.call({ actor: AGENT, endpoint, args, key: '' });
+  }
+
+  /** What is recorded there counts here, as of a rank below this process. */
+  private async takeRecorded(): Promise<void> {
+    const request = { actor: AGENT, endpoint: 'recorded', args: [], key: '' };
+    try {
+      for await (const reports of this.channel.stream(request)) this.handUp(reports);
+    } catch {
+      // The process is gone, which `lost` tells.
+    }
+  }
+
+  private handUp(reports: unknown): void {
+    for (const report of check(reportsSchema, reports, 'recorded metrics'))
+      metricCollector().merge(report, `p${this.pid}`);
   }
 
   private async *readFailures(): AsyncGenerator<ActorFailure> {

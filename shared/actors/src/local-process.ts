@@ -5,7 +5,7 @@ import { ActorRuntime, type ActorFailure } from './actor-runtime';
 import type { Birth } from './birth';
 import { connectTo, listenAt } from './connections';
 import { FailureLog, failureFromWire } from './failure-log';
-import type { Address, Channel, Listener } from './transport';
+import type { Address, Channel, Listener, OnRefused } from './transport';
 
 /** Actors within this process, called like others: messages are copied, ordered and one at a time. */
 export class LocalProcess implements ActorProcess {
@@ -34,8 +34,8 @@ export class LocalProcess implements ActorProcess {
   }
 
   /** Lets others call its actors. */
-  listen(at: Address): Promise<Listener> {
-    return listenAt(at, this.runtime);
+  listen(at: Address, onRefused?: OnRefused): Promise<Listener> {
+    return listenAt(at, this.runtime, onRefused);
   }
 
   /** Constructor arguments are handed over as they are, not copied. */

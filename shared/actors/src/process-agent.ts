@@ -1,9 +1,12 @@
+import { metricCollector } from '@forge/telemetry';
+import type { MetricReport } from '@forge/contracts';
 import { ForgeActor } from './actor';
 import { loadActorClass, type ActorModule } from './actor-module';
 import type { ActorRuntime } from './actor-runtime';
 import type { Birth } from './birth';
 import { endpoint } from './endpoint';
 import type { FailureLog, WireActorFailure } from './failure-log';
+import { recordedReports } from './recorded-reports';
 
 /** Starts and ends the actors of the process it lives in. */
 export class ProcessAgent extends ForgeActor {
@@ -24,10 +27,17 @@ export class ProcessAgent extends ForgeActor {
     await this.runtime.stopActor(id, drainMs);
   }
 
-  /** Drains all of them for at most `drainMs` and ends them. */
+  /** Drains all of them for at most `drainMs` and ends them; what they had recorded last. */
   @endpoint({ concurrent: true })
-  async stopAll(drainMs: number): Promise<void> {
+  async stopAll(drainMs: number): Promise<MetricReport[]> {
     await this.runtime.stop(drainMs);
+    return metricCollector().take();
+  }
+
+  /** What code in the process records, as it comes. */
+  @endpoint({ concurrent: true })
+  async *recorded(): AsyncGenerator<MetricReport[]> {
+    yield* recordedReports(metricCollector());
   }
 
   /** Failures of its actors that nothing in the process has handled. */

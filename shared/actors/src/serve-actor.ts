@@ -1,7 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import type { ActorRef } from './actor-ref';
 import { LocalProcess } from './local-process';
-import type { Address, Listener } from './transport';
+import type { Address, Listener, OnRefused } from './transport';
 
 /** An actor, of a mesh of one. */
 export interface ServableActor {
@@ -23,13 +23,18 @@ export interface ServedActor {
  * Lets other processes call an actor of this one, which was spawned by `thisProc()`.
  *
  * @param at an address, or a scheme alone for an address of its own.
+ * @param onRefused is told of every peer and call that is refused because of what it sent.
  * @throws {ForgeError} CONTRACT_INVALID_CALL for an actor that lives elsewhere; CONFIG_INVALID naming what is wrong with
  *   the address.
  */
-export async function serveActor(mesh: ServableActor, at: Address): Promise<ServedActor> {
+export async function serveActor(
+  mesh: ServableActor,
+  at: Address,
+  onRefused?: OnRefused,
+): Promise<ServedActor> {
   const { process, id } = mesh.onlyRef();
   if (!(process instanceof LocalProcess))
     throw new ForgeError('CONTRACT_INVALID_CALL', `${mesh.name} does not live in this process`);
-  const listener: Listener = await process.listen(at);
+  const listener: Listener = await process.listen(at, onRefused);
   return { address: listener.address, actor: id, close: () => listener.close() };
 }

@@ -66,6 +66,9 @@ export interface Channel {
   close(): Promise<void>;
 }
 
+/** Is told why a peer was turned away, or a call refused: for what it sent. */
+export type OnRefused = (why: ForgeError) => void;
+
 export interface Listener {
   /** Where peers reach it. */
   readonly address: Address;
@@ -77,7 +80,7 @@ export interface Listener {
 export interface Transport {
   /** The schemes of the addresses it connects to. */
   readonly schemes: readonly string[];
-  listen(handler: Handler, at?: Address): Promise<Listener>;
+  listen(handler: Handler, at?: Address, onRefused?: OnRefused): Promise<Listener>;
   /**
    * @throws {ForgeError} TRANSIENT_REPLICA_LOST when nobody answers there; CONTRACT_PROTOCOL_MISMATCH when the peer
    *   speaks another version; CONTRACT_UNAUTHORIZED when it does not know our token.

@@ -1,7 +1,9 @@
 import { ForgeError } from '@forge/errors';
 import { Redis } from 'ioredis';
+import { withoutPassword } from './redis-password';
 
 const RETRY_CAP_MS = 500;
+const CERTIFICATE_ERROR = /CERT|^UNABLE_TO_|^HOSTNAME_MISMATCH$/;
 
 export interface ConnectOptions {
   /** Shown by CLIENT LIST. */
@@ -27,18 +29,25 @@ export const PATIENT = {
 /**
  * A connection to a Redis that answers.
  *
- * @throws {ForgeError} TRANSIENT_REDIS_UNREACHABLE when it does not answer in time; CONFIG_INVALID when it would
- *   evict keys or is older than 6.2.
+ * @throws {ForgeError} TRANSIENT_REDIS_UNREACHABLE when it does not answer in time; CONTRACT_UNAUTHORIZED at once
+ *   when it does not accept user or password, or its certificate is not trusted; CONFIG_INVALID when it would evict keys
+ *   or is older than 6.2.
  */
 export async function connectRedis(url: string, options: ConnectOptions): Promise<Redis> {
   const redis = new Redis(url, { ...PATIENT, connectionName: options.name });
   let lastError = 'no answer';
-  redis.on('error', (error: Error) => {
-    lastError = error.message || (error as NodeJS.ErrnoException).code || 'no answer';
+  const shownUrl = withoutPassword(url);
+  let refuse: (error: ForgeError) => void = () => undefined;
+  const refused = new Promise<never>((_, reject) => (refuse = reject));
+  // Once it is connected, nobody waits for this any more.
+  refused.catch(() => undefined);
+  redis.on('error', (error: NodeJS.ErrnoException) => {
+    lastError = error.message || error.code || 'no answer';
+    const final = refusal(error, shownUrl);
+    if (final !== null) refuse(final);
   });
   const startedAt = performance.now();
   const waited = (): number => performance.now() - startedAt;
-  const shownUrl = withoutPassword(url);
   const ticker = setInterval(() => {
     const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
     options.onWait?.(
@@ -58,12 +67,12 @@ export async function connectRedis(url: string, options: ConnectOptions): Promis
         );
       }, options.giveUpAfterMs);
     });
-    await Promise.race([redis.ping(), late]);
+    await Promise.race([redis.ping(), late, refused]);
     await checkServer(redis, shownUrl);
     return redis;
   } catch (error) {
     redis.disconnect();
-    throw error;
+    throw refusal(error as Error, shownUrl) ?? error;
   } finally {
     clearInterval(ticker);
     clearTimeout(deadline);
@@ -112,6 +121,17 @@ async function checkServer(redis: Redis, url: string): Promise<void> {
   }
 }
 
-export function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//');
+/** What no waiting mends: the user, the password or the certificate is not accepted. */
+function refusal(error: NodeJS.ErrnoException, url: string): ForgeError | null {
+  const { message, code = '' } = error;
+  const why = /^(WRONGPASS|NOAUTH|NOPERM)/.test(message)
+    ? 'set user and password by REDIS_URL=redis://USER:PASSWORD@HOST:PORT'
+    : CERTIFICATE_ERROR.test(code)
+      ? 'name the authority that signed its certificate by NODE_EXTRA_CA_CERTS=FILE, and the host as the certificate does'
+      : null;
+  if (why === null) return null;
+  // Not the error itself as the cause: it carries the command, and that the password.
+  return new ForgeError('CONTRACT_UNAUTHORIZED', `Redis at ${url} is not for us: ${message}; ${why}`, {
+    url,
+  });
 }

@@ -14,6 +14,8 @@ export interface Failure {
   attempts: number;
   /** What was worked on, as it came. */
   payload: Buffer | string;
+  /** What is wrong with a message in a word; the count of refused ones goes by it, else by the code. */
+  reason?: string;
 }
 
 export interface KeptLetter extends DeadLetter {

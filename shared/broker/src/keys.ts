@@ -28,6 +28,10 @@ export function runKeys(runId: string) {
     batches: key('batches'),
     /** Stream: announced weight versions, trainer to everyone. */
     weights: key('weights'),
+    /** Hash: by policy replica, the version it generates with and the one it reads. */
+    weightsUsers: key('weights-users'),
+    /** Hash: what the trainer is asked for at its next step boundary. */
+    weightsRequests: key('weights-requests'),
     /** Stream: metrics and samples for people. */
     telemetry: key('telemetry'),
     /** Stream: finished spans, everyone to coordinator. */
@@ -38,8 +42,12 @@ export function runKeys(runId: string) {
     deadLetters: key('dead-letters'),
     /** Sorted set: the ids of the dead letters by the time they came. */
     deadLetterOrder: key('dead-letter-order'),
+    /** Hash: how many replicas of each service are wanted, and which are to be started anew. */
+    wanted: key('wanted'),
     /** List: groups whose samples the next admitted groups roll out again. */
     replays: key('replays'),
+    /** Hash: how many messages were refused, by where and why. */
+    rejected: key('rejected'),
     /** Hash: live replicas of a service. */
     replicas: (service: string): string => key(`replicas:${service}`),
     /** Prefix of BullMQ's own keys. */

@@ -21,7 +21,9 @@ export interface VersionRecord {
   weights: string;
   /** The trainer's epoch. */
   epoch: number;
-  /** What its step trained; null for the version a run starts from. */
+  /** The earlier version whose weights it has; null where its step trained. */
+  rolledBackTo: number | null;
+  /** The batch of its step; null for the version a run starts from. */
   batch: { indices: number[]; maxStaleness: number } | null;
 }
 
@@ -219,7 +221,11 @@ interface StoredBatch {
   maxStaleness: string;
 }
 
-const boundOf = (stored: string): number => (stored === 'inf' ? Infinity : Number(stored));
+/** A staleness bound as it is written in Redis. */
+export const boundOf = (stored: string): number => (stored === 'inf' ? Infinity : Number(stored));
+
+/** The staleness bound that a stored lease was formed under. */
+export const leasedBound = (json: string): number => leaseOf(0, json).maxStaleness;
 
 function leaseOf(step: number, json: string): Lease {
   const { entry, indices, maxStaleness } = JSON.parse(json) as StoredBatch & { entry: string };
@@ -232,9 +238,10 @@ function versionOf(version: number, json: string): VersionRecord {
     epoch: number;
     groups?: string[];
     maxStaleness: string;
+    rolledBackTo?: number;
   };
-  const { weights, epoch, groups, maxStaleness } = stored;
+  const { weights, epoch, groups, maxStaleness, rolledBackTo = null } = stored;
   const batch =
     groups === undefined ? null : { indices: groups.map(Number), maxStaleness: boundOf(maxStaleness) };
-  return { version, weights, epoch, batch };
+  return { version, weights, epoch, rolledBackTo, batch };
 }

@@ -10,7 +10,7 @@ export interface Letter {
   /** Name of the mailbox that answers go to. */
   from: string;
   channel: string;
-  /** Counts the letters of a channel in one direction from 0: one that comes twice is known by it. */
+  /** Counts the letters of a channel in one direction from 0: one that comes twice is known by it. -1: none was given. */
   sequence: number;
   bytes: Buffer;
 }
@@ -113,11 +113,15 @@ export class Mailbox {
       .xtrim(this.stream, 'MINID', `${milliseconds}-${Number(count) + 1}`)
       .catch(() => undefined);
     return entries.map(({ fields }) => ({
-      from: String(fields.get('from')),
-      channel: String(fields.get('channel')),
-      sequence: Number(fields.get('sequence')),
+      from: textOf(fields, 'from'),
+      channel: textOf(fields, 'channel'),
+      sequence: /^\d{1,15}$/.test(textOf(fields, 'sequence')) ? Number(textOf(fields, 'sequence')) : -1,
       bytes: fields.get('bytes') ?? Buffer.alloc(0),
     }));
+  }
+
+  get closed(): boolean {
+    return this.isClosed;
   }
 
   /** Who owns a mailbox now; null when nobody does. */
@@ -138,4 +142,9 @@ export class Mailbox {
     // Redis may be away; the next time comes soon.
     await this.redis.set(mailboxKeys(this.name).owner, this.owner, 'PX', ALIVE_MS).catch(() => undefined);
   }
+}
+
+/** A short text; empty where there is none. */
+function textOf(fields: ReadonlyMap<string, Buffer>, name: string): string {
+  return fields.get(name)?.toString('latin1', 0, 512) ?? '';
 }

@@ -1,9 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isRunning, startTestRedis, waitFor, type TestRedis } from '@forge/testing';
 import { connectRedis } from './connection';
+import { withoutPassword } from './redis-password';
 import { provisionRedis } from './redis-server';
 import { RunState } from './run-state';
 
@@ -101,14 +102,33 @@ describe('provisionRedis', () => {
     const own = await startTestRedis();
     const log: string[] = [];
     const given = await provisionRedis({
-      url: own.url.replace('//', '//user:secret@'),
+      url: own.url,
       dir: '/nowhere',
       log: (message) => log.push(message),
       mayInstall: false,
     });
     await given.stop();
     expect(await (await own.connect()).ping()).toBe('PONG');
-    expect(log).toEqual([`using Redis at ${own.url}`]);
+    expect(log).toEqual([`using Redis at redis://127.0.0.1:${new URL(own.url).port}`]);
+    await own.stop();
+  });
+
+  it('has a password for its Redis that only the user can read', async () => {
+    const own = await startTestRedis();
+    const { password } = new URL(own.url);
+    expect(password).toMatch(/^[0-9a-f]{48}$/);
+    const bare = connectRedis(withoutPassword(own.url), { name: 'test', giveUpAfterMs: 5_000 });
+    await expect(bare).rejects.toMatchObject({ code: 'CONTRACT_UNAUTHORIZED', message: /NOAUTH/ });
+    const pid = await own.pid();
+    const args = spawnSync('ps', ['-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }).stdout;
+    expect(args).toContain('redis-server 127.0.0.1:');
+    expect(args).not.toContain(password);
+    const mode = (path: string) => statSync(path).mode & 0o777;
+    expect([mode(own.dir), mode(join(own.dir, 'password.conf'))]).toEqual([0o700, 0o600]);
+    await own.kill();
+    await waitFor('its return', () => own.log.at(-1)?.endsWith('is back'));
+    expect(await (await own.connect()).ping()).toBe('PONG');
+    expect(own.log.join('\n')).not.toContain(password);
     await own.stop();
   });
 

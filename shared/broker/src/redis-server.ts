@@ -1,10 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeError } from '@forge/errors';
 import { Redis } from 'ioredis';
-import { withoutPassword } from './connection';
+import { passwordFileIn, withoutPassword, withPasswordFrom } from './redis-password';
 import { RestartWindow } from './restart-window';
 
 export interface ProvisionOptions {
@@ -24,6 +24,8 @@ export interface ProvisionedRedis {
   url: string;
   /** Where an own one keeps what it holds, for whoever starts it again; null: elsewhere, or nowhere. */
   dir: string | null;
+  /** The file with the password of an own one; null: the address of the given one has what it takes. */
+  passwordFile: string | null;
   /** Ends an own Redis; leaves a given one alone. */
   stop(): Promise<void>;
 }
@@ -37,7 +39,8 @@ const CONTAINER_IMAGE = 'redis:7-alpine';
 /**
  * A Redis for a run, in this order: the one at `url`; an own one from a redis-server or valkey-server on the PATH; the
  * same after installing the package; a container. An own server that dies is started again, and it ends with this
- * process, however that ends; a container only by `stop`.
+ * process, however that ends; a container only by `stop`. An own one listens on the loopback interface and has a
+ * password.
  *
  * @throws {ForgeError} TRANSIENT_REDIS_UNREACHABLE naming the ways when none works.
  */
@@ -50,7 +53,7 @@ export async function provisionRedis({
 }: ProvisionOptions): Promise<ProvisionedRedis> {
   if (url !== undefined) {
     log(`using Redis at ${withoutPassword(url)}`);
-    return { url, dir: null, stop: () => Promise.resolve() };
+    return { url, dir: null, passwordFile: null, stop: () => Promise.resolve() };
   }
   const found = findServer();
   if (found !== null) return startServer(found, dir, log, restartsPerMinute);
@@ -62,7 +65,7 @@ export async function provisionRedis({
     if (installed !== null) return startServer(installed, dir, log, restartsPerMinute);
   }
   if (spawnSync('docker', ['info'], { stdio: 'ignore', timeout: 5000 }).status === 0)
-    return startContainer(log);
+    return startContainer(dir, log);
   throw new ForgeError(
     'TRANSIENT_REDIS_UNREACHABLE',
     'no Redis: set REDIS_URL, or put redis-server or valkey-server on the PATH (Debian: apt-get install redis-server; ' +
@@ -82,15 +85,16 @@ async function startServer(
   log: (message: string) => void,
   restartsPerMinute: number,
 ): Promise<ProvisionedRedis> {
-  mkdirSync(dir, { recursive: true });
+  const passwordFile = passwordFileIn(dir);
   for (let attempt = 1; attempt <= START_ATTEMPTS; attempt++) {
     const port = await freePort();
-    const url = `redis://127.0.0.1:${port}`;
-    const start = (): Guarded => guarded(binary, serverOptions(port, dir));
+    const url = withPasswordFrom(`redis://127.0.0.1:${port}`, passwordFile);
+    const start = (): Guarded => guarded(binary, [passwordFile, ...serverOptions(port, dir)]);
     const server = start();
     if (await answers(url, server.ended)) {
       log(`started ${binary} on port ${port}`);
-      return { url, dir, stop: keepRunning({ first: server, start, url, log, restartsPerMinute }) };
+      const stop = keepRunning({ first: server, start, url, log, restartsPerMinute });
+      return { url, dir, passwordFile, stop };
     }
     await server.stop();
   }
@@ -114,6 +118,7 @@ function serverOptions(port: number, dir: string): string[] {
 function keepRunning({ first, start, url, log, restartsPerMinute }: Kept): () => Promise<void> {
   const stopping = new AbortController();
   const restarts = new RestartWindow(restartsPerMinute);
+  const shownUrl = withoutPassword(url);
   let server = first;
   const follow = async (): Promise<void> => {
     for (;;) {
@@ -122,15 +127,15 @@ function keepRunning({ first, start, url, log, restartsPerMinute }: Kept): () =>
       const pauseMs = restarts.next(performance.now());
       if (pauseMs === null) {
         log(
-          `Redis at ${url} died (${reason}) more than ${restartsPerMinute} times in a minute; giving it up`,
+          `Redis at ${shownUrl} died (${reason}) more than ${restartsPerMinute} times in a minute; giving it up`,
         );
         return;
       }
-      log(`Redis at ${url} died (${reason}); starting it again in ${pauseMs} ms`);
+      log(`Redis at ${shownUrl} died (${reason}); starting it again in ${pauseMs} ms`);
       await sleep(pauseMs, undefined, { signal: stopping.signal }).catch(() => undefined);
       if (stopping.signal.aborted) return;
       server = start();
-      if (await answers(url, server.ended)) log(`Redis at ${url} is back`);
+      if (await answers(url, server.ended)) log(`Redis at ${shownUrl} is back`);
     }
   };
   const following = follow();
@@ -206,34 +211,33 @@ async function answers(url: string, ended: Promise<unknown>): Promise<boolean> {
   }
 }
 
-async function startContainer(log: (message: string) => void): Promise<ProvisionedRedis> {
+async function startContainer(dir: string, log: (message: string) => void): Promise<ProvisionedRedis> {
   const port = await freePort();
   log(`starting a ${CONTAINER_IMAGE} container on port ${port} ...`);
-  // Seen from within the container the caller is elsewhere, though the port is published on the loopback interface only.
-  const open = ['--protected-mode', 'no'];
-  const server = ['redis-server', ...open, '--appendonly', 'yes', '--maxmemory-policy', 'noeviction'];
-  const started = spawnSync('docker', [
-    'run',
-    '-d',
-    '--rm',
-    '-p',
-    `127.0.0.1:${port}:6379`,
-    CONTAINER_IMAGE,
-    ...server,
-  ]);
-  const id = started.stdout.toString().trim();
+  const passwordFile = passwordFileIn(dir);
+  const docker = (...args: string[]): string => {
+    const { status, stdout, stderr } = spawnSync('docker', args, { encoding: 'utf8' });
+    if (status === 0) return stdout.trim();
+    const message = `docker could not run ${CONTAINER_IMAGE}: ${stderr.trim()}`;
+    throw new ForgeError('TRANSIENT_REDIS_UNREACHABLE', message);
+  };
+  // The image gives what lies in /data to the user it runs as.
+  const server = ['redis-server', '/data/password.conf', '--appendonly', 'yes', '--maxmemory-policy', 'noeviction']; // prettier-ignore
+  const id = docker('create', '--rm', '-p', `127.0.0.1:${port}:6379`, CONTAINER_IMAGE, ...server);
   const stop = (): Promise<void> => {
-    if (id !== '') spawnSync('docker', ['stop', id], { stdio: 'ignore' });
+    spawnSync('docker', ['rm', '--force', id], { stdio: 'ignore' });
     return Promise.resolve();
   };
-  const url = `redis://127.0.0.1:${port}`;
-  if (started.status === 0 && (await answers(url, new Promise(() => undefined))))
-    return { url, dir: null, stop };
-  await stop();
-  throw new ForgeError(
-    'TRANSIENT_REDIS_UNREACHABLE',
-    `docker could not run ${CONTAINER_IMAGE}: ${started.stderr.toString().trim() || `it does not answer at ${url}`}`,
-  );
+  try {
+    docker('cp', passwordFile, `${id}:/data/password.conf`);
+    docker('start', id);
+    const url = withPasswordFrom(`redis://127.0.0.1:${port}`, passwordFile);
+    if (await answers(url, new Promise(() => undefined))) return { url, dir: null, passwordFile, stop };
+    throw new ForgeError('TRANSIENT_REDIS_UNREACHABLE', `${CONTAINER_IMAGE} does not answer at ${withoutPassword(url)}`); // prettier-ignore
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
 function freePort(): Promise<number> {

@@ -45,11 +45,12 @@ describe('registry', () => {
     expect(await namesOf(registry)).toEqual(['0']);
   });
 
-  it('forgets a replica that leaves', async () => {
+  it('forgets a replica that leaves, and not its successor', async () => {
     const registry = new Registry(await server.connect(), 'left');
     await registry.heartbeat(replica('0'));
     await registry.heartbeat(replica('1'));
-    await registry.remove('policy', '0');
+    await registry.remove('policy', '0', 1);
+    await registry.remove('policy', '1', 2);
     expect(await namesOf(registry)).toEqual(['1']);
   });
 });

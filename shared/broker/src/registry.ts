@@ -2,6 +2,7 @@ import { check } from '@forge/contracts';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { runKeys } from './keys';
+import { Script } from './script';
 
 /** What a replica saw of the calls it made to one replica of another service. */
 const callsMadeSchema = z.strictObject({
@@ -32,6 +33,13 @@ export type Replica = z.infer<typeof replicaSchema>;
 /** A replica that has not been seen for so long is taken for dead. */
 const DEAD_AFTER_MS = 2_000;
 
+/** KEYS replicas of a service   ARGV replica, process id   Returns how many were removed. */
+const remove = new Script(`
+local stored = redis.call('HGET', KEYS[1], ARGV[1])
+if not stored or cjson.decode(stored).pid ~= tonumber(ARGV[2]) then return 0 end
+return redis.call('HDEL', KEYS[1], ARGV[1])
+`);
+
 /** Which replicas of which service are alive, and where they answer. */
 export class Registry {
   private readonly keyOf: (service: string) => string;
@@ -50,8 +58,9 @@ export class Registry {
     await this.redis.hset(this.keyOf(replica.service), replica.replica, JSON.stringify(record));
   }
 
-  async remove(service: string, replica: string): Promise<void> {
-    await this.redis.hdel(this.keyOf(service), replica);
+  /** Takes a replica out that leaves, but not another process that has taken on its name. */
+  async remove(service: string, replica: string, pid: number): Promise<void> {
+    await remove.run(this.redis, [this.keyOf(service)], [replica, pid]);
   }
 
   /** Live replicas, in a stable order. */

@@ -149,6 +149,7 @@ describe('a handler that throws', () => {
     expect(failures).toEqual([
       {
         jobId: 'r-nonsense-7',
+        reason: 'wrong-version',
         index: 7,
         job: null,
         code: 'CONTRACT_INVALID_MESSAGE',
@@ -275,12 +276,31 @@ describe('a worker process', () => {
       );
     worker('other');
     await queue.add([rollout(1)]);
-    await waitFor('the other job', () => done.length === 1);
-    expect(await queue.counts()).toMatchObject({ active: 1, completed: 1 });
+    await waitFor('the other job', async () => (await queue.counts()).completed === 1);
+    expect(await queue.counts()).toMatchObject({ active: 1 });
+    expect(done).toEqual(['other']);
     worker('victim');
     await waitFor('both jobs', async () => (await queue.counts()).completed === 2);
     expect(done).toHaveLength(2);
     expect(await redis.hget('forge:{succeeded}:rollout:r-succeeded-0', 'stc')).toBe('1');
+  });
+
+  it('does a job that is done again when it is added again, and leaves alone one that is under way', async () => {
+    const queue = newQueue('again');
+    let finish: () => void = () => undefined;
+    const released = new Promise<void>((resolve) => (finish = resolve));
+    const started: number[] = [];
+    work(queue, (job) => {
+      started.push(indexOf(job));
+      return indexOf(job) === 1 ? released : Promise.resolve();
+    });
+    await queue.add([rollout(0), rollout(1)]);
+    await waitFor('the first', async () => (await queue.counts()).completed === 1);
+    await queue.addAgain([rollout(0), rollout(1), rollout(2)]);
+    await waitFor('all but one', () => started.length === 4);
+    finish();
+    await waitFor('all', async () => (await queue.counts()).completed === 3);
+    expect(started.sort()).toEqual([0, 0, 1, 2]);
   });
 
   it('puts back what was handed to it when Redis died, and goes on with what it is doing', async () => {

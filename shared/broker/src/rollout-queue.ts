@@ -6,6 +6,7 @@ import { Redis } from 'ioredis';
 import { putBackAbandoned } from './abandoned-jobs';
 import { PATIENT } from './connection';
 import type { Failure } from './dead-letters';
+import { removeUnreadable, soon, type UnreadableJob } from './unreadable-jobs';
 import { runKeys } from './keys';
 
 /**
@@ -59,6 +60,8 @@ export interface WorkOptions {
   handler: (job: RolloutJob, delivery: Delivery) => Promise<void>;
   /** The job fails for good; may be told twice of the same one. */
   onFailed: (failure: JobFailure) => Promise<void>;
+  /** A job that makes no sense has failed. */
+  onRefused?: (why: ForgeError) => void;
   onError: (error: Error) => void;
 }
 
@@ -98,11 +101,7 @@ export class RolloutQueue {
       data: job,
       opts: {
         jobId: jobId(this.runId, job),
-        attempts: this.limits.attempts,
-        backoff: { type: 'exponential', delay: BACKOFF_MS },
-        removeOnComplete: { count: this.limits.keptCompleted, age: 3600 },
-        // A kept failed job would make adding it again a no-op, and its group would wait for ever.
-        removeOnFail: true,
+        ...this.jobOptions,
         // An evaluation is asked of the version that is current now: it goes first.
         lifo: job.kind === 'evaluation',
       },
@@ -119,18 +118,41 @@ export class RolloutQueue {
     }
   }
 
+  private get jobOptions() {
+    return {
+      attempts: this.limits.attempts,
+      backoff: { type: 'exponential', delay: BACKOFF_MS },
+      removeOnComplete: { count: this.limits.keptCompleted, age: 3600 },
+      // A kept failed job would make adding it again a no-op, and its group would wait for ever.
+      removeOnFail: true,
+    };
+  }
+
+  /** Adds jobs that were there before, done or not; those that somebody works on are left to him. */
+  async addAgain(jobs: readonly RolloutJob[]): Promise<void> {
+    await Promise.all(jobs.map((job) => this.queue.remove(jobId(this.runId, job))));
+    await this.add(jobs);
+  }
+
   /** Starts to work on jobs, up to `concurrency` at a time. */
-  work({ name, concurrency, handler, onFailed, onError }: WorkOptions): void {
+  work({ name, concurrency, handler, onFailed, onRefused, onError }: WorkOptions): void {
     const told = new WeakSet<Job>();
     const doing = new Set<string>();
-    const tell = (job: Job, error: ForgeError): Promise<void> => {
-      told.add(job);
-      const call = onFailed(this.failureOf(job, error)).finally(() => this.telling.delete(call));
+    const say = (failure: JobFailure): Promise<void> => {
+      const call = onFailed(failure).finally(() => this.telling.delete(call));
       this.telling.add(call);
       return call;
     };
+    const tell = async (job: Job, error: ForgeError): Promise<void> => {
+      told.add(job);
+      const { id = '', data, attemptsMade } = job;
+      await say(this.failureOf(id, data, attemptsMade + 1, error));
+      if (isOfJob(error.details)) onRefused?.(error);
+    };
     const run = async (job: Job, token?: string): Promise<void> => {
       doing.add(job.id ?? '');
+      // Whatever it was added with.
+      Object.assign(job.opts, this.jobOptions);
       try {
         await handler(check(rolloutJobSchema, job.data, `job ${job.id ?? ''}`), deliveryOf(job));
       } catch (error) {
@@ -156,10 +178,17 @@ export class RolloutQueue {
       stalledInterval: this.timing.stalledMs,
       maxStalledCount: MAX_STALLED,
     });
-    this.worker.on('error', onError);
     const redis = new Redis(this.redisUrl, PATIENT);
     redis.on('error', () => {
       // Reconnects by itself.
+    });
+    const lookForUnreadable = soon(async () => {
+      const giveUp = ({ id, payload, why }: UnreadableJob) => say(this.failureOf(id, payload, 1, why));
+      if (!this.isClosed) await removeUnreadable(this.queue, redis, giveUp, (why) => onRefused?.(why));
+    }, onError);
+    this.worker.on('error', (error) => {
+      onError(error);
+      lookForUnreadable();
     });
     this.stopPuttingBack = putBackAbandoned({
       queue: this.queue,
@@ -177,9 +206,13 @@ export class RolloutQueue {
     });
   }
 
-  private failureOf(job: Job, { code, message }: ForgeError): JobFailure {
-    const jobId = job.id ?? '';
-    const parsed = rolloutJobSchema.safeParse(job.data);
+  private failureOf(
+    jobId: string,
+    jobData: unknown,
+    attempts: number,
+    { code, message, details }: ForgeError,
+  ): JobFailure {
+    const parsed = rolloutJobSchema.safeParse(jobData);
     const data = parsed.success ? parsed.data : null;
     const prefix = `r-${this.runId}-`;
     const index = jobId.startsWith(prefix) ? Number(jobId.slice(prefix.length)) : Number.NaN;
@@ -189,14 +222,21 @@ export class RolloutQueue {
       index: Number.isInteger(index) ? index : null,
       code,
       message,
-      attempts: job.attemptsMade + 1,
-      payload: JSON.stringify(job.data) ?? '',
+      attempts,
+      payload: textOf(jobData),
+      ...(isOfJob(details) && { reason: details.reason }),
     };
   }
 
   /** Jobs by state. */
   async counts(): Promise<Record<string, number>> {
     return this.queue.getJobCounts('waiting', 'active', 'delayed', 'prioritized', 'failed', 'completed');
+  }
+
+  /** For how long the job has waited that is next; 0 when none waits. */
+  async waitingMs(): Promise<number> {
+    const [next] = await this.queue.getWaiting(0, 0);
+    return next === undefined ? 0 : Math.max(0, Date.now() - next.timestamp);
   }
 
   /** Lets the jobs under way finish (unless `force`) and ends the connections. */
@@ -211,6 +251,22 @@ export class RolloutQueue {
 
 function deliveryOf({ attemptsStarted, timestamp, processedOn = Date.now() }: Job): Delivery {
   return { attempt: Math.max(1, attemptsStarted), queuedAtMs: timestamp, startedAtMs: processedOn };
+}
+
+/** Whether it is the job that makes no sense, and not something that it came upon. */
+function isOfJob(details: Readonly<Record<string, unknown>>): details is { what: string; reason: string } {
+  const { what, reason } = details;
+  return typeof what === 'string' && what.startsWith('job') && typeof reason === 'string';
+}
+
+/** Of data that may be nested too deep for JSON. */
+function textOf(data: unknown): string {
+  if (typeof data === 'string') return data;
+  try {
+    return JSON.stringify(data) ?? '';
+  } catch (error) {
+    return String(error);
+  }
 }
 
 function jobId(runId: string, job: RolloutJob): string {

@@ -5,6 +5,8 @@ export interface RunSettings {
   candidatesPerBatch: number;
   /** Optimizer steps of the run. */
   steps: number;
+  /** Held-out accuracy at which it ends; left out: none. */
+  stopAtAccuracy?: number | undefined;
 }
 
 export interface RunBounds {

@@ -242,7 +242,7 @@ describe('batches', () => {
     await state.commitStep(0, announcement(1, epoch));
     expect(await state.version()).toBe(1);
     expect(await state.ledger()).toMatchObject({ trained: 2, buffered: 2, isBalanced: true });
-    expect((await state.latestWeights())?.announcement.version).toBe(1);
+    expect((await state.weights.latest())?.announcement.version).toBe(1);
     expect(await state.readBatch('trainer', 0)).toBeNull();
   });
 });
@@ -252,9 +252,9 @@ describe('telemetry', () => {
     const state = await newRun();
     await state.emit({ kind: 'step', step: 1, values: { loss: 0.5 } });
     const [first] = await state.readTelemetry('0', 0);
-    await state.emit({ kind: 'run', state: 'finished' });
+    await state.emit({ kind: 'run', state: 'saved' });
     expect(first!.event).toEqual({ kind: 'step', step: 1, values: { loss: 0.5 } });
-    expect((await state.readTelemetry(first!.id, 0)).map(({ event }) => event.kind)).toEqual(['run']);
+    expect((await state.readTelemetry(first!.id, 0)).map(({ event }) => event?.kind)).toEqual(['run']);
   });
 });
 
@@ -309,6 +309,9 @@ describe('under any schedule', () => {
     | 'form'
     | 'train'
     | 'crash'
+    | 'set'
+    | 'pause'
+    | 'unpause'
     | 'fail'
     | 'replay'
     | 'resume';
@@ -323,6 +326,9 @@ describe('under any schedule', () => {
     'form',
     'train',
     'crash',
+    'set',
+    'pause',
+    'unpause',
     'fail',
     'replay',
     'resume',
@@ -331,12 +337,17 @@ describe('under any schedule', () => {
   class Party {
     jobs = new Map<number, Admission>();
     epoch = 0;
-    readonly trainedLags: number[] = [];
+    /** Lag and the bound it was held to, of every trained group. */
+    readonly trainedLags: [lag: number, bound: number][] = [];
+    /** Bounds the run has had, the present one last. */
+    readonly bounds: number[];
     readonly trainedGroups: number[] = [];
     constructor(
       readonly state: RunState,
       readonly settings: { maxStaleness: number; candidatesPerBatch: number; steps: number },
-    ) {}
+    ) {
+      this.bounds = [settings.maxStaleness];
+    }
 
     async act(what: Action, pick: number): Promise<void> {
       const { state } = this;
@@ -383,7 +394,7 @@ describe('under any schedule', () => {
         case 'form': {
           const step = await state.nextBatch();
           const fresh = (await state.bufferedGroups()).filter(
-            ({ version }) => step - version <= this.settings.maxStaleness,
+            ({ version }) => step - version <= this.bounds.at(-1)!,
           );
           if (fresh.length < this.settings.candidatesPerBatch || step > (await state.version())) return;
           const [first, ...others] = fresh
@@ -401,10 +412,23 @@ describe('under any schedule', () => {
           if (this.epoch === 0) this.epoch = await state.newEpoch();
           const { step } = leased.batch;
           await state.commitStep(step, announcement(step + 1, this.epoch));
-          this.trainedLags.push(...leased.payloads.map((payload) => step - Number(payload.toString())));
+          for (const payload of leased.payloads)
+            this.trainedLags.push([step - Number(payload.toString()), leased.maxStaleness]);
           this.trainedGroups.push(...leased.batch.groups.map(({ index }) => index));
           return;
         }
+        case 'set': {
+          const maxStaleness = [0, 1, 2, Infinity][pick % 4]!;
+          await state.controls.set({ maxStaleness });
+          this.bounds.push(maxStaleness);
+          return;
+        }
+        case 'pause':
+          await state.controls.pause();
+          return;
+        case 'unpause':
+          await state.controls.unpause();
+          return;
         case 'crash':
           this.jobs.clear();
           this.epoch = 0;
@@ -415,13 +439,11 @@ describe('under any schedule', () => {
     }
 
     private tooOld(groups: readonly BufferedGroup[], step: number): number[] {
-      return groups
-        .filter(({ version }) => step - version > this.settings.maxStaleness)
-        .map(({ index }) => index);
+      return groups.filter(({ version }) => step - version > this.bounds.at(-1)!).map(({ index }) => index);
     }
   }
 
-  it('lag never exceeds maxStaleness, the ledger balances, nothing is trained twice, and the run can finish', async () => {
+  it('lag never exceeds the bound a batch was formed under, whatever it is set to, the ledger balances, nothing is trained twice, and the run can finish', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(0, 1, 2, Infinity),
@@ -439,20 +461,33 @@ describe('under any schedule', () => {
               (n, [why, k]) => n + (why === 'not-selected' ? 0 : k),
               0,
             );
-            const bound = Math.min(4, (await party.state.version()) + maxStaleness + 1) * candidatesPerBatch;
+            const loosest = Math.max(...party.bounds);
+            const bound = Math.min(4, (await party.state.version()) + loosest + 1) * candidatesPerBatch;
             expect(ledger.admitted - returned).toBeLessThanOrEqual(bound);
           };
           for (const [what, pick] of schedule) {
             await party.act(what, pick);
             await check();
           }
-          const healthy: Action[] = ['resume', 'admit', 'publish', 'store', 'evict', 'form', 'train'];
+          const healthy: Action[] = [
+            'unpause',
+            'resume',
+            'admit',
+            'publish',
+            'store',
+            'evict',
+            'form',
+            'train',
+          ];
           for (let round = 0; round < 400 && (await party.state.version()) < settings.steps; round++) {
             for (const what of healthy) await party.act(what, round);
           }
           await check();
           expect(await party.state.version()).toBe(settings.steps);
-          expect(Math.max(0, ...party.trainedLags)).toBeLessThanOrEqual(maxStaleness);
+          for (const [lag, held] of party.trainedLags) {
+            expect(lag).toBeLessThanOrEqual(held);
+            expect(party.bounds).toContain(held);
+          }
           expect(new Set(party.trainedGroups).size).toBe(party.trainedGroups.length);
           party.state.close();
           await party.state.remove();

@@ -1,27 +1,25 @@
-import {
-  batchSchema,
-  decode,
-  encode,
-  telemetryEventSchema,
-  weightsAnnouncementSchema,
-  type Batch,
-  type TelemetryEvent,
-  type WeightsAnnouncement,
-} from '@forge/contracts';
+import type { Batch, RolloutJob, TelemetryEvent, WeightsAnnouncement } from '@forge/contracts';
 import { randomUUID } from 'node:crypto';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
 import { admissionOf, type Admission } from './admission';
+import { BatchStream, type LeasedBatch } from './batch-stream';
 import { DeadLetters, letterOf, type Failure } from './dead-letters';
 import { originNote, type GroupOrigin } from './group-record';
 import { CONSUMER_GROUP, runKeys, stateKeys, type RunKeys } from './keys';
 import { ledgerOf, type Ledger } from './ledger';
 import { readLedgerSnapshot, type LedgerSnapshot } from './ledger-snapshot';
+import { Resumption } from './resumption';
 import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
+import { RunControls, steeringFields } from './run-controls';
 import { expireRun, removeRun } from './run-removal';
 import * as scripts from './scripts';
+import { jobStanding, type JobStanding } from './job-standing';
+import { fieldOf, Rejections } from './rejections';
 import type { Script } from './script';
-import { StreamReader, type StreamEntry } from './stream-reader';
+import { StreamReader } from './stream-reader';
+import { TelemetryStream, type TelemetryEntry } from './telemetry-stream';
+import { WeightVersions, type Rollback } from './weight-versions';
 
 export type RunPhase = 'running' | 'stopping' | 'finished' | 'failed';
 
@@ -39,18 +37,6 @@ export interface StreamedGroup {
   payload: Buffer;
 }
 
-export interface LeasedBatch {
-  batch: Batch;
-  /** Encoded groups in the order of `batch.groups`. */
-  payloads: Buffer[];
-}
-
-const NOT_FORMED: Readonly<Record<string, string>> = {
-  step: 'another batch is due',
-  count: 'its groups and the others are not as many as a batch consumes',
-  state: 'a group is not buffered or named twice',
-};
-
 /**
  * The state of one run in Redis. Every change is one atomic script, so that several coordinators, or one that was
  * killed and restarted, can neither admit too much nor train anything twice.
@@ -58,8 +44,15 @@ const NOT_FORMED: Readonly<Record<string, string>> = {
 export class RunState {
   readonly keys: RunKeys;
   readonly deadLetters: DeadLetters;
+  readonly resumption: Resumption;
+  readonly weights: WeightVersions;
+  readonly controls: RunControls;
+  /** Messages that were refused. */
+  readonly rejections: Rejections;
   private readonly bounds: RunBounds;
   private readonly streams: StreamReader;
+  private readonly batches: BatchStream;
+  private readonly telemetry: TelemetryStream;
   private readonly instance = randomUUID();
   private calls = 0;
 
@@ -74,6 +67,12 @@ export class RunState {
     this.bounds = { ...BOUNDS, ...bounds };
     this.streams = new StreamReader(redis, claimIdleMs);
     this.deadLetters = new DeadLetters(redis, this.keys, this.bounds.deadLetters);
+    this.resumption = new Resumption(redis, runId, this.keys);
+    this.rejections = new Rejections(redis, this.keys, this.bounds.deadLetters);
+    this.weights = new WeightVersions(redis, this.keys, this.streams, this.rejections);
+    this.controls = new RunControls(redis, this.keys, this.bounds.telemetry);
+    this.batches = new BatchStream(redis, this.keys, this.streams, this.rejections);
+    this.telemetry = new TelemetryStream(redis, this.keys, this.streams, this.bounds.telemetry);
   }
 
   /**
@@ -92,9 +91,8 @@ export class RunState {
       started: 0,
       nextIndex: 0,
       nextBatch: 0,
-      maxStaleness: Number.isFinite(settings.maxStaleness) ? settings.maxStaleness : 'inf',
       candidates: settings.candidatesPerBatch,
-      steps: settings.steps,
+      ...steeringFields(settings),
     };
     const result = await this.run(
       scripts.create,
@@ -231,13 +229,18 @@ export class RunState {
 
   /**
    * Moves a group from the stream to the buffer. `duplicate`: it is there already or was given up; nothing is left to
-   * do. A call that ioredis sent again after a lost connection may say so of the group it stored itself.
+   * do. A call that ioredis sent again after a lost connection may say so of the group it stored itself. `unknown`: there
+   * is no such group, and what came is to be rejected.
    */
-  async storeGroup(entryId: string, group: BufferedGroup, payload: Buffer): Promise<'stored' | 'duplicate'> {
+  async storeGroup(
+    entryId: string,
+    group: BufferedGroup,
+    payload: Buffer,
+  ): Promise<'stored' | 'duplicate' | 'unknown'> {
     const { groups, ledger, episodes, buffer, payloads, signals } = this.keys;
     const keys = [groups, ledger, episodes, buffer, payloads, signals];
     const args = [CONSUMER_GROUP, entryId, group.index, JSON.stringify(group), payload];
-    return (await this.run(scripts.storeGroup, keys, args)) as 'stored' | 'duplicate';
+    return (await this.run(scripts.storeGroup, keys, args)) as 'stored' | 'duplicate' | 'unknown';
   }
 
   /**
@@ -249,12 +252,23 @@ export class RunState {
     reason: string,
     failure: Failure,
   ): Promise<boolean> {
-    const { groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals } = this.keys;
-    const keys = [groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals];
+    const { groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals, rejected } =
+      this.keys;
+    const keys = [groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals, rejected];
     const kind = entryId === undefined ? 'rollout' : 'message';
     const id = entryId === undefined ? `r-${index ?? ''}` : `m-${entryId}`;
     const letter = letterOf({ kind, index }, failure);
-    const args = [id, letter, this.bounds.deadLetters, CONSUMER_GROUP, entryId ?? '', index ?? '', reason];
+    const count = fieldOf('episodes', failure.reason ?? failure.code);
+    const args = [
+      id,
+      letter,
+      this.bounds.deadLetters,
+      CONSUMER_GROUP,
+      entryId ?? '',
+      index ?? '',
+      reason,
+      count,
+    ];
     return (await this.run(scripts.rejectGroup, keys, args)) === 1;
   }
 
@@ -287,114 +301,40 @@ export class RunState {
    * @throws {ForgeError} STALE_EPISODE when a group is too old for the step; CONFLICT_STATE when another batch is due,
    *   a group is not buffered, or there are not as many groups and others as a batch consumes.
    */
-  async formBatch(batch: Batch, others: readonly number[]): Promise<void> {
-    const { groups, ledger, run, buffer, payloads, leases, batches } = this.keys;
-    const chosen = batch.groups.map(({ index }) => index);
-    const keys = [groups, ledger, run, buffer, payloads, leases, batches];
-    const result = await this.run(scripts.formBatch, keys, [
-      batch.step,
-      encode(batch),
-      chosen.length,
-      ...chosen,
-      ...others,
-    ]);
-    if (result === 'stale')
-      throw new ForgeError('STALE_EPISODE', `batch ${batch.step} holds a group older than maxStaleness`);
-    if (result !== 'formed') {
-      const why = NOT_FORMED[String(result)] ?? String(result);
-      throw new ForgeError('CONFLICT_STATE', `batch ${batch.step} was not formed: ${why}`, {
-        step: batch.step,
-        groups: chosen.length,
-        others: others.length,
-      });
-    }
-  }
-
-  /** The next batch to train, one that was handed out before and not committed first; null when there is none yet. */
-  async readBatch(consumer: string, blockMs: number): Promise<LeasedBatch | null> {
-    const { batches } = this.keys;
-    const own = await this.streams.readOwn(batches, consumer, 1);
-    const [entry] = own.length > 0 ? own : await this.streams.readNew(batches, consumer, 1, blockMs);
-    const bytes = entry?.fields.get('batch');
-    if (bytes === undefined) return null;
-    const batch = decode(batchSchema, bytes, 'batch');
-    const payloads = await this.redis.hmgetBuffer(
-      this.keys.payloads,
-      ...batch.groups.map(({ index }) => String(index)),
-    );
-    const missing = batch.groups.filter((_, i) => !payloads[i]).map(({ index }) => index);
-    if (missing.length > 0) {
-      throw new ForgeError(
-        'BUG_INVARIANT',
-        `batch ${batch.step} lacks the episodes of groups ${missing.join(', ')}`,
-      );
-    }
-    return { batch, payloads: payloads as Buffer[] };
+  formBatch(batch: Batch, others: readonly number[]): Promise<void> {
+    return this.batches.form(batch, others);
   }
 
   /**
-   * Ends a step: its groups are trained and the new weights announced. Repeating it changes nothing.
-   *
-   * @throws {ForgeError} STALE_EPOCH when another trainer took over.
+   * The next batch to train, one that was handed out before and not committed first; null when there is none yet. What
+   * comes and is none becomes a dead letter.
    */
-  async commitStep(step: number, announcement: WeightsAnnouncement): Promise<void> {
-    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions } = this.keys;
-    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals, versions];
-    const result = await this.run(scripts.commitStep, keys, [
-      CONSUMER_GROUP,
-      step,
-      announcement.epoch,
-      encode(announcement),
-      announcement.sha256,
-    ]);
-    if (result === 'stale') throw staleEpoch(step, announcement.epoch);
+  readBatch(consumer: string, blockMs: number): Promise<LeasedBatch | null> {
+    return this.batches.read(consumer, blockMs);
   }
 
   /**
-   * Announces the weights a trainer starts from.
+   * Ends a step: its groups are trained and the new weights announced. Repeating it changes nothing. `rolledBack`: the new
+   * weights are those of an earlier version, and the groups are discarded.
    *
    * @throws {ForgeError} STALE_EPOCH when another trainer took over.
    */
-  async announceWeights(announcement: WeightsAnnouncement): Promise<void> {
-    const { run, weights, signals, versions } = this.keys;
-    const args = [announcement.epoch, announcement.version, encode(announcement), announcement.sha256];
-    const result = await this.run(scripts.announceWeights, [run, weights, signals, versions], args);
-    if (result === 'stale') throw staleEpoch(announcement.version, announcement.epoch);
+  commitStep(step: number, announcement: WeightsAnnouncement, rolledBack?: Rollback): Promise<void> {
+    return this.batches.commit(step, announcement, rolledBack);
   }
 
-  async latestWeights(): Promise<{ id: string; announcement: WeightsAnnouncement } | null> {
-    const entry = await this.streams.newest(this.keys.weights);
-    return entry === null ? null : announcementOf(entry);
-  }
-
-  /** The newest weights announced after `afterId`, or null when none came within `blockMs`. */
-  async nextWeights(
-    afterId: string,
-    blockMs: number,
-  ): Promise<{ id: string; announcement: WeightsAnnouncement } | null> {
-    const entry = (await this.streams.readAfter(this.keys.weights, afterId, 16, blockMs)).at(-1);
-    return entry === undefined ? null : announcementOf(entry);
-  }
-
-  async emit(event: TelemetryEvent): Promise<void> {
-    await this.redis.xadd(
-      this.keys.telemetry,
-      'MAXLEN',
-      '~',
-      this.bounds.telemetry,
-      '*',
-      'event',
-      encode(event),
-    );
+  emit(event: TelemetryEvent): Promise<void> {
+    return this.telemetry.write(event);
   }
 
   /** Telemetry after `afterId` ('0' for all that is kept), waiting up to `blockMs` for some. */
-  async readTelemetry(afterId: string, blockMs: number): Promise<{ id: string; event: TelemetryEvent }[]> {
-    const entries = await this.streams.readAfter(this.keys.telemetry, afterId, 500, blockMs);
-    return entries.map(({ id, fields }) => ({
-      id,
-      event: decode(telemetryEventSchema, fields.get('event')!, 'telemetry'),
-    }));
+  readTelemetry(afterId: string, blockMs: number): Promise<TelemetryEntry[]> {
+    return this.telemetry.read(afterId, blockMs);
+  }
+
+  /** Whether a job is still to be done. */
+  standing(job: RolloutJob): Promise<JobStanding> {
+    return jobStanding(this.redis, this.keys, job);
   }
 
   /** Waits until something of the run changed after `afterId`, or `blockMs` passed; the id to wait after next. */
@@ -444,22 +384,8 @@ export class RunState {
   }
 }
 
-function staleEpoch(step: number, epoch: number): ForgeError {
-  return new ForgeError('STALE_EPOCH', `step ${step} of epoch ${epoch} is not the one that is due`, {
-    step,
-    epoch,
-  });
-}
-
 function staleCoordinator(coordinator: number): ForgeError {
   return new ForgeError('STALE_EPOCH', `coordinator ${coordinator} was replaced by another one`, {
     coordinator,
   });
-}
-
-function announcementOf({ id, fields }: StreamEntry): { id: string; announcement: WeightsAnnouncement } {
-  return {
-    id,
-    announcement: decode(weightsAnnouncementSchema, fields.get('announcement')!, 'weights announcement'),
-  };
 }

@@ -76,8 +76,8 @@ if (redis.call('HGET', run, 'coordinator') or '0') ~= ARGV[6] then return 'stale
 local last = redis.call('HMGET', run, 'admitCall', 'admitAnswer')
 if last[1] == ARGV[3] then return cjson.decode(last[2]) end
 local h = redis.call('HMGET', run, 'state', 'version', 'maxStaleness', 'candidates', 'steps', 'started', 'nextIndex',
-  'firstKept', 'firstKeptVersion')
-if h[1] ~= 'running' then return {} end
+  'firstKept', 'firstKeptVersion', 'paused')
+if h[1] ~= 'running' or h[10] == '1' then return {} end
 local version, candidates, steps = tonumber(h[2]), tonumber(h[4]), tonumber(h[5])
 local started, nextIndex = tonumber(h[6]), tonumber(h[7])
 local bound = steps * candidates
@@ -146,11 +146,13 @@ return 'accepted'
 `);
 
 /**
- * Moves a group from the stream to the buffer and acknowledges the entry.
+ * Moves a group from the stream to the buffer and acknowledges the entry, unless nobody knows the group.
  * KEYS groups, ledger, episodes, buffer, payloads, signals   ARGV consumer group, entry, index, meta, payload
- * Returns stored, or duplicate when the group was stored or given up before; the buffer then holds what it should.
+ * Returns stored, duplicate when the group was stored or given up before (the buffer then holds what it should), or
+ * unknown when it was never admitted or is forgotten; the entry is still there then.
  */
 export const storeGroup = new Script(`${MOVES}
+if stateOf(ARGV[3]) == '' then return 'unknown' end
 redis.call('XACK', KEYS[3], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[3], ARGV[2])
 if stateOf(ARGV[3]) ~= 'p' then return 'duplicate' end
@@ -165,8 +167,9 @@ return 'stored'
 /**
  * Gives up a group: one whose job failed for good while it is in flight, or one that is published by what came as its
  * message. Its admission returns, and the letter is kept.
- * KEYS groups, run, dead letters, their order, ledger, pending, episodes, signals
- * ARGV id of the letter, letter, cap on the letters, consumer group, entry or '', index or '', reason
+ * KEYS groups, run, dead letters, their order, ledger, pending, episodes, signals, rejected
+ * ARGV id of the letter, letter, cap on the letters, consumer group, entry or '', index or '', reason,
+ *   name of the count of refused messages
  * Returns 1 when a group was given up, else 0; then a letter is kept only of a message that was still there.
  */
 export const rejectGroup = new Script(`${MOVES}${LETTERS}
@@ -179,6 +182,7 @@ end
 -- The episodes of a group that is published are good whatever happened to its job afterwards.
 local isMoved = index ~= '' and stateOf(index) == (entry == '' and 'f' or 'p')
 if isThere or isMoved then keep(ARGV[1], ARGV[2], ARGV[3]) end
+if isThere then redis.call('HINCRBY', KEYS[9], ARGV[8], 1) end
 if not isMoved then return 0 end
 move(index, 'd', ' x' .. reason)
 redis.call('HDEL', KEYS[6], index)
@@ -260,47 +264,60 @@ return 'formed'
 
 /**
  * Ends an optimizer step: its groups are trained, the new version is current, announced and entered in `versions` with
- * what it was made of.
- * KEYS groups, ledger, run, payloads, leases, batches, weights, signals, versions
- * ARGV consumer group, step, epoch, announcement, hash of the weights
+ * what it was made of and where the run stands in its prompts. Where the new version has the weights of an earlier one instead, its groups are discarded without
+ * returning admission, since the step that consumed them raises the bound; that it was asked for is over then.
+ * KEYS groups, ledger, run, payloads, leases, batches, weights, signals, versions, weights requests
+ * ARGV consumer group, step, epoch, announcement, hash of the weights, version it went back to or '', 1 when it was
+ *   asked to
  * Returns committed, duplicate (this step is committed already by this epoch), or stale (another trainer took over,
  * or another step is due).
  */
 export const commitStep = new Script(`${MOVES}
-local h = redis.call('HMGET', KEYS[3], 'version', 'epoch')
+local h = redis.call('HMGET', KEYS[3], 'version', 'epoch', 'candidates', 'nextIndex', 'started')
 local version, step = tonumber(h[1]), tonumber(ARGV[2])
 if h[2] ~= ARGV[3] then return 'stale' end
 if version == step + 1 then return 'duplicate' end
 local stored = redis.call('HGET', KEYS[5], step)
 if version ~= step or not stored then return 'stale' end
 local lease = cjson.decode(stored)
+local isTrained = ARGV[6] == ''
 for _, index in ipairs(lease.indices) do
-  move(index, 't', '')
+  move(index, isTrained and 't' or 'd', isTrained and '' or ' xrolled-back')
   redis.call('HDEL', KEYS[4], index)
 end
 redis.call('HINCRBY', KEYS[2], 'leased', -#lease.indices)
-redis.call('HINCRBY', KEYS[2], 'trained', #lease.indices)
+redis.call('HINCRBY', KEYS[2], isTrained and 'trained' or 'discarded:rolled-back', #lease.indices)
+if isTrained then
+  redis.call('HDEL', KEYS[3], 'rollbacksInARow')
+elseif ARGV[7] ~= '1' then
+  redis.call('HINCRBY', KEYS[3], 'rollbacksInARow', 1)
+elseif redis.call('HGET', KEYS[10], 'rollback') == ARGV[6] then
+  redis.call('HDEL', KEYS[10], 'rollback')
+end
 redis.call('HDEL', KEYS[5], step)
 redis.call('XACK', KEYS[6], ARGV[1], lease.entry)
 redis.call('XDEL', KEYS[6], lease.entry)
 redis.call('HSET', KEYS[3], 'version', step + 1)
 redis.call('HSET', KEYS[9], step + 1, cjson.encode({
-  weights = ARGV[5], epoch = tonumber(ARGV[3]), groups = lease.indices, maxStaleness = lease.maxStaleness }))
+  weights = ARGV[5], epoch = tonumber(ARGV[3]), groups = lease.indices, maxStaleness = lease.maxStaleness,
+  rolledBackTo = tonumber(ARGV[6]),
+  nextIndex = (step + 1) * tonumber(h[3]) + tonumber(h[4]) - tonumber(h[5]),
+  trained = tonumber(redis.call('HGET', KEYS[2], 'trained')) }))
 redis.call('XADD', KEYS[7], 'MAXLEN', '~', 16, '*', 'announcement', ARGV[4])
 redis.call('XADD', KEYS[8], 'MAXLEN', '~', 100, '*', 'what', 'committed')
 return 'committed'
 `);
 
 /**
- * Announces the weights a trainer starts from. Those of version 0 are entered in `versions`.
+ * Announces the weights a trainer starts from. Those that no step of this state made are entered in `versions`.
  * KEYS run, weights, signals, versions   ARGV epoch, version, announcement, hash of the weights
  * Returns announced or stale.
  */
 export const announceWeights = new Script(`
 local h = redis.call('HMGET', KEYS[1], 'version', 'epoch')
 if h[2] ~= ARGV[1] or h[1] ~= ARGV[2] then return 'stale' end
-if ARGV[2] == '0' then
-  redis.call('HSET', KEYS[4], 0, cjson.encode({ weights = ARGV[4], epoch = tonumber(ARGV[1]) }))
+if ARGV[2] == '0' or redis.call('HEXISTS', KEYS[4], ARGV[2]) == 0 then
+  redis.call('HSET', KEYS[4], ARGV[2], cjson.encode({ weights = ARGV[4], epoch = tonumber(ARGV[1]) }))
 end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', 16, '*', 'announcement', ARGV[3])
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', 100, '*', 'what', 'announced')

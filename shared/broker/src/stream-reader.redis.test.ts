@@ -110,7 +110,7 @@ describe('close', () => {
       Promise.all([
         state.readGroups('buffer', 10, 30_000),
         state.readBatch('trainer', 30_000),
-        state.nextWeights('0', 30_000),
+        state.weights.next('0', 30_000),
         state.readTelemetry('0', 30_000),
         state.waitForSignal('7-0', 30_000),
       ]);

@@ -66,9 +66,10 @@ export class StreamReader {
     return entriesOf(reply);
   }
 
-  async newest(stream: string): Promise<StreamEntry | null> {
-    const reply = await this.redis.xrevrangeBuffer(stream, '+', '-', 'COUNT', 1);
-    return parseEntries(reply as RawEntry[])[0] ?? null;
+  /** The newest entries, oldest first. */
+  async newest(stream: string, count: number): Promise<StreamEntry[]> {
+    const reply = await this.redis.xrevrangeBuffer(stream, '+', '-', 'COUNT', count);
+    return parseEntries(reply as RawEntry[]).reverse();
   }
 
   close(): void {

@@ -43,7 +43,7 @@ async function busyRun(): Promise<RunState> {
   states.push(state);
   await state.create({}, { maxStaleness: 2, candidatesPerBatch: 3, steps: 8 });
   const epoch = await state.newEpoch();
-  await state.announceWeights(announcement(0, epoch));
+  await state.weights.announce(announcement(0, epoch));
   await state.admit(9);
   for (const index of [0, 1, 2, 3, 4, 5, 6]) await store(state, index);
   await state.formBatch(batchOf(0, [1, 0]), [2]);
@@ -64,6 +64,25 @@ async function store(state: RunState, index: number): Promise<void> {
 }
 
 const problemsOf = async (state: RunState) => verifyLedger(await state.ledgerSnapshot());
+
+it('finds nothing wrong with a batch that was rolled back, and what is wrong with its groups', async () => {
+  const state = await busyRun();
+  const epoch = await state.newEpoch();
+  await state.readBatch('trainer', 0);
+  const again = { ...announcement(2, epoch), sha256: announcement(0, epoch).sha256 };
+  await state.commitStep(1, again, { to: 0, isAsked: false });
+  expect(await problemsOf(state)).toEqual([]);
+  const { ledger, groups, versions, run } = await state.ledgerSnapshot();
+  expect(ledger).toMatchObject({ leased: 0, trained: 2, discarded: { 'rolled-back': 1 }, isBalanced: true });
+  expect(groups.get(3)).toMatchObject({ state: 'discarded', reason: 'rolled-back', step: 1 });
+  expect(versions.get(2)).toMatchObject({ rolledBackTo: 0, batch: { indices: [3] } });
+  // The step consumed its candidates: their admission did not return, the bound went up.
+  expect(run).toMatchObject({ version: 2, nextBatch: 2, started: run.nextIndex - 1 });
+  await redis.hset(state.keys.groups, '3', 'd m0 r0 v0-0 s1 xstale');
+  expect(await problemsOf(state)).toContain(
+    'group 3: in the batch of step 1, which is committed, but not rolled back',
+  );
+});
 
 describe('verifyLedger', () => {
   it('finds nothing wrong with a run whose groups are everywhere', async () => {
@@ -103,8 +122,14 @@ describe('verifyLedger', () => {
       { index: 9, state: 'inFlight', minVersion: 0, replayOf: null, origin: null, step: null, reason: null },
     ]);
     expect([...versions.values()]).toEqual([
-      { version: 0, weights: '0'.repeat(64), epoch: 1, batch: null },
-      { version: 1, weights: '1'.repeat(64), epoch: 1, batch: { indices: [1, 0], maxStaleness: 2 } },
+      { version: 0, weights: '0'.repeat(64), epoch: 1, rolledBackTo: null, batch: null },
+      {
+        version: 1,
+        weights: '1'.repeat(64),
+        epoch: 1,
+        rolledBackTo: null,
+        batch: { indices: [1, 0], maxStaleness: 2 },
+      },
     ]);
   });
 

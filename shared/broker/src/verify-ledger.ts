@@ -19,6 +19,8 @@ export function verifyLedger(snapshot: LedgerSnapshot): string[] {
 }
 
 const MANY = 10;
+/** Reasons to discard what a batch consumed: its admission does not return. */
+const CONSUMED = ['not-selected', 'rolled-back'];
 
 /** Names of groups, shortened when there are many. */
 function named(indices: readonly number[]): string {
@@ -50,7 +52,7 @@ function verifyCounts(snapshot: LedgerSnapshot): string[] {
     discarded.set(name, (discarded.get(name) ?? 0) + 1);
   }
   const reasons = [...new Set([...discarded.keys(), ...Object.keys(ledger.discarded)])];
-  const returned = [...discarded].reduce((sum, [why, n]) => sum + (why === 'not-selected' ? 0 : n), 0);
+  const returned = [...discarded].reduce((sum, [why, n]) => sum + (CONSUMED.includes(why) ? 0 : n), 0);
   const of = 'the count of their records';
   return [
     ...differing('ledger: admitted', ledger.admitted, run.nextIndex, 'the number of indices given'),
@@ -131,13 +133,13 @@ function verifyLeases({ run, leases, batches, groups }: LedgerSnapshot): string[
   return problems;
 }
 
-/** Every trained group went into exactly one batch, and there were as many steps as there are versions. */
+/** Every group that was trained, or rolled back, went into exactly one batch, and there were as many steps as there are versions. */
 function verifyVersions(snapshot: LedgerSnapshot): string[] {
   const { run, versions, groups, newestWeights } = snapshot;
   const problems: string[] = [];
   const trainedBy = new Map<number, number>();
   for (let version = run.firstKeptVersion; version <= run.version; version++) {
-    const batch = versions.get(version)?.batch;
+    const { batch, rolledBackTo = null } = versions.get(version) ?? {};
     if (batch === undefined || batch === null) {
       problems.push(`version ${version}: no record of what it was made of`);
       continue;
@@ -149,14 +151,24 @@ function verifyVersions(snapshot: LedgerSnapshot): string[] {
       trainedBy.set(index, step);
     }
     const kept = batch.indices.filter((index) => index >= run.firstKept);
-    const wrong = kept.filter((index) => groups.get(index)?.state !== 'trained');
+    const isTrained = rolledBackTo === null;
+    const wrong = kept.filter((index) => {
+      const { state, reason } = groups.get(index) ?? {};
+      return isTrained ? state !== 'trained' : state !== 'discarded' || reason !== 'rolled-back';
+    });
+    const done = isTrained ? 'trained' : 'rolled back';
     problems.push(
-      ...when(wrong, `in the batch of step ${step}, which is committed, but not trained`),
-      ...when(wrongStep(kept, step, groups), `trained at step ${step}, but not in their records`),
+      ...when(wrong, `in the batch of step ${step}, which is committed, but not ${done}`),
+      ...when(wrongStep(kept, step, groups), `${done} at step ${step}, but not in their records`),
     );
   }
-  const orphans = inState(snapshot, 'trained').filter(({ index, step }) => trainedBy.get(index) !== step);
-  problems.push(...when(indicesOf(orphans), 'trained, but in no batch that was committed'));
+  const orphans = inState(snapshot, 'trained', 'discarded').filter(
+    ({ index, step }) => trainedBy.get(index) !== step,
+  );
+  const trained = orphans.filter(({ state }) => state === 'trained');
+  const rolledBack = orphans.filter(({ reason }) => reason === 'rolled-back');
+  problems.push(...when(indicesOf(trained), 'trained, but in no batch that was committed'));
+  problems.push(...when(indicesOf(rolledBack), 'rolled back, but in no batch that was committed'));
   const beyond = [...versions.keys()].filter((version) => version > run.version);
   if (beyond.length > 0)
     problems.push(`version ${beyond.join(', ')}: recorded, but the run is at ${run.version}`);

@@ -8,7 +8,8 @@ export {
 } from './recipe';
 export { section } from './sections';
 export { taskSchema, type TaskConfig } from './task';
-export { trainerFields, type TrainerConfig } from './trainer';
+export { overrideForResume } from './resume-overrides';
+export { keepCheckpoints, rollbackFields, trainerFields, type TrainerConfig } from './trainer';
 export { scorerFields, workerFields } from './worker';
 export {
   algorithmSchema,
@@ -17,7 +18,7 @@ export {
   type GrpoConfig,
   type ReinforceConfig,
 } from './algorithm';
-export { rewardName, rewardSchema, type RewardConfig, type RewardInput } from './reward';
+export { rewardName, rewardSchema, rewardTimeoutMs, type RewardConfig, type RewardInput } from './reward';
 export { parseConfig } from './issues';
 export {
   loadRecipe,
@@ -36,6 +37,13 @@ export {
   visibleGpus,
   serviceEnvironment,
   type ServiceEnvironment,
+  stackEnvironment,
+  type StackEnvironment,
 } from './environment';
+export { mlflowEnvironment, type MlflowEnvironment } from './mlflow-environment';
+export { sinkSchema, type SinkConfig } from './sink';
+export { meteringEnvironment, type MeteringEnvironment } from './metering-environment';
+export { keepOnnxRuntimeQuiet } from './onnx-runtime';
+export { parseRunChanges, type RunChangesInput } from './run-changes';
 export { importModule, loadModule } from './load-module';
 export { tracingEnvironment, type TracingEnvironment } from './tracing-environment';

@@ -4,7 +4,13 @@ import { ForgeError } from '@forge/errors';
 import { createJiti } from 'jiti';
 
 /** What a user's module may import wherever it lies: the same instances that run here. */
-const PUBLIC_PACKAGES = ['@forge/rl', '@forge/graph', '@forge/contracts', '@forge/errors'];
+const PUBLIC_PACKAGES = [
+  '@forge/rl',
+  '@forge/graph',
+  '@forge/contracts',
+  '@forge/errors',
+  '@forge/telemetry',
+];
 
 /**
  * The default export of a user's TypeScript or JavaScript file, relative to the working directory.

@@ -1,10 +1,11 @@
 import { samplingSchema } from '@forge/contracts';
 import { z } from 'zod';
 import { algorithmSchema } from './algorithm';
-import { rewardName, rewardSchema } from './reward';
+import { rewardName, rewardSchema, rewardTimeoutMs } from './reward';
 import { section } from './sections';
+import { sinkSchema } from './sink';
 import { taskSchema } from './task';
-import { trainerFields } from './trainer';
+import { keepCheckpoints, rollbackFields, trainerFields } from './trainer';
 import { scorerFields, workerFields } from './worker';
 
 const infinity = z.preprocess(
@@ -52,7 +53,21 @@ export const recipeSchema = z
         .int()
         .min(1)
         .default(25)
-        .describe('steps between model checkpoints kept for people; a crash resumes from the latest weights'),
+        .describe('steps between checkpoints; one more is written at the end of a run'),
+      keepCheckpoints,
+      rollback: section(rollbackFields),
+      keepVersions: z
+        .int()
+        .min(2)
+        .max(1_000)
+        .default(4)
+        .describe('newest weight versions kept on disk, with the optimizer; more while a policy uses them'),
+      keepSeconds: z
+        .number()
+        .min(0)
+        .max(3600)
+        .default(3)
+        .describe('younger versions are kept, too: a Redis that dies may go back by two seconds'),
     }),
     policy: section({
       replicas,
@@ -68,7 +83,7 @@ export const recipeSchema = z
       replicas,
       ...scorerFields,
     }),
-    reward: section({ replicas }),
+    reward: section({ replicas, timeoutMs: rewardTimeoutMs }),
     evaluation: section({
       everySteps: z.int().min(0).default(10).describe('steps between held-out evaluations; 0 is never'),
       samples: z
@@ -159,7 +174,13 @@ export const recipeSchema = z
         .max(86_400)
         .default(10)
         .describe('a run in which nothing changes for so long says what it waits for'),
-      callTimeoutMs: z.int().min(100).default(120_000).describe('deadline of a call between services'),
+      callTimeoutMs: z
+        .int()
+        .min(100)
+        .default(120_000)
+        .describe(
+          'deadline of a call between services; one whose event loop is blocked for so long is ended',
+        ),
       drainSeconds: z.number().gt(0).max(3600).default(10).describe('a stopping service may take this long'),
       redisWaitSeconds: z
         .number()
@@ -192,6 +213,15 @@ export const recipeSchema = z
         .max(10_000)
         .default(4)
         .describe('rollouts kept per step for people to read'),
+      sinks: z
+        .array(sinkSchema)
+        .max(16)
+        .default([])
+        .describe('where metrics go besides metrics.jsonl: console, jsonl, tensorboard, mlflow'),
+      record: z
+        .boolean()
+        .default(false)
+        .describe('keep what is trained, for forge replay; --record of forge run sets it'),
     }),
   })
   .superRefine(({ rewards, evaluation, batch, limits }, context) => {

@@ -42,8 +42,31 @@ const reward = z.discriminatedUnion('name', [
     weight,
     words: z.array(z.string().min(1)).min(1).describe('words looked for in the text'),
   }),
+  z.strictObject({
+    name: z.literal('code'),
+    weight,
+    timeMs: z
+      .int()
+      .min(1)
+      .max(600_000)
+      .default(2_000)
+      .describe('a program, with its tests, that takes longer is ended and has passed none'),
+    maxSteps: z
+      .int()
+      .min(1)
+      .default(10_000_000)
+      .describe('loop turns and calls of a program, with its tests: the same on every machine, unlike time'),
+    memoryMb: z.int().min(1).max(1024).default(64).describe('memory of a program'),
+    parallel: z.int().min(1).max(64).default(2).describe('programs one replica runs at the same time'),
+  }),
   ownModule,
 ]);
+
+export const rewardTimeoutMs = z
+  .int()
+  .min(1)
+  .default(60_000)
+  .describe('the rewards of one completion that take longer together have failed');
 
 /** One reward function; `{ module: ./mine.ts }` is one of the user's own. */
 export const rewardSchema = named(reward);

@@ -1,5 +1,32 @@
 import { z } from 'zod';
-import { threads } from './sections';
+import { device, threads } from './sections';
+
+export const keepCheckpoints = z
+  .int()
+  .min(1)
+  .max(10_000)
+  .default(2)
+  .describe('checkpoints kept; the oldest make room');
+
+/** When a step of reinforcement learning is not applied, but rolled back. */
+export const rollbackFields = {
+  maxGradientNorm: z
+    .number()
+    .gt(0)
+    .optional()
+    .describe('a step with a larger gradient, before clipping, is rolled back; left out: no bound'),
+  maxKl: z
+    .number()
+    .gt(0)
+    .optional()
+    .describe('a step whose batch is farther from the behaviour policy (kl/behaviour, nats) is rolled back'),
+  maxInARow: z
+    .int()
+    .min(1)
+    .max(1_000)
+    .default(5)
+    .describe('so many steps in a row that were rolled back by themselves, NaN included, fail the run'),
+};
 
 /** The optimizer and the train step, as reinforcement learning and supervised training share them. */
 export function trainerFields(defaults: { learningRate: number; warmupSteps: number }) {
@@ -32,6 +59,7 @@ export function trainerFields(defaults: { learningRate: number; warmupSteps: num
       .describe('recompute activations in the backward pass: less memory, more time'),
     logitsChunk: z.int().min(1).default(1024).describe('rows of the LM head computed at once; bounds memory'),
     threads,
+    device,
     dtype: z.enum(['F32', 'F16', 'BF16']).default('F32').describe('number format of the saved model'),
   };
 }

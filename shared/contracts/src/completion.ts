@@ -1,21 +1,25 @@
 import { z } from 'zod';
+import { isCount, isLogprob, numbers } from './bounded';
+import { weightHashesSchema } from './weights';
 
-const tokenIds = z.array(z.int().min(0));
+const tokenIds = numbers(isCount, 'an int >= 0');
 
 /**
  * What the policy generated for one prompt.
  *
  * `tokenIds`, `logprobs` and `versions` have one entry per generated token: the token, its log-prob under the
  * temperature-scaled distribution it was drawn from (before top-k and top-p), and the policy version that
- * produced it. An end token that was generated is part of `tokenIds`, not of `text`.
+ * produced it. An end token that was generated is part of `tokenIds`, not of `text`. `weights` has the hash of each of
+ * these versions; a generator that is not told them leaves it out.
  */
 export const completionSchema = z
   .strictObject({
     text: z.string(),
     promptTokenIds: tokenIds,
     tokenIds,
-    logprobs: z.array(z.number().max(0)),
-    versions: z.array(z.int().min(0)),
+    logprobs: numbers(isLogprob, 'a finite number <= 0'),
+    versions: numbers(isCount, 'an int >= 0'),
+    weights: weightHashesSchema.optional(),
     stopReason: z.enum(['end', 'stop', 'length']),
   })
   .refine((c) => c.logprobs.length === c.tokenIds.length && c.versions.length === c.tokenIds.length, {

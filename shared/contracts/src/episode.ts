@@ -1,5 +1,9 @@
 import { z } from 'zod';
+import { atMost, isCount, isLogprob, MAX_REWARD, namedNumbers, numbers } from './bounded';
 import { traceOriginSchema } from './trace-origin';
+import { weightHashesSchema } from './weights';
+
+const isVersion = (value: number): boolean => value === -1 || isCount(value);
 
 /**
  * One scored trajectory, ready to train on.
@@ -10,14 +14,14 @@ import { traceOriginSchema } from './trace-origin';
  */
 export const episodeSchema = z
   .strictObject({
-    tokenIds: z.array(z.int().min(0)).min(2),
-    mask: z.array(z.union([z.literal(0), z.literal(1)])),
-    logprobs: z.array(z.number().max(0)),
-    versions: z.array(z.int().min(-1)),
-    referenceLogprobs: z.array(z.number()).optional(),
-    reward: z.number(),
+    tokenIds: numbers(isCount, 'an int >= 0').refine((ids) => ids.length >= 2, 'expected at least 2 tokens'),
+    mask: numbers((value) => value === 0 || value === 1, '0 or 1') as z.ZodType<(0 | 1)[]>,
+    logprobs: numbers(isLogprob, 'a finite number <= 0'),
+    versions: numbers(isVersion, 'an int >= -1'),
+    referenceLogprobs: numbers(Number.isFinite, 'a finite number').optional(),
+    reward: z.number().min(-MAX_REWARD).max(MAX_REWARD),
     /** The reward by function, before weighting. */
-    rewards: z.record(z.string(), z.number()),
+    rewards: namedNumbers(MAX_REWARD),
     /** The generated text, for people. */
     text: z.string(),
   })
@@ -41,9 +45,11 @@ export const groupSchema = z.strictObject({
   index: z.int().min(0),
   sampleId: z.string().min(1),
   promptText: z.string(),
-  episodes: z.array(episodeSchema).min(1).max(1024),
+  episodes: atMost(1024, episodeSchema).refine((episodes) => episodes.length > 0, 'expected at least one'),
   /** Which policy replica produced it. */
   replica: z.string(),
+  /** Hash of the weights of every version that produced a token. */
+  weights: weightHashesSchema,
   trace: traceOriginSchema.optional(),
   /** Largest |training graph - generator| log-prob of one completion under the same weights, where it was checked. */
   logprobMismatch: z.number().min(0).optional(),
@@ -62,6 +68,12 @@ export function oldestVersion(episodes: readonly Pick<Episode, 'versions'>[]): n
   let oldest = Number.POSITIVE_INFINITY;
   for (const { versions } of episodes) for (const v of versions) if (v >= 0 && v < oldest) oldest = v;
   return oldest;
+}
+
+/** The versions that produced tokens of the episodes. */
+export function versionsOf(episodes: readonly Pick<Episode, 'versions'>[]): number[] {
+  const versions = new Set(episodes.flatMap((episode) => [...new Set(episode.versions)]));
+  return [...versions].filter((version) => version >= 0).sort((a, b) => a - b);
 }
 
 /** The version of the newest token of all episodes. */

@@ -7,20 +7,39 @@ export {
   episodeVersion,
   newestVersion,
   oldestVersion,
+  versionsOf,
   type Episode,
   type Group,
 } from './episode';
 export {
   rolloutJobSchema,
   batchSchema,
-  weightsAnnouncementSchema,
   deadLetterSchema,
   telemetryEventSchema,
   type RolloutJob,
   type Batch,
-  type WeightsAnnouncement,
   type DeadLetter,
   type TelemetryEvent,
 } from './messages';
-export { traceOriginSchema, type TraceOrigin } from './trace-origin';
-export { encode, decode, check } from './codec';
+export {
+  metricReportSchema,
+  metricStateSchema,
+  reduceSchema,
+  type MetricReport,
+  type MetricState,
+  type Reduction,
+} from './recorded-metrics';
+export { traceOriginSchema, traceparentSchema, type TraceOrigin } from './trace-origin';
+export {
+  weightHashesSchema,
+  weightsAnnouncementSchema,
+  weightsManifestSchema,
+  weightsOriginSchema,
+  type WeightHashes,
+  type WeightsAnnouncement,
+  type WeightsManifest,
+  type WeightsOrigin,
+} from './weights';
+export { checkSpanLine } from './span-line';
+export { encode, decode, check, invalidMessage, MAX_MESSAGE_BYTES, type MessageFault } from './codec';
+export { MAX_REWARD, MAX_TOKENS } from './bounded';

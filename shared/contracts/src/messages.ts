@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { atMost, namedNumbers, numbers } from './bounded';
+import { metricReportSchema } from './recorded-metrics';
 import { sampleSchema } from './sample';
 import { traceOriginSchema } from './trace-origin';
 
@@ -20,7 +22,7 @@ export const rolloutJobSchema = z.discriminatedUnion('kind', [
     minVersion: z.int().min(0),
     part: z.int().min(0),
     parts: z.int().min(1),
-    samples: z.array(sampleSchema).min(1),
+    samples: atMost(1024, sampleSchema).refine((samples) => samples.length > 0, 'expected at least one'),
   }),
 ]);
 
@@ -29,30 +31,16 @@ export const batchSchema = z.strictObject({
   schemaVersion: z.literal(1),
   step: z.int().min(0),
   /** Trained groups in the order they enter the batch, each with one advantage per episode. */
-  groups: z
-    .array(
-      z.strictObject({
-        index: z.int().min(0),
-        advantages: z.array(z.number()),
-        trace: traceOriginSchema.optional(),
-      }),
-    )
-    .min(1),
+  groups: atMost(
+    65_536,
+    z.strictObject({
+      index: z.int().min(0),
+      advantages: numbers(Number.isFinite, 'a finite number', 1024),
+      trace: traceOriginSchema.optional(),
+    }),
+  ).refine((groups) => groups.length > 0, 'expected at least one'),
   /** Means over all candidate groups, those not selected included. */
-  statistics: z.record(z.string(), z.number()),
-});
-
-/** Entry of the `weights` stream: a version whose blob is complete, verified and readable at `path`. */
-export const weightsAnnouncementSchema = z.strictObject({
-  schemaVersion: z.literal(1),
-  version: z.int().min(0),
-  /** The trainer incarnation that published it. */
-  epoch: z.int().min(0),
-  path: z.string().min(1),
-  sizeBytes: z.int().min(1),
-  sha256: z.string().length(64),
-  /** Of the step that made it. */
-  traceparent: z.string().optional(),
+  statistics: namedNumbers(),
 });
 
 /** Work that failed for good, or a message that made no sense, kept for people. */
@@ -71,42 +59,68 @@ export const deadLetterSchema = z.strictObject({
   sizeBytes: z.int().min(0),
 });
 
-const values = z.record(z.string(), z.number());
+const values = namedNumbers();
+const count = z.int().min(0);
+/** Of a service or a replica. */
+const name = z.string().min(1).max(128);
 
 /** Entry of the `telemetry` stream: numbers and samples for people; trimmed by length, never work. */
 export const telemetryEventSchema = z.discriminatedUnion('kind', [
   /** Metrics of one optimizer step. */
-  z.strictObject({ kind: z.literal('step'), step: z.int(), values }),
+  z.strictObject({ kind: z.literal('step'), step: count, values }),
   /** One slice of a held-out evaluation. */
   z.strictObject({
     kind: z.literal('evaluation'),
-    version: z.int(),
-    part: z.int(),
-    parts: z.int(),
-    correct: z.int(),
-    total: z.int(),
+    version: count,
+    part: count,
+    parts: z.int().min(1),
+    correct: count,
+    total: count,
     /** Of the rest, those that could not be answered or judged; left out: none. */
-    failed: z.int().optional(),
+    failed: count.optional(),
   }),
   /** What a service did since its last report, e.g. `tokens`, `busyMs`, `residentBytes`. */
-  z.strictObject({ kind: z.literal('service'), service: z.string(), replica: z.string(), values }),
+  z.strictObject({ kind: z.literal('service'), service: name, replica: name, values }),
+  /** What the code of a service, and whatever runs on its behalf, has recorded since its last such report. */
+  z.strictObject({
+    kind: z.literal('recorded'),
+    service: name,
+    replica: name,
+    /** Which start of the replica it is, and the how manieth report of it: one that comes twice is known again. */
+    incarnation: name,
+    sequence: count,
+    reports: atMost(1_024, metricReportSchema),
+  }),
   /** A rollout to show. */
   z.strictObject({
     kind: z.literal('rollout'),
-    index: z.int(),
-    version: z.int(),
+    index: count,
+    version: count,
     prompt: z.string(),
-    texts: z.array(z.string()),
-    rewards: z.array(z.number()),
+    texts: atMost(1024, z.string()),
+    rewards: numbers(Number.isFinite, 'a finite number', 1024),
+  }),
+  /** Somebody changed a running run: a setting, how many replicas there are, a restart, a pause. */
+  z.strictObject({
+    kind: z.literal('control'),
+    /** The same when it is told twice. */
+    id: z.string(),
+    /** Version of the policy at the time. */
+    version: z.int(),
+    operation: z.enum(['set', 'scale', 'restart', 'pause', 'unpause']),
+    /** Setting, service, or process. */
+    name: z.string(),
+    /** Before and after; empty where there was, or is, none. */
+    from: z.string(),
+    to: z.string(),
   }),
   /** What the run waits for, when nothing has changed for a while; null when it goes on. */
   z.strictObject({ kind: z.literal('waiting'), for: z.string().nullable() }),
-  /** A run-level change: `running`, `finished`, `failed` with a message. */
-  z.strictObject({ kind: z.literal('run'), state: z.string(), message: z.string().optional() }),
+  /** A run-level change: `running`, `resumed`, `saved`, `finished`, `failed` with a message. */
+  z.strictObject({ kind: z.literal('run'), state: z.string().max(64), message: z.string().optional() }),
 ]);
 
 export type RolloutJob = z.infer<typeof rolloutJobSchema>;
 export type Batch = z.infer<typeof batchSchema>;
-export type WeightsAnnouncement = z.infer<typeof weightsAnnouncementSchema>;
 export type DeadLetter = z.infer<typeof deadLetterSchema>;
 export type TelemetryEvent = z.infer<typeof telemetryEventSchema>;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { atMost } from './bounded';
 
 export const chatMessageSchema = z.strictObject({
   role: z.enum(['system', 'user', 'assistant', 'tool']),
@@ -9,7 +10,10 @@ export const chatMessageSchema = z.strictObject({
 export const sampleSchema = z.strictObject({
   id: z.string().min(1),
   /** Text given to the model as it is, or messages that go through the model's chat template. */
-  prompt: z.union([z.string(), z.array(chatMessageSchema).min(1)]),
+  prompt: z.union([
+    z.string(),
+    atMost(4096, chatMessageSchema).refine((messages) => messages.length > 0, 'expected at least one'),
+  ]),
   /** The reference answer, where the task has one. */
   answer: z.string().optional(),
   metadata: z.record(z.string(), z.unknown()).optional(),

@@ -1,12 +1,15 @@
 import { z } from 'zod';
 
+/**
+ * As in W3C trace context: a trace, a span of it, and flags: 1 when its spans are exported, 3 when they are kept with the
+ * run, too.
+ */
+export const traceparentSchema = z.string().regex(/^00-[0-9a-f]{32}-[0-9a-f]{16}-0[013]$/);
+
 /** Where the trace of a rollout begins; it travels with the rollout. Left out: nothing of it is traced. */
 export const traceOriginSchema = z.strictObject({
-  /**
-   * As in W3C trace context: the trace, its root span, and flags: 1 when its spans are exported, 3 when they are kept with
-   * the run, too.
-   */
-  traceparent: z.string().regex(/^00-[0-9a-f]{32}-[0-9a-f]{16}-0[013]$/),
+  /** Of the root span. */
+  traceparent: traceparentSchema,
   /** Since the epoch: the root span begins then. */
   admittedAtMs: z.number().min(0),
 });

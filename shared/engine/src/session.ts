@@ -1,5 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import type { DType } from '@forge/graph';
+// Before onnxruntime loads.
+import './without-telemetry';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 
 /** A concrete tensor in host memory, row-major. */
@@ -56,7 +58,7 @@ export function createEngine(options: EngineOptions): Engine {
 function sessionError(options: EngineOptions, cause: unknown): ForgeError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   if (options.provider !== 'cpu' && /provider|backend/i.test(reason)) {
-    const message = `the ${options.provider} provider is not available in this installation of onnxruntime: ${reason}`;
+    const message = `the ${options.provider} provider is not available in this installation of onnxruntime; set device to cpu, or take the gpu image on a machine with a GPU (docs/deploy.md): ${reason}`;
     return new ForgeError('CONFIG_INVALID', message, { provider: options.provider }, { cause });
   }
   return new ForgeError('BUG_INVARIANT', `onnxruntime refused the graph: ${reason}`, {}, { cause });

@@ -3,7 +3,10 @@ import { parentPort, Worker, type Transferable } from 'node:worker_threads';
 import { ForgeError, type WireError } from '@forge/errors';
 
 type Request =
-  { kind: 'call'; id: number; method: string; argument: unknown } | { kind: 'cancel'; id: number };
+  | { kind: 'call'; id: number; method: string; argument: unknown }
+  | { kind: 'cancel'; id: number }
+  /** The thread ends once it has read this, which it does between two computations. */
+  | { kind: 'end' };
 
 type Reply =
   | { kind: 'result'; id: number; result: unknown }
@@ -30,15 +33,31 @@ export interface WorkerHandle<Api extends WorkerApi> {
   on(event: string, listener: (data: unknown) => void): void;
   /** Settles with the reason when the thread has ended without being asked to. */
   readonly failed: Promise<ForgeError>;
-  terminate(): Promise<void>;
+  /**
+   * Ends the thread between two computations; one that takes longer than `patienceMs` is cut off, by which onnxruntime
+   * may take the whole process along.
+   */
+  terminate(patienceMs?: number): Promise<void>;
+}
+
+const PATIENCE_MS = 5_000;
+
+export interface SpawnOptions {
+  /** Whether the process goes on for this thread alone (default), or only while it is called. */
+  keepsProcess?: boolean;
 }
 
 /**
  * Starts `module` (a path without extension, compiled next to the caller) in a thread of its own. When the thread
  * crashes, calls under way and later ones are rejected with BUG_INVARIANT.
  */
-export function spawnWorker<Api extends WorkerApi>(module: string, workerData?: unknown): WorkerHandle<Api> {
+export function spawnWorker<Api extends WorkerApi>(
+  module: string,
+  workerData?: unknown,
+  { keepsProcess = true }: SpawnOptions = {},
+): WorkerHandle<Api> {
   const worker = new Worker(compiledPath(module), { workerData });
+  if (!keepsProcess) worker.unref();
   const pending = new Map<
     number,
     { resolve: (value: unknown) => void; reject: (error: ForgeError) => void }
@@ -57,6 +76,7 @@ export function spawnWorker<Api extends WorkerApi>(module: string, workerData?: 
     }
     const call = pending.get(reply.id);
     pending.delete(reply.id);
+    if (!keepsProcess && pending.size === 0) worker.unref();
     if (reply.kind === 'result') call?.resolve(reply.result);
     else call?.reject(ForgeError.fromWire(reply.error));
   });
@@ -72,6 +92,11 @@ export function spawnWorker<Api extends WorkerApi>(module: string, workerData?: 
   };
   worker.on('error', ended);
   worker.on('exit', ended);
+  const exited = new Promise<void>((resolve) => {
+    worker.once('exit', () => {
+      resolve();
+    });
+  });
 
   return {
     failed,
@@ -99,6 +124,7 @@ export function spawnWorker<Api extends WorkerApi>(module: string, workerData?: 
             reject(error);
           },
         });
+        worker.ref();
         try {
           post({ kind: 'call', id, method, argument }, transfer);
           if (signal?.aborted === true) cancel();
@@ -119,9 +145,14 @@ export function spawnWorker<Api extends WorkerApi>(module: string, workerData?: 
     on: (event, listener) => {
       listeners.set(event, [...(listeners.get(event) ?? []), listener]);
     },
-    terminate: async () => {
+    terminate: async (patienceMs = PATIENCE_MS) => {
       isEnding = true;
-      await worker.terminate();
+      if (failure !== null) return;
+      worker.ref();
+      const deadline = setTimeout(() => void worker.terminate(), patienceMs);
+      worker.postMessage({ kind: 'end' } satisfies Request);
+      await exited;
+      clearTimeout(deadline);
     },
   };
 }
@@ -149,6 +180,7 @@ export function serveWorker(handlers: WorkerApi): { emit: (event: string, data: 
   };
   const underWay = new Map<number, AbortController>();
   port.on('message', (request: Request) => {
+    if (request.kind === 'end') process.exit();
     const { id } = request;
     if (request.kind === 'cancel') {
       underWay.get(id)?.abort();

@@ -25,6 +25,7 @@ export const ERROR_CODES = {
   CONTRACT_WEIGHTS_CORRUPT: 'fatal',
   SHAPE_MISMATCH: 'fatal',
   NUMERIC_NON_FINITE: 'fatal',
+  NUMERIC_LIMIT_EXCEEDED: 'fatal',
   STALE_EPISODE: 'stale',
   STALE_EPOCH: 'stale',
   STALE_WEIGHTS: 'stale',

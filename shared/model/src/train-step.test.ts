@@ -1,6 +1,6 @@
 import { createEngine } from '@forge/engine';
 import { evaluate, type Values } from '@forge/graph';
-import { grpoLoss } from '@forge/rl';
+import { defineAlgorithm, grpoLoss } from '@forge/rl';
 import { parametersHash, type Parameters } from '@forge/weights';
 import { initializeParameters } from './initialize';
 import { LogprobScorer } from './logprob-scorer';
@@ -281,6 +281,24 @@ describe('TrainStep', () => {
       await expect(step.step(batch)).rejects.toThrow(/gradient of model\.\S+ is not finite/);
       expect(step.stepNumber).toBe(0);
     });
+  });
+
+  it('does not apply a step beyond its limits', async () => {
+    const { loss: measured } = defineAlgorithm({ name: 'measured', advantage: () => [], loss });
+    const free = await trainStep({ loss: measured });
+    const { gradientNorm, metrics } = await free.step(episodes);
+    const kl = metrics['kl_behaviour']!;
+    expect(kl).toBeGreaterThan(0);
+    for (const limits of [{ maxGradientNorm: gradientNorm * 0.999 }, { maxKl: kl * 0.999 }]) {
+      const step = await trainStep({ loss: measured, limits });
+      const before = structuredClone({ parameters: step.parameters(), state: step.state() });
+      await expect(step.step(episodes)).rejects.toMatchObject({ code: 'NUMERIC_LIMIT_EXCEEDED' });
+      expect({ parameters: step.parameters(), state: step.state() }).toEqual(before);
+    }
+    const limits = { maxGradientNorm: gradientNorm * 1.001, maxKl: kl * 1.001 };
+    const wide = await trainStep({ loss: measured, limits });
+    await wide.step(episodes);
+    expect(parametersHash(wide.parameters())).toBe(parametersHash(free.parameters()));
   });
 
   it('refuses an empty batch', async () => {

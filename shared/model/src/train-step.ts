@@ -19,10 +19,19 @@ export interface TrainStepOptions extends TrainGraphOptions {
   /** Where training starts; copied. */
   parameters: Parameters;
   optimizer: OptimizerOptions;
+  /** A step beyond one of these is not applied; left out: no bound. */
+  limits?: StepLimits;
   /** Padded tokens of a micro-batch at most; a single longer episode goes alone. */
   microBatchTokens: number;
   /** Milliseconds, for `durationMs`. */
   clock?: () => number;
+}
+
+export interface StepLimits {
+  /** Of the gradient before clipping. */
+  maxGradientNorm?: number | undefined;
+  /** KL(behaviour || policy) of the batch, in nats; with a loss that has the metric `kl_behaviour`. */
+  maxKl?: number | undefined;
 }
 
 export interface StepResult {
@@ -96,7 +105,8 @@ export class TrainStep {
    * One optimizer step on `episodes`; `learningRate` overrides the schedule.
    *
    * @throws {ForgeError} NUMERIC_NON_FINITE naming the first tensor that holds NaN or infinity: a parameter, an
-   *   input, the loss or a gradient. Parameters and moments are then as before.
+   *   input, the loss or a gradient; NUMERIC_LIMIT_EXCEEDED for a step beyond the limits. Parameters and moments are
+   *   then as before.
    * @throws {ForgeError} CONTRACT_INVALID_MESSAGE for an empty batch or a broken episode.
    */
   async step(
@@ -117,6 +127,8 @@ export class TrainStep {
     if (!Number.isFinite(totals.loss) || !Number.isFinite(gradientNorm)) {
       throw this.nonFinite(microBatches, totals);
     }
+    const metrics = finishMetrics(totals.metrics);
+    this.checkLimits(gradientNorm, metrics['kl_behaviour']);
     const { optimizer } = this.options;
     const learningRate = overrides.learningRate ?? learningRateAt(this.stepNumber, optimizer);
     this.optimizer.update(totals.gradients, learningRate, clipScale(gradientNorm, optimizer.maxGradientNorm));
@@ -124,7 +136,7 @@ export class TrainStep {
       loss: totals.loss,
       gradientNorm,
       learningRate,
-      metrics: finishMetrics(totals.metrics),
+      metrics,
       tokens,
       paddedTokens: microBatches.reduce((count, { rows, width }) => count + rows * width, 0),
       logprobMismatch: totals.logprobMismatch,
@@ -143,9 +155,24 @@ export class TrainStep {
     return this.optimizer.state();
   }
 
-  /** @throws {ForgeError} SHAPE_MISMATCH when a moment is missing or not shaped like its parameter. */
-  restore(state: OptimizerState): void {
+  /**
+   * Goes on from `state`, and from `parameters` where they are given.
+   *
+   * @throws {ForgeError} SHAPE_MISMATCH when a moment or a parameter is missing or not shaped like its parameter.
+   */
+  restore(state: OptimizerState, parameters: Parameters = this.current): void {
+    for (const [name, { shape }] of this.current) {
+      const found = parameters.get(name)?.shape;
+      if (found?.join() === shape.join()) continue;
+      const message = `parameter ${name}: expected shape [${shape.join(', ')}], found ${found ? `[${found.join(', ')}]` : 'nothing'}`;
+      throw new ForgeError('SHAPE_MISMATCH', message, {
+        tensor: name,
+        expected: shape,
+        found: found ?? null,
+      });
+    }
     this.optimizer.restore(state);
+    for (const [name, { data }] of this.current) data.set(parameters.get(name)!.data);
   }
 
   async close(): Promise<void> {
@@ -225,6 +252,23 @@ export class TrainStep {
       const mismatch = Math.abs(logprob - batch.behaviour[at]!);
       totals.logprobMismatchAnyVersion = Math.max(totals.logprobMismatchAnyVersion, mismatch);
       if (version === this.stepNumber) totals.logprobMismatch = Math.max(totals.logprobMismatch, mismatch);
+    });
+  }
+
+  private checkLimits(gradientNorm: number, kl: number | undefined): void {
+    const { maxGradientNorm = Infinity, maxKl = Infinity } = this.options.limits ?? {};
+    const beyond = [
+      { what: 'gradient norm', value: gradientNorm, limit: maxGradientNorm },
+      { what: 'KL to the behaviour policy', value: kl ?? 0, limit: maxKl },
+    ].find(({ value, limit }) => !(value <= limit));
+    if (beyond === undefined) return;
+    const { what, value, limit } = beyond;
+    const message = `train step ${this.stepNumber}: the ${what} is ${value}, beyond ${limit}; nothing was updated`;
+    throw new ForgeError('NUMERIC_LIMIT_EXCEEDED', message, {
+      step: this.stepNumber,
+      what,
+      value: String(value),
+      limit,
     });
   }
 

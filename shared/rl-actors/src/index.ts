@@ -7,7 +7,20 @@ export { ReplayBuffer, type ReplayBufferConfig } from './replay-buffer/replay-bu
 export { Trainer } from './trainer/trainer';
 export { type ResumePoint, type TrainerConfig } from './trainer/trainer-config';
 export { type TrainedStep } from './trainer/training';
+export {
+  checkModel,
+  readCheckpoint,
+  writeCheckpoint,
+  type Checkpoint,
+  type RunPosition,
+} from './checkpoint/checkpoint';
+export { Checkpoints, type PassedOver } from './checkpoint/checkpoints';
+export { checkRun, findResumePoint, type ResumeOptions } from './checkpoint/resume-point';
 export { type LagStatistics } from './trainer/lag';
+export { recordDirectory } from './record/record-file';
+export { Recorder } from './record/recorder';
+export { TrainingRecord } from './record/training-record';
+export { replay, type ReplayedStep, type ReplayOptions } from './record/replay';
 export { Dataset, type DatasetConfig, type DatasetState } from './dataset/dataset';
 export { ComputeAdvantages, type AdvantagesConfig } from './advantages/compute-advantages';
 export { loadAlgorithm, loadRewards, loadTask } from './recipe/run-parts';

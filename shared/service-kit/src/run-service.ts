@@ -1,12 +1,18 @@
-import { serviceEnvironment, parseResolvedRecipe, tracingEnvironment, type Recipe } from '@forge/config';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { meteringEnvironment, serviceEnvironment, parseResolvedRecipe, type Recipe } from '@forge/config';
 import { serveActor, type ServableActor } from '@forge/actors';
-import { connectRedis, Registry, RunState, SpanLog } from '@forge/broker';
+import { connectRedis, readBacklog, Registry, RunState, SpanLog, type Backlog } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
-import { createLogger, RunTraces, startTracing, type Logger } from '@forge/telemetry';
-import { fastify, type FastifyInstance } from 'fastify';
-import { runBounds } from './run-limits';
-import { traceRatios } from './trace-ratios';
+import { createLogger, Metering, metricCollector, type Logger, type RunTraces } from '@forge/telemetry';
 import { callsMade, type CalledService } from './calls-made';
+import { ownHost, reachableAddress } from './reachable-address';
+import { reportRecorded } from './recorded-reports';
+import { watchRecovery } from './recovery';
+import { runBounds } from './run-limits';
+import { openEndpoints, type Vitals } from './service-endpoints';
+import { traceService } from './trace-service';
+import { waitForRun } from './wait-for-run';
 
 /** What a service works with. */
 export interface ServiceContext {
@@ -20,8 +26,8 @@ export interface ServiceContext {
   traces: RunTraces;
   /** Finished spans on their way to the directory of the run. */
   spans: SpanLog;
-  /** For endpoints; it listens once `start` is done. */
-  http: FastifyInstance;
+  /** What waits between the services of the run. */
+  backlog: () => Promise<Backlog>;
   /** Ends the process because of an error nobody handles. */
   fail: (error: unknown) => void;
 }
@@ -35,8 +41,12 @@ export interface ServiceInstance {
   actor?: ServableActor;
   /** The services it calls: what it sees of their replicas is reported with every heartbeat. */
   calls?: readonly CalledService[];
-  /** What grew since the start, e.g. `tokens` and `busyMs`; reported once a second as the growth since the last report. */
+  /** What grew since the start, e.g. `tokens` and the totals of an ActivityClock; reported once a second as the growth since the last report. */
   totals?: () => Record<string, number> | Promise<Record<string, number>>;
+  /** What is to be reported with it as it stands. */
+  gauges?: () => Promise<Record<string, number>>;
+  /** The newest value of each metric of the run, for Prometheus and OTLP. */
+  newest?: () => Readonly<Record<string, number>>;
 }
 
 export interface ServiceDefinition {
@@ -48,8 +58,9 @@ const REPORT_INTERVAL_MS = 1000;
 const REDIS_WAIT_MS = 60_000;
 
 /**
- * Runs a service as this process: connects, reads the run's recipe, starts, serves health and readiness over HTTP,
- * registers with a heartbeat, and drains on SIGTERM or when the process that started it is gone.
+ * Runs a service as this process: serves health and readiness over HTTP, connects, reads the run's recipe, starts,
+ * registers with a heartbeat, and drains on SIGTERM or when the process that started it is gone. A service that nobody
+ * supervises waits for its run, and drains on Ctrl-C as well.
  */
 export function runService({ name, start }: ServiceDefinition): void {
   void serve(name, start).catch((error: unknown) => {
@@ -64,7 +75,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const { runId, replica, redisUrl } = environment;
   const logger = createLogger({ service: name, runId, replica, level: environment.logLevel });
   const fail = (error: unknown): void => {
-    logger.fatal({ err: error }, 'service failed');
+    if (ForgeError.from(error).code === 'STALE_EPOCH') logger.warn({ err: error }, 'another one took over');
+    else logger.fatal({ err: error }, 'service failed');
     process.exit(1);
   };
   process.on('uncaughtException', fail);
@@ -90,8 +102,20 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   process.on('disconnect', () => {
     if (!isStopping) stop('the supervisor is gone');
   });
-  // Ctrl-C reaches the whole process group; the supervisor decides what ends, and when.
-  process.on('SIGINT', () => logger.debug('SIGINT is left to the supervisor'));
+  // Ctrl-C reaches the whole process group; the supervisor, where there is one, decides what ends, and when.
+  const isSupervised = process.connected;
+  process.on('SIGINT', () => {
+    if (isSupervised) logger.debug('SIGINT is left to the supervisor');
+    else if (isStopping) process.exit(1);
+    else stop('SIGINT');
+  });
+
+  const vitals: Vitals = {
+    ...{ service: name, replica, waitsFor: 'Redis', metering: null },
+    isReady: () => false,
+    refused: () => undefined,
+  };
+  const endpoints = await openEndpoints({ host: environment.httpHost, port: environment.httpPort }, vitals);
 
   const onWait = (message: string): void => logger.warn(message);
   const redis = await connectRedis(redisUrl, {
@@ -102,57 +126,88 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   redis.on('close', () => logger.warn('lost Redis; waiting for it'));
   redis.on('ready', () => logger.info('Redis is back'));
   const bare = new RunState(redis, runId);
-  const recipe = parseResolvedRecipe(await bare.config());
-  const { heartbeatMs, drainSeconds } = recipe.limits;
+  vitals.waitsFor = `run ${runId}`;
+  const recipe = isSupervised ? parseResolvedRecipe(await bare.config()) : await waitForRun(bare, onWait);
+  vitals.waitsFor = null;
+  const { heartbeatMs, drainSeconds, callTimeoutMs } = recipe.limits;
+  endWhenBlocked(`${name}/${replica}`, callTimeoutMs);
   const runState = new RunState(redis, runId, runBounds(recipe));
   const registry = new Registry(redis, runId);
-  const http = fastify({ logger: false });
+  const { rejections } = runState;
+  vitals.refused = (reason) => {
+    rejections.count('http', reason);
+  };
 
-  const settings = tracingEnvironment();
-  const ratios = traceRatios(recipe, settings);
-  const traces = new RunTraces(runId, ratios);
-  const spans = new SpanLog(redis, runState.keys, recipe.limits.spans);
-  const stopTracing =
-    ratios.kept === 0 && ratios.exported === 0
-      ? null
-      : await startTracing({
-          ...{ service: name, replica, runId, sampleRatio: ratios.exported, settings },
-          save: ratios.kept === 0 ? null : (line) => spans.add(line),
-          warn: (message) => logger.warn(message),
-        });
-
+  const backlog = (): Promise<Backlog> => readBacklog(redis, runState.keys);
+  const wantsValues = recipe.output.sinks.some(({ mode }) => mode === 'per_rank_no_reduce');
+  const reportRest = reportRecorded(runState, { service: name, replica }, wantsValues, fail);
+  const spans = new SpanLog(redis, runState, recipe.limits.spans);
+  const tracing = await traceService(recipe, { service: name, replica, runId }, spans, logger);
   const instance = await start({
-    ...{ runId, replica, redisUrl, recipe, runState, registry, logger, traces, spans, http, fail },
+    runId,
+    replica,
+    redisUrl,
+    recipe,
+    runState,
+    registry,
+    logger,
+    traces: tracing.traces,
+    spans,
+    backlog,
+    fail,
   });
-  http.get('/healthz', () => ({ status: 'ok', service: name, replica }));
-  http.get('/readyz', async (_request, reply) => {
-    const isReady = instance.ready();
-    return reply.code(isReady ? 200 : 503).send({ ready: isReady });
+  vitals.isReady = () => instance.ready();
+  const { newest } = instance;
+  vitals.metering = new Metering({
+    ...{ service: name, replica, runId },
+    settings: meteringEnvironment(),
+    metered: {
+      totals: () => instance.totals?.() ?? {},
+      ...(newest !== undefined && { newest }),
+      recorded: metricCollector(),
+    },
+    warn: (message) => {
+      logger.warn(message);
+    },
   });
-  const served = instance.actor ? await serveActor(instance.actor, environment.callAddress) : null;
-  const answers = served && { address: served.address, actor: served.actor };
-  const url = await http.listen({ host: environment.httpHost, port: environment.httpPort });
+  const onRefused = (why: ForgeError): void => {
+    rejections.count('calls', why);
+  };
+  const served = instance.actor ? await serveActor(instance.actor, environment.callAddress, onRefused) : null;
+  const host = environment.host ?? ownHost();
+  const answers = served && { address: reachableAddress(served.address, host), actor: served.actor };
+  const url = reachableAddress(endpoints.url, host);
   logger.info({ url, pid: process.pid }, 'service started');
 
-  const beat = (): Promise<void> =>
-    registry.heartbeat({
+  const recovery = await watchRecovery(registry, name, replica);
+  const beat = async (): Promise<void> => {
+    const isReady = instance.ready();
+    await registry.heartbeat({
       service: name,
       replica,
       url,
       pid: process.pid,
-      isReady: instance.ready(),
+      isReady,
       answers,
       callsMade: (instance.calls ?? []).flatMap(callsMade),
     });
-  let last = { totals: (await instance.totals?.()) ?? {}, atMs: performance.now() };
+    if (isReady) await recovery.isBack();
+  };
+  let last: { totals: Record<string, number>; atMs: number } = { totals: {}, atMs: performance.now() };
+  const tellRejections = async (): Promise<void> => {
+    for (const refused of await rejections.flush()) logger.warn(refused, 'messages refused');
+  };
   const report = async (): Promise<void> => {
+    await tellRejections();
     const now = { totals: (await instance.totals?.()) ?? {}, atMs: performance.now() };
     const growth = Object.entries(now.totals).map(
       ([key, value]) => [key, value - (last.totals[key] ?? 0)] as const,
     );
     const intervalMs = now.atMs - last.atMs;
     last = now;
-    const values = { ...Object.fromEntries(growth), intervalMs, residentBytes: process.memoryUsage.rss() };
+    const gauges = (await instance.gauges?.()) ?? {};
+    const residentBytes = process.memoryUsage.rss();
+    const values = { ...Object.fromEntries(growth), ...gauges, intervalMs, residentBytes };
     return runState.emit({ kind: 'service', service: name, replica, values });
   };
   await beat();
@@ -167,12 +222,24 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
       process.exit(1);
     }, drainSeconds * 1000).unref();
     for (const timer of timers) clearInterval(timer);
-    await registry.remove(name, replica);
+    await registry.remove(name, replica, process.pid);
     await instance.drain();
     await served?.close();
-    await http.close();
-    await stopTracing?.();
+    await endpoints.close();
+    await tellRejections();
+    await reportRest();
+    await Promise.all([vitals.metering?.stop(), tracing.stop()]);
     runState.close();
     redis.disconnect();
   };
+}
+
+/** A service that answers nobody for as long as a call may take is of no use any more. */
+function endWhenBlocked(name: string, limitMs: number): void {
+  const turns = new Int32Array(new SharedArrayBuffer(4));
+  setInterval(() => Atomics.add(turns, 0, 1), limitMs / 50).unref();
+  new Worker(join(__dirname, 'loop-watch.js'), {
+    workerData: { turns, limitMs, name },
+    execArgv: [],
+  }).unref();
 }

@@ -13,15 +13,22 @@ export interface LoggerOptions {
   destination?: { write(line: string): void };
 }
 
+/** An error of ioredis carries its command, and that of a refused login the password. */
+const SECRET_FIELDS = ['err.command', 'password', '*.password', 'token', '*.token'];
+const LOGIN_IN_URL = /([a-z]:\/\/)[^\s/"'@]*@/gi;
+
 /**
  * One JSON object per line: `level` by name, `time` in ISO 8601, `service`, `runId`, `replica`, `msg`, and fields; within
- * a span `trace_id` and `span_id`.
+ * a span `trace_id` and `span_id`. The user and password of an address are left out, and so are fields that hold secrets;
+ * nobody should log either.
  */
 export function createLogger({ service, level, runId, replica, destination }: LoggerOptions): Logger {
   const options = {
     level,
     base: { service, ...(runId !== undefined && { runId }), ...(replica !== undefined && { replica }) },
     timestamp: pino.stdTimeFunctions.isoTime,
+    redact: { paths: SECRET_FIELDS, censor: '[secret]' },
+    hooks: { streamWrite: (line: string) => line.replace(LOGIN_IN_URL, '$1') },
     formatters: { level: (label: string) => ({ level: label }) },
     mixin: activeIds,
   };

@@ -1,8 +1,9 @@
 /** Who computes a metric. */
-export type MetricEmitter = 'trainer' | 'replay-buffer' | 'coordinator';
+export type MetricEmitter =
+  'trainer' | 'policy' | 'replay-buffer' | 'coordinator' | 'every service' | 'user code';
 
 export interface MetricDefinition {
-  /** Key in `metrics.jsonl`; `<function>`, `<service>` and `<metric>` stand for one key each. */
+  /** Key in `metrics.jsonl`; what stands in angle brackets, e.g. `<function>`, stands for one key each. */
   name: string;
   unit: string;
   formula: string;
@@ -13,7 +14,11 @@ export interface MetricDefinition {
     | 'after an evaluation'
     | 'with a reference model'
     | 'with a clipped loss'
-    | 'with such an algorithm';
+    | 'with such an algorithm'
+    | 'when the step is rolled back'
+    | 'when recorded'
+    | 'where there are any'
+    | 'after such a one';
 }
 
 const metric = (
@@ -62,6 +67,12 @@ export const METRICS = [
   ),
   metric('groups/discarded', 'groups', 'replay-buffer', 'groups evicted as too old since the previous batch'),
   metric(
+    'groups/discarded_share',
+    'share',
+    'replay-buffer',
+    'those / (those + all candidates of this batch)',
+  ),
+  metric(
     'completion/length_mean',
     'tokens',
     'replay-buffer',
@@ -74,6 +85,13 @@ export const METRICS = [
     'mean over trained tokens of (version before the step - version of the token)',
   ),
   metric('lag/max', 'versions', 'trainer', 'largest such lag; never above maxStaleness'),
+  metric(
+    'lag/share/<lag>',
+    'share',
+    'trainer',
+    'trained tokens of that lag / all trained tokens: the histogram of the lag; `16+` has all from 16 on',
+    'where there are any',
+  ),
   metric('entropy', 'nats', 'trainer', 'mean entropy of the policy at trained tokens, before the update'),
   metric(
     'kl/behaviour',
@@ -110,11 +128,25 @@ export const METRICS = [
   metric('gradient_norm', '', 'trainer', 'global norm of the gradient before clipping'),
   metric('learning_rate', '', 'trainer', 'learning rate of this step'),
   metric('tokens/trained', 'tokens', 'trainer', 'tokens with a gradient in this batch'),
+  metric('tokens/trained_per_second', 'tokens/s', 'trainer', 'tokens/trained / time/step_ms, in seconds'),
   metric(
     'tokens/generated_per_second',
     'tokens/s',
     'coordinator',
     'tokens generated / time over the last report (1 s), summed over the policies',
+  ),
+  metric(
+    'rollback/to',
+    'steps',
+    'trainer',
+    'the earlier version whose weights this one has; nothing was trained, and what the train step computes is missing',
+    'when the step is rolled back',
+  ),
+  metric(
+    'weights/refused',
+    'reads',
+    'coordinator',
+    'reads of announced weights by policies that found them corrupt or gone, since the run started',
   ),
   metric('time/step_ms', 'ms', 'trainer', 'commit of the previous step to commit of this one'),
   metric('time/train_ms', 'ms', 'trainer', 'forward, backward and optimizer'),
@@ -124,13 +156,73 @@ export const METRICS = [
     'busy/<service>',
     'share',
     'coordinator',
-    'time computing / time over the last report of a service (1 s), mean over its replicas',
+    'time in which a service did its work / time over its last report (1 s), mean over its replicas: policy generates, reward scores, reference computes, replay-buffer takes groups and forms batches, trainer trains, publishes and saves, coordinator admits',
+  ),
+  metric(
+    'waits/<service>/<what>',
+    'share',
+    'coordinator',
+    'of the same time, that in which it did not, but had work that waits: policy for `reward`, `reference`, `replay-buffer` (its stream is full), `weights` (new enough ones), `rollout` (code of the algorithm); trainer for a `batch`; replay-buffer for `groups`, or for the `trainer` when two batches are formed',
+    'where there are any',
+  ),
+  metric(
+    'idle/<service>',
+    'share',
+    'coordinator',
+    'the rest, in which it had nothing to do; busy, waits and idle of a service add up to 1',
+  ),
+  metric(
+    'queue/<queue>/depth',
+    '',
+    'coordinator',
+    'as of its last report: jobs that wait (`rollouts`), groups in the `episodes` stream, groups in the `buffer`, `batches` formed and not committed',
+  ),
+  metric(
+    'queue/<queue>/age_s',
+    's',
+    'coordinator',
+    'for how long the job that is next, or the oldest entry of the stream, has been there; not for `buffer`',
+  ),
+  metric(
+    'weights/publish_ms',
+    'ms',
+    'trainer',
+    'writing a version and verifying it; mean over those since the row before',
+    'when recorded',
+  ),
+  metric(
+    'weights/fetch_ms',
+    'ms',
+    'policy',
+    'reading and verifying an announced version; mean over replicas and versions since the row before',
+    'when recorded',
+  ),
+  metric(
+    'weights/apply_ms',
+    'ms',
+    'policy',
+    'from there until the next chunk of tokens uses it; mean over the same',
+    'when recorded',
+  ),
+  metric(
+    'recovery/<service>_s',
+    's',
+    'every service',
+    'from the last heartbeat of a replica that died to the first of its successor that is ready, longest since the row before',
+    'when recorded',
   ),
   metric(
     'memory/<service>_bytes',
     'bytes',
     'coordinator',
     'latest resident memory of the largest replica of a service',
+  ),
+  metric(
+    'messages_rejected/<where>/<reason>',
+    'messages',
+    'coordinator',
+    'messages that were refused so far in one place (a stream, `rollout`, `http`, `calls`) for one reason: see messages.md',
+    'after such a one',
   ),
   metric(
     'eval/accuracy',
@@ -140,9 +232,18 @@ export const METRICS = [
     'after an evaluation',
   ),
   metric('eval/version', 'steps', 'coordinator', 'policy version that answered', 'after an evaluation'),
+  metric(
+    'user/<key>',
+    '',
+    'user code',
+    'what `recordMetric(key, ...)` recorded in all processes until the next step, reduced as it says',
+    'when recorded',
+  ),
 ] as const satisfies readonly MetricDefinition[];
 
-const patterns = METRICS.map(({ name }) => new RegExp(`^${name.replace(/<\w+>/, '[^/]+')}$`));
+const patterns = METRICS.map(
+  ({ name }) => new RegExp(`^${name.replace('<key>', '.+').replaceAll(/<\w+>/g, '[^/]+')}$`),
+);
 
 /** Whether `key` is a metric of `METRICS`. */
 export function isMetric(key: string): boolean {

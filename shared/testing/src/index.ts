@@ -1,3 +1,14 @@
+export {
+  nested,
+  pick,
+  seededRandom,
+  spoil,
+  SPOILED_KINDS,
+  type HostileValue,
+  type Random,
+} from './hostile-values';
+export { BYTE_KINDS, hostileBytes, hostileJson, randomBytes, type HostileBytes } from './hostile-bytes';
+export { hasTlsRedis, startGuardedRedis, type GuardedRedis } from './guarded-redis';
 export { startLossyProxy, type LossyProxy } from './lossy-proxy';
 export { hasOpenssl, selfSigned } from './self-signed';
 export { isRunning, startTestRedis, type TestRedis } from './test-redis';

@@ -37,9 +37,10 @@ export async function startLossyProxy(redisUrl: string): Promise<LossyProxy> {
   });
   await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
   const address = proxy.address();
-  const proxyPort = typeof address === 'object' && address !== null ? address.port : 0;
+  const through = new URL(redisUrl);
+  through.host = `127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
   return {
-    url: `redis://127.0.0.1:${proxyPort}`,
+    url: through.href,
     loseNextAnswer: () => new Promise((resolve) => (lose = resolve)),
     stop: async () => {
       const closed = new Promise((resolve) => proxy.close(resolve));

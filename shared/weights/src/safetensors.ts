@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { ForgeError } from '@forge/errors';
 import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from './half-precision';
@@ -16,6 +16,19 @@ import {
 /** One `read` or `write` of Node moves less than 2 GiB. */
 const MAX_TRANSFER_BYTES = 1 << 30;
 
+/** What a safetensors file says of itself. */
+export async function readHeader(
+  file: FileHandle,
+  path: string,
+): Promise<{ sizeBytes: number; tensors: TensorEntry[] }> {
+  const { size } = await file.stat();
+  const prefix = new Uint8Array(PREFIX_BYTES);
+  await readFully(file, prefix.subarray(0, Math.min(size, PREFIX_BYTES)), 0, path);
+  const json = new Uint8Array(headerLength(prefix, size, path));
+  await readFully(file, json, PREFIX_BYTES, path);
+  return { sizeBytes: size, tensors: parseHeader(json, size, path) };
+}
+
 /**
  * The tensors of a safetensors file as float32, in file order, each with a buffer of its own.
  *
@@ -25,13 +38,8 @@ const MAX_TRANSFER_BYTES = 1 << 30;
 export async function readSafetensors(path: string): Promise<Parameters> {
   const file = await openModelFile(path);
   try {
-    const { size } = await file.stat();
-    const prefix = new Uint8Array(PREFIX_BYTES);
-    await readFully(file, prefix.subarray(0, Math.min(size, PREFIX_BYTES)), 0, path);
-    const json = new Uint8Array(headerLength(prefix, size, path));
-    await readFully(file, json, PREFIX_BYTES, path);
     const parameters: Parameters = new Map();
-    for (const entry of parseHeader(json, size, path)) {
+    for (const entry of (await readHeader(file, path)).tensors) {
       const bytes = new Uint8Array(entry.sizeBytes);
       await readFully(file, bytes, entry.offset, path);
       parameters.set(entry.name, { shape: entry.shape, data: toFloat32(bytes, entry) });
@@ -91,6 +99,14 @@ export async function writeSafetensors(
     await rm(temporary, { force: true });
     throw error;
   }
+}
+
+/** sha256 of the F32 file that `writeSafetensors` would write: what a version of a run with these parameters is called. */
+export function hashSafetensors(parameters: Parameters): string {
+  const names = [...parameters.keys()].sort();
+  const hash = createHash('sha256').update(renderHeader(names, parameters, { dtype: 'F32' }));
+  for (const name of names) hash.update(bytesOf(parameters.get(name)!.data));
+  return hash.digest('hex');
 }
 
 function renderHeader(

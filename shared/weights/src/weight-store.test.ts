@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { weightsAnnouncementSchema } from '@forge/contracts';
 import { parametersHash, type Parameters } from './parameters';
+import { hashSafetensors } from './safetensors';
 import { WeightStore } from './weight-store';
 
 let dir: string;
@@ -61,18 +62,64 @@ describe('WeightStore', () => {
     expect(parametersHash(good)).toBe(parametersHash(version(0)));
   });
 
-  it('collects all but the newest versions, leftovers of a dead writer too', async () => {
+  it('collects all but the newest versions and those in use, leftovers of a dead writer too', async () => {
     const announcements = [];
-    for (const v of [0, 9, 10]) announcements.push(await store.publish(v, 1, version(v)));
+    for (const v of [0, 1, 2, 9, 10]) announcements.push(await store.publish(v, 1, version(v)));
     await store.publish(10, 2, version(10));
-    await writeFile(path.join(dir, 'store', 'v1-e1.safetensors.123.tmp'), 'x');
-    await store.collect();
-    expect((await readdir(path.join(dir, 'store'))).sort()).toEqual([
-      'v10-e1.safetensors',
-      'v10-e2.safetensors',
-      'v9-e1.safetensors',
-    ]);
+    await writeFile(path.join(dir, 'store', 'v0-e1.123.tmp'), 'x');
+    await writeFile(path.join(dir, 'store', `${'0'.repeat(64)}.safetensors`), 'no manifest names it');
+    expect(await store.collect([1, 7])).toEqual(new Set([1, 9, 10]));
+    const kept = [announcements[1]!, announcements[3]!, announcements[4]!];
+    expect((await readdir(path.join(dir, 'store'))).sort()).toEqual(
+      [
+        ...kept.map(({ sha256 }) => `${sha256}.safetensors`),
+        ...['v1-e1.json', 'v10-e1.json', 'v10-e2.json', 'v9-e1.json'],
+      ].sort(),
+    );
     await expect(store.read(announcements[0]!)).rejects.toMatchObject({ code: 'STALE_WEIGHTS' });
+  });
+
+  it('describes what a version was made of and what lies where in its blob', async () => {
+    const parent = await store.publish(0, 1, version(0));
+    const origin = { parent: { version: 0, sha256: parent.sha256 }, trained: { step: 0, groups: [3, 5] } };
+    const { sha256, sizeBytes, path: blob } = await store.publish(1, 1, version(1), origin);
+    const [, manifest] = await store.manifests();
+    expect(manifest).toMatchObject({ version: 1, epoch: 1, sha256, sizeBytes, ...origin });
+    const [tensor] = manifest!.tensors;
+    expect(tensor).toMatchObject({ name: 'w', dtype: 'F32', shape: [5], sizeBytes: 20 });
+    const bytes = await readFile(blob);
+    expect(tensor!.offset + 20).toBe(bytes.length);
+    expect(bytes.readFloatLE(tensor!.offset)).toBeCloseTo(1.1, 6);
+    expect(hashSafetensors(version(1))).toBe(sha256);
+  });
+
+  it('keeps one blob for versions of equal content, as long as one of them is kept', async () => {
+    const [first, other] = [await store.publish(3, 1, version(3)), await store.publish(4, 1, version(4))];
+    const again = await store.publish(5, 1, version(3));
+    expect(again.path).toBe(first.path);
+    expect(await store.collect()).toEqual(new Set([4, 5]));
+    await store.read(again);
+    await store.publish(6, 1, version(6));
+    expect(await store.collect()).toEqual(new Set([5, 6]));
+    await store.read(again);
+    await expect(store.read(other)).rejects.toMatchObject({ code: 'STALE_WEIGHTS' });
+  });
+
+  it('repairs a damaged blob when its version is published again', async () => {
+    const announcement = await store.publish(1, 1, version(1));
+    await writeFile(announcement.path, 'damaged');
+    await expect(store.read(announcement)).rejects.toMatchObject({ code: 'CONTRACT_WEIGHTS_CORRUPT' });
+    expect(await store.publish(1, 2, version(1))).toEqual({ ...announcement, epoch: 2 });
+    expect(parametersHash(await store.read(announcement))).toBe(parametersHash(version(1)));
+  });
+
+  it('deletes no blob while a manifest that is kept can not be read', async () => {
+    const announcements = [];
+    for (const v of [0, 1, 2]) announcements.push(await store.publish(v, 1, version(v)));
+    await writeFile(path.join(dir, 'store', 'v2-e1.json'), '{');
+    await expect(store.manifests()).rejects.toMatchObject({ code: 'CONTRACT_WEIGHTS_CORRUPT' });
+    await store.collect();
+    for (const announcement of announcements) await store.read(announcement);
   });
 });
 

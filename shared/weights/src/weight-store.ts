@@ -1,38 +1,70 @@
-import { createHash } from 'node:crypto';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { WeightsAnnouncement } from '@forge/contracts';
+import {
+  check,
+  weightsManifestSchema,
+  type WeightsAnnouncement,
+  type WeightsManifest,
+  type WeightsOrigin,
+} from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import { inspectBlob } from './blob';
 import type { Parameters } from './parameters';
 import { writeSafetensors } from './safetensors';
+import { corrupt } from './safetensors-header';
 import { WeightReader } from './weight-reader';
 
-/** A blob, or what a writer that died left of one. */
-const BLOB = /^v(\d+)-e\d+\.safetensors(\..+\.tmp)?$/;
+const BLOB = /^([0-9a-f]{64})\.safetensors$/;
+const MANIFEST = /^v(\d+)-e\d+\.json$/;
+/** What a writer that died left of a blob or a manifest. */
+const LEFTOVER = /^v(\d+)-e\d+\..*tmp$/;
+
+/** Of a version no step and no parent is known. */
+const NO_ORIGIN: WeightsOrigin = { parent: null, trained: null };
 
 /**
- * Published weight versions as files of one directory (tmpfs or a volume) that writer and readers share.
- *
- * A blob is named after version and epoch, so a stalled old trainer never writes over a newer one's file.
+ * Published weight versions in one directory (tmpfs or a volume) that writer and readers share: a manifest for every
+ * version and epoch, so that a stalled old trainer never writes over a newer one's, and blobs named by the hash of what
+ * is in them, one for all versions of equal content.
  */
 export class WeightStore {
   readonly #dir: string;
   readonly #keep: number;
   readonly #reader = new WeightReader();
 
-  /** `keep`: how many of the newest versions `collect` spares, at least 1. */
+  /** `keep`: how many of the newest versions `collect` spares, at least 2: a crash goes back to the one before. */
   constructor({ dir, keep }: { dir: string; keep: number }) {
     this.#dir = path.resolve(dir);
-    this.#keep = Math.max(1, keep);
+    this.#keep = Math.max(2, keep);
   }
 
-  /** Writes the blob of a version and describes it. The blob is complete when this resolves; nothing is announced. */
-  async publish(version: number, epoch: number, parameters: Parameters): Promise<WeightsAnnouncement> {
+  /**
+   * Writes manifest and blob of a version and describes it. Both are complete, and the blob was read again, when this
+   * resolves; nothing is announced. Publishing a version again replaces a blob that was damaged meanwhile.
+   *
+   * @throws {ForgeError} CONTRACT_WEIGHTS_CORRUPT when what was read is not what was written.
+   */
+  async publish(
+    version: number,
+    epoch: number,
+    parameters: Parameters,
+    { parent, trained }: WeightsOrigin = NO_ORIGIN,
+  ): Promise<WeightsAnnouncement> {
     await mkdir(this.#dir, { recursive: true });
-    const file = path.join(this.#dir, `v${version}-e${epoch}.safetensors`);
+    const name = `v${version}-e${epoch}`;
+    const temporary = path.join(this.#dir, `${name}.${randomUUID()}.tmp`);
     const hash = createHash('sha256');
-    await writeSafetensors(file, parameters, { dtype: 'F32', onBytes: (bytes) => hash.update(bytes) });
-    const { size } = await stat(file);
-    return { schemaVersion: 1, version, epoch, path: file, sizeBytes: size, sha256: hash.digest('hex') };
+    await writeSafetensors(temporary, parameters, { dtype: 'F32', onBytes: (bytes) => hash.update(bytes) });
+    const written = hash.digest('hex');
+    const { sha256, sizeBytes, tensors } = await inspectBlob(temporary);
+    if (sha256 !== written) throw corrupt(temporary, `wrote sha256 ${written}, read ${sha256}`);
+    const manifest: WeightsManifest = { schemaVersion: 1, version, epoch, sha256, sizeBytes, parent, trained, tensors }; // prettier-ignore
+    // Before the blob: whoever collects spares what a manifest names.
+    await this.#writeManifest(name, manifest);
+    const blob = this.blobOf(manifest);
+    await rename(temporary, blob);
+    return { schemaVersion: 1, version, epoch, path: blob, sizeBytes, sha256 };
   }
 
   /** As `WeightReader.read`. */
@@ -40,14 +72,91 @@ export class WeightStore {
     return this.#reader.read(announcement);
   }
 
-  /** Deletes all but the newest `keep` versions. */
-  async collect(): Promise<void> {
-    const blobs = (await readdir(this.#dir))
-      .map((name) => ({ name, version: Number(BLOB.exec(name)?.[1]) }))
-      .filter(({ version }) => !Number.isNaN(version));
-    const versions = [...new Set(blobs.map(({ version }) => version))].sort((a, b) => b - a);
-    const kept = versions.slice(0, this.#keep);
-    const old = blobs.filter(({ version }) => !kept.includes(version));
-    await Promise.all(old.map(({ name }) => rm(path.join(this.#dir, name), { force: true })));
+  get dir(): string {
+    return this.#dir;
+  }
+
+  blobOf({ sha256 }: Pick<WeightsManifest, 'sha256'>): string {
+    return path.join(this.#dir, `${sha256}.safetensors`);
+  }
+
+  /** How a version that is kept was announced. */
+  announcementOf(manifest: WeightsManifest): WeightsAnnouncement {
+    const { version, epoch, sizeBytes, sha256 } = manifest;
+    return { schemaVersion: 1, version, epoch, path: this.blobOf(manifest), sizeBytes, sha256 };
+  }
+
+  /**
+   * What is kept, oldest version first; of a version that several trainers published one each.
+   *
+   * @throws {ForgeError} CONTRACT_WEIGHTS_CORRUPT for a manifest that can't be read.
+   */
+  async manifests(): Promise<WeightsManifest[]> {
+    const names = (await this.#names()).filter((name) => MANIFEST.test(name));
+    const manifests = await Promise.all(names.map((name) => this.#readManifest(name)));
+    return manifests
+      .filter((manifest) => manifest !== null)
+      .sort((a, b) => a.version - b.version || a.epoch - b.epoch);
+  }
+
+  /**
+   * Deletes versions but the newest `keep` and those in `inUse`, blobs that no version is left of, and leftovers of dead
+   * writers; the versions that are left.
+   */
+  async collect(inUse: readonly number[] = []): Promise<ReadonlySet<number>> {
+    const names = await this.#names();
+    const versionOf = (name: string): number => Number((MANIFEST.exec(name) ?? LEFTOVER.exec(name))?.[1]);
+    const versions = new Set(names.filter((name) => MANIFEST.test(name)).map(versionOf));
+    const newest = [...versions].sort((a, b) => b - a).slice(0, this.#keep);
+    const kept = new Set([...newest, ...inUse.filter((version) => versions.has(version))]);
+    const oldest = newest.at(-1) ?? 0;
+    const isOld = (name: string): boolean => versionOf(name) < oldest && !kept.has(versionOf(name));
+    const old = names.filter(isOld);
+    const unused = await this.#unusedBlobs(
+      names,
+      names.filter((name) => MANIFEST.test(name) && !isOld(name)),
+    );
+    await Promise.all([...old, ...unused].map((name) => rm(path.join(this.#dir, name), { force: true })));
+    return kept;
+  }
+
+  /** Blobs that none of the manifests names; none when one of them can't tell. */
+  async #unusedBlobs(names: readonly string[], manifests: readonly string[]): Promise<string[]> {
+    try {
+      const left = await Promise.all(manifests.map((name) => this.#readManifest(name)));
+      const used = new Set(left.map((manifest) => manifest?.sha256));
+      return names.filter((name) => BLOB.test(name) && !used.has(BLOB.exec(name)![1]));
+    } catch (error) {
+      if (error instanceof ForgeError) return [];
+      throw error;
+    }
+  }
+
+  async #writeManifest(name: string, manifest: WeightsManifest): Promise<void> {
+    const file = path.join(this.#dir, `${name}.json`);
+    const temporary = path.join(this.#dir, `${name}.json.${randomUUID()}.tmp`);
+    await writeFile(temporary, `${JSON.stringify(manifest)}\n`);
+    await rename(temporary, file);
+  }
+
+  /** Null when it was collected meanwhile. */
+  async #readManifest(name: string): Promise<WeightsManifest | null> {
+    const file = path.join(this.#dir, name);
+    try {
+      return check(weightsManifestSchema, JSON.parse(await readFile(file, 'utf8')), file);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      if (error instanceof SyntaxError || error instanceof ForgeError) throw corrupt(file, error.message);
+      throw error;
+    }
+  }
+
+  async #names(): Promise<string[]> {
+    try {
+      return await readdir(this.#dir);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
   }
 }

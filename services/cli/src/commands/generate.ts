@@ -1,6 +1,7 @@
 import { samplingSchema } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { loadModel } from '@forge/model';
+import { hashSafetensors } from '@forge/weights';
 import { localGenerator } from '../local-generator';
 
 export interface GenerateOptions {
@@ -22,7 +23,8 @@ export async function generate(dir: string, prompt: string, options: GenerateOpt
     const [issue] = sampling.error.issues;
     throw new ForgeError('CONFIG_INVALID', `--${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
   }
-  const generator = await localGenerator(await loadModel(dir), 1);
+  const model = await loadModel(dir);
+  const generator = await localGenerator(model, 1);
   const messages = options.chat ? [{ role: 'user' as const, content: prompt }] : prompt;
   const [completion] = await generator.complete(
     [{ id: 'generate', prompt: messages }],
@@ -33,7 +35,7 @@ export async function generate(dir: string, prompt: string, options: GenerateOpt
   const { text, promptTokenIds, tokenIds, logprobs, stopReason } = completion!;
   process.stdout.write(
     options.json
-      ? `${JSON.stringify({ text, promptTokenIds, tokenIds, logprobs, stopReason })}\n`
+      ? `${JSON.stringify({ text, promptTokenIds, tokenIds, logprobs, stopReason, weights: hashSafetensors(model.parameters) })}\n`
       : `${text}\n`,
   );
   return 0;

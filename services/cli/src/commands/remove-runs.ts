@@ -1,8 +1,8 @@
 import { rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { connectRedis, removeRun } from '@forge/broker';
-import { cliEnvironment } from '@forge/config';
 import { ForgeError } from '@forge/errors';
+import { redisUrlOf } from '../run-access';
 import { findRunRecord, type RunRecord } from '../run-directory';
 import { isAlive } from './runs';
 
@@ -42,14 +42,13 @@ function placeOf({ redisDir, redisUrl }: RunRecord): string {
 
 /** A Redis that can't be reached keeps nobody from removing the rest: what it holds expires by itself. */
 async function removeState(record: RunRecord): Promise<void> {
-  const { id, redisUrl } = record;
+  const { id } = record;
   if (record.redisDir !== null) {
     removePrivateRedis(record);
     return;
   }
   try {
-    const url = cliEnvironment().redisUrl ?? redisUrl;
-    const redis = await connectRedis(url, { name: 'forge-rm', giveUpAfterMs: GIVE_UP_MS });
+    const redis = await connectRedis(redisUrlOf(record), { name: 'forge-rm', giveUpAfterMs: GIVE_UP_MS });
     await removeRun(redis, id);
     redis.disconnect();
   } catch (error) {

@@ -6,31 +6,31 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   connectRedis,
   provisionRedis,
-  redisMemory,
+  Registry,
   removeOrphans,
   RunState,
   SpanLog,
-  withoutPassword,
   type ProvisionedRedis,
+  type Redis,
 } from '@forge/broker';
 import {
-  candidatesPerBatch,
   childEnvironment,
   cliEnvironment,
   loadRecipe,
-  recipeToYaml,
   tracingEnvironment,
   usesReference,
   type Recipe,
 } from '@forge/config';
+import { recordDirectory } from '@forge/rl-actors';
 import { exportProblem } from '@forge/telemetry';
+import { createRun, placeOf } from '../create-run';
 import { removeExpiredState } from '../expired-state';
-import { preflight } from '../preflight';
-import { checkMemory, memoryNeed } from '../redis-memory';
+import { Fleet } from '../fleet';
 import { writeLastSpans } from '../last-spans';
+import { preflight } from '../preflight';
 import { recipeDirs } from '../recipe-dirs';
 import {
-  createRunDirectory,
+  directoryBytes,
   listRunRecords,
   newRunId,
   readSummary,
@@ -38,16 +38,27 @@ import {
   type RunRecord,
 } from '../run-directory';
 import { RunMonitor } from '../run-monitor';
-import { Supervisor, type ServiceProcess } from '../supervisor';
+import { Supervisor } from '../supervisor';
 import { duration, type RunHeader } from '../view';
 import { isAlive } from './runs';
 
 const STOP_DEADLINE_MS = 30_000;
 const EXPIRE_DEADLINE_MS = 5_000;
+/** A service that drains ends by itself after `limits.drainSeconds`, unless it hangs. */
+const DRAIN_GRACE_MS = 5_000;
+
+export interface RunOptions {
+  record?: boolean;
+}
 
 /** `forge run RECIPE`: starts the services of a run, shows it, and ends them with it. */
-export async function run(recipeName: string, overrides: readonly string[]): Promise<number> {
-  const recipe = loadRecipe(recipeName, overrides, { searchDirs: recipeDirs() });
+export async function run(
+  recipeName: string,
+  overrides: readonly string[],
+  { record }: RunOptions = {},
+): Promise<number> {
+  const changes = record ? [...overrides, 'output.record=true'] : overrides;
+  const recipe = loadRecipe(recipeName, changes, { searchDirs: recipeDirs() });
   const { promptTokens } = await preflight(recipe);
 
   const say = (message: string): void => {
@@ -58,7 +69,7 @@ export async function run(recipeName: string, overrides: readonly string[]): Pro
   const startedAt = new Date();
   const id = newRunId(recipe.name, startedAt, randomBytes(2).toString('hex'));
   const { redisUrl, logLevel } = cliEnvironment();
-  const dir = join('.forge', 'redis', id);
+  const dir = resolve('.forge', 'redis', id);
   const { restartsPerMinute } = recipe.limits;
   const redisServer = await provisionRedis({
     url: redisUrl,
@@ -68,24 +79,40 @@ export async function run(recipeName: string, overrides: readonly string[]): Pro
     restartsPerMinute,
   });
   try {
-    return await supervise(recipe, { id, startedAt, promptTokens, redisServer, logLevel, say });
+    return await supervise(recipe, {
+      id,
+      startedAt,
+      redisServer,
+      logLevel,
+      say,
+      open: async (runState, redis) => {
+        const run = { id, startedAt, place: placeOf(redisServer) };
+        const created = await createRun(recipe, { runState, redis, promptTokens }, run, say);
+        return { ...created, resumedAt: null };
+      },
+    });
   } finally {
     await redisServer.stop();
   }
 }
 
-interface Start {
+export interface Start {
   id: string;
   startedAt: Date;
-  promptTokens: number;
   redisServer: ProvisionedRedis;
   logLevel: string;
   say: (message: string) => void;
+  /** Makes state and directory ready. `resumedAt`: the telemetry event after which a run that was resumed goes on. */
+  open: (
+    runState: RunState,
+    redis: Redis,
+  ) => Promise<{ record: RunRecord; directory: string; resumedAt: string | null }>;
 }
 
-async function supervise(
+/** Runs the services of a run whose state and directory `open` makes ready, shows it, and ends them with it. */
+export async function supervise(
   recipe: Recipe,
-  { id, startedAt, promptTokens, redisServer, logLevel, say }: Start,
+  { id, startedAt, redisServer, logLevel, say, open }: Start,
 ): Promise<number> {
   const { url } = redisServer;
   const redis = await connectRedis(url, {
@@ -93,28 +120,13 @@ async function supervise(
     giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000,
     onWait: say,
   });
-  const warning = checkMemory(memoryNeed(recipe, promptTokens), await redisMemory(redis));
-  if (warning !== null) say(warning);
   for (const gone of await removeOrphans(redis)) say(`removed what was left in Redis of ${gone}`);
   const runState = new RunState(redis, id);
-  await runState.create(recipe, {
-    maxStaleness: recipe.maxStaleness,
-    candidatesPerBatch: candidatesPerBatch(recipe),
-    steps: recipe.steps,
+  const { record, directory, resumedAt } = await open(runState, redis).catch((error: unknown) => {
+    runState.close();
+    redis.disconnect();
+    throw error;
   });
-  const record: RunRecord = {
-    id,
-    recipe: recipe.name,
-    seed: recipe.seed,
-    steps: recipe.steps,
-    startedAt: startedAt.toISOString(),
-    pid: process.pid,
-    redisUrl: withoutPassword(url),
-    keepStateHours: recipe.limits.keepStateHours,
-    redisDir: redisServer.dir === null ? null : resolve(redisServer.dir),
-    state: 'running',
-  };
-  const directory = createRunDirectory(recipe.output.dir, record, recipeToYaml(recipe));
   const header: RunHeader = {
     runId: id,
     recipe: recipe.name,
@@ -133,6 +145,10 @@ async function supervise(
     socketDirectory,
     environment: childEnvironment({ redisUrl: url, runId: id, logLevel }),
     restartsPerMinute: recipe.limits.restartsPerMinute,
+    drainMs: recipe.limits.drainSeconds * 1000 + DRAIN_GRACE_MS,
+    onTrialEnd: (process, reason) => {
+      void fleet.trialEnded(process, reason).catch(() => undefined);
+    },
     onRestart: ({ service, replica }, reason) => {
       monitor.say(`${service}/${replica} ended (${reason}); starting it again`);
     },
@@ -145,18 +161,19 @@ async function supervise(
   void exportProblem(tracingEnvironment()).then((problem) => {
     if (problem !== null) monitor.say(`warning: spans are not exported, the run goes on without: ${problem}`);
   });
+  const { controls } = runState;
+  const registry = new Registry(redis, id);
+  const fleet = new Fleet({ supervisor, controls, registry, say: (text) => monitor.say(text) });
   const interrupts = handleInterrupts(runState, supervisor, monitor);
-  const processes = processesOf(recipe);
-  for (const process of processes) supervisor.start(process);
-  await monitor.follow();
+  await controls.supervise(replicasOf(recipe));
+  void fleet.follow(runState);
+  await monitor.follow(resumedAt);
   const { state, message } = monitor.current;
-  await supervisor.stop(
-    processes.map(({ service }) => service),
-    STOP_DEADLINE_MS,
-  );
+  fleet.stop();
+  await supervisor.stop(STOP_DEADLINE_MS);
   await rm(socketDirectory, { recursive: true, force: true });
   interrupts.end();
-  await writeLastSpans(new SpanLog(redis, runState.keys), directory, recipe);
+  await writeLastSpans(new SpanLog(redis, runState), directory, recipe);
   // A Redis that is gone for good keeps nobody waiting.
   const keepMs = recipe.limits.keepStateHours * 3_600_000;
   const expiring = runState.expire(keepMs).catch(() => undefined);
@@ -178,17 +195,16 @@ async function supervise(
   return { finished: 0, failed: 1, interrupted: 130 }[end];
 }
 
-function processesOf(recipe: Recipe): ServiceProcess[] {
-  const copies = (service: string, count: number): ServiceProcess[] =>
-    Array.from({ length: count }, (_, replica) => ({ service, replica: String(replica) }));
-  return [
-    ...copies('coordinator', 1),
-    ...copies('trainer', 1),
-    ...copies('policy', recipe.policy.replicas),
-    ...copies('reward', recipe.reward.replicas),
-    ...(usesReference(recipe) ? copies('reference', recipe.reference.replicas) : []),
-    ...copies('replay-buffer', 1),
-  ];
+/** The services of a run, and how many of each it starts with. */
+function replicasOf(recipe: Recipe): Record<string, number> {
+  return {
+    coordinator: 1,
+    trainer: 1,
+    policy: recipe.policy.replicas,
+    reward: recipe.reward.replicas,
+    ...(usesReference(recipe) && { reference: recipe.reference.replicas }),
+    'replay-buffer': 1,
+  };
 }
 
 /** The first Ctrl-C lets the run save what it has and stop; the second ends everything at once. */
@@ -220,14 +236,18 @@ function closingWords(directory: string, end: string, message: string | null): s
     typeof value === 'number' ? `${(100 * value).toFixed(1)} %` : '-';
   const lines = [`run ${end}${message === null ? '' : `: ${message}`}`];
   if (summary) {
-    const { startAccuracy, finalAccuracy, steps, seconds } = summary;
+    const { startAccuracy, finalAccuracy, steps, seconds, weightsHash } = summary;
     if (typeof finalAccuracy === 'number')
       lines.push(`held-out accuracy  ${percent(startAccuracy)} -> ${percent(finalAccuracy)}`);
     lines.push(`steps              ${String(steps)} in ${duration(Number(seconds) * 1000)}`);
     lines.push(
+      `weights            ${String(weightsHash ?? '-')}`,
       `model              ${join(directory, 'model')}`,
       `report             ${join(directory, 'report.html')}`,
     );
   }
+  const record = recordDirectory(directory);
+  const sizeBytes = directoryBytes(record);
+  if (sizeBytes !== null) lines.push(`record             ${record}, ${(sizeBytes / 2 ** 20).toFixed(1)} MiB`);
   return lines.join('\n');
 }

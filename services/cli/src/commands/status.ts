@@ -1,5 +1,5 @@
 import { connectRedis, Registry, RolloutQueue, RunState, type CallsMade, type Replica } from '@forge/broker';
-import { cliEnvironment } from '@forge/config';
+import { redisUrlOf } from '../run-access';
 import { listRunRecords, type RunRecord } from '../run-directory';
 import { isAlive } from './runs';
 
@@ -30,15 +30,16 @@ type Report = Awaited<ReturnType<typeof report>>;
 async function report(record: RunRecord) {
   const { id, recipe, steps, state } = record;
   if (state !== 'running') return { id, recipe, steps, state, live: null };
-  const url = cliEnvironment().redisUrl ?? record.redisUrl;
+  const url = redisUrlOf(record);
   const redis = await connectRedis(url, { name: 'forge-status', giveUpAfterMs: GIVE_UP_MS });
   const runState = new RunState(redis, id);
   const registry = new Registry(redis, id);
   const queue = new RolloutQueue(url, id);
   try {
-    const [version, { phase }, waitingFor, ledger, jobs, letters, ...replicas] = await Promise.all([
+    const [version, { phase }, steering, waitingFor, ledger, jobs, letters, ...replicas] = await Promise.all([
       runState.version(),
       runState.phase(),
+      runState.controls.steering(),
       runState.waitingFor(),
       runState.ledger(),
       queue.counts(),
@@ -46,8 +47,10 @@ async function report(record: RunRecord) {
       ...SERVICES.map((service) => registry.list(service)),
     ]);
     const services = Object.fromEntries(SERVICES.map((service, i) => [service, replicas[i]!]));
-    const live = { version, phase, waitingFor, ledger, jobs, letters, services };
-    return { id, recipe, steps, state, live };
+    const { isPaused } = steering;
+    const maxStaleness = Number.isFinite(steering.maxStaleness) ? steering.maxStaleness : '.inf';
+    const live = { version, phase, isPaused, maxStaleness, waitingFor, ledger, jobs, letters, services };
+    return { id, recipe, steps: steering.steps, state, live };
   } finally {
     runState.close();
     await queue.close();
@@ -60,7 +63,8 @@ function render({ id, recipe, steps, state, live }: Report): string {
   const { ledger, jobs, letters, services } = live;
   const discarded = Object.entries(ledger.discarded).map(([reason, count]) => `${count} ${reason}`);
   return [
-    `${id}  ${live.phase}  step ${live.version}/${steps}`,
+    `${id}  ${live.phase}  step ${live.version}/${steps}  maxStaleness ${live.maxStaleness}`,
+    ...(live.isPaused ? ['  admission is paused (forge unpause)'] : []),
     ...(live.waitingFor === null ? [] : [`  waits for ${live.waitingFor}`]),
     `  groups    ${ledger.admitted} admitted: ${ledger.trained} trained, ${ledger.leased} leased, ${ledger.buffered} buffered, ${ledger.inFlight} in flight, discarded ${discarded.join(', ') || 'none'}${ledger.isBalanced ? '' : '  (DOES NOT ADD UP)'}`,
     `  jobs      ${jobs.waiting ?? 0} waiting, ${jobs.active ?? 0} active, ${jobs.delayed ?? 0} delayed, ${jobs.failed ?? 0} failed, ${letters.kept} dead letters`,

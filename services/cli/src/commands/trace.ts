@@ -47,7 +47,7 @@ async function unwritten(record: RunRecord): Promise<string[]> {
   if (record.state !== 'running') return [];
   try {
     return await withRun(record, async ({ redis, runState }) =>
-      (await new SpanLog(redis, runState.keys).lines()).map(String),
+      (await new SpanLog(redis, runState).lines()).map(String),
     );
   } catch (error) {
     if (error instanceof ForgeError) return [];

@@ -1,5 +1,8 @@
 import type { TelemetryEvent } from '@forge/contracts';
 
+/** Evaluations whose slices are waited for, of which an earlier coordinator may have asked for one. */
+const MAX_OPEN = 16;
+
 type EvaluationEvent = Extract<TelemetryEvent, { kind: 'evaluation' }>;
 
 /** The held-out accuracy of one policy version: the share of samples answered correctly, 0..1. */
@@ -28,6 +31,11 @@ export class EvaluationSchedule {
     return this.done;
   }
 
+  /** The version whose evaluation was asked for and is not done. */
+  get outstandingVersion(): number | null {
+    return this.outstanding;
+  }
+
   /**
    * The version to evaluate now, if one is due and none is outstanding; it counts as outstanding from here on.
    * `final` asks for this very version whatever the schedule says.
@@ -47,6 +55,8 @@ export class EvaluationSchedule {
     if (this.done.some((evaluation) => evaluation.version === version)) return null;
     const slices = this.slices.get(version) ?? new Map<number, EvaluationEvent>();
     this.slices.set(version, slices.set(part, event));
+    const [oldest] = this.slices.keys();
+    if (this.slices.size > MAX_OPEN && oldest !== undefined) this.slices.delete(oldest);
     if (slices.size < parts) return null;
     const sum = (value: (slice: EvaluationEvent) => number) =>
       [...slices.values()].reduce((total, slice) => total + value(slice), 0);

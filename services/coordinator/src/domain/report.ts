@@ -11,6 +11,7 @@ export interface RunSummary {
   runId: string;
   recipe: string;
   seed: number;
+  /** The last one it was set to. */
   maxStaleness: number | 'Infinity';
   /** `interrupted`: the run was told to end before it was done. */
   state: 'finished' | 'failed' | 'interrupted';

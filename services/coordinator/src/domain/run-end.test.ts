@@ -34,7 +34,7 @@ describe('runEnd', () => {
   it('stops when the newest evaluation reaches the accuracy', () => {
     const evaluations = [...progress.evaluations, { version: 2, accuracy: 0.9 }];
     expect(runEnd(goals, { ...progress, evaluations })?.message).toBe('held-out accuracy 0.900 reached');
-    expect(runEnd({ ...goals, stopAtAccuracy: undefined }, { ...progress, evaluations })).toBeNull();
+    expect(runEnd({ ...goals, stopAtAccuracy: null }, { ...progress, evaluations })).toBeNull();
   });
 
   it('fails when a batch of groups is lost and most are', () => {

@@ -3,7 +3,7 @@ import type { Evaluation } from './evaluation-schedule';
 
 export interface RunGoals {
   steps: number;
-  stopAtAccuracy: number | undefined;
+  stopAtAccuracy: number | null;
   candidatesPerBatch: number;
 }
 
@@ -27,7 +27,7 @@ export function runEnd(
       message: `not one held-out sample of version ${evaluated} could be evaluated; forge dead-letter list says why`,
     };
   }
-  if (goals.stopAtAccuracy !== undefined && accuracy !== undefined && accuracy >= goals.stopAtAccuracy) {
+  if (goals.stopAtAccuracy !== null && accuracy !== undefined && accuracy >= goals.stopAtAccuracy) {
     return { phase: 'stopping', message: `held-out accuracy ${accuracy.toFixed(3)} reached` };
   }
   return hopeless(ledger, goals.candidatesPerBatch);

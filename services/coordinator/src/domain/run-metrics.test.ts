@@ -1,3 +1,4 @@
+import type { MetricState } from '@forge/contracts';
 import { RunMetrics, serviceValues } from './run-metrics';
 
 const step = (n: number, values: Record<string, number> = {}) => ({ kind: 'step' as const, step: n, values });
@@ -8,17 +9,39 @@ const service = (name: string, replica: string, values: Record<string, number>) 
   values,
 });
 
+const mean = (sum: number, count: number) => ({ reduce: 'mean' as const, sum, count });
+let sequence = 0;
+const recorded = (replica: string, states: Record<string, MetricState>, rank = '') => ({
+  kind: 'recorded' as const,
+  service: 'reward',
+  replica,
+  incarnation: replica,
+  sequence: sequence++,
+  reports: [{ rank, states, values: [['user/a', 1, 5] as [string, number, number]] }],
+});
+let warnings: string[] = [];
+const warn = (message: string) => warnings.push(message);
+beforeEach(() => (warnings = []));
+
 describe('RunMetrics', () => {
   it('merges step metrics, service reports and the newest evaluation into one row per step', () => {
-    const metrics = new RunMetrics(0, null);
-    metrics.addService(service('trainer', '0', { busyMs: 250, intervalMs: 1000, residentBytes: 5 }));
+    const metrics = new RunMetrics(0, null, warn);
+    metrics.addService(
+      service('trainer', '0', { busyMs: 250, idleMs: 750, intervalMs: 1000, residentBytes: 5 }),
+      1,
+    );
+    for (const weightsRefused of [2, 0, 1]) metrics.addService(service('policy', '0', { weightsRefused }), 1);
     metrics.addEvaluation({ version: 0, accuracy: 0.4 });
+    metrics.rejected = { 'http/404': 3 };
     expect(metrics.addStep(step(1, { 'reward/mean': 0.5 }), 2)).toBeNull();
-    expect(metrics.close()).toEqual({
+    expect(metrics.close()?.row).toMatchObject({
+      'messages_rejected/http/404': 3,
       step: 1,
+      'weights/refused': 3,
       'time/elapsed_s': 2,
       'reward/mean': 0.5,
       'busy/trainer': 0.25,
+      'idle/trainer': 0.75,
       'memory/trainer_bytes': 5,
       'eval/accuracy': 0.4,
       'eval/version': 0,
@@ -26,29 +49,116 @@ describe('RunMetrics', () => {
     expect(metrics.close()).toBeNull();
   });
 
+  it('forgets a replica that reports no more', () => {
+    const metrics = new RunMetrics(0, null, warn);
+    metrics.addService(service('policy', '0', { busyMs: 1, idleMs: 0 }), 1);
+    metrics.addService(service('policy', '1', { busyMs: 0, idleMs: 1 }), 15);
+    metrics.addStep(step(1), 20);
+    expect(metrics.close()?.row).toMatchObject({ 'busy/policy': 0, 'idle/policy': 1 });
+  });
+
   it('puts an evaluation into the row of the step that came before it', () => {
-    const metrics = new RunMetrics(0, { version: 0, accuracy: 0.1 });
+    const metrics = new RunMetrics(0, { version: 0, accuracy: 0.1 }, warn);
     metrics.addStep(step(1), 1);
     metrics.addEvaluation({ version: 1, accuracy: 0.7 });
-    expect(metrics.addStep(step(2), 2)).toMatchObject({ step: 1, 'eval/accuracy': 0.7, 'eval/version': 1 });
+    expect(metrics.addStep(step(2), 2)?.row).toMatchObject({
+      step: 1,
+      'eval/accuracy': 0.7,
+      'eval/version': 1,
+    });
   });
 
   it('ignores a step that is delivered again or was written before a restart', () => {
-    const metrics = new RunMetrics(4, null);
+    const metrics = new RunMetrics(4, null, warn);
     expect(metrics.addStep(step(4, { x: 1 }), 1)).toBeNull();
     metrics.addStep(step(5, { x: 2 }), 1);
     metrics.addStep(step(5, { x: 3 }), 1);
-    expect(metrics.close()).toMatchObject({ step: 5, x: 2 });
+    expect(metrics.close()?.row).toMatchObject({ step: 5, x: 2 });
+  });
+});
+
+describe('recorded metrics', () => {
+  it('are reduced over all processes between two steps, and kept apart by process', () => {
+    const metrics = new RunMetrics(0, null, warn);
+    metrics.addRecorded(recorded('0', { 'user/a': mean(10, 2), 'user/top': { reduce: 'max', value: 3 } }));
+    metrics.addRecorded(recorded('1', { 'user/a': mean(20, 3), 'user/top': { reduce: 'max', value: 7 } }));
+    const below = recorded('1', { 'user/a': mean(1, 1) }, 'p7');
+    expect(metrics.addRecorded(below)).toEqual({
+      points: [{ rank: 'reward/1/p7', key: 'user/a', value: 1, atMs: 5 }],
+      step: 1,
+    });
+    metrics.addStep(step(1), 1);
+    metrics.addRecorded(below);
+    const finished = metrics.addStep(step(2), 2);
+    expect(finished?.row).toMatchObject({ step: 1, 'user/a': 31 / 6, 'user/top': 7 });
+    expect([...(finished?.ranks ?? [])]).toEqual([
+      ['reward/0', { 'user/a': 5, 'user/top': 3 }],
+      ['reward/1', { 'user/a': 20 / 3, 'user/top': 7 }],
+      ['reward/1/p7', { 'user/a': 1 }],
+    ]);
+    metrics.addRecorded(recorded('0', { 'user/a': mean(8, 1) }));
+    expect(metrics.close()).toMatchObject({ row: { step: 2, 'user/a': 8 } });
+  });
+
+  it('go to the same rows when a new coordinator reads them again', () => {
+    const events = [
+      recorded('0', { 'user/a': mean(1, 1) }),
+      step(1),
+      step(1),
+      recorded('0', { 'user/a': mean(2, 1) }),
+      step(2),
+      recorded('0', { 'user/a': mean(4, 1) }),
+    ];
+    const metrics = new RunMetrics(1, null, warn);
+    const points = events.flatMap((event) => {
+      if (event.kind === 'recorded') return metrics.addRecorded(event).points;
+      metrics.addStep(event, 1);
+      return [];
+    });
+    expect(metrics.close()?.row).toMatchObject({ step: 2, 'user/a': 4 });
+    expect(points).toHaveLength(2);
+  });
+
+  it('are bounded, whoever sends them', () => {
+    const metrics = new RunMetrics(0, null, warn);
+    for (let i = 0; i < 1_100; i++) metrics.addRecorded(recorded(`r${i}`, { 'user/a': mean(1, 1) }));
+    for (let i = 0; i < 1_100; i++) metrics.addRecorded(recorded('r0', { [`user/${i}`]: mean(1, 1) }));
+    metrics.addStep(step(1), 1);
+    const finished = metrics.close()!;
+    expect([finished.ranks.size, finished.recorded.size]).toEqual([1_024, 1_000]);
+    expect(finished.row['user/a']).toBe(1);
+    expect(warnings).toHaveLength(1);
+  });
+
+  it('keep the first reduction where two processes disagree, and say so once', () => {
+    const metrics = new RunMetrics(0, null, warn);
+    metrics.addRecorded(recorded('0', { 'user/a': mean(4, 2) }));
+    metrics.addRecorded(recorded('1', { 'user/a': { reduce: 'sum', total: 9 } }));
+    metrics.addStep(step(1), 1);
+    expect(metrics.close()?.row).toMatchObject({ 'user/a': 2 });
+    expect(warnings).toEqual([
+      'metric user/a: recorded as mean and as sum; expected one reduction for one key; the second is left out',
+    ]);
   });
 });
 
 describe('serviceValues', () => {
-  it('averages busy shares and sums token rates over replicas', () => {
-    expect(
-      serviceValues([
-        service('policy', '0', { busyMs: 500, intervalMs: 1000, tokens: 300, residentBytes: 10 }),
-        service('policy', '1', { busyMs: 500, intervalMs: 500, tokens: 100, residentBytes: 30 }),
-      ]),
-    ).toEqual({ 'busy/policy': 0.75, 'tokens/generated_per_second': 500, 'memory/policy_bytes': 30 });
+  it('averages shares of time that add up to one, and sums token rates, over replicas', () => {
+    const values = serviceValues([
+      service('policy', '0', { busyMs: 500, 'waits/rewardMs': 250, idleMs: 250, intervalMs: 1000, tokens: 300, residentBytes: 10 }),
+      service('policy', '1', { busyMs: 500, idleMs: 0, intervalMs: 500, tokens: 100, residentBytes: 30 }),
+      service('coordinator', '0', { busyMs: 1, idleMs: 3, 'queue/episodes/depth': 7, residentBytes: 1 }),
+    ]); // prettier-ignore
+    expect(values).toEqual({
+      'busy/policy': 0.75,
+      'idle/policy': 0.125,
+      'waits/policy/reward': 0.125,
+      'tokens/generated_per_second': 500,
+      'memory/policy_bytes': 30,
+      'busy/coordinator': 0.25,
+      'idle/coordinator': 0.75,
+      'memory/coordinator_bytes': 1,
+      'queue/episodes/depth': 7,
+    });
   });
 });

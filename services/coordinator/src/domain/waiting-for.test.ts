@@ -11,6 +11,7 @@ function situation(
 ): RunSituation {
   return {
     phase: 'running',
+    isPaused: false,
     version: 7,
     nextBatch: 7,
     candidatesPerBatch: 8,
@@ -62,6 +63,7 @@ describe('waitingFor', () => {
       situation({}, { inFlight: 3, buffered: 5 }),
     ],
     ['groups to be admitted; batch 7 has 2 of 8', situation({}, { buffered: 2 })],
+    ['forge unpause: admission is paused', situation({ isPaused: true }, { buffered: 2 })],
     ['the trainer to save the model', situation({ phase: 'stopping' })],
     [
       'a trainer to be ready: the model is to be saved',

@@ -3,6 +3,8 @@ import type { Ledger, RunPhase } from '@forge/broker';
 /** Where a run stands, as far as it tells what it waits for. */
 export interface RunSituation {
   phase: RunPhase;
+  /** Nothing is admitted, because somebody wants it so. */
+  isPaused: boolean;
   version: number;
   /** The step whose batch is formed next. */
   nextBatch: number;
@@ -58,5 +60,6 @@ export function waitingFor(situation: RunSituation | null): string {
     return isMissing('replay-buffer')
       ? missing('replay-buffer', `${inFlight} groups are in flight`)
       : `${inFlight} groups in flight to reach the replay-buffer; batch ${version} has ${buffered} of ${candidatesPerBatch}`;
+  if (situation.isPaused) return 'forge unpause: admission is paused';
   return `groups to be admitted; batch ${version} has ${buffered} of ${candidatesPerBatch}`;
 }

@@ -3,26 +3,24 @@ import type { RolloutJob, TraceOrigin } from '@forge/contracts';
 import type { Task } from '@forge/rl';
 import { isSampled, recordSpan, traceOf, type Logger } from '@forge/telemetry';
 import type { Evaluation, EvaluationSchedule } from '../domain/evaluation-schedule';
-import { runEnd, type RunGoals } from '../domain/run-end';
+import { runEnd } from '../domain/run-end';
 import type { OpenRollouts } from './open-rollouts';
 
 export interface RunLifecycleOptions {
-  runState: Pick<RunState, 'phase' | 'setPhase' | 'version' | 'ledger' | 'admit' | 'pendingGroups' | 'emit'>;
-  queue: Pick<RolloutQueue, 'add'>;
+  runState: Pick<
+    RunState,
+    'phase' | 'setPhase' | 'version' | 'ledger' | 'admit' | 'pendingGroups' | 'emit'
+  > & { controls: Pick<RunState['controls'], 'steering'> };
+  queue: Pick<RolloutQueue, 'add' | 'addAgain' | 'counts'>;
   task: Task;
   evaluations: EvaluationSchedule;
-  goals: RunGoals;
+  candidatesPerBatch: number;
   /** Held-out samples of one evaluation. */
   evaluationSamples: number;
-  maxStaleness: number;
   /** Which coordinator of the run this is: only the newest admits. */
   coordinator: number;
   isModelSaved: () => boolean;
-  /** Where the trace of a rollout begins; undefined when nothing is traced. */
-  traceOrigin: (index: number, admittedAtMs: number) => TraceOrigin | undefined;
-  openRollouts: Pick<OpenRollouts, 'admitted'>;
-  /** Milliseconds since the epoch. */
-  clock: () => number;
+  openRollouts: Pick<OpenRollouts, 'origin'>;
   logger: Logger;
 }
 
@@ -36,6 +34,8 @@ const SAMPLES_PER_EVALUATION_JOB = 64;
 export class RunLifecycle {
   /** Admitted groups whose jobs are not queued yet. */
   private held: Held[] = [];
+  /** Work that had neither a result nor a job when it was last looked for, by id. */
+  private missed = new Set<string>();
 
   constructor(private readonly options: RunLifecycleOptions) {}
 
@@ -46,7 +46,7 @@ export class RunLifecycle {
 
   /** Queues again what was admitted and has no result: its job may have died with an earlier coordinator. */
   async resume(): Promise<void> {
-    this.held = this.hold(await this.options.runState.pendingGroups());
+    this.held = this.traced(await this.options.runState.pendingGroups());
   }
 
   /** Does what is due now; how the run ended, once it has. */
@@ -57,9 +57,40 @@ export class RunLifecycle {
     return phase;
   }
 
+  /**
+   * Queues again work whose job is over or gone though its result is not there. A Redis that died may have lost the
+   * newest of what it had acknowledged, a published group say, and its successor was then told that the job is done. To
+   * be called again and again: work has to be missed twice, since a result may be on its way.
+   */
+  async requeueLost(): Promise<void> {
+    const { runState, queue } = this.options;
+    const before = await runState.pendingGroups();
+    const { waiting = 0, prioritized = 0, active = 0, delayed = 0 } = await queue.counts();
+    const jobs = new Map<string, RolloutJob>();
+    if (waiting + prioritized + active + delayed === 0) {
+      const wanted = new Set(before.map(({ index }) => index));
+      for (const { index } of this.held) wanted.delete(index);
+      const pending = (await runState.pendingGroups()).filter(({ index }) => wanted.has(index));
+      for (const admission of this.traced(pending)) jobs.set(`group ${admission.index}`, this.job(admission));
+      const version = this.options.evaluations.outstandingVersion;
+      const parts = version === null ? [] : this.evaluationJobs(version);
+      for (const job of parts) jobs.set(`evaluation ${job.minVersion} ${job.part}`, job);
+    }
+    const lost = [...jobs].filter(([id]) => this.missed.has(id));
+    this.missed = new Set(jobs.keys());
+    if (lost.length === 0) return;
+    this.options.logger.warn({ work: lost.map(([id]) => id) }, 'work without job or result is queued again');
+    await queue.addAgain(lost.map(([, job]) => job));
+  }
+
   private async go(): Promise<null> {
-    const { runState, goals, logger } = this.options;
-    const [version, ledger] = await Promise.all([runState.version(), runState.ledger()]);
+    const { runState, candidatesPerBatch, logger } = this.options;
+    const [version, ledger, steering] = await Promise.all([
+      runState.version(),
+      runState.ledger(),
+      runState.controls.steering(),
+    ]);
+    const goals = { ...steering, candidatesPerBatch };
     const evaluations = [...this.options.evaluations.results];
     const end = runEnd(goals, { version, evaluations, ledger });
     if (end) {
@@ -69,8 +100,8 @@ export class RunLifecycle {
       return null;
     }
     await this.evaluate(version, false);
-    this.held.push(...this.hold(await runState.admit(ADMITTED_AT_ONCE, this.options.coordinator)));
-    await this.release(evaluations);
+    this.held.push(...this.traced(await runState.admit(ADMITTED_AT_ONCE, this.options.coordinator)));
+    await this.release(evaluations, version, steering.maxStaleness);
     return null;
   }
 
@@ -84,32 +115,36 @@ export class RunLifecycle {
   }
 
   private async evaluate(version: number, final: boolean): Promise<void> {
-    const { queue, task, evaluations, evaluationSamples } = this.options;
-    if (evaluations.next(version, final) === null) return;
+    const { queue, evaluations } = this.options;
+    if (evaluations.next(version, final) !== null) await queue.add(this.evaluationJobs(version));
+  }
+
+  private evaluationJobs(version: number) {
+    const { task, evaluationSamples } = this.options;
     const samples = task.heldOut.slice(0, evaluationSamples);
     const parts = Math.ceil(samples.length / SAMPLES_PER_EVALUATION_JOB);
-    await queue.add(
-      Array.from({ length: parts }, (_, part) => ({
-        kind: 'evaluation' as const,
-        schemaVersion: 1 as const,
-        minVersion: version,
-        part,
-        parts,
-        samples: samples.slice(part * SAMPLES_PER_EVALUATION_JOB, (part + 1) * SAMPLES_PER_EVALUATION_JOB),
-      })),
-    );
+    return Array.from({ length: parts }, (_, part) => ({
+      kind: 'evaluation' as const,
+      schemaVersion: 1 as const,
+      minVersion: version,
+      part,
+      parts,
+      samples: samples.slice(part * SAMPLES_PER_EVALUATION_JOB, (part + 1) * SAMPLES_PER_EVALUATION_JOB),
+    }));
   }
 
   /**
    * Queues the jobs of held groups. A synchronous run waits for the evaluation of the version they start from, and for
-   * what follows from it: the evaluation is exact, and the step a run stops at does not depend on timing.
+   * what follows from it: the evaluation is exact, and the step a run stops at does not depend on timing. A version that
+   * was passed while the run was asynchronous is not waited for.
    */
-  private async release(judged: readonly Evaluation[]): Promise<void> {
-    const { queue, evaluations, maxStaleness } = this.options;
+  private async release(judged: readonly Evaluation[], version: number, maxStaleness: number): Promise<void> {
+    const { queue, evaluations } = this.options;
     const waits = ({ minVersion }: Held) =>
       maxStaleness === 0 &&
+      minVersion >= version &&
       evaluations.includes(minVersion) &&
-      !judged.some(({ version }) => version === minVersion);
+      !judged.some((evaluation) => evaluation.version === minVersion);
     const ready = this.held.filter((admission) => !waits(admission));
     if (ready.length === 0) return;
     await queue.add(ready.map((admission) => this.job(admission)));
@@ -117,13 +152,9 @@ export class RunLifecycle {
     this.held = this.held.filter(waits);
   }
 
-  private hold(admissions: readonly Admission[]): Held[] {
-    const { traceOrigin, openRollouts, clock } = this.options;
-    return admissions.map((admission) => {
-      const trace = traceOrigin(admission.index, clock());
-      if (trace !== undefined) openRollouts.admitted(admission.index, trace);
-      return { ...admission, trace };
-    });
+  private traced(admissions: readonly Admission[]): Held[] {
+    const { openRollouts } = this.options;
+    return admissions.map((admission) => ({ ...admission, trace: openRollouts.origin(admission.index) }));
   }
 
   private job({ index, minVersion, replayOf, trace }: Held): RolloutJob {
@@ -140,7 +171,7 @@ export class RunLifecycle {
       ...(replayOf !== null && { 'forge.rollout.replay_of': replayOf }),
     };
     const parent = traceOf(trace.traceparent);
-    recordSpan('admit', { parent, startMs: trace.admittedAtMs, attributes }, this.options.clock());
+    recordSpan('admit', { parent, startMs: trace.admittedAtMs, attributes }, Date.now());
   }
 }
 

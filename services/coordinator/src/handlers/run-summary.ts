@@ -8,22 +8,23 @@ const REPORTED_SAMPLES = 60;
 
 /** Writes `summary.json` and `report.html` from what the run has left so far. */
 export async function writeRunSummary(
-  runState: Pick<RunState, 'runId' | 'version' | 'ledger' | 'latestWeights'>,
+  runState: Pick<RunState, 'runId' | 'version' | 'ledger' | 'weights' | 'controls'>,
   directory: RunDirectory,
   recipe: Recipe,
   run: Pick<RunSummary, 'state' | 'seconds'> & { evaluations: readonly Evaluation[]; isModelSaved: boolean },
 ): Promise<void> {
-  const [steps, ledger, weights] = await Promise.all([
+  const [steps, ledger, weights, { maxStaleness }] = await Promise.all([
     runState.version(),
     runState.ledger(),
-    runState.latestWeights(),
+    runState.weights.latest(),
+    runState.controls.steering(),
   ]);
   const { state, seconds, evaluations, isModelSaved } = run;
   const summary: RunSummary = {
     runId: runState.runId,
     recipe: recipe.name,
     seed: recipe.seed,
-    maxStaleness: Number.isFinite(recipe.maxStaleness) ? recipe.maxStaleness : 'Infinity',
+    maxStaleness: Number.isFinite(maxStaleness) ? maxStaleness : 'Infinity',
     state,
     steps,
     seconds,

@@ -1,39 +1,69 @@
 import type { RunState } from '@forge/broker';
-import type { TelemetryEvent } from '@forge/contracts';
+import { invalidMessage, type TelemetryEvent } from '@forge/contracts';
+import type { ForgeError } from '@forge/errors';
 import type { EvaluationSchedule } from '../domain/evaluation-schedule';
-import { RunMetrics, type MetricsRow } from '../domain/run-metrics';
+import { RunMetrics, type FinishedRow, type MetricsRow } from '../domain/run-metrics';
+import type { EndState } from '../sinks/metric-sink';
+import type { RunSinks } from '../sinks/run-sinks';
 import type { RunDirectory } from '../run-directory';
+
+type Telemetry = Pick<RunState, 'readTelemetry' | 'rejections'>;
+
+/** Of so many of the newest rollouts it is known that they were shown. */
+const REMEMBERED = 10_000;
 
 /** Follows the telemetry of the run and writes down what people will read. */
 export class TelemetryRecorder {
   private cursor = '0';
   private startedAtMs: number | null = null;
-  private elapsedSeconds = 0;
   private isSaved = false;
 
   private constructor(
-    private readonly runState: Pick<RunState, 'readTelemetry'>,
+    private readonly runState: Telemetry,
     private readonly directory: RunDirectory,
     private readonly evaluations: EvaluationSchedule,
     private readonly metrics: RunMetrics,
-    private samplesUpTo: number,
+    private readonly sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>,
+    /** Groups whose sample is written: a job that ran again shows it again. */
+    private readonly shown: Set<number>,
+    /** Ids of the changes that are written. */
+    private readonly controls: Set<string>,
+    private elapsedSeconds: number,
     /** Throws when another coordinator writes the files now. */
     private readonly mayWrite: () => Promise<void>,
+    /** Those whose reports count. */
+    private readonly services: readonly string[],
   ) {}
 
   /** A recorder that goes on behind what an earlier coordinator of the run has written. */
   static async open(
-    runState: Pick<RunState, 'readTelemetry'>,
+    runState: Telemetry,
     directory: RunDirectory,
     evaluations: EvaluationSchedule,
+    sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>,
     mayWrite: () => Promise<void>,
+    warn: (message: string) => void,
+    services: readonly string[],
   ): Promise<TelemetryRecorder> {
     const rows = await directory.metrics();
     const restored = new Map(rows.flatMap(evaluationOf));
     for (const [version, accuracy] of restored) evaluations.restore({ version, accuracy });
-    const metrics = new RunMetrics(rows.at(-1)?.step ?? 0, evaluations.results.at(-1) ?? null);
-    const samplesUpTo = (await directory.samples()).reduce((last, { index }) => Math.max(last, index), -1);
-    const recorder = new TelemetryRecorder(runState, directory, evaluations, metrics, samplesUpTo, mayWrite);
+    const metrics = new RunMetrics(rows.at(-1)?.step ?? 0, evaluations.results.at(-1) ?? null, warn);
+    const shown = new Set((await directory.samples()).map(({ index }) => index));
+    const controls = new Set((await directory.controls()).map(({ id }) => id));
+    const elapsedSeconds = rows.at(-1)?.['time/elapsed_s'] ?? 0;
+    const recorder = new TelemetryRecorder(
+      runState,
+      directory,
+      evaluations,
+      metrics,
+      sinks,
+      shown,
+      controls,
+      elapsedSeconds,
+      mayWrite,
+      services,
+    );
     await recorder.catchUp();
     return recorder;
   }
@@ -48,6 +78,11 @@ export class TelemetryRecorder {
     return this.startedAtMs;
   }
 
+  /** The newest value of each metric of the run. */
+  get newest(): Readonly<Record<string, number>> {
+    return this.metrics.newest;
+  }
+
   get seconds(): number {
     return this.elapsedSeconds;
   }
@@ -55,13 +90,23 @@ export class TelemetryRecorder {
   /** Handles what is there, waiting up to `blockMs` for some; how many events there were. */
   async turn(blockMs: number): Promise<number> {
     const entries = await this.runState.readTelemetry(this.cursor, blockMs);
-    for (const { id, event } of entries) {
-      const atMs = Number(id.split('-')[0]);
-      this.startedAtMs ??= atMs;
-      this.elapsedSeconds = (atMs - this.startedAtMs) / 1000;
-      await this.record(event);
+    const refused: { id: string; why: ForgeError }[] = [];
+    for (const entry of entries) {
+      const { id, event } = entry;
+      const why = event === null ? entry.fault : this.refusalOf(event);
+      if (why !== null) refused.push({ id, why });
+      else if (event !== null) {
+        const atMs = Number(id.split('-')[0]);
+        // The time nobody ran it does not count.
+        if (event.kind === 'run' && event.state === 'resumed')
+          this.startedAtMs = atMs - this.elapsedSeconds * 1000;
+        this.startedAtMs ??= atMs;
+        this.elapsedSeconds = (atMs - this.startedAtMs) / 1000;
+        await this.record(event);
+      }
       this.cursor = id;
     }
+    await this.runState.rejections.drop('telemetry', refused);
     return entries.length;
   }
 
@@ -70,18 +115,31 @@ export class TelemetryRecorder {
     while ((await this.turn(1)) > 0);
   }
 
-  /** Writes the row that is still open. */
-  async close(): Promise<void> {
+  /** Writes the row that is still open, and lets the sinks take what they lack. */
+  async close(state: EndState): Promise<void> {
     await this.write(this.metrics.close());
+    await this.sinks.close(state);
+  }
+
+  private refusalOf(event: TelemetryEvent): ForgeError | null {
+    const isOfService = event.kind === 'service' || event.kind === 'recorded';
+    if (!isOfService || this.services.includes(event.service)) return null;
+    return invalidMessage('telemetry', 'unknown', `there is no service ${event.service}`);
   }
 
   private async record(event: TelemetryEvent): Promise<void> {
     switch (event.kind) {
       case 'step':
+        this.metrics.rejected = await this.runState.rejections.totals();
+        // A trainer that was told to end in the middle of the run has saved a model, too.
+        this.isSaved = false;
         await this.write(this.metrics.addStep(event, this.elapsedSeconds));
         break;
       case 'service':
-        this.metrics.addService(event);
+        this.metrics.addService(event, this.elapsedSeconds);
+        break;
+      case 'recorded':
+        this.addRecorded(event);
         break;
       case 'evaluation': {
         const evaluation = this.evaluations.record(event);
@@ -90,22 +148,47 @@ export class TelemetryRecorder {
       }
       case 'rollout': {
         const { index, version, prompt, texts, rewards } = event;
-        if (index <= this.samplesUpTo) break;
+        if (this.isShown(index)) break;
         await this.mayWrite();
         await this.directory.addSample({ index, version, prompt, texts, rewards });
+        break;
+      }
+      case 'control': {
+        if (this.controls.has(event.id)) break;
+        await this.mayWrite();
+        const { id, version, operation, name, from, to } = event;
+        const seconds = this.elapsedSeconds;
+        await this.directory.addControl({ seconds, version, operation, name, from, to, id });
+        this.controls.add(id);
         break;
       }
       case 'waiting':
         break;
       case 'run':
         if (event.state === 'saved') this.isSaved = true;
+        if (event.state === 'resumed') this.isSaved = false;
     }
   }
 
-  private async write(row: MetricsRow | null): Promise<void> {
-    if (row === null) return;
+  private addRecorded(event: Extract<TelemetryEvent, { kind: 'recorded' }>): void {
+    const { points, step } = this.metrics.addRecorded(event);
+    this.sinks.addPoints(step, points);
+  }
+
+  /** A rollout that is told twice is shown once. */
+  private isShown(index: number): boolean {
+    if (this.shown.has(index)) return true;
+    this.shown.add(index);
+    if (this.shown.size > REMEMBERED)
+      for (const oldest of this.shown.values()) return !this.shown.delete(oldest);
+    return false;
+  }
+
+  private async write(finished: FinishedRow | null): Promise<void> {
+    if (finished === null) return;
     await this.mayWrite();
-    await this.directory.addMetrics(row);
+    await this.directory.addMetrics(finished.row);
+    this.sinks.addStep(finished, Date.now());
   }
 }
 

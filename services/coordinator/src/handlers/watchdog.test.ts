@@ -7,6 +7,7 @@ function watched() {
   let nowMs = 0;
   let situation: RunSituation = {
     phase: 'running',
+    isPaused: false,
     version: 3,
     nextBatch: 4,
     ledger: { admitted: 8, inFlight: 0, buffered: 0, leased: 8, trained: 0, discarded: {}, isBalanced: true },

@@ -33,8 +33,8 @@ export class Watchdog {
     const { runState, stallMs, clock, logger } = this.options;
     const situation = await this.look();
     if (situation !== null) {
-      const { phase, version, nextBatch, ledger, held, isModelSaved } = situation;
-      const stand = JSON.stringify([phase, version, nextBatch, ledger, held, isModelSaved]);
+      const { phase, isPaused, version, nextBatch, ledger, held, isModelSaved } = situation;
+      const stand = JSON.stringify([phase, isPaused, version, nextBatch, ledger, held, isModelSaved]);
       if (stand !== this.stand) {
         this.stand = stand;
         this.since = clock();

@@ -41,6 +41,19 @@ describe('giveUpJob', () => {
     ]);
   });
 
+  it('keeps an evaluation that nobody asked for, and counts none of it', async () => {
+    const job = {
+      kind: 'evaluation',
+      schemaVersion: 1,
+      minVersion: 9,
+      part: 0,
+      parts: 1,
+      samples: [],
+    } as const;
+    const given = failure({ job: { ...job, samples: [] }, jobId: 'y'.repeat(500), reason: 'unknown' });
+    expect(await effectsOf(given)).toEqual([['keep', `j-${'y'.repeat(128)}`, 'job']]);
+  });
+
   it('keeps a job that is none', async () => {
     expect(await effectsOf(failure({ jobId: 'odd' }))).toEqual([['keep', 'j-odd', 'job']]);
   });

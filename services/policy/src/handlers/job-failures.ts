@@ -1,6 +1,9 @@
 import type { JobFailure, RunState } from '@forge/broker';
 import { endRollout, keptOrigin } from '@forge/telemetry';
 
+/** Of a job, as much of it names its letter. */
+const ID_LENGTH = 128;
+
 /**
  * Gives up a job that failed for good, so that the run goes on without it: the admission of its group returns, or its
  * slice of an evaluation counts as failed. What is known of it becomes a dead letter.
@@ -19,8 +22,9 @@ export async function giveUpJob(
     }
     return;
   }
-  if (job?.kind !== 'evaluation') {
-    await runState.deadLetters.keep(`j-${jobId}`, 'job', failure);
+  // What no coordinator asked for counts for none.
+  if (job?.kind !== 'evaluation' || failure.reason === 'unknown') {
+    await runState.deadLetters.keep(`j-${jobId.slice(0, ID_LENGTH)}`, 'job', failure);
     return;
   }
   const { minVersion: version, part, parts, samples } = job;

@@ -40,6 +40,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
         return Promise.resolve();
       },
       phase: () => Promise.resolve({ phase: 'running', message: null }),
+      standing: () => Promise.resolve('due'),
       deadLetters: { keep: (...letter) => Promise.resolve(void letters.push(letter)) },
     },
     recipe,
@@ -61,12 +62,14 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
           tokenIds: [3],
           logprobs: [-0.5],
           versions: [4],
+          weights: { '4': '4'.repeat(64), ...(id === '7-0' && { '3': '3'.repeat(64) }) },
           stopReason: 'end',
         })),
       );
     },
     mismatch: () => Promise.resolve(3e-6),
     weightsAtLeast: () => Promise.resolve(),
+    activity: { during: async (_, work) => work() },
     ...overrides,
   });
   return { handler, calls, published, events, letters };
@@ -83,6 +86,8 @@ describe('RolloutJobs', () => {
       {
         runId: 'run',
         index: 7,
+        // Of those a token of the group is of.
+        weights: { '4': '4'.repeat(64) },
         episodes: [
           { reward: 1, tokenIds: [1, 2, 3], versions: [-1, -1, 4] },
           { reward: 0, text: '6' },
@@ -124,10 +129,43 @@ describe('RolloutJobs', () => {
       publishGroup: () => Promise.resolve(answers[attempts++]!),
       emit: () => Promise.resolve(),
       phase: () => Promise.resolve({ phase: 'running' as const, message: null }),
+      standing: () => Promise.resolve('due' as const),
       deadLetters: { keep: () => Promise.resolve() },
     };
     await jobs({ runState }).handler.handle(rollout(7));
     expect(attempts).toBe(2);
+  });
+
+  it('is not done when the run stops before there is room, so that a resumed run does it', async () => {
+    const runState = {
+      runId: 'run',
+      publishGroup: () => Promise.resolve('full' as const),
+      emit: () => Promise.resolve(),
+      standing: () => Promise.resolve('due' as const),
+      phase: () => Promise.resolve({ phase: 'stopping' as const, message: null }),
+      deadLetters: { keep: () => Promise.resolve() },
+    };
+    await expect(jobs({ runState }).handler.handle(rollout(7))).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
+  it('refuses a job that nobody asked for, and does none that is done', async () => {
+    const runState = (standing: 'unknown' | 'done') => ({
+      runId: 'run',
+      publishGroup: () => Promise.reject(new Error('nothing is to be published')),
+      emit: () => Promise.resolve(),
+      phase: () => Promise.resolve({ phase: 'running' as const, message: null }),
+      standing: () => Promise.resolve(standing),
+      deadLetters: { keep: () => Promise.resolve() },
+    });
+    const forged = jobs({ runState: runState('unknown') });
+    await expect(forged.handler.handle(rollout(7))).rejects.toMatchObject({
+      code: 'CONTRACT_INVALID_MESSAGE',
+      message: 'job: there is no group 7 at version 4',
+      details: { reason: 'unknown' },
+    });
+    const again = jobs({ runState: runState('done') });
+    await again.handler.handle(rollout(7));
+    expect([forged.calls, again.calls]).toEqual([[], []]);
   });
 
   it('shows the first groups of each step', async () => {
@@ -180,7 +218,7 @@ describe('RolloutJobs', () => {
     const { handler, published } = jobs({ weightsAtLeast: () => new Promise(() => undefined) });
     const working = handler.handle(rollout(7));
     handler.handBack();
-    await expect(working).rejects.toMatchObject({ code: 'TRANSIENT_SERVICE_UNAVAILABLE', retryable: true });
+    await expect(working).rejects.toMatchObject({ code: 'CANCELLED' });
     expect(published).toEqual([]);
   });
 });

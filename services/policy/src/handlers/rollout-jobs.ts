@@ -3,23 +3,26 @@ import type { RunState } from '@forge/broker';
 import { candidatesPerBatch, type Recipe } from '@forge/config';
 import {
   encode,
+  invalidMessage,
   newestVersion,
   oldestVersion,
+  versionsOf,
   type Completion,
   type Episode,
   type Group,
   type RolloutJob,
   type Sample,
   type Sampling,
+  type WeightHashes,
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
-import type { Span } from '@forge/telemetry';
+import type { ActivityClock, Span } from '@forge/telemetry';
 import { promptText } from '../domain/prompt-text';
 import type { RolloutAttempt } from './rollout-attempt';
 
 export interface RolloutJobsOptions {
-  runState: Pick<RunState, 'runId' | 'publishGroup' | 'emit' | 'phase'> & {
+  runState: Pick<RunState, 'runId' | 'publishGroup' | 'emit' | 'phase' | 'standing'> & {
     deadLetters: Pick<RunState['deadLetters'], 'keep'>;
   };
   recipe: Recipe;
@@ -33,6 +36,7 @@ export interface RolloutJobsOptions {
   mismatch: (episode: Episode) => Promise<number | null>;
   /** Resolves once weights of that version or a newer one are in use. */
   weightsAtLeast: (version: number) => Promise<void>;
+  activity: Pick<ActivityClock, 'during'>;
 }
 
 export interface GenerateCall {
@@ -62,28 +66,44 @@ const CHECKED_PER_BATCH = 4;
 
 /** Does rollout and evaluation jobs. */
 export class RolloutJobs {
-  private giveUp: (error: ForgeError) => void = () => undefined;
-  private readonly givenUp: Promise<never>;
+  /** What ends the jobs under way without a result. */
+  private readonly underWay = new Set<(error: ForgeError) => void>();
+  private givenUp: ForgeError | null = null;
 
-  constructor(private readonly options: RolloutJobsOptions) {
-    this.givenUp = new Promise((_, reject) => (this.giveUp = reject));
-    // Nobody may be working when it is rejected.
-    this.givenUp.catch(() => undefined);
-  }
+  constructor(private readonly options: RolloutJobsOptions) {}
 
-  /** @throws {ForgeError} TRANSIENT_SERVICE_UNAVAILABLE once `handBack` was called: another replica takes the job. */
+  /**
+   * @throws {ForgeError} CANCELLED once `handBack` was called: another replica takes the job, or the resumed run, and no
+   *   attempt is counted.
+   */
   handle(job: RolloutJob, attempt: Attempt = UNTRACED): Promise<void> {
-    return attempt.run(() => Promise.race([this.work(job, attempt), this.givenUp]));
+    if (this.givenUp !== null) return Promise.reject(this.givenUp);
+    // No race with a promise that lasts: it would keep what every job came to.
+    return attempt.run(
+      () =>
+        new Promise((resolve, reject) => {
+          this.underWay.add(reject);
+          void this.work(job, attempt)
+            .then(resolve, reject)
+            .finally(() => this.underWay.delete(reject));
+        }),
+    );
   }
 
   /** Gives the jobs under way back to the queue. */
   handBack(): void {
-    this.giveUp(
-      new ForgeError('TRANSIENT_SERVICE_UNAVAILABLE', `policy ${this.options.replica} is draining`),
-    );
+    this.givenUp = new ForgeError('CANCELLED', `policy ${this.options.replica} is draining`);
+    for (const giveUp of this.underWay) giveUp(this.givenUp);
   }
 
   private async work(job: RolloutJob, attempt: Attempt): Promise<void> {
+    const standing = await this.options.runState.standing(job);
+    if (standing === 'unknown') {
+      const what = job.kind === 'rollout' ? `group ${job.index} at` : '';
+      throw invalidMessage('job', 'unknown', `there is no ${what} version ${job.minVersion}`);
+    }
+    // Its last host died between publishing the group and saying so, or it was added twice.
+    if (standing === 'done') return;
     await this.options.weightsAtLeast(job.minVersion);
     attempt.hasWeights();
     await (job.kind === 'rollout' ? this.rollOut(job, attempt) : this.evaluate(job));
@@ -92,7 +112,8 @@ export class RolloutJobs {
   private async rollOut({ index, sample }: Kind<'rollout'>, attempt: Attempt): Promise<void> {
     const { algorithm, recipe, reward, runState, replica } = this.options;
     const { groupSize } = recipe.algorithm;
-    const policy = this.policyHandle(String(index), recipe.sampling, attempt);
+    const hashes: WeightHashes = {};
+    const policy = this.policyHandle(String(index), recipe.sampling, hashes, attempt);
     const traced: RewardHandle = { score: (...item) => attempt.phase('score', () => reward.score(...item)) };
     const episodes = await algorithm.rollout({ sample, policy, reward: traced, groupSize });
     const isChecked = index % Math.ceil(candidatesPerBatch(recipe) / CHECKED_PER_BATCH) === 0;
@@ -106,6 +127,9 @@ export class RolloutJobs {
       promptText: promptText(sample),
       episodes: algorithm.needsReference ? await this.withReference(episodes, attempt) : episodes,
       replica,
+      weights: Object.fromEntries(
+        versionsOf(episodes).flatMap((version) => (hashes[version] ? [[version, hashes[version]]] : [])),
+      ),
       ...(mismatch !== null && { logprobMismatch: mismatch }),
       ...(trace && { trace }),
     };
@@ -150,14 +174,24 @@ export class RolloutJobs {
     }
   }
 
-  /** The policy as one rollout sees it. Completions are numbered, so that a rollout that runs again draws the same. */
-  private policyHandle(id: string, defaults: Sampling, attempt: Attempt = UNTRACED): PolicyHandle {
+  /**
+   * The policy as one rollout sees it. Completions are numbered, so that a rollout that runs again draws the same;
+   * `hashes` gets those of the weights that took part.
+   */
+  private policyHandle(
+    id: string,
+    defaults: Sampling,
+    hashes: WeightHashes = {},
+    attempt: Attempt = UNTRACED,
+  ): PolicyHandle {
     let completions = 0;
     return {
-      generate: (prompt, { n = 1, ...overrides } = {}) => {
+      generate: async (prompt, { n = 1, ...overrides } = {}) => {
         const rolloutIds = Array.from({ length: n }, () => `${id}-${completions++}`);
         const request = { prompt, rolloutIds, sampling: { ...defaults, ...overrides } };
-        return attempt.generating(() => this.options.generate(request));
+        const made = await attempt.generating(() => this.options.generate(request));
+        for (const { weights } of made) Object.assign(hashes, weights);
+        return made;
       },
     };
   }
@@ -177,8 +211,11 @@ export class RolloutJobs {
     for (;;) {
       const result = await runState.publishGroup(index, payload, origin);
       span?.setAttribute('forge.publish.result', result);
-      if (result !== 'full' || (await runState.phase()).phase !== 'running') return;
-      await sleep(FULL_PAUSE_MS);
+      if (result !== 'full') return;
+      // Not done: a completed job would not be queued again when the run is resumed.
+      if ((await runState.phase()).phase !== 'running')
+        throw new ForgeError('CANCELLED', `the run stops before there is room for group ${index}`, { index });
+      await this.options.activity.during('waits/replay-buffer', () => sleep(FULL_PAUSE_MS));
     }
   }
 

@@ -1,3 +1,4 @@
+import type { WeightsUse } from '@forge/broker';
 import type { WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { WeightsFollower } from './weights-follower';
@@ -14,20 +15,36 @@ const announcement = (version: number) => ({
   } as const,
 });
 
-/** A stream that already holds `latest` and then gets `later`, one by one; the follower stops at its end. */
-function follower(latest: number | null, later: number[], apply: (a: WeightsAnnouncement) => Promise<void>) {
+/** A stream that already holds `latest` and then gets `later`, one by one (null: nothing for as long as was waited); the follower stops at its end. */
+function follower(
+  latest: number | null,
+  later: (number | null)[],
+  apply: (a: WeightsAnnouncement) => Promise<void>,
+) {
   const asked: string[] = [];
-  const runState = {
-    latestWeights: () => Promise.resolve(latest === null ? null : announcement(latest)),
-    nextWeights: (afterId: string) => {
+  const waitedMs: number[] = [];
+  const askedAgain: number[] = [];
+  const uses: string[] = [];
+  const announced = { newest: latest ?? -1 };
+  const versions = {
+    current: () => Promise.resolve(announced.newest),
+    latest: () => Promise.resolve(announced.newest < 0 ? null : announcement(announced.newest)),
+    next: (afterId: string, blockMs: number) => {
       asked.push(afterId);
+      waitedMs.push(blockMs);
       const next = later.shift();
       if (next === undefined) weights.stop();
-      return Promise.resolve(next === undefined ? null : announcement(next));
+      announced.newest = Math.max(announced.newest, next ?? -1);
+      return Promise.resolve(next === undefined || next === null ? null : announcement(next));
     },
+    use: (_user: string, { version, reading }: WeightsUse) =>
+      Promise.resolve(void uses.push(`${version} ${reading}`)),
+    leave: () => Promise.resolve(void uses.push('left')),
+    askAgain: (version: number) => Promise.resolve(void askedAgain.push(version)),
   };
-  const weights = new WeightsFollower(runState, apply, { warn: () => undefined } as never);
-  return { weights, asked };
+  const logger = { warn: () => undefined };
+  const weights = new WeightsFollower({ versions, user: 'policy/0', apply, logger });
+  return { weights, announced, asked, waitedMs, askedAgain, uses };
 }
 
 describe('WeightsFollower', () => {
@@ -39,6 +56,17 @@ describe('WeightsFollower', () => {
     expect(applied).toEqual([3, 4, 6]);
     expect(asked).toEqual(['3-0', '4-0', '6-0']);
     expect(weights.hasWeights).toBe(true);
+  });
+
+  it('goes back with a Redis that lost its newest', async () => {
+    const applied: number[] = [];
+    const { weights, announced } = follower(3, [4, null], ({ version }) => {
+      applied.push(version);
+      if (version === 4) announced.newest = 3;
+      return Promise.resolve();
+    });
+    await weights.follow();
+    expect(applied).toEqual([3, 4, 3]);
   });
 
   it('lets work wait for a version until it is in use', async () => {
@@ -65,10 +93,40 @@ describe('WeightsFollower', () => {
     await weights.atLeast(2);
   });
 
-  it('fails loudly on weights that are corrupt', async () => {
-    const { weights } = follower(0, [], () =>
-      Promise.reject(new ForgeError('CONTRACT_WEIGHTS_CORRUPT', 'bad')),
-    );
-    await expect(weights.follow()).rejects.toMatchObject({ code: 'CONTRACT_WEIGHTS_CORRUPT' });
+  it('keeps the version it has while weights are corrupt, asks for them anew and tries again', async () => {
+    let tries = 0;
+    const applied: number[] = [];
+    const { weights, askedAgain, waitedMs, uses } = follower(4, [5, null, null, null], ({ version }) => {
+      if (version === 5 && ++tries < 4)
+        return Promise.reject(new ForgeError('CONTRACT_WEIGHTS_CORRUPT', 'bad'));
+      applied.push(version);
+      return Promise.resolve();
+    });
+    await weights.follow();
+    expect(applied).toEqual([4, 5]);
+    expect([weights.refused, askedAgain]).toEqual([3, [5, 5, 5]]);
+    expect(waitedMs).toEqual([1000, 100, 200, 400, 1000]);
+    expect(uses).toEqual(['null 4', '4 null', '4 5', '4 5', '4 5', '4 5', '5 null', 'left']);
+  });
+
+  it('takes a version once, and none that is older than the one in use', async () => {
+    const applied: number[] = [];
+    const { weights } = follower(4, [4, 2, 5, 4], async ({ version }) => void applied.push(version));
+    await weights.follow();
+    expect(applied).toEqual([4, 5]);
+    await weights.atLeast(5);
+  });
+
+  it('waits no longer than two seconds between two tries', async () => {
+    const never = () => Promise.reject(new ForgeError('CONTRACT_WEIGHTS_CORRUPT', 'bad'));
+    const { weights, waitedMs } = follower(0, Array<null>(9).fill(null), never);
+    await weights.follow();
+    expect(waitedMs.slice(3, 7)).toEqual([800, 1600, 2000, 2000]);
+    expect(weights.hasWeights).toBe(false);
+  });
+
+  it('fails loudly on what is no fault of the weights', async () => {
+    const { weights } = follower(0, [], () => Promise.reject(new ForgeError('SHAPE_MISMATCH', 'bad')));
+    await expect(weights.follow()).rejects.toMatchObject({ code: 'SHAPE_MISMATCH' });
   });
 });

@@ -1,35 +1,59 @@
-import type { RunState } from '@forge/broker';
+import type { AnnouncedWeights, WeightVersions } from '@forge/broker';
 import type { WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { inSpan, SpanKind, traceOf, type Logger } from '@forge/telemetry';
 
+export interface WeightsFollowerOptions {
+  versions: Pick<WeightVersions, 'current' | 'latest' | 'next' | 'use' | 'leave' | 'askAgain'>;
+  /** Names this policy among those that use weights. */
+  user: string;
+  apply: (announcement: WeightsAnnouncement) => Promise<unknown>;
+  logger: Pick<Logger, 'warn'>;
+}
+
 const BLOCK_MS = 1000;
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 2_000;
+/** Weights that are damaged, or gone: the version in use stays in use, and others may come. */
+const UNREADABLE = ['CONTRACT_WEIGHTS_CORRUPT', 'STALE_WEIGHTS'];
 
 /** Applies announced weights as they come, and lets work wait for a version. */
 export class WeightsFollower {
   private version = -1;
+  private hash = '';
+  private refusals = 0;
   private waiting: { version: number; resolve: () => void }[] = [];
   private isStopped = false;
 
-  constructor(
-    private readonly runState: Pick<RunState, 'latestWeights' | 'nextWeights'>,
-    private readonly apply: (announcement: WeightsAnnouncement) => Promise<unknown>,
-    private readonly logger: Logger,
-  ) {}
+  constructor(private readonly options: WeightsFollowerOptions) {}
 
   get hasWeights(): boolean {
     return this.version >= 0;
   }
 
-  /** Runs until `stop`. */
+  /** How often announced weights could not be read. */
+  get refused(): number {
+    return this.refusals;
+  }
+
+  /** Runs until `stop`. Weights that can't be read are asked for again and tried again, in growing pauses. */
   async follow(): Promise<void> {
+    const { versions, user } = this.options;
+    let due = await versions.latest();
     let seen = '0';
-    const latest = await this.runState.latestWeights();
-    if (latest !== null) seen = await this.take(latest);
+    let failures = 0;
     while (!this.isStopped) {
-      const next = await this.runState.nextWeights(seen, BLOCK_MS);
-      if (next !== null) seen = await this.take(next);
+      if (due !== null) {
+        seen = due.id;
+        const isTaken = await this.take(due.announcement);
+        failures = isTaken ? 0 : failures + 1;
+        if (isTaken) due = null;
+      }
+      const pauseMs = failures === 0 ? BLOCK_MS : Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
+      due = (await versions.next(seen, pauseMs)) ?? due;
+      if (due === null) due = await this.wentBack();
     }
+    await versions.leave(user);
   }
 
   stop(): void {
@@ -42,30 +66,41 @@ export class WeightsFollower {
     return new Promise((resolve) => this.waiting.push({ version, resolve }));
   }
 
-  private async take({
-    id,
-    announcement,
-  }: {
-    id: string;
-    announcement: WeightsAnnouncement;
-  }): Promise<string> {
+  /** What is announced when the run is at an older version than is in use: Redis died and lost its newest. */
+  private async wentBack(): Promise<AnnouncedWeights | null> {
+    const { versions } = this.options;
+    const current = await versions.current();
+    if (current >= this.version) return null;
+    this.version = current - 1;
+    return versions.latest();
+  }
+
+  /** Whether they could be read. */
+  private async take(announcement: WeightsAnnouncement): Promise<boolean> {
+    const { versions, user, apply, logger } = this.options;
+    const { version, sha256 } = announcement;
+    // It was announced twice.
+    if (version < this.version || (version === this.version && sha256 === this.hash)) return true;
+    await versions.use(user, { version: this.hasWeights ? this.version : null, reading: version });
     try {
-      const { version, traceparent } = announcement;
-      const parent = traceOf(traceparent);
+      const parent = traceOf(announcement.traceparent);
       const attributes = { 'forge.policy.version': version };
       await inSpan('apply weights', { parent, kind: SpanKind.CONSUMER, attributes }, () =>
-        this.apply(announcement),
+        apply(announcement),
       );
     } catch (error) {
-      // The trainer went on and collected it; the next announcement is there or comes.
-      if (!(error instanceof ForgeError) || error.code !== 'STALE_WEIGHTS') throw error;
-      this.logger.warn({ version: announcement.version }, 'weights were collected before they were read');
-      return id;
+      if (!(error instanceof ForgeError) || !UNREADABLE.includes(error.code)) throw error;
+      this.refusals += 1;
+      logger.warn({ version, inUse: this.version, err: error }, 'announced weights can not be read');
+      await versions.askAgain(version);
+      return false;
     }
-    this.version = announcement.version;
-    const isReached = ({ version }: { version: number }): boolean => version <= this.version;
+    this.version = version;
+    this.hash = sha256;
+    await versions.use(user, { version, reading: null });
+    const isReached = (one: { version: number }): boolean => one.version <= version;
     for (const { resolve } of this.waiting.filter(isReached)) resolve();
     this.waiting = this.waiting.filter((one) => !isReached(one));
-    return id;
+    return true;
   }
 }

@@ -16,6 +16,7 @@ const group = (episodes: Episode[], index = 4): Group => ({
   index,
   sampleId: `s${index}`,
   promptText: '1+1=',
+  weights: {},
   episodes,
   replica: 'policy-0',
 });

@@ -1,4 +1,4 @@
-import { oldestVersion, type Episode, type Group, type TraceOrigin } from '@forge/contracts';
+import { MAX_REWARD, oldestVersion, type Episode, type Group, type TraceOrigin } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Algorithm } from '@forge/rl';
 
@@ -28,8 +28,8 @@ export type Judge = Pick<Algorithm, 'advantage' | 'isInformative'>;
 /**
  * The candidate that `group` becomes under `algorithm`.
  *
- * @throws {ForgeError} NUMERIC_NON_FINITE when an advantage is not finite (the message schema has checked the
- *   rest); SHAPE_MISMATCH when the algorithm gives another number of advantages than there are episodes.
+ * @throws {ForgeError} NUMERIC_NON_FINITE when an advantage is not finite, or too large for sums of such (the message
+ *   schema has checked the rest); SHAPE_MISMATCH when the algorithm gives another number of advantages than there are episodes.
  */
 export function toCandidate(group: Group, algorithm: Judge): Candidate {
   const { index, episodes, logprobMismatch } = group;
@@ -42,13 +42,17 @@ export function toCandidate(group: Group, algorithm: Judge): Candidate {
       { index, advantages: advantages.length, episodes: episodes.length },
     );
   }
-  const wrong = advantages.find((advantage) => !Number.isFinite(advantage));
+  const wrong = advantages.find((advantage) => !(Math.abs(advantage) <= MAX_REWARD));
   if (wrong !== undefined) {
-    throw new ForgeError('NUMERIC_NON_FINITE', `group ${index}: an advantage is ${wrong}; expected finite`, {
-      index,
-      rewards,
-      advantages: advantages.map(String),
-    });
+    throw new ForgeError(
+      'NUMERIC_NON_FINITE',
+      `group ${index}: an advantage is ${wrong}; expected a finite one of at most ${MAX_REWARD}`,
+      {
+        index,
+        rewards,
+        advantages: advantages.map(String),
+      },
+    );
   }
   return {
     index,

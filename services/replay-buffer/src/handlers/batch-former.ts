@@ -15,14 +15,15 @@ const BATCHES_AHEAD = 2;
 export class BatchFormer {
   private candidates = new Map<number, Candidate>();
   private evicted = 0;
+  private isFull = false;
   private forming: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly runState: Pick<
       RunState,
       'version' | 'nextBatch' | 'formBatch' | 'discard' | 'bufferedGroups' | 'bufferedCount'
-    >,
-    private readonly rules: SelectionRules,
+    > & { controls: Pick<RunState['controls'], 'steering'> },
+    private readonly rules: Omit<SelectionRules, 'maxStaleness'>,
     private readonly logger: Logger,
   ) {}
 
@@ -30,6 +31,11 @@ export class BatchFormer {
   async restore(): Promise<void> {
     const buffered = (await this.runState.bufferedGroups()) as unknown as Candidate[];
     this.candidates = new Map(buffered.map((candidate) => [candidate.index, candidate]));
+  }
+
+  /** Whether it has formed as many batches ahead of the trainer as it may. */
+  get isAhead(): boolean {
+    return this.isFull;
   }
 
   add(candidate: Candidate): void {
@@ -44,18 +50,21 @@ export class BatchFormer {
 
   private async formDue(): Promise<void> {
     for (;;) {
-      const [version, step, count] = await Promise.all([
+      const [version, step, count, { maxStaleness }] = await Promise.all([
         this.runState.version(),
         this.runState.nextBatch(),
         this.runState.bufferedCount(),
+        this.runState.controls.steering(),
       ]);
       if (count !== this.candidates.size) await this.restore();
-      if (step >= version + BATCHES_AHEAD || !(await this.formStep(step))) return;
+      this.isFull = step >= version + BATCHES_AHEAD;
+      if (this.isFull || !(await this.formStep(step, maxStaleness))) return;
     }
   }
 
-  private async formStep(step: number): Promise<boolean> {
-    const { stale, batch } = selectBatch(step, [...this.candidates.values()], this.rules);
+  private async formStep(step: number, maxStaleness: number): Promise<boolean> {
+    const rules = { ...this.rules, maxStaleness };
+    const { stale, batch } = selectBatch(step, [...this.candidates.values()], rules);
     if (stale.length > 0) {
       await this.runState.discard(indicesOf(stale), 'stale');
       this.forget(stale);
@@ -68,6 +77,7 @@ export class BatchFormer {
     const statistics = {
       ...batchStatistics([...selected, ...notSelected]),
       'groups/discarded': this.evicted,
+      'groups/discarded_share': this.evicted / (this.evicted + selected.length + notSelected.length),
     };
     const groups = selected.map(({ index, advantages, trace }) => ({
       index,
@@ -77,7 +87,10 @@ export class BatchFormer {
     try {
       await this.runState.formBatch({ schemaVersion: 1, step, groups, statistics }, indicesOf(notSelected));
     } catch (error) {
-      if (!(error instanceof ForgeError) || error.code !== 'CONFLICT_STATE') throw error;
+      if (!(error instanceof ForgeError)) throw error;
+      // The bound was lowered in this moment: what is too old for the new one goes next time.
+      if (error.code === 'STALE_EPISODE') return true;
+      if (error.code !== 'CONFLICT_STATE') throw error;
       // A predecessor that was taken for dead formed it: what Redis holds counts.
       this.logger.warn({ err: error, step }, 'buffer read again');
       await this.restore();

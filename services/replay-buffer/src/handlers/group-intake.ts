@@ -1,16 +1,18 @@
 import type { RunState, StreamedGroup } from '@forge/broker';
-import { decode, groupSchema, type Group, type TraceOrigin } from '@forge/contracts';
+import { decode, groupSchema, invalidMessage, versionsOf, type Group } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { endRollout, keptOrigin, logIds, type Logger } from '@forge/telemetry';
+import { endRollout, keptOrigin, type ActivityClock } from '@forge/telemetry';
 import { toCandidate, type Candidate, type Judge } from '../domain/candidate';
 import type { BatchFormer } from './batch-former';
 
 export interface GroupIntakeOptions {
-  runState: Pick<RunState, 'runId' | 'readGroups' | 'storeGroup' | 'rejectGroup'>;
+  runState: Pick<RunState, 'runId' | 'readGroups' | 'storeGroup' | 'rejectGroup' | 'rejections'> & {
+    weights: Pick<RunState['weights'], 'disagreement'>;
+  };
   algorithm: Judge;
   batches: Pick<BatchFormer, 'add' | 'form'>;
   consumer: string;
-  logger: Logger;
+  activity: Pick<ActivityClock, 'during'>;
 }
 
 const READ_AT_ONCE = 32;
@@ -21,35 +23,62 @@ export class GroupIntake {
 
   /** Handles what is there, waiting up to `blockMs` for some. */
   async turn(blockMs: number): Promise<void> {
-    const { runState, batches, consumer } = this.options;
+    const { runState, batches, consumer, activity } = this.options;
     const entries = await runState.readGroups(consumer, READ_AT_ONCE, blockMs);
-    for (const entry of entries) await this.take(entry);
-    if (entries.length > 0) await batches.form();
+    if (entries.length === 0) return;
+    await activity.during('busy', async () => {
+      for (const entry of entries) await this.take(entry);
+      await batches.form();
+    });
   }
 
   private async take(entry: StreamedGroup): Promise<void> {
-    const { runState, algorithm, batches, logger } = this.options;
+    const { runState, algorithm, batches } = this.options;
     const { entryId, index, payload } = entry;
+    let group: Group | undefined;
     let candidate: Candidate;
-    let trace: TraceOrigin | undefined;
     try {
-      const received = groupOf(entry, runState.runId);
-      trace = received.trace;
-      candidate = {
-        ...toCandidate(received, algorithm),
-        ...(trace && { trace: { ...trace, cameAtMs: cameAtMs(entryId) } }),
-      };
+      group = groupOf(entry, runState.runId);
+      candidate = toCandidate(group, algorithm);
     } catch (error) {
       // It depends on the message alone, and on what the algorithm makes of it: trying again would give the same.
-      logger.error({ err: error, index, ...logIds(trace) }, 'group rejected');
-      const { code, message } = ForgeError.from(error);
-      const group = { entryId, index: Number.isSafeInteger(index) && index >= 0 ? index : null };
-      await runState.rejectGroup(group, 'invalid', { code, message, attempts: 1, payload });
-      const end = { 'forge.rollout.index': index, 'forge.rollout.end': 'invalid' };
-      endRollout(trace && keptOrigin(trace), end, { code, message });
-      return;
+      return this.reject(entry, error, { trace: group?.trace });
     }
-    if ((await runState.storeGroup(entryId, { ...candidate }, payload)) === 'stored') batches.add(candidate);
+    const foreign = await runState.weights.disagreement(group.weights);
+    if (foreign !== null) {
+      // Nobody's fault where Redis forgot the newest versions: policies have them until they go back, too.
+      const failure = invalidMessage(`group ${index}`, 'unknown', `tokens are of ${foreign}`);
+      return this.reject(entry, failure, { why: 'other-weights', trace: group.trace });
+    }
+    const { trace } = group;
+    if (trace !== undefined) candidate.trace = { ...trace, cameAtMs: cameAtMs(entryId) };
+    const result = await runState.storeGroup(entryId, { ...candidate }, payload);
+    if (result === 'stored') batches.add(candidate);
+    else if (result === 'duplicate') runState.rejections.count('episodes', 'duplicate');
+    else
+      await this.reject(
+        { ...entry, index: Number.NaN },
+        invalidMessage(`group ${index}`, 'unknown', 'there is no such group'),
+      );
+  }
+
+  private async reject(
+    { entryId, index, payload }: StreamedGroup,
+    error: unknown,
+    { why = 'invalid', trace }: { why?: string; trace?: Group['trace'] } = {},
+  ): Promise<void> {
+    const { runState } = this.options;
+    const failure = ForgeError.from(error);
+    const { code, message, details } = failure;
+    const reason = typeof details.reason === 'string' ? { reason: details.reason } : {};
+    const group = { entryId, index: Number.isSafeInteger(index) && index >= 0 ? index : null };
+    const letter = { code, message, attempts: 1, payload, ...reason };
+    const isGivenUp = await runState.rejectGroup(group, why, letter);
+    if (isGivenUp && trace !== undefined) {
+      const end = { 'forge.rollout.index': index, 'forge.rollout.end': why };
+      endRollout(keptOrigin(trace), end, failure);
+    }
+    runState.rejections.tell('episodes', failure, 1);
   }
 }
 
@@ -60,10 +89,14 @@ function cameAtMs(entryId: string): number {
 
 function groupOf({ index, payload }: StreamedGroup, runId: string): Group {
   const group = decode(groupSchema, payload, `group ${index}`);
-  if (group.runId === runId && group.index === index) return group;
-  throw new ForgeError(
-    'CONTRACT_INVALID_MESSAGE',
-    `group ${index} of run ${runId}: the payload is group ${group.index} of run ${group.runId}`,
-    { index, runId, found: { index: group.index, runId: group.runId } },
-  );
+  if (group.runId !== runId || group.index !== index) {
+    const found = `the payload is group ${group.index} of run ${group.runId}`;
+    throw invalidMessage(`group ${index} of run ${runId}`, 'unknown', found, { index, runId });
+  }
+  const [versions, named] = [versionsOf(group.episodes), Object.keys(group.weights).map(Number)];
+  if (versions.join() !== named.join()) {
+    const found = `tokens are of versions ${versions.join(', ')}, its weights of ${named.join(', ')}`;
+    throw invalidMessage(`group ${index}`, 'wrong-shape', found, { index });
+  }
+  return group;
 }

@@ -4,11 +4,12 @@ import { startTestRedis, type TestRedis } from '@forge/testing';
 import { BatchFormer } from './batch-former';
 import { GroupIntake } from './group-intake';
 
-const rules = { groups: 2, candidatesPerBatch: 4, maxStaleness: 1 };
+const rules = { groups: 2, candidatesPerBatch: 4 };
 const algorithm = {
   advantage: (rewards: readonly number[]) => rewards.map((r) => r - 0.5),
   isInformative: (_: readonly number[], advantages: readonly number[]) => advantages.some((a) => a !== 0),
 };
+const activity = { during: async <T>(_: string, work: () => T | Promise<T>) => work() };
 const logger = { error: () => undefined, warn: () => undefined } as never;
 
 let redis: TestRedis;
@@ -25,17 +26,14 @@ afterEach(() => {
 
 async function newRun(): Promise<RunState> {
   const state = new RunState(await redis.connect(), `run-${++runs}`);
-  await state.create(
-    {},
-    { maxStaleness: rules.maxStaleness, candidatesPerBatch: rules.candidatesPerBatch, steps: 8 },
-  );
+  await state.create({}, { maxStaleness: 1, candidatesPerBatch: rules.candidatesPerBatch, steps: 8 });
   states.push(state);
   return state;
 }
 
 function replayBuffer(runState: RunState) {
   const batches = new BatchFormer(runState, rules, logger);
-  return { batches, intake: new GroupIntake({ runState, algorithm, batches, consumer: '0', logger }) };
+  return { batches, intake: new GroupIntake({ runState, algorithm, batches, consumer: '0', activity }) };
 }
 
 function group(runState: RunState, index: number, reward: number, version = 0): Group {
@@ -46,6 +44,7 @@ function group(runState: RunState, index: number, reward: number, version = 0): 
     sampleId: `s${index}`,
     promptText: '1+1=',
     replica: '0',
+    weights: { [version]: '0'.repeat(64) },
     episodes: [
       {
         tokenIds: [1, 2],
@@ -116,6 +115,54 @@ describe('replay buffer', () => {
     expect(Buffer.from(letters[0]!.payload).toString()).toBe('nonsense');
   });
 
+  it('refuses groups that there are not, and drops what comes twice', async () => {
+    const state = await newRun();
+    const connection = await redis.connect();
+    const { intake } = replayBuffer(state);
+    await state.admit(2);
+    await publish(state, 0);
+    await intake.turn(10);
+    const send = (index: number, message: Group) =>
+      connection.xadd(state.keys.episodes, '*', 'index', index, 'payload', encode(message));
+    await send(0, group(state, 0, 1));
+    await send(7, group(state, 7, 1));
+    await send(1, group(state, 2, 1));
+    await publish(state, 1, 0.5, 1);
+    await intake.turn(10);
+    await state.rejections.flush();
+    expect(await state.rejections.totals()).toEqual({ 'episodes/duplicate': 1, 'episodes/unknown': 3 });
+    expect((await state.deadLetters.list()).map(({ index, message }) => [index, message])).toEqual([
+      [null, 'group 7: there is no such group'],
+      [1, `group 1 of run ${state.runId}: the payload is group 2 of run ${state.runId}`],
+      [1, expect.stringContaining('but the run is at 0')],
+    ]);
+    expect(await state.ledger()).toMatchObject({ buffered: 1, discarded: { invalid: 1 }, isBalanced: true });
+  });
+
+  it('refuses groups whose weights are not those of their versions in this run', async () => {
+    const state = await newRun();
+    const { intake } = replayBuffer(state);
+    const announcement = { version: 0, path: 'w', sizeBytes: 1, sha256: '0'.repeat(64) };
+    await state.weights.announce({ schemaVersion: 1, epoch: await epochOf(state), ...announcement });
+    await state.admit(4);
+    const foreign = [{ '0': 'f'.repeat(64) }, {}, { '0': '0'.repeat(64), '1': '1'.repeat(64) }];
+    for (const [index, weights] of foreign.entries())
+      await state.publishGroup(index, encode({ ...group(state, index, 1), weights }));
+    await publish(state, 3);
+    await intake.turn(10);
+    expect(await state.ledger()).toMatchObject({
+      buffered: 1,
+      discarded: { invalid: 2, 'other-weights': 1 },
+      isBalanced: true,
+    });
+    const letters = await state.deadLetters.list();
+    expect(letters.map(({ message }) => message)).toEqual([
+      `group 0: tokens are of version 0 with weights ${'f'.repeat(64)}, but that version is ${'0'.repeat(64)}`,
+      'group 1: tokens are of versions 0, its weights of ',
+      'group 2: tokens are of versions 0, its weights of 0, 1',
+    ]);
+  });
+
   it("goes on without a group that the user's advantage throws on", async () => {
     const state = await newRun();
     const batches = new BatchFormer(state, rules, logger);
@@ -124,7 +171,7 @@ describe('replay buffer', () => {
       return [...rewards];
     };
     const picky = { ...algorithm, advantage };
-    const intake = new GroupIntake({ runState: state, algorithm: picky, batches, consumer: '0', logger });
+    const intake = new GroupIntake({ runState: state, algorithm: picky, batches, consumer: '0', activity });
     await state.admit(2);
     for (const [index, reward] of [[0, 0.25], [1, 1]] as const) await publish(state, index, reward); // prettier-ignore
     await intake.turn(10);
@@ -172,8 +219,45 @@ describe('replay buffer', () => {
     await intake.turn(10);
     expect((await state.readBatch('trainer', 10))?.batch).toMatchObject({
       step: 2,
-      statistics: { 'groups/discarded': 1 },
+      statistics: { 'groups/discarded': 1, 'groups/discarded_share': 1 / 5 },
     });
+  });
+
+  it('evicts what a lowered bound makes too old, and keeps formed batches as they are', async () => {
+    const state = await newRun();
+    const { intake, batches } = replayBuffer(state);
+    await state.controls.set({ maxStaleness: 2 });
+    await state.admit(12);
+    for (let index = 0; index < 12; index += 1) await publish(state, index);
+    await intake.turn(10);
+    expect(await state.nextBatch()).toBe(2);
+    await state.controls.set({ maxStaleness: 0 });
+    await batches.form();
+    expect(await state.ledger()).toMatchObject({ buffered: 4, discarded: {} });
+    expect(await state.readBatch('trainer', 10)).toMatchObject({ batch: { step: 0 }, maxStaleness: 2 });
+    await commit(state, 0);
+    await batches.form();
+    expect(await state.ledger()).toMatchObject({ buffered: 0, discarded: { stale: 4 }, isBalanced: true });
+    expect(await state.readBatch('trainer', 10)).toMatchObject({ batch: { step: 1 }, maxStaleness: 2 });
+    await commit(state, 1);
+    expect(await state.admit(12)).toEqual([12, 13, 14, 15].map((index) => ({ index, minVersion: 2 })));
+  });
+
+  it('goes round again when the bound is lowered while it chooses', async () => {
+    const state = await newRun();
+    const { intake } = replayBuffer(state);
+    await state.admit(8);
+    for (const index of [0, 1, 2, 3]) await publish(state, index);
+    await intake.turn(10);
+    for (const index of [4, 5, 6, 7]) await publish(state, index);
+    const set = (): Promise<void> => state.controls.set({ maxStaleness: 0 });
+    const formBatch = jest.spyOn(state, 'formBatch').mockImplementationOnce(async (...args) => {
+      await set();
+      return state.formBatch(...args);
+    });
+    await intake.turn(10);
+    expect(formBatch.mock.results).toHaveLength(2);
+    expect(await state.ledger()).toMatchObject({ leased: 2, buffered: 0, discarded: { stale: 4 } });
   });
 
   it('goes on after a crash with what its predecessor had stored', async () => {

@@ -31,6 +31,7 @@ export function stepMetrics(
     // Of tokens of this version it is known here, of older ones by who generated them.
     logprob_mismatch: Math.max(result.logprobMismatch, statistics['logprob_mismatch'] ?? 0),
     'tokens/trained': result.tokens,
+    'tokens/trained_per_second': (1000 * result.tokens) / timing.stepMs,
     'time/step_ms': timing.stepMs,
     'time/train_ms': result.durationMs,
     'time/wait_ms': timing.waitMs,

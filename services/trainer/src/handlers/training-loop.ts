@@ -1,127 +1,262 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LeasedBatch, RunState } from '@forge/broker';
+import type { LeasedBatch, Rollback, RunState, RunSteering } from '@forge/broker';
+import { ForgeError } from '@forge/errors';
 import type { ActorMesh } from '@forge/actors';
-import type { Trainer } from '@forge/rl-actors';
-import type { WeightsAnnouncement } from '@forge/contracts';
-import {
-  inRootSpan,
-  inSpan,
-  isSampled,
-  linkTo,
-  logIds,
-  SpanKind,
-  within,
-  type Logger,
-  type RunTraces,
-  type Span,
-} from '@forge/telemetry';
+import type { Recorder, RunPosition, Trainer } from '@forge/rl-actors';
+import { ActivityClock, SpanKind, type Logger, type RunTraces } from '@forge/telemetry';
 import { stepMetrics } from '../domain/step-metrics';
-import { recordTrained } from './trained-span';
+import { StepTrace } from './step-trace';
 
 export interface TrainingLoopOptions {
-  runState: Pick<RunState, 'phase' | 'version' | 'readBatch' | 'commitStep' | 'emit'>;
-  trainer: Pick<ActorMesh<Trainer>, 'trainBatch' | 'pushWeights' | 'save' | 'checkpoint'>;
-  steps: number;
+  runState: Pick<
+    RunState,
+    'runId' | 'phase' | 'setPhase' | 'version' | 'readBatch' | 'commitStep' | 'emit'
+  > & {
+    weights: Pick<
+      RunState['weights'],
+      'announce' | 'takeAsked' | 'users' | 'wanted' | 'hashOf' | 'refuseRollback'
+    >;
+    controls: Pick<RunState['controls'], 'steering'>;
+    resumption: Pick<RunState['resumption'], 'position'>;
+  };
+  trainer: Pick<ActorMesh<Trainer>, 'trainBatch' | 'rollBack' | 'pushWeights' | 'save' | 'checkpoint'>;
+  /** Names of the policies that are alive, among those that use weights. */
+  livePolicies: () => Promise<ReadonlySet<string>>;
+  seed: number;
+  /** Keeps every step before it is committed; null: nobody does. */
+  recorder: Pick<Recorder, 'step'> | null;
+  /** Which trainer of the run this is: only the newest trains. */
+  epoch: number;
   checkpointEverySteps: number;
   traces: Pick<RunTraces, 'step'>;
+  /** So many steps that were rolled back by themselves, one after the other, fail the run. */
+  maxRollbacksInARow: number;
   /** Milliseconds. */
   clock: () => number;
   logger: Logger;
+}
+
+interface Timing {
+  stepMs: number;
+  waitMs: number;
 }
 
 /** There is one trainer per run; whoever takes over is handed the batch its predecessor did not commit. */
 const CONSUMER = 'trainer';
 /** Log-probs of the same tokens under the same weights differ by float rounding only (invariant M). */
 const MISMATCH_BOUND = 1e-4;
+/** Errors of a step that is not applied. */
+const WENT_WRONG = ['NUMERIC_NON_FINITE', 'NUMERIC_LIMIT_EXCEEDED'];
 
-/** Trains batch after batch, each at the version that is current then; saves the final model when the run stops. */
+/**
+ * Trains batch after batch, each at the version that is current then; saves the final model and a checkpoint when the
+ * run stops.
+ */
 export class TrainingLoop {
-  private busyMs = 0;
+  private readonly activity: ActivityClock;
   private tokens = 0;
   private waitMs = 0;
   private doneAt: number;
   private isSaved = false;
+  /** Where the run stands; kept, so that a checkpoint needs no Redis. */
+  private stand: { version: number; run: RunPosition } | null = null;
+  private checkpointed: number | null = null;
+  /** Why the last step that went wrong did. */
+  private wentWrong: string | null = null;
 
   constructor(private readonly options: TrainingLoopOptions) {
     this.doneAt = options.clock();
+    this.activity = new ActivityClock(['busy', 'waits/batch'], options.clock);
   }
 
-  totals(): { busyMs: number; tokens: number } {
-    return { busyMs: this.busyMs, tokens: this.tokens };
+  totals(): Record<string, number> {
+    return { ...this.activity.totals(), tokens: this.tokens };
   }
 
-  /** Trains the next batch, waiting up to `blockMs` for it; once the run stops, there is a model to save instead. */
+  /** Finds out where the run stands, before the first turn. */
+  async locate(): Promise<void> {
+    await this.stood(await this.options.runState.version(), {});
+  }
+
+  /**
+   * Trains the next batch, waiting up to `blockMs` for it; once the run stops, there is a model to save instead.
+   *
+   * @throws {ForgeError} STALE_EPOCH when another trainer took over.
+   */
   async turn(blockMs: number): Promise<void> {
-    const { runState, steps, clock } = this.options;
-    const [{ phase }, version] = await Promise.all([runState.phase(), runState.version()]);
+    const { runState, clock, maxRollbacksInARow } = this.options;
+    const [{ phase }, version, wanted, { steps }] = await Promise.all([
+      runState.phase(),
+      runState.version(),
+      runState.weights.wanted(),
+      this.checkEpoch(),
+    ]);
+    if (phase === 'running' && wanted.rollbacksInARow >= maxRollbacksInARow) {
+      const last = this.wentWrong === null ? '' : `; the last: ${this.wentWrong}`;
+      await runState.setPhase('failed', `${wanted.rollbacksInARow} steps in a row were rolled back${last}`);
+      return;
+    }
     if (phase !== 'running' || version >= steps) {
       await this.save();
       await sleep(blockMs);
       return;
     }
+    if (wanted.publish !== null) await this.publishAgain(wanted.publish, version);
     const waitedFrom = clock();
-    const leased = await runState.readBatch(CONSUMER, blockMs);
+    const leased = await this.activity.during('waits/batch', async () => {
+      const next = await runState.readBatch(CONSUMER, blockMs);
+      // A predecessor that waited in the same moment was given the one before; it comes to its successor with the next read.
+      return next !== null && next.batch.step > version ? runState.readBatch(CONSUMER, blockMs) : next;
+    });
     this.waitMs += clock() - waitedFrom;
-    if (leased) await this.train(leased);
+    if (leased) await this.activity.during('busy', () => this.step(leased));
   }
 
-  /** Saves the final model, once. */
+  /** @throws {ForgeError} STALE_EPOCH when another trainer took over. */
+  async checkEpoch(): Promise<RunSteering> {
+    const { runState, epoch } = this.options;
+    const steering = await runState.controls.steering();
+    if (steering.epoch === epoch) return steering;
+    throw new ForgeError('STALE_EPOCH', `trainer ${epoch} was replaced by ${steering.epoch}`, { epoch });
+  }
+
+  /**
+   * Saves the final model and a checkpoint of its version, once, and says so, again and again: a Redis that dies may
+   * lose what it was told last.
+   */
   async save(): Promise<void> {
-    if (this.isSaved) return;
-    await this.options.trainer.save.callOne('model');
+    if (!this.isSaved) {
+      await this.options.trainer.save.callOne('model');
+      await this.checkpoint();
+      this.options.logger.info('final model saved');
+    }
     this.isSaved = true;
-    this.options.logger.info('final model saved');
     await this.options.runState.emit({ kind: 'run', state: 'saved' });
   }
 
-  private train({ batch, payloads }: LeasedBatch): Promise<void> {
-    const { step, groups } = batch;
-    const attributes = { 'forge.step': step, 'forge.groups': groups.length };
-    const links = groups.flatMap(({ trace }) =>
-      trace !== undefined && isSampled(trace) ? [linkTo(trace.traceparent)] : [],
+  /** Writes and announces the current version anew; of an older one a newer is announced already. */
+  private async publishAgain(asked: number, version: number): Promise<void> {
+    const { runState, trainer, logger } = this.options;
+    await runState.weights.takeAsked();
+    if (asked !== version) return;
+    logger.warn({ version }, 'weights are published again: somebody could not read them');
+    await runState.weights.announce(await trainer.pushWeights.callOne(await this.versionsInUse()));
+  }
+
+  /** Versions that live policies generate with or read, and the one to go back to. */
+  private async versionsInUse(): Promise<number[]> {
+    const { runState, livePolicies } = this.options;
+    const { weights } = runState;
+    const [users, { rollback }, live] = await Promise.all([
+      weights.users(),
+      weights.wanted(),
+      livePolicies(),
+    ]);
+    const used = [...users].flatMap(([user, { version, reading }]) =>
+      live.has(user) ? [version, reading] : [],
     );
-    const traceparent = this.options.traces.step(step);
-    return inRootSpan('step', traceparent, { attributes, links }, async (span) => {
-      const announcement = await this.trainBatch({ batch, payloads }, span, traceparent);
-      span?.setAttribute('forge.policy.version', announcement.version);
-      const { runState, trainer, checkpointEverySteps } = this.options;
-      await inSpan('commit', { parent: within(span) }, () => runState.commitStep(step, announcement));
-      for (const { index, trace } of groups) recordTrained(index, trace, step, traceparent);
-      if (announcement.version % checkpointEverySteps === 0)
-        await inSpan('checkpoint', { parent: within(span) }, () => trainer.checkpoint.callOne());
+    return [...used, rollback].filter((version) => version !== null);
+  }
+
+  /** Ends the step of a batch: by training on it, or by going back to an earlier version where that is asked for. */
+  private step(leased: LeasedBatch): Promise<void> {
+    return StepTrace.begin(this.options.traces, leased.batch, async (trace) => {
+      const { rollback } = await this.options.runState.weights.wanted();
+      if (rollback === null || !(await this.rollBack(leased, { to: rollback, isAsked: true }, trace)))
+        await this.train(leased, trace);
     });
   }
 
-  /** The weights it gives, published and not yet announced. */
-  private async trainBatch(
-    { batch, payloads }: LeasedBatch,
-    span: Span | null,
-    traceparent: string | undefined,
-  ): Promise<WeightsAnnouncement> {
-    const { runState, trainer, clock, logger } = this.options;
-    const parent = within(span);
-    const { lag, ...result } = await inSpan('train', { parent }, () =>
-      trainer.trainBatch.callOne(batch, payloads),
-    );
-    this.busyMs += result.durationMs;
+  private async train(leased: LeasedBatch, trace: StepTrace): Promise<void> {
+    const { trainer, logger } = this.options;
+    const { batch, payloads, maxStaleness } = leased;
+    let trained;
+    try {
+      trained = await trace.part('train', () => trainer.trainBatch.callOne(batch, payloads, maxStaleness));
+    } catch (error) {
+      if (!(error instanceof ForgeError) || !WENT_WRONG.includes(error.code)) throw error;
+      this.wentWrong = error.message;
+      await this.rollBack(leased, { to: batch.step, isAsked: false }, trace);
+      return;
+    }
+    const { lag, ...result } = trained;
     this.tokens += result.tokens;
-    const published = await inSpan('publish weights', { parent, kind: SpanKind.PRODUCER }, () =>
-      trainer.pushWeights.callOne(),
-    );
-    const { version } = published;
+    await this.commit(leased, trace, (timing) => {
+      const metrics = stepMetrics(result, timing, batch.statistics);
+      const { logprob_mismatch: mismatch = 0 } = metrics;
+      if (mismatch > MISMATCH_BOUND)
+        logger.warn(
+          { step: batch.step + 1, mismatch, ...trace.ids },
+          'generator and trainer disagree on log-probs',
+        );
+      return { ...metrics, ...lag };
+    });
+  }
 
-    const timing = { stepMs: clock() - this.doneAt, waitMs: this.waitMs };
+  /** False when that version can't be gone back to; whoever asked is told, and nothing has changed. */
+  private async rollBack(leased: LeasedBatch, rollback: Rollback, trace: StepTrace): Promise<boolean> {
+    const { runState, trainer, logger } = this.options;
+    const { batch } = leased;
+    const { to, isAsked } = rollback;
+    try {
+      const hash = await runState.weights.hashOf(to);
+      await trace.part('roll back', () => trainer.rollBack.callOne(to, hash));
+    } catch (error) {
+      if (!isAsked || !(error instanceof ForgeError) || error.retryClass === 'bug') throw error;
+      logger.error({ err: error, to }, 'rollback refused');
+      await runState.weights.refuseRollback(to, error.message);
+      return false;
+    }
+    const why = isAsked ? 'it was asked for' : (this.wentWrong ?? '');
+    const message = `step ${batch.step + 1} goes back to version ${to}: ${why}`;
+    logger.warn({ step: batch.step + 1, to, why, ...trace.ids }, 'step rolled back');
+    await runState.emit({ kind: 'run', state: 'running', message });
+    const untrained = ({ stepMs, waitMs }: Timing): Record<string, number> => ({
+      ...batch.statistics,
+      'rollback/to': to,
+      'time/step_ms': stepMs,
+      'time/wait_ms': waitMs,
+    });
+    await this.commit(leased, trace, untrained, rollback);
+    return true;
+  }
+
+  /** Publishes the version that a step made, tells its metrics and ends the step. */
+  private async commit(
+    { batch, payloads }: LeasedBatch,
+    trace: StepTrace,
+    metricsAt: (timing: Timing) => Record<string, number>,
+    rolledBack?: Rollback,
+  ): Promise<void> {
+    const { runState, trainer, recorder, clock, checkpointEverySteps } = this.options;
+    const inUse = await this.versionsInUse();
+    const published = await trace.part('publish weights', () => trainer.pushWeights.callOne(inUse), {
+      kind: SpanKind.PRODUCER,
+    });
+    const { traceparent } = trace;
+    const announcement = { ...published, ...(traceparent !== undefined && { traceparent }) };
+    const { version } = announcement;
+    await recorder?.step(batch, payloads, announcement.sha256, rolledBack?.to ?? null);
+    const values = metricsAt({ stepMs: clock() - this.doneAt, waitMs: this.waitMs });
     this.doneAt = clock();
     this.waitMs = 0;
     // Told before the commit: who dies in between tells it twice rather than never.
-    const metrics = stepMetrics(result, timing, batch.statistics);
-    const { logprob_mismatch: mismatch = 0 } = metrics;
-    if (mismatch > MISMATCH_BOUND)
-      logger.warn(
-        { step: version, mismatch, ...logIds(span) },
-        'generator and trainer disagree on log-probs',
-      );
-    await runState.emit({ kind: 'step', step: version, values: { ...metrics, ...lag } });
-    return { ...published, ...(traceparent !== undefined && { traceparent }) };
+    await runState.emit({ kind: 'step', step: version, values });
+    await trace.part('commit', () => runState.commitStep(batch.step, announcement, rolledBack));
+    trace.committed(version, rolledBack?.to);
+    await this.stood(version, values);
+    if (version % checkpointEverySteps === 0) await trace.part('checkpoint', () => this.checkpoint());
+  }
+
+  private async stood(version: number, metrics: Record<string, number>): Promise<void> {
+    const { runState, seed } = this.options;
+    const position = await runState.resumption.position(version);
+    this.stand = { version, run: { id: runState.runId, seed, ...position, metrics } };
+  }
+
+  private async checkpoint(): Promise<void> {
+    if (this.stand === null || this.checkpointed === this.stand.version) return;
+    await this.options.trainer.checkpoint.callOne(this.stand.run);
+    this.checkpointed = this.stand.version;
   }
 }

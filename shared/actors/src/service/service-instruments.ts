@@ -34,17 +34,17 @@ const observed = new Set<ServiceCore>();
 const latencies = new WeakMap<MeterProvider, Histogram>();
 
 /**
- * Shows the metrics of a service to OpenTelemetry until `end`. Nothing happens unless a meter provider was registered
- * before the service was spawned.
+ * Shows the metrics of a service to OpenTelemetry until `end`. Nothing happens unless a meter provider is
+ * registered, and nothing before it is.
  */
 export function instrument(core: ServiceCore): { record: RecordLatency; end: () => void } {
   const service = core.name;
   observed.add(core);
-  const latency = instrumentsOf(metrics.getMeterProvider());
+  instrumentsOf(metrics.getMeterProvider());
   return {
     record: (latencyMs, endpoint, errorCode) => {
       const attributes = { service, endpoint };
-      latency.record(
+      instrumentsOf(metrics.getMeterProvider()).record(
         latencyMs,
         errorCode === undefined ? attributes : { ...attributes, 'error.type': errorCode },
       );

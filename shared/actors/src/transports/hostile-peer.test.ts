@@ -73,6 +73,30 @@ const reasonIn = (frames: readonly Frame[]): ForgeError =>
   errorOf(frames.find(([kind]) => kind === KIND.bye) ?? [KIND.bye, 0, 'BUG_INVARIANT', 'no bye']);
 
 describe('a listener', () => {
+  it('tells of peers and calls that it refuses, and of no others', async () => {
+    const refused: string[] = [];
+    const answer = handlerOf({
+      echo: ({ args }) => args[0],
+      refuse: () => {
+        throw new ForgeError('CONTRACT_INVALID_CALL', 'no');
+      },
+      fail: () => {
+        throw new ForgeError('TRANSIENT_TIMEOUT', 'late');
+      },
+    });
+    const transport = new SocketTransport();
+    const listener = await transport.listen(answer, undefined, ({ code }) => refused.push(code));
+    closing.push(() => listener.close());
+    const channel = await transport.connect(listener.address);
+    await channel.call(request('echo', 1));
+    for (const endpoint of ['refuse', 'fail']) await failure(channel.call(request(endpoint)));
+    await channel.close();
+    const { socket, cutOff } = await intrude(listener.address);
+    socket.end(bytesOf(hello(false, 9)));
+    await cutOff;
+    expect(refused).toEqual(['CONTRACT_INVALID_CALL', 'CONTRACT_PROTOCOL_MISMATCH']);
+  });
+
   it('cuts noise off with a reason and serves the others', async () => {
     const { listener, channel } = await listen(new SocketTransport());
     const property = fc.asyncProperty(fc.uint8Array({ minLength: 4, maxLength: 300 }), async (noise) => {

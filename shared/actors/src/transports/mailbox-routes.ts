@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Letter, Mailbox } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
+import type { OnRefused } from '../transport';
+import { malformed } from '../wire/frame';
 import type { Carrier, FrameLink } from '../wire/frame-link';
 
 /** A channel by the mailbox of the peer and a name that the caller gave it. */
@@ -13,6 +15,8 @@ const LIVENESS_MS = 250;
 /** In so many looks in a row the peer was not there: it is lost. Redis may have been away for one. */
 const MISSES = 3;
 const FULL_PAUSE_MS = 5;
+/** Of a mailbox or a channel. */
+const NAME = /^[^{}\s]{1,256}$/;
 
 /** The channels that go through one mailbox: gives each what comes for it, and notices when its peer is gone. */
 export class MailboxRoutes {
@@ -28,6 +32,7 @@ export class MailboxRoutes {
     readonly mailbox: Mailbox,
     /** Takes the first letter of a channel that is not known; it is to `add` it. */
     private readonly onNew: ((route: Route, owner: string) => void) | null,
+    private readonly onRefused: OnRefused = () => undefined,
   ) {
     this.receiving = this.receive();
     this.liveness = setInterval(() => void this.look(), LIVENESS_MS);
@@ -71,11 +76,18 @@ export class MailboxRoutes {
 
   private async take({ from, channel, sequence, bytes }: Letter): Promise<void> {
     const route = { peer: from, channel };
+    if (!NAME.test(from) || !NAME.test(channel) || !Number.isSafeInteger(sequence) || sequence < 0) {
+      this.onRefused(malformed('a letter without sender, channel or sequence'));
+      return;
+    }
     if (sequence === 0 && this.onNew !== null && !this.carriers.has(keyOf(route))) {
       const owner = await this.mailbox.ownerOf(from);
       if (owner !== null) this.onNew(route, owner);
     }
-    this.carriers.get(keyOf(route))?.receive(sequence, bytes);
+    const carrier = this.carriers.get(keyOf(route));
+    // Also the last letters of a channel that has ended: they are none of ours any more.
+    if (carrier === undefined) this.onRefused(malformed('a letter of no channel'));
+    else carrier.receive(sequence, bytes);
   }
 
   private async look(): Promise<void> {

@@ -76,6 +76,24 @@ describe('RedisTransport', () => {
     await listener.close();
   });
 
+  it('refuses letters that are none, tells of each, and serves the others', async () => {
+    const refused: string[] = [];
+    const onRefused = ({ message }: Error): void => void refused.push(message);
+    const listener = await new RedisTransport(redis).listen(echo, 'redis:noise', onRefused);
+    const channel = await new RedisTransport(redis).connect(listener.address);
+    const { letters } = mailboxKeys('noise');
+    const letter = { from: 'nobody', channel: 'c', sequence: '0', bytes: 'x' };
+    const wrong = [{ sequence: 'NaN' }, { sequence: '-1' }, { sequence: '' }, { from: '' }, { channel: 'a b' }, { sequence: '7' }, {}]; // prettier-ignore
+    for (const part of wrong)
+      await redis.xadd(letters, '*', ...Object.entries({ ...letter, ...part }).flat());
+    await redis.xadd(letters, '*', 'x', 'y');
+    await waitFor('all of them', () => refused.length === wrong.length + 1);
+    expect(refused.filter((message) => message.endsWith('a letter of no channel'))).toHaveLength(2);
+    expect(await channel.call(request('echo', 'alive'))).toBe('alive');
+    await channel.close();
+    await listener.close();
+  });
+
   it('goes on when Redis died and is back', async () => {
     const listener = await new RedisTransport(redis).listen(echo);
     const channel = await new RedisTransport(redis).connect(listener.address);

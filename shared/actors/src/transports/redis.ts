@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { Mailbox, type Redis } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
-import type { Address, Channel, Handler, Listener, Transport } from '../transport';
+import type { Address, Channel, Handler, Listener, OnRefused, Transport } from '../transport';
 import { FrameLink } from '../wire/frame-link';
 import { CallChannel } from './call-channel';
 import { Deadlines } from './deadlines';
 import { Handshake, MAX_HANDSHAKE_BYTES } from './handshake';
 import { MailboxRoutes, type Route } from './mailbox-routes';
+import { tellingRefusals } from './refused-peer';
 import { Serving } from './serving';
 
 export interface RedisTransportOptions {
@@ -39,12 +40,21 @@ export class RedisTransport implements Transport {
   }
 
   /** @throws {ForgeError} CONFIG_INVALID when `at` is no `redis:NAME`, or taken. */
-  async listen(handler: Handler, at: Address = `redis:${randomUUID()}`): Promise<Listener> {
+  async listen(
+    handler: Handler,
+    at: Address = `redis:${randomUUID()}`,
+    onRefused?: OnRefused,
+  ): Promise<Listener> {
+    const tell = tellingRefusals(onRefused);
     const mailbox = await Mailbox.open(this.redis, nameOf(at), randomUUID());
     const links = new Set<FrameLink>();
-    const routes = new MailboxRoutes(mailbox, (route, owner) => {
-      this.accept(routes, route, owner, handler, links);
-    });
+    const routes = new MailboxRoutes(
+      mailbox,
+      (route, owner) => {
+        this.accept(routes, route, owner, handler, links, tell);
+      },
+      tell,
+    );
     return {
       address: at,
       close: async () => {
@@ -112,6 +122,7 @@ export class RedisTransport implements Transport {
     owner: string,
     handler: Handler,
     links: Set<FrameLink>,
+    onRefused: OnRefused,
   ): void {
     const onLost = (why: string): void => {
       link.end(new ForgeError('TRANSIENT_REPLICA_LOST', `the caller was lost: ${why}`, { why }), false);
@@ -119,16 +130,17 @@ export class RedisTransport implements Transport {
     const deadline = setTimeout(() => {
       onLost('it did not say who it is');
     }, this.connectTimeoutMs);
-    const onEnded = (): void => {
+    const onEnded = (reason: ForgeError): void => {
       clearTimeout(deadline);
       links.delete(link);
+      onRefused(reason);
     };
     const handshake = new Handshake(
       'listener',
       this.options.token,
       () => {
         clearTimeout(deadline);
-        new Serving(link, handler, this.deadlines, onEnded);
+        new Serving(link, handler, this.deadlines, onEnded, onRefused);
       },
       onEnded,
     );

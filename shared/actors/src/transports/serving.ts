@@ -1,6 +1,6 @@
 import { ForgeError } from '@forge/errors';
 import { CallCancellation } from '../call-cancellation';
-import type { CallRequest, Handler } from '../transport';
+import type { CallRequest, Handler, OnRefused } from '../transport';
 import { KIND, malformed, requestOf, type Frame } from '../wire/frame';
 import type { FrameLink, LinkUser } from '../wire/frame-link';
 import type { Deadline, Deadlines } from './deadlines';
@@ -31,7 +31,8 @@ export class Serving implements LinkUser {
     private readonly link: FrameLink,
     private readonly handler: Handler,
     private readonly deadlines: Deadlines,
-    private readonly onEnded: () => void,
+    private readonly onEnded: (reason: ForgeError) => void,
+    private readonly onRefused?: OnRefused,
   ) {
     link.handOver(this);
   }
@@ -77,7 +78,7 @@ export class Serving implements LinkUser {
 
   onEnd(reason: ForgeError): void {
     for (const id of [...this.running.keys()]) this.stop(id, reason);
-    this.onEnded();
+    this.onEnded(reason);
   }
 
   private start(id: number, request: CallRequest): Running {
@@ -122,7 +123,7 @@ export class Serving implements LinkUser {
     try {
       frame = [KIND.result, id, await this.handler.call(request, cancellation)];
     } catch (error) {
-      frame = errorFrame(id, error);
+      frame = this.refusal(id, error);
     }
     this.reply(running, frame);
   }
@@ -145,7 +146,7 @@ export class Serving implements LinkUser {
         this.link.send([KIND.chunk, id, value]);
       }
     } catch (error) {
-      frame = errorFrame(id, error);
+      frame = this.refusal(id, error);
       void endIteration(running.iterator);
     }
     this.reply(running, frame);
@@ -157,7 +158,12 @@ export class Serving implements LinkUser {
 
   private post(request: CallRequest): void {
     // Nobody is there to cancel it, nor to be told that it failed.
-    this.handler.call(request, new CallCancellation()).catch(() => undefined);
+    this.handler.call(request, new CallCancellation()).catch((error: unknown) => this.refusal(0, error));
+  }
+
+  private refusal(id: number, error: unknown): Frame {
+    if (error instanceof ForgeError) this.onRefused?.(error);
+    return errorFrame(id, error);
   }
 
   private addCredit(id: number, items: unknown): void {

@@ -5,12 +5,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { ForgeError } from '@forge/errors';
-import type { Address, Channel, Handler, Listener, Transport } from '../transport';
+import type { Address, Channel, Handler, Listener, OnRefused, Transport } from '../transport';
 import { FrameLink } from '../wire/frame-link';
 import { CallChannel } from './call-channel';
 import { Deadlines } from './deadlines';
 import { Handshake, MAX_HANDSHAKE_BYTES } from './handshake';
 import { watchHeartbeat, type HeartbeatTiming } from './heartbeat';
+import { tellingRefusals } from './refused-peer';
 import { Serving } from './serving';
 import { formatSocketAddress, parseSocketAddress, type SocketAddress } from './socket-address';
 import { SocketCarrier } from './socket-carrier';
@@ -49,7 +50,7 @@ export class SocketTransport implements Transport {
    *
    * @throws {ForgeError} CONFIG_INVALID when `at` is no address, is taken, or needs a token or certificate.
    */
-  async listen(handler: Handler, at?: Address): Promise<Listener> {
+  async listen(handler: Handler, at?: Address, onRefused?: OnRefused): Promise<Listener> {
     const ownDir = at === undefined ? await mkdtemp(join(tmpdir(), 'forge-')) : null;
     const wanted = parseSocketAddress(at ?? `unix:${ownDir}/s`);
     await this.checkGuarded(wanted);
@@ -58,7 +59,7 @@ export class SocketTransport implements Transport {
     const accept = (socket: Socket): void => {
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
-      this.accept(socket, handler, links);
+      this.accept(socket, handler, links, tellingRefusals(onRefused));
     };
     const server = this.serverFor(wanted, accept);
     const address = await bind(server, wanted);
@@ -120,18 +121,19 @@ export class SocketTransport implements Transport {
     });
   }
 
-  private accept(socket: Socket, handler: Handler, links: Set<FrameLink>): void {
+  private accept(socket: Socket, handler: Handler, links: Set<FrameLink>, onRefused: OnRefused): void {
     const carrier = new SocketCarrier(socket);
-    const onEnded = (): void => {
+    const onEnded = (reason: ForgeError): void => {
       clearTimeout(deadline);
       links.delete(link);
+      onRefused(reason);
     };
     const handshake = new Handshake(
       'listener',
       this.options.token,
       () => {
         clearTimeout(deadline);
-        new Serving(link, handler, this.deadlines, onEnded);
+        new Serving(link, handler, this.deadlines, onEnded, onRefused);
         this.watch(link, CALLER_PATIENCE, socket, onLost);
       },
       onEnded,

@@ -1,5 +1,13 @@
 import { workerData } from 'node:worker_threads';
-import type { Completion, Episode, Sample, Sampling, WeightsAnnouncement } from '@forge/contracts';
+import {
+  versionsOf,
+  type Completion,
+  type Episode,
+  type Sample,
+  type Sampling,
+  type WeightHashes,
+  type WeightsAnnouncement,
+} from '@forge/contracts';
 import { createEngine, serveWorker } from '@forge/engine';
 import {
   Generator,
@@ -9,7 +17,8 @@ import {
   type GeneratorStats,
   type LoadedModel,
 } from '@forge/model';
-import { WeightReader, type Parameters } from '@forge/weights';
+import { hashSafetensors, WeightReader, type Parameters } from '@forge/weights';
+import { timed } from '@forge/telemetry';
 import { logprobMismatch, soleVersion } from './logprob-mismatch';
 import type { PolicySettings } from './policy-config';
 
@@ -38,6 +47,9 @@ interface WeightsSet {
   appliedAtMs: number;
 }
 
+/** Of so many of the newest versions the hashes are known: far more than take part in what is under way. */
+const KNOWN_HASHES = 10_000;
+
 const settings = workerData as PolicySettings;
 
 /** The generator, in a thread of its own: it blocks while it computes. */
@@ -47,6 +59,8 @@ class Generation {
   /** The parameters of the two newest versions: what is done generating may be one version behind. */
   private readonly recent = new Map<number, Parameters>();
   private scorer: Promise<LogprobScorer> | null = null;
+  /** By version. */
+  private readonly hashes = new Map<number, string>();
 
   constructor(
     private readonly model: Pick<LoadedModel, 'config' | 'tokenizer'>,
@@ -57,23 +71,35 @@ class Generation {
 
   /** Takes the announced weights, which are used from the next chunk on; the version that is current then. */
   async setWeights(announcement: WeightsAnnouncement): Promise<WeightsSet> {
-    const { version } = announcement;
-    const parameters = copied(await this.reader.read(announcement));
+    const { version, sha256 } = announcement;
+    const parameters = await timed('weights/fetch_ms', async () =>
+      copied(await this.reader.read(announcement)),
+    );
     const fetchedAtMs = Date.now();
     this.recent.set(version, parameters);
     for (const old of [...this.recent.keys()].slice(0, -2)) this.recent.delete(old);
+    this.hashes.set(version, sha256);
+    for (const old of [...this.hashes.keys()].slice(0, -KNOWN_HASHES)) this.hashes.delete(old);
+    const current = await timed('weights/apply_ms', () => this.apply(version, parameters));
+    return { version: current, fetchedAtMs, appliedAtMs: Date.now() };
+  }
+
+  private async apply(version: number, parameters: Parameters): Promise<number> {
     if (this.generator === null) {
       this.generator = this.create(version, parameters);
       await this.generator;
     } else await (await this.generator).setWeights(version, parameters);
-    return { version: (await this.generator).version, fetchedAtMs, appliedAtMs: Date.now() };
+    return (await this.generator).version;
   }
 
   async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generated> {
     const { rolloutIds, sampling, isTimed } = request;
     const { tokenIds } = this.model.tokenizer.renderPrompt(request.prompt);
     // Until weights are announced, the model's own count.
-    this.generator ??= this.create(0, this.recent.get(0)!);
+    if (this.generator === null) {
+      this.hashes.set(0, hashSafetensors(this.recent.get(0)!));
+      this.generator = this.create(0, this.recent.get(0)!);
+    }
     const generator = await this.generator;
     const chunks: ChunkMark[] = [];
     const completions = await generator.generate({
@@ -84,7 +110,14 @@ class Generation {
       signal,
       ...(isTimed && { onChunk: (chunk: ChunkMark) => chunks.push(chunk) }),
     });
-    return { completions, chunks };
+    const hashed = completions.map((completion) => ({ ...completion, weights: this.hashesOf(completion) }));
+    return { completions: hashed, chunks };
+  }
+
+  private hashesOf(completion: Completion): WeightHashes {
+    return Object.fromEntries(
+      versionsOf([completion]).map((version) => [version, this.hashes.get(version)!]),
+    );
   }
 
   async mismatch(episode: Episode): Promise<number | null> {
@@ -102,11 +135,11 @@ class Generation {
 
   private create(version: number, parameters: Parameters): Promise<Generator> {
     const { config, tokenizer } = this.model;
-    const { threads, maxBatch, chunk, refreshCache, weights } = settings.worker;
+    const { threads, device, maxBatch, chunk, refreshCache, weights } = settings.worker;
     const size = [...parameters.values()].reduce((sum, { data }) => sum + data.length, 0);
     const cheapest = size < INPUT_PARAMETERS && threads === 1 ? 'inputs' : 'initializers';
     return Generator.create({
-      engine: createEngine({ threads, provider: 'cpu' }),
+      engine: createEngine({ threads, provider: device }),
       config,
       parameters,
       version,
@@ -121,9 +154,9 @@ class Generation {
 
   /** The training graph's forward pass, which takes the weights of any version. */
   private createScorer(parameters: Parameters): Promise<LogprobScorer> {
-    const { threads, scoring } = settings.worker;
+    const { threads, device, scoring } = settings.worker;
     return LogprobScorer.create({
-      engine: createEngine({ threads, provider: 'cpu' }),
+      engine: createEngine({ threads, provider: device }),
       config: this.model.config,
       parameters,
       weights: 'inputs',
@@ -141,6 +174,8 @@ function copied(parameters: Parameters): Parameters {
 const generation = loadModel(settings.worker.model).then(
   ({ config, tokenizer, parameters }) => new Generation({ config, tokenizer }, parameters),
 );
+// `open` tells why it failed, be it called only later.
+generation.catch(() => undefined);
 
 const api = {
   open: async (): Promise<void> => {

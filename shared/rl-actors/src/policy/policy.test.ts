@@ -70,7 +70,9 @@ describe('Policy', () => {
       }),
     ]);
     const prompt = '82-1=';
+    const base = await trainer.pushWeights.callOne();
     const [before] = await policy.generate.callOne(prompt, greedy);
+    expect(before!.weights).toEqual({ '0': base.sha256 });
     const wrong = episode(before!, { reward: 0, rewards: {} });
     expect(await policy.mismatch.callOne(wrong)).toBeLessThan(1e-4);
     await trainer.trainStep.callOne([{ ...wrong, advantage: -1 }]);
@@ -79,7 +81,13 @@ describe('Policy', () => {
     const underWay = policy.generate.callOne(prompt, { n: 1024 });
     await waitFor('the first tokens', async () => (await policy.stats.callOne()).tokens > 20);
     expect(await policy.updateWeights.callOne(announcement)).toBe(1);
-    const stamped = (await underWay).flatMap(({ versions }) => versions);
+    const completions = await underWay;
+    const stamped = completions.flatMap(({ versions }) => versions);
+    const hashes = { '0': base.sha256, '1': announcement.sha256 };
+    for (const { versions, weights } of completions)
+      expect(weights).toEqual(
+        Object.fromEntries(Object.entries(hashes).filter(([v]) => versions.includes(Number(v)))),
+      );
     expect([stamped[0], stamped.at(-1)]).toEqual([0, 1]);
     expect(stamped).toEqual([...stamped].sort((a, b) => a - b));
 

@@ -3,6 +3,7 @@ import { callContext, endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig } from '@forge/config';
 import {
   check,
+  episodeSchema,
   sampleSchema,
   weightsAnnouncementSchema,
   type Completion,
@@ -121,6 +122,6 @@ export class Policy extends ForgeActor {
    */
   @endpoint({ concurrent: true, idempotent: true })
   mismatch(episode: Episode): Promise<number | null> {
-    return this.worker.call('mismatch', episode);
+    return this.worker.call('mismatch', check(episodeSchema, episode, 'episode'));
   }
 }

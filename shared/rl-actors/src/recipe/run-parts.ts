@@ -21,6 +21,7 @@ import {
   type RewardHandle,
   type Task,
 } from '@forge/rl';
+import { codeReward } from '../sandbox/code-reward';
 
 /**
  * The algorithm a recipe names: a built-in one, or the user's module.
@@ -64,6 +65,8 @@ async function loadReward(config: RewardConfig): Promise<Reward> {
       return formatReward(config);
     case 'words':
       return wordsReward(config);
+    case 'code':
+      return codeReward(config);
     case 'module':
       return {
         ...checkReward(await fromModule(config.module, config.options), config.module),

@@ -3,6 +3,7 @@ import { endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig, scorerFields } from '@forge/config';
 import { check } from '@forge/contracts';
 import type { WorkerHandle } from '@forge/engine';
+import { ActivityClock } from '@forge/telemetry';
 import { z } from 'zod';
 import { openWorker } from '../open-worker';
 import type { ReferenceApi } from './reference-worker';
@@ -28,7 +29,7 @@ export class ReferenceModel extends ForgeActor {
   private readonly settings: ReferenceSettings;
   private worker!: WorkerHandle<ReferenceApi>;
   private tokens = 0;
-  private busyMs = 0;
+  private readonly activity = new ActivityClock(['busy']);
 
   /** @throws {ForgeError} CONFIG_INVALID; from `setup` what `loadModel` throws. */
   constructor(config: ReferenceConfig) {
@@ -53,16 +54,14 @@ export class ReferenceModel extends ForgeActor {
   @endpoint({ idempotent: true })
   async logprobs(sequences: readonly (readonly number[])[]): Promise<number[][]> {
     const checked = check(sequencesSchema, sequences, 'logprobs request');
-    const startedAt = performance.now();
-    const logprobs = await this.worker.call('score', checked);
-    this.busyMs += performance.now() - startedAt;
+    const logprobs = await this.activity.during('busy', () => this.worker.call('score', checked));
     this.tokens += checked.reduce((sum, sequence) => sum + sequence.length, 0);
     return logprobs;
   }
 
-  /** Tokens scored and time spent on it since the start. */
+  /** `tokens` scored and time spent on it, `busyMs`, since the start, and the rest of the time, `idleMs`. */
   @endpoint({ concurrent: true, idempotent: true })
-  stats(): { tokens: number; busyMs: number } {
-    return { tokens: this.tokens, busyMs: this.busyMs };
+  stats(): Record<string, number> {
+    return { tokens: this.tokens, ...this.activity.totals() };
   }
 }

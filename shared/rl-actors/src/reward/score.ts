@@ -1,4 +1,11 @@
-import { check, completionSchema, sampleSchema, type Completion, type Sample } from '@forge/contracts';
+import {
+  check,
+  completionSchema,
+  sampleSchema,
+  traceparentSchema,
+  type Completion,
+  type Sample,
+} from '@forge/contracts';
 import { ForgeError, type WireError } from '@forge/errors';
 import type { RewardHandle, Score } from '@forge/rl';
 import { z } from 'zod';
@@ -18,21 +25,27 @@ export type ScoreResult = { score: Score } | { error: WireError };
 const itemSchema = z.strictObject({
   sample: sampleSchema,
   completion: completionSchema,
-  traceparent: z.string().optional(),
+  traceparent: traceparentSchema.optional(),
 });
 const itemsSchema = z.array(itemSchema).max(4096);
 
 /**
- * Scores items, in their order.
+ * Scores items, in their order. One that is not scored after `timeoutMs` has failed with TRANSIENT_TIMEOUT; a reward that
+ * does not let go of the event loop can't be told from here.
  *
  * @throws {ForgeError} CONTRACT_INVALID_MESSAGE when they are no array of sample and completion.
  */
-export async function scoreEach(rewards: RewardHandle, items: readonly ScoreItem[]): Promise<ScoreResult[]> {
+export async function scoreEach(
+  rewards: RewardHandle,
+  items: readonly ScoreItem[],
+  timeoutMs: number,
+): Promise<ScoreResult[]> {
   const spans = new RewardSpans();
   const results = await Promise.all(
     check(itemsSchema, items, 'score request').map(async ({ sample, completion, traceparent }) => {
       try {
-        return { score: await rewards.score(sample, completion, spans.observe(traceparent)) };
+        const scored = rewards.score(sample, completion, spans.observe(traceparent));
+        return { score: await within(timeoutMs, scored) };
       } catch (cause) {
         return { error: describe(cause, sample.id) };
       }
@@ -47,4 +60,19 @@ function describe(cause: unknown, sampleId: string): WireError {
   const wire = ForgeError.from(cause).toWire();
   const stack = cause instanceof Error && !(cause instanceof ForgeError) ? { stack: cause.stack } : {};
   return { ...wire, details: { ...wire.details, sampleId, ...stack } };
+}
+
+async function within<T>(timeoutMs: number, score: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const message = `the rewards of a completion took longer than reward.timeoutMs, ${timeoutMs} ms`;
+      reject(new ForgeError('TRANSIENT_TIMEOUT', message, { timeoutMs }));
+    }, timeoutMs);
+  });
+  try {
+    return await Promise.race([score, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

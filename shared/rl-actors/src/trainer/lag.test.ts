@@ -19,6 +19,9 @@ describe('checkLag', () => {
     expect(checkLag(7, [group(0, [5, 6], [7]), group(1, [7])], 2)).toEqual({
       'lag/mean': 0.75,
       'lag/max': 2,
+      'lag/share/0': 0.5,
+      'lag/share/1': 0.25,
+      'lag/share/2': 0.25,
     });
   });
 
@@ -33,6 +36,10 @@ describe('checkLag', () => {
   });
 
   it('takes any age without a bound', () => {
-    expect(checkLag(500, [group(0, [0])], Infinity)['lag/max']).toBe(500);
+    expect(checkLag(500, [group(0, [0, 484, 485])], Infinity)).toMatchObject({
+      'lag/max': 500,
+      'lag/share/15': 1 / 3,
+      'lag/share/16+': 2 / 3,
+    });
   });
 });

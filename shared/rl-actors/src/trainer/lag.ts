@@ -2,10 +2,13 @@ import type { Episode } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 
 /** Lag of the tokens of a batch, in policy versions behind the trained one. */
-export interface LagStatistics {
+export interface LagStatistics extends Record<`lag/share/${string}`, number> {
   'lag/mean': number;
   'lag/max': number;
 }
+
+/** Larger lags share one bucket of the histogram. */
+const LARGEST_BUCKET = 16;
 
 /** Episodes under a name that errors call them by. */
 export interface NamedEpisodes {
@@ -23,6 +26,7 @@ export function checkLag(step: number, parts: readonly NamedEpisodes[], maxStale
   let max = 0;
   let sum = 0;
   let tokens = 0;
+  const counts = new Map<number, number>();
   for (const { name, episodes } of parts) {
     for (const { mask, versions } of episodes) {
       for (const [t, version] of versions.entries()) {
@@ -38,8 +42,13 @@ export function checkLag(step: number, parts: readonly NamedEpisodes[], maxStale
         if (lag > max) max = lag;
         sum += lag;
         tokens += 1;
+        const bucket = Math.min(lag, LARGEST_BUCKET);
+        counts.set(bucket, (counts.get(bucket) ?? 0) + 1);
       }
     }
   }
-  return { 'lag/mean': tokens === 0 ? 0 : sum / tokens, 'lag/max': max };
+  const histogram: Record<`lag/share/${string}`, number> = {};
+  for (const [bucket, count] of counts)
+    histogram[`lag/share/${bucket === LARGEST_BUCKET ? `${bucket}+` : bucket}`] = count / tokens;
+  return { 'lag/mean': tokens === 0 ? 0 : sum / tokens, 'lag/max': max, ...histogram };
 }

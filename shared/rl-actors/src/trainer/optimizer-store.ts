@@ -1,16 +1,14 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ForgeError } from '@forge/errors';
 import type { OptimizerState } from '@forge/model';
-import { readSafetensors, writeSafetensors, type Parameters } from '@forge/weights';
+import { checkSeal, damaged, sealOf, sealSchema } from '../checkpoint/seal';
+import { readMoments, writeMoments } from './moments';
 
-const FILE = /^v(\d+)-e(\d+)\.optimizer\.safetensors/;
-const FIRST = 'first.';
-const SECOND = 'second.';
+const FILE = /^v(\d+)-e\d+\.optimizer\./;
 
 /**
- * Adam's moments of the newest versions, beside the weight blobs of the same version and epoch. They are written
- * before a step is committed, so that a trainer that dies resumes with the same bits.
+ * Adam's moments of the newest versions, beside the weight blobs of the same version and epoch, each with its seal. They
+ * are written before a step is committed, so that a trainer that dies resumes with the same bits.
  */
 export class OptimizerStore {
   constructor(private readonly dir: string) {}
@@ -20,52 +18,43 @@ export class OptimizerStore {
     return new OptimizerStore(dirname(blob));
   }
 
-  async save(version: number, epoch: number, { firstMoments, secondMoments }: OptimizerState): Promise<void> {
+  async save(version: number, epoch: number, state: OptimizerState): Promise<void> {
     await mkdir(this.dir, { recursive: true });
-    const tensors: Parameters = new Map();
-    for (const [name, moment] of firstMoments) tensors.set(FIRST + name, moment);
-    for (const [name, moment] of secondMoments) tensors.set(SECOND + name, moment);
-    await writeSafetensors(this.path(version, epoch), tensors, { dtype: 'F32' });
+    const { file, seal } = this.paths(version, epoch);
+    await writeMoments(file, state);
+    await writeFile(`${seal}.tmp`, JSON.stringify(await sealOf(file)));
+    await rename(`${seal}.tmp`, seal);
   }
 
+  /** @throws {ForgeError} as `verify`. */
   async load(version: number, epoch: number): Promise<OptimizerState> {
-    const tensors = await readSafetensors(this.path(version, epoch));
-    const moments = (prefix: string): Parameters =>
-      new Map(
-        [...tensors].flatMap(([name, moment]) =>
-          name.startsWith(prefix) ? [[name.slice(prefix.length), moment] as const] : [],
-        ),
-      );
-    return { step: version, firstMoments: moments(FIRST), secondMoments: moments(SECOND) };
+    await this.verify(version, epoch);
+    return readMoments(this.paths(version, epoch).file, version);
   }
 
-  /**
-   * The moments of the newest version there.
-   *
-   * @throws {ForgeError} CONFIG_FILE_UNREADABLE when there are none.
-   */
-  async newest(): Promise<OptimizerState> {
-    const names = await readdir(this.dir).catch(() => []);
-    const [newest] = names
-      .flatMap((name) => {
-        const [, version, epoch] = FILE.exec(name) ?? [];
-        return version === undefined ? [] : [{ version: Number(version), epoch: Number(epoch) }];
-      })
-      .sort((a, b) => b.version - a.version || b.epoch - a.epoch);
-    if (newest !== undefined) return this.load(newest.version, newest.epoch);
-    const message = `${this.dir}: found no optimizer state, expected a checkpoint as Trainer.checkpoint writes it`;
-    throw new ForgeError('CONFIG_FILE_UNREADABLE', message, { dir: this.dir });
+  /** @throws {ForgeError} CONTRACT_WEIGHTS_CORRUPT when the moments are not there or not what was written. */
+  async verify(version: number, epoch: number): Promise<void> {
+    const { file, seal } = this.paths(version, epoch);
+    let expected;
+    try {
+      expected = sealSchema.parse(JSON.parse(await readFile(seal, 'utf8')));
+    } catch {
+      throw damaged(seal, 'it is missing or not what was written');
+    }
+    await checkSeal(file, expected);
   }
 
-  /** Deletes the moments of versions older than `version`. */
-  async collect(version: number): Promise<void> {
-    const old = (await readdir(this.dir)).filter(
-      (name) => Number(FILE.exec(name)?.[1] ?? Infinity) < version,
-    );
+  /** Deletes the moments of versions but those `kept`. */
+  async collect(kept: ReadonlySet<number>): Promise<void> {
+    const old = (await readdir(this.dir)).filter((name) => {
+      const version = FILE.exec(name)?.[1];
+      return version !== undefined && !kept.has(Number(version));
+    });
     await Promise.all(old.map((name) => rm(join(this.dir, name), { force: true })));
   }
 
-  private path(version: number, epoch: number): string {
-    return join(this.dir, `v${version}-e${epoch}.optimizer.safetensors`);
+  private paths(version: number, epoch: number): { file: string; seal: string } {
+    const stem = join(this.dir, `v${version}-e${epoch}.optimizer`);
+    return { file: `${stem}.safetensors`, seal: `${stem}.seal` };
   }
 }

@@ -1,15 +1,30 @@
 import { workerData } from 'node:worker_threads';
 import { check, type Batch } from '@forge/contracts';
 import { serveWorker } from '@forge/engine';
+import { timed } from '@forge/telemetry';
 import { z } from 'zod';
+import type { RunPosition } from '../checkpoint/checkpoint';
 import { trainingEpisodeSchema, type TrainingEpisode } from '../training-episode';
 import type { ResumePoint, TrainerSettings } from './trainer-config';
 import { Training } from './training';
+
+interface PipelineBatch {
+  batch: Batch;
+  payloads: readonly Uint8Array[];
+  maxStaleness: number;
+}
+
+interface TakeOver {
+  epoch: number;
+  from: ResumePoint | undefined;
+}
 
 const episodesSchema = z.array(trainingEpisodeSchema).min(1);
 
 const settings = workerData as TrainerSettings;
 let training = Training.open(settings);
+// `open` tells why it failed, be it called only later.
+training.catch(() => undefined);
 
 const api = {
   open: async (): Promise<void> => {
@@ -18,11 +33,15 @@ const api = {
   version: async () => (await training).version,
   trainStep: async (episodes: readonly TrainingEpisode[]) =>
     (await training).trainStep(check(episodesSchema, episodes, 'train step')),
-  trainBatch: async ({ batch, payloads }: { batch: Batch; payloads: readonly Uint8Array[] }) =>
-    (await training).trainBatch(batch, payloads),
-  publish: async () => (await training).publish(),
+  trainBatch: async ({ batch, payloads, maxStaleness }: PipelineBatch) =>
+    (await training).trainBatch(batch, payloads, maxStaleness),
+  publish: (inUse: readonly number[]) =>
+    timed('weights/publish_ms', async () => (await training).publish(inUse)),
+  rollBack: async ({ to, sha256 }: { to: number; sha256: string | null }) =>
+    (await training).rollBack(to, sha256),
   save: async (dir: string) => (await training).save(dir),
-  checkpoint: async () => (await training).checkpoint(),
+  checkpoint: async (run: RunPosition | null) => (await training).checkpoint(run),
+  takeOver: async ({ epoch, from }: TakeOver) => (await training).takeOver(epoch, from),
   /** The training under way goes on when there is nothing to resume. */
   resume: async (resumeFrom: ResumePoint): Promise<number> => {
     const resumed = await Training.open({ ...settings, resumeFrom });

@@ -1,4 +1,11 @@
-import { algorithmSchema, section, trainerFields, type AlgorithmInput } from '@forge/config';
+import {
+  algorithmSchema,
+  keepCheckpoints,
+  rollbackFields,
+  section,
+  trainerFields,
+  type AlgorithmInput,
+} from '@forge/config';
 import { weightsAnnouncementSchema } from '@forge/contracts';
 import { z } from 'zod';
 
@@ -16,7 +23,11 @@ export const trainerConfigSchema = z.strictObject({
     .union([z.int().min(0), z.literal(Infinity)])
     .default(0)
     .describe('policy versions a trained token may be old'),
+  rollback: section(rollbackFields).describe('a step beyond its limits is refused and changes nothing'),
+  keepVersions: z.int().min(2).default(4).describe('published versions kept on disk'),
+  keepSeconds: z.number().min(0).default(3).describe('younger versions are kept, however many they are'),
   epoch: z.int().min(0).default(0).describe('tells trainers apart that follow each other in one directory'),
+  keepCheckpoints,
   resumeFrom: resumePointSchema.optional(),
 });
 

@@ -1,10 +1,10 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { thisProc } from '@forge/actors';
 import { encode, type Group } from '@forge/contracts';
 import { loadModel } from '@forge/model';
-import { parametersHash, WeightReader } from '@forge/weights';
+import { parametersHash, WeightReader, WeightStore } from '@forge/weights';
 import { trainingEpisode } from '../training-episode.fixture';
 import { Trainer } from './trainer';
 
@@ -47,6 +47,7 @@ describe('Trainer', () => {
       sampleId: 's',
       promptText: '',
       replica: '0',
+      weights: { '0': '0'.repeat(64) },
       episodes: episodes(0).map(({ advantage: _advantage, ...one }) => one),
     };
     const batch = { schemaVersion: 1 as const, step: 0, groups: [{ index: 4, advantages: [1, -0.5] }], statistics: {} }; // prettier-ignore
@@ -87,17 +88,103 @@ describe('Trainer', () => {
     await trainer.trainStep.callOne(episodes(1));
     expect((await trainer.pushWeights.callOne()).sha256).toBe(sha256);
 
+    const successor = await spawn();
+    expect(await successor.takeOver.callOne(7, published)).toBe(1);
+    await successor.trainStep.callOne(episodes(1));
+    expect(await successor.pushWeights.callOne()).toMatchObject({ sha256, epoch: 7, version: 2 });
+
     await expect(trainer.resume.callOne(model)).rejects.toMatchObject({
-      code: 'CONFIG_FILE_UNREADABLE',
-      message: expect.stringContaining('found no optimizer state') as string,
+      code: 'CONTRACT_WEIGHTS_CORRUPT',
+      message: expect.stringContaining('checkpoint.json: it is missing, so this is no checkpoint') as string,
     });
     expect(await trainer.version.callOne()).toBe(2);
+    await Promise.all([trainer.stop(), resumed.stop(), successor.stop()]);
+  });
+
+  it('gives the same bits from a checkpoint when the model is saved in half precision', async () => {
+    const half = { optimizer: { learningRate: 1e-3, warmupSteps: 0, dtype: 'BF16' } };
+    const trainer = await spawn(half);
+    await trainer.trainStep.callOne(episodes(0));
+    const resumed = await spawn({ ...half, resumeFrom: await trainer.checkpoint.callOne() });
+    const [one, other] = await Promise.all([trainer.pushWeights.callOne(), resumed.pushWeights.callOne()]);
+    expect(other.sha256).toBe(one.sha256);
     await Promise.all([trainer.stop(), resumed.stop()]);
   });
 
-  it('saves the model as it is, and keeps the newest two checkpoints', async () => {
+  it('refuses moments of a published version that are cut, changed or gone', async () => {
+    const trainer = await spawn();
+    await trainer.trainStep.callOne(episodes(0));
+    const published = await trainer.pushWeights.callOne();
+    const moments = join(dirname(published.path), 'v1-e0.optimizer.safetensors');
+    const bytes = readFileSync(moments);
+    const changed = Buffer.from(bytes);
+    changed[bytes.length - 1]! ^= 1;
+    for (const [spoilt, problem] of [
+      [changed, 'found sha256'],
+      [bytes.subarray(1), 'bytes, expected'],
+    ] as const) {
+      // prettier-ignore
+      writeFileSync(moments, spoilt);
+      await expect(trainer.resume.callOne(published)).rejects.toMatchObject({
+        code: 'CONTRACT_WEIGHTS_CORRUPT',
+        message: expect.stringContaining(problem) as string,
+      });
+    }
+    writeFileSync(moments, bytes);
+    expect(await trainer.resume.callOne(published)).toBe(1);
+    await trainer.stop();
+  });
+
+  it('goes back to a version that is kept, by a version of its own', async () => {
+    const trainer = await spawn({ keepSeconds: 0 });
+    const hashes: string[] = [(await trainer.pushWeights.callOne()).sha256];
+    for (const version of [0, 1]) {
+      await trainer.trainStep.callOne(episodes(version));
+      if (version === 0) await trainer.checkpoint.callOne();
+      hashes.push((await trainer.pushWeights.callOne()).sha256);
+    }
+    await trainer.rollBack.callOne(1, hashes[1]!);
+    const back = await trainer.pushWeights.callOne();
+    expect([back.version, back.sha256]).toEqual([3, hashes[1]]);
+    const dir = dirname(back.path);
+    const [, manifest] = (await new WeightStore({ dir, keep: 2 }).manifests()).slice(-2);
+    expect(manifest).toMatchObject({ version: 3, parent: { version: 1, sha256: hashes[1] }, trained: null });
+
+    // With the moments of that version: another trainer that takes them up there comes to the same bits.
+    const other = await spawn({ resumeFrom: back });
+    for (const one of [trainer, other]) await one.trainStep.callOne(episodes(3));
+    expect((await other.pushWeights.callOne()).sha256).toBe((await trainer.pushWeights.callOne()).sha256);
+
+    await trainer.rollBack.callOne(4);
+    for (const version of [5, 6, 7]) {
+      await trainer.trainStep.callOne(episodes(version));
+      await trainer.pushWeights.callOne();
+    }
+    await expect(trainer.rollBack.callOne(2)).rejects.toMatchObject({
+      code: 'CONFLICT_STATE',
+      message: expect.stringMatching(/^version 2 is not kept any more/) as string,
+    });
+    expect(await trainer.version.callOne()).toBe(8);
+    // Of version 1 there is a checkpoint.
+    await trainer.rollBack.callOne(1, hashes[1]!);
+    expect(await trainer.pushWeights.callOne()).toMatchObject({ version: 9, sha256: hashes[1] });
+    await Promise.all([trainer.stop(), other.stop()]);
+  });
+
+  it('refuses a step beyond its limits and stays where it was', async () => {
+    const trainer = await spawn({ rollback: { maxGradientNorm: 1e-6 } });
+    const base = await trainer.pushWeights.callOne();
+    await expect(trainer.trainStep.callOne(episodes(0))).rejects.toMatchObject({
+      code: 'NUMERIC_LIMIT_EXCEEDED',
+    });
+    await trainer.rollBack.callOne(0, base.sha256);
+    expect(await trainer.pushWeights.callOne()).toMatchObject({ version: 1, sha256: base.sha256 });
+    await trainer.stop();
+  });
+
+  it('saves the model as it is, and keeps as many checkpoints as it is told', async () => {
     const dir = join(root, 'kept');
-    const trainer = await spawn({ dir });
+    const trainer = await spawn({ dir, keepCheckpoints: 2 });
     for (const version of [0, 1, 2]) {
       await trainer.trainStep.callOne(episodes(version));
       await trainer.checkpoint.callOne();

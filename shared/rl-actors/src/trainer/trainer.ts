@@ -3,6 +3,8 @@ import { endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig } from '@forge/config';
 import { check, type Batch, type WeightsAnnouncement } from '@forge/contracts';
 import type { WorkerHandle } from '@forge/engine';
+import { z } from 'zod';
+import { runPositionSchema, type RunPosition } from '../checkpoint/checkpoint';
 import { openWorker } from '../open-worker';
 import type { TrainingEpisode } from '../training-episode';
 import type { TrainApi } from './train-worker';
@@ -14,6 +16,8 @@ import {
   type TrainerSettings,
 } from './trainer-config';
 import type { TrainedStep } from './training';
+
+const versionsSchema = z.array(z.int().min(0));
 
 /**
  * Improves a model step by step; its version counts the steps. A trainer whose process dies begins anew where its
@@ -41,6 +45,7 @@ export class Trainer extends ForgeActor {
    * One optimizer step on episodes; everything is as before when it fails.
    *
    * @throws {ForgeError} STALE_EPISODE when a token is older than `maxStaleness` allows; NUMERIC_NON_FINITE;
+   *   NUMERIC_LIMIT_EXCEEDED for a step beyond `rollback`;
    *   CONTRACT_INVALID_MESSAGE for no episodes or a broken one.
    */
   @endpoint()
@@ -49,19 +54,39 @@ export class Trainer extends ForgeActor {
   }
 
   /**
-   * One step on a batch of the pipeline, whose encoded groups are `payloads` in its order.
+   * One step on a batch of the pipeline, whose encoded groups are `payloads` in its order; `maxStaleness` is the bound
+   * it was formed under, by default that of the config.
    *
    * @throws {ForgeError} as `trainStep`; BUG_INVARIANT when the batch is for another version or other groups.
    */
   @endpoint()
-  trainBatch(batch: Batch, payloads: readonly Uint8Array[]): Promise<TrainedStep> {
-    return this.worker.call('trainBatch', { batch, payloads });
+  trainBatch(
+    batch: Batch,
+    payloads: readonly Uint8Array[],
+    maxStaleness = this.settings.maxStaleness,
+  ): Promise<TrainedStep> {
+    return this.worker.call('trainBatch', { batch, payloads, maxStaleness });
   }
 
-  /** Writes the weights of this version to a file, verified by checksum; what policies are told to read. */
+  /**
+   * Writes the weights of this version to a file, verified by checksum; what policies are told to read. Of older versions
+   * the newest `keepVersions` and those `inUse` stay.
+   */
   @endpoint()
-  pushWeights(): Promise<WeightsAnnouncement> {
-    return this.worker.call('publish', undefined);
+  pushWeights(inUse: readonly number[] = []): Promise<WeightsAnnouncement> {
+    return this.worker.call('publish', check(versionsSchema, inUse, 'versions in use'));
+  }
+
+  /**
+   * Instead of a step: the next version has the parameters and moments of version `to` that is kept, by `keepVersions` or
+   * as a checkpoint, and of which `sha256` is the hash where that is known.
+   *
+   * @throws {ForgeError} CONFLICT_STATE when it is not kept; CONTRACT_WEIGHTS_CORRUPT; then everything is as before.
+   */
+  @endpoint()
+  rollBack(to: number, sha256: string | null = null): Promise<void> {
+    check(versionsSchema, [to], 'version');
+    return this.worker.call('rollBack', { to, sha256 });
   }
 
   /** Steps trained so far. */
@@ -76,17 +101,32 @@ export class Trainer extends ForgeActor {
     return this.worker.call('save', resolve(this.settings.dir, dir));
   }
 
-  /** Model and optimizer state in a directory of their own under `dir`, which `resume` takes. The newest two are kept. */
+  /**
+   * Model and optimizer state in a directory of their own under `dir`, which `resume` takes; the newest `keepCheckpoints`
+   * are kept. `run`: where the run stands that the trainer belongs to.
+   */
   @endpoint()
-  checkpoint(): Promise<string> {
-    return this.worker.call('checkpoint', undefined);
+  checkpoint(run: RunPosition | null = null): Promise<string> {
+    const position = run === null ? null : check(runPositionSchema, run, 'position of the run');
+    return this.worker.call('checkpoint', position);
   }
 
   /**
-   * Goes on from a published version or a checkpoint, with the same bits; its version. (A checkpoint in F16 or BF16 has
-   * lost some.)
+   * Becomes the trainer of an epoch, and goes on from what its predecessor left; the version. Quicker than `resume`, since model and graph stay: what a successor does once it has started beside its predecessor.
    *
-   * @throws {ForgeError} STALE_WEIGHTS, CONTRACT_WEIGHTS_CORRUPT, CONFIG_FILE_UNREADABLE; then it stays where it was.
+   * @throws {ForgeError} as `resume`.
+   */
+  @endpoint()
+  takeOver(epoch: number, from?: ResumePoint): Promise<number> {
+    const point = from === undefined ? undefined : check(resumePointSchema, from, 'resume point');
+    return this.worker.call('takeOver', { epoch, from: point });
+  }
+
+  /**
+   * Goes on from a published version or a checkpoint, with the same bits; its version.
+   *
+   * @throws {ForgeError} STALE_WEIGHTS, CONTRACT_WEIGHTS_CORRUPT naming the file, CONFLICT_STATE for a checkpoint of
+   *   another model; then it stays where it was.
    */
   @endpoint()
   resume(from: ResumePoint): Promise<number> {

@@ -1,6 +1,6 @@
-import { readdir, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Batch, WeightsAnnouncement } from '@forge/contracts';
+import type { Batch, WeightsAnnouncement, WeightsOrigin } from '@forge/contracts';
 import { createEngine } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import {
@@ -11,8 +11,10 @@ import {
   type OptimizerState,
   type StepResult,
 } from '@forge/model';
+import { loadCheckpoint, writeCheckpoint, type RunPosition } from '../checkpoint/checkpoint';
+import { Checkpoints } from '../checkpoint/checkpoints';
 import { loadAlgorithm } from '../recipe/run-parts';
-import { WeightReader, WeightStore, type Parameters } from '@forge/weights';
+import { hashSafetensors, WeightReader, WeightStore, type Parameters } from '@forge/weights';
 import type { TrainingEpisode } from '../training-episode';
 import { checkLag, type LagStatistics } from './lag';
 import { OptimizerStore } from './optimizer-store';
@@ -24,28 +26,32 @@ export interface TrainedStep extends StepResult {
   lag: LagStatistics;
 }
 
-/** Weight versions kept on disk: the one in use, and those a slow reader may be on its way to. */
-const KEPT_VERSIONS = 4;
-const KEPT_CHECKPOINTS = 2;
-const CHECKPOINT = /^step-(\d+)$/;
-
 /** The model being trained. A step blocks the thread it runs on. */
 export class Training {
+  /** What the current version was made of. */
+  private origin: WeightsOrigin = { parent: null, trained: null };
+  /** The version that was published, or gone on from, last. */
+  private published: WeightsOrigin['parent'] = null;
+  private epoch: number;
+  private recent: { version: number; atMs: number }[] = [];
+
   private constructor(
     private readonly settings: TrainerSettings,
     private readonly model: LoadedModel,
     private readonly step: TrainStep,
     private readonly weights: WeightStore,
     private readonly optimizer: OptimizerStore,
-  ) {}
+  ) {
+    this.epoch = settings.epoch;
+  }
 
   static async open(settings: TrainerSettings): Promise<Training> {
     const { dir, optimizer: options, temperature, steps } = settings;
     const weightsDir = join(dir, 'weights');
     const model = await loadModel(settings.model);
-    const start = await startingPoint(settings.resumeFrom);
+    const start = await startingPoint(settings.resumeFrom, model);
     const step = await TrainStep.create({
-      engine: createEngine({ threads: options.threads, provider: 'cpu' }),
+      engine: createEngine({ threads: options.threads, provider: options.device }),
       config: model.config,
       parameters: start?.parameters ?? model.parameters,
       loss: (await loadAlgorithm(settings)).loss,
@@ -54,25 +60,47 @@ export class Training {
       microBatchTokens: options.microBatchTokens,
       logitsChunk: options.logitsChunk,
       recompute: options.recompute,
+      limits: settings.rollback,
     });
     if (start?.state) step.restore(start.state);
-    const weights = new WeightStore({ dir: weightsDir, keep: KEPT_VERSIONS });
-    return new Training(settings, model, step, weights, new OptimizerStore(weightsDir));
+    const weights = new WeightStore({ dir: weightsDir, keep: settings.keepVersions });
+    const training = new Training(settings, model, step, weights, new OptimizerStore(weightsDir));
+    if (typeof settings.resumeFrom === 'object') await training.takeOrigin(settings.resumeFrom);
+    return training;
   }
 
   get version(): number {
     return this.step.stepNumber;
   }
 
+  /**
+   * Publishes as that epoch from now on, and goes on from a published version or a checkpoint; the model is loaded
+   * already.
+   */
+  async takeOver(epoch: number, from: ResumePoint | undefined): Promise<number> {
+    const start = await startingPoint(from, this.model);
+    if (start?.state) this.step.restore(start.state, start.parameters);
+    if (typeof from === 'object') await this.takeOrigin(from);
+    this.epoch = epoch;
+    return this.version;
+  }
+
   /** One step; the lag of every token is checked before the gradient. */
   async trainStep(episodes: readonly TrainingEpisode[]): Promise<TrainedStep> {
     const parts = episodes.map((episode, i) => ({ name: `episode ${i}`, episodes: [episode] }));
-    const lag = checkLag(this.version, parts, this.settings.maxStaleness);
-    return { ...(await this.step.step(episodes)), lag };
+    const { version } = this;
+    const lag = checkLag(version, parts, this.settings.maxStaleness);
+    const result = await this.step.step(episodes);
+    this.origin = { parent: this.published, trained: { step: version, groups: [] } };
+    return { ...result, lag };
   }
 
-  /** One step on a batch of the pipeline, whose groups are `payloads` in its order. */
-  async trainBatch(batch: Batch, payloads: readonly Uint8Array[]): Promise<TrainedStep> {
+  /** One step on a batch of the pipeline, whose groups are `payloads` in its order, under the bound it was formed under. */
+  async trainBatch(
+    batch: Batch,
+    payloads: readonly Uint8Array[],
+    maxStaleness: number,
+  ): Promise<TrainedStep> {
     const { version } = this;
     if (batch.step !== version) {
       throw new ForgeError('BUG_INVARIANT', `batch ${batch.step} came to version ${version} of the policy`, {
@@ -82,20 +110,72 @@ export class Training {
     }
     const groups = decodeGroups(batch, payloads);
     const parts = groups.map(({ index, episodes }) => ({ name: `group ${index}`, episodes }));
-    const lag = checkLag(version, parts, this.settings.maxStaleness);
-    return { ...(await this.step.step(trainEpisodes(batch, groups))), lag };
+    const lag = checkLag(version, parts, maxStaleness);
+    const result = await this.step.step(trainEpisodes(batch, groups));
+    const trained = { step: version, groups: batch.groups.map(({ index }) => index) };
+    this.origin = { parent: this.published, trained };
+    return { ...result, lag };
   }
 
-  /** Writes the current version, ready to be announced; older ones that nobody needs any more are deleted. */
-  async publish(): Promise<WeightsAnnouncement> {
-    const { version } = this;
-    const { epoch } = this.settings;
-    const announcement = await this.weights.publish(version, epoch, this.step.parameters());
+  /**
+   * Writes the current version, ready to be announced; older ones are deleted, but the newest `keepVersions` and those
+   * `inUse`.
+   */
+  async publish(inUse: readonly number[] = []): Promise<WeightsAnnouncement> {
+    const { version, epoch } = this;
+    const announcement = await this.weights.publish(version, epoch, this.step.parameters(), this.origin);
     await this.optimizer.save(version, epoch, this.step.state());
+    this.published = { version, sha256: announcement.sha256 };
     // The version before stays: until the commit it is the one a crash goes back to.
-    await this.weights.collect();
-    await this.optimizer.collect(version - 1);
+    await this.optimizer.collect(await this.weights.collect([...inUse, ...this.young(version)]));
     return announcement;
+  }
+
+  /** Versions of the last `keepSeconds`, the one just published included. */
+  private young(published: number): number[] {
+    const now = performance.now();
+    this.recent.push({ version: published, atMs: now });
+    this.recent = this.recent.filter(({ atMs }) => atMs > now - 1000 * this.settings.keepSeconds);
+    return this.recent.map(({ version }) => version);
+  }
+
+  /**
+   * Makes the next version one with the parameters and moments of version `to`, whose hash is `sha256` where that is known.
+   * Steps and schedule go on counting.
+   *
+   * @throws {ForgeError} CONFLICT_STATE when that version is not kept; CONTRACT_WEIGHTS_CORRUPT.
+   */
+  async rollBack(to: number, sha256: string | null): Promise<void> {
+    const { version } = this;
+    const next = version + 1;
+    if (to === version) {
+      this.step.restore({ ...this.step.state(), step: next });
+      this.origin = { parent: this.published, trained: null };
+      return;
+    }
+    const { parameters, state } = await this.kept(to, sha256);
+    this.step.restore({ ...state, step: next }, parameters);
+    this.origin = { parent: { version: to, sha256: hashSafetensors(parameters) }, trained: null };
+  }
+
+  /** A version that was published, or whose checkpoint there is. */
+  private async kept(
+    version: number,
+    sha256: string | null,
+  ): Promise<{ parameters: Parameters; state: OptimizerState }> {
+    const manifest = (await this.weights.manifests())
+      .filter((one) => one.version === version && (sha256 === null || one.sha256 === sha256))
+      .at(-1);
+    if (manifest !== undefined) {
+      const parameters = await this.weights.read(this.weights.announcementOf(manifest));
+      return { parameters, state: await this.optimizer.load(version, manifest.epoch) };
+    }
+    const checkpoint = new Checkpoints(this.settings.dir).path(version);
+    if (!existsSync(checkpoint)) {
+      const message = `version ${version} is not kept any more: neither in ${this.weights.dir} nor as ${checkpoint}`;
+      throw new ForgeError('CONFLICT_STATE', message, { version });
+    }
+    return loadCheckpoint(checkpoint, this.model.config);
   }
 
   /** Writes the current version as a model in Hugging Face layout. */
@@ -105,34 +185,39 @@ export class Training {
     await saveModel(dir, { config, files, parameters }, this.settings.optimizer);
   }
 
-  /** A checkpoint people can go back to: the model, and the optimizer's state beside it. Older ones make room. */
-  async checkpoint(): Promise<string> {
-    const { version } = this;
-    const parent = join(this.settings.dir, 'checkpoints');
-    const dir = join(parent, `step-${version}`);
-    await this.save(dir);
-    await new OptimizerStore(dir).save(version, this.settings.epoch, this.step.state());
-    const steps = (await readdir(parent)).flatMap((name) => Number(CHECKPOINT.exec(name)?.[1] ?? NaN));
-    const old = steps
-      .filter((step) => step <= version)
-      .sort((a, b) => b - a)
-      .slice(KEPT_CHECKPOINTS);
-    for (const step of old) await rm(join(parent, `step-${step}`), { recursive: true, force: true });
-    return dir;
+  /** A checkpoint of the current version, which training can go on from with the same bits. Older ones make room. */
+  async checkpoint(run: RunPosition | null): Promise<string> {
+    const { epoch } = this;
+    const { dir, maxStaleness, keepCheckpoints } = this.settings;
+    const { config, files } = this.model;
+    const checkpoints = new Checkpoints(dir);
+    const path = checkpoints.path(this.version);
+    const about = { epoch, maxStaleness: maxStaleness === Infinity ? ('inf' as const) : maxStaleness, run };
+    const model = { config, files, parameters: this.step.parameters() };
+    await writeCheckpoint(path, about, model, this.step.state());
+    await checkpoints.retain(keepCheckpoints, this.version);
+    return path;
   }
 
   close(): Promise<void> {
     return this.step.close();
+  }
+
+  private async takeOrigin({ version, epoch, sha256 }: WeightsAnnouncement): Promise<void> {
+    this.published = { version, sha256 };
+    const manifests = await this.weights.manifests();
+    const own = manifests.find((one) => one.version === version && one.epoch === epoch);
+    if (own) this.origin = { parent: own.parent, trained: own.trained };
   }
 }
 
 /** Parameters and moments of a published version or a checkpoint; no moments yet at version 0. */
 async function startingPoint(
   from: ResumePoint | undefined,
+  { config }: LoadedModel,
 ): Promise<{ parameters: Parameters; state: OptimizerState | null } | null> {
   if (from === undefined) return null;
-  if (typeof from === 'string')
-    return { parameters: (await loadModel(from)).parameters, state: await new OptimizerStore(from).newest() };
+  if (typeof from === 'string') return loadCheckpoint(from, config);
   const { path, version, epoch } = from;
   const parameters = await new WeightReader().read(from);
   return { parameters, state: version > 0 ? await OptimizerStore.beside(path).load(version, epoch) : null };

@@ -87,13 +87,15 @@ export async function startTracing(options: TracingOptions): Promise<() => Promi
   };
 }
 
-/** Whatever goes wrong inside the SDK comes here, and no further. */
+/** Whatever goes wrong inside the SDK comes here, and no further; it is not told apart from that of metrics. */
 function warnOnce({ warn, settings }: TracingOptions): (error: unknown) => void {
   let isSaid = false;
   const say = (reason: string): void => {
     if (isSaid) return;
     isSaid = true;
-    warn(`spans are lost, the run goes on without: ${reason} (OTLP endpoint: ${settings.endpoint})`);
+    warn(
+      `spans or metrics are lost, the run goes on without: ${reason} (OTLP endpoint: ${settings.endpoint})`,
+    );
   };
   const lost = (error: unknown): void => say(error instanceof Error ? error.message : JSON.stringify(error));
   setGlobalErrorHandler(lost);

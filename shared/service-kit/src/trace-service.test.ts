@@ -1,5 +1,5 @@
 import type { TracingEnvironment } from '@forge/config';
-import { traceRatios } from './trace-ratios';
+import { traceRatios } from './trace-service';
 
 const environment: TracingEnvironment = {
   exporters: [],

@@ -1,0 +1,167 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { isRunning, waitFor } from '@forge/testing';
+import { ForgeRun } from './chaos/forge-run';
+import { createModelDirectory, smallRecipe, TINY } from './service-processes';
+
+jest.setTimeout(240_000);
+
+const forge = join(__dirname, '..', 'services/cli/bin/forge.cjs');
+const STEPS = 12;
+const KINDS = ['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer', 'redis'] as const;
+
+let dir: string;
+let undisturbed: string;
+const started: ForgeRun[] = [];
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'forge-resume-'));
+  await createModelDirectory(dir, TINY);
+  const run = await start();
+  expect(await run.ended(120_000)).toBe(0);
+  undisturbed = hashOf(run);
+});
+afterEach(() => {
+  for (const run of started.splice(0)) run.kill();
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+async function start(overrides: Record<string, unknown> = {}): Promise<ForgeRun> {
+  const run = await ForgeRun.start(dir, smallRecipe(dir, { maxStaleness: 0, steps: STEPS, ...overrides }));
+  started.push(run);
+  return run;
+}
+
+const reached = (run: ForgeRun, version: number) =>
+  waitFor(`version ${version}`, async () => (await run.runState.version()) >= version, 60_000);
+
+/** SIGKILL for everything at once: the command, its services, and Redis. */
+async function killAll(run: ForgeRun): Promise<void> {
+  const pids = (await Promise.all(KINDS.map((kind) => run.parts(kind)))).flat().map(({ pid }) => pid);
+  expect(pids).toHaveLength(KINDS.length);
+  run.kill();
+  for (const pid of pids) process.kill(pid, 'SIGKILL');
+  await waitFor('the end of all processes', () => !pids.some(isRunning));
+}
+
+/** Another command in the directory of the run. */
+async function command(run: ForgeRun, ...args: string[]): Promise<{ code: number | null; said: string }> {
+  const env = { ...process.env, REDIS_URL: '' };
+  const child = spawn(process.execPath, [forge, ...args], { cwd: run.workDir, env });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (said += bytes.toString())); // prettier-ignore
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, said };
+}
+
+const resume = (run: ForgeRun, ...args: string[]) => command(run, 'resume', run.runId, ...args);
+const hashOf = (run: ForgeRun): string =>
+  (JSON.parse(readFileSync(join(run.runDir, 'summary.json'), 'utf8')) as { weightsHash: string }).weightsHash;
+const stepsOf = (run: ForgeRun): number[] =>
+  linesOf<{ step: number }>(run, 'metrics.jsonl').map(({ step }) => step);
+const linesOf = <T>(run: ForgeRun, name: string): T[] =>
+  readFileSync(join(run.runDir, name), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as T); // prettier-ignore
+const checkpointsOf = (run: ForgeRun): string[] => readdirSync(join(run.runDir, 'checkpoints')).sort();
+/** Newest first. */
+const stepsOfCheckpoints = (run: ForgeRun): number[] =>
+  checkpointsOf(run).flatMap((name) => /^step-(\d+)$/.exec(name)?.slice(1).map(Number) ?? []).sort((a, b) => b - a); // prettier-ignore
+const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
+
+/** It ended as the run that nobody disturbed: weights, rows, samples, ledger. */
+async function expectUndisturbed(run: ForgeRun): Promise<void> {
+  expect(hashOf(run)).toBe(undisturbed);
+  expect(stepsOf(run)).toEqual(upTo(STEPS));
+  const samples = linesOf<{ index: number }>(run, 'samples.jsonl').map(({ index }) => index);
+  expect(samples).toEqual(upTo(STEPS).map((step) => (step - 1) * 8));
+  const verified = await command(run, 'ledger', run.runId, '--verify');
+  expect(verified).toMatchObject({ code: 0, said: expect.stringContaining(`${STEPS} steps in metrics.jsonl`) as string }); // prettier-ignore
+}
+
+describe('forge resume', () => {
+  it('goes on where a run was that was killed with all its processes, to the same bits', async () => {
+    const run = await start();
+    await reached(run, 5);
+    await killAll(run);
+    const listed = await command(run, 'runs');
+    expect(listed.said).toMatch(/failed .*forge resume: where it was/);
+    const { code, said } = await resume(run);
+    expect([code, said]).toEqual([0, expect.stringMatching(/going on with .* where it was, at step \d+/)]);
+    await expectUndisturbed(run);
+  });
+
+  it('goes on from the newest good checkpoint when the state is gone, to the same bits', async () => {
+    const run = await start({ output: { sampleRollouts: 1, record: true } });
+    await reached(run, 7);
+    await killAll(run);
+    rmSync(join(run.workDir, '.forge'), { recursive: true });
+    const [newest = 0] = stepsOfCheckpoints(run);
+    const weights = join(run.runDir, 'checkpoints', `step-${newest}`, 'model.safetensors');
+    const bytes = readFileSync(weights);
+    bytes[bytes.length >> 1]! ^= 1;
+    writeFileSync(weights, bytes);
+    expect((await command(run, 'runs')).said).toMatch(/forge resume: from step \d+/);
+
+    const { code, said } = await resume(run);
+    expect([code, said]).toEqual([0, expect.stringMatching(new RegExp(`step-${newest} is passed over: .*model.safetensors: found sha256.*state in Redis is gone: going on from the checkpoint of step ${newest - 2}`, 's'))]); // prettier-ignore
+    await expectUndisturbed(run);
+    expect(await command(run, 'replay', run.runId)).toMatchObject({ code: 0, said: expect.stringContaining(`${STEPS} steps replayed, all as recorded`) as string }); // prettier-ignore
+  });
+
+  it('goes on after Ctrl-C without doing anything twice, back to a checkpoint, and to more steps', async () => {
+    const run = await start();
+    await reached(run, 3);
+    expect(await run.stop()).toBe(130);
+    const stopped = stepsOf(run).at(-1)!;
+    expect(checkpointsOf(run)).toContain(`step-${stopped}`);
+
+    const other = await command(run, 'resume', run.runId, 'seed=2', 'maxStaleness=1');
+    expect(other).toMatchObject({ code: 2, said: expect.stringMatching(/seed: can't change.*maxStaleness: can't change/s) as string }); // prettier-ignore
+    const { code, said } = await resume(run, 'policy.replicas=2');
+    expect([code, said]).toEqual([0, expect.stringContaining(`at step ${stopped}`)]);
+    await expectUndisturbed(run);
+
+    expect(await resume(run)).toMatchObject({ code: 2, said: expect.stringMatching(/has finished: all 12 steps are done.*steps=24/) as string }); // prettier-ignore
+    expect(await resume(run, '--from', '5')).toMatchObject({ code: 2, said: expect.stringMatching(/no checkpoint of step 5; there are those of step 12, 10/) as string }); // prettier-ignore
+    expect(await resume(run, '--from', '10')).toMatchObject({ code: 0, said: expect.stringContaining('kept as step-12.abandoned') as string }); // prettier-ignore
+    await expectUndisturbed(run);
+
+    expect(await resume(run, 'steps=14')).toMatchObject({ code: 0 });
+    expect(stepsOf(run)).toEqual(upTo(14));
+    expect(await command(run, 'ledger', run.runId, '--verify')).toMatchObject({ code: 0 });
+  });
+
+  it('goes on with a run that trains asynchronously, whose ledger stays right', async () => {
+    const run = await start({ maxStaleness: 3 });
+    await reached(run, 5);
+    await killAll(run);
+    expect(await resume(run)).toMatchObject({ code: 0 });
+    expect(stepsOf(run)).toEqual(upTo(STEPS));
+    expect(await command(run, 'ledger', run.runId, '--verify')).toMatchObject({ code: 0 });
+  });
+
+  it('says what can not be resumed, and why', async () => {
+    const run = await start({ steps: 10_000, trainer: { learningRate: 0.01, warmupSteps: 0, checkpointEverySteps: 1 } }); // prettier-ignore
+    await reached(run, 3);
+    const refusal = (said: RegExp) => ({ code: 2, said: expect.stringMatching(said) as string });
+    expect(await resume(run)).toMatchObject(refusal(/is still running \(process \d+\); stop it first/));
+    await killAll(run);
+    expect(await command(run, 'resume', 'nonsense')).toMatchObject(refusal(/no run nonsense in runs; forge runs/)); // prettier-ignore
+    expect(await command(run, 'resume', 'checkpoints', '--dir', join('runs', run.runId))).toMatchObject(refusal(/is no run: it has no run.json/)); // prettier-ignore
+
+    // A version that is committed and can't be read, older checkpoints only.
+    for (const name of readdirSync(join(run.runDir, 'weights'))) {
+      if (name.endsWith('optimizer.safetensors')) writeFileSync(join(run.runDir, 'weights', name), 'half');
+    }
+    const [newest, oldest] = stepsOfCheckpoints(run);
+    rmSync(join(run.runDir, 'checkpoints', `step-${newest}`), { recursive: true });
+    expect(await resume(run)).toMatchObject(refusal(new RegExp(`is committed, but can't be read .*forge resume ${run.runId} --from ${oldest} goes back`))); // prettier-ignore
+    rmSync(join(run.runDir, 'checkpoints', `step-${oldest}`), { recursive: true });
+    expect(await resume(run)).toMatchObject(refusal(/is committed, but can't be read .*there is no good checkpoint either: start a new run/)); // prettier-ignore
+    rmSync(join(run.workDir, '.forge'), { recursive: true });
+    expect(await resume(run)).toMatchObject(refusal(/can't be resumed: its state in Redis is gone, and there is no good checkpoint \(none was written\); start a new run/)); // prettier-ignore
+    expect(existsSync(join(run.runDir, 'resume.lock'))).toBe(false);
+    expect(basename(run.runDir)).toBe(run.runId);
+  });
+});

@@ -1,0 +1,72 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { ForgeError } from '@forge/errors';
+import { recordDirectory, replay, TrainingRecord, type ReplayedStep } from '@forge/rl-actors';
+import { createLogUpdate } from 'log-update';
+import { readSummary } from '../run-directory';
+
+export interface ReplayCommandOptions {
+  dir: string;
+  json?: boolean;
+  /** The version to end at instead of the last one. */
+  to?: number;
+  /** The base model, where it is not where it was. */
+  model?: string;
+}
+
+const PLAIN_EVERY_STEPS = 10;
+const INTERRUPTED = 130;
+
+/** `forge replay RUN`: trains again what a run has trained; 1 at the first step whose weights are not the same. */
+export async function replayRun(id: string, { dir, json, to, model }: ReplayCommandOptions): Promise<number> {
+  const directory = join(dir, id);
+  if (!existsSync(directory)) {
+    throw new ForgeError('CONFLICT_STATE', `no run ${id} in ${dir}; forge runs lists those there are`, { id, dir }); // prettier-ignore
+  }
+  const record = await TrainingRecord.open(recordDirectory(directory));
+  const end = lastVersion(record, directory, to);
+  const show = json ? () => undefined : progressOn(process.stdout, end);
+  let isInterrupted = false;
+  // A second Ctrl-C ends at once.
+  process.once('SIGINT', () => (isInterrupted = true));
+  let last: ReplayedStep | undefined;
+  for await (const step of replay(record, { to: end, ...(model !== undefined && { model }) })) {
+    last = step;
+    show(step);
+    if (isInterrupted || step.weights !== step.recorded) break;
+  }
+  if (isInterrupted) return INTERRUPTED;
+  const { version, weights, recorded } = last!;
+  const isEqual = weights === recorded;
+  const report = { run: id, steps: version, weightsHash: weights, recorded, isEqual };
+  const words = isEqual
+    ? `${version} steps replayed, all as recorded\nweights  ${weights}`
+    : `step ${version} differs\nweights   ${weights}\nrecorded  ${recorded}`;
+  process.stdout.write(`${json ? JSON.stringify(report) : words}\n`);
+  return isEqual ? 0 : 1;
+}
+
+/**
+ * Where a replay ends: at `to`, at the end of a run that is over (a record may hold a step more, which was not
+ * committed), or where the record of one that goes on has come to.
+ */
+function lastVersion(record: TrainingRecord, directory: string, to: number | undefined): number {
+  const steps = readSummary(directory)?.['steps'];
+  const end = to ?? (typeof steps === 'number' ? steps : record.lastVersion);
+  if (Number.isInteger(end) && end >= 0 && end <= record.lastVersion) return end;
+  const source = to === undefined ? 'summary.json' : '--to';
+  const message = `${source} asks for step ${end}, the record ends at step ${record.lastVersion}`;
+  throw new ForgeError('CONFIG_INVALID', message, { to: end, lastVersion: record.lastVersion });
+}
+
+/** Redrawn in place on a terminal, a line now and then elsewhere. */
+function progressOn(output: NodeJS.WriteStream, end: number): (step: ReplayedStep) => void {
+  const live = createLogUpdate(output);
+  return ({ version, weights, recorded }) => {
+    const line = `step ${version}/${end}  ${weights.slice(0, 16)}`;
+    const isLast = version === end || weights !== recorded;
+    if (output.isTTY) live(line);
+    else if (isLast || version % PLAIN_EVERY_STEPS === 0) output.write(`${line}\n`);
+    if (output.isTTY && isLast) live.done();
+  };
+}

@@ -1,0 +1,97 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { cliEnvironment, loadRecipe, overrideForResume } from '@forge/config';
+import { ForgeError } from '@forge/errors';
+import { placeOf, settingsOf } from '../create-run';
+import { preflight } from '../preflight';
+import { claimRun, findRunRecord, writeRunConfig, writeRunRecord, type RunRecord } from '../run-directory';
+import { whenProcessesEnded } from '../run-processes';
+import { redisForResume } from '../resume/redis-for-resume';
+import { continueState } from '../resume/continue-state';
+import { restartFromCheckpoint } from '../resume/restart-from-checkpoint';
+import { checkGoals } from '../resume/check-goals';
+import { steeredRecipe } from '../resume/steered-recipe';
+import { supervise } from './run';
+import { isAlive } from './runs';
+
+/** Services end within their time to drain; this much later they have. */
+const MARGIN_MS = 5_000;
+
+export interface ResumeOptions {
+  dir: string;
+  /** Go back to this checkpoint, whatever state there is. */
+  from?: number;
+}
+
+/**
+ * `forge resume RUN`: goes on with a run that was interrupted, failed or lost its supervisor, where it was if its state is
+ * still in Redis, else from its newest good checkpoint.
+ *
+ * @throws {ForgeError} CONFLICT_STATE for a run that can't go on, CONFIG_INVALID for what can't change.
+ */
+export async function resume(
+  id: string,
+  { dir, from }: ResumeOptions,
+  overrides: readonly string[],
+): Promise<number> {
+  const record = findRun(dir, id);
+  const directory = join(dir, id);
+  const unclaim = claimRun(directory, isAlive);
+  const say = (message: string): void => {
+    process.stderr.write(`forge: ${message}\n`);
+  };
+  try {
+    const stored = steeredRecipe(
+      loadRecipe(join(directory, 'config.yaml'), [], { searchDirs: [] }),
+      directory,
+    );
+    const recipe = overrideForResume({ ...stored, output: { ...stored.output, dir } }, overrides);
+    const { model } = await preflight(recipe);
+    const withinMs = recipe.limits.drainSeconds * 1000 + MARGIN_MS;
+    await whenProcessesEnded(record, withinMs, say);
+    const redisServer = await redisForResume(record, recipe.limits.restartsPerMinute, say);
+    try {
+      return await supervise(recipe, {
+        id,
+        startedAt: new Date(),
+        redisServer,
+        logLevel: cliEnvironment().logLevel,
+        say,
+        open: async (runState, redis) => {
+          const run = { id, directory, runState, redis, withinMs, say };
+          const stand = from === undefined ? await continueState(run) : 'another checkpoint is asked for';
+          const start =
+            typeof stand === 'string' ? await restartFromCheckpoint(run, model.config, stand, from) : stand;
+          checkGoals(record, recipe, start.version, from === undefined);
+          const resumedAt = await start.go(recipe, settingsOf(recipe));
+          const resumed: RunRecord = {
+            ...record,
+            ...placeOf(redisServer),
+            steps: recipe.steps,
+            keepStateHours: recipe.limits.keepStateHours,
+            state: 'running',
+          };
+          delete resumed.message;
+          writeRunConfig(directory, recipe);
+          writeRunRecord(directory, resumed);
+          unclaim();
+          return { record: resumed, directory, resumedAt };
+        },
+      });
+    } finally {
+      await redisServer.stop();
+    }
+  } finally {
+    unclaim();
+  }
+}
+
+/** @throws {ForgeError} CONFLICT_STATE naming why it is none that could be resumed. */
+function findRun(dir: string, id: string): RunRecord {
+  if (existsSync(join(dir, id)) && !existsSync(join(dir, id, 'run.json'))) {
+    throw new ForgeError('CONFLICT_STATE', `${join(dir, id)} is no run: it has no run.json; forge runs lists those there are`, { id, dir }); // prettier-ignore
+  }
+  const record = findRunRecord(dir, id, isAlive);
+  if (record.state !== 'running') return record;
+  throw new ForgeError('CONFLICT_STATE', `run ${id} is still running (process ${record.pid}); stop it first (Ctrl-C)`, { id, pid: record.pid }); // prettier-ignore
+}

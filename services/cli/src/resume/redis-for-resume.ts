@@ -1,0 +1,43 @@
+import { join } from 'node:path';
+import { connectRedis, provisionRedis, type ProvisionedRedis } from '@forge/broker';
+import { cliEnvironment } from '@forge/config';
+import { ForgeError } from '@forge/errors';
+import { redisUrlOf } from '../run-access';
+import type { RunRecord } from '../run-directory';
+
+const GIVE_UP_MS = 5_000;
+
+/**
+ * The Redis a run goes on with: its own one, started again from its files, or the one it was given. One that is gone
+ * without REDIS_URL naming another is replaced by an own one, in which there is no state.
+ */
+export async function redisForResume(
+  record: RunRecord,
+  restartsPerMinute: number,
+  say: (message: string) => void,
+): Promise<ProvisionedRedis> {
+  const { id, redisDir, redisUrl } = record;
+  const given = cliEnvironment().redisUrl;
+  const own = (dir: string): Promise<ProvisionedRedis> =>
+    provisionRedis({ dir, log: say, mayInstall: true, restartsPerMinute });
+  if (redisDir !== null) return own(redisDir);
+  if (given === undefined && !(await answers(record))) {
+    say(`Redis at ${redisUrl}, where the state of ${id} was, does not answer (REDIS_URL names another)`);
+    return own(join('.forge', 'redis', id));
+  }
+  const url = given ?? redisUrl;
+  return provisionRedis({ url, dir: '', log: say, mayInstall: false });
+}
+
+async function answers(record: RunRecord): Promise<boolean> {
+  try {
+    const url = redisUrlOf(record);
+    (await connectRedis(url, { name: 'forge-resume', giveUpAfterMs: GIVE_UP_MS })).disconnect();
+    return true;
+  } catch (error) {
+    // The password of a container went with it.
+    const gone = ['TRANSIENT_REDIS_UNREACHABLE', 'CONFLICT_STATE'];
+    if (error instanceof ForgeError && gone.includes(error.code)) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,23 @@
+import type { Backlog, RolloutQueue } from '@forge/broker';
+
+/** How much waits between the services of a run, and for how long, by the names of METRICS. */
+export async function queueGauges(
+  queue: Pick<RolloutQueue, 'counts' | 'waitingMs'>,
+  backlog: () => Promise<Backlog>,
+): Promise<Record<string, number>> {
+  const [counts, waitingMs, { episodes, batches, buffered }] = await Promise.all([
+    queue.counts(),
+    queue.waitingMs(),
+    backlog(),
+  ]);
+  const { waiting = 0, prioritized = 0, delayed = 0 } = counts;
+  return {
+    'queue/rollouts/depth': waiting + prioritized + delayed,
+    'queue/rollouts/age_s': waitingMs / 1000,
+    'queue/episodes/depth': episodes.depth,
+    'queue/episodes/age_s': episodes.ageMs / 1000,
+    'queue/buffer/depth': buffered,
+    'queue/batches/depth': batches.depth,
+    'queue/batches/age_s': batches.ageMs / 1000,
+  };
+}

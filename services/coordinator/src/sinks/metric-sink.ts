@@ -1,0 +1,22 @@
+import type { RunSummary } from '../domain/report';
+
+/** Numbers of one step, or of one moment towards it. */
+export interface SinkRow {
+  step: number;
+  /** Milliseconds since the epoch. */
+  atMs: number;
+  values: Readonly<Record<string, number>>;
+}
+
+/** Somewhere that metrics of a run are put, besides its own `metrics.jsonl`. */
+export interface MetricSink {
+  /** What people call it. */
+  readonly name: string;
+  /** Puts rows there, in their order. What it throws makes them come again, with those that have come meanwhile. */
+  write(rows: readonly SinkRow[]): Promise<void>;
+  /** Called after the last row. */
+  close(state: EndState): Promise<void>;
+}
+
+/** How a run ended; an interrupted one may go on later. */
+export type EndState = RunSummary['state'];

@@ -1,0 +1,14 @@
+import { withoutPassword } from './redis-password';
+
+describe('withoutPassword', () => {
+  it.each([
+    ['redis://127.0.0.1:6379/1', 'redis://127.0.0.1:6379/1'],
+    ['rediss://user:secret@host:1/2', 'rediss://host:1/2'],
+    ['redis://:se/cr@et@host:1', 'redis://host:1'],
+    ['user:secret@host:1', 'host:1'],
+    ['redis://host?username=user&password=secret', 'redis://host'],
+    ['redis://user:secret@host?name=a@b', 'redis://b'],
+  ])('shows %s as %s', (url, shown) => {
+    expect(withoutPassword(url)).toBe(shown);
+  });
+});

@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import { applyOverrides } from './overrides';
+import { describeIssues, invalidConfig } from './issues';
+import { recipeSchema } from './recipe';
+
+const { maxStaleness, steps, stopAtAccuracy } = recipeSchema.in.shape;
+
+/** What of a recipe may change while its run goes on; all the rest is read once, when a service starts. */
+const runChangesSchema = z.strictObject({
+  maxStaleness: maxStaleness.unwrap().optional(),
+  steps: steps.optional(),
+  stopAtAccuracy: z.union([stopAtAccuracy.unwrap(), z.null()]).optional(),
+});
+
+export type RunChangesInput = z.output<typeof runChangesSchema>;
+
+/**
+ * Changes to a running run from `key=value`; null takes `stopAtAccuracy` away.
+ *
+ * @throws {ForgeError} CONFIG_INVALID listing every problem, and what can be changed.
+ */
+export function parseRunChanges(assignments: readonly string[]): RunChangesInput {
+  const { value, problems } = applyOverrides({}, assignments, runChangesSchema);
+  if (assignments.some((text) => /^stopAtAccuracy=\s*(null|~)?\s*$/.test(text)))
+    value['stopAtAccuracy'] = null;
+  const result = runChangesSchema.safeParse(value);
+  const all = [
+    ...problems,
+    ...(result.success ? [] : describeIssues(result.error.issues, value, runChangesSchema)),
+  ];
+  if (all.length === 0 && Object.keys(value).length === 0) all.push('nothing to change');
+  if (all.length === 0 && result.success) return result.data;
+  const known = Object.keys(runChangesSchema.shape).join(', ');
+  throw invalidConfig('changes to the run', [...all, `can be set while a run goes on: ${known}`]);
+}

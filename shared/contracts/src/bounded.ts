@@ -1,0 +1,56 @@
+import { z } from 'zod';
+
+/*
+ * Large parts of messages. zod reports every element that does not fit: a million of them are a second of work and
+ * hundreds of megabytes for a message of one. These stop at the first, and look at a length before they look inside.
+ */
+
+/** Longest sequence of tokens, and of anything that has an entry per token. */
+export const MAX_TOKENS = 2 ** 20;
+/** Largest reward, either way: sums of its squares stay finite, also as float32. */
+export const MAX_REWARD = 1e12;
+const MAX_NAMES = 256;
+const MAX_NAME_LENGTH = 256;
+
+/** An array of numbers of one sort. `expected` says which, e.g. 'an int >= 0'. */
+export function numbers(isOne: (value: number) => boolean, expected: string, maxLength = MAX_TOKENS) {
+  const faultOf = (value: unknown): string | null => {
+    if (!Array.isArray(value)) return 'expected an array';
+    if (value.length > maxLength) return `expected at most ${maxLength} numbers, found ${value.length}`;
+    const at = value.findIndex((one) => typeof one !== 'number' || !isOne(one));
+    return at < 0 ? null : `expected ${expected} at ${at}, found ${shown(value[at])}`;
+  };
+  return z.custom<number[]>((value) => faultOf(value) === null, {
+    error: ({ input }) => faultOf(input) ?? '',
+  });
+}
+
+export const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+export const isLogprob = (value: number): boolean => Number.isFinite(value) && value <= 0;
+
+/** An array of at most so many of something. */
+export function atMost<S extends z.ZodType>(maxLength: number, element: S) {
+  const isShort = (value: unknown): boolean => !Array.isArray(value) || value.length <= maxLength;
+  return z
+    .custom<z.input<S>[]>(isShort, { error: `expected at most ${maxLength}`, abort: true })
+    .pipe(z.array(element));
+}
+
+/** Finite numbers by name, of at most some size. */
+export function namedNumbers(maxSize = Number.MAX_VALUE) {
+  const isNamed = (value: unknown): boolean => {
+    if (typeof value !== 'object' || value === null) return false;
+    if (Object.getPrototypeOf(value) !== Object.prototype) return false;
+    const entries = Object.entries(value);
+    const fits = ([name, one]: [string, unknown]): boolean =>
+      name.length <= MAX_NAME_LENGTH && typeof one === 'number' && Math.abs(one) <= maxSize;
+    return entries.length <= MAX_NAMES && entries.every(fits);
+  };
+  return z.custom<Record<string, number>>(isNamed, {
+    error: `expected at most ${MAX_NAMES} finite numbers by name`,
+  });
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'number' ? String(value) : value === null ? 'null' : typeof value;
+}

@@ -1,0 +1,211 @@
+import { ForgeError } from '@forge/errors';
+import { hostileBytes, nested, seededRandom } from '@forge/testing';
+import fc from 'fast-check';
+import type { z } from 'zod';
+import { check, decode, encode, MAX_MESSAGE_BYTES } from './codec';
+import { completionSchema } from './completion';
+import { episodeSchema, groupSchema } from './episode';
+import { batchSchema, deadLetterSchema, rolloutJobSchema, telemetryEventSchema } from './messages'; // prettier-ignore
+import { sampleSchema } from './sample';
+import { samplingSchema } from './sampling';
+import { weightsAnnouncementSchema } from './weights';
+
+const count = fc.nat(2 ** 40);
+const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => (Object.is(x, -0) ? 0 : x));
+const logprob = fc.double({ min: -1e300, max: 0, noNaN: true }).map((x) => (Object.is(x, -0) ? 0 : x));
+const name = fc.string({ minLength: 1, maxLength: 20, unit: 'binary' });
+const values = fc.dictionary(
+  name.filter((one) => one !== '__proto__'),
+  finite,
+  { maxKeys: 5, noNullPrototype: true },
+);
+const rewards = fc.dictionary(
+  name.filter((one) => one !== '__proto__'),
+  fc.double({ min: -1e12, max: 1e12, noNaN: true }).map((x) => (Object.is(x, -0) ? 0 : x)),
+  { maxKeys: 5, noNullPrototype: true },
+);
+const optional = <T>(key: string, one: fc.Arbitrary<T>) =>
+  fc.option(one, { nil: null }).map((value) => (value === null ? {} : { [key]: value }));
+const merged = (...parts: fc.Arbitrary<object>[]): fc.Arbitrary<object> =>
+  fc.tuple(...parts).map((all) => Object.assign({}, ...(all as object[])) as object);
+
+const sample = merged(
+  fc.record({
+    id: name,
+    prompt: fc.oneof(
+      fc.string(),
+      fc.array(fc.record({ role: fc.constantFrom('system', 'user'), content: fc.string() }), {
+        minLength: 1,
+      }),
+    ),
+  }),
+  optional('answer', fc.string()),
+);
+const completion = fc.array(fc.tuple(count, logprob, count)).map((tokens) => ({
+  text: 't',
+  promptTokenIds: [1],
+  tokenIds: tokens.map(([id]) => id),
+  logprobs: tokens.map(([, one]) => one),
+  versions: tokens.map(([, , version]) => version),
+  stopReason: 'end',
+}));
+const episode = fc.tuple(fc.array(fc.tuple(count, logprob, count), { minLength: 1 }), fc.double({ min: -1e12, max: 1e12, noNaN: true }), rewards).map(([tokens, reward, rewards]) => ({
+  tokenIds: [3, ...tokens.map(([id]) => id)],
+  mask: [0, ...tokens.map(() => 1)],
+  logprobs: [0, ...tokens.map(([, one]) => one)],
+  versions: [-1, ...tokens.map(([, , version]) => version)],
+  reward: Object.is(reward, -0) ? 0 : reward,
+  rewards,
+  text: '',
+})); // prettier-ignore
+const group = fc.record({
+  schemaVersion: fc.constant(1),
+  runId: name,
+  index: count,
+  sampleId: name,
+  promptText: fc.string(),
+  episodes: fc.array(episode, { minLength: 1, maxLength: 4 }),
+  replica: fc.string(),
+  weights: fc.dictionary(fc.nat().map(String), fc.constant('a'.repeat(64)), {
+    maxKeys: 4,
+    noNullPrototype: true,
+  }),
+});
+
+/** Every schema of a message, with messages that fit it. */
+const MESSAGES: readonly (readonly [string, z.ZodType, fc.Arbitrary<unknown>])[] = [
+  ['sample', sampleSchema, sample],
+  ['sampling', samplingSchema, fc.record({ temperature: fc.double({ min: 0.1, max: 10, noNaN: true }), topK: fc.nat(), topP: fc.constant(1), maxTokens: fc.integer({ min: 1, max: 100 }), stop: fc.array(name, { maxLength: 3 }) })],
+  ['completion', completionSchema, completion],
+  ['episode', episodeSchema, episode],
+  ['group', groupSchema, group],
+  ['rollout job', rolloutJobSchema, fc.record({ kind: fc.constant('rollout'), schemaVersion: fc.constant(1), index: count, sample, minVersion: count })],
+  ['evaluation job', rolloutJobSchema, fc.record({ kind: fc.constant('evaluation'), schemaVersion: fc.constant(1), minVersion: count, part: count, parts: fc.integer({ min: 1, max: 9 }), samples: fc.array(sample, { minLength: 1, maxLength: 3 }) })],
+  ['batch', batchSchema, fc.record({ schemaVersion: fc.constant(1), step: count, groups: fc.array(fc.record({ index: count, advantages: fc.array(finite) }), { minLength: 1 }), statistics: values })],
+  ['weights', weightsAnnouncementSchema, fc.record({ schemaVersion: fc.constant(1), version: count, epoch: count, path: name, sizeBytes: fc.integer({ min: 1 }), sha256: fc.constant('a'.repeat(64)) })],
+  ['dead letter', deadLetterSchema, fc.record({ schemaVersion: fc.constant(1), kind: fc.constantFrom('rollout', 'job'), index: fc.option(count), code: name, message: fc.string(), attempts: count, payload: fc.uint8Array().map((bytes) => Buffer.from(bytes)), sizeBytes: count })],
+  ['telemetry step', telemetryEventSchema, fc.record({ kind: fc.constant('step'), step: count, values })],
+  ['telemetry service', telemetryEventSchema, fc.record({ kind: fc.constant('service'), service: name, replica: name, values })],
+  ['telemetry rollout', telemetryEventSchema, fc.record({ kind: fc.constant('rollout'), index: count, version: count, prompt: fc.string(), texts: fc.array(fc.string()), rewards: fc.array(finite) })],
+  ['telemetry run', telemetryEventSchema, fc.record({ kind: fc.constant('run'), state: name })],
+]; // prettier-ignore
+
+function refusalOf(schema: z.ZodType, bytes: Uint8Array): ForgeError | null {
+  try {
+    decode(schema, bytes, 'it');
+    return null;
+  } catch (error) {
+    if (error instanceof ForgeError) return error;
+    throw error;
+  }
+}
+
+describe.each(MESSAGES)('a message: %s', (_, schema, valid) => {
+  it('comes out as it went in', () => {
+    fc.assert(
+      fc.property(valid, (message) => {
+        expect(decode(schema, encode(message), 'it')).toEqual(message);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('is refused with a reason when it is broken, or fits', () => {
+    fc.assert(
+      fc.property(valid, fc.nat(), (message, seed) => {
+        const random = seededRandom(seed);
+        for (let i = 0; i < 20; i++) {
+          const { bytes } = hostileBytes(random, message, encode, Infinity);
+          const refusal = refusalOf(schema, bytes);
+          if (refusal === null) continue;
+          expect(refusal.code).toBe('CONTRACT_INVALID_MESSAGE');
+          expect(refusal.message.length).toBeLessThan(400);
+          expect(['not-msgpack', 'wrong-version', 'wrong-shape']).toContain(refusal.details.reason);
+        }
+        expect(Object.prototype).not.toHaveProperty('polluted');
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('is refused wherever it is cut off', () => {
+    fc.assert(
+      fc.property(valid, (message) => {
+        const bytes = encode(message);
+        for (let length = 0; length < bytes.length; length++)
+          expect(refusalOf(schema, bytes.subarray(0, length))?.details.reason).toBe('not-msgpack');
+      }),
+      { numRuns: 5 },
+    );
+  });
+
+  it('has no number that is not finite', () => {
+    const spoilNumbers = (value: unknown, by: number): unknown => {
+      if (typeof value === 'number') return by;
+      if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
+      if (Array.isArray(value)) return value.map((one) => spoilNumbers(one, by));
+      return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, spoilNumbers(one, by)]));
+    };
+    fc.assert(
+      fc.property(valid, fc.constantFrom(NaN, Infinity, -Infinity), (message, by) => {
+        const spoiled = spoilNumbers(message, by);
+        const hasNumber = JSON.stringify(spoiled) !== JSON.stringify(message);
+        expect(schema.safeParse(spoiled).success).toBe(!hasNumber);
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
+
+describe('decode', () => {
+  const reasonOf = (bytes: Uint8Array): unknown => refusalOf(groupSchema, bytes)?.details.reason;
+
+  it.each([
+    ['a nesting of 100,000', Buffer.concat([Buffer.alloc(100_000, 0x91), Buffer.from([0xc0])])],
+    ['a list of 4 billion', Buffer.from('ddffffffff', 'hex')],
+    ['a text of 4 GB', Buffer.from('dbffffffff61', 'hex')],
+    ['a regular expression', Buffer.from('c70578 92a161a167'.replace(' ', ''), 'hex')],
+    ['a value that is none', Buffer.from('c1', 'hex')],
+    ['two values', Buffer.from('c0c0', 'hex')],
+  ])('refuses %s', (_, bytes) => {
+    expect(reasonOf(bytes)).toBe('not-msgpack');
+  });
+
+  it('refuses too many bytes unread, and a field that is missing', () => {
+    expect(reasonOf(Buffer.alloc(MAX_MESSAGE_BYTES + 1))).toBe('too-large');
+    expect(() => decode(groupSchema, undefined, 'group')).toThrow(
+      'group: the field of the message is missing',
+    );
+  });
+
+  it.each([
+    ['tokens', { tokenIds: new Array(1e6).fill(null) }],
+    ['rewards', { rewards: Object.fromEntries(Array.from({ length: 1e5 }, (_, i) => [i, null])) }],
+  ])('says one thing about a million wrong %s', (field, wrong) => {
+    const found = episodeSchema.safeParse({ tokenIds: [1, 2], mask: [0, 1], logprobs: [0, 0], versions: [-1, 0], reward: 0, rewards: {}, text: '', ...wrong }); // prettier-ignore
+    expect(found.error?.issues.map(({ path }) => path.join('.'))).toEqual([Object.keys(wrong)[0]]);
+    expect(field).toBeTruthy();
+  });
+
+  it('looks at no more episodes than a group may have', () => {
+    const message = { schemaVersion: 1, runId: 'r', index: 0, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes: new Array(1e6).fill({}) }; // prettier-ignore
+    expect(groupSchema.safeParse(message).error?.issues).toMatchObject([
+      { path: ['episodes'], message: 'expected at most 1024' },
+    ]);
+  });
+
+  it('tells an old version from a wrong shape', () => {
+    expect(() =>
+      check(batchSchema, { schemaVersion: 2, step: 0, groups: [], statistics: {} }, 'batch'),
+    ).toThrow(
+      expect.objectContaining({
+        details: { what: 'batch', reason: 'wrong-version', field: 'schemaVersion' },
+      }),
+    );
+  });
+
+  it('carries a nesting that it would take', () => {
+    const message = { id: 's', prompt: 'p', metadata: { deep: nested(50) } };
+    expect(decode(sampleSchema, encode(message), 'sample')).toEqual(message);
+  });
+});

@@ -1,0 +1,67 @@
+import { z } from 'zod';
+import { traceparentSchema } from './trace-origin';
+
+const sha256 = z.string().length(64);
+const count = z.int().min(0);
+/** More than any sequence of tokens takes. */
+const MAX_VERSIONS = 4_096;
+
+/** Entry of the `weights` stream: a version whose blob is complete, verified and readable at `path`. */
+export const weightsAnnouncementSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  version: count,
+  /** The trainer incarnation that published it. */
+  epoch: count,
+  path: z.string().min(1),
+  sizeBytes: z.int().min(1),
+  sha256,
+  /** Of the step that made it. */
+  traceparent: traceparentSchema.optional(),
+});
+
+/** What a version was made of. */
+export const weightsOriginSchema = z.strictObject({
+  /** The version it was trained from, or went back to; null: a run starts from it. */
+  parent: z.strictObject({ version: count, sha256 }).nullable(),
+  /** The step that made it, and the groups in its batch; null: no step did. */
+  trained: z.strictObject({ step: count, groups: z.array(count) }).nullable(),
+});
+
+/** Describes a published version: beside the blobs, as `v<version>-e<epoch>.json`. */
+export const weightsManifestSchema = weightsOriginSchema.extend({
+  schemaVersion: z.literal(1),
+  version: count,
+  epoch: count,
+  /** Of the blob, which is named by it. */
+  sha256,
+  sizeBytes: z.int().min(1),
+  /** What lies where in the blob. */
+  tensors: z.array(
+    z.strictObject({
+      name: z.string(),
+      dtype: z.enum(['F32', 'F16', 'BF16']),
+      shape: z.array(count).readonly(),
+      /** First byte, from the start of the blob. */
+      offset: count,
+      sizeBytes: count,
+    }),
+  ),
+});
+
+function isHashes(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const entries = Object.entries(value);
+  const fits = ([version, hash]: [string, unknown]): boolean =>
+    /^\d{1,15}$/.test(version) && typeof hash === 'string' && hash.length === 64;
+  return entries.length <= MAX_VERSIONS && entries.every(fits);
+}
+
+/** By policy version, the hash of the weights that produced tokens. */
+export const weightHashesSchema = z.custom<Record<string, string>>(isHashes, {
+  error: 'expected hashes of 64 characters by version',
+});
+
+export type WeightsAnnouncement = z.infer<typeof weightsAnnouncementSchema>;
+export type WeightsOrigin = z.infer<typeof weightsOriginSchema>;
+export type WeightsManifest = z.infer<typeof weightsManifestSchema>;
+export type WeightHashes = z.infer<typeof weightHashesSchema>;

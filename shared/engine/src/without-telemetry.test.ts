@@ -1,0 +1,35 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** What onnxruntime leaves in the home directory when `program` makes a session in a process of its own. */
+function traces(program: string): string[] {
+  const home = mkdtempSync(join(tmpdir(), 'forge-home-'));
+  // On a machine that it takes for a CI's it reports nothing anyway.
+  const unset = { CI: undefined, ORT_DISABLE_TELEMETRY: undefined };
+  const env = { ...process.env, ...unset, HOME: home, XDG_CACHE_HOME: home };
+  const { status } = spawnSync(process.execPath, ['-e', program], {
+    env,
+    cwd: join(__dirname, '..'),
+  });
+  const found = readdirSync(home, { recursive: true }).map(String);
+  rmSync(home, { recursive: true });
+  expect(status).toBe(0);
+  return found;
+}
+
+const session =
+  "createEngine({ threads: 1, provider: 'cpu' }).createSession(new Uint8Array(8)).catch(() => {})";
+const inThread = `const { spawnWorker } = require('./dist/index.js');
+  const worker = spawnWorker(process.cwd() + '/dist/echo-worker.fixture.js');
+  worker.call('unknownProvider').catch(() => {}).then(() => worker.terminate());`;
+
+describe('onnxruntime', () => {
+  it.each([
+    ['this thread', `const { createEngine } = require('./dist/index.js'); ${session}`],
+    ['a worker thread', inThread],
+  ])('keeps no identity of this machine and reports to nobody, from %s', (_, program) => {
+    expect(traces(program)).toEqual([]);
+  });
+});

@@ -1,0 +1,16 @@
+import { createHash } from 'node:crypto';
+import type { ModelConfig } from './model-config';
+
+/** Sha256 (hex) of what the weights of a model must fit: equal for models that differ in their weights only. */
+export function modelFingerprint({ initializerRange: _, ...architecture }: ModelConfig): string {
+  return createHash('sha256').update(canonical(architecture)).digest('hex');
+}
+
+/** JSON with the keys of every object in order. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}

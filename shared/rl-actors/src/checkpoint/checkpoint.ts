@@ -1,0 +1,141 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { check } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import {
+  loadModel,
+  modelFingerprint,
+  saveModel,
+  type LoadedModel,
+  type ModelConfig,
+  type OptimizerState,
+} from '@forge/model';
+import type { Parameters } from '@forge/weights';
+import { z } from 'zod';
+import { readMoments, writeMoments } from '../trainer/moments';
+import { checkSeal, damaged, flush, sealOf, sealSchema } from './seal';
+
+const count = z.int().min(0);
+
+/** Where a run stood at a checkpoint, for whoever makes its state anew from it. */
+export const runPositionSchema = z.strictObject({
+  id: z.string().min(1),
+  seed: count,
+  /** The next of the run's prompts, in their order. */
+  nextIndex: count,
+  /** Groups trained so far. */
+  trained: count,
+  /** Metrics of the step that made the checkpoint; none at step 0. */
+  metrics: z.record(z.string(), z.number()),
+});
+
+/** `checkpoint.json`: what a checkpoint is of, and what its files must be. */
+const checkpointSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  /** Optimizer steps applied, which is the version of the policy. */
+  step: count,
+  /** The trainer that wrote it. */
+  epoch: count,
+  maxStaleness: z.union([count, z.literal('inf')]),
+  /** `modelFingerprint` of the architecture. */
+  model: z.string().length(64),
+  /** Null for a trainer that belongs to no run. */
+  run: runPositionSchema.nullable(),
+  files: z.record(z.string(), sealSchema),
+});
+
+export type RunPosition = z.infer<typeof runPositionSchema>;
+export type Checkpoint = z.infer<typeof checkpointSchema>;
+
+const DESCRIPTION = 'checkpoint.json';
+const MOMENTS = 'optimizer.safetensors';
+
+/**
+ * Writes a checkpoint that is there whole or not at all, also after a power failure: the model in Hugging Face layout, in
+ * F32 whatever the final model is saved in, both moments, and what they are.
+ */
+export async function writeCheckpoint(
+  dir: string,
+  about: Omit<Checkpoint, 'schemaVersion' | 'step' | 'model' | 'files'>,
+  model: Pick<LoadedModel, 'config' | 'parameters' | 'files'>,
+  state: OptimizerState,
+): Promise<void> {
+  const temporary = `${dir}.${randomUUID()}.tmp`;
+  try {
+    await mkdir(dirname(dir), { recursive: true });
+    await saveModel(temporary, model, { dtype: 'F32' });
+    await writeMoments(join(temporary, MOMENTS), state);
+    const files: Checkpoint['files'] = {};
+    for (const name of (await readdir(temporary)).sort()) {
+      await flush(join(temporary, name));
+      files[name] = await sealOf(join(temporary, name));
+    }
+    const { step } = state;
+    const checkpoint: Checkpoint = { schemaVersion: 1, step, ...about, model: modelFingerprint(model.config), files }; // prettier-ignore
+    await writeFile(join(temporary, DESCRIPTION), `${JSON.stringify(checkpoint, null, 2)}\n`);
+    await flush(join(temporary, DESCRIPTION));
+    await flush(temporary);
+    // A rename can't replace a directory that is not empty.
+    const old = `${dir}.${randomUUID()}.tmp`;
+    await rename(dir, old).catch(ignoreMissing);
+    await rename(temporary, dir);
+    await flush(dirname(dir));
+    await rm(old, { recursive: true, force: true });
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+/**
+ * What the checkpoint in `dir` is, every file compared with its seal.
+ *
+ * @throws {ForgeError} CONTRACT_WEIGHTS_CORRUPT naming the file that is missing, cut or changed, and how.
+ */
+export async function readCheckpoint(dir: string): Promise<Checkpoint> {
+  const file = join(dir, DESCRIPTION);
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw damaged(file, error.code === 'ENOENT' ? 'it is missing, so this is no checkpoint' : error.message);
+  });
+  let checkpoint: Checkpoint;
+  try {
+    checkpoint = check(checkpointSchema, JSON.parse(text), DESCRIPTION);
+  } catch (error) {
+    throw damaged(
+      file,
+      error instanceof SyntaxError ? `not JSON: ${error.message}` : (error as Error).message,
+    );
+  }
+  for (const [name, seal] of Object.entries(checkpoint.files)) await checkSeal(join(dir, name), seal);
+  return checkpoint;
+}
+
+/**
+ * Parameters and moments of a checkpoint, to the bit as they were.
+ *
+ * @throws {ForgeError} as `readCheckpoint`; CONFLICT_STATE when it is of another model than `config`.
+ */
+export async function loadCheckpoint(
+  dir: string,
+  config: ModelConfig,
+): Promise<{ parameters: Parameters; state: OptimizerState }> {
+  const { step, model } = await readCheckpoint(dir);
+  checkModel(dir, model, config);
+  const { parameters } = await loadModel(dir);
+  return { parameters, state: await readMoments(join(dir, MOMENTS), step) };
+}
+
+/** @throws {ForgeError} CONFLICT_STATE when a checkpoint with fingerprint `model` is not of `config`. */
+export function checkModel(dir: string, model: string, config: ModelConfig): void {
+  const expected = modelFingerprint(config);
+  if (model === expected) return;
+  throw new ForgeError(
+    'CONFLICT_STATE',
+    `${dir}: a checkpoint of another model: its architecture has the fingerprint ${model.slice(0, 12)}, that of the run ${expected.slice(0, 12)}`,
+    { dir, found: model, expected },
+  );
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
+}

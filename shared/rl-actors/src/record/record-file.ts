@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { batchSchema, decode, encode } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import { z } from 'zod';
+import { trainerConfigSchema } from '../trainer/trainer-config';
+
+const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'expected bytes');
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** What training starts from: `base.msgpack`. */
+export const recordedBaseSchema = z.strictObject({
+  runId: z.string().min(1),
+  /** Of the Trainer actor, what decides about the weights. */
+  trainer: trainerConfigSchema.pick({
+    model: true,
+    algorithm: true,
+    optimizer: true,
+    temperature: true,
+    steps: true,
+  }),
+  /** sha256 of version 0, as it is announced. */
+  weights: hash,
+});
+
+/** One optimizer step: `step-<n>.msgpack`; n is the version it makes, as in `metrics.jsonl`. */
+export const recordedStepSchema = z.strictObject({
+  runId: z.string().min(1),
+  batch: batchSchema,
+  /** The encoded groups in the order of the batch, the bytes that were trained. */
+  payloads: z.array(bytes),
+  /** The version the step went back to instead of training. */
+  rolledBackTo: z.int().min(0).nullable(),
+  /** sha256 of the version the step made, as it is announced. */
+  weights: hash,
+});
+
+/** The whole file: the encoded content under its checksum. */
+const fileSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  sha256: hash,
+  content: bytes,
+});
+
+export type RecordedBase = z.output<typeof recordedBaseSchema>;
+export type RecordedStep = z.output<typeof recordedStepSchema>;
+
+/** Where a run that is recorded keeps its record. */
+export function recordDirectory(runDir: string): string {
+  return join(runDir, 'record');
+}
+
+export const BASE_FILE = 'base.msgpack';
+const STEP_FILE = /^step-([1-9]\d*)\.msgpack$/;
+
+export function stepFile(version: number): string {
+  return `step-${version}.msgpack`;
+}
+
+/** The version that the step in this file makes; null for any other file. */
+export function versionOf(file: string): number | null {
+  const version = STEP_FILE.exec(file)?.[1];
+  return version === undefined ? null : Number(version);
+}
+
+/** The bytes of a file of the record; equal contents give equal bytes. */
+export function seal(content: RecordedBase | RecordedStep): Buffer {
+  const encoded = encode(content);
+  return encode({ schemaVersion: 1, sha256: sha256(encoded), content: encoded });
+}
+
+/**
+ * The content of a file of the record.
+ *
+ * @throws {ForgeError} CONFIG_FILE_UNREADABLE when it is truncated, damaged or of another schema.
+ */
+export function unseal<S extends z.ZodType>(schema: S, file: Uint8Array, path: string): z.output<S> {
+  try {
+    const { sha256: expected, content } = decode(fileSchema, file, path);
+    const found = sha256(content);
+    if (found === expected) return decode(schema, content, path);
+    throw new ForgeError('CONTRACT_INVALID_MESSAGE', `${path}: its sha256 is ${found}, expected ${expected}`);
+  } catch (cause) {
+    if (!(cause instanceof ForgeError)) throw cause;
+    const message = `${cause.message}; the file is damaged, or another version of Forge wrote it`;
+    throw new ForgeError('CONFIG_FILE_UNREADABLE', message, { path }, { cause });
+  }
+}
+
+function sha256(content: Uint8Array): string {
+  return createHash('sha256').update(content).digest('hex');
+}

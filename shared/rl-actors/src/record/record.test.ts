@@ -1,0 +1,114 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { encode, type Batch, type Group } from '@forge/contracts';
+import { recordedStepSchema, seal, unseal } from './record-file';
+import { Recorder } from './recorder';
+import { TrainingRecord } from './training-record';
+
+const root = mkdtempSync(join(tmpdir(), 'forge-record-'));
+afterAll(() => {
+  rmSync(root, { recursive: true });
+});
+
+const hash = (digit: number): string => String(digit).repeat(64);
+const batch = (step: number): Batch => ({
+  schemaVersion: 1,
+  step,
+  groups: [{ index: 2 * step, advantages: [1, -1] }],
+  statistics: { 'reward/mean': 0.5 },
+});
+const payload = (step: number): Buffer => encode({ index: 2 * step } satisfies Partial<Group>);
+const trainer = { model: 'model', steps: 3, temperature: 1 } as Parameters<Recorder['base']>[0];
+
+let records = 0;
+/** The record of a run of `steps` steps. */
+async function recorded(steps: number, runId = 'run'): Promise<{ dir: string; recorder: Recorder }> {
+  const dir = join(root, String(records++));
+  const recorder = await Recorder.open(dir, runId, 0);
+  await recorder.base(trainer, hash(0));
+  for (let step = 0; step < steps; step++) await recorder.step(batch(step), [payload(step)], hash(step + 1));
+  return { dir, recorder };
+}
+const files = (dir: string): Record<string, string> =>
+  Object.fromEntries(readdirSync(dir).map((name) => [name, readFileSync(join(dir, name), 'hex')]));
+
+describe('Recorder', () => {
+  it('writes the same files when a step is done again', async () => {
+    const { dir, recorder } = await recorded(2);
+    const before = files(dir);
+    expect(Object.keys(before).sort()).toEqual(['base.msgpack', 'step-1.msgpack', 'step-2.msgpack']);
+    await recorder.step(batch(1), [payload(1)], hash(2));
+    expect(files(dir)).toEqual(before);
+  });
+
+  it('drops what was not committed and what is half-written when another trainer takes over', async () => {
+    const { dir } = await recorded(3);
+    writeFileSync(join(dir, 'step-2.msgpack.77.tmp'), 'half');
+    await Recorder.open(dir, 'run', 1);
+    expect(readdirSync(dir).sort()).toEqual(['base.msgpack', 'step-1.msgpack']);
+  });
+});
+
+describe('TrainingRecord', () => {
+  it('gives back what was recorded, to the byte', async () => {
+    const { dir } = await recorded(2);
+    const record = await TrainingRecord.open(dir);
+    expect(record).toMatchObject({ lastVersion: 2, base: { runId: 'run', weights: hash(0) } });
+    expect(record.base.trainer).toMatchObject({ model: 'model', steps: 3, algorithm: { name: 'grpo' } });
+    const step = await record.step(2);
+    expect(step).toMatchObject({ batch: batch(1), weights: hash(2) });
+    expect(step.payloads.map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual([payload(1).toString('hex')]); // prettier-ignore
+  });
+
+  const broken = async (change: (dir: string) => void): Promise<unknown> => {
+    const { dir } = await recorded(2);
+    change(dir);
+    return TrainingRecord.open(dir)
+      .then(async (record) => [await record.step(1), await record.step(2)])
+      .catch((error: unknown) => error);
+  };
+  const refused = (words: string) => ({
+    code: 'CONFIG_FILE_UNREADABLE',
+    message: expect.stringContaining(words) as string,
+  });
+
+  it('refuses a record that is missing, or lacks a file', async () => {
+    expect(await broken((dir) => rmSync(dir, { recursive: true }))).toMatchObject(refused('started with --record')); // prettier-ignore
+    for (const name of ['base.msgpack', 'step-1.msgpack'])
+      expect(await broken((dir) => rmSync(join(dir, name)))).toMatchObject(refused(`${name}: missing`));
+  });
+
+  it('refuses a file of another run, another step or another schema', async () => {
+    const { dir: other } = await recorded(2, 'other');
+    const swap = (from: string) => (dir: string) => {
+      writeFileSync(join(dir, 'step-2.msgpack'), readFileSync(join(from || dir, 'step-1.msgpack')));
+    };
+    expect(await broken(swap(''))).toMatchObject(refused('found batch 0 of run run, expected batch 1 of run run')); // prettier-ignore
+    expect(await broken(swap(other))).toMatchObject(refused('found batch 0 of run other'));
+    const newer = encode({ schemaVersion: 2, sha256: hash(0), content: Buffer.alloc(1) });
+    expect(await broken((dir) => writeFileSync(join(dir, 'base.msgpack'), newer))).toMatchObject(
+      refused('schemaVersion'),
+    );
+    expect(await broken((dir) => writeFileSync(join(dir, 'base.msgpack'), seal({ runId: 'run', batch: batch(0), payloads: [], rolledBackTo: null, weights: hash(1) })))).toMatchObject(refused('trainer')); // prettier-ignore
+  });
+
+  it('refuses a file cut anywhere, or with any bit flipped', () => {
+    const whole = seal({
+      runId: 'run',
+      batch: batch(0),
+      payloads: [payload(0)],
+      rolledBackTo: null,
+      weights: hash(1),
+    });
+    const read = (bytes: Uint8Array): unknown => unseal(recordedStepSchema, bytes, 'step-1.msgpack');
+    expect(read(whole)).toMatchObject({ weights: hash(1) });
+    for (let length = 0; length < whole.length; length++)
+      expect(() => read(whole.subarray(0, length))).toThrow('the file is damaged');
+    for (let bit = 0; bit < 8 * whole.length; bit++) {
+      const flipped = Buffer.from(whole);
+      flipped[bit >> 3]! ^= 1 << (bit & 7);
+      expect(() => read(flipped)).toThrow('the file is damaged');
+    }
+  });
+});

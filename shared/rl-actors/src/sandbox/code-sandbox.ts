@@ -1,0 +1,76 @@
+import { join } from 'node:path';
+import { spawnWorker, type WorkerHandle } from '@forge/engine';
+import type { Program, Verdict } from './run-program';
+import type { SandboxApi } from './sandbox-worker';
+
+export interface CodeSandboxOptions {
+  /** How long one program may take, tests included. */
+  timeMs: number;
+  /** Programs that run at the same time, each in a thread. */
+  parallel: number;
+}
+
+type Thread = WorkerHandle<SandboxApi>;
+
+/**
+ * Runs programs nobody vouches for, so many at a time. A thread whose program takes too long, or breaks the interpreter,
+ * is ended, and another one takes its place. Threads start when they are needed and keep no process from ending.
+ */
+export class CodeSandbox {
+  private readonly idle: Thread[] = [];
+  private readonly waiting: ((thread: Thread | Promise<Thread>) => void)[] = [];
+  private threads = 0;
+
+  constructor(private readonly options: CodeSandboxOptions) {}
+
+  /** What becomes of a program; whatever it does, this does not fail. */
+  async run(program: Program): Promise<Verdict> {
+    const thread = await this.acquire();
+    const verdict = await this.within(thread.call('run', program));
+    if (typeof verdict !== 'string') {
+      this.release(thread);
+      return verdict;
+    }
+    void thread.terminate();
+    this.threads -= 1;
+    this.waiting.shift()?.(this.acquire());
+    return { passed: 0, error: verdict };
+  }
+
+  /** The verdict, or why there is none; the thread is no good any more then. */
+  private async within(running: Promise<Verdict>): Promise<Verdict | string> {
+    const { timeMs } = this.options;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<string>((resolve) => {
+      timer = setTimeout(() => resolve(`it takes longer than ${timeMs} ms`), timeMs);
+    });
+    const ended = running.catch((error: Error) => error.message);
+    const verdict = await Promise.race([ended, late]);
+    clearTimeout(timer);
+    return verdict;
+  }
+
+  /** A thread that can be called; its start is not on the clock of a program. */
+  private async acquire(): Promise<Thread> {
+    const idle = this.idle.pop();
+    if (idle !== undefined) return idle;
+    if (this.threads >= this.options.parallel) return new Promise((resolve) => this.waiting.push(resolve));
+    this.threads += 1;
+    const thread = spawnWorker<SandboxApi>(join(__dirname, 'sandbox-worker'), undefined, {
+      keepsProcess: false,
+    });
+    try {
+      await thread.call('open', undefined);
+      return thread;
+    } catch (error) {
+      this.threads -= 1;
+      throw error;
+    }
+  }
+
+  private release(thread: Thread): void {
+    const next = this.waiting.shift();
+    if (next === undefined) this.idle.push(thread);
+    else next(thread);
+  }
+}

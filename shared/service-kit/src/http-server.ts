@@ -1,0 +1,47 @@
+import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
+
+/** Connections at most; whoever comes then is cut off. */
+const MAX_CONNECTIONS = 256;
+/** How long the headers of a request may take, and all of it. */
+const HEADERS_MS = 5_000;
+const REQUEST_MS = 10_000;
+const IDLE_MS = 5_000;
+const MAX_BODY_BYTES = 65_536;
+
+/**
+ * The HTTP server of a service. A peer that is slow, sends too much or no HTTP is cut off; `refused` is told of each
+ * request that is refused, by its status or why.
+ */
+export function createHttpServer(refused: (reason: string) => void): FastifyInstance {
+  const http = fastify({
+    logger: false,
+    bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: REQUEST_MS,
+    keepAliveTimeout: IDLE_MS,
+    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 1_000 },
+    // A path that is none gets no further, and no hook is run.
+    frameworkErrors: ({ message }, _request, reply) => {
+      refused('400');
+      void (reply as unknown as FastifyReply).code(400).send({ error: message });
+    },
+    clientErrorHandler: (error, socket) => {
+      // A peer that hangs up has said nothing wrong.
+      if (error.code === 'ECONNRESET' || socket.destroyed) return;
+      const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+      refused(isLate ? 'late' : 'malformed');
+      const status = isLate ? '408 Request Timeout' : '400 Bad Request';
+      if (socket.writable)
+        socket.write(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+      socket.destroy();
+    },
+  });
+  http.server.maxConnections = MAX_CONNECTIONS;
+  http.server.on('drop', () => {
+    refused('too-many-connections');
+  });
+  http.addHook('onResponse', (_request, { statusCode }, done) => {
+    if (statusCode >= 400 && statusCode < 500) refused(String(statusCode));
+    done();
+  });
+  return http;
+}

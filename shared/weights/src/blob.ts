@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { readFully, readHeader } from './safetensors';
+import type { TensorEntry } from './safetensors-header';
+
+/** Small enough that hashing a piece does not hold up heartbeats. */
+const PIECE_BYTES = 4 << 20;
+
+/** What is in a weights file. */
+export interface BlobContent {
+  sha256: string;
+  sizeBytes: number;
+  tensors: TensorEntry[];
+}
+
+/**
+ * Reads a weights file from its first byte to its last.
+ *
+ * @throws {ForgeError} CONTRACT_WEIGHTS_CORRUPT when it is truncated or its header is damaged; what `open` throws.
+ */
+export async function inspectBlob(path: string): Promise<BlobContent> {
+  const file = await open(path, 'r');
+  try {
+    const { sizeBytes, tensors } = await readHeader(file, path);
+    const hash = createHash('sha256');
+    const piece = new Uint8Array(Math.min(PIECE_BYTES, sizeBytes));
+    for (let done = 0; done < sizeBytes; done += piece.length) {
+      const part = piece.subarray(0, Math.min(piece.length, sizeBytes - done));
+      await readFully(file, part, done, path);
+      hash.update(part);
+    }
+    return { sha256: hash.digest('hex'), sizeBytes, tensors };
+  } finally {
+    await file.close();
+  }
+}
