@@ -25,24 +25,24 @@ import {
   type Recipe,
 } from '@forge/config';
 import { recordDirectory } from '@forge/rl-actors';
+import {
+  createRunDirectory,
+  directoryBytes,
+  isAlive,
+  listRunRecords,
+  newRunId,
+  readSummary,
+  type RunRecord,
+  writeRunRecord,
+} from '@forge/runs';
 import { removeExpiredState } from '../expired-state';
 import { Fleet } from '../fleet';
 import { preflight } from '../preflight';
 import { checkMemory, memoryNeed } from '../redis-memory';
 import { recipeDirs } from '../recipe-dirs';
-import {
-  createRunDirectory,
-  directoryBytes,
-  listRunRecords,
-  newRunId,
-  readSummary,
-  writeRunRecord,
-  type RunRecord,
-} from '../run-directory';
 import { RunMonitor } from '../run-monitor';
 import { Supervisor } from '../supervisor';
 import { duration, type RunHeader } from '../view';
-import { isAlive } from './runs';
 
 const STOP_DEADLINE_MS = 30_000;
 const EXPIRE_DEADLINE_MS = 5_000;

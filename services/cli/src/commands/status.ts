@@ -1,7 +1,5 @@
 import { connectRedis, Registry, RolloutQueue, RunState, type CallsMade, type Replica } from '@forge/broker';
-import { redisUrlOf } from '../run-access';
-import { listRunRecords, type RunRecord } from '../run-directory';
-import { isAlive } from './runs';
+import { isAlive, listRunRecords, redisUrlOf, type RunRecord } from '@forge/runs';
 
 const SERVICES = ['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'];
 const GIVE_UP_MS = 3_000;
