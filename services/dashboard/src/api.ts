@@ -133,7 +133,8 @@ export interface PipelineEdge {
 
 /** What holds the run back. */
 export interface Verdict {
-  bound: 'starting' | 'trainer' | 'policy' | 'reward' | 'reference' | 'staleness' | 'balanced' | 'paused' | 'over';
+  bound:
+    'starting' | 'trainer' | 'policy' | 'reward' | 'reference' | 'staleness' | 'balanced' | 'paused' | 'over';
   /** A plain sentence with the measured share, and what to do. */
   text: string;
 }

@@ -140,10 +140,10 @@ export class TelemetryRecorder {
         break;
       }
       case 'rollout': {
-        const { index, version, prompt, texts, rewards } = event;
-        if (this.isShown(index)) break;
+        const { kind: _, ...sample } = event;
+        if (this.isShown(sample.index)) break;
         await this.mayWrite();
-        await this.directory.addSample({ index, version, prompt, texts, rewards });
+        await this.directory.addSample(sample);
         break;
       }
       case 'control': {
