@@ -12,7 +12,7 @@
  * | GET /runs/:id/dead-letters | `DeadLetterView[]`, newest first |
  * | GET /runs/:id/controls | `ControlChange[]`, oldest first |
  * | GET /runs/:id/weights | `WeightsVersion[]`, newest first |
- * | GET /runs/:id/events | server-sent events, see `RunEvents` |
+ * | GET /runs/:id/events?after=STEP | server-sent events, see `RunEvents` |
  * | POST /runs/:id/pause, /unpause | - |
  * | POST /runs/:id/set | body `{ maxStaleness?: number or null, steps?: number }`; null: no bound |
  * | POST /runs/:id/scale | body `{ service: count }` |
@@ -235,7 +235,12 @@ export interface WeightsVersion {
   usedBy: string[];
 }
 
-/** Events of `/runs/:id/events` by name, with their data. A client that comes back gets a whole view first. */
+/**
+ * Events of `/runs/:id/events` by name, with their data. A client that comes, or comes back, gets a whole view first. With
+ * `?after=STEP` (or the `Last-Event-ID` a browser sends when it comes back: those of `metrics` have their newest step as
+ * id) it is also told the rows behind that step. A row of a step that was told before replaces it: a run that is resumed
+ * may do steps again.
+ */
 export interface RunEvents {
   /** All that has changed of the run, once a second at most. */
   view: RunView;

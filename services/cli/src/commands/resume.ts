@@ -6,12 +6,12 @@ import {
   claimRun,
   findRunRecord,
   isAlive,
+  whenProcessesEnded,
   type RunRecord,
   writeRunConfig,
   writeRunRecord,
 } from '@forge/runs';
 import { preflight } from '../preflight';
-import { whenProcessesEnded } from '../run-processes';
 import { redisForResume } from '../resume/redis-for-resume';
 import { continueState } from '../resume/continue-state';
 import { restartFromCheckpoint } from '../resume/restart-from-checkpoint';

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeError } from '@forge/errors';
-import type { RunRecord } from '@forge/runs';
+import type { RunRecord } from './run-directory';
 
 const POLL_MS = 100;
 

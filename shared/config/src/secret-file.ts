@@ -1,0 +1,36 @@
+import { readFileSync } from 'node:fs';
+import { ForgeError } from '@forge/errors';
+
+/**
+ * A secret: the value of `variable`, or the contents of the file that `<variable>_FILE` names, without the white space
+ * around it. Null where neither is set.
+ *
+ * @throws {ForgeError} CONFIG_INVALID when both are set, or the file is empty; CONFIG_FILE_UNREADABLE.
+ */
+export function readSecret(variable: string): string | null {
+  const value = process.env[variable] || null;
+  const path = process.env[`${variable}_FILE`];
+  if (!path) return value;
+  if (value !== null) {
+    const message = `environment variables ${variable} and ${variable}_FILE are both set; leave one of them out`;
+    throw new ForgeError('CONFIG_INVALID', message, { variable });
+  }
+  const secret = readText(`${variable}_FILE`, path).trim();
+  if (secret !== '') return secret;
+  throw new ForgeError('CONFIG_INVALID', `environment variable ${variable}_FILE: ${path} is empty`, { path });
+}
+
+/** @throws {ForgeError} CONFIG_FILE_UNREADABLE naming the variable that names the file. */
+export function readText(variable: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ForgeError(
+      'CONFIG_FILE_UNREADABLE',
+      `environment variable ${variable}: ${reason}`,
+      { variable, path },
+      { cause },
+    );
+  }
+}
