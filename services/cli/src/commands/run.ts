@@ -35,6 +35,7 @@ import {
   type RunRecord,
   writeRunRecord,
 } from '@forge/runs';
+import { withDashboard, type Beside } from '../beside-run';
 import { removeExpiredState } from '../expired-state';
 import { Fleet } from '../fleet';
 import { preflight } from '../preflight';
@@ -51,13 +52,14 @@ const DRAIN_GRACE_MS = 5_000;
 
 export interface RunOptions {
   record?: boolean;
+  dashboard?: boolean;
 }
 
 /** `forge run RECIPE`: starts the services of a run, shows it, and ends them with it. */
 export async function run(
   recipeName: string,
   overrides: readonly string[],
-  { record }: RunOptions = {},
+  { record, dashboard = false }: RunOptions = {},
 ): Promise<number> {
   const changes = record ? [...overrides, 'output.record=true'] : overrides;
   const recipe = loadRecipe(recipeName, changes, { searchDirs: recipeDirs() });
@@ -73,38 +75,42 @@ export async function run(
   const { redisUrl, logLevel } = cliEnvironment();
   const dir = join('.forge', 'redis', id);
   const { restartsPerMinute } = recipe.limits;
-  const redisServer = await provisionRedis({
-    url: redisUrl,
-    dir,
-    log: say,
-    mayInstall: true,
-    restartsPerMinute,
-  });
-  try {
-    return await supervise(recipe, {
-      id,
-      startedAt,
-      redisServer,
-      logLevel,
-      say,
-      open: async (runState, redis) => {
-        const warning = checkMemory(memoryNeed(recipe, promptTokens), await redisMemory(redis));
-        if (warning !== null) say(warning);
-        await runState.create(recipe, settingsOf(recipe));
-        const record: RunRecord = {
-          id,
-          recipe: recipe.name,
-          seed: recipe.seed,
-          startedAt: startedAt.toISOString(),
-          ...placeOf(recipe, redisServer),
-        };
-        const directory = createRunDirectory(recipe.output.dir, record, recipeToYaml(recipe));
-        return { record, directory, resumedAt: null };
-      },
+  const shown = { isWanted: dashboard, runsDir: recipe.output.dir, isTerminal: process.stdout.isTTY };
+  return withDashboard(shown, async (beside) => {
+    const redisServer = await provisionRedis({
+      url: redisUrl,
+      dir,
+      log: say,
+      mayInstall: true,
+      restartsPerMinute,
     });
-  } finally {
-    await redisServer.stop();
-  }
+    try {
+      return await supervise(recipe, {
+        id,
+        startedAt,
+        redisServer,
+        logLevel,
+        say,
+        beside,
+        open: async (runState, redis) => {
+          const warning = checkMemory(memoryNeed(recipe, promptTokens), await redisMemory(redis));
+          if (warning !== null) say(warning);
+          await runState.create(recipe, settingsOf(recipe));
+          const record: RunRecord = {
+            id,
+            recipe: recipe.name,
+            seed: recipe.seed,
+            startedAt: startedAt.toISOString(),
+            ...placeOf(recipe, redisServer),
+          };
+          const directory = createRunDirectory(recipe.output.dir, record, recipeToYaml(recipe));
+          return { record, directory, resumedAt: null };
+        },
+      });
+    } finally {
+      await redisServer.stop();
+    }
+  });
 }
 
 export interface Start {
@@ -113,6 +119,8 @@ export interface Start {
   redisServer: ProvisionedRedis;
   logLevel: string;
   say: (message: string) => void;
+  /** Starts what is to go on beside the run. */
+  beside?: Beside;
   /** Makes state and directory ready. `resumedAt`: the telemetry event after which a run that was resumed goes on. */
   open: (
     runState: RunState,
@@ -142,7 +150,7 @@ export function placeOf({ steps, limits }: Recipe, { url, dir, passwordFile }: P
 /** Runs the services of a run whose state and directory `open` makes ready, shows it, and ends them with it. */
 export async function supervise(
   recipe: Recipe,
-  { id, startedAt, redisServer, logLevel, say, open }: Start,
+  { id, startedAt, redisServer, logLevel, say, beside, open }: Start,
 ): Promise<number> {
   const { url } = redisServer;
   const redis = await connectRedis(url, {
@@ -167,6 +175,7 @@ export async function supervise(
     directory,
   };
   const monitor = new RunMonitor(runState, header, process.stdout);
+  beside?.(directory, (message) => monitor.say(message));
   let failure: string | null = null;
   // Not in the run directory: the path of a socket may not be long.
   const socketDirectory = await mkdtemp(join(tmpdir(), 'forge-run-'));
