@@ -10,6 +10,7 @@ import {
   showDeadLetter,
   type DeadLetterOptions,
 } from './commands/dead-letter';
+import { create } from './commands/create';
 import { evaluate } from './commands/evaluate';
 import { generate } from './commands/generate';
 import { ledger } from './commands/ledger';
@@ -83,6 +84,15 @@ program
   .option('--model <dir>', 'the base model, where it is not where it was')
   .option('--json', 'one JSON object')
   .action((id: string, options: ReplayCommandOptions) => exitWith(replayRun(id, options)));
+program
+  .command('create')
+  .description('make a run for services that others start, unless it is there already')
+  .argument('[recipe]', 'as for run (default: FORGE_RECIPE, with FORGE_OVERRIDES)')
+  .argument('[overrides...]', 'key=value')
+  .option('--id <id>', 'id of the run (default: FORGE_RUN_ID, or a new one)')
+  .action((recipe: string | undefined, overrides: string[], options: Parameters<typeof create>[2]) =>
+    exitWith(create(recipe, overrides, options)),
+  );
 recipeArguments(program.command('sft').description('train a new model by imitation')).action(
   (recipe: string, overrides: string[]) => exitWith(sft(recipe, overrides)),
 );

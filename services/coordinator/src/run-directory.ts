@@ -7,6 +7,7 @@ import type { MetricsRow } from './domain/run-metrics';
 const METRICS = 'metrics.jsonl';
 const SAMPLES = 'samples.jsonl';
 const CONTROLS = 'controls.jsonl';
+const SUMMARY = 'summary.json';
 
 /** A change to the running run; one line of `controls.jsonl`. */
 export type ControlRecord = Omit<Extract<TelemetryEvent, { kind: 'control' }>, 'kind'> & {
@@ -47,9 +48,15 @@ export class RunDirectory {
     return (await this.read(SAMPLES)) as SampleRollout[];
   }
 
+  /** What an earlier coordinator wrote at its end; null where none did. */
+  async summary(): Promise<RunSummary | null> {
+    const text = await this.text(SUMMARY);
+    return text === '' ? null : (JSON.parse(text) as RunSummary);
+  }
+
   async writeSummary(summary: RunSummary, reportHtml: string): Promise<void> {
     await this.replace('report.html', reportHtml);
-    await this.replace('summary.json', `${JSON.stringify(summary, null, 2)}\n`);
+    await this.replace(SUMMARY, `${JSON.stringify(summary, null, 2)}\n`);
   }
 
   private async append(name: string, value: unknown): Promise<void> {
@@ -58,14 +65,19 @@ export class RunDirectory {
 
   /** The lines of a file, none when there is no file. */
   private async read(name: string): Promise<unknown[]> {
-    const text = await readFile(join(this.dir, name), 'utf8').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return '';
-      throw error;
-    });
+    const text = await this.text(name);
     return text
       .split('\n')
       .slice(0, -1)
       .map((line) => JSON.parse(line) as unknown);
+  }
+
+  /** What is in a file, nothing when there is no file. */
+  private text(name: string): Promise<string> {
+    return readFile(join(this.dir, name), 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return '';
+      throw error;
+    });
   }
 
   private async replace(name: string, text: string): Promise<void> {

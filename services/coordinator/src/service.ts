@@ -22,12 +22,29 @@ const WATCH_MS = 1_000;
 /** Admits groups, schedules evaluations, ends the run, and keeps its directory. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, registry, logger, fail } = context;
+  const keepMs = recipe.limits.keepStateHours * 3_600_000;
+  const keep = () => runState.expire(keepMs);
+  await keep();
+  const keeping = setInterval(() => void keep().catch(fail), Math.min(KEEP_INTERVAL_MS, keepMs / 4));
+  const runDir = join(recipe.output.dir, context.runId);
+  const directory = await RunDirectory.open(runDir);
+  const { phase } = await runState.phase();
+  if ((await directory.summary())?.state === phase) {
+    logger.info({ phase }, 'the run is over; nothing is left to do');
+    // Whoever follows the run may not have heard it: the predecessor may have died before it said so.
+    await runState.emit({ kind: 'run', state: phase });
+    return {
+      ready: () => true,
+      drain: () => {
+        clearInterval(keeping);
+        return Promise.resolve();
+      },
+    };
+  }
   const task = await loadTask(recipe);
   // Until here a predecessor goes on.
   const coordinator = await runState.newCoordinator();
   const evaluations = new EvaluationSchedule(task.heldOut.length === 0 ? 0 : recipe.evaluation.everySteps);
-  const runDir = join(recipe.output.dir, context.runId);
-  const directory = await RunDirectory.open(runDir);
   const services = ['trainer', 'policy', 'reward', 'replay-buffer'];
   if (usesReference(recipe)) services.push('reference');
   const recorder = await TelemetryRecorder.open(
@@ -55,11 +72,6 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   });
   await lifecycle.resume();
   await runState.emit({ kind: 'run', state: 'running' });
-
-  const keepMs = recipe.limits.keepStateHours * 3_600_000;
-  const keep = () => runState.expire(keepMs);
-  await keep();
-  const keeping = setInterval(() => void keep().catch(fail), Math.min(KEEP_INTERVAL_MS, keepMs / 4));
 
   const activity = new ActivityClock(['busy']);
   const stopping = new AbortController();

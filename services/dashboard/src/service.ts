@@ -43,7 +43,7 @@ const TOKEN_BYTES = 24;
 export async function start(options: DashboardOptions): Promise<Dashboard> {
   const { runsDir, host, port, logger, pageDir = join(__dirname, 'web') } = options;
   const token = options.token ?? randomBytes(TOKEN_BYTES).toString('base64url');
-  const http = createHttpServer({ count: () => undefined });
+  const http = createHttpServer(() => undefined);
   http.setErrorHandler((error, { method, url }, reply) => {
     const { status, body } = problemOf(error);
     if (status >= 500) logger.warn({ err: error, method, url }, 'request failed');

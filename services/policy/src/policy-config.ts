@@ -3,10 +3,10 @@ import type { PolicyConfig } from '@forge/rl-actors';
 
 /** The policy a recipe asks for. */
 export function policyConfig({ model, policy, sampling, seed, trainer }: Recipe): PolicyConfig {
-  const { threads, maxBatch, chunk, weights, refreshCache } = policy;
+  const { threads, device, maxBatch, chunk, weights, refreshCache } = policy;
   const scoring = { maxBatchTokens: trainer.microBatchTokens, logitsChunk: trainer.logitsChunk };
   return {
-    worker: { model, threads, maxBatch, chunk, weights, refreshCache, scoring },
+    worker: { model, threads, device, maxBatch, chunk, weights, refreshCache, scoring },
     sampling,
     seed,
   };

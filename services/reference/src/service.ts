@@ -1,14 +1,20 @@
 import { thisProc } from '@forge/actors';
+import { usesReference } from '@forge/config';
 import { ReferenceModel } from '@forge/rl-actors';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 
 /** Log-probs under the frozen reference model. */
-export async function start({ recipe }: ServiceContext): Promise<ServiceInstance> {
+export async function start({ recipe, logger }: ServiceContext): Promise<ServiceInstance> {
+  if (!usesReference(recipe)) {
+    logger.info('the algorithm of this run needs no reference model');
+    return { ready: () => true, drain: () => Promise.resolve() };
+  }
   const { model, sampling, trainer } = recipe;
-  const { threads, maxBatchTokens } = recipe.reference;
+  const { threads, device, maxBatchTokens } = recipe.reference;
   const reference = await thisProc().spawn('reference', ReferenceModel, {
     model,
     threads,
+    device,
     maxBatchTokens,
     temperature: sampling.temperature || 1,
     logitsChunk: trainer.logitsChunk,

@@ -1,9 +1,14 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   actorEnvironment,
+  actorSecurity,
   agentAddresses,
   childEnvironment,
   cliEnvironment,
   serviceEnvironment,
+  stackEnvironment,
   visibleGpus,
 } from './environment';
 
@@ -18,7 +23,8 @@ describe('serviceEnvironment', () => {
     expect(serviceEnvironment()).toEqual({
       redisUrl: 'redis://r:1',
       runId: 'run',
-      replica: '0',
+      replica: hostname(),
+      host: null,
       httpHost: '127.0.0.1',
       httpPort: 0,
       callAddress: 'unix',
@@ -95,5 +101,56 @@ describe('agentAddresses', () => {
   ])('reads FORGE_HOSTS=%j as %j', (text, addresses) => {
     process.env = text === undefined ? {} : { FORGE_HOSTS: text };
     expect(agentAddresses()).toEqual(addresses);
+  });
+});
+
+describe('secrets in files', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'forge-secret-')), 'secret');
+  beforeEach(() => {
+    writeFileSync(file, ' p@ss/word\n');
+  });
+
+  it('puts the password of Redis into its address', () => {
+    process.env = { REDIS_URL: 'rediss://user@r:1/2', FORGE_RUN_ID: 'run', REDIS_PASSWORD_FILE: file };
+    const url = 'rediss://user:p%40ss%2Fword@r:1/2';
+    expect(serviceEnvironment().redisUrl).toBe(url);
+    expect(cliEnvironment().redisUrl).toBe(url);
+  });
+
+  it('leaves an address as it is that has a password: that of a run of its own', () => {
+    process.env = { REDIS_URL: 'redis://:own@r:1', REDIS_PASSWORD_FILE: file };
+    expect(cliEnvironment().redisUrl).toBe('redis://:own@r:1');
+  });
+
+  it('reads the cluster token', () => {
+    process.env = { FORGE_CLUSTER_TOKEN_FILE: file };
+    expect(actorSecurity()).toEqual({ token: 'p@ss/word' });
+  });
+
+  it.each([
+    [{ FORGE_CLUSTER_TOKEN_FILE: `${file}-none` }, 'CONFIG_FILE_UNREADABLE', 'ENOENT'],
+    [{ FORGE_CLUSTER_TOKEN_FILE: file, FORGE_CLUSTER_TOKEN: 't' }, 'CONFIG_INVALID', 'are both set'],
+  ])('says what is wrong (%#)', (environment, code, message) => {
+    process.env = environment;
+    expect(actorSecurity).toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining(message) as string }),
+    );
+  });
+
+  it('refuses an empty one', () => {
+    writeFileSync(file, '\n');
+    process.env = { FORGE_CLUSTER_TOKEN_FILE: file };
+    expect(actorSecurity).toThrow(`${file} is empty`);
+  });
+});
+
+describe('stackEnvironment', () => {
+  it('takes what is empty for not set, and splits the overrides', () => {
+    process.env = { FORGE_RUN_ID: '', FORGE_RECIPE: 'r', FORGE_OVERRIDES: 'seed=2 maxStaleness=0' };
+    expect(stackEnvironment()).toEqual({
+      runId: undefined,
+      recipe: 'r',
+      overrides: ['seed=2', 'maxStaleness=0'],
+    });
   });
 });

@@ -1,11 +1,14 @@
-import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
+import { readSecret, readText } from './secret-file';
+import { splitWords } from './split-words';
 
 const serviceSchema = z.object({
   REDIS_URL: z.string().min(1),
   FORGE_RUN_ID: z.string().min(1),
-  FORGE_REPLICA: z.string().min(1).default('0'),
+  FORGE_REPLICA: z.string().min(1).default(hostname),
+  FORGE_HOST: z.string().min(1).optional(),
   FORGE_HTTP_HOST: z.string().min(1).default('127.0.0.1'),
   FORGE_HTTP_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
   FORGE_CALL_ADDRESS: z.string().min(1).default('unix'),
@@ -22,12 +25,17 @@ export interface ServiceEnvironment {
   httpPort: number;
   /** Where it answers calls of other services; a scheme alone takes an address of its own. */
   callAddress: string;
+  /** Under which others reach it where it listens at every interface; null: by its own address. */
+  host: string | null;
   logLevel: string;
 }
 
-/** @throws {ForgeError} CONFIG_INVALID naming the variable that is missing or wrong. */
+/**
+ * @throws {ForgeError} CONFIG_INVALID naming the variable that is missing or wrong; CONFIG_FILE_UNREADABLE when the
+ *   password of Redis can't be read.
+ */
 export function serviceEnvironment(): ServiceEnvironment {
-  const result = serviceSchema.safeParse(process.env);
+  const result = serviceSchema.safeParse({ ...process.env, REDIS_URL: redisUrl() });
   if (!result.success) {
     const [issue] = result.error.issues;
     throw new ForgeError(
@@ -43,13 +51,45 @@ export function serviceEnvironment(): ServiceEnvironment {
     httpHost: data.FORGE_HTTP_HOST,
     httpPort: data.FORGE_HTTP_PORT,
     callAddress: data.FORGE_CALL_ADDRESS,
+    host: data.FORGE_HOST ?? null,
     logLevel: data.LOG_LEVEL,
   };
 }
 
-/** What the command line is told by its environment. */
+/**
+ * What the command line is told by its environment.
+ *
+ * @throws {ForgeError} CONFIG_FILE_UNREADABLE when the password of Redis can't be read.
+ */
 export function cliEnvironment(): { redisUrl: string | undefined; logLevel: string } {
-  return { redisUrl: process.env.REDIS_URL || undefined, logLevel: process.env.LOG_LEVEL ?? 'info' };
+  return { redisUrl: redisUrl(), logLevel: process.env.LOG_LEVEL ?? 'info' };
+}
+
+/**
+ * `REDIS_URL`, with the password in the file that `REDIS_PASSWORD_FILE` names where it has none of its own; undefined
+ * where it is unset or empty.
+ */
+function redisUrl(): string | undefined {
+  const { REDIS_URL: url } = process.env;
+  const password = readSecret('REDIS_PASSWORD');
+  if (!url || password === null || !URL.canParse(url)) return url || undefined;
+  const complete = new URL(url);
+  if (complete.password !== '') return url;
+  complete.password = encodeURIComponent(password);
+  return complete.href;
+}
+
+/** The run that services which nobody supervises work for. */
+export interface StackEnvironment {
+  runId: string | undefined;
+  recipe: string | undefined;
+  overrides: readonly string[];
+}
+
+/** `FORGE_RUN_ID`, `FORGE_RECIPE`, and `FORGE_OVERRIDES`, whose words are `key=value`. */
+export function stackEnvironment(): StackEnvironment {
+  const { FORGE_RUN_ID: runId, FORGE_RECIPE: recipe, FORGE_OVERRIDES: overrides = '' } = process.env;
+  return { runId: runId || undefined, recipe: recipe || undefined, overrides: splitWords(overrides) };
 }
 
 /** The environment of a service process that this process starts. */
@@ -89,7 +129,7 @@ export function visibleGpus(): readonly number[] | null {
 
 /** How actor processes on different hosts know each other, and keep others out. */
 export interface ActorSecurity {
-  /** `FORGE_CLUSTER_TOKEN` */
+  /** `FORGE_CLUSTER_TOKEN`, or the contents of the file that `FORGE_CLUSTER_TOKEN_FILE` names. */
   token?: string;
   /** PEM, from the files `FORGE_TLS_CERT`, `FORGE_TLS_KEY` and `FORGE_TLS_CA` name. */
   tls?: { cert?: string; key?: string; ca?: string };
@@ -97,7 +137,7 @@ export interface ActorSecurity {
 
 /** @throws {ForgeError} CONFIG_FILE_UNREADABLE naming the variable whose file can't be read. */
 export function actorSecurity(): ActorSecurity {
-  const token = process.env.FORGE_CLUSTER_TOKEN;
+  const token = readSecret('FORGE_CLUSTER_TOKEN');
   const tls = {
     ...pem('FORGE_TLS_CERT', 'cert'),
     ...pem('FORGE_TLS_KEY', 'key'),
@@ -114,16 +154,5 @@ export function agentAddresses(): readonly string[] {
 
 function pem<Part extends string>(variable: string, part: Part): Partial<Record<Part, string>> {
   const path = process.env[variable];
-  if (!path) return {};
-  try {
-    return { [part]: readFileSync(path, 'utf8') } as Partial<Record<Part, string>>;
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ForgeError(
-      'CONFIG_FILE_UNREADABLE',
-      `environment variable ${variable}: ${reason}`,
-      { variable, path },
-      { cause },
-    );
-  }
+  return path ? ({ [part]: readText(variable, path) } as Partial<Record<Part, string>>) : {};
 }

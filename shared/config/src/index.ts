@@ -37,6 +37,8 @@ export {
   visibleGpus,
   serviceEnvironment,
   type ServiceEnvironment,
+  stackEnvironment,
+  type StackEnvironment,
 } from './environment';
 export {
   dashboardChildEnvironment,

@@ -5,6 +5,11 @@ export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.strictObject(shape).prefault({} as never);
 }
 
+/** Where a model computes. */
+export const device = z
+  .enum(['cpu', 'cuda'])
+  .default('cpu')
+  .describe('where it computes; cuda takes the libraries that the gpu image has');
 export const threads = z.int().min(1).max(256).default(1).describe('compute threads of one process');
 
 const path = z.string().min(1);

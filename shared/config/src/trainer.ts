@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { threads } from './sections';
+import { device, threads } from './sections';
 
 export const keepCheckpoints = z
   .int()
@@ -59,6 +59,7 @@ export function trainerFields(defaults: { learningRate: number; warmupSteps: num
       .describe('recompute activations in the backward pass: less memory, more time'),
     logitsChunk: z.int().min(1).default(1024).describe('rows of the LM head computed at once; bounds memory'),
     threads,
+    device,
     dtype: z.enum(['F32', 'F16', 'BF16']).default('F32').describe('number format of the saved model'),
   };
 }

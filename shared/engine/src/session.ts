@@ -58,7 +58,7 @@ export function createEngine(options: EngineOptions): Engine {
 function sessionError(options: EngineOptions, cause: unknown): ForgeError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   if (options.provider !== 'cpu' && /provider|backend/i.test(reason)) {
-    const message = `the ${options.provider} provider is not available in this installation of onnxruntime: ${reason}`;
+    const message = `the ${options.provider} provider is not available in this installation of onnxruntime; set device to cpu, or take the gpu image on a machine with a GPU (docs/deploy.md): ${reason}`;
     return new ForgeError('CONFIG_INVALID', message, { provider: options.provider }, { cause });
   }
   return new ForgeError('BUG_INVARIANT', `onnxruntime refused the graph: ${reason}`, {}, { cause });

@@ -63,9 +63,21 @@ describe('a worker thread', () => {
   });
 
   it('rejects the calls under way as cancelled when it is ended', async () => {
-    const call = worker.call('spin', 10_000);
+    const call = worker.call('untilCancelled', undefined);
     await worker.terminate();
     await expect(call).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
+  it('ends between two computations, or in the middle of one that takes too long', async () => {
+    const quick = worker.call('spin', 100);
+    await worker.terminate();
+    expect(await quick).toBe(100);
+
+    const other = spawnWorker<EchoApi>(join(__dirname, 'echo-worker.fixture'));
+    await other.call('echo', 1);
+    const endless = other.call('spin', 600_000);
+    await other.terminate(50);
+    await expect(endless).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 
   it('leaves the heartbeat of the main thread alone while it computes', async () => {

@@ -3,7 +3,10 @@ import { parentPort, Worker, type Transferable } from 'node:worker_threads';
 import { ForgeError, type WireError } from '@forge/errors';
 
 type Request =
-  { kind: 'call'; id: number; method: string; argument: unknown } | { kind: 'cancel'; id: number };
+  | { kind: 'call'; id: number; method: string; argument: unknown }
+  | { kind: 'cancel'; id: number }
+  /** The thread ends once it has read this, which it does between two computations. */
+  | { kind: 'end' };
 
 type Reply =
   | { kind: 'result'; id: number; result: unknown }
@@ -30,8 +33,14 @@ export interface WorkerHandle<Api extends WorkerApi> {
   on(event: string, listener: (data: unknown) => void): void;
   /** Settles with the reason when the thread has ended without being asked to. */
   readonly failed: Promise<ForgeError>;
-  terminate(): Promise<void>;
+  /**
+   * Ends the thread between two computations; one that takes longer than `patienceMs` is cut off, by which onnxruntime
+   * may take the whole process along.
+   */
+  terminate(patienceMs?: number): Promise<void>;
 }
+
+const PATIENCE_MS = 5_000;
 
 export interface SpawnOptions {
   /** Whether the process goes on for this thread alone (default), or only while it is called. */
@@ -83,6 +92,11 @@ export function spawnWorker<Api extends WorkerApi>(
   };
   worker.on('error', ended);
   worker.on('exit', ended);
+  const exited = new Promise<void>((resolve) => {
+    worker.once('exit', () => {
+      resolve();
+    });
+  });
 
   return {
     failed,
@@ -131,9 +145,14 @@ export function spawnWorker<Api extends WorkerApi>(
     on: (event, listener) => {
       listeners.set(event, [...(listeners.get(event) ?? []), listener]);
     },
-    terminate: async () => {
+    terminate: async (patienceMs = PATIENCE_MS) => {
       isEnding = true;
-      await worker.terminate();
+      if (failure !== null) return;
+      worker.ref();
+      const deadline = setTimeout(() => void worker.terminate(), patienceMs);
+      worker.postMessage({ kind: 'end' } satisfies Request);
+      await exited;
+      clearTimeout(deadline);
     },
   };
 }
@@ -161,6 +180,7 @@ export function serveWorker(handlers: WorkerApi): { emit: (event: string, data: 
   };
   const underWay = new Map<number, AbortController>();
   port.on('message', (request: Request) => {
+    if (request.kind === 'end') process.exit();
     const { id } = request;
     if (request.kind === 'cancel') {
       underWay.get(id)?.abort();

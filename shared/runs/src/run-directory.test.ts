@@ -58,6 +58,17 @@ describe('listRuns', () => {
     expect(listRunRecords(directory, () => false)[0]?.state).toBe('failed');
   });
 
+  it('takes the summary for the end of a run that nobody supervises', () => {
+    const run = { ...record('a', '2026-01-01T00:00:00.000Z'), pid: null };
+    const path = createRunDirectory(directory, run, '');
+    const stateNow = () => listRunRecords(directory, () => false)[0]?.state;
+    expect(stateNow()).toBe('running');
+    writeFileSync(join(path, 'summary.json'), '{"state":"interrupted"}');
+    expect(stateNow()).toBe('running');
+    writeFileSync(join(path, 'summary.json'), '{"state":"finished"}');
+    expect(stateNow()).toBe('finished');
+  });
+
   it('is empty where no run was ever made', () => {
     expect(listRunRecords(join(directory, 'none'), () => true)).toEqual([]);
   });

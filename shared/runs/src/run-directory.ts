@@ -12,8 +12,8 @@ const runRecordSchema = z.strictObject({
   seed: z.number(),
   steps: z.number(),
   startedAt: z.iso.datetime(),
-  /** The supervising process; the run is over when it is gone. */
-  pid: z.int(),
+  /** The supervising process; the run is over when it is gone. Null: nobody supervises its services. */
+  pid: z.int().nullable(),
   /** Without user and password. */
   redisUrl: z.string(),
   /** The file with the password of its own Redis, absolute; null: REDIS_URL has what it takes. */
@@ -86,7 +86,10 @@ export function writeRunRecord(directory: string, record: RunRecord): void {
 export type RunEntry =
   { id: string; record: RunRecord; problem: null } | { id: string; record: null; problem: string };
 
-/** Every readable run under `outputDir`, oldest first. A run whose supervisor is gone without a word has failed. */
+/**
+ * Every readable run under `outputDir`, oldest first. A run whose supervisor is gone without a word has failed; one that
+ * nobody supervises is over when its summary says so.
+ */
 export function listRunRecords(outputDir: string, isAlive: (pid: number) => boolean): RunRecord[] {
   return listRuns(outputDir, isAlive)
     .flatMap(({ record }) => record ?? [])
@@ -120,15 +123,17 @@ export function readRun(
   }
   try {
     const record = check(runRecordSchema, JSON.parse(text), join(directory, 'run.json'));
-    return { id: record.id, record: asItIs(record, isAlive), problem: null };
+    return { id: record.id, record: asItIs(directory, record, isAlive), problem: null };
   } catch (error) {
     if (!(error instanceof SyntaxError) && !(error instanceof ForgeError)) throw error;
     return { id: name, record: null, problem: error.message };
   }
 }
 
-function asItIs(record: RunRecord, isAlive: (pid: number) => boolean): RunRecord {
-  if (record.state !== 'running' || isAlive(record.pid)) return record;
+function asItIs(directory: string, record: RunRecord, isAlive: (pid: number) => boolean): RunRecord {
+  if (record.state !== 'running') return record;
+  if (record.pid === null) return { ...record, state: summaryState(directory) };
+  if (isAlive(record.pid)) return record;
   return { ...record, state: 'failed', message: 'its supervisor ended without a word' };
 }
 
@@ -144,6 +149,11 @@ export function findRunRecord(outputDir: string, id: string, isAlive: (pid: numb
     id,
     dir: outputDir,
   });
+}
+
+function summaryState(directory: string): RunRecord['state'] {
+  const state = readSummary(directory)?.state;
+  return state === 'finished' || state === 'failed' ? state : 'running';
 }
 
 /** `runs/<id>/summary.json` as the coordinator writes it at the end of a run. */

@@ -8,10 +8,8 @@ let port: number;
 const counts: Record<string, number> = {};
 
 beforeAll(async () => {
-  http = createHttpServer({
-    count: (_, why) => {
-      counts[String(why)] = (counts[String(why)] ?? 0) + 1;
-    },
+  http = createHttpServer((reason) => {
+    counts[reason] = (counts[reason] ?? 0) + 1;
   });
   http.get('/healthz', () => ({ status: 'ok' }));
   port = Number(new URL(await http.listen({ host: '127.0.0.1', port: 0 })).port);

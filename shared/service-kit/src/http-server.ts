@@ -1,4 +1,3 @@
-import type { Rejections } from '@forge/broker';
 import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
 
 /** Connections at most; whoever comes then is cut off. */
@@ -10,13 +9,10 @@ const IDLE_MS = 5_000;
 const MAX_BODY_BYTES = 65_536;
 
 /**
- * The HTTP server of a service. A peer that is slow, sends too much or no HTTP is cut off; each request that is refused
- * is counted by its status.
+ * The HTTP server of a service. A peer that is slow, sends too much or no HTTP is cut off; `refused` is told of each
+ * request that is refused, by its status or why.
  */
-export function createHttpServer(rejections: Pick<Rejections, 'count'>): FastifyInstance {
-  const refused = (reason: string): void => {
-    rejections.count('http', reason);
-  };
+export function createHttpServer(refused: (reason: string) => void): FastifyInstance {
   const http = fastify({
     logger: false,
     bodyLimit: MAX_BODY_BYTES,

@@ -1,5 +1,6 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry, RunState, type Redis, type Replica } from '@forge/broker';
@@ -23,16 +24,7 @@ afterEach(() => {
 });
 afterAll(() => server.stop());
 
-async function start(
-  limits: Partial<Recipe['limits']> = {},
-  environment: NodeJS.ProcessEnv = {},
-): Promise<{
-  child: ChildProcess;
-  replica: Replica;
-  state: RunState;
-  registry: Registry;
-}> {
-  const runId = `kit-${(runs += 1)}`;
+async function createRun(runId: string, limits: Partial<Recipe['limits']> = {}): Promise<RunState> {
   const state = new RunState(redis, runId);
   states.push(state);
   const recipe = recipeSchema.parse({
@@ -46,6 +38,20 @@ async function start(
     limits,
   });
   await state.create(recipe, { maxStaleness: Infinity, candidatesPerBatch: 1, steps: 1 });
+  return state;
+}
+
+async function start(
+  limits: Partial<Recipe['limits']> = {},
+  environment: NodeJS.ProcessEnv = {},
+): Promise<{
+  child: ChildProcess;
+  replica: Replica;
+  state: RunState;
+  registry: Registry;
+}> {
+  const runId = `kit-${(runs += 1)}`;
+  const state = await createRun(runId, limits);
   const env = {
     ...childEnvironment({ redisUrl: server.url, runId, logLevel: 'silent' }),
     ...environment,
@@ -58,16 +64,15 @@ async function start(
 }
 
 describe('runService', () => {
-  it('serves health, readiness and its own routes with the recipe of the run, and registers', async () => {
-    const { child, replica, state } = await start();
-    expect(replica).toMatchObject({ service: 'fixture', replica: '0', pid: child.pid, isReady: true });
+  it('serves health, readiness and metrics, and registers', async () => {
+    const { child, replica } = await start();
+    expect(replica).toMatchObject({ service: 'fixture', replica: hostname(), pid: child.pid, isReady: true });
     const get = async (path: string) => (await fetch(`${replica.url}${path}`)).json();
     expect(await get('/healthz')).toMatchObject({ status: 'ok', service: 'fixture' });
     expect(await get('/readyz')).toEqual({ ready: true });
     const metrics = await (await fetch(`${replica.url}/metrics`)).text();
     expect(metrics).toMatch(/^forge_activity_time_total\{activity="busy".*\} 0\.\d+$/m);
     expect(metrics).toMatch(/service_name="forge-fixture"/);
-    expect(await get('/run')).toEqual({ runId: state.runId, maxStaleness: 'Infinity' });
   });
 
   it('listens where only this machine reaches it, or where its environment says', async () => {
@@ -76,10 +81,15 @@ describe('runService', () => {
     expect(open.replica.url).toMatch(/^http:\/\/127\.0\.0\.2:\d+$/);
   });
 
-  it('reports what grew since its last report, and its resident memory', async () => {
+  it('gets the recipe of its run, and reports what grew since its last report, and its resident memory', async () => {
     const { state } = await start();
     const { event } = await waitFor('report', async () => (await state.readTelemetry('0', 1000))[0]);
-    expect(event).toMatchObject({ kind: 'service', service: 'fixture', replica: '0', values: { busyMs: 5 } });
+    expect(event).toMatchObject({
+      kind: 'service',
+      service: 'fixture',
+      replica: hostname(),
+      values: { busyMs: 5, steps: 1 },
+    });
     const { values } = event as { values: Record<string, number> };
     expect(values.intervalMs).toBeGreaterThan(0);
     expect(values.residentBytes).toBeGreaterThan(1e6);
@@ -116,9 +126,9 @@ describe('runService', () => {
     await sleep(1_000);
     child.kill('SIGCONT');
     expect(await (await fetch(`${replica.url}/readyz`)).json()).toEqual({ ready: true });
-    const blocked = fetch(`${replica.url}/block`).catch(() => 'gone');
+    child.send('block');
     expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
-    expect(await blocked).toBe('gone');
+    await expect(fetch(replica.url)).rejects.toThrow();
   });
 
   it('says which variable is missing, and exits 2', async () => {
@@ -128,5 +138,40 @@ describe('runService', () => {
     child.stderr?.on('data', (chunk: Buffer) => (text += chunk.toString()));
     expect(await once(child, 'exit')).toEqual([2, null]);
     expect(text).toContain('CONFIG_INVALID: environment variable REDIS_URL');
+  });
+});
+
+describe('a service that nobody supervises', () => {
+  function startAlone(runId: string): ChildProcess {
+    const env = {
+      ...childEnvironment({ redisUrl: server.url, runId, logLevel: 'info' }),
+      FORGE_HTTP_HOST: '0.0.0.0',
+      FORGE_HTTP_PORT: '0',
+      FORGE_HOST: '127.0.0.2',
+    };
+    const child = spawn(process.execPath, [script], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    children.push(child);
+    return child;
+  }
+
+  it('waits until its run is there, and tells others where they reach it', async () => {
+    const runId = `kit-${(runs += 1)}`;
+    const child = startAlone(runId);
+    let log = '';
+    child.stdout!.on('data', (chunk: Buffer) => (log += chunk.toString()));
+    await waitFor('its message', () => Promise.resolve(log.includes(`waiting for run ${runId}`)));
+    expect(child.exitCode).toBeNull();
+    await createRun(runId);
+    const registry = new Registry(redis, runId);
+    const { url } = await waitFor('registration', async () => (await registry.list('fixture'))[0]);
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.2:\d+$/);
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+  });
+
+  it('ends while it waits when it is told to', async () => {
+    const child = startAlone('none');
+    await once(child.stdout!, 'data');
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
   });
 });

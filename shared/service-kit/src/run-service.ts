@@ -5,12 +5,13 @@ import { serveActor, type ServableActor } from '@forge/actors';
 import { connectRedis, readBacklog, Registry, RunState, type Backlog } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 import { createLogger, Metering, metricCollector, type Logger } from '@forge/telemetry';
-import type { FastifyInstance } from 'fastify';
-import { createHttpServer } from './http-server';
-import { runBounds } from './run-limits';
 import { callsMade, type CalledService } from './calls-made';
+import { ownHost, reachableAddress } from './reachable-address';
 import { reportRecorded } from './recorded-reports';
 import { watchRecovery } from './recovery';
+import { runBounds } from './run-limits';
+import { openEndpoints, type Vitals } from './service-endpoints';
+import { waitForRun } from './wait-for-run';
 
 /** What a service works with. */
 export interface ServiceContext {
@@ -23,8 +24,6 @@ export interface ServiceContext {
   logger: Logger;
   /** What waits between the services of the run. */
   backlog: () => Promise<Backlog>;
-  /** For endpoints; it listens once `start` is done. */
-  http: FastifyInstance;
   /** Ends the process because of an error nobody handles. */
   fail: (error: unknown) => void;
 }
@@ -55,8 +54,9 @@ const REPORT_INTERVAL_MS = 1000;
 const REDIS_WAIT_MS = 60_000;
 
 /**
- * Runs a service as this process: connects, reads the run's recipe, starts, serves health and readiness over HTTP,
- * registers with a heartbeat, and drains on SIGTERM or when the process that started it is gone.
+ * Runs a service as this process: serves health and readiness over HTTP, connects, reads the run's recipe, starts,
+ * registers with a heartbeat, and drains on SIGTERM or when the process that started it is gone. A service that nobody
+ * supervises waits for its run, and drains on Ctrl-C as well.
  */
 export function runService({ name, start }: ServiceDefinition): void {
   void serve(name, start).catch((error: unknown) => {
@@ -98,8 +98,20 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   process.on('disconnect', () => {
     if (!isStopping) stop('the supervisor is gone');
   });
-  // Ctrl-C reaches the whole process group; the supervisor decides what ends, and when.
-  process.on('SIGINT', () => logger.debug('SIGINT is left to the supervisor'));
+  // Ctrl-C reaches the whole process group; the supervisor, where there is one, decides what ends, and when.
+  const isSupervised = process.connected;
+  process.on('SIGINT', () => {
+    if (isSupervised) logger.debug('SIGINT is left to the supervisor');
+    else if (isStopping) process.exit(1);
+    else stop('SIGINT');
+  });
+
+  const vitals: Vitals = {
+    ...{ service: name, replica, waitsFor: 'Redis', metering: null },
+    isReady: () => false,
+    refused: () => undefined,
+  };
+  const endpoints = await openEndpoints({ host: environment.httpHost, port: environment.httpPort }, vitals);
 
   const onWait = (message: string): void => logger.warn(message);
   const redis = await connectRedis(redisUrl, {
@@ -110,13 +122,17 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   redis.on('close', () => logger.warn('lost Redis; waiting for it'));
   redis.on('ready', () => logger.info('Redis is back'));
   const bare = new RunState(redis, runId);
-  const recipe = parseResolvedRecipe(await bare.config());
+  vitals.waitsFor = `run ${runId}`;
+  const recipe = isSupervised ? parseResolvedRecipe(await bare.config()) : await waitForRun(bare, onWait);
+  vitals.waitsFor = null;
   const { heartbeatMs, drainSeconds, callTimeoutMs } = recipe.limits;
   endWhenBlocked(`${name}/${replica}`, callTimeoutMs);
   const runState = new RunState(redis, runId, runBounds(recipe));
   const registry = new Registry(redis, runId);
   const { rejections } = runState;
-  const http = createHttpServer(rejections);
+  vitals.refused = (reason) => {
+    rejections.count('http', reason);
+  };
 
   const backlog = (): Promise<Backlog> => readBacklog(redis, runState.keys);
   const wantsValues = recipe.output.sinks.some(({ mode }) => mode === 'per_rank_no_reduce');
@@ -130,16 +146,11 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     registry,
     logger,
     backlog,
-    http,
     fail,
   });
-  http.get('/healthz', () => ({ status: 'ok', service: name, replica }));
-  http.get('/readyz', async (_request, reply) => {
-    const isReady = instance.ready();
-    return reply.code(isReady ? 200 : 503).send({ ready: isReady });
-  });
+  vitals.isReady = () => instance.ready();
   const { newest } = instance;
-  const metering = new Metering({
+  vitals.metering = new Metering({
     ...{ service: name, replica, runId },
     settings: meteringEnvironment(),
     metered: {
@@ -151,17 +162,13 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
       logger.warn(message);
     },
   });
-  http.get('/metrics', async (request, reply) => {
-    const { scrape } = await metering.start();
-    reply.hijack();
-    scrape(request.raw, reply.raw);
-  });
   const onRefused = (why: ForgeError): void => {
     rejections.count('calls', why);
   };
   const served = instance.actor ? await serveActor(instance.actor, environment.callAddress, onRefused) : null;
-  const answers = served && { address: served.address, actor: served.actor };
-  const url = await http.listen({ host: environment.httpHost, port: environment.httpPort });
+  const host = environment.host ?? ownHost();
+  const answers = served && { address: reachableAddress(served.address, host), actor: served.actor };
+  const url = reachableAddress(endpoints.url, host);
   logger.info({ url, pid: process.pid }, 'service started');
 
   const recovery = await watchRecovery(registry, name, replica);
@@ -210,10 +217,10 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     await registry.remove(name, replica, process.pid);
     await instance.drain();
     await served?.close();
-    await http.close();
+    await endpoints.close();
     await tellRejections();
     await reportRest();
-    await metering.stop();
+    await vitals.metering?.stop();
     runState.close();
     redis.disconnect();
   };

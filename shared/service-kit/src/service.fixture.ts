@@ -1,20 +1,20 @@
 import { runService } from './run-service';
 
-/** A service whose drain says so by IPC, and is over when it gets a message. */
+/** A service that tells its recipe, whose drain says so by IPC, and ends with the next message; `block` makes it hang. */
 runService({
   name: 'fixture',
-  start: ({ http, recipe, runId }) => {
-    http.get('/run', () => ({ runId, maxStaleness: String(recipe.maxStaleness) }));
-    http.get('/block', () => {
-      for (;;);
-    });
+  start: ({ recipe }) => {
     let busyMs = 0;
     let finish: () => void = () => undefined;
     const released = new Promise<void>((resolve) => (finish = resolve));
-    process.on('message', finish);
+    process.on('message', (message) => {
+      while (message === 'block');
+      finish();
+    });
     return Promise.resolve({
       ready: () => true,
       totals: () => ({ busyMs: (busyMs += 5) }),
+      gauges: () => Promise.resolve({ steps: recipe.steps }),
       drain: () => {
         if (process.connected) process.send?.('draining');
         return released;

@@ -11,13 +11,14 @@ import {
   writeRunConfig,
   writeRunRecord,
 } from '@forge/runs';
+import { placeOf, settingsOf } from '../create-run';
 import { preflight } from '../preflight';
 import { redisForResume } from '../resume/redis-for-resume';
 import { continueState } from '../resume/continue-state';
 import { restartFromCheckpoint } from '../resume/restart-from-checkpoint';
 import { checkGoals } from '../resume/check-goals';
 import { steeredRecipe } from '../resume/steered-recipe';
-import { placeOf, settingsOf, supervise } from './run';
+import { supervise } from './run';
 
 /** Services end within their time to drain; this much later they have. */
 const MARGIN_MS = 5_000;
@@ -69,7 +70,13 @@ export async function resume(
             typeof stand === 'string' ? await restartFromCheckpoint(run, model.config, stand, from) : stand;
           checkGoals(record, recipe, start.version, from === undefined);
           const resumedAt = await start.go(recipe, settingsOf(recipe));
-          const resumed: RunRecord = { ...record, ...placeOf(recipe, redisServer) };
+          const resumed: RunRecord = {
+            ...record,
+            ...placeOf(redisServer),
+            steps: recipe.steps,
+            keepStateHours: recipe.limits.keepStateHours,
+            state: 'running',
+          };
           delete resumed.message;
           writeRunConfig(directory, recipe);
           writeRunRecord(directory, resumed);

@@ -6,27 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   connectRedis,
   provisionRedis,
-  redisMemory,
   Registry,
   removeOrphans,
   RunState,
-  withoutPassword,
   type ProvisionedRedis,
   type Redis,
-  type RunSettings,
 } from '@forge/broker';
-import {
-  candidatesPerBatch,
-  childEnvironment,
-  cliEnvironment,
-  loadRecipe,
-  recipeToYaml,
-  usesReference,
-  type Recipe,
-} from '@forge/config';
+import { childEnvironment, cliEnvironment, loadRecipe, usesReference, type Recipe } from '@forge/config';
 import { recordDirectory } from '@forge/rl-actors';
 import {
-  createRunDirectory,
   directoryBytes,
   isAlive,
   listRunRecords,
@@ -36,10 +24,10 @@ import {
   writeRunRecord,
 } from '@forge/runs';
 import { withDashboard, type Beside } from '../beside-run';
+import { createRun, placeOf } from '../create-run';
 import { removeExpiredState } from '../expired-state';
 import { Fleet } from '../fleet';
 import { preflight } from '../preflight';
-import { checkMemory, memoryNeed } from '../redis-memory';
 import { recipeDirs } from '../recipe-dirs';
 import { RunMonitor } from '../run-monitor';
 import { Supervisor } from '../supervisor';
@@ -73,7 +61,7 @@ export async function run(
   const startedAt = new Date();
   const id = newRunId(recipe.name, startedAt, randomBytes(2).toString('hex'));
   const { redisUrl, logLevel } = cliEnvironment();
-  const dir = join('.forge', 'redis', id);
+  const dir = resolve('.forge', 'redis', id);
   const { restartsPerMinute } = recipe.limits;
   const shown = { isWanted: dashboard, runsDir: recipe.output.dir, isTerminal: process.stdout.isTTY };
   return withDashboard(shown, async (beside) => {
@@ -93,18 +81,9 @@ export async function run(
         say,
         beside,
         open: async (runState, redis) => {
-          const warning = checkMemory(memoryNeed(recipe, promptTokens), await redisMemory(redis));
-          if (warning !== null) say(warning);
-          await runState.create(recipe, settingsOf(recipe));
-          const record: RunRecord = {
-            id,
-            recipe: recipe.name,
-            seed: recipe.seed,
-            startedAt: startedAt.toISOString(),
-            ...placeOf(recipe, redisServer),
-          };
-          const directory = createRunDirectory(recipe.output.dir, record, recipeToYaml(recipe));
-          return { record, directory, resumedAt: null };
+          const run = { id, startedAt, place: placeOf(redisServer) };
+          const created = await createRun(recipe, { runState, redis, promptTokens }, run, say);
+          return { ...created, resumedAt: null };
         },
       });
     } finally {
@@ -126,25 +105,6 @@ export interface Start {
     runState: RunState,
     redis: Redis,
   ) => Promise<{ record: RunRecord; directory: string; resumedAt: string | null }>;
-}
-
-/** What the state of a run needs to know of its recipe. */
-export function settingsOf(recipe: Recipe): RunSettings {
-  const { maxStaleness, steps, stopAtAccuracy } = recipe;
-  return { maxStaleness, candidatesPerBatch: candidatesPerBatch(recipe), steps, stopAtAccuracy };
-}
-
-/** What the record of a run says of who runs it now, how far, and where its state is. */
-export function placeOf({ steps, limits }: Recipe, { url, dir, passwordFile }: ProvisionedRedis) {
-  return {
-    steps,
-    pid: process.pid,
-    redisUrl: withoutPassword(url),
-    keepStateHours: limits.keepStateHours,
-    redisDir: absolute(dir),
-    redisPasswordFile: absolute(passwordFile),
-    state: 'running' as const,
-  };
 }
 
 /** Runs the services of a run whose state and directory `open` makes ready, shows it, and ends them with it. */
@@ -229,8 +189,6 @@ export async function supervise(
   process.stdout.write(`${closingWords(directory, end, said)}\n`);
   return { finished: 0, failed: 1, interrupted: 130 }[end];
 }
-
-const absolute = (path: string | null): string | null => (path === null ? null : resolve(path));
 
 /** The services of a run, and how many of each it starts with. */
 function replicasOf(recipe: Recipe): Record<string, number> {

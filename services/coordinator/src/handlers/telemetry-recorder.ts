@@ -127,6 +127,8 @@ export class TelemetryRecorder {
     switch (event.kind) {
       case 'step':
         this.metrics.rejected = await this.runState.rejections.totals();
+        // A trainer that was told to end in the middle of the run has saved a model, too.
+        this.isSaved = false;
         await this.write(this.metrics.addStep(event, this.elapsedSeconds));
         break;
       case 'service':

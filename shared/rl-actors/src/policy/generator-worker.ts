@@ -124,11 +124,11 @@ class Generation {
 
   private create(version: number, parameters: Parameters): Promise<Generator> {
     const { config, tokenizer } = this.model;
-    const { threads, maxBatch, chunk, refreshCache, weights } = settings.worker;
+    const { threads, device, maxBatch, chunk, refreshCache, weights } = settings.worker;
     const size = [...parameters.values()].reduce((sum, { data }) => sum + data.length, 0);
     const cheapest = size < INPUT_PARAMETERS && threads === 1 ? 'inputs' : 'initializers';
     return Generator.create({
-      engine: createEngine({ threads, provider: 'cpu' }),
+      engine: createEngine({ threads, provider: device }),
       config,
       parameters,
       version,
@@ -143,9 +143,9 @@ class Generation {
 
   /** The training graph's forward pass, which takes the weights of any version. */
   private createScorer(parameters: Parameters): Promise<LogprobScorer> {
-    const { threads, scoring } = settings.worker;
+    const { threads, device, scoring } = settings.worker;
     return LogprobScorer.create({
-      engine: createEngine({ threads, provider: 'cpu' }),
+      engine: createEngine({ threads, provider: device }),
       config: this.model.config,
       parameters,
       weights: 'inputs',

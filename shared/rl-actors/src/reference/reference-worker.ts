@@ -4,10 +4,10 @@ import { loadModel, LogprobScorer } from '@forge/model';
 import type { ReferenceSettings } from './reference-model';
 
 /** The frozen reference model, in a thread of its own. */
-const { model, threads, ...rest } = workerData as ReferenceSettings;
+const { model, threads, device, ...rest } = workerData as ReferenceSettings;
 const scorer = loadModel(model).then(({ config, parameters }) =>
   LogprobScorer.create({
-    engine: createEngine({ threads, provider: 'cpu' }),
+    engine: createEngine({ threads, provider: device }),
     config,
     parameters,
     ...rest,

@@ -51,7 +51,7 @@ export class Training {
     const model = await loadModel(settings.model);
     const start = await startingPoint(settings.resumeFrom, model);
     const step = await TrainStep.create({
-      engine: createEngine({ threads: options.threads, provider: 'cpu' }),
+      engine: createEngine({ threads: options.threads, provider: options.device }),
       config: model.config,
       parameters: start?.parameters ?? model.parameters,
       loss: (await loadAlgorithm(settings)).loss,

@@ -1,0 +1,11 @@
+#!/bin/sh
+# The first argument names a service, which then is this process, or is a command of forge: policy, create, ledger RUN.
+set -eu
+main="/app/services/${1:-}/dist/main.js"
+if [ "${1:-}" != cli ] && [ -n "${1:-}" ] && [ -f "$main" ]; then
+  exec node "$main"
+fi
+if [ "${1:-}" = secrets ]; then
+  exec node /app/infra/docker/make-secrets.mjs
+fi
+exec node /app/services/cli/bin/forge.cjs "$@"

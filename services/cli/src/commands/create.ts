@@ -1,0 +1,99 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { connectRedis, removeOrphans, RunState, withoutPassword, type Redis } from '@forge/broker';
+import {
+  cliEnvironment,
+  loadRecipe,
+  parseResolvedRecipe,
+  recipeToYaml,
+  stackEnvironment,
+  type Recipe,
+} from '@forge/config';
+import { ForgeError } from '@forge/errors';
+import { createRunDirectory, newRunId } from '@forge/runs';
+import { createRun, recordOf, type NewRun } from '../create-run';
+import { differingSettings } from '../differing-settings';
+import { preflight } from '../preflight';
+import { recipeDirs } from '../recipe-dirs';
+
+const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
+/**
+ * `forge create [RECIPE]`: makes a run for services that others start, unless it is there already, and prints its id.
+ * What is not given comes from FORGE_RECIPE with FORGE_OVERRIDES, and FORGE_RUN_ID.
+ */
+export async function create(
+  recipeName: string | undefined,
+  overrides: readonly string[],
+  { id }: { id?: string },
+): Promise<number> {
+  const say = (message: string): void => {
+    process.stderr.write(`forge: ${message}\n`);
+  };
+  const stack = stackEnvironment();
+  const { redisUrl } = cliEnvironment();
+  const name = recipeName ?? stack.recipe;
+  if (name === undefined) throw missing('a recipe', 'FORGE_RECIPE');
+  if (redisUrl === undefined) throw missing('a Redis', 'REDIS_URL');
+  const changes = recipeName === undefined ? stack.overrides : overrides;
+  const recipe = loadRecipe(name, changes, { searchDirs: recipeDirs() });
+  const startedAt = new Date();
+  const runId = id ?? stack.runId ?? newRunId(recipe.name, startedAt, randomBytes(2).toString('hex'));
+  if (!RUN_ID.test(runId)) {
+    const message = `a run id is made of letters, digits, dots, hyphens and underscores; found ${runId}`;
+    throw new ForgeError('CONFIG_INVALID', message, { runId });
+  }
+  const { promptTokens } = await preflight(recipe);
+  const redis = await connectRedis(redisUrl, {
+    name: 'forge-create',
+    giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000,
+    onWait: say,
+  });
+  try {
+    for (const gone of await removeOrphans(redis)) say(`removed what was left in Redis of ${gone}`);
+    const place = { pid: null, redisUrl: withoutPassword(redisUrl), redisDir: null, redisPasswordFile: null };
+    say(await ensure(recipe, { redis, promptTokens }, { id: runId, startedAt, place }, say));
+  } finally {
+    redis.disconnect();
+  }
+  process.stdout.write(`${runId}\n`);
+  return 0;
+}
+
+/** Makes the run where it is missing; what there is now, in words. */
+async function ensure(
+  recipe: Recipe,
+  { redis, promptTokens }: { redis: Redis; promptTokens: number },
+  run: NewRun,
+  say: (message: string) => void,
+): Promise<string> {
+  const runState = new RunState(redis, run.id);
+  const stored = await runState.config().catch((error: unknown) => {
+    if (error instanceof ForgeError && error.code === 'CONFLICT_STATE') return null;
+    throw error;
+  });
+  const directory = join(recipe.output.dir, run.id);
+  if (stored === null) {
+    if (existsSync(join(directory, 'run.json'))) {
+      const message = `${directory} is there, but this Redis does not know run ${run.id}; choose another id (FORGE_RUN_ID)`;
+      throw new ForgeError('CONFLICT_STATE', message, { runId: run.id, directory });
+    }
+    await createRun(recipe, { runState, redis, promptTokens }, run, say);
+    return `run ${run.id} of ${recipe.name} is made; its services may start`;
+  }
+  const there = parseResolvedRecipe(stored);
+  // Whoever made it may have died before it had a directory.
+  if (!existsSync(join(directory, 'run.json')))
+    createRunDirectory(there.output.dir, recordOf(there, run), recipeToYaml(there));
+  const differing = differingSettings(there, recipe);
+  if (differing.length > 0)
+    say(`run ${run.id} keeps the settings it was made with; those given differ in ${differing.join(', ')}`);
+  const [{ phase }, version] = [await runState.phase(), await runState.version()];
+  const stands = `run ${run.id} is there already, ${phase} at step ${version} of ${there.steps}`;
+  return phase === 'running' ? stands : `${stands}; for a new one choose another id (FORGE_RUN_ID)`;
+}
+
+function missing(what: string, variable: string): ForgeError {
+  return new ForgeError('CONFIG_INVALID', `${what} is needed; set ${variable}`, { variable });
+}
