@@ -9,7 +9,14 @@ import {
   type WeightsAnnouncement,
 } from '@forge/contracts';
 import { createEngine, serveWorker } from '@forge/engine';
-import { Generator, loadModel, LogprobScorer, type GeneratorStats, type LoadedModel } from '@forge/model';
+import {
+  Generator,
+  loadModel,
+  LogprobScorer,
+  tokenTexts,
+  type GeneratorStats,
+  type LoadedModel,
+} from '@forge/model';
 import { hashSafetensors, WeightReader, type Parameters } from '@forge/weights';
 import { timed } from '@forge/telemetry';
 import { logprobMismatch, soleVersion } from './logprob-mismatch';
@@ -23,6 +30,11 @@ interface GenerateRequest {
   /** One per wanted completion; with the seed they decide what is drawn. */
   rolloutIds: readonly string[];
   sampling: Sampling;
+}
+
+interface TokensToShow {
+  tokenIds: readonly number[];
+  positions: readonly number[];
 }
 
 /** Of so many of the newest versions the hashes are known: far more than take part in what is under way. */
@@ -106,6 +118,10 @@ class Generation {
     return this.generator === null ? nothing : (await this.generator).stats();
   }
 
+  tokenTexts({ tokenIds, positions }: TokensToShow): string[] {
+    return tokenTexts(this.model.tokenizer, tokenIds, positions);
+  }
+
   private create(version: number, parameters: Parameters): Promise<Generator> {
     const { config, tokenizer } = this.model;
     const { threads, device, maxBatch, chunk, refreshCache, weights } = settings.worker;
@@ -158,6 +174,7 @@ const api = {
   generate: async (request: GenerateRequest, signal: AbortSignal) =>
     (await generation).generate(request, signal),
   mismatch: async (episode: Episode) => (await generation).mismatch(episode),
+  tokenTexts: async (tokens: TokensToShow) => (await generation).tokenTexts(tokens),
   stats: async () => (await generation).stats(),
 };
 
