@@ -106,7 +106,11 @@ const EVENTS = (at: number): TelemetryEvent[] => [
   { kind: 'step', step: at, values: { loss: 1, 'reward/mean': 0.5 } },
   { kind: 'evaluation', version: at, part: 0, parts: 2, correct: 1, total: 4 },
   { kind: 'service', service: `nobody-${at}`, replica: '0', values: { busyMs: 1 } },
-  { kind: 'rollout', index: at, version: 0, prompt: '1+1=', texts: ['2', '3'], rewards: [1, 0] },
+  {
+    ...{ kind: 'rollout', index: at, version: 0, prompt: '1+1=', texts: ['2', '3'], rewards: [1, 0] },
+    rewardsByFunction: [{ exact: 1 }, { exact: 0 }],
+    tokens: [{ texts: ['2'], logprobs: [-0.1], versions: [0] }],
+  },
   { kind: 'run', state: 'finished' },
   { kind: 'run', state: 'interrupted' },
   { kind: 'waiting', for: null },

@@ -1,14 +1,18 @@
-// npm start [-- key=value ...]: the main job, from a bare clone.
+// npm start [-- key=value ...] [--no-dashboard]: the main job with its dashboard, from a bare clone.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { prepare, root } from './prepare.mjs';
 
 prepare();
 const forge = join(root, 'services', 'cli', 'bin', 'forge.cjs');
-const child = spawn(process.execPath, [forge, 'run', 'arithmetic-grpo', ...process.argv.slice(2)], {
-  cwd: root,
-  stdio: 'inherit',
-});
+const child = spawn(
+  process.execPath,
+  [forge, 'run', 'arithmetic-grpo', '--dashboard', ...process.argv.slice(2)],
+  {
+    cwd: root,
+    stdio: 'inherit',
+  },
+);
 // Ctrl-C reaches the whole foreground group: the run drains by itself, and this process waits for it.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => child.kill('SIGTERM'));

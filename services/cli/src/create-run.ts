@@ -7,8 +7,8 @@ import {
   type RunState,
 } from '@forge/broker';
 import { candidatesPerBatch, recipeToYaml, type Recipe } from '@forge/config';
+import { createRunDirectory, type RunRecord } from '@forge/runs';
 import { checkMemory, memoryNeed } from './redis-memory';
-import { createRunDirectory, type RunRecord } from './run-directory';
 
 /** Who supervises a run, and where its state is. */
 export type RunPlace = Pick<RunRecord, 'pid' | 'redisUrl' | 'redisDir' | 'redisPasswordFile'>;

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { RunRecord } from '@forge/runs';
 import { removeExpiredState } from './expired-state';
-import type { RunRecord } from './run-directory';
 
 const HOUR_MS = 3_600_000;
 const NOW_MS = Date.parse('2026-11-24T12:00:00Z');

@@ -1,6 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import { Command, InvalidArgumentError } from 'commander';
 import { agent } from './commands/agent';
+import { dashboard } from './commands/dashboard';
 import { pauseRun, restartRun, scaleRun, setRun, unpauseRun, type ControlOptions } from './commands/control';
 import {
   discardDeadLetters,
@@ -19,7 +20,7 @@ import { resume } from './commands/resume';
 import { run, type RunOptions } from './commands/run';
 import { runs } from './commands/runs';
 import { sft } from './commands/sft';
-import { status } from './commands/status';
+import { status, type StatusOptions } from './commands/status';
 import { trace } from './commands/trace';
 import { listWeights, rollBackWeights, verifyRunWeights, type WeightsOptions } from './commands/weights';
 
@@ -60,6 +61,8 @@ const outputDir = ['--dir <dir>', 'output directory of the runs', 'runs'] as con
 
 recipeArguments(program.command('run').description('run a recipe of reinforcement learning'))
   .option('--record', 'keep what is trained, for forge replay; the same as output.record=true')
+  .option('--dashboard', 'show it on a page as well; on a terminal that stays until Ctrl-C')
+  .option('--no-dashboard', 'show it on the terminal only (default)')
   .action((recipe: string, overrides: string[], options: RunOptions) =>
     exitWith(run(recipe, overrides, options)),
   );
@@ -125,7 +128,15 @@ program
   .argument('[run]', 'one run')
   .option(...outputDir)
   .option('--json', 'JSON')
-  .action((id: string | undefined, options: Parameters<typeof status>[1]) => exitWith(status(id, options)));
+  .option('--watch', 'again and again, until the run is over or Ctrl-C')
+  .action((id: string | undefined, options: StatusOptions) => exitWith(status(id, options)));
+program
+  .command('dashboard')
+  .description('show runs on a page, and steer them; changes need the token in the address it prints')
+  .option(...outputDir)
+  .option('--host <host>', 'interface it listens at (default: 127.0.0.1, for this machine only)')
+  .option('--port <port>', 'port (default: 7700, or another one where that is taken)', number)
+  .action((options: Parameters<typeof dashboard>[0]) => exitWith(dashboard(options)));
 program
   .command('ledger')
   .description('where every admitted group of a run is')

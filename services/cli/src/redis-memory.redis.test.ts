@@ -34,12 +34,12 @@ describe('memoryNeed', () => {
       // A token of 33 bytes, an episode of 220 of them and 512 bytes.
       groups: 64 * 4 * (220 * 33 + 512),
       jobs: (64 + 300) * (2_048 + 80),
-      // One of two events shows four texts of 220 tokens.
-      telemetry: 500 * (512 + 0.5 * 4 * 220 * 4),
+      // One of two events shows four texts of 220 tokens, and 200 tokens of each.
+      telemetry: 500 * (512 + 0.5 * 4 * (220 * 4 + 200 * 20)),
       history: 2_000 * 128,
       spans: 320 * 800,
       deadLetters: 50 * 4 * (220 * 33 + 512),
-      total: Math.ceil(1.3 * (1_989_632 + 774_592 + 1_136_000 + 256_000 + 256_000 + 1_554_400)),
+      total: Math.ceil(1.3 * (1_989_632 + 774_592 + 5_136_000 + 256_000 + 256_000 + 1_554_400)),
     });
   });
 
@@ -86,7 +86,12 @@ describe('a run at all of its limits', () => {
     await queue.close();
     for (let k = 0; k < 500; k++) {
       const texts = Array.from({ length: 4 }, () => 'word '.repeat(176));
-      if (k % 2) await state.emit({ kind: 'rollout', index: k, version: 0, prompt: 'p', texts, rewards: [0, 0, 0, 1] }); // prettier-ignore
+      const tokens = texts.map(() => ({
+        texts: Array.from({ length: 200 }, () => 'word '),
+        logprobs: Array.from({ length: 200 }, (_, t) => -Math.sqrt(t) / 7),
+        versions: Array.from({ length: 200 }, () => 300),
+      }));
+      if (k % 2) await state.emit({ kind: 'rollout', index: k, version: 0, prompt: 'p', texts, rewards: [0, 0, 0, 1], tokens }); // prettier-ignore
       else await state.emit({ kind: 'service', service: 'policy', replica: '0', values: { tokens: k, busyMs: k } }); // prettier-ignore
     }
     const spans = new SpanLog(redis, state, limits.spans);
@@ -108,7 +113,7 @@ describe('a run at all of its limits', () => {
 });
 
 describe('checkMemory', () => {
-  const need = { ...memoryNeed(recipe, PROMPT_TOKENS), total: 300 * 2 ** 20 };
+  const need = { ...memoryNeed(recipe, PROMPT_TOKENS), telemetry: 0, total: 300 * 2 ** 20 };
   const memory = { maxBytes: null, usedBytes: 2 ** 20, systemBytes: 2 ** 40 };
 
   it('refuses a run that may take more than Redis has left, and says which limit to lower', () => {

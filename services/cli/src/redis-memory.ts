@@ -1,5 +1,6 @@
 import type { RedisMemory } from '@forge/broker';
 import { candidatesPerBatch, type Recipe } from '@forge/config';
+import { SHOWN_COMPLETIONS, SHOWN_TOKENS } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 
 /** Msgpack of one token of an episode: id, mask, log-prob, version, text. */
@@ -17,6 +18,8 @@ const SPAN_BYTES = 800;
 const RECORD_BYTES = 128;
 const PAYLOAD_CAP = 65_536;
 const TEXT_BYTES_PER_TOKEN = 4;
+/** Msgpack of a token that is shown: text, log-prob, version. */
+const SHOWN_TOKEN_BYTES = 20;
 /** What the allocator of Redis takes beyond what is asked for. */
 const OVERHEAD = 1.3;
 
@@ -47,7 +50,12 @@ export function memoryNeed(recipe: Recipe, promptTokens: number): MemoryNeed {
   // Admitted ones, as many discarded as trained.
   const made = 2 * steps * candidates;
   const shown = output.sampleRollouts / (output.sampleRollouts + OTHER_EVENTS);
-  const rolloutEvent = algorithm.groupSize * tokens * TEXT_BYTES_PER_TOKEN;
+  const shownTokens = Math.min(
+    Math.min(algorithm.groupSize, SHOWN_COMPLETIONS) *
+      Math.min(sampling.maxTokens, SHOWN_TOKENS.perCompletion),
+    SHOWN_TOKENS.perRollout,
+  );
+  const rolloutEvent = algorithm.groupSize * tokens * TEXT_BYTES_PER_TOKEN + shownTokens * SHOWN_TOKEN_BYTES;
   const job = JOB_BYTES + promptTokens * TEXT_BYTES_PER_TOKEN;
   const parts = {
     groups: held * group,

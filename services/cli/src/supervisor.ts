@@ -207,6 +207,7 @@ export class Supervisor {
 
 const key = ({ service, replica }: ServiceProcess) => `${service}/${replica}`;
 
-function mainOf(service: string): string {
+/** The program of a service. */
+export function mainOf(service: string): string {
   return join(dirname(require.resolve(`@forge/${service}/package.json`)), 'dist', 'main.js');
 }

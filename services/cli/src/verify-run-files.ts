@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LedgerSnapshot } from '@forge/broker';
-import { checkpointSteps } from './run-directory';
+import { checkpointSteps } from '@forge/runs';
 
 /** What a run directory says about the steps of its run. */
 export interface RunFiles {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RolloutQueue } from '@forge/broker';
+import { queueGauges, RolloutQueue } from '@forge/broker';
 import { candidatesPerBatch, usesReference } from '@forge/config';
 import { loadTask } from '@forge/rl-actors';
 import { queueLimits, SpanFile, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
@@ -9,7 +9,6 @@ import { EvaluationSchedule } from './domain/evaluation-schedule';
 import { OpenRollouts } from './handlers/open-rollouts';
 import { RunLifecycle } from './handlers/run-lifecycle';
 import { writeRunSummary } from './handlers/run-summary';
-import { queueGauges } from './handlers/queue-gauges';
 import { TelemetryRecorder } from './handlers/telemetry-recorder';
 import { Watchdog } from './handlers/watchdog';
 import { openSinks } from './sinks/open-sinks';

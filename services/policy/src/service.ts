@@ -71,6 +71,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     generate: ({ prompt, sampling, rolloutIds }) =>
       activity.during('busy', () => policy.generate.callOne(prompt, sampling, rolloutIds)),
     mismatch: (episode) => activity.during('busy', () => policy.mismatch.callOne(episode)),
+    tokenTexts: (tokenIds, positions) =>
+      activity.during('busy', () => policy.tokenTexts.callOne(tokenIds, positions)),
     weightsAtLeast: (version) => activity.during('waits/weights', () => weights.atLeast(version)),
     activity,
   });

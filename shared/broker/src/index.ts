@@ -9,6 +9,7 @@ export { type Lease, type LedgerSnapshot, type VersionRecord } from './ledger-sn
 export { Mailbox, type Letter } from './mailbox';
 export { withoutPassword, withPasswordFrom } from './redis-password';
 export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis-server';
+export { queueGauges } from './queue-gauges';
 export { Registry, type CallsMade, type Replica } from './registry';
 export { type Position, type Restart } from './resumption';
 export { type RejectionPlace, type Refused, Rejections } from './rejections';

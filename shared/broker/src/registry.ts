@@ -67,15 +67,19 @@ export class Registry {
   async list(service: string): Promise<Replica[]> {
     return (await this.all(service))
       .filter(({ isAlive }) => isAlive)
-      .map(({ isAlive: _, ...replica }) => replica);
+      .map(({ isAlive: _, silentMs: __, ...replica }) => replica);
   }
 
-  /** The same with those that did not leave, but have not been heard of for a while: they, or Redis, may have died. */
-  async all(service: string): Promise<(Replica & { isAlive: boolean })[]> {
+  /**
+   * The same with those that did not leave, but have not been heard of for a while: they, or Redis, may have died.
+   * `silentMs`: since the last heartbeat.
+   */
+  async all(service: string): Promise<(Replica & { isAlive: boolean; silentMs: number })[]> {
     const [all, nowMs] = await Promise.all([this.redis.hgetall(this.keyOf(service)), this.nowMs()]);
     return Object.values(all)
       .map((text) => check(replicaSchema, JSON.parse(text), `replica of ${service}`))
-      .map((replica) => ({ ...replica, isAlive: nowMs - replica.seenAtMs < this.deadAfterMs }))
+      .map((replica) => ({ ...replica, silentMs: nowMs - replica.seenAtMs }))
+      .map((replica) => ({ ...replica, isAlive: replica.silentMs < this.deadAfterMs }))
       .sort((a, b) => a.replica.localeCompare(b.replica));
   }
 

@@ -228,6 +228,11 @@ export class RolloutQueue {
     };
   }
 
+  /** The queue as BullMQ has it, for tools of theirs that show it. */
+  get bullQueue(): Queue {
+    return this.queue;
+  }
+
   /** Jobs by state. */
   async counts(): Promise<Record<string, number>> {
     return this.queue.getJobCounts('waiting', 'active', 'delayed', 'prioritized', 'failed', 'completed');

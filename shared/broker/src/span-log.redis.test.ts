@@ -30,9 +30,6 @@ describe('SpanLog', () => {
   it('hands over what it was given, once', async () => {
     const { state, spans, taken, take } = open();
     for (let k = 0; k < 100; k++) await spans.add(line(`span ${k}`));
-    expect((await spans.lines()).map(String)).toEqual(
-      Array.from({ length: 100 }, (_, k) => line(`span ${k}`)),
-    );
     await take();
     await take();
     expect(taken).toEqual(Array.from({ length: 100 }, (_, k) => line(`span ${k}`)));
@@ -48,12 +45,12 @@ describe('SpanLog', () => {
   });
 
   it('drops the oldest when nobody takes them', async () => {
-    const { spans } = open(64 * 100);
+    const { spans, taken, take } = open(64 * 100);
     for (let k = 0; k < 400; k++) await spans.add(line(`span ${k}`));
-    const kept = await spans.lines();
+    await take();
     // Redis trims whole nodes of its tree, of a hundred entries each.
-    expect(kept.length).toBeLessThanOrEqual(200);
-    expect(String(kept.at(-1))).toBe(line('span 399'));
+    expect(taken.length).toBeLessThanOrEqual(200);
+    expect(taken.at(-1)).toBe(line('span 399'));
   });
 
   it('refuses what is no line of the format, and counts it', async () => {

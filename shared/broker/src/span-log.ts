@@ -50,12 +50,6 @@ export class SpanLog {
       await this.redis.xdel(keys.spans, ...taken.map(({ id }) => id));
     }
   }
-
-  /** What nobody has taken yet. */
-  async lines(): Promise<Buffer[]> {
-    const entries = await this.redis.xrangeBuffer(this.run.keys.spans, '-', '+');
-    return entries.flatMap(([, fields]) => fields.slice(1, 2));
-  }
 }
 
 /** @throws {ForgeError} CONTRACT_INVALID_MESSAGE when there is none. */

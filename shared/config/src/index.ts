@@ -40,6 +40,11 @@ export {
   stackEnvironment,
   type StackEnvironment,
 } from './environment';
+export {
+  dashboardChildEnvironment,
+  dashboardEnvironment,
+  type DashboardEnvironment,
+} from './dashboard-environment';
 export { mlflowEnvironment, type MlflowEnvironment } from './mlflow-environment';
 export { sinkSchema, type SinkConfig } from './sink';
 export { meteringEnvironment, type MeteringEnvironment } from './metering-environment';

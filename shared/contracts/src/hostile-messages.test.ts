@@ -72,6 +72,14 @@ const group = fc.record({
   }),
 });
 
+const shownTokens = fc
+  .array(fc.tuple(fc.string(), fc.double({ min: -9, max: 0, noNaN: true }), count), { maxLength: 9 })
+  .map((tokens) => ({
+    texts: tokens.map(([text]) => text),
+    logprobs: tokens.map(([, logprob]) => logprob),
+    versions: tokens.map(([, , version]) => version),
+  }));
+
 /** Every schema of a message, with messages that fit it. */
 const MESSAGES: readonly (readonly [string, z.ZodType, fc.Arbitrary<unknown>])[] = [
   ['sample', sampleSchema, sample],
@@ -86,7 +94,7 @@ const MESSAGES: readonly (readonly [string, z.ZodType, fc.Arbitrary<unknown>])[]
   ['dead letter', deadLetterSchema, fc.record({ schemaVersion: fc.constant(1), kind: fc.constantFrom('rollout', 'job'), index: fc.option(count), code: name, message: fc.string(), attempts: count, payload: fc.uint8Array().map((bytes) => Buffer.from(bytes)), sizeBytes: count })],
   ['telemetry step', telemetryEventSchema, fc.record({ kind: fc.constant('step'), step: count, values })],
   ['telemetry service', telemetryEventSchema, fc.record({ kind: fc.constant('service'), service: name, replica: name, values })],
-  ['telemetry rollout', telemetryEventSchema, fc.record({ kind: fc.constant('rollout'), index: count, version: count, prompt: fc.string(), texts: fc.array(fc.string()), rewards: fc.array(finite) })],
+  ['telemetry rollout', telemetryEventSchema, fc.record({ kind: fc.constant('rollout'), index: count, version: count, prompt: fc.string(), texts: fc.array(fc.string()), rewards: fc.array(finite), rewardsByFunction: fc.array(rewards), tokens: fc.array(shownTokens, { maxLength: 8 }) })],
   ['telemetry run', telemetryEventSchema, fc.record({ kind: fc.constant('run'), state: name })],
 ]; // prettier-ignore
 

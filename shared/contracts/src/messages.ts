@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { atMost, namedNumbers, numbers } from './bounded';
+import { atMost, isCount, isLogprob, MAX_REWARD, namedNumbers, numbers } from './bounded';
 import { metricReportSchema } from './recorded-metrics';
 import { sampleSchema } from './sample';
 import { traceOriginSchema } from './trace-origin';
@@ -64,6 +64,22 @@ const count = z.int().min(0);
 /** Of a service or a replica. */
 const name = z.string().min(1).max(128);
 
+/** Of a rollout that is shown so many completions at most have their tokens, and so many tokens. */
+export const SHOWN_COMPLETIONS = 8;
+export const SHOWN_TOKENS = { perCompletion: 512, perRollout: 1024 };
+
+/** Tokens for people. Shapes: all [T]. */
+const shownTokensSchema = z
+  .strictObject({
+    texts: atMost(SHOWN_TOKENS.perCompletion, z.string()),
+    logprobs: numbers(isLogprob, 'a finite number <= 0', SHOWN_TOKENS.perCompletion),
+    versions: numbers(isCount, 'an int >= 0', SHOWN_TOKENS.perCompletion),
+  })
+  .refine(
+    ({ texts, logprobs, versions }) => texts.length === logprobs.length && texts.length === versions.length,
+    { error: 'texts, logprobs and versions must be as many' },
+  );
+
 /** Entry of the `telemetry` stream: numbers and samples for people; trimmed by length, never work. */
 export const telemetryEventSchema = z.discriminatedUnion('kind', [
   /** Metrics of one optimizer step. */
@@ -98,7 +114,12 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     version: count,
     prompt: z.string(),
     texts: atMost(1024, z.string()),
+    /** Weighted sums. */
     rewards: numbers(Number.isFinite, 'a finite number', 1024),
+    /** Of each completion its rewards by function, before weighting. */
+    rewardsByFunction: atMost(1024, namedNumbers(MAX_REWARD)).optional(),
+    /** Of the first completions the first tokens that the policy chose. */
+    tokens: atMost(SHOWN_COMPLETIONS, shownTokensSchema).optional(),
   }),
   /** Somebody changed a running run: a setting, how many replicas there are, a restart, a pause. */
   z.strictObject({
@@ -123,4 +144,5 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
 export type RolloutJob = z.infer<typeof rolloutJobSchema>;
 export type Batch = z.infer<typeof batchSchema>;
 export type DeadLetter = z.infer<typeof deadLetterSchema>;
+export type ShownTokens = z.infer<typeof shownTokensSchema>;
 export type TelemetryEvent = z.infer<typeof telemetryEventSchema>;

@@ -4,6 +4,7 @@ export { modelFingerprint } from './model-fingerprint';
 export { parameterShapes } from './parameter-shapes';
 export { initializeParameters } from './initialize';
 export { type Tokenizer } from './tokenizer';
+export { tokenTexts } from './token-texts';
 export { createModel, loadModel, saveModel, type LoadedModel } from './hugging-face';
 export { Generator, type GeneratorOptions, type GeneratorStats } from './generator';
 export { type ChunkMark } from './chunk-marks';

@@ -22,7 +22,7 @@ export function createHttpServer(refused: (reason: string) => void): FastifyInst
     // A path that is none gets no further, and no hook is run.
     frameworkErrors: ({ message }, _request, reply) => {
       refused('400');
-      void (reply as unknown as FastifyReply).code(400).send({ error: message });
+      void (reply as unknown as FastifyReply).code(400).send({ code: 'BAD_REQUEST', message });
     },
     clientErrorHandler: (error, socket) => {
       // A peer that hangs up has said nothing wrong.

@@ -1,3 +1,4 @@
+export { createHttpServer } from './http-server';
 export { runService, type ServiceContext, type ServiceDefinition, type ServiceInstance } from './run-service';
 export { replicaDirectory } from './replica-directory';
 export { SpanFile } from './span-file';

@@ -27,9 +27,9 @@ export class SpanFile {
     if (size > (limitMiB / 2) * 2 ** 20) await rename(this.path, this.earlier);
   }
 
-  /** The spans of a trace by their start: those written down, and those among `more` lines. */
-  async trace(traceId: string, more: readonly string[] = []): Promise<RecordedSpan[]> {
-    const lines = [...more];
+  /** The spans of a trace by their start, each once. */
+  async trace(traceId: string): Promise<RecordedSpan[]> {
+    const lines: string[] = [];
     for (const path of [this.earlier, this.path])
       for await (const line of linesOf(path)) if (line.includes(traceId)) lines.push(line);
     return spansOfTrace(lines, traceId);

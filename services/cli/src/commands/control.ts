@@ -2,9 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry, type RunControls } from '@forge/broker';
 import { parseRunChanges } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import { withRun } from '../run-access';
-import { findRunRecord } from '../run-directory';
-import { isAlive } from './runs';
+import { findRunRecord, isAlive, withRun } from '@forge/runs';
 
 const POLL_MS = 100;
 

@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RunState, type Redis } from '@forge/broker';
+import { listRunRecords } from '@forge/runs';
 import { startTestRedis, type TestRedis } from '@forge/testing';
-import { listRunRecords } from '../run-directory';
 import { create } from './create';
 
 const before = { ...process.env };

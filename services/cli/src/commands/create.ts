@@ -11,11 +11,11 @@ import {
   type Recipe,
 } from '@forge/config';
 import { ForgeError } from '@forge/errors';
+import { createRunDirectory, newRunId } from '@forge/runs';
 import { createRun, recordOf, type NewRun } from '../create-run';
 import { differingSettings } from '../differing-settings';
 import { preflight } from '../preflight';
 import { recipeDirs } from '../recipe-dirs';
-import { createRunDirectory, newRunId } from '../run-directory';
 
 const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 

@@ -1,18 +1,11 @@
 import type { KeptLetter, RunState } from '@forge/broker';
-import { decode } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { z } from 'zod';
-import { withRun } from '../run-access';
-import { findRunRecord } from '../run-directory';
-import { isAlive } from './runs';
+import { findRunRecord, isAlive, readablePayload, withRun } from '@forge/runs';
 
 export interface DeadLetterOptions {
   dir: string;
   json?: boolean;
 }
-
-/** Bytes of a payload that is neither JSON nor msgpack which are shown. */
-const SHOWN_BYTES = 256;
 
 function withLetters<T>(
   runId: string,
@@ -45,7 +38,7 @@ export async function listDeadLetters(runId: string, options: DeadLetterOptions)
 /** `forge dead-letter show RUN ID`: one of them with what was worked on. */
 export async function showDeadLetter(runId: string, id: string, options: DeadLetterOptions): Promise<number> {
   const letter = await withLetters(runId, options, (kept) => kept.get(id));
-  const payload = readable(letter);
+  const payload = readablePayload(letter);
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ ...letter, payload })}\n`);
     return 0;
@@ -112,23 +105,4 @@ function line({ id, atMs, kind, index, code, message, attempts }: KeptLetter): s
   const about = index === null ? kind : `${kind} of group ${index}`;
   const tried = attempts === 1 ? 'tried once' : `tried ${attempts} times`;
   return `${id.padEnd(16)} ${new Date(atMs).toISOString()}  ${about}, ${tried}: ${message} [${code}]`;
-}
-
-/** The payload as data where it is JSON or msgpack, else its first bytes in hexadecimal. */
-function readable({ payload, sizeBytes }: KeptLetter): unknown {
-  const bytes = Buffer.from(payload);
-  if (bytes.length === sizeBytes) {
-    const parsers = [
-      () => JSON.parse(bytes.toString()) as unknown,
-      () => decode(z.record(z.string(), z.unknown()), bytes, 'payload'),
-    ];
-    for (const parse of parsers) {
-      try {
-        return parse();
-      } catch {
-        // The next one.
-      }
-    }
-  }
-  return bytes.subarray(0, SHOWN_BYTES).toString('hex');
 }

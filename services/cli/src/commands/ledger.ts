@@ -1,10 +1,15 @@
 import { join } from 'node:path';
-import { verifyLedger, type GroupRecord, type LedgerSnapshot } from '@forge/broker';
+import { verifyLedger, type LedgerSnapshot } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
-import { withRun } from '../run-access';
-import { findRunRecord, type RunRecord } from '../run-directory';
+import {
+  findRunRecord,
+  isAlive,
+  type RunRecord,
+  withRun,
+  rolloutHistory,
+  type RolloutHistory,
+} from '@forge/runs';
 import { readRunFiles, verifyRunFiles, type RunFiles } from '../verify-run-files';
-import { isAlive } from './runs';
 
 export interface LedgerOptions {
   dir: string;
@@ -36,44 +41,15 @@ export async function ledger(id: string, options: LedgerOptions): Promise<number
 interface Report {
   version: number;
   ledger: LedgerSnapshot['ledger'];
-  rollout?: History;
+  rollout?: RolloutHistory;
   verified?: { problems: string[]; checked: Record<string, number> };
 }
 
-type History = ReturnType<typeof historyOf>;
-
-/** What happened to a group: jobs, versions and hashes by name, null where it did not get that far. */
-function historyOf(runId: string, index: number, { run, groups, versions, leases }: LedgerSnapshot) {
-  const record: GroupRecord | undefined = groups.get(index);
-  if (record === undefined) {
-    const why = index < run.firstKept ? 'is forgotten (limits.historyGroups)' : 'was not admitted';
-    throw new ForgeError('CONFLICT_STATE', `group ${index} of run ${runId} ${why}`, { runId, index });
-  }
-  const { state, minVersion, replayOf, origin, step, reason } = record;
-  const weightsOf = (version: number): string | null => versions.get(version)?.weights ?? null;
-  const isTrained = state === 'trained';
-  const made = isTrained ? versions.get(step! + 1) : undefined;
-  const bound = made?.batch?.maxStaleness ?? leases.find((lease) => lease.step === step)?.maxStaleness;
-  return {
-    index,
-    state,
-    job: `r-${runId}-${index}`,
-    minVersion,
-    replayOf,
-    replica: origin?.replica ?? null,
-    generatedBy:
-      origin === null
-        ? null
-        : Array.from({ length: origin.newest - origin.oldest + 1 }, (_, k) => origin.oldest + k).map(
-            (version) => ({ version, weights: weightsOf(version) }),
-          ),
-    /** The step whose batch had it as a candidate. */
-    step,
-    lag: step === null || origin === null ? null : step - origin.oldest,
-    maxStaleness: bound === undefined ? null : String(bound),
-    produced: isTrained ? { version: step! + 1, weights: weightsOf(step! + 1) } : null,
-    reason,
-  };
+function historyOf(id: string, index: number, snapshot: LedgerSnapshot): RolloutHistory {
+  const history = rolloutHistory(id, index, snapshot);
+  if (history !== null) return history;
+  const why = index < snapshot.run.firstKept ? 'is forgotten (limits.historyGroups)' : 'was not admitted';
+  throw new ForgeError('CONFLICT_STATE', `group ${index} of run ${id} ${why}`, { runId: id, index });
 }
 
 function checkedIn(snapshot: LedgerSnapshot, files: RunFiles): Record<string, number> {
@@ -118,7 +94,7 @@ function renderTotals(id: string, state: string, version: number, counts: Report
   ];
 }
 
-function renderHistory(history: History): string[] {
+function renderHistory(history: RolloutHistory): string[] {
   const {
     index,
     state,

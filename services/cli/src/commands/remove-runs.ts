@@ -2,9 +2,7 @@ import { rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { connectRedis, removeRun } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
-import { redisUrlOf } from '../run-access';
-import { findRunRecord, type RunRecord } from '../run-directory';
-import { isAlive } from './runs';
+import { findRunRecord, isAlive, redisUrlOf, type RunRecord } from '@forge/runs';
 
 const GIVE_UP_MS = 3_000;
 const NOT_CONFIRMED = 2;

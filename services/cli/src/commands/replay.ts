@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ForgeError } from '@forge/errors';
 import { recordDirectory, replay, TrainingRecord, type ReplayedStep } from '@forge/rl-actors';
+import { readSummary } from '@forge/runs';
 import { createLogUpdate } from 'log-update';
-import { readSummary } from '../run-directory';
 
 export interface ReplayCommandOptions {
   dir: string;

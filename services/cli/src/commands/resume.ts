@@ -2,17 +2,23 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { cliEnvironment, loadRecipe, overrideForResume } from '@forge/config';
 import { ForgeError } from '@forge/errors';
+import {
+  claimRun,
+  findRunRecord,
+  isAlive,
+  whenProcessesEnded,
+  type RunRecord,
+  writeRunConfig,
+  writeRunRecord,
+} from '@forge/runs';
 import { placeOf, settingsOf } from '../create-run';
 import { preflight } from '../preflight';
-import { claimRun, findRunRecord, writeRunConfig, writeRunRecord, type RunRecord } from '../run-directory';
-import { whenProcessesEnded } from '../run-processes';
 import { redisForResume } from '../resume/redis-for-resume';
 import { continueState } from '../resume/continue-state';
 import { restartFromCheckpoint } from '../resume/restart-from-checkpoint';
 import { checkGoals } from '../resume/check-goals';
 import { steeredRecipe } from '../resume/steered-recipe';
 import { supervise } from './run';
-import { isAlive } from './runs';
 
 /** Services end within their time to drain; this much later they have. */
 const MARGIN_MS = 5_000;

@@ -22,25 +22,26 @@ import {
   type Recipe,
 } from '@forge/config';
 import { recordDirectory } from '@forge/rl-actors';
+import {
+  directoryBytes,
+  isAlive,
+  listRunRecords,
+  newRunId,
+  readSummary,
+  type RunRecord,
+  writeRunRecord,
+} from '@forge/runs';
 import { exportProblem } from '@forge/telemetry';
+import { withDashboard, type Beside } from '../beside-run';
 import { createRun, placeOf } from '../create-run';
 import { removeExpiredState } from '../expired-state';
 import { Fleet } from '../fleet';
 import { writeLastSpans } from '../last-spans';
 import { preflight } from '../preflight';
 import { recipeDirs } from '../recipe-dirs';
-import {
-  directoryBytes,
-  listRunRecords,
-  newRunId,
-  readSummary,
-  writeRunRecord,
-  type RunRecord,
-} from '../run-directory';
 import { RunMonitor } from '../run-monitor';
 import { Supervisor } from '../supervisor';
 import { duration, type RunHeader } from '../view';
-import { isAlive } from './runs';
 
 const STOP_DEADLINE_MS = 30_000;
 const EXPIRE_DEADLINE_MS = 5_000;
@@ -49,13 +50,14 @@ const DRAIN_GRACE_MS = 5_000;
 
 export interface RunOptions {
   record?: boolean;
+  dashboard?: boolean;
 }
 
 /** `forge run RECIPE`: starts the services of a run, shows it, and ends them with it. */
 export async function run(
   recipeName: string,
   overrides: readonly string[],
-  { record }: RunOptions = {},
+  { record, dashboard = false }: RunOptions = {},
 ): Promise<number> {
   const changes = record ? [...overrides, 'output.record=true'] : overrides;
   const recipe = loadRecipe(recipeName, changes, { searchDirs: recipeDirs() });
@@ -71,29 +73,33 @@ export async function run(
   const { redisUrl, logLevel } = cliEnvironment();
   const dir = resolve('.forge', 'redis', id);
   const { restartsPerMinute } = recipe.limits;
-  const redisServer = await provisionRedis({
-    url: redisUrl,
-    dir,
-    log: say,
-    mayInstall: true,
-    restartsPerMinute,
-  });
-  try {
-    return await supervise(recipe, {
-      id,
-      startedAt,
-      redisServer,
-      logLevel,
-      say,
-      open: async (runState, redis) => {
-        const run = { id, startedAt, place: placeOf(redisServer) };
-        const created = await createRun(recipe, { runState, redis, promptTokens }, run, say);
-        return { ...created, resumedAt: null };
-      },
+  const shown = { isWanted: dashboard, runsDir: recipe.output.dir, isTerminal: process.stdout.isTTY };
+  return withDashboard(shown, async (beside) => {
+    const redisServer = await provisionRedis({
+      url: redisUrl,
+      dir,
+      log: say,
+      mayInstall: true,
+      restartsPerMinute,
     });
-  } finally {
-    await redisServer.stop();
-  }
+    try {
+      return await supervise(recipe, {
+        id,
+        startedAt,
+        redisServer,
+        logLevel,
+        say,
+        beside,
+        open: async (runState, redis) => {
+          const run = { id, startedAt, place: placeOf(redisServer) };
+          const created = await createRun(recipe, { runState, redis, promptTokens }, run, say);
+          return { ...created, resumedAt: null };
+        },
+      });
+    } finally {
+      await redisServer.stop();
+    }
+  });
 }
 
 export interface Start {
@@ -102,6 +108,8 @@ export interface Start {
   redisServer: ProvisionedRedis;
   logLevel: string;
   say: (message: string) => void;
+  /** Starts what is to go on beside the run. */
+  beside?: Beside;
   /** Makes state and directory ready. `resumedAt`: the telemetry event after which a run that was resumed goes on. */
   open: (
     runState: RunState,
@@ -112,7 +120,7 @@ export interface Start {
 /** Runs the services of a run whose state and directory `open` makes ready, shows it, and ends them with it. */
 export async function supervise(
   recipe: Recipe,
-  { id, startedAt, redisServer, logLevel, say, open }: Start,
+  { id, startedAt, redisServer, logLevel, say, beside, open }: Start,
 ): Promise<number> {
   const { url } = redisServer;
   const redis = await connectRedis(url, {
@@ -137,6 +145,7 @@ export async function supervise(
     directory,
   };
   const monitor = new RunMonitor(runState, header, process.stdout);
+  beside?.(directory, (message) => monitor.say(message));
   let failure: string | null = null;
   // Not in the run directory: the path of a socket may not be long.
   const socketDirectory = await mkdtemp(join(tmpdir(), 'forge-run-'));

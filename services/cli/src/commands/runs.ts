@@ -1,15 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { checkpointSteps, listRunRecords, readSummary, type RunRecord } from '../run-directory';
-
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
+import { checkpointSteps, isAlive, listRunRecords, readSummary, type RunRecord } from '@forge/runs';
 
 /** `forge runs`: the runs of an output directory, oldest first. */
 export function runs({ dir, json }: { dir: string; json?: boolean }): number {

@@ -1,35 +1,78 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connectRedis, Registry, RolloutQueue, RunState, type CallsMade, type Replica } from '@forge/broker';
-import { redisUrlOf } from '../run-access';
-import { listRunRecords, type RunRecord } from '../run-directory';
-import { isAlive } from './runs';
+import { ForgeError } from '@forge/errors';
+import { isAlive, listRunRecords, newestLines, redisUrlOf, type RunRecord } from '@forge/runs';
+import { createLogUpdate } from 'log-update';
 
 const SERVICES = ['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'];
 const GIVE_UP_MS = 3_000;
+const WATCH_MS = 1_000;
 
-/** `forge status [RUN]`: where running runs stand: step, ledger, queue and replicas. */
-export async function status(
-  runId: string | undefined,
-  { dir, json }: { dir: string; json?: boolean },
-): Promise<number> {
-  const records = listRunRecords(dir, isAlive).filter(({ id, state }) =>
-    runId === undefined ? state === 'running' : id === runId,
-  );
+export interface StatusOptions {
+  dir: string;
+  json?: boolean;
+  watch?: boolean;
+}
+
+/** `forge status [RUN]`: where running runs stand: step, ledger, queue and replicas; with `--watch` until they are over. */
+export async function status(runId: string | undefined, options: StatusOptions): Promise<number> {
+  const find = (): RunRecord[] => recordsIn(options.dir, runId);
+  const records = find();
   if (runId !== undefined && records.length === 0) {
-    process.stderr.write(`forge: no run ${runId} in ${dir}\n`);
+    process.stderr.write(`forge: no run ${runId} in ${options.dir}\n`);
     return 2;
   }
-  const reports = await Promise.all(records.map(report));
-  if (json) process.stdout.write(`${JSON.stringify(reports)}\n`);
-  else if (reports.length === 0) process.stdout.write('nothing is running\n');
-  else process.stdout.write(`${reports.map(render).join('\n\n')}\n`);
+  if (options.watch) return watch(find, options);
+  process.stdout.write(
+    `${shown(await Promise.all(records.map((record) => report(record, options.dir))), options)}\n`,
+  );
+  return 0;
+}
+
+function recordsIn(dir: string, runId: string | undefined): RunRecord[] {
+  return listRunRecords(dir, isAlive).filter(({ id, state }) =>
+    runId === undefined ? state === 'running' : id === runId,
+  );
+}
+
+function shown(reports: readonly Report[], { json }: Pick<StatusOptions, 'json'>): string {
+  if (json) return JSON.stringify(reports);
+  return reports.length === 0 ? 'nothing is running' : reports.map(render).join('\n\n');
+}
+
+/** Shows it once a second: in place on a terminal, elsewhere whenever it is another. */
+async function watch(find: () => RunRecord[], options: StatusOptions): Promise<number> {
+  const stopping = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
+  const isInPlace = process.stdout.isTTY && !options.json;
+  const live = createLogUpdate(process.stdout);
+  let last = '';
+  for (;;) {
+    const records = find();
+    const text = await Promise.all(records.map((record) => report(record, options.dir))).then(
+      (reports) => shown(reports, options),
+      // Redis is away, or the run has just ended: the next look tells more.
+      (error: unknown) => (options.json ? last : `forge: ${ForgeError.from(error).message}`),
+    );
+    if (isInPlace) live(text);
+    else if (text !== last) process.stdout.write(`${text}\n`);
+    last = text;
+    if (stopping.signal.aborted || !records.some(({ state }) => state === 'running')) break;
+    await sleep(WATCH_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
+    if (stopping.signal.aborted) break;
+  }
+  live.done();
   return 0;
 }
 
 type Report = Awaited<ReturnType<typeof report>>;
 
-async function report(record: RunRecord) {
+async function report(record: RunRecord, dir: string) {
   const { id, recipe, steps, state } = record;
-  if (state !== 'running') return { id, recipe, steps, state, live: null };
+  const [newest] = await newestLines(join(dir, id, 'metrics.jsonl'), 1);
+  const metrics = (newest ?? null) as Record<string, number> | null;
+  if (state !== 'running') return { id, recipe, steps, state, metrics, live: null };
   const url = redisUrlOf(record);
   const redis = await connectRedis(url, { name: 'forge-status', giveUpAfterMs: GIVE_UP_MS });
   const runState = new RunState(redis, id);
@@ -50,7 +93,7 @@ async function report(record: RunRecord) {
     const { isPaused } = steering;
     const maxStaleness = Number.isFinite(steering.maxStaleness) ? steering.maxStaleness : '.inf';
     const live = { version, phase, isPaused, maxStaleness, waitingFor, ledger, jobs, letters, services };
-    return { id, recipe, steps: steering.steps, state, live };
+    return { id, recipe, steps: steering.steps, state, metrics, live };
   } finally {
     runState.close();
     await queue.close();
@@ -58,20 +101,38 @@ async function report(record: RunRecord) {
   }
 }
 
-function render({ id, recipe, steps, state, live }: Report): string {
-  if (live === null) return `${id}  ${recipe}  ${state}`;
+function render({ id, recipe, steps, state, metrics, live }: Report): string {
+  if (live === null) return [`${id}  ${recipe}  ${state}`, ...learning(metrics)].join('\n');
   const { ledger, jobs, letters, services } = live;
   const discarded = Object.entries(ledger.discarded).map(([reason, count]) => `${count} ${reason}`);
   return [
     `${id}  ${live.phase}  step ${live.version}/${steps}  maxStaleness ${live.maxStaleness}`,
     ...(live.isPaused ? ['  admission is paused (forge unpause)'] : []),
     ...(live.waitingFor === null ? [] : [`  waits for ${live.waitingFor}`]),
+    ...learning(metrics),
     `  groups    ${ledger.admitted} admitted: ${ledger.trained} trained, ${ledger.leased} leased, ${ledger.buffered} buffered, ${ledger.inFlight} in flight, discarded ${discarded.join(', ') || 'none'}${ledger.isBalanced ? '' : '  (DOES NOT ADD UP)'}`,
     `  jobs      ${jobs.waiting ?? 0} waiting, ${jobs.active ?? 0} active, ${jobs.delayed ?? 0} delayed, ${jobs.failed ?? 0} failed, ${letters.kept} dead letters`,
     ...Object.values(services)
       .flat()
       .map((replica) => renderReplica(replica, callsOf(replica, Object.values(services).flat()))),
   ].join('\n');
+}
+
+/** What the newest row of metrics says, in a line. */
+function learning(metrics: Readonly<Record<string, number>> | null): string[] {
+  if (metrics === null) return [];
+  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+  const said = (name: string, key: string, show: (value: number) => string): string[] =>
+    metrics[key] === undefined ? [] : [`${name} ${show(metrics[key])}`];
+  const parts = [
+    ...said('reward', 'reward/mean', (reward) => reward.toFixed(3)),
+    ...said('accuracy', 'eval/accuracy', percent),
+    ...said('lag', 'lag/mean', (lag) => lag.toFixed(1)),
+    ...said('generated', 'tokens/generated_per_second', (rate) => `${Math.round(rate)} tok/s`),
+    ...said('busy trainer', 'busy/trainer', percent),
+    ...said('policy', 'busy/policy', percent),
+  ];
+  return [`  learning  ${parts.join('  ')}`];
 }
 
 function renderReplica(

@@ -1,12 +1,9 @@
 import { join } from 'node:path';
-import { SpanLog } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
+import { findRunRecord, isAlive } from '@forge/runs';
 import { SpanFile } from '@forge/service-kit';
 import { traceIds } from '@forge/telemetry';
-import { withRun } from '../run-access';
-import { findRunRecord, type RunRecord } from '../run-directory';
 import { renderWaterfall } from '../waterfall';
-import { isAlive } from './runs';
 
 export interface TraceOptions {
   dir: string;
@@ -20,10 +17,10 @@ export async function trace(id: string, rollout: number | undefined, options: Tr
   const { dir, json, step } = options;
   if ((rollout === undefined) === (step === undefined))
     throw new ForgeError('CONFIG_INVALID', 'forge trace takes the index of a rollout, or --step and a step');
-  const record = findRunRecord(dir, id, isAlive);
+  findRunRecord(dir, id, isAlive);
   const [kind, index] = step === undefined ? (['rollout', rollout!] as const) : (['step', step] as const);
   const { traceId } = traceIds(id, kind, index);
-  const spans = await new SpanFile(join(dir, id)).trace(traceId, await unwritten(record));
+  const spans = await new SpanFile(join(dir, id)).trace(traceId);
   if (spans.length === 0) {
     throw new ForgeError(
       'CONFLICT_STATE',
@@ -40,17 +37,4 @@ export async function trace(id: string, rollout: number | undefined, options: Tr
     );
   }
   return 0;
-}
-
-/** Spans of a running run that nobody has written down yet; none where its Redis does not answer. */
-async function unwritten(record: RunRecord): Promise<string[]> {
-  if (record.state !== 'running') return [];
-  try {
-    return await withRun(record, async ({ redis, runState }) =>
-      (await new SpanLog(redis, runState).lines()).map(String),
-    );
-  } catch (error) {
-    if (error instanceof ForgeError) return [];
-    throw error;
-  }
 }

@@ -1,14 +1,8 @@
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LedgerSnapshot } from '@forge/broker';
-import type { WeightsManifest } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { WeightStore } from '@forge/weights';
-import { withRun } from '../run-access';
-import { findRunRecord } from '../run-directory';
+import { findRunRecord, isAlive, keptWeights, runWeights, withRun, type KeptWeights } from '@forge/runs';
 import { verifyWeights } from '../verify-weights';
-import { isAlive } from './runs';
 
 export interface WeightsOptions {
   dir: string;
@@ -17,64 +11,26 @@ export interface WeightsOptions {
 
 const POLL_MS = 200;
 
-const storeOf = (dir: string, id: string): WeightStore =>
-  new WeightStore({ dir: join(dir, id, 'weights'), keep: 2 });
-
 /** `forge weights list RUN`: the versions that are kept, oldest first. */
 export async function listWeights(id: string, { dir, json }: WeightsOptions): Promise<number> {
-  const store = storeOf(dir, id);
-  const { snapshot, users } = await withRun(
-    findRunRecord(dir, id, isAlive),
-    async ({ runState, registry }) => {
-      const [all, live] = await Promise.all([runState.weights.users(), registry.list('policy')]);
-      const names = new Set(live.map(({ replica }) => `policy/${replica}`));
-      return {
-        snapshot: await runState.ledgerSnapshot(),
-        users: [...all].filter(([user]) => names.has(user)),
-      };
-    },
+  const { version, weights } = await withRun(findRunRecord(dir, id, isAlive), (access) =>
+    keptWeights(join(dir, id), access),
   );
-  const rows = committed(await store.manifests(), snapshot).map((manifest) => {
-    const { version, sha256, sizeBytes, parent, trained } = manifest;
-    const by = users.filter(([, use]) => use.version === version).map(([user]) => user);
-    const writtenAt = statSync(store.blobOf(manifest), { throwIfNoEntry: false })?.mtime ?? null;
-    return {
-      version,
-      sha256,
-      sizeBytes,
-      writtenAt: writtenAt?.toISOString() ?? null,
-      parent,
-      rolledBackTo: snapshot.versions.get(version)?.rolledBackTo ?? null,
-      groups: trained?.groups ?? [],
-      usedBy: by,
-    };
-  });
-  const { version } = snapshot.run;
-  if (json) process.stdout.write(`${JSON.stringify({ run: id, version, weights: rows })}\n`);
-  else process.stdout.write(`${[...rows.map(line), `${id} is at version ${version}`].join('\n')}\n`);
+  if (json) process.stdout.write(`${JSON.stringify({ run: id, version, weights })}\n`);
+  else process.stdout.write(`${[...weights.map(line), `${id} is at version ${version}`].join('\n')}\n`);
   return 0;
 }
 
-/** What was committed: a trainer that died may have left a version it did not come to announce. */
-function committed(manifests: readonly WeightsManifest[], { versions }: LedgerSnapshot): WeightsManifest[] {
-  const newest = new Map<number, WeightsManifest>();
-  for (const manifest of manifests)
-    if (versions.get(manifest.version)?.weights === manifest.sha256) newest.set(manifest.version, manifest);
-  return [...newest.values()];
-}
-
-interface Row {
-  version: number;
-  sha256: string;
-  sizeBytes: number;
-  writtenAt: string | null;
-  parent: WeightsManifest['parent'];
-  rolledBackTo: number | null;
-  groups: readonly number[];
-  usedBy: readonly string[];
-}
-
-function line({ version, sha256, sizeBytes, writtenAt, parent, rolledBackTo, groups, usedBy }: Row): string {
+function line({
+  version,
+  sha256,
+  sizeBytes,
+  writtenAt,
+  parent,
+  rolledBackTo,
+  groups,
+  usedBy,
+}: KeptWeights): string {
   const age =
     writtenAt === null ? 'GONE' : `${Math.round((Date.now() - Date.parse(writtenAt)) / 1000)} s old`;
   const from = parent === null ? 'base' : `${rolledBackTo === null ? 'from' : 'back to'} ${parent.version}`;
@@ -93,7 +49,7 @@ function line({ version, sha256, sizeBytes, writtenAt, parent, rolledBackTo, gro
 
 /** `forge weights verify RUN`: reads every blob again and compares it with its manifest and the run; 1 when one is wrong. */
 export async function verifyRunWeights(id: string, { dir, json }: WeightsOptions): Promise<number> {
-  const store = storeOf(dir, id);
+  const store = runWeights(join(dir, id));
   const record = findRunRecord(dir, id, isAlive);
   const { versions, problems } = await withRun(record, async ({ runState }) =>
     verifyWeights(store, () => runState.ledgerSnapshot()),

@@ -1,7 +1,7 @@
 import type { Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import { readSummary, type RunRecord } from '../run-directory';
 import { join } from 'node:path';
+import { readSummary, type RunRecord } from '@forge/runs';
 
 /**
  * That a run which goes on at `version` has something left to do.

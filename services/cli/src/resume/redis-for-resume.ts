@@ -2,8 +2,7 @@ import { join } from 'node:path';
 import { connectRedis, provisionRedis, type ProvisionedRedis } from '@forge/broker';
 import { cliEnvironment } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import { redisUrlOf } from '../run-access';
-import type { RunRecord } from '../run-directory';
+import { redisUrlOf, type RunRecord } from '@forge/runs';
 
 const GIVE_UP_MS = 5_000;
 

@@ -20,7 +20,17 @@ const content: ReportContent = {
     { step: 2, 'reward/mean': 0.75, 'lag/mean': 1.5, 'lag/max': 2 },
   ],
   evaluations: [{ version: 0, accuracy: 0.42 }],
-  samples: [{ index: 3, version: 0, prompt: '<b>1+1=', texts: ['2', '3'], rewards: [1, 0] }],
+  samples: [
+    { index: 3, version: 0, prompt: '<b>1+1=', texts: ['2', '3'], rewards: [1, 0] },
+    {
+      index: 4,
+      version: 1,
+      prompt: '1+2=',
+      texts: ['3'],
+      rewards: [1.5],
+      rewardsByFunction: [{ exact: 1, short: 0.5 }],
+    },
+  ],
   recipe: { name: 'arithmetic-grpo' },
 };
 
@@ -37,6 +47,11 @@ describe('renderReport', () => {
     expect(html).toContain('Reward <b>0.75</b>');
     expect(html).toContain('<span class="key s1">lag/max</span>');
     expect(html).not.toContain('Gradient norm');
+  });
+
+  it('shows rewards by function where there are several', () => {
+    expect(html).toContain('2 <small>(1)</small>');
+    expect(html).toContain('3 <small>(1.5: exact 1, short 0.5)</small>');
   });
 
   it('escapes what models and people wrote', () => {

@@ -112,10 +112,14 @@ function figure(title: string, note: string, lines: readonly Series[]): string {
   return `<figure><figcaption>${title}${value} <small>${note}</small> ${legend}</figcaption>${lineChart(lines)}</figure>`;
 }
 
-function sampleRow({ version, prompt, texts, rewards }: SampleRollout): string {
-  const completions = texts.map(
-    (text, k) => `${escapeHtml(text)} <small>(${label(rewards[k] ?? NaN)})</small>`,
-  );
+function sampleRow({ version, prompt, texts, rewards, rewardsByFunction }: SampleRollout): string {
+  const completions = texts.map((text, k) => {
+    const parts = Object.entries(rewardsByFunction?.[k] ?? {}).map(
+      ([name, value]) => `${name} ${label(value)}`,
+    );
+    const told = parts.length > 1 ? `: ${parts.join(', ')}` : '';
+    return `${escapeHtml(text)} <small>(${label(rewards[k] ?? NaN)}${escapeHtml(told)})</small>`;
+  });
   return `<tr><td>${version}</td><td>${escapeHtml(prompt)}</td><td>${completions.join('<br>')}</td></tr>`;
 }
 

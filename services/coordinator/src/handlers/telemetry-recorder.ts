@@ -2,6 +2,7 @@ import type { RunState } from '@forge/broker';
 import { invalidMessage, type TelemetryEvent } from '@forge/contracts';
 import type { ForgeError } from '@forge/errors';
 import type { EvaluationSchedule } from '../domain/evaluation-schedule';
+import type { SampleRollout } from '../domain/report';
 import { RunMetrics, type FinishedRow, type MetricsRow } from '../domain/run-metrics';
 import type { EndState } from '../sinks/metric-sink';
 import type { RunSinks } from '../sinks/run-sinks';
@@ -147,10 +148,9 @@ export class TelemetryRecorder {
         break;
       }
       case 'rollout': {
-        const { index, version, prompt, texts, rewards } = event;
-        if (this.isShown(index)) break;
+        if (this.isShown(event.index)) break;
         await this.mayWrite();
-        await this.directory.addSample({ index, version, prompt, texts, rewards });
+        await this.directory.addSample(sampleOf(event));
         break;
       }
       case 'control': {
@@ -191,6 +191,9 @@ export class TelemetryRecorder {
     this.sinks.addStep(finished, Date.now());
   }
 }
+
+const sampleOf = ({ kind: _, ...sample }: Extract<TelemetryEvent, { kind: 'rollout' }>): SampleRollout =>
+  sample;
 
 function evaluationOf(row: MetricsRow): [number, number][] {
   const { 'eval/version': version, 'eval/accuracy': accuracy } = row;

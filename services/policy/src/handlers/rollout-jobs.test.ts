@@ -68,6 +68,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
       );
     },
     mismatch: () => Promise.resolve(3e-6),
+    tokenTexts: (tokenIds, positions) => Promise.resolve(positions.map((at) => `<${tokenIds[at]}>`)),
     weightsAtLeast: () => Promise.resolve(),
     activity: { during: async (_, work) => work() },
     ...overrides,
@@ -172,8 +173,18 @@ describe('RolloutJobs', () => {
     const { handler, events } = jobs();
     await handler.handle(rollout(31));
     await handler.handle(rollout(32));
+    const tokens = { texts: ['<3>'], logprobs: [-0.5], versions: [4] };
     expect(events).toEqual([
-      { kind: 'rollout', index: 32, version: 4, prompt: '2+3=', texts: ['5', '6'], rewards: [1, 0] },
+      {
+        kind: 'rollout',
+        index: 32,
+        version: 4,
+        prompt: '2+3=',
+        texts: ['5', '6'],
+        rewards: [1, 0],
+        rewardsByFunction: [{ exact: 1 }, { exact: 0 }],
+        tokens: [tokens, tokens],
+      },
     ]);
   });
 

@@ -19,6 +19,7 @@ import { ForgeError } from '@forge/errors';
 import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
 import type { ActivityClock, Span } from '@forge/telemetry';
 import { promptText } from '../domain/prompt-text';
+import { shownTokens, type TokenTexts } from '../domain/shown-tokens';
 import type { RolloutAttempt } from './rollout-attempt';
 
 export interface RolloutJobsOptions {
@@ -34,6 +35,8 @@ export interface RolloutJobsOptions {
   generate: (request: GenerateCall) => Promise<Completion[]>;
   /** Distance of the recorded log-probs from the training graph's; null when it can't be told any more. */
   mismatch: (episode: Episode) => Promise<number | null>;
+  /** What the tokens at these positions add to the text. */
+  tokenTexts: TokenTexts;
   /** Resolves once weights of that version or a newer one are in use. */
   weightsAtLeast: (version: number) => Promise<void>;
   activity: Pick<ActivityClock, 'during'>;
@@ -227,6 +230,8 @@ export class RolloutJobs {
       prompt,
       texts: episodes.map(({ text }) => text),
       rewards: episodes.map(({ reward }) => reward),
+      rewardsByFunction: episodes.map(({ rewards }) => rewards),
+      tokens: await shownTokens(episodes, this.options.tokenTexts),
     });
   }
 }

@@ -13,6 +13,7 @@ import {
   Generator,
   loadModel,
   LogprobScorer,
+  tokenTexts,
   type ChunkMark,
   type GeneratorStats,
   type LoadedModel,
@@ -45,6 +46,11 @@ interface WeightsSet {
   /** Milliseconds since the epoch. */
   fetchedAtMs: number;
   appliedAtMs: number;
+}
+
+interface TokensToShow {
+  tokenIds: readonly number[];
+  positions: readonly number[];
 }
 
 /** Of so many of the newest versions the hashes are known: far more than take part in what is under way. */
@@ -133,6 +139,10 @@ class Generation {
     return this.generator === null ? nothing : (await this.generator).stats();
   }
 
+  tokenTexts({ tokenIds, positions }: TokensToShow): string[] {
+    return tokenTexts(this.model.tokenizer, tokenIds, positions);
+  }
+
   private create(version: number, parameters: Parameters): Promise<Generator> {
     const { config, tokenizer } = this.model;
     const { threads, device, maxBatch, chunk, refreshCache, weights } = settings.worker;
@@ -185,6 +195,7 @@ const api = {
   generate: async (request: GenerateRequest, signal: AbortSignal) =>
     (await generation).generate(request, signal),
   mismatch: async (episode: Episode) => (await generation).mismatch(episode),
+  tokenTexts: async (tokens: TokensToShow) => (await generation).tokenTexts(tokens),
   stats: async () => (await generation).stats(),
 };
 

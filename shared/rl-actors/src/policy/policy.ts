@@ -27,6 +27,7 @@ import {
 } from './policy-config';
 
 const promptSchema = sampleSchema.shape.prompt;
+const countsSchema = z.array(z.int().min(0));
 const rolloutIdsSchema = z.array(z.string()).min(1).max(1024);
 
 /**
@@ -123,5 +124,12 @@ export class Policy extends ForgeActor {
   @endpoint({ concurrent: true, idempotent: true })
   mismatch(episode: Episode): Promise<number | null> {
     return this.worker.call('mismatch', check(episodeSchema, episode, 'episode'));
+  }
+
+  /** What each of the tokens at `positions`, in ascending order, adds to the text, for people; special ones included. */
+  @endpoint({ concurrent: true, idempotent: true })
+  tokenTexts(tokenIds: readonly number[], positions: readonly number[]): Promise<string[]> {
+    const tokens = { tokenIds: check(countsSchema, tokenIds, 'tokenIds'), positions: check(countsSchema, positions, 'positions') }; // prettier-ignore
+    return this.worker.call('tokenTexts', tokens);
   }
 }

@@ -64,7 +64,7 @@ describe('a scrape', () => {
       text
         .split('\n')
         .filter((line) => line !== '' && !line.startsWith('#'))
-        .map((line) => line.replace(/,?otel_scope_name="@forge"/, '').replace('{}', ''))
+        .map((line) => line.replace(/,?otel_scope_name="@forge".*?(?=\})/, '').replace('{}', ''))
         .map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ')))]),
     );
     expect(Object.fromEntries(samples)).toMatchObject({

@@ -45,7 +45,11 @@ const FLUSH_MS = 2_000;
 /** Registers the metrics SDK of OpenTelemetry in this process; Prometheus and OTLP read the same instruments. */
 export async function startMetering(options: MeteringOptions): Promise<StartedMetering> {
   const { service, replica, runId, settings, metered, warn } = options;
-  const prometheus = new PrometheusExporter({ preventServerStart: true });
+  const prometheus = new PrometheusExporter({
+    preventServerStart: true,
+    // So that no query has to look them up in target_info.
+    withResourceConstantLabels: /^(service\.name|service\.instance\.id|forge\.run\.id)$/,
+  });
   const readers: IMetricReader[] = [prometheus];
   for (const name of settings.exporters) {
     const exporter = new WarningExporter(await exporterOf(name, settings.protocol), (reason) => {

@@ -1,7 +1,7 @@
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createRunDirectory, listRunRecords, newRunId, type RunRecord } from './run-directory';
+import { createRunDirectory, listRunRecords, listRuns, newRunId, type RunRecord } from './run-directory';
 
 const record = (id: string, startedAt: string): RunRecord => ({
   id,
@@ -25,7 +25,7 @@ describe('newRunId', () => {
   });
 });
 
-describe('listRunRecords', () => {
+describe('listRuns', () => {
   let directory: string;
   beforeEach(() => (directory = mkdtempSync(join(tmpdir(), 'forge-runs-'))));
   afterEach(() => rmSync(directory, { recursive: true }));
@@ -37,6 +37,20 @@ describe('listRunRecords', () => {
     mkdirSync(join(directory, 'broken'));
     writeFileSync(join(directory, 'broken', 'run.json'), '{');
     expect(listRunRecords(directory, () => true).map((run) => run.id)).toEqual(['a', 'b']);
+  });
+
+  it('says of a run that another version wrote why it can not be read', () => {
+    createRunDirectory(directory, record('a', '2026-01-01T00:00:00.000Z'), '');
+    for (const name of ['newer', 'torn']) mkdirSync(join(directory, name));
+    const newer = { ...record('newer', '2027-01-01T00:00:00.000Z'), shards: 2 };
+    writeFileSync(join(directory, 'newer', 'run.json'), JSON.stringify(newer));
+    writeFileSync(join(directory, 'torn', 'run.json'), '{');
+    const [first, ...others] = listRuns(directory, () => true);
+    expect(first).toMatchObject({ id: 'a', record: { state: 'running' }, problem: null });
+    expect(others).toEqual([
+      { id: 'newer', record: null, problem: expect.stringContaining('"shards"') as string },
+      { id: 'torn', record: null, problem: expect.stringContaining('JSON') as string },
+    ]);
   });
 
   it('calls a run failed whose supervisor is gone', () => {

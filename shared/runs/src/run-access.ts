@@ -10,6 +10,7 @@ import {
 import { cliEnvironment } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import type { RunRecord } from './run-directory';
+import { whenProcessesEnded } from './run-processes';
 
 const GIVE_UP_MS = 5_000;
 
@@ -23,7 +24,7 @@ export interface RunAccess {
 
 /**
  * Gives `work` the state of a run. The Redis of a run that is over and had one of its own is started for as long as
- * `work` takes.
+ * `work` takes, once nobody else has it open.
  *
  * @throws {ForgeError} CONFLICT_STATE when the state is gone; TRANSIENT_REDIS_UNREACHABLE; what `work` throws.
  */
@@ -62,5 +63,7 @@ async function redisOf(record: RunRecord): Promise<{ url: string; stop: () => Pr
   if (!existsSync(redisDir)) {
     throw new ForgeError('CONFLICT_STATE', `the state of run ${id} in ${redisDir} is gone`, { id, redisDir });
   }
+  // Nobody else may have it open.
+  await whenProcessesEnded(record, GIVE_UP_MS, () => undefined);
   return provisionRedis({ dir: redisDir, log: () => undefined, mayInstall: false });
 }

@@ -82,11 +82,22 @@ export function writeRunRecord(directory: string, record: RunRecord): void {
   renameSync(`${path}.tmp`, path);
 }
 
+/** What there is in a directory that should be that of a run: its record, or why it can't be read. */
+export type RunEntry =
+  { id: string; record: RunRecord; problem: null } | { id: string; record: null; problem: string };
+
 /**
  * Every readable run under `outputDir`, oldest first. A run whose supervisor is gone without a word has failed; one that
  * nobody supervises is over when its summary says so.
  */
 export function listRunRecords(outputDir: string, isAlive: (pid: number) => boolean): RunRecord[] {
+  return listRuns(outputDir, isAlive)
+    .flatMap(({ record }) => record ?? [])
+    .sort((a, b) => a.startedAt.localeCompare(b.startedAt));
+}
+
+/** Every run under `outputDir`, by name, also those that another version of Forge wrote and this one can't read. */
+export function listRuns(outputDir: string, isAlive: (pid: number) => boolean): RunEntry[] {
   let names: string[];
   try {
     names = readdirSync(outputDir);
@@ -94,18 +105,36 @@ export function listRunRecords(outputDir: string, isAlive: (pid: number) => bool
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
-  return names
-    .flatMap((name) => {
-      const record = readRunRecord(join(outputDir, name));
-      return record === null ? [] : [record];
-    })
-    .map((record) => {
-      if (record.state !== 'running') return record;
-      if (record.pid === null) return { ...record, state: summaryState(join(outputDir, record.id)) };
-      if (isAlive(record.pid)) return record;
-      return { ...record, state: 'failed' as const, message: 'its supervisor ended without a word' };
-    })
-    .sort((a, b) => a.startedAt.localeCompare(b.startedAt));
+  return names.flatMap((name) => readRun(outputDir, name, isAlive) ?? []);
+}
+
+/** What is in the directory of that name; null when it is none of a run. */
+export function readRun(
+  outputDir: string,
+  name: string,
+  isAlive: (pid: number) => boolean,
+): RunEntry | null {
+  const directory = join(outputDir, name);
+  let text: string;
+  try {
+    text = readFileSync(join(directory, 'run.json'), 'utf8');
+  } catch {
+    return null;
+  }
+  try {
+    const record = check(runRecordSchema, JSON.parse(text), join(directory, 'run.json'));
+    return { id: record.id, record: asItIs(directory, record, isAlive), problem: null };
+  } catch (error) {
+    if (!(error instanceof SyntaxError) && !(error instanceof ForgeError)) throw error;
+    return { id: name, record: null, problem: error.message };
+  }
+}
+
+function asItIs(directory: string, record: RunRecord, isAlive: (pid: number) => boolean): RunRecord {
+  if (record.state !== 'running') return record;
+  if (record.pid === null) return { ...record, state: summaryState(directory) };
+  if (isAlive(record.pid)) return record;
+  return { ...record, state: 'failed', message: 'its supervisor ended without a word' };
 }
 
 /**
@@ -120,21 +149,6 @@ export function findRunRecord(outputDir: string, id: string, isAlive: (pid: numb
     id,
     dir: outputDir,
   });
-}
-
-function readRunRecord(directory: string): RunRecord | null {
-  let text: string;
-  try {
-    text = readFileSync(join(directory, 'run.json'), 'utf8');
-  } catch {
-    return null;
-  }
-  try {
-    return check(runRecordSchema, JSON.parse(text), join(directory, 'run.json'));
-  } catch (error) {
-    if (error instanceof SyntaxError || error instanceof ForgeError) return null;
-    throw error;
-  }
 }
 
 function summaryState(directory: string): RunRecord['state'] {

@@ -1,0 +1,33 @@
+import { sampleRollout } from './sample-rollout';
+
+const old = { index: 3, version: 1, prompt: '1+1=', texts: ['2', '3'], rewards: [1, 0] };
+
+describe('sampleRollout', () => {
+  it('shows rewards by function and tokens, as far as they are kept', () => {
+    const line = {
+      ...old,
+      rewardsByFunction: [{ exact: 1 }, { exact: 0 }],
+      tokens: [{ texts: ['2', '</s>'], logprobs: [-0.5, 0], versions: [1, 2] }],
+    };
+    expect(sampleRollout(line)?.completions).toEqual([
+      {
+        text: '2',
+        reward: 1,
+        rewards: { exact: 1 },
+        tokens: [
+          { text: '2', logprob: -0.5, version: 1 },
+          { text: '</s>', logprob: 0, version: 2 },
+        ],
+      },
+      { text: '3', reward: 0, rewards: { exact: 0 }, tokens: [] },
+    ]);
+  });
+
+  it('shows a line of an older run', () => {
+    expect(sampleRollout(old)?.completions[1]).toEqual({ text: '3', reward: 0, rewards: {}, tokens: [] });
+  });
+
+  it.each([[null], ['text'], [{ index: 3 }], [{ ...old, index: -1 }]])('is null for %j', (line) => {
+    expect(sampleRollout(line)).toBeNull();
+  });
+});

@@ -1,0 +1,169 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  connectRedis,
+  queueGauges,
+  readBacklog,
+  Registry,
+  RolloutQueue,
+  RunState,
+  withoutPassword,
+  type Redis,
+} from '@forge/broker';
+import { ForgeError } from '@forge/errors';
+import { redisUrlOf, type RunRecord } from '@forge/runs';
+import type { Ledger, LiveView, ReplicaView } from '../api';
+
+export interface LiveAccess {
+  redis: Redis;
+  runState: RunState;
+  registry: Registry;
+  queue: RolloutQueue;
+}
+
+/** What Redis says of a run at a moment. */
+export interface LiveLook {
+  live: LiveView;
+  ledger: Ledger;
+  /** What waits where, by the names of docs/metrics.md. */
+  queues: Readonly<Record<string, number>>;
+  /** Calls that were answered so far, by service. */
+  calls: Readonly<Record<string, number>>;
+}
+
+const SERVICES = ['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'];
+/** Of them can be several. */
+const SCALABLE = ['policy', 'reward', 'reference'];
+/** A Redis that takes longer is away. */
+const ANSWERS_WITHIN_MS = 2_000;
+const CONNECTS_WITHIN_MS = 1_500;
+/** A replica that has been silent for longer is not shown any more. */
+const FORGOTTEN_MS = 60_000;
+
+/** The state of a running run. A Redis that is away is waited for, without more and more questions to it. */
+export class LiveRun {
+  private access: Promise<LiveAccess> | null = null;
+  private looking: Promise<LiveLook> | null = null;
+  private isClosed = false;
+
+  constructor(private readonly record: RunRecord) {}
+
+  /** @throws {ForgeError} TRANSIENT_REDIS_UNREACHABLE, or whatever keeps it from being read. */
+  look(): Promise<LiveLook> {
+    this.looking ??= this.readAll().finally(() => (this.looking = null));
+    return this.within(this.looking);
+  }
+
+  /**
+   * Gives `work` the state of the run.
+   *
+   * @throws {ForgeError} TRANSIENT_REDIS_UNREACHABLE, before anything is sent when Redis is known to be away.
+   */
+  async use<T>(work: (access: LiveAccess) => Promise<T>): Promise<T> {
+    const access = await this.within(this.connected());
+    await this.within(access.redis.ping());
+    return this.within(work(access));
+  }
+
+  close(): void {
+    this.isClosed = true;
+    const { access } = this;
+    this.access = null;
+    void access?.then(end, () => undefined);
+  }
+
+  private connected(): Promise<LiveAccess> {
+    if (this.isClosed) return Promise.reject(new ForgeError('CANCELLED', 'nobody looks at the run any more'));
+    this.access ??= connect(this.record).catch((error: unknown) => {
+      this.access = null;
+      throw error;
+    });
+    return this.access;
+  }
+
+  private async within<T>(answer: Promise<T>): Promise<T> {
+    // It may come to nothing after it was given up.
+    answer.catch(() => undefined);
+    const waiting = new AbortController();
+    const late = sleep(ANSWERS_WITHIN_MS, undefined, { signal: waiting.signal, ref: false }).then(
+      () => {
+        const url = withoutPassword(this.record.redisUrl);
+        throw new ForgeError('TRANSIENT_REDIS_UNREACHABLE', `Redis at ${url} does not answer`, { url });
+      },
+      () => new Promise<never>(() => undefined),
+    );
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      waiting.abort();
+    }
+  }
+
+  private async readAll(): Promise<LiveLook> {
+    const { redis, runState, registry, queue } = await this.connected();
+    const { controls, deadLetters, keys } = runState;
+    const [{ phase }, steering, waitingFor, version, ledger, letters, wanted, queues, ...replicas] =
+      await Promise.all([
+        runState.phase(),
+        controls.steering(),
+        runState.waitingFor(),
+        runState.version(),
+        runState.ledger(),
+        deadLetters.counts(),
+        controls.wanted(),
+        queueGauges(queue, () => readBacklog(redis, keys)),
+        ...SERVICES.map((service) => registry.all(service)),
+      ]);
+    const all = replicas.flat();
+    const calls: Record<string, number> = {};
+    for (const { service, requests } of all.flatMap(({ callsMade }) => callsMade))
+      calls[service] = (calls[service] ?? 0) + requests;
+    return {
+      live: {
+        atMs: Date.now(),
+        version,
+        phase,
+        waitingFor,
+        maxStaleness: Number.isFinite(steering.maxStaleness) ? steering.maxStaleness : null,
+        steps: steering.steps,
+        isPaused: steering.isPaused,
+        replicas: all.filter(({ silentMs }) => silentMs < FORGOTTEN_MS).map(replicaView),
+        wanted: Object.fromEntries([...wanted.replicas].filter(([service]) => SCALABLE.includes(service))),
+        deadLetters: letters.kept,
+      },
+      ledger: { ...ledger, discarded: { ...ledger.discarded } },
+      queues,
+      calls,
+    };
+  }
+}
+
+async function connect(record: RunRecord): Promise<LiveAccess> {
+  const url = redisUrlOf(record);
+  const redis = await connectRedis(url, { name: 'forge-dashboard', giveUpAfterMs: CONNECTS_WITHIN_MS });
+  const runState = new RunState(redis, record.id);
+  try {
+    await runState.config();
+  } catch (error) {
+    redis.disconnect();
+    throw error;
+  }
+  return {
+    redis,
+    runState,
+    registry: new Registry(redis, record.id),
+    queue: new RolloutQueue(url, record.id),
+  };
+}
+
+function end({ redis, runState, queue }: LiveAccess): void {
+  runState.close();
+  redis.disconnect();
+  // A Redis that is away keeps nobody waiting.
+  void queue.close().catch(() => undefined);
+}
+
+type Registered = Awaited<ReturnType<Registry['all']>>[number];
+
+function replicaView({ service, replica, isReady, isAlive, pid, url, silentMs }: Registered): ReplicaView {
+  return { service, replica, isReady: isReady && isAlive, pid, url, silentMs, restarts: 0 };
+}

@@ -1,0 +1,79 @@
+import { join } from 'node:path';
+import { findLine, GrowingFile, newestLines } from '@forge/runs';
+import { SpanFile } from '@forge/service-kit';
+import type { ControlChange, MetricsRow, SampleRollout, Span } from '../api';
+import { controlChange } from '../domain/control-change';
+import { metricsRow } from '../domain/run-listing';
+import { sampleRollout } from '../domain/sample-rollout';
+
+/** What was added to the files of a run. */
+export interface Added {
+  metrics: MetricsRow[];
+  samples: SampleRollout[];
+  controls: ControlChange[];
+}
+
+const kept = <T>(lines: readonly unknown[], read: (line: unknown) => T | null): T[] =>
+  lines.flatMap((line) => read(line) ?? []);
+
+/** The files in the directory of a run to which its coordinator adds. */
+export class RunFiles {
+  private readonly files: Record<keyof Added, GrowingFile>;
+
+  constructor(private readonly directory: string) {
+    const file = (name: keyof Added): GrowingFile => new GrowingFile(this.path(name));
+    this.files = { metrics: file('metrics'), samples: file('samples'), controls: file('controls') };
+  }
+
+  /** Rows behind a step. */
+  async metrics(after = -1): Promise<MetricsRow[]> {
+    const { lines } = await new GrowingFile(this.path('metrics')).read();
+    return kept(lines, metricsRow).filter(({ step }) => step > after);
+  }
+
+  /** The newest rows, oldest first. */
+  async newestMetrics(count: number): Promise<MetricsRow[]> {
+    return kept(await newestLines(this.path('metrics'), count), metricsRow);
+  }
+
+  /** Newest first. */
+  async samples(limit: number): Promise<SampleRollout[]> {
+    return kept(await newestLines(this.path('samples'), limit), sampleRollout).reverse();
+  }
+
+  async sampleOf(index: number): Promise<SampleRollout | null> {
+    const isIt = (line: unknown): line is unknown => (line as { index?: unknown } | null)?.index === index;
+    return sampleRollout(await findLine(this.path('samples'), isIt));
+  }
+
+  /** Of a trace, by their start. */
+  async spans(traceId: string): Promise<Span[]> {
+    const spans = await new SpanFile(this.directory).trace(traceId);
+    return spans.map(({ traceId: _, kind: __, ...span }) => span);
+  }
+
+  /** Oldest first. */
+  async controls(): Promise<ControlChange[]> {
+    return kept((await new GrowingFile(this.path('controls')).read()).lines, controlChange);
+  }
+
+  /** Passes over all that is there: `added` begins behind it. */
+  async skip(): Promise<void> {
+    await Promise.all(Object.values(this.files).map((file) => file.skip()));
+  }
+
+  /** What came since the last time; all of a file that was written anew, as when a run is resumed. */
+  async added(): Promise<Added> {
+    const { metrics, samples, controls } = this.files;
+    const [rows, rollouts, changes] = await Promise.all([metrics.read(), samples.read(), controls.read()]);
+    return {
+      metrics: kept(rows.lines, metricsRow),
+      samples: kept(rollouts.lines, sampleRollout).reverse(),
+      controls: kept(changes.lines, controlChange),
+    };
+  }
+
+  private path(name: keyof Added): string {
+    return join(this.directory, `${name}.jsonl`);
+  }
+}

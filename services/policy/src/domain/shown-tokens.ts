@@ -1,0 +1,36 @@
+import { SHOWN_COMPLETIONS, SHOWN_TOKENS, type Episode, type ShownTokens } from '@forge/contracts';
+
+/** What the tokens at `positions` add to the text. */
+export type TokenTexts = (
+  tokenIds: readonly number[],
+  positions: readonly number[],
+) => Promise<readonly string[]>;
+
+/** Of the first episodes the first tokens that the policy chose, for people: so many that they stay small. */
+export async function shownTokens(
+  episodes: readonly Episode[],
+  tokenTexts: TokenTexts,
+): Promise<ShownTokens[]> {
+  const shown: Promise<ShownTokens>[] = [];
+  let left = SHOWN_TOKENS.perRollout;
+  for (const episode of episodes.slice(0, SHOWN_COMPLETIONS)) {
+    const chosen = episode.mask.flatMap((isChosen, t) => (isChosen === 1 ? [t] : []));
+    const positions = chosen.slice(0, Math.min(left, SHOWN_TOKENS.perCompletion));
+    left -= positions.length;
+    if (positions.length > 0) shown.push(tokensAt(episode, positions, tokenTexts));
+  }
+  return Promise.all(shown);
+}
+
+async function tokensAt(
+  { tokenIds, logprobs, versions }: Episode,
+  positions: readonly number[],
+  tokenTexts: TokenTexts,
+): Promise<ShownTokens> {
+  const texts = await tokenTexts(tokenIds.slice(0, positions.at(-1)! + 1), positions);
+  return {
+    texts: [...texts],
+    logprobs: positions.map((t) => Math.round(logprobs[t]! * 1e4) / 1e4),
+    versions: positions.map((t) => versions[t]!),
+  };
+}
