@@ -1,0 +1,23 @@
+export { findLine, GrowingFile, newestLines, type NewLines } from './growing-file';
+export { isAlive } from './is-alive';
+export { keptWeights, runWeights, type KeptWeights } from './kept-weights';
+export { readablePayload } from './readable-payload';
+export { rolloutHistory, type RolloutHistory } from './rollout-history';
+export { redisUrlOf, withRun, type RunAccess } from './run-access';
+export { whenProcessesEnded } from './run-processes';
+export {
+  checkpointSteps,
+  claimRun,
+  createRunDirectory,
+  directoryBytes,
+  findRunRecord,
+  listRunRecords,
+  listRuns,
+  newRunId,
+  readRun,
+  readSummary,
+  writeRunConfig,
+  writeRunRecord,
+  type RunEntry,
+  type RunRecord,
+} from './run-directory';

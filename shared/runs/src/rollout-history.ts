@@ -1,0 +1,41 @@
+import type { LedgerSnapshot } from '@forge/broker';
+
+export type RolloutHistory = NonNullable<ReturnType<typeof rolloutHistory>>;
+
+/**
+ * What happened to a group: jobs, versions and hashes by name, null where it did not get that far; null in all when the
+ * run knows no such group any more, or yet.
+ */
+export function rolloutHistory(
+  runId: string,
+  index: number,
+  { groups, versions, leases }: Pick<LedgerSnapshot, 'groups' | 'versions' | 'leases'>,
+) {
+  const record = groups.get(index);
+  if (record === undefined) return null;
+  const { state, minVersion, replayOf, origin, step, reason } = record;
+  const weightsOf = (version: number): string | null => versions.get(version)?.weights ?? null;
+  const isTrained = state === 'trained';
+  const made = isTrained ? versions.get(step! + 1) : undefined;
+  const bound = made?.batch?.maxStaleness ?? leases.find((lease) => lease.step === step)?.maxStaleness;
+  return {
+    index,
+    state,
+    job: `r-${runId}-${index}`,
+    minVersion,
+    replayOf,
+    replica: origin?.replica ?? null,
+    generatedBy:
+      origin === null
+        ? null
+        : Array.from({ length: origin.newest - origin.oldest + 1 }, (_, k) => origin.oldest + k).map(
+            (version) => ({ version, weights: weightsOf(version) }),
+          ),
+    /** The step whose batch had it as a candidate. */
+    step,
+    lag: step === null || origin === null ? null : step - origin.oldest,
+    maxStaleness: bound === undefined ? null : String(bound),
+    produced: isTrained ? { version: step! + 1, weights: weightsOf(step! + 1) } : null,
+    reason,
+  };
+}
