@@ -23,6 +23,7 @@ const EVERYTHING = [
   'reference.replicas=1',
   'trainer.gpus=2',
   'networkPolicy.monitoringNamespaceLabels.team=ops',
+  'networkPolicy.dashboardNamespaceLabels.team=ml',
 ];
 /** Values that the chart must refuse, and what it must name. */
 const REFUSED = [
@@ -31,6 +32,7 @@ const REFUSED = [
   [['run.overrides={seed}'], '/run/overrides'],
   [['trainer.replicas=2'], 'replicas'],
   [['otlpEndpoint=otel:4318'], '/otlpEndpoint'],
+  [['dashboard.gpus=1'], 'gpus'],
 ];
 
 const chart = join(root, 'infra', 'k8s');

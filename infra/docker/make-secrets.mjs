@@ -6,7 +6,8 @@ import { join } from 'node:path';
 const dir = '/run/forge';
 const BYTES = 32;
 
-for (const name of ['redis-password', 'cluster-token']) {
+const names = ['redis-password', 'cluster-token', 'dashboard-token'];
+for (const name of names) {
   const file = join(dir, name);
   try {
     // Redis runs as another user than the services; nobody else has this volume.
@@ -27,7 +28,7 @@ for (const name of ['redis-password', 'cluster-token']) {
 function fail(what) {
   console.error(
     `forge: ${what}\n` +
-      'The folder that FORGE_SECRETS names needs the files redis-password and cluster-token, readable by user ' +
+      `The folder that FORGE_SECRETS names needs the files ${names.join(', ')}, readable by user ` +
       `${process.getuid()}; make them with: openssl rand -hex ${BYTES} > FILE. Without FORGE_SECRETS they are made in a volume.`,
   );
   process.exit(2);

@@ -91,6 +91,9 @@ spec:
         {{- if .single }}
         - { name: FORGE_REPLICA, value: '0' }
         {{- end }}
+        {{- if eq .service "dashboard" }}
+        - { name: FORGE_DASHBOARD_TOKEN_FILE, value: /run/forge/dashboard-token }
+        {{- end }}
       ports:
         - { name: http, containerPort: 8080 }
         - { name: calls, containerPort: 7601 }
@@ -101,7 +104,7 @@ spec:
         timeoutSeconds: 5
         failureThreshold: 6
       readinessProbe:
-        httpGet: { path: /readyz, port: http }
+        httpGet: { path: {{ eq .service "dashboard" | ternary "/healthz" "/readyz" }}, port: http }
         periodSeconds: 5
         timeoutSeconds: 5
       resources:
@@ -115,7 +118,11 @@ spec:
       secret:
         secretName: {{ .root.Values.secretName }}
         defaultMode: 0440
-        items: [{ key: cluster-token, path: cluster-token }]
+        items:
+          - { key: cluster-token, path: cluster-token }
+          {{- if eq .service "dashboard" }}
+          - { key: dashboard-token, path: dashboard-token }
+          {{- end }}
     - name: runs
       persistentVolumeClaim: { claimName: {{ include "forge.runsClaim" .root }} }
     - name: tmp

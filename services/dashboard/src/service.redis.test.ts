@@ -345,6 +345,15 @@ describe('events', () => {
     byQuery.stop();
   });
 
+  it('tell a lot at once to who asks for it', async () => {
+    await running();
+    const wide = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`user/metric-${i}`, i / 7]));
+    under.write(id, 'metrics.jsonl', ...Array.from({ length: 2_500 }, (_, step) => row(step + 1, wide)));
+    const { told, stop } = await listen(dashboard, `/runs/${id}/events?after=0`);
+    await waitFor('all rows', () => of<MetricsRow[]>(told, 'metrics')[0]?.length === 2_500);
+    stop();
+  });
+
   it('say when the directory of the run is gone, and go on when it is back', async () => {
     await running();
     const { told, stop } = await listen(dashboard, `/runs/${id}/events`);

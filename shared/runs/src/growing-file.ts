@@ -70,7 +70,7 @@ export class GrowingFile {
 
 /** Where the last whole line ends. */
 async function endOfLines(file: FileHandle, size: number): Promise<number> {
-  for (let end = size; end > 0; ) {
+  for (let end = size; end > 0;) {
     const start = Math.max(0, end - CHUNK_BYTES);
     const at = (await readAt(file, start, end - start)).lastIndexOf(NEWLINE);
     if (at >= 0) return start + at + 1;
@@ -110,7 +110,7 @@ export async function findLine<T>(
   if (file === null) return null;
   try {
     const { size } = await file.stat();
-    for (let offset = 0; offset < Math.min(size, withinBytes); ) {
+    for (let offset = 0; offset < Math.min(size, withinBytes);) {
       const bytes = await readWholeLines(file, offset, size);
       if (bytes.length === 0) return null;
       const found = parsed(bytes).find(is);

@@ -109,11 +109,7 @@ export function listRuns(outputDir: string, isAlive: (pid: number) => boolean): 
 }
 
 /** What is in the directory of that name; null when it is none of a run. */
-export function readRun(
-  outputDir: string,
-  name: string,
-  isAlive: (pid: number) => boolean,
-): RunEntry | null {
+export function readRun(outputDir: string, name: string, isAlive: (pid: number) => boolean): RunEntry | null {
   const directory = join(outputDir, name);
   let text: string;
   try {

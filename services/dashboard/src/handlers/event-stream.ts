@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { asked } from './asked';
@@ -9,8 +10,8 @@ import type { RunEvent } from './run-watcher';
 /** Of all runs together. */
 const MOST_CLIENTS = 100;
 const HEARTBEAT_MS = 15_000;
-/** A client that takes in less than it is told is cut off; it comes again by itself. */
-const MOST_UNSENT_BYTES = 4 * 2 ** 20;
+/** A client that has not taken in for so long what it was told is cut off; it comes again by itself. */
+const SLOWEST_MS = 60_000;
 
 const run = z.object({ id: z.string() });
 const step = z.coerce.number().pipe(z.int().min(-1));
@@ -45,14 +46,11 @@ export function eventStream(http: FastifyInstance, { catalog, watchers }: Source
       'cache-control': 'no-store',
       'x-accel-buffering': 'no',
     });
-    const write = (text: string): void => {
-      raw.write(text);
-      if (raw.writableLength > MOST_UNSENT_BYTES) raw.destroy();
-    };
-    const tell = (event: RunEvent): void => write(textOf(event));
+    const client = new Client(raw);
+    const tell = (event: RunEvent): void => client.tell(event);
     const stop = watcher.listen(tell);
     if (missed.length > 0) tell({ name: 'metrics', data: missed });
-    const heartbeat = setInterval(() => write(': still here\n\n'), HEARTBEAT_MS);
+    const heartbeat = setInterval(() => client.beat(), HEARTBEAT_MS);
     const leave = (): void => {
       clearInterval(heartbeat);
       clients.delete(leave);
@@ -63,6 +61,36 @@ export function eventStream(http: FastifyInstance, { catalog, watchers }: Source
     raw.on('close', leave);
     raw.on('error', leave);
   });
+}
+
+/** A page that listens. To one that is slow not every view is told, but the newest. */
+class Client {
+  private lateView: RunEvent | null = null;
+  private slowSinceMs: number | null = null;
+
+  constructor(private readonly raw: ServerResponse) {
+    raw.on('drain', () => {
+      this.slowSinceMs = null;
+      const view = this.lateView;
+      this.lateView = null;
+      if (view !== null) this.tell(view);
+    });
+  }
+
+  tell(event: RunEvent): void {
+    if (event.name === 'view' && this.slowSinceMs !== null) this.lateView = event;
+    else this.write(textOf(event));
+  }
+
+  beat(): void {
+    this.write(': still here\n\n');
+  }
+
+  private write(text: string): void {
+    if (this.raw.destroyed) return;
+    if (!this.raw.write(text)) this.slowSinceMs ??= Date.now();
+    if (this.slowSinceMs !== null && Date.now() - this.slowSinceMs > SLOWEST_MS) this.raw.destroy();
+  }
 }
 
 function textOf({ name, data }: RunEvent): string {

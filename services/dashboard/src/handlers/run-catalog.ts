@@ -8,7 +8,7 @@ import { HttpProblem, notFound } from './http-problem';
 const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
 /** The first evaluation is told early, or there is none. */
-const HEAD_BYTES = 2 ** 20;
+const HEAD_BYTES = 2 ** 18;
 
 /** A run that can be shown. */
 export interface FoundRun {

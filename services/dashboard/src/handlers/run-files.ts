@@ -6,6 +6,9 @@ import { controlChange } from '../domain/control-change';
 import { metricsRow } from '../domain/run-listing';
 import { sampleRollout } from '../domain/sample-rollout';
 
+/** Samples told at once; whoever wants older ones asks for them. */
+const MOST_TOLD = 50;
+
 /** What was added to the files of a run. */
 export interface Added {
   metrics: MetricsRow[];
@@ -62,13 +65,13 @@ export class RunFiles {
     await Promise.all(Object.values(this.files).map((file) => file.skip()));
   }
 
-  /** What came since the last time; all of a file that was written anew, as when a run is resumed. */
+  /** What came since the last time, of samples the newest; all of a file that was written anew, as by a resumed run. */
   async added(): Promise<Added> {
     const { metrics, samples, controls } = this.files;
     const [rows, rollouts, changes] = await Promise.all([metrics.read(), samples.read(), controls.read()]);
     return {
       metrics: kept(rows.lines, metricsRow),
-      samples: kept(rollouts.lines, sampleRollout).reverse(),
+      samples: kept(rollouts.lines.slice(-MOST_TOLD), sampleRollout).reverse(),
       controls: kept(changes.lines, controlChange),
     };
   }

@@ -40,6 +40,7 @@ export class RunWatcher {
   private timer: NodeJS.Timeout | null = null;
   private told = '';
   private problem: string | null = null;
+  private isClosed = false;
   /** When somebody wanted something of it last. */
   usedAtMs: number;
 
@@ -94,6 +95,7 @@ export class RunWatcher {
   }
 
   close(): void {
+    this.isClosed = true;
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
     this.listeners.clear();
@@ -185,7 +187,10 @@ export class RunWatcher {
 
   /** A run that is resumed may have another Redis. */
   private liveOf({ record }: Pick<FoundRun, 'record'>): LiveRun | null {
-    const key = record.state === 'running' ? `${record.redisUrl} ${record.redisPasswordFile ?? ''}` : null;
+    const key =
+      record.state === 'running' && !this.isClosed
+        ? `${record.redisUrl} ${record.redisPasswordFile ?? ''}`
+        : null;
     if (this.live !== null && this.live.key !== key) {
       this.live.run.close();
       this.live = null;
