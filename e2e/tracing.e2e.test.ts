@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Registry } from '@forge/broker';
+import { Registry, SpanLog } from '@forge/broker';
 import { SpanFile } from '@forge/service-kit';
 import { traceIds, type RecordedSpan } from '@forge/telemetry';
 import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
@@ -47,6 +47,12 @@ async function startRun(
   return run;
 }
 
+/** Ends the processes, and writes down what they told of while they ended, as `forge run` does. */
+async function stop(run: ServiceProcesses): Promise<void> {
+  await run.stop();
+  await new SpanFile(run.runDir).takeFrom(new SpanLog(await redis.connect(), run.runState), 64);
+}
+
 function tracesOf(spans: readonly RecordedSpan[]): Map<string, RecordedSpan[]> {
   const traces = new Map<string, RecordedSpan[]>();
   for (const span of spans) traces.set(span.traceId, [...(traces.get(span.traceId) ?? []), span]);
@@ -59,7 +65,7 @@ describe('a traced run', () => {
     const run = await startRun(receiver.environment);
     await run.finished();
     const { groups } = await run.runState.ledgerSnapshot();
-    await run.stop();
+    await stop(run);
     const traces = tracesOf(receiver.spans);
     const byId = new Map(receiver.spans.map((span) => [span.spanId, span]));
     expect(byId.size).toBe(receiver.spans.length);
@@ -149,14 +155,23 @@ describe('a traced run', () => {
       },
       60_000,
     );
+    const file = new SpanFile(run.runDir);
+    await waitFor(
+      'their pick-up to be written down',
+      async () =>
+        (await Promise.all(waiting.map((id) => file.trace(id)))).every((spans) =>
+          spans.some(({ name }) => name === 'queue'),
+        ),
+      60_000,
+    );
     await run.killAndRestart('policy');
     process.kill(reward.pid, 'SIGCONT');
     await run.finished();
-    await run.stop();
+    await stop(run);
     for (const traceId of waiting) {
       expect(attempts('attempt', 1).has(traceId)).toBe(false);
       expect([attempts('queue', 2).has(traceId), attempts('attempt', 2).has(traceId)]).toEqual([true, true]);
-      const spans = await new SpanFile(run.runDir).trace(traceId);
+      const spans = await file.trace(traceId);
       expect(spans.filter(({ parentId }) => parentId === null)).toHaveLength(1);
       const lines = renderWaterfall(spans).filter((line) => line.includes('attempt '));
       expect(lines.filter((line) => line.includes('attempt 1  ended without a word'))).toHaveLength(1);

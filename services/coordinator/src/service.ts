@@ -19,7 +19,7 @@ const POLL_MS = 250;
 /** How often at least the time starts anew after which the state of the run expires. */
 const KEEP_INTERVAL_MS = 600_000;
 const WATCH_MS = 1_000;
-const SPANS_MS = 250;
+const SPANS_MS = 1_000;
 
 /** Admits groups, schedules evaluations, ends the run, and keeps its directory. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {

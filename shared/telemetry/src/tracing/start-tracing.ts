@@ -36,8 +36,8 @@ export interface TracingOptions {
   warn: (message: string) => void;
 }
 
-/** Often enough that what a killed process was doing is known. */
-const SAVE_INTERVAL_MS = 200;
+/** Often enough that what a killed process was doing is known, and seldom enough to cost little. */
+const SAVE_INTERVAL_MS = 500;
 /** Spans of one line at most. */
 const SPANS_PER_LINE = 64;
 /** Nobody waits longer for a collector that does not answer. */
