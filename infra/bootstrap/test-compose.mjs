@@ -25,6 +25,8 @@ const environment = {
   ...process.env,
   DOCKER_BUILDKIT: '1',
   COMPOSE_PROJECT_NAME: project,
+  // An engine whose storage copies images takes its time.
+  COMPOSE_HTTP_TIMEOUT: '600',
   COMPOSE_PROFILES: 'cpu',
   FORGE_IMAGE: image,
   FORGE_RUN_ID: 'test',
