@@ -47,7 +47,7 @@ export interface FuzzOptions {
   say: (line: string) => void;
 }
 
-const COUNTED_BY_SCRIPTS = ['batches', 'weights', 'telemetry'];
+const COUNTED_BY_SCRIPTS = ['batches', 'weights', 'telemetry', 'spans'];
 /** Of what is sent to the weights, so much may be missed. */
 const MISSED_SHARE = 0.25;
 

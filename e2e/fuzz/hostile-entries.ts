@@ -1,5 +1,6 @@
 import {
   batchSchema,
+  checkSpanLine,
   decode,
   encode,
   groupSchema,
@@ -189,4 +190,25 @@ function fits(schema: z.ZodType, bytes: Buffer): boolean {
 /** The group in an encoded form. */
 export function groupIn(bytes: Buffer): Group {
   return decode(groupSchema, bytes, 'group');
+}
+
+const SPANS = {
+  resourceSpans: [
+    {
+      resource: { attributes: [{ key: 'service.name', value: { stringValue: 'forge-policy' } }] },
+      scopeSpans: [{ spans: [{ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), name: 'attempt' }] }],
+    },
+  ],
+};
+
+export function hostileSpans(random: Random): HostileEntry {
+  for (;;) {
+    const { kind, text } = hostileJson(random, random() < 0.2 ? { resourceSpans: 1 } : SPANS);
+    const line = Buffer.from(text);
+    try {
+      checkSpanLine(line);
+    } catch {
+      return entry(random, kind, 'line', line);
+    }
+  }
 }

@@ -4,6 +4,7 @@ import {
   hostileBatch,
   hostileEpisodes,
   hostileJob,
+  hostileSpans,
   hostileTelemetry,
   hostileWeights,
   type HostileEntry,
@@ -21,6 +22,7 @@ const MESSAGES = {
   batches: hostileBatch,
   weights: hostileWeights,
   telemetry: hostileTelemetry,
+  spans: hostileSpans,
 } as const;
 
 export type Stream = keyof typeof MESSAGES;

@@ -21,6 +21,7 @@ import { run, type RunOptions } from './commands/run';
 import { runs } from './commands/runs';
 import { sft } from './commands/sft';
 import { status, type StatusOptions } from './commands/status';
+import { trace } from './commands/trace';
 import { listWeights, rollBackWeights, verifyRunWeights, type WeightsOptions } from './commands/weights';
 
 /** The user has to change something: recipe, file, option. */
@@ -145,6 +146,17 @@ program
   .option('--verify', 'count everything again, and exit with 1 when something disagrees')
   .option('--json', 'JSON')
   .action((id: string, options: Parameters<typeof ledger>[1]) => exitWith(ledger(id, options)));
+program
+  .command('trace')
+  .description('what happened to a rollout, when and where, as a waterfall')
+  .argument('<run>', 'running, or over')
+  .argument('[rollout]', 'its index', number)
+  .option(...outputDir)
+  .option('--step <n>', 'the trace of an optimizer step instead', number)
+  .option('--json', 'JSON')
+  .action((id: string, rollout: number | undefined, options: Parameters<typeof trace>[2]) =>
+    exitWith(trace(id, rollout, options)),
+  );
 const controlCommand = (name: string, description: string): Command =>
   program
     .command(name)

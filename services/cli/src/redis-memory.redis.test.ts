@@ -1,4 +1,4 @@
-import { redisMemory, RolloutQueue, RunState } from '@forge/broker';
+import { redisMemory, RolloutQueue, RunState, SpanLog } from '@forge/broker';
 import { recipeSchema } from '@forge/config';
 import { encode, type Group, type RolloutJob } from '@forge/contracts';
 import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
@@ -23,6 +23,7 @@ const recipe = recipeSchema.parse({
     telemetryEvents: 500,
     historyGroups: 2_000,
     deadLetters: 50,
+    spans: 320,
   },
 });
 
@@ -36,8 +37,9 @@ describe('memoryNeed', () => {
       // One of two events shows four texts of 220 tokens, and 200 tokens of each.
       telemetry: 500 * (512 + 0.5 * 4 * (220 * 4 + 200 * 20)),
       history: 2_000 * 128,
+      spans: 320 * 800,
       deadLetters: 50 * 4 * (220 * 33 + 512),
-      total: Math.ceil(1.3 * (1_989_632 + 774_592 + 5_136_000 + 256_000 + 1_554_400)),
+      total: Math.ceil(1.3 * (1_989_632 + 774_592 + 5_136_000 + 256_000 + 256_000 + 1_554_400)),
     });
   });
 
@@ -92,6 +94,8 @@ describe('a run at all of its limits', () => {
       if (k % 2) await state.emit({ kind: 'rollout', index: k, version: 0, prompt: 'p', texts, rewards: [0, 0, 0, 1], tokens }); // prettier-ignore
       else await state.emit({ kind: 'service', service: 'policy', replica: '0', values: { tokens: k, busyMs: k } }); // prettier-ignore
     }
+    const spans = new SpanLog(redis, state, limits.spans);
+    for (let k = 0; k < 20; k++) await spans.add('x'.repeat(64 * 700));
     const held = await state.admit(100);
     for (const { index } of held) {
       await state.publishGroup(index, encode(group(index)), { replica: '0', oldest: 0, newest: 0 });

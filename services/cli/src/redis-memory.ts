@@ -13,6 +13,7 @@ const JOB_BYTES = 2_048;
 const EVENT_BYTES = 512;
 /** Events of a step that show no rollout: its own, and what six services report. */
 const OTHER_EVENTS = 7;
+const SPAN_BYTES = 800;
 /** A record of the ledger. */
 const RECORD_BYTES = 128;
 const PAYLOAD_CAP = 65_536;
@@ -28,6 +29,7 @@ export interface MemoryNeed {
   jobs: number;
   telemetry: number;
   history: number;
+  spans: number;
   deadLetters: number;
   total: number;
 }
@@ -37,7 +39,7 @@ export interface MemoryNeed {
  * in flight and kept, telemetry, the records of the ledger, and dead letters. Prompts as long as `promptTokens`.
  */
 export function memoryNeed(recipe: Recipe, promptTokens: number): MemoryNeed {
-  const { limits, algorithm, sampling, maxStaleness, output, steps } = recipe;
+  const { limits, algorithm, sampling, maxStaleness, output, steps, tracing } = recipe;
   const candidates = candidatesPerBatch(recipe);
   const needsReference =
     'klCoefficient' in algorithm ? algorithm.klCoefficient > 0 : algorithm.name === 'module';
@@ -60,6 +62,7 @@ export function memoryNeed(recipe: Recipe, promptTokens: number): MemoryNeed {
     jobs: (Math.min(limits.queuedGroups, held) + Math.min(limits.completedJobs, made)) * job,
     telemetry: limits.telemetryEvents * (EVENT_BYTES + shown * rolloutEvent),
     history: Math.min(limits.historyGroups, made) * RECORD_BYTES,
+    spans: tracing.sampleRatio === 0 ? 0 : limits.spans * SPAN_BYTES,
     deadLetters: limits.deadLetters * Math.max(job, Math.min(group, PAYLOAD_CAP)),
   };
   return { ...parts, total: Math.ceil(OVERHEAD * Object.values(parts).reduce((a, b) => a + b, 0)) };
@@ -71,6 +74,7 @@ const LIMITS_OF: Readonly<Record<string, string>> = {
   jobs: 'limits.completedJobs',
   telemetry: 'limits.telemetryEvents',
   history: 'limits.historyGroups',
+  spans: 'limits.spans',
   deadLetters: 'limits.deadLetters',
 };
 

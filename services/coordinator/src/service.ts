@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { queueGauges, RolloutQueue } from '@forge/broker';
 import { candidatesPerBatch, usesReference } from '@forge/config';
 import { loadTask } from '@forge/rl-actors';
-import { queueLimits, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { queueLimits, SpanFile, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { ActivityClock } from '@forge/telemetry';
 import { EvaluationSchedule } from './domain/evaluation-schedule';
+import { OpenRollouts } from './handlers/open-rollouts';
 import { RunLifecycle } from './handlers/run-lifecycle';
 import { writeRunSummary } from './handlers/run-summary';
 import { TelemetryRecorder } from './handlers/telemetry-recorder';
@@ -18,6 +19,7 @@ const POLL_MS = 250;
 /** How often at least the time starts anew after which the state of the run expires. */
 const KEEP_INTERVAL_MS = 600_000;
 const WATCH_MS = 1_000;
+const SPANS_MS = 250;
 
 /** Admits groups, schedules evaluations, ends the run, and keeps its directory. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
@@ -59,6 +61,10 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     ['coordinator', 'reference', ...services],
   );
   const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
+  const openRollouts = new OpenRollouts(recipe.limits.heldGroups, (index, admittedAtMs) => {
+    const isShown = index % candidatesPerBatch(recipe) < recipe.output.sampleRollouts;
+    return context.traces.rollout(index, admittedAtMs, isShown);
+  });
   const lifecycle = new RunLifecycle({
     runState,
     queue,
@@ -68,6 +74,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     evaluationSamples: recipe.evaluation.samples,
     coordinator,
     isModelSaved: () => recorder.isModelSaved,
+    openRollouts,
     logger,
   });
   await lifecycle.resume();
@@ -137,10 +144,20 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       await sleep(WATCH_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
     }
   };
+  /** Services tell of spans until they end, which is later than the run does. */
+  const writeSpans = async () => {
+    const file = new SpanFile(runDir);
+    while (!stopping.signal.aborted) {
+      await sleep(SPANS_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
+      await file.takeFrom(context.spans, recipe.limits.spansFileMiB);
+    }
+  };
   /** The last word of the run, said once everything else is written. */
   const conclude = async () => {
     await runState.checkCoordinator(coordinator);
     await recorder.catchUp();
+    if (end === 'finished')
+      openRollouts.end(await runState.ledgerSnapshot(), recorder.startedAt ?? Date.now());
     const state = end ?? 'interrupted';
     await recorder.close(state);
     const { seconds, isModelSaved } = recorder;
@@ -158,6 +175,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   // It only watches: a run that is over does not wait for it.
   void watch().catch(fail);
   const running = Promise.all([followState(), followTelemetry()]).then(conclude).catch(fail);
+  const writing = writeSpans().catch(fail);
 
   return {
     ready: () => true,
@@ -168,6 +186,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       clearInterval(keeping);
       stopping.abort();
       await running;
+      await writing;
       await queue.close();
     },
   };

@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectRedis, provisionRedis, Registry, type Redis, type RunState } from '@forge/broker';
+import { traceIds } from '@forge/telemetry';
 import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
 import type {
   ApiError,
@@ -13,6 +14,7 @@ import type {
   RunListing,
   RunView,
   SampleRollout,
+  Span,
 } from './api';
 import type { Dashboard } from './service';
 import { DashboardUnderTest, get, listen, post, TOKEN, type Told } from './test-run.fixture';
@@ -60,6 +62,19 @@ const control = {
   from: '1',
   to: '4',
   id: 'c',
+};
+const spanOf = (kind: 'rollout' | 'step', index: number) => {
+  const span = {
+    ...traceIds(id, kind, index),
+    name: kind,
+    startTimeUnixNano: '5000000',
+    endTimeUnixNano: '9000000',
+  };
+  const attributes = [
+    { key: 'service.name', value: { stringValue: 'forge-trainer' } },
+    { key: 'service.instance.id', value: { stringValue: '0' } },
+  ];
+  return { resourceSpans: [{ resource: { attributes }, scopeSpans: [{ spans: [span] }] }] };
 };
 const reply = (replica: string, pid: number) => ({
   ...{ service: 'policy', replica, url: 'http://127.0.0.1:1', pid, isReady: true, answers: null, callsMade: [] },
@@ -140,6 +155,7 @@ describe('runs', () => {
     under.write(id, 'metrics.jsonl', row(1), row(2), row(3));
     under.write(id, 'samples.jsonl', sample, { ...sample, index: 5 }, { none: true });
     under.write(id, 'controls.jsonl', control);
+    under.write(id, 'spans.jsonl', spanOf('rollout', 3), spanOf('step', 2));
     const metrics = await get<MetricsRow[]>(dashboard, `/runs/${id}/metrics?after=1`);
     expect(metrics.map(({ step }) => step)).toEqual([2, 3]);
     expect(await get<MetricsRow[]>(dashboard, `/runs/${id}/metrics`)).toHaveLength(3);
@@ -149,8 +165,22 @@ describe('runs', () => {
     expect(await get<RolloutView>(dashboard, `/runs/${id}/rollouts/3`)).toMatchObject({
       history: { state: 'inFlight', job: `r-${id}-3`, step: null },
       sample: { index: 3, completions: [{ text: '2', reward: 1 }, { text: '3' }] },
-      spans: [],
+      spans: [
+        {
+          spanId: traceIds(id, 'rollout', 3).spanId,
+          parentId: null,
+          name: 'rollout',
+          startMs: 5,
+          service: 'trainer',
+          replica: '0',
+          events: [],
+          links: [],
+          error: null,
+        },
+      ],
     });
+    expect(await get<Span[]>(dashboard, `/runs/${id}/steps/2`)).toMatchObject([{ name: 'step' }]);
+    expect(await get<Span[]>(dashboard, `/runs/${id}/steps/7`)).toEqual([]);
     expect(await get<RolloutView>(dashboard, `/runs/${id}/rollouts/9`)).toMatchObject({
       history: null,
       sample: null,

@@ -10,8 +10,9 @@ import {
   type ScoreResult,
 } from '@forge/rl-actors';
 import { queueLimits, replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
-import { ActivityClock } from '@forge/telemetry';
+import { ActivityClock, activeTraceparent, logIds, outsideTraces } from '@forge/telemetry';
 import { giveUpJob } from './handlers/job-failures';
+import { RolloutAttempt } from './handlers/rollout-attempt';
 import { RolloutJobs } from './handlers/rollout-jobs';
 import { WeightsFollower } from './handlers/weights-follower';
 import { policyConfig } from './policy-config';
@@ -48,7 +49,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     replicaDirectory(registry, 'reference'),
     limits,
   );
-  const score = batched<ScoreItem, ScoreResult>((items) => rewards.score.choose(items), {
+  // One call scores for many rollouts; each item says which it belongs to.
+  const score = batched<ScoreItem, ScoreResult>((items) => outsideTraces(() => rewards.score.choose(items)), {
     maxBatch: CALL_BATCH,
   });
   const jobs = new RolloutJobs({
@@ -58,7 +60,9 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     replica,
     reward: {
       score: async (sample, completion) => {
-        const result = await activity.during('waits/reward', () => score({ sample, completion }));
+        const traceparent = activeTraceparent();
+        const item = { sample, completion, ...(traceparent !== undefined && { traceparent }) };
+        const result = await activity.during('waits/reward', () => score(item));
         if ('error' in result) throw ForgeError.fromWire(result.error);
         return result.score;
       },
@@ -72,17 +76,22 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     weightsAtLeast: (version) => activity.during('waits/weights', () => weights.atLeast(version)),
     activity,
   });
+  const slowMs = recipe.tracing.slowSeconds * 1000;
   const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
   let quietUntil = 0;
   queue.work({
     name: replica,
     concurrency: recipe.policy.jobConcurrency,
-    handler: (job) => activity.during('waits/rollout', () => jobs.handle(job)),
+    handler: (job, delivery) => {
+      const attempt = job.kind === 'rollout' ? new RolloutAttempt(job, delivery, slowMs) : undefined;
+      return activity.during('waits/rollout', () => jobs.handle(job, attempt));
+    },
     onFailed: async (failure) => {
       const { jobId, code, message, attempts, reason } = failure;
+      const trace = failure.job?.kind === 'rollout' ? failure.job.trace : undefined;
       // However many make no sense, there is one line about them a second.
       if (reason === undefined)
-        logger.error({ jobId, code, reason: message, attempts }, 'job failed for good');
+        logger.error({ jobId, code, reason: message, attempts, ...logIds(trace) }, 'job failed for good');
       await giveUpJob(runState, failure);
     },
     onRefused: (why) => runState.rejections.count('rollout', why),

@@ -14,6 +14,7 @@ export async function start({
   runId,
   runState,
   registry,
+  traces,
   logger,
   fail,
 }: ServiceContext): Promise<ServiceInstance> {
@@ -75,6 +76,7 @@ export async function start({
     maxRollbacksInARow: rollback.maxInARow,
     epoch,
     checkpointEverySteps,
+    traces,
     clock: () => performance.now(),
     logger,
   });

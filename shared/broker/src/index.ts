@@ -16,6 +16,7 @@ export { type RejectionPlace, type Refused, Rejections } from './rejections';
 export { RestartWindow } from './restart-window';
 export {
   RolloutQueue,
+  type Delivery,
   type JobFailure,
   type QueueLimits,
   type QueueTiming,
@@ -35,6 +36,7 @@ export {
 } from './run-controls';
 export type { RunBounds, RunSettings } from './run-bounds';
 export { RunState, type BufferedGroup, type RunPhase, type StreamedGroup } from './run-state';
+export { SpanLog } from './span-log';
 export { type TelemetryEntry } from './telemetry-stream';
 export { verifyLedger } from './verify-ledger';
 export {

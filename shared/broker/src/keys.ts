@@ -34,6 +34,8 @@ export function runKeys(runId: string) {
     weightsRequests: key('weights-requests'),
     /** Stream: metrics and samples for people. */
     telemetry: key('telemetry'),
+    /** Stream: finished spans, everyone to coordinator. */
+    spans: key('spans'),
     /** Stream: wake-ups for whoever waits for a change of the run's state. */
     signals: key('signals'),
     /** Hash: work that failed for good and messages that could not be understood, by id. */

@@ -6,7 +6,8 @@ import { Script } from './script';
 import { LETTERS } from './scripts';
 
 /** Where messages come in that may be refused: streams, the queue, the HTTP and the actor address of services. */
-export type RejectionPlace = 'episodes' | 'batches' | 'weights' | 'telemetry' | 'rollout' | 'http' | 'calls';
+export type RejectionPlace =
+  'episodes' | 'batches' | 'weights' | 'telemetry' | 'spans' | 'rollout' | 'http' | 'calls';
 
 /** How many messages were refused, by reason; why is said of one of them. */
 export interface Refused {
@@ -69,7 +70,7 @@ export class Rejections {
 
   /** Takes entries off a stream that nobody acknowledges. */
   async drop(
-    place: 'weights' | 'telemetry',
+    place: 'weights' | 'telemetry' | 'spans',
     refused: readonly { id: string; why: ForgeError }[],
   ): Promise<void> {
     const byReason = new Map<string, { why: ForgeError; ids: string[] }>();
@@ -111,7 +112,7 @@ export class Rejections {
   }
 
   private async refuse(
-    place: 'weights' | 'telemetry' | 'batches',
+    place: 'weights' | 'telemetry' | 'spans' | 'batches',
     why: ForgeError,
     group: string,
     entries: readonly (string | Buffer)[],

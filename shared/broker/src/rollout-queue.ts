@@ -40,6 +40,15 @@ export interface JobFailure extends Failure {
   index: number | null;
 }
 
+/** How a job came to be worked on. */
+export interface Delivery {
+  /** Counts from 1, also those whose worker died. */
+  attempt: number;
+  /** Since the epoch: when it was added, and when this attempt began. */
+  queuedAtMs: number;
+  startedAtMs: number;
+}
+
 export interface WorkOptions {
   /** Name of this worker, which its successor takes on: it puts the jobs back that this one dies with. */
   name: string;
@@ -48,7 +57,7 @@ export interface WorkOptions {
    * Does a job. What it throws decides: a fatal `ForgeError` fails the job for good, CANCELLED puts it back without
    * counting the attempt, anything else counts as one of its attempts.
    */
-  handler: (job: RolloutJob) => Promise<void>;
+  handler: (job: RolloutJob, delivery: Delivery) => Promise<void>;
   /** The job fails for good; may be told twice of the same one. */
   onFailed: (failure: JobFailure) => Promise<void>;
   /** A job that makes no sense has failed. */
@@ -145,7 +154,7 @@ export class RolloutQueue {
       // Whatever it was added with.
       Object.assign(job.opts, this.jobOptions);
       try {
-        await handler(check(rolloutJobSchema, job.data, `job ${job.id ?? ''}`));
+        await handler(check(rolloutJobSchema, job.data, `job ${job.id ?? ''}`), deliveryOf(job));
       } catch (error) {
         const failure = ForgeError.from(error);
         const { code, message, retryClass } = failure;
@@ -243,6 +252,10 @@ export class RolloutQueue {
     if (!force) await Promise.allSettled(this.telling);
     await this.queue.close();
   }
+}
+
+function deliveryOf({ attemptsStarted, timestamp, processedOn = Date.now() }: Job): Delivery {
+  return { attempt: Math.max(1, attemptsStarted), queuedAtMs: timestamp, startedAtMs: processedOn };
 }
 
 /** Whether it is the job that makes no sense, and not something that it came upon. */

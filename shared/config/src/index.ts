@@ -51,3 +51,4 @@ export { meteringEnvironment, type MeteringEnvironment } from './metering-enviro
 export { keepOnnxRuntimeQuiet } from './onnx-runtime';
 export { parseRunChanges, type RunChangesInput } from './run-changes';
 export { importModule, loadModule } from './load-module';
+export { tracingEnvironment, type TracingEnvironment } from './tracing-environment';

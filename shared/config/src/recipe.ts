@@ -132,6 +132,18 @@ export const recipeSchema = z
         .max(10_000_000)
         .default(20_000)
         .describe('events of the telemetry stream kept, for people'),
+      spans: z
+        .int()
+        .min(64)
+        .max(10_000_000)
+        .default(20_000)
+        .describe('finished spans kept in Redis until the coordinator has written them down'),
+      spansFileMiB: z
+        .number()
+        .gt(0)
+        .max(1_048_576)
+        .default(256)
+        .describe('size of the span files of a run; the older half makes room'),
       keepStateHours: z
         .number()
         .gt(0)
@@ -176,6 +188,22 @@ export const recipeSchema = z
         .max(86_400)
         .default(60)
         .describe('how long an unreachable Redis is waited for'),
+    }),
+    tracing: section({
+      sampleRatio: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0.01)
+        .describe(
+          'share of rollouts whose traces are kept with the run; those shown to people, failed and slow ones are always; 0 is none of all',
+        ),
+      slowSeconds: z
+        .number()
+        .gt(0)
+        .max(86_400)
+        .default(10)
+        .describe('a rollout that takes a policy longer is slow'),
     }),
     output: section({
       dir: z.string().min(1).default('runs').describe('directory that holds one directory per run'),

@@ -12,7 +12,7 @@ const MAX_WORDS = 300;
 
 /** Why a message is refused; `details.reason` of the error. */
 export type MessageFault =
-  'too-large' | 'not-msgpack' | 'wrong-version' | 'wrong-shape' | 'unknown' | 'duplicate';
+  'too-large' | 'not-msgpack' | 'not-json' | 'wrong-version' | 'wrong-shape' | 'unknown' | 'duplicate';
 
 /** Msgpack of a message that is JSON-like: no classes, no code. */
 export function encode(message: unknown): Buffer {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { atMost, isCount, isLogprob, MAX_REWARD, namedNumbers, numbers } from './bounded';
+import { traceOriginSchema } from './trace-origin';
 import { weightHashesSchema } from './weights';
 
 const isVersion = (value: number): boolean => value === -1 || isCount(value);
@@ -49,7 +50,7 @@ export const groupSchema = z.strictObject({
   replica: z.string(),
   /** Hash of the weights of every version that produced a token. */
   weights: weightHashesSchema,
-  traceparent: z.string().optional(),
+  trace: traceOriginSchema.optional(),
   /** Largest |training graph - generator| log-prob of one completion under the same weights, where it was checked. */
   logprobMismatch: z.number().min(0).optional(),
 });

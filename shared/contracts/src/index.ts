@@ -32,6 +32,7 @@ export {
   type MetricState,
   type Reduction,
 } from './recorded-metrics';
+export { traceOriginSchema, traceparentSchema, type TraceOrigin } from './trace-origin';
 export {
   weightHashesSchema,
   weightsAnnouncementSchema,
@@ -42,5 +43,6 @@ export {
   type WeightsManifest,
   type WeightsOrigin,
 } from './weights';
+export { checkSpanLine } from './span-line';
 export { encode, decode, check, invalidMessage, MAX_MESSAGE_BYTES, type MessageFault } from './codec';
 export { MAX_REWARD, MAX_TOKENS } from './bounded';

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { atMost, isCount, isLogprob, MAX_REWARD, namedNumbers, numbers } from './bounded';
 import { metricReportSchema } from './recorded-metrics';
 import { sampleSchema } from './sample';
+import { traceOriginSchema } from './trace-origin';
 
 /** Job of the `rollout` queue: generate and score one group, or one slice of an evaluation. */
 export const rolloutJobSchema = z.discriminatedUnion('kind', [
@@ -12,7 +13,7 @@ export const rolloutJobSchema = z.discriminatedUnion('kind', [
     sample: sampleSchema,
     /** No token of this group may come from a policy older than this. */
     minVersion: z.int().min(0),
-    traceparent: z.string().optional(),
+    trace: traceOriginSchema.optional(),
   }),
   z.strictObject({
     kind: z.literal('evaluation'),
@@ -32,7 +33,11 @@ export const batchSchema = z.strictObject({
   /** Trained groups in the order they enter the batch, each with one advantage per episode. */
   groups: atMost(
     65_536,
-    z.strictObject({ index: z.int().min(0), advantages: numbers(Number.isFinite, 'a finite number', 1024) }),
+    z.strictObject({
+      index: z.int().min(0),
+      advantages: numbers(Number.isFinite, 'a finite number', 1024),
+      trace: traceOriginSchema.optional(),
+    }),
   ).refine((groups) => groups.length > 0, 'expected at least one'),
   /** Means over all candidate groups, those not selected included. */
   statistics: namedNumbers(),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { traceparentSchema } from './trace-origin';
 
 const sha256 = z.string().length(64);
 const count = z.int().min(0);
@@ -14,6 +15,8 @@ export const weightsAnnouncementSchema = z.strictObject({
   path: z.string().min(1),
   sizeBytes: z.int().min(1),
   sha256,
+  /** Of the step that made it. */
+  traceparent: traceparentSchema.optional(),
 });
 
 /** What a version was made of. */

@@ -3,6 +3,7 @@ import type { Completion } from '@forge/contracts';
 import type { Engine, HostTensor, Session } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import type { Parameters } from '@forge/weights';
+import { ChunkMarks } from './chunk-marks';
 import { decodeModel, prefillModel, prefillRuns } from './decode-graph';
 import { emptyPromptCache, KvCache, promptCache, type PromptCache } from './kv-cache';
 import type { ModelConfig } from './model-config';
@@ -292,11 +293,13 @@ export class Generator {
     const logprobs = outputs.logprobs!.data as Float32Array;
     const stride = sampled.length / trips;
     const done = new Set<Sequence>();
+    const marks = new ChunkMarks(version);
     // Rows that were cancelled meanwhile have left this.active; their results go nowhere.
     const remaining = new Set(this.active);
     rows.forEach((row, at) => {
       if (!remaining.has(row)) return;
       const count = Math.min(trips, left[at]!);
+      const before = row.tokenIds.length;
       for (let t = 0; t < count; t++) {
         const logprob = logprobs[t * stride + at]!;
         if (!Number.isFinite(logprob)) {
@@ -307,6 +310,7 @@ export class Generator {
         this.tokens += 1;
         if (row.isEnd) break;
       }
+      marks.add(row.request, row.tokenIds.length - before);
       const completion = row.completion();
       if (completion !== null) {
         done.add(row);
@@ -316,6 +320,7 @@ export class Generator {
       }
     });
     this.active = this.active.filter((row) => !done.has(row));
+    marks.tell();
   }
 
   /** With weights as inputs, sessions last, and a variant for chunks that nothing follows pays. */

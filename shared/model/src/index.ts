@@ -7,6 +7,7 @@ export { type Tokenizer } from './tokenizer';
 export { tokenTexts } from './token-texts';
 export { createModel, loadModel, saveModel, type LoadedModel } from './hugging-face';
 export { Generator, type GeneratorOptions, type GeneratorStats } from './generator';
+export { type ChunkMark } from './chunk-marks';
 export { type GenerateRequest } from './sequence';
 export { type WeightMode } from './weight-source';
 export { LogprobScorer, type LogprobScorerOptions } from './logprob-scorer';

@@ -1,5 +1,6 @@
 import type { Completion, Sampling } from '@forge/contracts';
 import type { ForgeError } from '@forge/errors';
+import type { ChunkMark } from './chunk-marks';
 import type { KvCache } from './kv-cache';
 import { rolloutKey, uniformAt, type RolloutKey } from './uniform';
 
@@ -10,6 +11,8 @@ export interface GenerateRequest {
   seed: number;
   sampling: Sampling;
   signal?: AbortSignal;
+  /** Told of every chunk in which tokens of the request were generated. */
+  onChunk?: (chunk: ChunkMark) => void;
 }
 
 /** When a sequence ends, and how its tokens read. */

@@ -23,6 +23,7 @@ export { finishMetrics, policyMetrics } from './losses/policy-metrics';
 export {
   defaultRollout,
   type PolicyHandle,
+  type ObserveReward,
   type RewardHandle,
   type Rollout,
   type RolloutContext,

@@ -2,15 +2,16 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { meteringEnvironment, serviceEnvironment, parseResolvedRecipe, type Recipe } from '@forge/config';
 import { serveActor, type ServableActor } from '@forge/actors';
-import { connectRedis, readBacklog, Registry, RunState, type Backlog } from '@forge/broker';
+import { connectRedis, readBacklog, Registry, RunState, SpanLog, type Backlog } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
-import { createLogger, Metering, metricCollector, type Logger } from '@forge/telemetry';
+import { createLogger, Metering, metricCollector, type Logger, type RunTraces } from '@forge/telemetry';
 import { callsMade, type CalledService } from './calls-made';
 import { ownHost, reachableAddress } from './reachable-address';
 import { reportRecorded } from './recorded-reports';
 import { watchRecovery } from './recovery';
 import { runBounds } from './run-limits';
 import { openEndpoints, type Vitals } from './service-endpoints';
+import { traceService } from './trace-service';
 import { waitForRun } from './wait-for-run';
 
 /** What a service works with. */
@@ -22,6 +23,9 @@ export interface ServiceContext {
   runState: RunState;
   registry: Registry;
   logger: Logger;
+  traces: RunTraces;
+  /** Finished spans on their way to the directory of the run. */
+  spans: SpanLog;
   /** What waits between the services of the run. */
   backlog: () => Promise<Backlog>;
   /** Ends the process because of an error nobody handles. */
@@ -137,6 +141,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const backlog = (): Promise<Backlog> => readBacklog(redis, runState.keys);
   const wantsValues = recipe.output.sinks.some(({ mode }) => mode === 'per_rank_no_reduce');
   const reportRest = reportRecorded(runState, { service: name, replica }, wantsValues, fail);
+  const spans = new SpanLog(redis, runState, recipe.limits.spans);
+  const tracing = await traceService(recipe, { service: name, replica, runId }, spans, logger);
   const instance = await start({
     runId,
     replica,
@@ -145,6 +151,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     runState,
     registry,
     logger,
+    traces: tracing.traces,
+    spans,
     backlog,
     fail,
   });
@@ -220,7 +228,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     await endpoints.close();
     await tellRejections();
     await reportRest();
-    await vitals.metering?.stop();
+    await Promise.all([vitals.metering?.stop(), tracing.stop()]);
     runState.close();
     redis.disconnect();
   };

@@ -1,3 +1,4 @@
+import { trace } from '@opentelemetry/api';
 import { pino, type Logger as PinoLogger } from 'pino';
 
 /** Structured logging; the first argument holds the fields, the second the message. */
@@ -17,8 +18,9 @@ const SECRET_FIELDS = ['err.command', 'password', '*.password', 'token', '*.toke
 const LOGIN_IN_URL = /([a-z]:\/\/)[^\s/"'@]*@/gi;
 
 /**
- * One JSON object per line: `level` by name, `time` in ISO 8601, `service`, `runId`, `replica`, `msg`, and fields. The
- * user and password of an address are left out, and so are fields that hold secrets; nobody should log either.
+ * One JSON object per line: `level` by name, `time` in ISO 8601, `service`, `runId`, `replica`, `msg`, and fields; within
+ * a span `trace_id` and `span_id`. The user and password of an address are left out, and so are fields that hold secrets;
+ * nobody should log either.
  */
 export function createLogger({ service, level, runId, replica, destination }: LoggerOptions): Logger {
   const options = {
@@ -28,7 +30,13 @@ export function createLogger({ service, level, runId, replica, destination }: Lo
     redact: { paths: SECRET_FIELDS, censor: '[secret]' },
     hooks: { streamWrite: (line: string) => line.replace(LOGIN_IN_URL, '$1') },
     formatters: { level: (label: string) => ({ level: label }) },
+    mixin: activeIds,
   };
   // Synchronous writes: a process that is about to exit loses no line.
   return pino(options, destination ?? pino.destination({ fd: 1, sync: true }));
+}
+
+function activeIds(): object {
+  const span = trace.getActiveSpan()?.spanContext();
+  return span === undefined ? {} : { trace_id: span.traceId, span_id: span.spanId };
 }

@@ -9,10 +9,18 @@ import {
   Registry,
   removeOrphans,
   RunState,
+  SpanLog,
   type ProvisionedRedis,
   type Redis,
 } from '@forge/broker';
-import { childEnvironment, cliEnvironment, loadRecipe, usesReference, type Recipe } from '@forge/config';
+import {
+  childEnvironment,
+  cliEnvironment,
+  loadRecipe,
+  tracingEnvironment,
+  usesReference,
+  type Recipe,
+} from '@forge/config';
 import { recordDirectory } from '@forge/rl-actors';
 import {
   directoryBytes,
@@ -23,10 +31,12 @@ import {
   type RunRecord,
   writeRunRecord,
 } from '@forge/runs';
+import { exportProblem } from '@forge/telemetry';
 import { withDashboard, type Beside } from '../beside-run';
 import { createRun, placeOf } from '../create-run';
 import { removeExpiredState } from '../expired-state';
 import { Fleet } from '../fleet';
+import { writeLastSpans } from '../last-spans';
 import { preflight } from '../preflight';
 import { recipeDirs } from '../recipe-dirs';
 import { RunMonitor } from '../run-monitor';
@@ -157,6 +167,9 @@ export async function supervise(
     },
   });
 
+  void exportProblem(tracingEnvironment()).then((problem) => {
+    if (problem !== null) monitor.say(`warning: spans are not exported, the run goes on without: ${problem}`);
+  });
   const { controls } = runState;
   const registry = new Registry(redis, id);
   const fleet = new Fleet({ supervisor, controls, registry, say: (text) => monitor.say(text) });
@@ -169,6 +182,7 @@ export async function supervise(
   await supervisor.stop(STOP_DEADLINE_MS);
   await rm(socketDirectory, { recursive: true, force: true });
   interrupts.end();
+  await writeLastSpans(new SpanLog(redis, runState), directory, recipe);
   // A Redis that is gone for good keeps nobody waiting.
   const keepMs = recipe.limits.keepStateHours * 3_600_000;
   const expiring = runState.expire(keepMs).catch(() => undefined);

@@ -73,6 +73,7 @@ async function coordinate(state: RunState, dir: string) {
     evaluationSamples: 65,
     coordinator,
     isModelSaved: () => recorder.isModelSaved,
+    openRollouts: { origin: () => undefined },
     logger,
   });
   await lifecycle.resume();

@@ -1,9 +1,10 @@
 import type { Admission, RolloutQueue, RunState } from '@forge/broker';
-import type { RolloutJob } from '@forge/contracts';
+import type { RolloutJob, TraceOrigin } from '@forge/contracts';
 import type { Task } from '@forge/rl';
-import type { Logger } from '@forge/telemetry';
+import { isSampled, recordSpan, traceOf, type Logger } from '@forge/telemetry';
 import type { Evaluation, EvaluationSchedule } from '../domain/evaluation-schedule';
 import { runEnd } from '../domain/run-end';
+import type { OpenRollouts } from './open-rollouts';
 
 export interface RunLifecycleOptions {
   runState: Pick<
@@ -19,6 +20,7 @@ export interface RunLifecycleOptions {
   /** Which coordinator of the run this is: only the newest admits. */
   coordinator: number;
   isModelSaved: () => boolean;
+  openRollouts: Pick<OpenRollouts, 'origin'>;
   logger: Logger;
 }
 
@@ -31,7 +33,7 @@ const SAMPLES_PER_EVALUATION_JOB = 64;
  */
 export class RunLifecycle {
   /** Admitted groups whose jobs are not queued yet. */
-  private held: Admission[] = [];
+  private held: Held[] = [];
   /** Work that had neither a result nor a job when it was last looked for, by id. */
   private missed = new Set<string>();
 
@@ -44,7 +46,7 @@ export class RunLifecycle {
 
   /** Queues again what was admitted and has no result: its job may have died with an earlier coordinator. */
   async resume(): Promise<void> {
-    this.held = await this.options.runState.pendingGroups();
+    this.held = this.traced(await this.options.runState.pendingGroups());
   }
 
   /** Does what is due now; how the run ended, once it has. */
@@ -69,7 +71,7 @@ export class RunLifecycle {
       const wanted = new Set(before.map(({ index }) => index));
       for (const { index } of this.held) wanted.delete(index);
       const pending = (await runState.pendingGroups()).filter(({ index }) => wanted.has(index));
-      for (const admission of pending) jobs.set(`group ${admission.index}`, this.job(admission));
+      for (const admission of this.traced(pending)) jobs.set(`group ${admission.index}`, this.job(admission));
       const version = this.options.evaluations.outstandingVersion;
       const parts = version === null ? [] : this.evaluationJobs(version);
       for (const job of parts) jobs.set(`evaluation ${job.minVersion} ${job.part}`, job);
@@ -98,7 +100,7 @@ export class RunLifecycle {
       return null;
     }
     await this.evaluate(version, false);
-    this.held.push(...(await runState.admit(ADMITTED_AT_ONCE, this.options.coordinator)));
+    this.held.push(...this.traced(await runState.admit(ADMITTED_AT_ONCE, this.options.coordinator)));
     await this.release(evaluations, version, steering.maxStaleness);
     return null;
   }
@@ -138,7 +140,7 @@ export class RunLifecycle {
    */
   private async release(judged: readonly Evaluation[], version: number, maxStaleness: number): Promise<void> {
     const { queue, evaluations } = this.options;
-    const waits = ({ minVersion }: Admission) =>
+    const waits = ({ minVersion }: Held) =>
       maxStaleness === 0 &&
       minVersion >= version &&
       evaluations.includes(minVersion) &&
@@ -146,11 +148,31 @@ export class RunLifecycle {
     const ready = this.held.filter((admission) => !waits(admission));
     if (ready.length === 0) return;
     await queue.add(ready.map((admission) => this.job(admission)));
+    for (const admission of ready) this.record(admission);
     this.held = this.held.filter(waits);
   }
 
-  private job({ index, minVersion, replayOf }: Admission): RolloutJob {
+  private traced(admissions: readonly Admission[]): Held[] {
+    const { openRollouts } = this.options;
+    return admissions.map((admission) => ({ ...admission, trace: openRollouts.origin(admission.index) }));
+  }
+
+  private job({ index, minVersion, replayOf, trace }: Held): RolloutJob {
     const sample = this.options.task.sample(replayOf ?? index);
-    return { kind: 'rollout', schemaVersion: 1, index, minVersion, sample };
+    return { kind: 'rollout', schemaVersion: 1, index, minVersion, sample, ...(trace && { trace }) };
+  }
+
+  /** From the admission to the queue: the time that a synchronous run waits for an evaluation, and no more. */
+  private record({ index, minVersion, replayOf, trace }: Held): void {
+    if (trace === undefined || !isSampled(trace)) return;
+    const attributes = {
+      'forge.rollout.index': index,
+      'forge.policy.version.min': minVersion,
+      ...(replayOf !== null && { 'forge.rollout.replay_of': replayOf }),
+    };
+    const parent = traceOf(trace.traceparent);
+    recordSpan('admit', { parent, startMs: trace.admittedAtMs, attributes }, Date.now());
   }
 }
+
+type Held = Admission & { trace: TraceOrigin | undefined };

@@ -74,6 +74,11 @@ export class TelemetryRecorder {
     return this.isSaved;
   }
 
+  /** When the run has said its first word, in milliseconds since the epoch. */
+  get startedAt(): number | null {
+    return this.startedAtMs;
+  }
+
   /** The newest value of each metric of the run. */
   get newest(): Readonly<Record<string, number>> {
     return this.metrics.newest;

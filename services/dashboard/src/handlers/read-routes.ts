@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { ForgeError } from '@forge/errors';
 import { keptWeights, readablePayload, rolloutHistory } from '@forge/runs';
+import { traceIds } from '@forge/telemetry';
 import { z } from 'zod';
 import type {
   ControlChange,
@@ -53,13 +54,16 @@ export function readRoutes(http: FastifyInstance, { catalog, watchers, states }:
   http.get('/api/runs/:id/rollouts/:index', async ({ params }): Promise<RolloutView> => {
     const { id, index } = asked(run.extend({ index: count }), params, 'path');
     const files = filesOf(params);
-    const [history, sample] = await Promise.all([historyOf(states, id, index), files.sampleOf(index)]);
-    return { index, history, sample, spans: [] };
+    const [history, sample, spans] = await Promise.all([
+      historyOf(states, id, index),
+      files.sampleOf(index),
+      files.spans(traceIds(id, 'rollout', index).traceId),
+    ]);
+    return { index, history, sample, spans };
   });
-  http.get('/api/runs/:id/steps/:step', ({ params }): Span[] => {
-    const { id } = asked(run.extend({ step: count }), params, 'path');
-    catalog.find(id);
-    return [];
+  http.get('/api/runs/:id/steps/:step', ({ params }): Promise<Span[]> => {
+    const { id, step } = asked(run.extend({ step: count }), params, 'path');
+    return filesOf(params).spans(traceIds(id, 'step', step).traceId);
   });
   http.get('/api/runs/:id/dead-letters', async ({ params }): Promise<DeadLetterView[]> => {
     const letters = await states.use(asked(run, params, 'path').id, ({ runState }) =>

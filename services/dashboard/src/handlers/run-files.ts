@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { findLine, GrowingFile, newestLines } from '@forge/runs';
-import type { ControlChange, MetricsRow, SampleRollout } from '../api';
+import { SpanFile } from '@forge/service-kit';
+import type { ControlChange, MetricsRow, SampleRollout, Span } from '../api';
 import { controlChange } from '../domain/control-change';
 import { metricsRow } from '../domain/run-listing';
 import { sampleRollout } from '../domain/sample-rollout';
@@ -46,6 +47,12 @@ export class RunFiles {
   async sampleOf(index: number): Promise<SampleRollout | null> {
     const isIt = (line: unknown): line is unknown => (line as { index?: unknown } | null)?.index === index;
     return sampleRollout(await findLine(this.path('samples'), isIt));
+  }
+
+  /** Of a trace, by their start. */
+  async spans(traceId: string): Promise<Span[]> {
+    const spans = await new SpanFile(this.directory).trace(traceId);
+    return spans.map(({ traceId: _, kind: __, ...span }) => span);
   }
 
   /** Oldest first. */

@@ -1,4 +1,5 @@
 import type { JobFailure, RunState } from '@forge/broker';
+import { endRollout, keptOrigin } from '@forge/telemetry';
 
 /** Of a job, as much of it names its letter. */
 const ID_LENGTH = 128;
@@ -13,7 +14,12 @@ export async function giveUpJob(
 ): Promise<void> {
   const { jobId, job, index } = failure;
   if (index !== null) {
-    await runState.rejectGroup({ index }, 'failed', failure);
+    const isGivenUp = await runState.rejectGroup({ index }, 'failed', failure);
+    const trace = job?.kind === 'rollout' ? job.trace : undefined;
+    if (isGivenUp && trace !== undefined) {
+      const end = { 'forge.rollout.index': index, 'forge.rollout.end': 'failed' };
+      endRollout(keptOrigin(trace), end, failure);
+    }
     return;
   }
   // What no coordinator asked for counts for none.

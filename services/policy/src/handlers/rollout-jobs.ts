@@ -17,9 +17,10 @@ import {
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
-import type { ActivityClock } from '@forge/telemetry';
+import type { ActivityClock, Span } from '@forge/telemetry';
 import { promptText } from '../domain/prompt-text';
 import { shownTokens, type TokenTexts } from '../domain/shown-tokens';
+import type { RolloutAttempt } from './rollout-attempt';
 
 export interface RolloutJobsOptions {
   runState: Pick<RunState, 'runId' | 'publishGroup' | 'emit' | 'phase' | 'standing'> & {
@@ -48,6 +49,17 @@ export interface GenerateCall {
   sampling: Sampling;
 }
 
+/** What the trace of a rollout sees of its job. */
+type Attempt = Pick<RolloutAttempt, 'run' | 'phase' | 'generating' | 'hasWeights' | 'origin'>;
+
+const UNTRACED: Attempt = {
+  run: (work) => work(),
+  phase: (_name, work) => work(null),
+  generating: (work) => work(),
+  hasWeights: () => undefined,
+  origin: () => undefined,
+};
+
 type Answer = 'correct' | 'wrong' | 'failed';
 type Kind<K extends RolloutJob['kind']> = Extract<RolloutJob, { kind: K }>;
 
@@ -67,15 +79,18 @@ export class RolloutJobs {
    * @throws {ForgeError} CANCELLED once `handBack` was called: another replica takes the job, or the resumed run, and no
    *   attempt is counted.
    */
-  handle(job: RolloutJob): Promise<void> {
+  handle(job: RolloutJob, attempt: Attempt = UNTRACED): Promise<void> {
     if (this.givenUp !== null) return Promise.reject(this.givenUp);
     // No race with a promise that lasts: it would keep what every job came to.
-    return new Promise((resolve, reject) => {
-      this.underWay.add(reject);
-      void this.work(job)
-        .then(resolve, reject)
-        .finally(() => this.underWay.delete(reject));
-    });
+    return attempt.run(
+      () =>
+        new Promise((resolve, reject) => {
+          this.underWay.add(reject);
+          void this.work(job, attempt)
+            .then(resolve, reject)
+            .finally(() => this.underWay.delete(reject));
+        }),
+    );
   }
 
   /** Gives the jobs under way back to the queue. */
@@ -84,7 +99,7 @@ export class RolloutJobs {
     for (const giveUp of this.underWay) giveUp(this.givenUp);
   }
 
-  private async work(job: RolloutJob): Promise<void> {
+  private async work(job: RolloutJob, attempt: Attempt): Promise<void> {
     const standing = await this.options.runState.standing(job);
     if (standing === 'unknown') {
       const what = job.kind === 'rollout' ? `group ${job.index} at` : '';
@@ -93,31 +108,35 @@ export class RolloutJobs {
     // Its last host died between publishing the group and saying so, or it was added twice.
     if (standing === 'done') return;
     await this.options.weightsAtLeast(job.minVersion);
-    await (job.kind === 'rollout' ? this.rollOut(job) : this.evaluate(job));
+    attempt.hasWeights();
+    await (job.kind === 'rollout' ? this.rollOut(job, attempt) : this.evaluate(job));
   }
 
-  private async rollOut({ index, sample }: Kind<'rollout'>): Promise<void> {
+  private async rollOut({ index, sample }: Kind<'rollout'>, attempt: Attempt): Promise<void> {
     const { algorithm, recipe, reward, runState, replica } = this.options;
     const { groupSize } = recipe.algorithm;
     const hashes: WeightHashes = {};
-    const policy = this.policyHandle(String(index), recipe.sampling, hashes);
-    const episodes = await algorithm.rollout({ sample, policy, reward, groupSize });
+    const policy = this.policyHandle(String(index), recipe.sampling, hashes, attempt);
+    const traced: RewardHandle = { score: (...item) => attempt.phase('score', () => reward.score(...item)) };
+    const episodes = await algorithm.rollout({ sample, policy, reward: traced, groupSize });
     const isChecked = index % Math.ceil(candidatesPerBatch(recipe) / CHECKED_PER_BATCH) === 0;
     const mismatch = isChecked ? await this.options.mismatch(episodes[0]!) : null;
+    const trace = attempt.origin();
     const group: Group = {
       schemaVersion: 1,
       runId: runState.runId,
       index,
       sampleId: sample.id,
       promptText: promptText(sample),
-      episodes: algorithm.needsReference ? await this.withReference(episodes) : episodes,
+      episodes: algorithm.needsReference ? await this.withReference(episodes, attempt) : episodes,
       replica,
       weights: Object.fromEntries(
         versionsOf(episodes).flatMap((version) => (hashes[version] ? [[version, hashes[version]]] : [])),
       ),
       ...(mismatch !== null && { logprobMismatch: mismatch }),
+      ...(trace && { trace }),
     };
-    await this.publish(group);
+    await attempt.phase('publish', (span) => this.publish(group, span));
     if (index % candidatesPerBatch(recipe) < recipe.output.sampleRollouts) await this.show(group);
   }
 
@@ -162,31 +181,40 @@ export class RolloutJobs {
    * The policy as one rollout sees it. Completions are numbered, so that a rollout that runs again draws the same;
    * `hashes` gets those of the weights that took part.
    */
-  private policyHandle(id: string, defaults: Sampling, hashes: WeightHashes = {}): PolicyHandle {
+  private policyHandle(
+    id: string,
+    defaults: Sampling,
+    hashes: WeightHashes = {},
+    attempt: Attempt = UNTRACED,
+  ): PolicyHandle {
     let completions = 0;
     return {
       generate: async (prompt, { n = 1, ...overrides } = {}) => {
         const rolloutIds = Array.from({ length: n }, () => `${id}-${completions++}`);
-        const sampling = { ...defaults, ...overrides };
-        const made = await this.options.generate({ prompt, rolloutIds, sampling });
+        const request = { prompt, rolloutIds, sampling: { ...defaults, ...overrides } };
+        const made = await attempt.generating(() => this.options.generate(request));
         for (const { weights } of made) Object.assign(hashes, weights);
         return made;
       },
     };
   }
 
-  private async withReference(episodes: readonly Episode[]): Promise<Episode[]> {
-    const logprobs = await this.options.reference(episodes.map(({ tokenIds }) => tokenIds));
+  private async withReference(episodes: readonly Episode[], attempt: Attempt): Promise<Episode[]> {
+    const sequences = episodes.map(({ tokenIds }) => tokenIds);
+    const logprobs = await attempt.phase('reference', () => this.options.reference(sequences));
     return withReference(episodes, logprobs);
   }
 
   /** A full stream makes the job wait; a group that is published already changes nothing. */
-  private async publish(group: Group): Promise<void> {
+  private async publish(group: Group, span: Span | null): Promise<void> {
     const { runState } = this.options;
     const payload = encode(group);
     const { index, replica, episodes } = group;
     const origin = { replica, oldest: oldestVersion(episodes), newest: newestVersion(episodes) };
-    while ((await runState.publishGroup(index, payload, origin)) === 'full') {
+    for (;;) {
+      const result = await runState.publishGroup(index, payload, origin);
+      span?.setAttribute('forge.publish.result', result);
+      if (result !== 'full') return;
       // Not done: a completed job would not be queued again when the run is resumed.
       if ((await runState.phase()).phase !== 'running')
         throw new ForgeError('CANCELLED', `the run stops before there is room for group ${index}`, { index });

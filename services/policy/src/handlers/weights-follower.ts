@@ -1,7 +1,7 @@
 import type { AnnouncedWeights, WeightVersions } from '@forge/broker';
 import type { WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import type { Logger } from '@forge/telemetry';
+import { inSpan, SpanKind, traceOf, type Logger } from '@forge/telemetry';
 
 export interface WeightsFollowerOptions {
   versions: Pick<WeightVersions, 'current' | 'latest' | 'next' | 'use' | 'leave' | 'askAgain'>;
@@ -83,7 +83,11 @@ export class WeightsFollower {
     if (version < this.version || (version === this.version && sha256 === this.hash)) return true;
     await versions.use(user, { version: this.hasWeights ? this.version : null, reading: version });
     try {
-      await apply(announcement);
+      const parent = traceOf(announcement.traceparent);
+      const attributes = { 'forge.policy.version': version };
+      await inSpan('apply weights', { parent, kind: SpanKind.CONSUMER, attributes }, () =>
+        apply(announcement),
+      );
     } catch (error) {
       if (!(error instanceof ForgeError) || !UNREADABLE.includes(error.code)) throw error;
       this.refusals += 1;

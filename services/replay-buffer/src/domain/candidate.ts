@@ -1,4 +1,4 @@
-import { MAX_REWARD, oldestVersion, type Episode, type Group } from '@forge/contracts';
+import { MAX_REWARD, oldestVersion, type Episode, type Group, type TraceOrigin } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Algorithm } from '@forge/rl';
 
@@ -18,6 +18,8 @@ export interface Candidate {
   /** Sums over the group's episodes; those of several groups add up. */
   sums: Sums;
   logprobMismatch?: number;
+  /** And when it came, in milliseconds since the epoch. */
+  trace?: TraceOrigin & { cameAtMs: number };
 }
 
 /** The part of an algorithm that judges a group. */

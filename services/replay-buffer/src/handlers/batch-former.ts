@@ -3,6 +3,7 @@ import { ForgeError } from '@forge/errors';
 import type { Logger } from '@forge/telemetry';
 import { selectBatch, type SelectionRules } from '../domain/batch-selection';
 import { batchStatistics, type Candidate } from '../domain/candidate';
+import { recordBuffer, recordEnd } from './buffer-spans';
 
 /** Batches formed but not trained yet at most: the one in training, and one for when that is done. */
 const BATCHES_AHEAD = 2;
@@ -67,6 +68,7 @@ export class BatchFormer {
     if (stale.length > 0) {
       await this.runState.discard(indicesOf(stale), 'stale');
       this.forget(stale);
+      for (const candidate of stale) recordEnd(candidate, 'stale', step);
       this.evicted += stale.length;
     }
     if (batch === null) return false;
@@ -77,7 +79,11 @@ export class BatchFormer {
       'groups/discarded': this.evicted,
       'groups/discarded_share': this.evicted / (this.evicted + selected.length + notSelected.length),
     };
-    const groups = selected.map(({ index, advantages }) => ({ index, advantages }));
+    const groups = selected.map(({ index, advantages, trace }) => ({
+      index,
+      advantages,
+      ...(trace && { trace: { traceparent: trace.traceparent, admittedAtMs: trace.admittedAtMs } }),
+    }));
     try {
       await this.runState.formBatch({ schemaVersion: 1, step, groups, statistics }, indicesOf(notSelected));
     } catch (error) {
@@ -93,6 +99,8 @@ export class BatchFormer {
     this.evicted = 0;
     this.forget(selected);
     this.forget(notSelected);
+    for (const candidate of selected) recordBuffer(candidate, 'batched', step);
+    for (const candidate of notSelected) recordEnd(candidate, 'not-selected', step);
     return true;
   }
 

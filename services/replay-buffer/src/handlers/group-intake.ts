@@ -1,7 +1,7 @@
 import type { RunState, StreamedGroup } from '@forge/broker';
 import { decode, groupSchema, invalidMessage, versionsOf, type Group } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import type { ActivityClock } from '@forge/telemetry';
+import { endRollout, keptOrigin, type ActivityClock } from '@forge/telemetry';
 import { toCandidate, type Candidate, type Judge } from '../domain/candidate';
 import type { BatchFormer } from './batch-former';
 
@@ -35,21 +35,23 @@ export class GroupIntake {
   private async take(entry: StreamedGroup): Promise<void> {
     const { runState, algorithm, batches } = this.options;
     const { entryId, index, payload } = entry;
-    let group: Group;
+    let group: Group | undefined;
     let candidate: Candidate;
     try {
       group = groupOf(entry, runState.runId);
       candidate = toCandidate(group, algorithm);
     } catch (error) {
       // It depends on the message alone, and on what the algorithm makes of it: trying again would give the same.
-      return this.reject(entry, error);
+      return this.reject(entry, error, { trace: group?.trace });
     }
     const foreign = await runState.weights.disagreement(group.weights);
     if (foreign !== null) {
       // Nobody's fault where Redis forgot the newest versions: policies have them until they go back, too.
       const failure = invalidMessage(`group ${index}`, 'unknown', `tokens are of ${foreign}`);
-      return this.reject(entry, failure, 'other-weights');
+      return this.reject(entry, failure, { why: 'other-weights', trace: group.trace });
     }
+    const { trace } = group;
+    if (trace !== undefined) candidate.trace = { ...trace, cameAtMs: cameAtMs(entryId) };
     const result = await runState.storeGroup(entryId, { ...candidate }, payload);
     if (result === 'stored') batches.add(candidate);
     else if (result === 'duplicate') runState.rejections.count('episodes', 'duplicate');
@@ -63,16 +65,26 @@ export class GroupIntake {
   private async reject(
     { entryId, index, payload }: StreamedGroup,
     error: unknown,
-    why = 'invalid',
+    { why = 'invalid', trace }: { why?: string; trace?: Group['trace'] } = {},
   ): Promise<void> {
     const { runState } = this.options;
     const failure = ForgeError.from(error);
     const { code, message, details } = failure;
     const reason = typeof details.reason === 'string' ? { reason: details.reason } : {};
     const group = { entryId, index: Number.isSafeInteger(index) && index >= 0 ? index : null };
-    await runState.rejectGroup(group, why, { code, message, attempts: 1, payload, ...reason });
+    const letter = { code, message, attempts: 1, payload, ...reason };
+    const isGivenUp = await runState.rejectGroup(group, why, letter);
+    if (isGivenUp && trace !== undefined) {
+      const end = { 'forge.rollout.index': index, 'forge.rollout.end': why };
+      endRollout(keptOrigin(trace), end, failure);
+    }
     runState.rejections.tell('episodes', failure, 1);
   }
+}
+
+/** An entry's id begins with the time at which the stream got it. */
+function cameAtMs(entryId: string): number {
+  return Number(entryId.split('-')[0]);
 }
 
 function groupOf({ index, payload }: StreamedGroup, runId: string): Group {

@@ -42,6 +42,7 @@ function loopOf({ batches, epoch = 2 }: { batches: LeasedBatch[]; epoch?: number
     recorder: null,
     livePolicies: () => Promise.resolve(new Set()),
     maxRollbacksInARow: 3,
+    traces: { step: () => undefined },
     checkpointEverySteps: 100,
     clock: () => 0,
     logger: { warn: () => undefined },

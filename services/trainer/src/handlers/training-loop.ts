@@ -3,8 +3,9 @@ import type { LeasedBatch, Rollback, RunState, RunSteering } from '@forge/broker
 import { ForgeError } from '@forge/errors';
 import type { ActorMesh } from '@forge/actors';
 import type { Recorder, RunPosition, Trainer } from '@forge/rl-actors';
-import { ActivityClock, type Logger } from '@forge/telemetry';
+import { ActivityClock, SpanKind, type Logger, type RunTraces } from '@forge/telemetry';
 import { stepMetrics } from '../domain/step-metrics';
+import { StepTrace } from './step-trace';
 
 export interface TrainingLoopOptions {
   runState: Pick<
@@ -27,6 +28,7 @@ export interface TrainingLoopOptions {
   /** Which trainer of the run this is: only the newest trains. */
   epoch: number;
   checkpointEverySteps: number;
+  traces: Pick<RunTraces, 'step'>;
   /** So many steps that were rolled back by themselves, one after the other, fail the run. */
   maxRollbacksInARow: number;
   /** Milliseconds. */
@@ -157,42 +159,48 @@ export class TrainingLoop {
   }
 
   /** Ends the step of a batch: by training on it, or by going back to an earlier version where that is asked for. */
-  private async step(leased: LeasedBatch): Promise<void> {
-    const { rollback } = await this.options.runState.weights.wanted();
-    if (rollback === null || !(await this.rollBack(leased, { to: rollback, isAsked: true })))
-      await this.train(leased);
+  private step(leased: LeasedBatch): Promise<void> {
+    return StepTrace.begin(this.options.traces, leased.batch, async (trace) => {
+      const { rollback } = await this.options.runState.weights.wanted();
+      if (rollback === null || !(await this.rollBack(leased, { to: rollback, isAsked: true }, trace)))
+        await this.train(leased, trace);
+    });
   }
 
-  private async train(leased: LeasedBatch): Promise<void> {
+  private async train(leased: LeasedBatch, trace: StepTrace): Promise<void> {
     const { trainer, logger } = this.options;
     const { batch, payloads, maxStaleness } = leased;
     let trained;
     try {
-      trained = await trainer.trainBatch.callOne(batch, payloads, maxStaleness);
+      trained = await trace.part('train', () => trainer.trainBatch.callOne(batch, payloads, maxStaleness));
     } catch (error) {
       if (!(error instanceof ForgeError) || !WENT_WRONG.includes(error.code)) throw error;
       this.wentWrong = error.message;
-      await this.rollBack(leased, { to: batch.step, isAsked: false });
+      await this.rollBack(leased, { to: batch.step, isAsked: false }, trace);
       return;
     }
     const { lag, ...result } = trained;
     this.tokens += result.tokens;
-    await this.commit(leased, (timing) => {
+    await this.commit(leased, trace, (timing) => {
       const metrics = stepMetrics(result, timing, batch.statistics);
       const { logprob_mismatch: mismatch = 0 } = metrics;
       if (mismatch > MISMATCH_BOUND)
-        logger.warn({ step: batch.step + 1, mismatch }, 'generator and trainer disagree on log-probs');
+        logger.warn(
+          { step: batch.step + 1, mismatch, ...trace.ids },
+          'generator and trainer disagree on log-probs',
+        );
       return { ...metrics, ...lag };
     });
   }
 
   /** False when that version can't be gone back to; whoever asked is told, and nothing has changed. */
-  private async rollBack(leased: LeasedBatch, rollback: Rollback): Promise<boolean> {
+  private async rollBack(leased: LeasedBatch, rollback: Rollback, trace: StepTrace): Promise<boolean> {
     const { runState, trainer, logger } = this.options;
     const { batch } = leased;
     const { to, isAsked } = rollback;
     try {
-      await trainer.rollBack.callOne(to, await runState.weights.hashOf(to));
+      const hash = await runState.weights.hashOf(to);
+      await trace.part('roll back', () => trainer.rollBack.callOne(to, hash));
     } catch (error) {
       if (!isAsked || !(error instanceof ForgeError) || error.retryClass === 'bug') throw error;
       logger.error({ err: error, to }, 'rollback refused');
@@ -201,7 +209,7 @@ export class TrainingLoop {
     }
     const why = isAsked ? 'it was asked for' : (this.wentWrong ?? '');
     const message = `step ${batch.step + 1} goes back to version ${to}: ${why}`;
-    logger.warn({ step: batch.step + 1, to, why }, 'step rolled back');
+    logger.warn({ step: batch.step + 1, to, why, ...trace.ids }, 'step rolled back');
     await runState.emit({ kind: 'run', state: 'running', message });
     const untrained = ({ stepMs, waitMs }: Timing): Record<string, number> => ({
       ...batch.statistics,
@@ -209,18 +217,24 @@ export class TrainingLoop {
       'time/step_ms': stepMs,
       'time/wait_ms': waitMs,
     });
-    await this.commit(leased, untrained, rollback);
+    await this.commit(leased, trace, untrained, rollback);
     return true;
   }
 
   /** Publishes the version that a step made, tells its metrics and ends the step. */
   private async commit(
     { batch, payloads }: LeasedBatch,
+    trace: StepTrace,
     metricsAt: (timing: Timing) => Record<string, number>,
     rolledBack?: Rollback,
   ): Promise<void> {
     const { runState, trainer, recorder, clock, checkpointEverySteps } = this.options;
-    const announcement = await trainer.pushWeights.callOne(await this.versionsInUse());
+    const inUse = await this.versionsInUse();
+    const published = await trace.part('publish weights', () => trainer.pushWeights.callOne(inUse), {
+      kind: SpanKind.PRODUCER,
+    });
+    const { traceparent } = trace;
+    const announcement = { ...published, ...(traceparent !== undefined && { traceparent }) };
     const { version } = announcement;
     await recorder?.step(batch, payloads, announcement.sha256, rolledBack?.to ?? null);
     const values = metricsAt({ stepMs: clock() - this.doneAt, waitMs: this.waitMs });
@@ -228,9 +242,10 @@ export class TrainingLoop {
     this.waitMs = 0;
     // Told before the commit: who dies in between tells it twice rather than never.
     await runState.emit({ kind: 'step', step: version, values });
-    await runState.commitStep(batch.step, announcement, rolledBack);
+    await trace.part('commit', () => runState.commitStep(batch.step, announcement, rolledBack));
+    trace.committed(version, rolledBack?.to);
     await this.stood(version, values);
-    if (version % checkpointEverySteps === 0) await this.checkpoint();
+    if (version % checkpointEverySteps === 0) await trace.part('checkpoint', () => this.checkpoint());
   }
 
   private async stood(version: number, metrics: Record<string, number>): Promise<void> {

@@ -14,6 +14,7 @@ import {
   loadModel,
   LogprobScorer,
   tokenTexts,
+  type ChunkMark,
   type GeneratorStats,
   type LoadedModel,
 } from '@forge/model';
@@ -30,6 +31,21 @@ interface GenerateRequest {
   /** One per wanted completion; with the seed they decide what is drawn. */
   rolloutIds: readonly string[];
   sampling: Sampling;
+  /** Whether to tell when each chunk of tokens was done. */
+  isTimed: boolean;
+}
+
+interface Generated {
+  completions: Completion[];
+  chunks: ChunkMark[];
+}
+
+/** Which version counts from now on, and when the weights were there, and when they were in use. */
+interface WeightsSet {
+  version: number;
+  /** Milliseconds since the epoch. */
+  fetchedAtMs: number;
+  appliedAtMs: number;
 }
 
 interface TokensToShow {
@@ -60,16 +76,18 @@ class Generation {
   }
 
   /** Takes the announced weights, which are used from the next chunk on; the version that is current then. */
-  async setWeights(announcement: WeightsAnnouncement): Promise<number> {
+  async setWeights(announcement: WeightsAnnouncement): Promise<WeightsSet> {
     const { version, sha256 } = announcement;
     const parameters = await timed('weights/fetch_ms', async () =>
       copied(await this.reader.read(announcement)),
     );
+    const fetchedAtMs = Date.now();
     this.recent.set(version, parameters);
     for (const old of [...this.recent.keys()].slice(0, -2)) this.recent.delete(old);
     this.hashes.set(version, sha256);
     for (const old of [...this.hashes.keys()].slice(0, -KNOWN_HASHES)) this.hashes.delete(old);
-    return timed('weights/apply_ms', () => this.apply(version, parameters));
+    const current = await timed('weights/apply_ms', () => this.apply(version, parameters));
+    return { version: current, fetchedAtMs, appliedAtMs: Date.now() };
   }
 
   private async apply(version: number, parameters: Parameters): Promise<number> {
@@ -80,8 +98,8 @@ class Generation {
     return (await this.generator).version;
   }
 
-  async generate(request: GenerateRequest, signal: AbortSignal): Promise<Completion[]> {
-    const { rolloutIds, sampling } = request;
+  async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generated> {
+    const { rolloutIds, sampling, isTimed } = request;
     const { tokenIds } = this.model.tokenizer.renderPrompt(request.prompt);
     // Until weights are announced, the model's own count.
     if (this.generator === null) {
@@ -89,14 +107,17 @@ class Generation {
       this.generator = this.create(0, this.recent.get(0)!);
     }
     const generator = await this.generator;
+    const chunks: ChunkMark[] = [];
     const completions = await generator.generate({
       promptTokenIds: tokenIds,
       rolloutIds,
       sampling,
       seed: settings.seed,
       signal,
+      ...(isTimed && { onChunk: (chunk: ChunkMark) => chunks.push(chunk) }),
     });
-    return completions.map((completion) => ({ ...completion, weights: this.hashesOf(completion) }));
+    const hashed = completions.map((completion) => ({ ...completion, weights: this.hashesOf(completion) }));
+    return { completions: hashed, chunks };
   }
 
   private hashesOf(completion: Completion): WeightHashes {

@@ -14,7 +14,9 @@ import {
 import type { WorkerHandle } from '@forge/engine';
 import type { GeneratorStats } from '@forge/model';
 import { z } from 'zod';
+import { activeTrace, recordSpan } from '@forge/telemetry';
 import { openWorker } from '../open-worker';
+import { GenerateSpan } from './generate-span';
 import type { GeneratorApi } from './generator-worker';
 import {
   policyConfigSchema,
@@ -61,7 +63,7 @@ export class Policy extends ForgeActor {
    *   NUMERIC_NON_FINITE.
    */
   @endpoint({ concurrent: true, idempotent: true })
-  generate(
+  async generate(
     prompt: Sample['prompt'],
     overrides: SamplingOverrides = {},
     rolloutIds: readonly string[] | null = null,
@@ -75,7 +77,11 @@ export class Policy extends ForgeActor {
       sampling,
     };
     check(rolloutIdsSchema, request.rolloutIds, 'rolloutIds');
-    return this.worker.call('generate', request, { signal });
+    const span = GenerateSpan.active();
+    const timed = { ...request, isTimed: span !== null };
+    const { completions, chunks } = await this.worker.call('generate', timed, { signal });
+    span?.describe({ model: this.settings.worker.model, ...request, completions, chunks });
+    return completions;
   }
 
   /**
@@ -85,8 +91,18 @@ export class Policy extends ForgeActor {
    * @throws {ForgeError} STALE_WEIGHTS when they were deleted; CONTRACT_WEIGHTS_CORRUPT.
    */
   @endpoint({ concurrent: true, idempotent: true })
-  updateWeights(announcement: WeightsAnnouncement): Promise<number> {
-    return this.worker.call('setWeights', check(weightsAnnouncementSchema, announcement, 'announcement'));
+  async updateWeights(announcement: WeightsAnnouncement): Promise<number> {
+    const checked = check(weightsAnnouncementSchema, announcement, 'announcement');
+    const [parent, startMs] = [activeTrace(), Date.now()];
+    const { version, fetchedAtMs, appliedAtMs } = await this.worker.call('setWeights', checked);
+    const attributes = { 'forge.policy.version': checked.version };
+    recordSpan(
+      'fetch',
+      { parent, startMs, attributes: { ...attributes, 'forge.size_bytes': checked.sizeBytes } },
+      fetchedAtMs,
+    );
+    recordSpan('apply', { parent, startMs: fetchedAtMs, attributes }, appliedAtMs);
+    return version;
   }
 
   /** Of the weights that the next chunk uses. */

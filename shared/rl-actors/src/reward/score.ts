@@ -1,18 +1,33 @@
-import { check, completionSchema, sampleSchema, type Completion, type Sample } from '@forge/contracts';
+import {
+  check,
+  completionSchema,
+  sampleSchema,
+  traceparentSchema,
+  type Completion,
+  type Sample,
+} from '@forge/contracts';
 import { ForgeError, type WireError } from '@forge/errors';
 import type { RewardHandle, Score } from '@forge/rl';
 import { z } from 'zod';
+import { RewardSpans } from './reward-spans';
 
 /** A completion, and what was asked. */
 export interface ScoreItem {
   sample: Sample;
   completion: Completion;
+  /** The span it is scored for. */
+  traceparent?: string;
 }
 
 /** What an item gets: its score, or what its reward threw. One bad item does not take the others with it. */
 export type ScoreResult = { score: Score } | { error: WireError };
 
-const itemsSchema = z.array(z.strictObject({ sample: sampleSchema, completion: completionSchema })).max(4096);
+const itemSchema = z.strictObject({
+  sample: sampleSchema,
+  completion: completionSchema,
+  traceparent: traceparentSchema.optional(),
+});
+const itemsSchema = z.array(itemSchema).max(4096);
 
 /**
  * Scores items, in their order. One that is not scored after `timeoutMs` has failed with TRANSIENT_TIMEOUT; a reward that
@@ -25,15 +40,19 @@ export async function scoreEach(
   items: readonly ScoreItem[],
   timeoutMs: number,
 ): Promise<ScoreResult[]> {
-  return Promise.all(
-    check(itemsSchema, items, 'score request').map(async ({ sample, completion }) => {
+  const spans = new RewardSpans();
+  const results = await Promise.all(
+    check(itemsSchema, items, 'score request').map(async ({ sample, completion, traceparent }) => {
       try {
-        return { score: await within(timeoutMs, rewards.score(sample, completion)) };
+        const scored = rewards.score(sample, completion, spans.observe(traceparent));
+        return { score: await within(timeoutMs, scored) };
       } catch (cause) {
         return { error: describe(cause, sample.id) };
       }
     }),
   );
+  spans.end();
+  return results;
 }
 
 /** The error with what helps to repair the reward: the sample and, of an exception of its own, the stack. */

@@ -1,6 +1,6 @@
 import type { Completion, Sample } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import type { RewardHandle } from '../rollouts/rollout';
+import type { ObserveReward, RewardHandle } from '../rollouts/rollout';
 
 /** Judges one completion of a sample. Higher is better; 1 is the customary full mark. */
 export interface Reward {
@@ -10,6 +10,8 @@ export interface Reward {
 
 /** What a user's reward module exports as default: `options` are those of the recipe. */
 export type RewardFactory = (options: Record<string, unknown>) => Reward;
+
+const unobserved: ObserveReward = (_name, score) => score();
 
 /**
  * All rewards as one: the weighted sum, and each raw value under its name.
@@ -26,9 +28,11 @@ export function combineRewards(parts: readonly { reward: Reward; weight: number 
     });
   }
   return {
-    async score(sample, completion) {
+    async score(sample, completion, observe = unobserved) {
       const values = await Promise.all(
-        parts.map(({ reward }) => reward.score(sample, completion.text, completion)),
+        parts.map(({ reward }) =>
+          observe(reward.name, () => reward.score(sample, completion.text, completion)),
+        ),
       );
       values.forEach((value, i) => {
         if (Number.isFinite(value)) return;

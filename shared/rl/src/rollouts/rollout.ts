@@ -13,9 +13,12 @@ export interface Score {
   rewards: Record<string, number>;
 }
 
+/** Calls one reward function; whoever gives it sees how long each takes. */
+export type ObserveReward = (name: string, score: () => number | Promise<number>) => number | Promise<number>;
+
 /** The rewards of a recipe as a rollout sees them. */
 export interface RewardHandle {
-  score(sample: Sample, completion: Completion): Promise<Score>;
+  score(sample: Sample, completion: Completion, observe?: ObserveReward): Promise<Score>;
 }
 
 export interface RolloutContext {

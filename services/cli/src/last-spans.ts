@@ -1,0 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SpanLog } from '@forge/broker';
+import type { Recipe } from '@forge/config';
+import { SpanFile } from '@forge/service-kit';
+
+const DEADLINE_MS = 2_000;
+
+/** Writes down the spans that services told of while they ended. A Redis that is gone for good keeps nobody waiting. */
+export async function writeLastSpans(
+  spans: SpanLog,
+  directory: string,
+  { limits }: Pick<Recipe, 'limits'>,
+): Promise<void> {
+  const written = new SpanFile(directory).takeFrom(spans, limits.spansFileMiB).catch(() => undefined);
+  await Promise.race([written, sleep(DEADLINE_MS, undefined, { ref: false })]);
+}

@@ -1,0 +1,75 @@
+import type { Delivery } from '@forge/broker';
+import { RunTraces, spansOfRequest, startTracing, type RecordedSpan } from '@forge/telemetry';
+import { RolloutAttempt } from './rollout-attempt';
+
+const T = 1_700_000_000_000;
+const lines: string[] = [];
+const traces = new RunTraces('run', { kept: 1e-9, exported: 0 });
+const first: Delivery = { attempt: 1, queuedAtMs: T + 5, startedAtMs: T + 8 };
+const pass = () => Promise.resolve();
+let stop: () => Promise<void>;
+
+beforeAll(async () => {
+  stop = await startTracing({
+    ...{ service: 'policy', replica: '0', runId: 'run', sampleRatio: 1e-9 },
+    settings: { exporters: [], protocol: 'http/json', endpoint: '', limitsLinks: false },
+    save: (line) => Promise.resolve(void lines.push(line)),
+    warn: (message) => expect(message).toBe(''),
+  });
+});
+
+/** One attempt with its phases; whether what travels on is sampled. */
+async function attempt(
+  index: number,
+  { isSampled = false, delivery = first, slowMs = Infinity, publish = pass },
+): Promise<string | undefined> {
+  const trace = traces.rollout(index, T, isSampled)!;
+  const made = new RolloutAttempt({ index, trace }, delivery, slowMs);
+  let flags: string | undefined;
+  const work = async () => {
+    made.hasWeights();
+    await made.generating(pass);
+    await Promise.all([made.phase('score', pass), made.phase('score', pass)]);
+    flags = made.origin()?.traceparent.slice(-2);
+    await made.phase('publish', publish);
+  };
+  await made.run(work).catch(() => undefined);
+  return flags;
+}
+
+describe('RolloutAttempt', () => {
+  it('tells everything of what is sampled, failed, slow, or tried again, and nothing of the others', async () => {
+    const failing = () => Promise.reject(new TypeError('boom'));
+    expect(await attempt(0, { isSampled: true })).toBe('03');
+    expect(await attempt(1, {})).toBe('00');
+    expect(await attempt(2, { publish: failing })).toBe('00');
+    expect(await attempt(3, { slowMs: 0 })).toBe('03');
+    expect(await attempt(4, { delivery: { ...first, attempt: 2 } })).toBe('03');
+    await new RolloutAttempt({ index: 5 }, first, 0).run(pass);
+    await stop();
+
+    const spans = lines.flatMap(spansOfRequest);
+    const of = (index: number): RecordedSpan[] => {
+      const [, traceId] = traces.rollout(index, T, false)!.traceparent.split('-');
+      return spans.filter((span) => span.traceId === traceId);
+    };
+    const names = (index: number): string[] => of(index).map(({ name }) => name);
+    expect(names(0)).toEqual(['queue', 'score', 'publish', 'attempt']);
+    expect(of(0)[3]!.events.map(({ name }) => name)).toEqual(['has weights']);
+    expect(names(1)).toEqual([]);
+    for (const index of [2, 3])
+      expect(names(index)).toEqual(['queue', 'generate', 'score', 'publish', 'attempt']);
+    expect(names(4)).toEqual(['queue', 'score', 'publish', 'attempt']);
+    expect(of(2).map(({ error }) => error)).toEqual([null, null, null, 'boom', 'boom']);
+    expect(of(3)[4]!.attributes).toEqual({
+      'forge.rollout.index': 3,
+      'forge.attempt': 1,
+      'forge.kept': 'slow',
+    });
+    expect(of(4)[3]!.attributes).toMatchObject({ 'forge.attempt': 2 });
+    const [queue, , , , whole] = of(2);
+    expect(queue).toMatchObject({ startMs: T + 5, endMs: T + 8 });
+    expect(whole).toMatchObject({ startMs: T + 8, parentId: queue!.parentId });
+    for (const part of of(2).slice(1, 4)) expect(part.parentId).toBe(whole!.spanId);
+  });
+});

@@ -1,0 +1,37 @@
+import type { GenerateRequest } from './sequence';
+
+/** The part of a chunk of tokens that belongs to one request. */
+export interface ChunkMark {
+  /** Milliseconds since the epoch. */
+  endedAtMs: number;
+  /** Of the weights that generated it. */
+  version: number;
+  tokens: number;
+  /** Completions that were under way. */
+  rows: number;
+}
+
+/** Counts what a chunk does for the requests that want to know. */
+export class ChunkMarks {
+  private readonly marks = new Map<GenerateRequest, ChunkMark>();
+
+  constructor(private readonly version: number) {}
+
+  /** Tokens of one completion. */
+  add(request: GenerateRequest, tokens: number): void {
+    if (request.onChunk === undefined) return;
+    const mark = this.marks.get(request) ?? {
+      endedAtMs: Date.now(),
+      version: this.version,
+      tokens: 0,
+      rows: 0,
+    };
+    mark.tokens += tokens;
+    mark.rows += 1;
+    this.marks.set(request, mark);
+  }
+
+  tell(): void {
+    for (const [{ onChunk }, mark] of this.marks) onChunk?.(mark);
+  }
+}

@@ -1,0 +1,23 @@
+import type { TracingEnvironment } from '@forge/config';
+import { traceRatios } from './trace-service';
+
+const environment: TracingEnvironment = {
+  exporters: [],
+  protocol: 'http/json',
+  endpoint: '',
+  sampleRatio: null,
+  isDisabled: false,
+  limitsLinks: false,
+};
+const ratios = (changes: Partial<TracingEnvironment>) =>
+  traceRatios({ tracing: { sampleRatio: 0.25, slowSeconds: 10 } }, { ...environment, ...changes });
+
+describe('traceRatios', () => {
+  it('exports everything where there is a collector, unless the environment says a share', () => {
+    expect(ratios({})).toEqual({ kept: 0.25, exported: 0 });
+    expect(ratios({ sampleRatio: 0.5 })).toEqual({ kept: 0.25, exported: 0 });
+    expect(ratios({ exporters: ['otlp'] })).toEqual({ kept: 0.25, exported: 1 });
+    expect(ratios({ exporters: ['otlp'], sampleRatio: 0.5 })).toEqual({ kept: 0.25, exported: 0.5 });
+    expect(ratios({ exporters: ['otlp'], isDisabled: true })).toEqual({ kept: 0, exported: 0 });
+  });
+});

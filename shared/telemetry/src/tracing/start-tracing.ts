@@ -1,0 +1,143 @@
+import { context, diag, DiagLogLevel, propagation, trace } from '@opentelemetry/api';
+import { ExportResultCode, setGlobalErrorHandler, W3CTraceContextPropagator } from '@opentelemetry/core';
+import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
+import {
+  BasicTracerProvider,
+  BatchSpanProcessor,
+  ConsoleSpanExporter,
+  type SpanExporter,
+  type SpanProcessor,
+} from '@opentelemetry/sdk-trace-base';
+import { KeptSpans } from './kept-spans';
+import { RolloutSampler } from './rollout-sampler';
+import { RootIds } from './root-ids';
+import { RunExporter } from './run-exporter';
+import { SyncContextManager } from './sync-context-manager';
+
+/** Where spans go, as the standard variables have it. */
+export interface ExportSettings {
+  exporters: readonly ('otlp' | 'console')[];
+  protocol: 'grpc' | 'http/protobuf' | 'http/json';
+  endpoint: string;
+  /** Whether the links of a span are limited by the environment. */
+  limitsLinks: boolean;
+}
+
+export interface TracingOptions {
+  service: string;
+  replica: string;
+  runId: string;
+  /** Share of the traces that begin elsewhere than with a rollout or a step, in a user's script say. */
+  sampleRatio: number;
+  settings: ExportSettings;
+  /** Takes finished spans for the run: a line of the OTLP file format. */
+  save: ((line: string) => Promise<void>) | null;
+  /** Told once when spans can't be exported; nothing else happens then. */
+  warn: (message: string) => void;
+}
+
+/** Often enough that what a killed process was doing is known. */
+const SAVE_INTERVAL_MS = 200;
+/** Spans of one line at most. */
+const SPANS_PER_LINE = 64;
+/** Nobody waits longer for a collector that does not answer. */
+const FLUSH_MS = 2_000;
+const MANY_LINKS = 65_536;
+
+/**
+ * Registers the OpenTelemetry SDK in this process. Exporters, batches, limits and resources follow the standard
+ * variables, which the SDK reads itself.
+ *
+ * @returns what sends the rest, to be called before the process ends.
+ */
+export async function startTracing(options: TracingOptions): Promise<() => Promise<void>> {
+  const { service, replica, runId, sampleRatio, settings, save } = options;
+  const lost = warnOnce(options);
+  const processors: SpanProcessor[] = [];
+  for (const name of settings.exporters)
+    processors.push(new BatchSpanProcessor(await exporterOf(name, settings.protocol)));
+  if (save !== null) {
+    const batches = { scheduledDelayMillis: SAVE_INTERVAL_MS, maxExportBatchSize: SPANS_PER_LINE };
+    processors.push(new KeptSpans(new BatchSpanProcessor(new RunExporter(save), batches)));
+  }
+  const ours = resourceFromAttributes({
+    'service.name': `forge-${service}`,
+    'service.instance.id': replica,
+    'forge.run.id': runId,
+  });
+  const provider = new BasicTracerProvider({
+    resource: ours.merge(detectResources({ detectors: [envDetector] })),
+    sampler: new RolloutSampler(sampleRatio),
+    idGenerator: new RootIds(),
+    spanProcessors: processors,
+    // A step links to every rollout of its batch.
+    ...(settings.limitsLinks ? {} : { spanLimits: { linkCountLimit: MANY_LINKS } }),
+  });
+  trace.setGlobalTracerProvider(provider);
+  context.setGlobalContextManager(new SyncContextManager());
+  propagation.setGlobalPropagator(new W3CTraceContextPropagator());
+
+  return async () => {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('no answer')), FLUSH_MS);
+    });
+    await Promise.race([provider.shutdown(), late]).catch(lost);
+    clearTimeout(timer);
+  };
+}
+
+/** Whatever goes wrong inside the SDK comes here, and no further; it is not told apart from that of metrics. */
+function warnOnce({ warn, settings }: TracingOptions): (error: unknown) => void {
+  let isSaid = false;
+  const say = (reason: string): void => {
+    if (isSaid) return;
+    isSaid = true;
+    warn(
+      `spans or metrics are lost, the run goes on without: ${reason} (OTLP endpoint: ${settings.endpoint})`,
+    );
+  };
+  const lost = (error: unknown): void => say(error instanceof Error ? error.message : JSON.stringify(error));
+  setGlobalErrorHandler(lost);
+  const quiet = (): void => undefined;
+  const logger = { error: say, warn: say, info: quiet, debug: quiet, verbose: quiet };
+  diag.setLogger(logger, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
+  return lost;
+}
+
+/** Why spans can't be exported, as far as sending none shows; null when they can, or shall not be. */
+export async function exportProblem({
+  exporters,
+  protocol,
+  endpoint,
+}: ExportSettings): Promise<string | null> {
+  if (!exporters.includes('otlp')) return null;
+  const exporter = await exporterOf('otlp', protocol);
+  const late = 'no answer';
+  let timer: NodeJS.Timeout | undefined;
+  const reason = await Promise.race([
+    new Promise<string | null>((resolve) => {
+      exporter.export([], ({ error, code }) => {
+        resolve(code === ExportResultCode.SUCCESS ? null : (error?.message ?? 'refused'));
+      });
+    }),
+    new Promise<string>((resolve) => (timer = setTimeout(() => resolve(late), FLUSH_MS))),
+  ]);
+  clearTimeout(timer);
+  return reason === null ? null : `${reason} (OTLP endpoint: ${endpoint})`;
+}
+
+async function exporterOf(
+  name: 'otlp' | 'console',
+  protocol: ExportSettings['protocol'],
+): Promise<SpanExporter> {
+  if (name === 'console') return new ConsoleSpanExporter();
+  switch (protocol) {
+    case 'grpc':
+      return new (await import('@opentelemetry/exporter-trace-otlp-grpc')).OTLPTraceExporter();
+    case 'http/json':
+      return new (await import('@opentelemetry/exporter-trace-otlp-http')).OTLPTraceExporter();
+    case 'http/protobuf':
+      return new (await import('@opentelemetry/exporter-trace-otlp-proto')).OTLPTraceExporter();
+  }
+}
