@@ -56,7 +56,8 @@ function useSame<T>(value: T): T {
   return known.current;
 }
 
-function Banners({ state: { view, connection, problem } }: { state: RunFeedState }) {
+function Banners({ state: { view, connection, problem, refusal } }: { state: RunFeedState }) {
+  if (refusal !== null) return <Banner>{sentence(refusal.message)} What is shown is of before.</Banner>;
   if (connection === 'lost')
     return <Banner>The dashboard’s server does not answer. What is shown is of before; trying again.</Banner>;
   if (problem !== null) return <Banner>{sentence(problem)} Trying again.</Banner>;
