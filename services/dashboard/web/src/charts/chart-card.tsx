@@ -30,10 +30,7 @@ export function ChartCard({ title, keys, rows, marks, isStacked = false }: Chart
   return (
     <figure class="card chart-card">
       <figcaption>
-        <span class="chart-title" title={keys.map(meaningOf).join('\n')}>
-          {title}
-          {UNITS_TO_NAME.has(unit) && <span class="muted">, {unit}</span>}
-        </span>
+        <ChartTitle title={title} keys={keys} />
         <ul class="legend">
           {series.map(({ name, points, color = 0 }) => (
             <li key={name}>
@@ -46,6 +43,17 @@ export function ChartCard({ title, keys, rows, marks, isStacked = false }: Chart
       </figcaption>
       <LineChart title={title} group="run" unit={unit} marks={marks} series={series} isStacked={isStacked} />
     </figure>
+  );
+}
+
+/** What is drawn, with its unit where numbers do not say it by themselves; what it means on hover. */
+export function ChartTitle({ title, keys }: Pick<CurveGroup, 'title' | 'keys'>) {
+  const unit = unitOf(keys[0]!);
+  return (
+    <span class="chart-title" title={keys.map(meaningOf).join('\n')}>
+      {title}
+      {UNITS_TO_NAME.has(unit) && <span class="muted">, {unit}</span>}
+    </span>
   );
 }
 

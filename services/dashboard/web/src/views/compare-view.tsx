@@ -1,6 +1,6 @@
 import { useMemo } from 'preact/hooks';
 import type { MetricsRow } from '../../../src/api';
-import { meaningOf, unitOf } from '../charts/chart-card';
+import { ChartTitle, unitOf } from '../charts/chart-card';
 import { pointsOf, type Series } from '../charts/curve';
 import { LineChart } from '../charts/line-chart';
 import type { RunFeedState } from '../data/run-feed';
@@ -45,10 +45,13 @@ export function CompareView({ a, b }: { a: string; b: string }) {
       )}
       <h1>Compare</h1>
       <Summary ids={[a, b]} runs={runs} />
-      <section aria-label="Curves" class="charts compared">
-        {COMPARED.map(([title, key]) => (
-          <Overlay key={key} title={title} metric={key} ids={[a, b]} rows={[left.rows, right.rows]} />
-        ))}
+      <section aria-labelledby="overlaid">
+        <h2 id="overlaid">Curves</h2>
+        <div class="charts compared">
+          {COMPARED.map(([title, key]) => (
+            <Overlay key={key} title={title} metric={key} ids={[a, b]} rows={[left.rows, right.rows]} />
+          ))}
+        </div>
       </section>
       <Settings ids={[a, b]} configs={[left.view?.config, right.view?.config]} />
     </>
@@ -126,9 +129,7 @@ function Overlay({ title, metric, ids, rows: [a, b] }: OverlayProps) {
   return (
     <figure class="card chart-card">
       <figcaption>
-        <span class="chart-title" title={meaningOf(metric)}>
-          {title}
-        </span>
+        <ChartTitle title={title} keys={[metric]} />
       </figcaption>
       <LineChart title={title} group="compare" unit={unitOf(metric)} marks={NO_MARKS} series={series} />
     </figure>

@@ -52,7 +52,9 @@ function Known({ id, answer: { index, history, sample, spans } }: { id: string; 
       <section aria-labelledby="trace">
         <h3 id="trace">Trace</h3>
         {spans.length === 0 ? (
-          <p class="empty">It was not traced: tracing.sampleRatio of the rollouts are.</p>
+          <p class="empty">
+            It was not traced: <code>tracing.sampleRatio</code> of the rollouts are.
+          </p>
         ) : (
           <div class="card">
             <Waterfall runId={id} spans={spans} />
@@ -62,7 +64,9 @@ function Known({ id, answer: { index, history, sample, spans } }: { id: string; 
       <section aria-labelledby="completions">
         <h3 id="completions">Prompt and completions</h3>
         {sample === null ? (
-          <p class="empty">Its text was not kept: output.sampleRollouts of each batch are.</p>
+          <p class="empty">
+            Its text was not kept: <code>output.sampleRollouts</code> of each batch are.
+          </p>
         ) : (
           <>
             <TokenLegend />
