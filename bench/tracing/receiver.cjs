@@ -1,4 +1,4 @@
-// Takes OTLP over HTTP as a collector does, in a process of its own, and says how much when it is asked by SIGTERM.
+// Takes OTLP over HTTP as a collector does, in a process of its own, and says how much when it is asked.
 const { createServer } = require('node:http');
 
 let requests = 0;
