@@ -7,7 +7,7 @@ import { connectRedis, RunState, type Redis } from '@forge/broker';
 import { isAlive, readRun, redisUrlOf } from '@forge/runs';
 import { waitFor } from '@forge/testing';
 import type { Browser, Page } from 'playwright-core';
-import type { RolloutView, RunView, Span } from '../services/dashboard/src/api';
+import type { RolloutView, RunView } from '../services/dashboard/src/api';
 import {
   accessibilityProblems,
   findChromium,
@@ -225,25 +225,24 @@ describeWithChromium('the page of the dashboard', () => {
     await row.getByText('● ready').waitFor({ timeout: 60_000 });
 
     // From a sample to its history, its trace and its step.
-    await page.route(/\/rollouts\/\d+$/, async (route) => {
-      const answer = (await (await route.fetch()).json()) as RolloutView;
-      await route.fulfill({
-        json: answer.spans.length > 0 ? answer : { ...answer, spans: spansOf(answer.index) },
-      });
-    });
     await page.goto(at(id, 'rollouts'));
     await page.getByRole('button', { name: 'Hold still' }).click();
     await page.locator('.tokens').first().focus();
     await page.keyboard.press('ArrowRight');
     await see(page, /log-prob .* nats, probability .*, version \d+/);
+    const link = page.getByRole('link', { name: /^Rollout \d/ }).first();
+    const rollout = (await link.getAttribute('href'))!.split('/').at(-1)!;
+    await waitFor('the end of its trace', async () => {
+      const { spans } = await get<RolloutView>(`/runs/${id}/rollouts/${rollout}`);
+      return spans.some(({ parentId }) => parentId === null);
+    });
+    await link.click();
+    await see(page, 'In the batch of');
     await page
-      .getByRole('link', { name: /^Rollout \d/ })
+      .getByRole('button', { name: /^generate/ })
       .first()
       .click();
-    await see(page, 'In the batch of');
-    await page.getByRole('button', { name: /^generate/ }).click();
-    await see(page, 'forge.tokens');
-    const rollout = page.url().split('/').at(-1)!;
+    await see(page, 'gen_ai.usage.output_tokens');
     await page.getByRole('link', { name: /^step \d+/ }).click();
     await see(page, 'Measured');
     const trained = page.url().split('/').at(-1)!;
@@ -342,12 +341,3 @@ describeWithChromium('the page of the dashboard', () => {
     await context.close();
   });
 });
-
-/** As a rollout is traced. */
-function spansOf(index: number): Span[] {
-  const file = join(__dirname, 'rollout-spans.fixture.json');
-  return (JSON.parse(readFileSync(file, 'utf8')) as Span[]).map((span) => ({
-    ...span,
-    attributes: { ...span.attributes, 'forge.rollout.index': index },
-  }));
-}
