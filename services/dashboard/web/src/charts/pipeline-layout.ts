@@ -31,7 +31,7 @@ const MAIN = ['coordinator', 'policy', 'replay-buffer', 'trainer'];
 const CALLED = ['reward', 'reference'];
 
 const WIDE = { top: 64, apart: 290, calledTop: 222, calledApart: 200 };
-const TALL = { left: 28, apart: 148, called: 160, calledApart: 100 };
+const TALL = { left: 28, apart: 148, called: 156, calledApart: 132, calls: 336 };
 
 /** Where services are drawn, and what passes between them. */
 export function pipelineLayout({ nodes, edges }: Pipeline, shape: PipelineShape): PipelineLayout {
@@ -49,7 +49,7 @@ export function pipelineLayout({ nodes, edges }: Pipeline, shape: PipelineShape)
   const lowest = Math.max(...placed.map(({ y }) => y + NODE.height));
   return shape === 'wide'
     ? { width: 3 * WIDE.apart + NODE.width, height: lowest + 2, nodes: placed, edges: lines }
-    : { width: 340, height: lowest + 44, nodes: placed, edges: lines };
+    : { width: 344, height: lowest + 44, nodes: placed, edges: lines };
 }
 
 function widePlaces(called: readonly string[]): Map<string, Place> {
@@ -124,12 +124,10 @@ function tallLine({ carries, to: callee }: PipelineEdge, from: Place, to: Place)
     };
   }
   if (CALLED.includes(callee)) {
-    const end = to.x + NODE.width - 20;
-    const side = from.x + NODE.width;
-    const middle = from.y + NODE.height / 2;
+    const [start, end] = [from.y + NODE.height / 2, to.y + NODE.height / 2];
     return {
-      path: `M${side} ${middle} H${end - 10} q10 0 10 10 V${to.y - 3}`,
-      label: { x: to.x + 50, y: to.y - 38, anchor: 'start' },
+      path: `M${from.x + NODE.width} ${start} H${TALL.calls - 10} q10 0 10 10 V${end - 8} q0 8 -8 8`,
+      label: { x: TALL.calls - 8, y: to.y - 26, anchor: 'end' },
       isAcross: false,
     };
   }

@@ -26,7 +26,7 @@ export function Headline({ view: { run, verdict, live }, rows, maxStaleness }: H
           <StateBadge state={run.state} isPaused={live?.isPaused ?? false} />
         </span>
       </div>
-      {run.message !== null && <p class="muted">{run.message}</p>}
+      {run.message !== null && <p class="muted message">{run.message}</p>}
       <VerdictLine verdict={verdict} />
       <dl class="facts">
         <Fact name="Step" meaning={meaningOf('step')}>

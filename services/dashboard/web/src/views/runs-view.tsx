@@ -109,10 +109,12 @@ function RunRow({ run, isChosen, onChoose }: RunRowProps) {
         <StepBar step={step} steps={steps} />
       </td>
       <td data-label="Accuracy">
-        {formatShare(accuracy)}{' '}
-        {accuracy !== null && startAccuracy !== null && (
-          <span class="muted">{formatShareChange(accuracy - startAccuracy)}</span>
-        )}
+        <span>
+          {formatShare(accuracy)}{' '}
+          {accuracy !== null && startAccuracy !== null && (
+            <span class="muted">{formatShareChange(accuracy - startAccuracy)}</span>
+          )}
+        </span>
       </td>
       <td data-label="Seed">{seed}</td>
       <td data-label="Started" class="muted">
