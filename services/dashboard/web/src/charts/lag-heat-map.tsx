@@ -2,27 +2,31 @@ import { useMemo } from 'preact/hooks';
 import type { MetricsRow } from '../../../src/api';
 import { formatNumber, formatShare } from '../format/numbers';
 import { lagHistogram, meanLag, withBound, type LagColumn } from './lag-histogram';
+import { boundAt, type StalenessBound } from './staleness-bound';
 
 const MOST_COLUMNS = 80;
 const CELL = 10;
 
 export interface LagHeatMapProps {
   rows: readonly MetricsRow[];
-  /** Of the version that may be trained; null: no bound. */
-  maxStaleness: number | null;
+  bounds: readonly StalenessBound[];
 }
 
 /** How stale the trained tokens were: steps from left to right, lag upwards, the darker the more of them. */
-export function LagHeatMap({ rows, maxStaleness }: LagHeatMapProps) {
+export function LagHeatMap({ rows, bounds }: LagHeatMapProps) {
   const { columns, lags } = useMemo(
-    () => withBound(lagHistogram(rows, MOST_COLUMNS), maxStaleness),
-    [rows, maxStaleness],
+    () => withBound(lagHistogram(rows, MOST_COLUMNS), bounds),
+    [rows, bounds],
   );
   const newest = columns.at(-1);
   if (newest === undefined) return <p class="empty">The histogram of the lag was not measured.</p>;
-  const isBounded = maxStaleness !== null && maxStaleness + 1 < lags.length;
   const height = lags.length * CELL;
   const top = (lag: number): number => height - (lag + 1) * CELL;
+  const heights = columns.map(({ toStep }) => {
+    const bound = boundAt(bounds, toStep);
+    return bound === null || bound + 1 >= lags.length ? null : top(bound);
+  });
+  const maxStaleness = boundAt(bounds, newest.toStep);
   return (
     <div class="heat-map" role="img" aria-label={inWords(newest, lags)}>
       <div class="heat-map-lags" aria-hidden="true">
@@ -56,20 +60,11 @@ export function LagHeatMap({ rows, maxStaleness }: LagHeatMapProps) {
             ),
           ),
         )}
-        {isBounded && (
-          <line
-            class="bound"
-            x1={0}
-            x2={columns.length * CELL}
-            y1={top(maxStaleness)}
-            y2={top(maxStaleness)}
-            vector-effect="non-scaling-stroke"
-          />
-        )}
+        <path class="bound" d={stairs(heights)} vector-effect="non-scaling-stroke" />
       </svg>
       <div class="heat-map-steps" aria-hidden="true">
         <span>step {columns[0]!.fromStep}</span>
-        {isBounded && (
+        {maxStaleness !== null && (
           <span class="heat-map-legend">
             <span class="bound-sign" /> maxStaleness {maxStaleness}
           </span>
@@ -81,6 +76,15 @@ export function LagHeatMap({ rows, maxStaleness }: LagHeatMapProps) {
       </div>
     </div>
   );
+}
+
+/** A line over all columns at their heights, with gaps where there is none. */
+function stairs(heights: readonly (number | null)[]): string {
+  return heights
+    .map((y, x) =>
+      y === null ? '' : `${(heights[x - 1] ?? null) === null ? 'M' : 'L'}${x * CELL} ${y}h${CELL}`,
+    )
+    .join('');
 }
 
 const stepsOf = ({ fromStep, toStep }: LagColumn): string =>

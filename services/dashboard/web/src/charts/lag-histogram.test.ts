@@ -31,10 +31,15 @@ it('knows the mean lag', () =>
   expect(meanLag({ fromStep: 1, toStep: 1, shares: [0.5, 0.25, 0.25] })).toBe(0.75));
 
 it.each([
-  [3, ['0', '1', '2', '3', '4']],
-  [1, ['0', '1', '2']],
-  [null, ['0', '1', '2']],
-  [100, ['0', '1', '2']],
-])('has room for the bound %p', (bound, lags) =>
-  expect(withBound(lagHistogram(rows, 9), bound).lags).toEqual(lags),
-);
+  [[3], ['0', '1', '2', '3', '4']],
+  [[1], ['0', '1', '2']],
+  [[null], ['0', '1', '2']],
+  [[100], ['0', '1', '2']],
+  [
+    [2, null, 1],
+    ['0', '1', '2', '3'],
+  ],
+])('has room for the bounds %p', (bounds, lags) => {
+  const of = bounds.map((bound, fromStep) => ({ fromStep, bound }));
+  expect(withBound(lagHistogram(rows, 9), of).lags).toEqual(lags);
+});

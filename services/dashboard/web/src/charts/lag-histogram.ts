@@ -1,4 +1,5 @@
 import type { MetricsRow } from '../../../src/api';
+import type { StalenessBound } from './staleness-bound';
 
 /** The mean histogram of some steps beside each other. */
 export interface LagColumn {
@@ -39,10 +40,10 @@ export function lagHistogram(rows: readonly MetricsRow[], mostColumns: number): 
   return { columns, lags };
 }
 
-/** With the first lag that is too much, which stays empty, so that the bound can be drawn. */
-export function withBound({ columns, lags }: LagHistogram, bound: number | null): LagHistogram {
-  if (bound === null || bound > LARGEST_BOUND) return { columns, lags };
-  const missing = Math.max(0, bound + 2 - lags.length);
+/** With the first lag that was ever too much, which stays empty, so that the bound can be drawn. */
+export function withBound({ columns, lags }: LagHistogram, bounds: readonly StalenessBound[]): LagHistogram {
+  const drawn = bounds.flatMap(({ bound }) => (bound === null || bound > LARGEST_BOUND ? [] : [bound]));
+  const missing = Math.max(0, Math.max(-1, ...drawn) + 2 - lags.length);
   return { columns, lags: [...lags, ...Array.from({ length: missing }, (_, k) => String(lags.length + k))] };
 }
 const LARGEST_BOUND = 14;

@@ -3,11 +3,12 @@ import { ChartCard } from '../charts/chart-card';
 import { curveSections } from '../charts/curve-groups';
 import { LagHeatMap } from '../charts/lag-heat-map';
 import { ChangeList } from './change-list';
-import { maxStalenessOf, type KnownRun } from './known-run';
+import { useStalenessBounds, type KnownRun } from './known-run';
 
 /** All metrics as curves. */
 export function CurvesTab({ run }: { run: KnownRun }) {
   const { rows, marks } = run;
+  const bounds = useStalenessBounds(run);
   const keys = useMemo(() => [...new Set(rows.flatMap((row) => Object.keys(row)))], [rows]);
   const sections = useMemo(() => curveSections(keys), [keys.join(' ')]);
   if (rows.length === 0) return <p class="empty">No step is done yet.</p>;
@@ -26,7 +27,7 @@ export function CurvesTab({ run }: { run: KnownRun }) {
                 <figcaption>
                   <span class="chart-title">Histogram of the lag, in versions</span>
                 </figcaption>
-                <LagHeatMap rows={rows} maxStaleness={maxStalenessOf(run) ?? null} />
+                <LagHeatMap rows={rows} bounds={bounds} />
               </figure>
             )}
           </div>

@@ -1,5 +1,7 @@
+import { useMemo } from 'preact/hooks';
 import type { RunView } from '../../../src/api';
 import type { Mark } from '../charts/curve';
+import { stalenessBounds, type StalenessBound } from '../charts/staleness-bound';
 import type { RunFeedState } from '../data/run-feed';
 
 /** A run of which something is known. */
@@ -22,6 +24,12 @@ export function maxStalenessOf({
       : Number(changed);
   if (value === null || value === Infinity) return null;
   return typeof value === 'number' && !Number.isNaN(value) ? value : undefined;
+}
+
+/** How stale they might be at each step. */
+export function useStalenessBounds(run: Pick<KnownRun, 'view' | 'controls'>): StalenessBound[] {
+  const now = maxStalenessOf(run);
+  return useMemo(() => stalenessBounds(now, run.controls), [now, run.controls]);
 }
 
 /** Why nothing can be changed; null when it can. */

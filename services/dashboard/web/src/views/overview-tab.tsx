@@ -9,7 +9,7 @@ import { SampleCard } from '../parts/sample-card';
 import { TokenLegend } from '../parts/token-text';
 import { runHref } from '../route';
 import { ChangeList } from './change-list';
-import { maxStalenessOf, type KnownRun } from './known-run';
+import { useStalenessBounds, type KnownRun } from './known-run';
 
 const CHARTS = ['Accuracy', 'Reward', 'Loss', 'KL divergence'];
 
@@ -17,6 +17,7 @@ const CHARTS = ['Accuracy', 'Reward', 'Loss', 'KL divergence'];
 export function OverviewTab({ run }: { run: KnownRun }) {
   const { view, rows, marks, samples } = run;
   const id = view.run.id;
+  const bounds = useStalenessBounds(run);
   const newest = useHeld(samples[0]);
   const groups = curveSections(Object.keys(rows.at(-1) ?? {})).flatMap((section) => section.groups);
   const charts = CHARTS.flatMap((title) => groups.find((group) => group.title === title) ?? []);
@@ -24,7 +25,9 @@ export function OverviewTab({ run }: { run: KnownRun }) {
     <div class="overview">
       <section aria-labelledby="learns">
         <h2 id="learns">Does it learn?</h2>
-        {charts.length === 0 && <p class="empty">No step is done yet.</p>}
+        {charts.length === 0 && (
+          <p class="empty">{view.run.step === 0 ? 'No step is done yet.' : 'Reading what was measured …'}</p>
+        )}
         <div class="charts">
           {charts.map(({ title, keys }) => (
             <ChartCard key={title} title={title} keys={keys} rows={rows} marks={marks} />
@@ -45,7 +48,7 @@ export function OverviewTab({ run }: { run: KnownRun }) {
             How stale is what it trains on?
           </h2>
           <div class="card">
-            <LagHeatMap rows={rows} maxStaleness={maxStalenessOf(run) ?? null} />
+            <LagHeatMap rows={rows} bounds={bounds} />
           </div>
         </section>
         <section aria-labelledby="groups">
