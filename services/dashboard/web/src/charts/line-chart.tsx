@@ -4,6 +4,7 @@ import { connect, init, use, type EChartsType } from 'echarts/core';
 import { CanvasRenderer } from 'echarts/renderers';
 import { useEffect, useRef } from 'preact/hooks';
 import { useIsDark } from '../parts/theme';
+import { useIsVisible } from '../parts/use-is-visible';
 import { describeSeries } from './curve';
 import { lineOption, type LineChartContent } from './line-option';
 import { paletteOf } from './palette';
@@ -21,6 +22,7 @@ export function LineChart({ title, group, ...content }: LineChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const chart = useRef<EChartsType | null>(null);
   const isDark = useIsDark();
+  const isVisible = useIsVisible(box);
   useEffect(() => {
     const element = box.current;
     if (element === null) return;
@@ -37,12 +39,14 @@ export function LineChart({ title, group, ...content }: LineChartProps) {
     };
   }, [group]);
   const { series, marks, unit } = content;
+  // What can't be seen is drawn again when it can.
   useEffect(() => {
+    if (!isVisible) return;
     chart.current?.setOption(lineOption(content, paletteOf(isDark)), {
       replaceMerge: ['series'],
       lazyUpdate: true,
     });
-  }, [series, marks, unit, isDark, group]);
+  }, [series, marks, unit, isDark, group, isVisible]);
   return (
     <div ref={box} class="line-chart" role="img" aria-label={`${title}. ${describeSeries(series, unit)}`} />
   );

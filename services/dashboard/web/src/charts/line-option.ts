@@ -113,9 +113,14 @@ const X_LABELS = {
 const fromZero = ({ min, max }: { min: number; max: number }): number | undefined =>
   max > 0 && min >= -0.01 * max && min < 0.3 * max ? 0 : undefined;
 
-/** A share that comes near to all of it is seen against that. */
-const isWholeShare = ({ unit, series }: LineChartContent): boolean =>
-  unit === 'share' && series.some(({ points }) => points.some(([, value]) => value > 0.7));
+/** A share that comes near to all of it is seen against that; so is one that is nothing. */
+function isWholeShare({ unit, series }: LineChartContent): boolean {
+  const most = Math.max(
+    0,
+    ...series.map(({ points }) => points.reduce((max, [, value]) => Math.max(max, value), 0)),
+  );
+  return unit === 'share' && (most > 0.7 || most === 0);
+}
 
 /** Steps from the first to the last. */
 function spanOf(series: readonly Series[]): number {

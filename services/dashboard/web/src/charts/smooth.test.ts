@@ -5,6 +5,9 @@ it('takes the mean of neighbours, of fewer at the ends', () =>
 
 it('leaves missing values out', () => expect(smooth([1, NaN, 3], 3)).toEqual([1, 2, 3]));
 
+it('leaves what is constant as it is', () =>
+  expect(new Set(smooth(Array<number>(200).fill(0.003), 5))).toEqual(new Set([0.003])));
+
 it('changes nothing with a window of one', () => expect(smooth([5, 1, 4], 1)).toEqual([5, 1, 4]));
 
 it.each([

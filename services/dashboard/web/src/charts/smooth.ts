@@ -11,7 +11,9 @@ export function smooth(values: readonly number[], window: number): number[] {
   return values.map((_, k) => {
     const from = Math.max(0, k - half);
     const to = Math.min(values.length, k + half + 1);
-    return (sums[to]! - sums[from]!) / (counts[to]! - counts[from]!);
+    const mean = (sums[to]! - sums[from]!) / (counts[to]! - counts[from]!);
+    // Of equal values it is that value, whatever was added up before them.
+    return Number(mean.toPrecision(9));
   });
 }
 

@@ -7,6 +7,7 @@ import type { RunFeedState } from '../data/run-feed';
 import { useRun } from '../data/use-run';
 import { differingSettings } from '../format/differing-settings';
 import { formatDuration, formatNumber, formatShare } from '../format/numbers';
+import { sentence } from '../format/sentence';
 import { Banner } from '../parts/banner';
 import { Problem } from '../parts/problem';
 import { StateBadge } from '../parts/state-badge';
@@ -33,7 +34,7 @@ export function CompareView({ a, b }: { a: string; b: string }) {
   if (refused !== undefined) {
     return (
       <Problem title="These can’t be compared">
-        {refused.refusal?.message}. <a href="#/">All runs</a>
+        {sentence(refused.refusal?.message ?? '')} <a href="#/">All runs</a>
       </Problem>
     );
   }

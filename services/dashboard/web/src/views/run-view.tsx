@@ -2,6 +2,7 @@ import { useRef } from 'preact/hooks';
 import type { RunFeedState } from '../data/run-feed';
 import { useRun } from '../data/use-run';
 import { Banner } from '../parts/banner';
+import { sentence } from '../format/sentence';
 import { Problem } from '../parts/problem';
 import { runHref, TABS, type Route, type Tab } from '../route';
 import { CurvesTab } from './curves-tab';
@@ -29,7 +30,7 @@ export function RunView({ route }: { route: RunRoute }) {
     const title = refusal.status === 404 ? 'There is no such run' : 'This run can’t be shown';
     return (
       <Problem title={title}>
-        {refusal.message}. <a href="#/">All runs</a>
+        {sentence(refusal.message)} <a href="#/">All runs</a>
       </Problem>
     );
   }
@@ -119,5 +120,3 @@ function Part({ route, run }: { route: RunRoute; run: KnownRun }) {
       return <SettingsTab run={run} />;
   }
 }
-
-const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);
