@@ -10,11 +10,14 @@ const onlyIn = (pattern, message) => ({ group: [pattern], message });
 export default tseslint.config(
   { ignores: ['**/dist/**', '**/node_modules/**', '.nx/**', 'runs/**', '.forge/**'] },
   {
-    files: ['**/*.ts'],
+    files: ['**/*.{ts,tsx}'],
     extends: [tseslint.configs.strict],
     plugins: { '@nx': nx },
     languageOptions: {
-      parserOptions: { project: './tsconfig.test.json', tsconfigRootDir: import.meta.dirname },
+      parserOptions: {
+        project: ['./tsconfig.test.json', './services/dashboard/web/tsconfig.json'],
+        tsconfigRootDir: import.meta.dirname,
+      },
     },
     rules: {
       'no-eval': 'error',
@@ -37,7 +40,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['shared/*/src/**/*.ts', 'services/*/src/**/*.ts'],
+    files: ['shared/*/src/**/*.ts', 'services/*/src/**/*.ts', 'services/*/web/src/**/*.{ts,tsx}'],
     ignores: ['**/*.test.ts', '**/*.conformance.ts'],
     rules: {
       '@nx/enforce-module-boundaries': [

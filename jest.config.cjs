@@ -4,6 +4,7 @@ module.exports = {
   testEnvironment: '<rootDir>/infra/bootstrap/jest-environment.cjs',
   testMatch: [
     '<rootDir>/{shared,services}/*/src/**/*.test.ts',
+    '<rootDir>/services/*/web/src/**/*.test.ts',
     '<rootDir>/{e2e,examples,bench}/**/*.test.ts',
   ],
   transform: {

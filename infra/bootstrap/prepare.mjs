@@ -1,6 +1,6 @@
 // What has to be there before anything of ours can run. Plain Node, no dependencies: it runs on a bare clone.
 import { spawnSync } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -21,6 +21,21 @@ function run(command, args, what) {
   process.exit(result.status ?? 1);
 }
 
+/** The page of the dashboard, when it is missing or older than what it is made of. */
+function buildPage() {
+  const dashboard = join(root, 'services', 'dashboard');
+  const built = join(dashboard, 'dist', 'web', 'index.html');
+  const web = join(dashboard, 'web');
+  const sources = readdirSync(web, { recursive: true }).map((name) => join(web, name));
+  sources.push(join(root, 'package-lock.json'), join(root, 'shared', 'telemetry', 'src', 'metrics.ts'));
+  const newest = Math.max(...sources.map((path) => statSync(path).mtimeMs));
+  if (existsSync(built) && statSync(built).mtimeMs >= newest) return;
+  say('building the page of the dashboard (vite build) ...');
+  const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js');
+  const config = join(web, 'vite.config.mjs');
+  run(process.execPath, [vite, 'build', '--config', config, '--logLevel', 'warn'], 'build of the page');
+}
+
 /** Node is new enough, dependencies are those of package-lock.json, and dist/ is up to date. */
 export function prepare() {
   const [major, minor] = process.versions.node.split('.').map(Number);
@@ -38,4 +53,5 @@ export function prepare() {
   const first = !existsSync(join(root, 'services', 'cli', 'dist', 'main.js'));
   if (first) say('building (tsc -b) ...');
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], 'build');
+  buildPage();
 }

@@ -11,6 +11,7 @@ const RISE = 0.1;
 const STEPS_AFTER_KILL = 10;
 const CHECKS = [
   'the stack comes up with two policies',
+  'the dashboard shows the run, and steers it with the token only',
   'held-out accuracy rises',
   'a third policy joins',
   'training goes on when a policy is killed',
@@ -24,11 +25,15 @@ const environment = {
   ...process.env,
   DOCKER_BUILDKIT: '1',
   COMPOSE_PROJECT_NAME: project,
+  // An engine whose storage copies images takes its time.
+  COMPOSE_HTTP_TIMEOUT: '600',
   COMPOSE_PROFILES: 'cpu',
   FORGE_IMAGE: image,
   FORGE_RUN_ID: 'test',
   FORGE_RECIPE: 'arithmetic-grpo',
   FORGE_OVERRIDES: 'seed=1 stopAtAccuracy=null',
+  // Any free one.
+  FORGE_DASHBOARD_PORT: '127.0.0.1:0',
 };
 
 function spawn(command, args, stdio = ['ignore', 'pipe', 'pipe']) {
@@ -76,7 +81,7 @@ const containersOf = (service) => compose('ps', '-q', service).split('\n').filte
 async function waitFor(what, minutes, look) {
   const until = Date.now() + minutes * MINUTE_MS;
   for (;;) {
-    const found = look();
+    const found = await look();
     if (found !== null) return found;
     if (Date.now() > until) throw new Error(`${what}: not within ${minutes} minutes`);
     await sleep(2000);
@@ -89,9 +94,9 @@ function live() {
 }
 
 /** What `ask` gives, or null while the stack can't answer yet. */
-function attempt(ask) {
+async function attempt(ask) {
   try {
-    return ask();
+    return await ask();
   } catch {
     return null;
   }
@@ -110,6 +115,30 @@ const steps = [
     await waitFor('two ready policies', 10, () =>
       attempt(() => (readyPolicies().length === 2 ? true : null)),
     );
+  },
+  async () => {
+    const url = `http://${compose('port', 'dashboard', '8080').trim()}`;
+    const page = await waitFor('the page', 2, () => attempt(async () => (await fetch(url)).text()));
+    if (!page.includes('<script')) throw new Error(`it shows ${page}`);
+    const view = await waitFor('its steps', 5, () =>
+      attempt(async () => {
+        const { live } = await (await fetch(`${url}/api/runs/test`)).json();
+        return live.version > 0 ? live : null;
+      }),
+    );
+    const policies = view.replicas.filter(({ service, isReady }) => service === 'policy' && isReady);
+    if (policies.length !== 2) throw new Error(`it shows ${policies.length} ready policies`);
+    const token = compose('exec', '-T', 'dashboard', 'cat', '/run/forge/dashboard-token').trim();
+    const post = async (what, authorization) => {
+      const headers = { authorization: `Bearer ${authorization}` };
+      return (await fetch(`${url}/api/runs/test/${what}`, { method: 'POST', headers })).status;
+    };
+    const answers = [
+      await post('pause', 'guessed'),
+      await post('pause', token),
+      await post('unpause', token),
+    ];
+    if (`${answers}` !== '401,204,204') throw new Error(`it answers ${answers}`);
   },
   async () => {
     const seen = await waitFor('a rise', 15, () =>

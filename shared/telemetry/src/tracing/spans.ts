@@ -68,22 +68,14 @@ export function within(span: Span | null): Context | undefined {
 }
 
 /** Does `work` within a span that ends with it; outside a trace it is just done. */
-export async function inSpan<T>(
+export function inSpan<T>(
   name: string,
   options: SpanOptions,
   work: (span: Span | null) => Promise<T>,
 ): Promise<T> {
   const parent = options.parent ?? context.active();
   if (trace.getSpanContext(parent) === undefined) return work(null);
-  const span = start(name, options, parent);
-  try {
-    return await context.with(trace.setSpan(parent, span), work, undefined, span);
-  } catch (error) {
-    markFailed(span, error);
-    throw error;
-  } finally {
-    span.end();
-  }
+  return inOpenSpan(start(name, options, parent), parent, work);
 }
 
 /** Does works that overlap within one span, from the start of the first to the end of the last. */
@@ -93,18 +85,13 @@ export function inOneSpan(
 ): <T>(work: (span: Span) => Promise<T>) => Promise<T> {
   let underWay = 0;
   let span: Span;
-  return async (work) => {
+  return (work) => {
     if (underWay === 0) span = start(name, {}, parent);
     underWay += 1;
-    try {
-      return await context.with(trace.setSpan(parent, span), work, undefined, span);
-    } catch (error) {
-      markFailed(span, error);
-      throw error;
-    } finally {
+    return inOpenSpan(span, parent, work, () => {
       underWay -= 1;
       if (underWay === 0) span.end();
-    }
+    });
   };
 }
 
@@ -141,21 +128,30 @@ export function endRollout(
 }
 
 /** Does `work` within the root span of a trace whose ids are known before; undefined: without a trace. */
-export async function inRootSpan<T>(
+export function inRootSpan<T>(
   name: string,
   traceparent: string | undefined,
   options: Omit<SpanOptions, 'parent'>,
   work: (span: Span | null) => Promise<T>,
 ): Promise<T> {
   if (traceparent === undefined) return work(null);
-  const span = startRoot(name, traceparent, options);
+  return inOpenSpan(startRoot(name, traceparent, options), ROOT_CONTEXT, work);
+}
+
+/** Does `work` within a span that fails with it, then `end`. */
+async function inOpenSpan<T>(
+  span: Span,
+  parent: Context,
+  work: (span: Span) => Promise<T>,
+  end = (): void => span.end(),
+): Promise<T> {
   try {
-    return await context.with(trace.setSpan(ROOT_CONTEXT, span), work, undefined, span);
+    return await context.with(trace.setSpan(parent, span), work, undefined, span);
   } catch (error) {
     markFailed(span, error);
     throw error;
   } finally {
-    span.end();
+    end();
   }
 }
 

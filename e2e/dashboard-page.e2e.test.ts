@@ -1,0 +1,343 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { connectRedis, RunState, type Redis } from '@forge/broker';
+import { isAlive, readRun, redisUrlOf } from '@forge/runs';
+import { waitFor } from '@forge/testing';
+import type { Browser, Page } from 'playwright-core';
+import type { RolloutView, RunView } from '../services/dashboard/src/api';
+import {
+  accessibilityProblems,
+  findChromium,
+  keepScreenshot,
+  openPage,
+  overflow,
+  startChromium,
+  type Look,
+  type WatchedPage,
+} from './browser';
+import { directoryWithModel, smallRecipe } from './service-processes';
+
+jest.setTimeout(600_000);
+
+const chromium = findChromium();
+if (chromium === null)
+  console.warn('no Chromium here (CHROMIUM_PATH, /usr/bin/chromium): the page is not looked at');
+const describeWithChromium = chromium === null ? describe.skip : describe;
+
+const forge = join(__dirname, '..', 'services/cli/bin/forge.cjs');
+const TOKEN = 'a token of this test';
+const TABS = ['curves', 'pipeline', 'rollouts', 'ledger', 'weights', 'steer', 'settings'];
+
+let dir: string;
+let runsDir: string;
+let base: string;
+let browser: Browser;
+let dashboard: ChildProcess;
+const children: ChildProcess[] = [];
+const redises: Redis[] = [];
+
+function start(...args: string[]): ChildProcess {
+  const env: NodeJS.ProcessEnv = { ...process.env, REDIS_URL: '', FORGE_DASHBOARD_TOKEN: TOKEN };
+  const child = spawn(process.execPath, [forge, ...args], { cwd: dir, env, stdio: 'ignore' });
+  children.push(child);
+  return child;
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGINT');
+  await once(child, 'close');
+}
+
+async function startDashboard(): Promise<void> {
+  dashboard = start('dashboard', '--dir', runsDir, '--port', new URL(base).port);
+  await waitFor('the dashboard', () => fetch(`${base}/healthz`).then(({ ok }) => ok, () => false), 60_000); // prettier-ignore
+}
+
+async function get<T>(path: string): Promise<T> {
+  return (await (await fetch(`${base}/api${path}`)).json()) as T;
+}
+const viewOf = (id: string): Promise<RunView> => get(`/runs/${id}`);
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** The Redis of a running run. */
+async function redisOf(id: string): Promise<Redis> {
+  const { record } = readRun(runsDir, id, isAlive)!;
+  const redis = await connectRedis(redisUrlOf(record!), { name: 'test', giveUpAfterMs: 5_000 });
+  redises.push(redis);
+  return redis;
+}
+
+/** A run as another version of Forge would have written it. */
+function writeForeignRun(): void {
+  const [known] = readdirSync(runsDir);
+  const record = JSON.parse(readFileSync(join(runsDir, known!, 'run.json'), 'utf8')) as object;
+  mkdirSync(join(runsDir, 'foreign'));
+  writeFileSync(
+    join(runsDir, 'foreign', 'run.json'),
+    JSON.stringify({ ...record, id: 'foreign', schemaVersion: 999 }),
+  );
+}
+
+const at = (id: string, part = ''): string => `${base}/#/runs/${id}${part === '' ? '' : `/${part}`}`;
+const text = (page: Page, selector: string): Promise<string> => page.locator(selector).first().innerText();
+/** Waits for a text; where it does not come, what is there instead is kept. */
+async function see(page: Page, what: string | RegExp): Promise<void> {
+  try {
+    await page.getByText(what).first().waitFor({ timeout: 20_000 });
+  } catch (error) {
+    await keepScreenshot(page, 'light', 'failure');
+    throw error;
+  }
+}
+
+/** Shows each view in a look, sees that it is fit for everyone, and keeps how it looks. */
+async function lookAtAll(
+  { page }: WatchedPage,
+  look: Look,
+  views: readonly [name: string, address: string][],
+): Promise<void> {
+  const wrong: string[] = [];
+  for (const [name, address] of views) {
+    await page.goto(address);
+    await page.locator('main h1').first().waitFor();
+    await page.waitForTimeout(600);
+    const tooWide = await overflow(page);
+    if (tooWide > 0) wrong.push(`${name}: ${tooWide} pixels too wide`);
+    await keepScreenshot(page, look, name);
+    wrong.push(...(await accessibilityProblems(page)).map((problem) => `${name}: ${problem}`));
+  }
+  expect(wrong).toEqual([]);
+}
+
+describeWithChromium('the page of the dashboard', () => {
+  beforeAll(async () => {
+    dir = await directoryWithModel();
+    runsDir = join(dir, 'runs');
+    base = `http://127.0.0.1:${await freePort()}`;
+    const recipe = smallRecipe(dir, {
+      name: 'shown',
+      steps: 100_000,
+      policy: { replicas: 2 },
+      trainer: { learningRate: 0.003, warmupSteps: 0, checkpointEverySteps: 50, keepVersions: 200 },
+      evaluation: { everySteps: 10, samples: 80, reward: 'exact' },
+      output: { dir: runsDir, sampleRollouts: 2 },
+    });
+    writeFileSync(join(dir, 'shown.yaml'), JSON.stringify(recipe));
+    const before = start('run', 'shown.yaml', 'steps=12', 'seed=4', 'trainer.learningRate=0.01');
+    await once(before, 'close');
+    writeForeignRun();
+    await startDashboard();
+    browser = await startChromium(chromium!);
+  }, 240_000);
+
+  afterAll(async () => {
+    await browser.close();
+    for (const redis of redises) redis.disconnect();
+    // A run that is killed leaves its services behind.
+    await Promise.all(children.map((child) => ended(child)));
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  it('shows a live run in every view, steers it, sees it recover and end', async () => {
+    const run = start('run', 'shown.yaml');
+    const over = once(run, 'close');
+    const watched = await openPage(browser, base, 'light');
+    const { page, faults } = watched;
+
+    // Runs, as they come.
+    await page.goto(base);
+    await page.locator('tr', { hasText: 'running' }).waitFor({ timeout: 60_000 });
+    await see(page, 'can’t be shown');
+    const id = await text(page, 'tr:has(.state-running) th a');
+    await page.locator('tr:has(.state-running) th a').click();
+    await page.locator('.line-chart canvas').first().waitFor({ timeout: 60_000 });
+    expect(page.url()).toBe(at(id));
+
+    // The headline follows the run.
+    const stepOf = async (): Promise<number> => Number((await text(page, '.facts .step-bar')).split(' of')[0]!.replaceAll(/\D/g, '')); // prettier-ignore
+    const step = await stepOf();
+    await waitFor('more steps', async () => (await stepOf()) > step + 5, 60_000);
+    expect(await text(page, '.verdict')).not.toBe('');
+    expect(await page.locator('.pipeline-node').count()).toBe(6);
+    await page.locator('.heat-map rect').first().waitFor();
+    expect(await text(page, '.ledger p')).toContain('it adds up');
+
+    // A message that is none becomes a dead letter.
+    const redis = await redisOf(id);
+    const { keys } = new RunState(redis, id);
+    await redis.xadd(keys.episodes, '*', 'index', '5', 'payload', 'no group');
+
+    // Without a token, with a wrong one, and with the right one.
+    await page.goto(at(id, 'steer'));
+    await see(page, 'Changes need the token.');
+    expect(await page.getByRole('button', { name: 'Pause' }).isDisabled()).toBe(true);
+    await page.locator('main').getByLabel('Token').fill('a wrong token, for sure');
+    await page.locator('main').getByRole('button', { name: 'Use', exact: true }).click();
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await see(page, 'The token is wrong');
+    await keepScreenshot(page, 'light', 'wrong-token');
+    expect((await viewOf(id)).live!.isPaused).toBe(false);
+    await page.goto(`${base}/#token=${encodeURIComponent(TOKEN)}`);
+    await page.waitForURL(at(id));
+    expect(await page.evaluate('location.href')).not.toContain('token');
+
+    await page.goto(at(id, 'steer'));
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.locator('.badge.state-paused').waitFor();
+    await see(page, 'Admission is paused');
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await page.locator('.badge.state-running').waitFor();
+    await page.getByLabel('maxStaleness').fill('1');
+    await page.locator('form', { hasText: 'maxStaleness' }).getByRole('button', { name: 'Set' }).click();
+    await see(page, 'of 1 allowed');
+    await see(page, /maxStaleness \d → 1/);
+
+    // Back to an earlier version.
+    await page.goto(at(id, 'weights'));
+    await page.getByRole('button', { name: 'Roll back to version' }).last().click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Roll back to version' }).click();
+    await see(page, 'was asked for');
+    await page.goto(at(id));
+    await see(page, /rolled back to \d+/);
+
+    // A policy dies, and another one takes its place.
+    await page.goto(at(id, 'pipeline'));
+    const policy = (await viewOf(id)).live!.replicas.find(({ service }) => service === 'policy')!;
+    process.kill(policy.pid, 'SIGKILL');
+    const row = page.locator('tr', { hasText: `policy/${policy.replica}` });
+    await waitFor(
+      'the restart',
+      async () => (await row.locator('[data-label=Restarts]').innerText()) === '1',
+      60_000,
+    );
+    await row.getByText('● ready').waitFor({ timeout: 60_000 });
+
+    // From a sample to its history, its trace and its step.
+    await page.goto(at(id, 'rollouts'));
+    await page.getByRole('button', { name: 'Hold still' }).click();
+    await page.locator('.tokens').first().focus();
+    await page.keyboard.press('ArrowRight');
+    await see(page, /log-prob .* nats, probability .*, version \d+/);
+    const link = page.getByRole('link', { name: /^Rollout \d/ }).first();
+    const rollout = (await link.getAttribute('href'))!.split('/').at(-1)!;
+    await waitFor('the end of its trace', async () => {
+      const { spans } = await get<RolloutView>(`/runs/${id}/rollouts/${rollout}`);
+      return spans.some(({ parentId }) => parentId === null);
+    });
+    await link.click();
+    await see(page, 'In the batch of');
+    await page
+      .getByRole('button', { name: /^generate/ })
+      .first()
+      .click();
+    await see(page, 'gen_ai.usage.output_tokens');
+    await page.getByRole('link', { name: /^step \d+/ }).click();
+    await see(page, 'Measured');
+    const trained = page.url().split('/').at(-1)!;
+
+    // Every view in every look.
+    const [older] = (await get<RunView['run'][]>('/runs')).filter(({ state }) => state === 'finished');
+    const views = (isLive: boolean): [string, string][] => [
+      ['runs', `${base}/#/`],
+      [isLive ? 'overview' : 'overview-finished', at(id)],
+      ...TABS.map((tab): [string, string] => [isLive ? tab : `${tab}-finished`, at(id, tab)]),
+      [isLive ? 'rollout' : 'rollout-finished', at(id, `rollouts/${rollout}`)],
+      ['step', at(id, `steps/${trained}`)],
+      ['compare', `${base}/#/compare/${id}/${older!.id}`],
+      ['unknown-run', at('nothing')],
+      ['foreign-run', at('foreign')],
+      ['unknown-view', `${base}/#/nothing`],
+    ];
+    await lookAtAll(watched, 'light', views(true));
+    for (const look of ['dark', 'phone'] as const) {
+      const other = await openPage(browser, base, look);
+      await other.page.goto(`${base}/#token=${encodeURIComponent(TOKEN)}`);
+      await other.page.waitForURL(at(id));
+      await lookAtAll(other, look, views(true));
+      expect(other.faults).toEqual([]);
+      await other.context.close();
+    }
+
+    // The dead letter is thrown away.
+    await page.goto(at(id, 'ledger'));
+    await page.getByText('Payload').first().click();
+    await page
+      .getByRole('button', { name: /^Discard/ })
+      .first()
+      .click();
+    await page
+      .getByRole('dialog')
+      .getByRole('button', { name: /^Discard/ })
+      .click();
+    await see(page, 'is discarded');
+    await see(page, 'There are none');
+
+    // Redis goes away and comes back.
+    const redisPid = Number(/process_id:(\d+)/.exec(await redis.info('server'))![1]);
+    await page.goto(at(id));
+    process.kill(redisPid, 'SIGSTOP');
+    await page.locator('.banner').waitFor({ timeout: 30_000 });
+    expect(await text(page, '.banner')).toContain('does not answer');
+    await keepScreenshot(page, 'light', 'redis-away');
+    process.kill(redisPid, 'SIGCONT');
+    await page.locator('.banner').waitFor({ state: 'detached', timeout: 30_000 });
+
+    // So does the dashboard's server.
+    dashboard.kill('SIGKILL');
+    await see(page, 'The dashboard’s server does not answer');
+    await keepScreenshot(page, 'light', 'server-away');
+    await startDashboard();
+    await page.locator('.banner').waitFor({ state: 'detached', timeout: 30_000 });
+
+    // The end, and after it.
+    const last = (await viewOf(id)).run.step + 20;
+    await page.goto(at(id, 'steer'));
+    await page.getByLabel('steps', { exact: true }).fill(String(last));
+    await page
+      .locator('form', { hasText: 'The run ends after' })
+      .getByRole('button', { name: 'Set' })
+      .click();
+    await page.locator('.badge.state-finished').waitFor({ timeout: 90_000 });
+    await over;
+    await see(page, 'The run is over (finished)');
+    await lookAtAll(watched, 'light', views(false));
+    await page.goto(at(id, 'pipeline'));
+    await see(page, 'No replicas: The run is over');
+    expect(faults).toEqual([]);
+  });
+
+  it('can be used with the keyboard alone, and keeps to the chosen colours', async () => {
+    const { page, context } = await openPage(browser, base, 'light');
+    await page.goto(base);
+    await page.getByRole('checkbox').first().waitFor();
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to content');
+    await page.keyboard.press('Enter');
+    expect(await page.evaluate('document.activeElement.id')).toBe('main');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Space');
+    await see(page, 'Choose another one');
+
+    const ground = (): Promise<string> =>
+      page.evaluate('getComputedStyle(document.documentElement).backgroundColor');
+    const light = await ground();
+    await page.getByLabel('Colours').selectOption('dark');
+    const dark = await ground();
+    expect(dark).not.toBe(light);
+    await page.reload();
+    expect(await ground()).toBe(dark);
+    await context.close();
+  });
+});

@@ -1,0 +1,25 @@
+import { useState } from 'preact/hooks';
+
+export interface Held<T> {
+  value: T;
+  isHeld: boolean;
+  /** Holds still, or follows again. */
+  hold: (isWanted: boolean) => void;
+  /** Of the element that holds still while it is pointed at or read by keyboard: what is aimed at doesn't move away. */
+  handlers: Record<'onMouseEnter' | 'onMouseLeave' | 'onFocusIn' | 'onFocusOut', () => void>;
+}
+
+/** What comes, or what was there when it was held. */
+export function useHeld<T>(coming: T): Held<T> {
+  const [chosen, setChosen] = useState<{ value: T } | null>(null);
+  const [touched, setTouched] = useState<{ value: T } | null>(null);
+  const held = chosen ?? touched;
+  const touch = (): void => setTouched((old) => old ?? { value: coming });
+  const leave = (): void => setTouched(null);
+  return {
+    value: held === null ? coming : held.value,
+    isHeld: chosen !== null,
+    hold: (isWanted) => setChosen(isWanted ? { value: held?.value ?? coming } : null),
+    handlers: { onMouseEnter: touch, onMouseLeave: leave, onFocusIn: touch, onFocusOut: leave },
+  };
+}

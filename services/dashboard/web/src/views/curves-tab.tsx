@@ -1,0 +1,38 @@
+import { useMemo } from 'preact/hooks';
+import { ChartCard } from '../charts/chart-card';
+import { curveSections } from '../charts/curve-groups';
+import { LagHeatMap } from '../charts/lag-heat-map';
+import { ChangeList } from './change-list';
+import { useStalenessBounds, type KnownRun } from './known-run';
+
+/** All metrics as curves. */
+export function CurvesTab({ run }: { run: KnownRun }) {
+  const { rows, marks } = run;
+  const bounds = useStalenessBounds(run);
+  const keys = useMemo(() => [...new Set(rows.flatMap((row) => Object.keys(row)))], [rows]);
+  const sections = useMemo(() => curveSections(keys), [keys.join(' ')]);
+  if (rows.length === 0) return <p class="empty">No step is done yet.</p>;
+  return (
+    <>
+      <ChangeList marks={marks} />
+      {sections.map(({ title, groups }) => (
+        <section key={title} aria-label={title}>
+          <h2>{title}</h2>
+          <div class="charts">
+            {groups.map((group) => (
+              <ChartCard key={group.title} {...group} rows={rows} marks={marks} />
+            ))}
+            {title.startsWith('Staleness') && (
+              <figure class="card chart-card">
+                <figcaption>
+                  <span class="chart-title">Histogram of the lag, in versions</span>
+                </figcaption>
+                <LagHeatMap rows={rows} bounds={bounds} />
+              </figure>
+            )}
+          </div>
+        </section>
+      ))}
+    </>
+  );
+}

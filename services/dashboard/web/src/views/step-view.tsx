@@ -1,0 +1,52 @@
+import type { Span } from '../../../src/api';
+import { meaningOf, unitOf } from '../charts/chart-card';
+import { runPath } from '../data/api-client';
+import { useAnswer } from '../data/use-answer';
+import { formatValue } from '../format/numbers';
+import { Waterfall } from '../parts/waterfall';
+import { runHref, stepHref } from '../route';
+import type { KnownRun } from './known-run';
+
+/** One optimizer step: its trace, and what was measured. */
+export function StepView({ run, step }: { run: KnownRun; step: number }) {
+  const { id } = run.view.run;
+  const { data: spans, problem } = useAnswer<Span[]>(`${runPath(id)}/steps/${step}`);
+  const row = run.rows.find((one) => one.step === step);
+  return (
+    <>
+      <div class="title-row">
+        <h2>Step {step}</h2>
+        <span class="actions">
+          {step > 1 && <a href={stepHref(id, step - 1)}>Step {step - 1}</a>}
+          <a href={stepHref(id, step + 1)}>Step {step + 1}</a>
+          <a href={runHref(id, 'curves')}>All curves</a>
+        </span>
+      </div>
+      <section aria-labelledby="trace">
+        <h3 id="trace">Trace</h3>
+        {problem !== null && <p class="bad">{problem.message}</p>}
+        {spans?.length === 0 && <p class="empty">There is no trace of this step.</p>}
+        {spans !== null && spans.length > 0 && (
+          <div class="card">
+            <Waterfall runId={id} spans={spans} />
+          </div>
+        )}
+      </section>
+      <section aria-labelledby="measured">
+        <h3 id="measured">Measured</h3>
+        {row === undefined ? (
+          <p class="empty">Nothing is known of this step.</p>
+        ) : (
+          <dl class="values card columns">
+            {Object.entries(row).map(([key, value]) => (
+              <div key={key}>
+                <dt title={meaningOf(key)}>{key}</dt>
+                <dd>{formatValue(value, unitOf(key))}</dd>
+              </div>
+            ))}
+          </dl>
+        )}
+      </section>
+    </>
+  );
+}

@@ -1,0 +1,34 @@
+import { tracingEnvironment } from './tracing-environment';
+
+const before = { ...process.env };
+afterEach(() => {
+  process.env = { ...before };
+});
+
+describe('tracingEnvironment', () => {
+  it.each([
+    [{}, []],
+    [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://c:4318/v1/traces' }, ['otlp']],
+    [{ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'http://c:4318/v1/metrics' }, []],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318', OTEL_TRACES_EXPORTER: 'none' }, []],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: '' }, []],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318', OTEL_SDK_DISABLED: 'TRUE' }, []],
+  ])('exports nothing unless told to (%#)', (environment, exporters) => {
+    process.env = environment;
+    expect(tracingEnvironment().exporters).toEqual(exporters);
+  });
+
+  it.each([
+    [undefined, undefined, null],
+    ['always_on', undefined, 1],
+    ['parentbased_always_off', undefined, 0],
+    ['traceidratio', '0.25', 0.25],
+    ['parentbased_traceidratio', '7', 1],
+    ['jaeger_remote', '0.5', null],
+  ])('takes %s with argument %s as a share of %s', (OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG, share) => {
+    process.env = Object.fromEntries(
+      Object.entries({ OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG }).filter(([, value]) => value),
+    );
+    expect(tracingEnvironment().sampleRatio).toBe(share);
+  });
+});
