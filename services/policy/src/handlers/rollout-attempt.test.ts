@@ -46,6 +46,18 @@ describe('RolloutAttempt', () => {
     expect(await attempt(3, { slowMs: 0 })).toBe('03');
     expect(await attempt(4, { delivery: { ...first, attempt: 2 } })).toBe('03');
     await new RolloutAttempt({ index: 5 }, first, 0).run(pass);
+    // Its end is when its group was sent, however late it hears that it came.
+    const made = new RolloutAttempt({ index: 6, trace: traces.rollout(6, T, true)! }, first, Infinity);
+    let sentMs = 0;
+    await made.run(() =>
+      made.phase('publish', async () => {
+        made.sending();
+        made.sending(false);
+        made.sending();
+        sentMs = Date.now();
+        while (Date.now() < sentMs + 5) await new Promise(setImmediate);
+      }),
+    );
     await stop();
 
     const spans = lines.flatMap(spansOfRequest);
@@ -67,6 +79,11 @@ describe('RolloutAttempt', () => {
       'forge.kept': 'slow',
     });
     expect(of(4)[3]!.attributes).toMatchObject({ 'forge.attempt': 2 });
+    expect(of(6).map(({ name, endMs }) => [name, endMs <= sentMs])).toEqual([
+      ['queue', true],
+      ['publish', true],
+      ['attempt', true],
+    ]);
     const [queue, , , , whole] = of(2);
     expect(queue).toMatchObject({ startMs: T + 5, endMs: T + 8 });
     expect(whole).toMatchObject({ startMs: T + 8, parentId: queue!.parentId });

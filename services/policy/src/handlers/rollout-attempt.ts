@@ -39,6 +39,7 @@ export class RolloutAttempt {
   private span: Span | null = null;
   private within: Context | undefined;
   private isSlow = false;
+  private sentMs: number | undefined;
 
   constructor(
     { index, trace }: Job,
@@ -55,18 +56,24 @@ export class RolloutAttempt {
     if (trace === undefined) return work();
     if (!isSampled(trace)) return this.watch(trace, work);
     const parent = this.recordQueue(trace);
-    return inSpan('attempt', { parent, startMs: this.delivery.startedAtMs, attributes }, (span) => {
-      this.span = span;
-      this.within = within(span);
-      return work();
-    });
+    return inSpan(
+      'attempt',
+      { parent, startMs: this.delivery.startedAtMs, attributes },
+      (span) => {
+        this.span = span;
+        this.within = within(span);
+        return work();
+      },
+      this.sentAt,
+    );
   }
 
   /** Does a part of the work. */
   phase<T>(name: string, work: (span: Span | null) => Promise<T>): Promise<T> {
     if (this.trace === undefined) return work(null);
     if (this.within === undefined) return this.note(name, () => work(null));
-    const inPhase = this.spans.get(name) ?? inOneSpan(name, this.within);
+    const endMs = name === 'publish' ? this.sentAt : undefined;
+    const inPhase = this.spans.get(name) ?? inOneSpan(name, this.within, endMs);
     this.spans.set(name, inPhase);
     return inPhase(work);
   }
@@ -88,6 +95,16 @@ export class RolloutAttempt {
     if (this.isSlow) this.span?.setAttribute(KEEP_REASON, 'slow');
     return this.trace !== undefined && this.isSlow ? keptOrigin(this.trace) : this.trace;
   }
+
+  /**
+   * The group goes to the stream now; false: there was no room. The attempt and its `publish` end with that, not with the
+   * answer: the rollout may be over before this process hears it.
+   */
+  sending(isSent = true): void {
+    this.sentMs = isSent ? Date.now() : undefined;
+  }
+
+  private readonly sentAt = (): number | undefined => this.sentMs;
 
   /** The root of the rollout, for what comes after. */
   private recordQueue(trace: TraceOrigin): ReturnType<typeof traceOf> {
@@ -128,13 +145,13 @@ export class RolloutAttempt {
   }
 
   private tell(trace: TraceOrigin, kept: Record<string, string>, error?: unknown): void {
-    const endMs = Date.now();
+    const endMs = this.sentMs ?? Date.now();
     const parent = this.recordQueue(keptOrigin(trace));
     const attributes = { ...this.attributes, ...kept };
     const attempt = { parent, startMs: this.delivery.startedAtMs, attributes, error };
     recordSpan('attempt', attempt, endMs, () => {
       for (const { name, startMs, endMs: ended, underWay, error: cause } of this.phases)
-        recordSpan(name, { startMs, error: cause }, underWay > 0 ? endMs : ended);
+        recordSpan(name, { startMs, error: cause }, underWay > 0 ? endMs : Math.min(ended, endMs));
     });
   }
 }

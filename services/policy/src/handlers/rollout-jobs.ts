@@ -50,7 +50,7 @@ export interface GenerateCall {
 }
 
 /** What the trace of a rollout sees of its job. */
-type Attempt = Pick<RolloutAttempt, 'run' | 'phase' | 'generating' | 'hasWeights' | 'origin'>;
+type Attempt = Pick<RolloutAttempt, 'run' | 'phase' | 'generating' | 'hasWeights' | 'origin' | 'sending'>;
 
 const UNTRACED: Attempt = {
   run: (work) => work(),
@@ -58,6 +58,7 @@ const UNTRACED: Attempt = {
   generating: (work) => work(),
   hasWeights: () => undefined,
   origin: () => undefined,
+  sending: () => undefined,
 };
 
 type Answer = 'correct' | 'wrong' | 'failed';
@@ -136,7 +137,7 @@ export class RolloutJobs {
       ...(mismatch !== null && { logprobMismatch: mismatch }),
       ...(trace && { trace }),
     };
-    await attempt.phase('publish', (span) => this.publish(group, span));
+    await attempt.phase('publish', (span) => this.publish(group, attempt, span));
     if (index % candidatesPerBatch(recipe) < recipe.output.sampleRollouts) await this.show(group);
   }
 
@@ -206,15 +207,17 @@ export class RolloutJobs {
   }
 
   /** A full stream makes the job wait; a group that is published already changes nothing. */
-  private async publish(group: Group, span: Span | null): Promise<void> {
+  private async publish(group: Group, attempt: Attempt, span: Span | null): Promise<void> {
     const { runState } = this.options;
     const payload = encode(group);
     const { index, replica, episodes } = group;
     const origin = { replica, oldest: oldestVersion(episodes), newest: newestVersion(episodes) };
     for (;;) {
+      attempt.sending();
       const result = await runState.publishGroup(index, payload, origin);
       span?.setAttribute('forge.publish.result', result);
       if (result !== 'full') return;
+      attempt.sending(false);
       // Not done: a completed job would not be queued again when the run is resumed.
       if ((await runState.phase()).phase !== 'running')
         throw new ForgeError('CANCELLED', `the run stops before there is room for group ${index}`, { index });

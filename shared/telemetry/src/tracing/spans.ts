@@ -67,21 +67,24 @@ export function within(span: Span | null): Context | undefined {
   return span === null ? undefined : trace.setSpan(ROOT_CONTEXT, span);
 }
 
-/** Does `work` within a span that ends with it; outside a trace it is just done. */
+/** Does `work` within a span that ends with it, or when `endMs` says; outside a trace it is just done. */
 export function inSpan<T>(
   name: string,
   options: SpanOptions,
   work: (span: Span | null) => Promise<T>,
+  endMs?: () => number | undefined,
 ): Promise<T> {
   const parent = options.parent ?? context.active();
   if (trace.getSpanContext(parent) === undefined) return work(null);
-  return inOpenSpan(start(name, options, parent), parent, work);
+  const span = start(name, options, parent);
+  return inOpenSpan(span, parent, work, () => span.end(endMs?.()));
 }
 
-/** Does works that overlap within one span, from the start of the first to the end of the last. */
+/** Does works that overlap within one span, from the start of the first to the end of the last, or when `endMs` says. */
 export function inOneSpan(
   name: string,
   parent: Context,
+  endMs?: () => number | undefined,
 ): <T>(work: (span: Span) => Promise<T>) => Promise<T> {
   let underWay = 0;
   let span: Span;
@@ -90,7 +93,7 @@ export function inOneSpan(
     underWay += 1;
     return inOpenSpan(span, parent, work, () => {
       underWay -= 1;
-      if (underWay === 0) span.end();
+      if (underWay === 0) span.end(endMs?.());
     });
   };
 }

@@ -14,18 +14,15 @@ export interface ChartCardProps extends CurveGroup {
 /** Metrics as curves, with their newest values and what they mean. */
 export function ChartCard({ title, keys, rows, marks, isStacked = false }: ChartCardProps) {
   const key = keys.join(' ');
-  const series = useMemo(
-    () =>
-      withoutTwins(
-        keys.map((one, k): Series => ({
-          name: curveName(one, { keys, isStacked }),
-          points: pointsOf(rows, one),
-          color: isStacked ? colorOfShare(one, k) : k % 6,
-          isStepped: one.startsWith('eval/'),
-        })),
-      ),
-    [key, rows, isStacked],
-  );
+  const series = useMemo(() => {
+    const all = keys.map((one, k): Series => ({
+      name: curveName(one, { keys, isStacked }),
+      points: pointsOf(rows, one),
+      color: isStacked ? colorOfShare(one, k) : k % 6,
+      isStepped: one.startsWith('eval/'),
+    }));
+    return isStacked ? all : withoutTwins(all);
+  }, [key, rows, isStacked]);
   const unit = unitOf(keys[0]!);
   return (
     <figure class="card chart-card">
