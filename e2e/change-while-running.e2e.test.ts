@@ -175,6 +175,8 @@ describe('a run that is changed while it goes on', () => {
     await commits.stop();
     expect(await run.ended(60_000)).toBe(0);
     expect(await command('ledger', '--verify')).toMatchObject({ code: 0 });
+    const record = JSON.parse(readFileSync(join(run.runDir, 'run.json'), 'utf8')) as { steps: number };
+    expect(record.steps).toBe(version + 2);
     const over = { code: 2, said: expect.stringContaining('is over (finished)') as string };
     expect(await command('scale', 'policy=2')).toMatchObject(over);
 

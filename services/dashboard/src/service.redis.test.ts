@@ -382,14 +382,16 @@ describe('a Redis that is away', () => {
     const there = await own.connect();
     const state = await under.run(id, own.url, there);
     states.push(state);
-    expect((await get<RunView>(dashboard, `/runs/${id}`)).live).not.toBeNull();
+    const before = await get<RunView>(dashboard, `/runs/${id}`);
+    expect(before.live).not.toBeNull();
+    expect(before.ledger).not.toBeNull();
     const { told, stop } = await listen(dashboard, `/runs/${id}/events`);
     const pid = await own.pid();
     process.kill(pid, 'SIGSTOP');
     const view = await waitFor('the problem', () =>
       of<RunView>(told, 'view').find(({ liveProblem }) => liveProblem !== null),
     );
-    expect(view).toMatchObject({ live: null, run: { state: 'running' } });
+    expect(view).toMatchObject({ live: null, run: { state: 'running' }, ledger: before.ledger });
     expect(view.liveProblem).toContain('does not answer');
     expect(view.liveProblem).not.toMatch(/:[^/@]+@/);
     const refused = await post(dashboard, `/runs/${id}/pause`);

@@ -41,7 +41,7 @@ import { preflight } from '../preflight';
 import { recipeDirs } from '../recipe-dirs';
 import { RunMonitor } from '../run-monitor';
 import { Supervisor } from '../supervisor';
-import { duration, type RunHeader } from '../view';
+import { duration, headerNow, type RunHeader } from '../view';
 
 const STOP_DEADLINE_MS = 30_000;
 const EXPIRE_DEADLINE_MS = 5_000;
@@ -199,7 +199,8 @@ export async function supervise(
           ? 'failed'
           : 'finished';
   const said = failure ?? message;
-  writeRunRecord(directory, { ...record, state: end, ...(said === null ? {} : { message: said }) });
+  const { steps } = headerNow(header, monitor.current);
+  writeRunRecord(directory, { ...record, steps, state: end, ...(said === null ? {} : { message: said }) });
   process.stdout.write(`${closingWords(directory, end, said)}\n`);
   return { finished: 0, failed: 1, interrupted: 130 }[end];
 }

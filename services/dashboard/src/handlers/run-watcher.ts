@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { loadRecipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { readSummary } from '@forge/runs';
-import type { LiveView, MetricsRow, RunEvents, RunListing, RunView } from '../api';
+import type { Ledger, LiveView, MetricsRow, RunEvents, RunListing, RunView } from '../api';
 import { flowRates, type Counted } from '../domain/flow-rates';
 import { NO_RATES, pipeline } from '../domain/pipeline';
 import { ledgerOfSummary } from '../domain/ledger-of-summary';
@@ -38,6 +38,8 @@ export class RunWatcher {
   private latest: { view: RunView; atMs: number } | null = null;
   private turning: Promise<RunView> | null = null;
   private timer: NodeJS.Timeout | null = null;
+  /** As Redis had it last. */
+  private ledger: Ledger | null = null;
   private told = '';
   private problem: string | null = null;
   private isClosed = false;
@@ -219,8 +221,15 @@ export class RunWatcher {
       liveProblem,
       pipeline: pipeline({ rows, live, queues: look?.queues ?? null, rates }),
       verdict: verdict({ run, rows, live }),
-      ledger: look?.ledger ?? ledgerOfSummary(readSummary(found.directory)),
+      ledger: this.ledgerOf(found, look),
     };
+  }
+
+  /** The newest known. */
+  private ledgerOf({ directory, record }: FoundRun, look: LiveLook | null): Ledger | null {
+    if (look !== null) this.ledger = look.ledger;
+    const summed = record.state === 'running' ? null : ledgerOfSummary(readSummary(directory));
+    return summed ?? this.ledger;
   }
 
   private withRestarts(live: LiveView): LiveView {
