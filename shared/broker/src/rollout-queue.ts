@@ -238,9 +238,12 @@ export class RolloutQueue {
     return this.queue.getJobCounts('waiting', 'active', 'delayed', 'prioritized', 'failed', 'completed');
   }
 
-  /** For how long the job has waited that is next; 0 when none waits. */
+  /** For how long the job has waited that is next; 0 when none waits, or nobody can read it: whoever takes it says so. */
   async waitingMs(): Promise<number> {
-    const [next] = await this.queue.getWaiting(0, 0);
+    const [next] = await this.queue.getWaiting(0, 0).catch((error: unknown) => {
+      if (error instanceof SyntaxError) return [];
+      throw error;
+    });
     return next === undefined ? 0 : Math.max(0, Date.now() - next.timestamp);
   }
 
