@@ -238,13 +238,14 @@ export class RolloutQueue {
     return this.queue.getJobCounts('waiting', 'active', 'delayed', 'prioritized', 'failed', 'completed');
   }
 
-  /** For how long the job has waited that is next; 0 when none waits, or nobody can read it: whoever takes it says so. */
+  /** For how long the job has waited that is next; 0 when none waits, or it makes no sense: whoever takes it refuses it. */
   async waitingMs(): Promise<number> {
     const [next] = await this.queue.getWaiting(0, 0).catch((error: unknown) => {
-      if (error instanceof SyntaxError) return [];
+      if (error instanceof SyntaxError || error instanceof TypeError) return [];
       throw error;
     });
-    return next === undefined ? 0 : Math.max(0, Date.now() - next.timestamp);
+    const waitedMs = Date.now() - (next?.timestamp ?? NaN);
+    return Number.isFinite(waitedMs) ? Math.max(0, waitedMs) : 0;
   }
 
   /** Lets the jobs under way finish (unless `force`) and ends the connections. */

@@ -57,4 +57,26 @@ describe('a queue with jobs that can not be read', () => {
     await queue.close();
     await server.stop();
   });
+
+  it('is measured all the same: one that makes no sense has waited for no time', async () => {
+    const server = await startTestRedis();
+    const redis = await server.connect();
+    const queue = new RolloutQueue(server.url, 'measured');
+    const prefix = `${runKeys('measured').queuePrefix}:rollout:`;
+    const jobs = [...Object.values(DAMAGED).map(([fields]) => fields), { ...FIELDS, timestamp: 'x' }];
+    for (const [k, fields] of jobs.entries()) {
+      if (Object.keys(fields).length > 0) await redis.hset(`${prefix}${k}`, fields);
+      await redis.lpush(`${prefix}wait`, k);
+      const waitedMs = await queue.waitingMs();
+      expect({ fields, isMeasured: waitedMs >= 0 && Number.isFinite(waitedMs) }).toMatchObject({
+        isMeasured: true,
+      });
+      await redis.del(`${prefix}wait`);
+    }
+    await redis.hset(`${prefix}good`, { ...FIELDS, timestamp: String(Date.now() - 5_000) });
+    await redis.lpush(`${prefix}wait`, 'good');
+    expect(await queue.waitingMs()).toBeGreaterThanOrEqual(5_000);
+    await queue.close();
+    await server.stop();
+  });
 });
