@@ -35,6 +35,12 @@ const number = (text: string): number => {
   return value;
 };
 
+const port = (text: string): number => {
+  const value = number(text);
+  if (Number.isInteger(value) && value >= 0 && value <= 65_535) return value;
+  throw new InvalidArgumentError('expected a port from 0 to 65535');
+};
+
 function exitWith(code: Promise<number> | number): Promise<void> {
   return Promise.resolve(code).then(
     (value) => {
@@ -135,7 +141,7 @@ program
   .description('show runs on a page, and steer them; changes need the token in the address it prints')
   .option(...outputDir)
   .option('--host <host>', 'interface it listens at (default: 127.0.0.1, for this machine only)')
-  .option('--port <port>', 'port (default: 7700, or another one where that is taken)', number)
+  .option('--port <port>', 'port (default: 7700, or another one where that is taken)', port)
   .action((options: Parameters<typeof dashboard>[0]) => exitWith(dashboard(options)));
 program
   .command('ledger')
