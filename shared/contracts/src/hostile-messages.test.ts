@@ -72,13 +72,11 @@ const group = fc.record({
   }),
 });
 
-const shownTokens = fc
-  .array(fc.tuple(fc.string(), fc.double({ min: -9, max: 0, noNaN: true }), count), { maxLength: 9 })
-  .map((tokens) => ({
-    texts: tokens.map(([text]) => text),
-    logprobs: tokens.map(([, logprob]) => logprob),
-    versions: tokens.map(([, , version]) => version),
-  }));
+const shownTokens = fc.array(fc.tuple(fc.string(), logprob, count), { maxLength: 9 }).map((tokens) => ({
+  texts: tokens.map(([text]) => text),
+  logprobs: tokens.map(([, one]) => one),
+  versions: tokens.map(([, , version]) => version),
+}));
 
 /** Every schema of a message, with messages that fit it. */
 const MESSAGES: readonly (readonly [string, z.ZodType, fc.Arbitrary<unknown>])[] = [
