@@ -30,7 +30,7 @@ const ACTIVITIES = [
 
 /** Rolls out groups and answers evaluations with the newest weights. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
-  const { recipe, runState, registry, replica, logger, fail } = context;
+  const { recipe, runState, registry, replica, logger, traces, fail } = context;
   const policy = await thisProc().spawn('policy', Policy, policyConfig(recipe));
   const activity = new ActivityClock(ACTIVITIES);
   const weights = new WeightsFollower({
@@ -49,10 +49,11 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     replicaDirectory(registry, 'reference'),
     limits,
   );
-  // One call scores for many rollouts; each item says which it belongs to.
-  const score = batched<ScoreItem, ScoreResult>((items) => outsideTraces(() => rewards.score.choose(items)), {
-    maxBatch: CALL_BATCH,
-  });
+  // One call scores for many rollouts; where another begins an item says which it belongs to.
+  const score = batched<ScoreItem, ScoreResult>(
+    (items) => outsideTraces(() => rewards.score.choose(items.map(withoutRepetition))),
+    { maxBatch: CALL_BATCH },
+  );
   const jobs = new RolloutJobs({
     runState,
     recipe,
@@ -60,16 +61,19 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     replica,
     reward: {
       score: async (sample, completion) => {
-        const traceparent = activeTraceparent();
-        const item = { sample, completion, ...(traceparent !== undefined && { traceparent }) };
+        const item = { sample, completion, traceparent: activeTraceparent() ?? null };
         const result = await activity.during('waits/reward', () => score(item));
         if ('error' in result) throw ForgeError.fromWire(result.error);
         return result.score;
       },
     },
     reference: (sequences) => activity.during('waits/reference', () => reference.logprobs.choose(sequences)),
-    generate: ({ prompt, sampling, rolloutIds }) =>
-      activity.during('busy', () => policy.generate.callOne(prompt, sampling, rolloutIds)),
+    generate: ({ prompt, sampling, rolloutIds }) => {
+      const traceparent = activeTraceparent() ?? null;
+      return activity.during('busy', () =>
+        outsideTraces(() => policy.generate.callOne(prompt, sampling, rolloutIds, traceparent)),
+      );
+    },
     mismatch: (episode) => activity.during('busy', () => policy.mismatch.callOne(episode)),
     tokenTexts: (tokenIds, positions) =>
       activity.during('busy', () => policy.tokenTexts.callOne(tokenIds, positions)),
@@ -83,16 +87,18 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     name: replica,
     concurrency: recipe.policy.jobConcurrency,
     handler: (job, delivery) => {
-      const attempt = job.kind === 'rollout' ? new RolloutAttempt(job, delivery, slowMs) : undefined;
+      const isTraced = job.kind === 'rollout' && traces.isOn;
+      const attempt = isTraced ? new RolloutAttempt(job, delivery, traces, slowMs) : undefined;
       return activity.during('waits/rollout', () => jobs.handle(job, attempt));
     },
     onFailed: async (failure) => {
-      const { jobId, code, message, attempts, reason } = failure;
-      const trace = failure.job?.kind === 'rollout' ? failure.job.trace : undefined;
+      const { jobId, job, index, queuedAtMs, code, message, attempts, reason } = failure;
+      const origin = job?.kind === 'rollout' ? job.trace : undefined;
+      const trace = index === null ? undefined : traces.kept(index, origin, queuedAtMs ?? Date.now());
       // However many make no sense, there is one line about them a second.
       if (reason === undefined)
         logger.error({ jobId, code, reason: message, attempts, ...logIds(trace) }, 'job failed for good');
-      await giveUpJob(runState, failure);
+      await giveUpJob(runState, failure, trace);
     },
     onRefused: (why) => runState.rejections.count('rollout', why),
     onError: (error) => {
@@ -120,4 +126,11 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       await Promise.all([rewards.shutdown(), reference.shutdown()]);
     },
   };
+}
+
+/** What the item before says need not be said again. */
+function withoutRepetition(item: ScoreItem, i: number, items: readonly ScoreItem[]): ScoreItem {
+  if ((item.traceparent ?? null) !== (items[i - 1]?.traceparent ?? null)) return item;
+  const { sample, completion } = item;
+  return { sample, completion };
 }

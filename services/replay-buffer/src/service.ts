@@ -9,7 +9,7 @@ const BLOCK_MS = 1000;
 
 /** Groups in, batches out: one loop follows the episodes stream, the other the commits of the trainer. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
-  const { recipe, runState, replica, logger, fail } = context;
+  const { recipe, runState, replica, logger, traces, fail } = context;
   const rules = {
     groups: recipe.batch.groups,
     candidatesPerBatch: candidatesPerBatch(recipe),
@@ -19,7 +19,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const activity = new ActivityClock(['busy', 'waits/trainer', 'waits/groups']);
   activity.begin('waits/groups');
   const algorithm = await loadAlgorithm(recipe);
-  const intake = new GroupIntake({ runState, algorithm, batches, consumer: replica, activity });
+  const intake = new GroupIntake({ runState, algorithm, batches, consumer: replica, traces, activity });
 
   const stopping = new AbortController();
   const followGroups = async () => {

@@ -38,6 +38,8 @@ export interface JobFailure extends Failure {
   job: RolloutJob | null;
   /** The group it was for, also when only its id says so. */
   index: number | null;
+  /** Since the epoch: when it was added; null when that can't be told. */
+  queuedAtMs: number | null;
 }
 
 /** How a job came to be worked on. */
@@ -145,8 +147,8 @@ export class RolloutQueue {
     };
     const tell = async (job: Job, error: ForgeError): Promise<void> => {
       told.add(job);
-      const { id = '', data, attemptsMade } = job;
-      await say(this.failureOf(id, data, attemptsMade + 1, error));
+      const { id = '', data, attemptsMade, timestamp } = job;
+      await say(this.failureOf(id, data, timestamp, attemptsMade + 1, error));
       if (isOfJob(error.details)) onRefused?.(error);
     };
     const run = async (job: Job, token?: string): Promise<void> => {
@@ -183,7 +185,7 @@ export class RolloutQueue {
       // Reconnects by itself.
     });
     const lookForUnreadable = soon(async () => {
-      const giveUp = ({ id, payload, why }: UnreadableJob) => say(this.failureOf(id, payload, 1, why));
+      const giveUp = ({ id, payload, why }: UnreadableJob) => say(this.failureOf(id, payload, null, 1, why));
       if (!this.isClosed) await removeUnreadable(this.queue, redis, giveUp, (why) => onRefused?.(why));
     }, onError);
     this.worker.on('error', (error) => {
@@ -209,6 +211,7 @@ export class RolloutQueue {
   private failureOf(
     jobId: string,
     jobData: unknown,
+    queuedAtMs: number | null,
     attempts: number,
     { code, message, details }: ForgeError,
   ): JobFailure {
@@ -220,6 +223,7 @@ export class RolloutQueue {
       jobId,
       job: data,
       index: Number.isInteger(index) ? index : null,
+      queuedAtMs,
       code,
       message,
       attempts,

@@ -11,8 +11,8 @@ export interface TracingEnvironment extends ExportEnvironment {
   sampleRatio: number | null;
   /** `OTEL_SDK_DISABLED` */
   isDisabled: boolean;
-  /** Whether `OTEL_SPAN_LINK_COUNT_LIMIT` is set. */
-  limitsLinks: boolean;
+  /** `OTEL_SPAN_*_LIMIT`, `OTEL_ATTRIBUTE_*_LIMIT` */
+  limits: { attributes: number; valueLength: number; events: number; links: number };
 }
 
 export function tracingEnvironment(): TracingEnvironment {
@@ -21,8 +21,19 @@ export function tracingEnvironment(): TracingEnvironment {
     ...exportEnvironment('TRACES'),
     sampleRatio: sampleRatioOf(otelVariable('TRACES_SAMPLER'), argument),
     isDisabled: isOtelDisabled(),
-    limitsLinks: otelVariable('SPAN_LINK_COUNT_LIMIT') !== undefined,
+    limits: {
+      attributes: limit(128, 'SPAN_ATTRIBUTE_COUNT_LIMIT', 'ATTRIBUTE_COUNT_LIMIT'),
+      valueLength: limit(Infinity, 'SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT', 'ATTRIBUTE_VALUE_LENGTH_LIMIT'),
+      events: limit(128, 'SPAN_EVENT_COUNT_LIMIT'),
+      // A step links to every rollout of its batch.
+      links: limit(65_536, 'SPAN_LINK_COUNT_LIMIT'),
+    },
   };
+}
+
+function limit(unset: number, ...variables: string[]): number {
+  const value = Number(otelVariable(...variables));
+  return Number.isInteger(value) && value >= 0 ? value : unset;
 }
 
 function sampleRatioOf(sampler: string | undefined, argument: number): number | null {

@@ -7,7 +7,7 @@ const environment: TracingEnvironment = {
   endpoint: '',
   sampleRatio: null,
   isDisabled: false,
-  limitsLinks: false,
+  limits: { attributes: 128, valueLength: Infinity, events: 128, links: 200 },
 };
 const ratios = (changes: Partial<TracingEnvironment>) =>
   traceRatios({ tracing: { sampleRatio: 0.25, slowSeconds: 10 } }, { ...environment, ...changes });

@@ -8,7 +8,6 @@ export {
   type SpanAttributes,
 } from './tracing/recorded-span';
 export {
-  activeSpan,
   activeTrace,
   activeTraceparent,
   endRollout,
@@ -25,15 +24,7 @@ export {
   within,
   type SpanOptions,
 } from './tracing/spans';
-export {
-  isSampled,
-  isWithinRatio,
-  keptOrigin,
-  traceIds,
-  traceparentOf,
-  type Fate,
-  type TraceIds,
-} from './tracing/trace-ids';
+export { isWithinRatio, traceIds, traceparentOf, type Fate, type TraceIds } from './tracing/trace-ids';
 export { KEEP_REASON } from './tracing/kept-spans';
 export { RunTraces, type TraceRatios } from './tracing/run-traces';
 export { exportProblem, startTracing } from './tracing/tracing';

@@ -1,7 +1,7 @@
 import type { Admission, RolloutQueue, RunState } from '@forge/broker';
 import type { RolloutJob, TraceOrigin } from '@forge/contracts';
 import type { Task } from '@forge/rl';
-import { isSampled, recordSpan, traceOf, type Logger } from '@forge/telemetry';
+import { recordSpan, traceOf, type Logger } from '@forge/telemetry';
 import type { Evaluation, EvaluationSchedule } from '../domain/evaluation-schedule';
 import { runEnd } from '../domain/run-end';
 import type { OpenRollouts } from './open-rollouts';
@@ -164,7 +164,7 @@ export class RunLifecycle {
 
   /** From the admission to the queue: the time that a synchronous run waits for an evaluation, and no more. */
   private record({ index, minVersion, replayOf, trace }: Held): void {
-    if (trace === undefined || !isSampled(trace)) return;
+    if (trace === undefined) return;
     const attributes = {
       'forge.rollout.index': index,
       'forge.policy.version.min': minVersion,

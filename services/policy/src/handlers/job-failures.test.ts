@@ -5,6 +5,7 @@ const failure = (part: Partial<JobFailure>): JobFailure => ({
   jobId: 'x',
   job: null,
   index: null,
+  queuedAtMs: null,
   code: 'BUG_INVARIANT',
   message: 'boom',
   attempts: 3,

@@ -1,25 +1,24 @@
 import type { JobFailure, RunState } from '@forge/broker';
-import { endRollout, keptOrigin } from '@forge/telemetry';
+import type { TraceOrigin } from '@forge/contracts';
+import { endRollout } from '@forge/telemetry';
 
 /** Of a job, as much of it names its letter. */
 const ID_LENGTH = 128;
 
 /**
  * Gives up a job that failed for good, so that the run goes on without it: the admission of its group returns, or its
- * slice of an evaluation counts as failed. What is known of it becomes a dead letter.
+ * slice of an evaluation counts as failed. What is known of it becomes a dead letter, and the rollout's `trace` ends.
  */
 export async function giveUpJob(
   runState: Pick<RunState, 'rejectGroup' | 'deadLetters' | 'emit'>,
   failure: JobFailure,
+  trace?: TraceOrigin,
 ): Promise<void> {
   const { jobId, job, index } = failure;
   if (index !== null) {
     const isGivenUp = await runState.rejectGroup({ index }, 'failed', failure);
-    const trace = job?.kind === 'rollout' ? job.trace : undefined;
-    if (isGivenUp && trace !== undefined) {
-      const end = { 'forge.rollout.index': index, 'forge.rollout.end': 'failed' };
-      endRollout(keptOrigin(trace), end, failure);
-    }
+    if (isGivenUp)
+      endRollout(trace, { 'forge.rollout.index': index, 'forge.rollout.end': 'failed' }, failure);
     return;
   }
   // What no coordinator asked for counts for none.

@@ -1,5 +1,5 @@
 import type { Delivery } from '@forge/broker';
-import { RunTraces, spansOfRequest, startTracing, type RecordedSpan } from '@forge/telemetry';
+import { RunTraces, spansOfRequest, startTracing, traceIds, type RecordedSpan } from '@forge/telemetry';
 import { RolloutAttempt } from './rollout-attempt';
 
 const T = 1_700_000_000_000;
@@ -12,7 +12,12 @@ let stop: () => Promise<void>;
 beforeAll(async () => {
   stop = await startTracing({
     ...{ service: 'policy', replica: '0', runId: 'run', sampleRatio: 1e-9 },
-    settings: { exporters: [], protocol: 'http/json', endpoint: '', limitsLinks: false },
+    settings: {
+      exporters: [],
+      protocol: 'http/json',
+      endpoint: '',
+      limits: { attributes: 128, valueLength: Infinity, events: 128, links: 200 },
+    },
     save: (line) => Promise.resolve(void lines.push(line)),
     warn: (message) => expect(message).toBe(''),
   });
@@ -23,8 +28,8 @@ async function attempt(
   index: number,
   { isSampled = false, delivery = first, slowMs = Infinity, publish = pass },
 ): Promise<string | undefined> {
-  const trace = traces.rollout(index, T, isSampled)!;
-  const made = new RolloutAttempt({ index, trace }, delivery, slowMs);
+  const trace = traces.rollout(index, T, isSampled);
+  const made = new RolloutAttempt({ index, ...(trace && { trace }) }, delivery, traces, slowMs);
   let flags: string | undefined;
   const work = async () => {
     made.hasWeights();
@@ -41,13 +46,17 @@ describe('RolloutAttempt', () => {
   it('tells everything of what is sampled, failed, slow, or tried again, and nothing of the others', async () => {
     const failing = () => Promise.reject(new TypeError('boom'));
     expect(await attempt(0, { isSampled: true })).toBe('03');
-    expect(await attempt(1, {})).toBe('00');
-    expect(await attempt(2, { publish: failing })).toBe('00');
+    expect(await attempt(1, {})).toBeUndefined();
+    expect(await attempt(2, { publish: failing })).toBeUndefined();
     expect(await attempt(3, { slowMs: 0 })).toBe('03');
     expect(await attempt(4, { delivery: { ...first, attempt: 2 } })).toBe('03');
-    await new RolloutAttempt({ index: 5 }, first, 0).run(pass);
+    const nothing = new RunTraces('run', { kept: 0, exported: 0 });
+    await new RolloutAttempt({ index: 5 }, first, nothing, 0)
+      .run(() => Promise.reject(new TypeError('boom')))
+      .catch(pass);
     // Its end is when its group was sent, however late it hears that it came.
-    const made = new RolloutAttempt({ index: 6, trace: traces.rollout(6, T, true)! }, first, Infinity);
+    const trace = traces.rollout(6, T, true)!;
+    const made = new RolloutAttempt({ index: 6, trace }, first, traces, Infinity);
     let sentMs = 0;
     await made.run(() =>
       made.phase('publish', async () => {
@@ -62,13 +71,13 @@ describe('RolloutAttempt', () => {
 
     const spans = lines.flatMap(spansOfRequest);
     const of = (index: number): RecordedSpan[] => {
-      const [, traceId] = traces.rollout(index, T, false)!.traceparent.split('-');
+      const { traceId } = traceIds('run', 'rollout', index);
       return spans.filter((span) => span.traceId === traceId);
     };
     const names = (index: number): string[] => of(index).map(({ name }) => name);
     expect(names(0)).toEqual(['queue', 'score', 'publish', 'attempt']);
     expect(of(0)[3]!.events.map(({ name }) => name)).toEqual(['has weights']);
-    expect(names(1)).toEqual([]);
+    expect([...names(1), ...names(5)]).toEqual([]);
     for (const index of [2, 3])
       expect(names(index)).toEqual(['queue', 'generate', 'score', 'publish', 'attempt']);
     expect(names(4)).toEqual(['queue', 'score', 'publish', 'attempt']);

@@ -4,13 +4,12 @@ import {
   inOneSpan,
   inSpan,
   inTrace,
-  isSampled,
   KEEP_REASON,
-  keptOrigin,
   recordSpan,
   traceOf,
   within,
   type Context,
+  type RunTraces,
   type Span,
 } from '@forge/telemetry';
 
@@ -28,8 +27,8 @@ interface Phase {
 /**
  * What the trace of a rollout tells of one attempt at its job: `queue` from the time the job was queued to its pick-up,
  * told at once, so that something is known of an attempt whose process dies; `attempt`, within which the work is done; and
- * its phases. Of a rollout that is not sampled only the times of the phases are noted, and told when the attempt turns out
- * to fail or to be slow; any attempt after the first is sampled.
+ * its phases. Of a rollout that is not traced only the times of the phases are noted, and told when the attempt turns out
+ * to fail or to be slow; any attempt after the first is traced.
  */
 export class RolloutAttempt {
   private readonly trace: TraceOrigin | undefined;
@@ -42,19 +41,20 @@ export class RolloutAttempt {
   private sentMs: number | undefined;
 
   constructor(
-    { index, trace }: Job,
+    private readonly job: Job,
     private readonly delivery: Delivery,
+    private readonly traces: Pick<RunTraces, 'kept'>,
     private readonly slowMs: number,
   ) {
-    this.trace = trace !== undefined && delivery.attempt > 1 ? keptOrigin(trace) : trace;
+    const { index, trace } = job;
+    this.trace = delivery.attempt > 1 ? this.keptOrigin() : trace;
     this.attributes = { 'forge.rollout.index': index, 'forge.attempt': delivery.attempt };
   }
 
   /** Does the work of the attempt. */
   run(work: () => Promise<void>): Promise<void> {
     const { trace, attributes } = this;
-    if (trace === undefined) return work();
-    if (!isSampled(trace)) return this.watch(trace, work);
+    if (trace === undefined) return this.watch(work);
     const parent = this.recordQueue(trace);
     return inSpan(
       'attempt',
@@ -70,7 +70,6 @@ export class RolloutAttempt {
 
   /** Does a part of the work. */
   phase<T>(name: string, work: (span: Span | null) => Promise<T>): Promise<T> {
-    if (this.trace === undefined) return work(null);
     if (this.within === undefined) return this.note(name, () => work(null));
     const endMs = name === 'publish' ? this.sentAt : undefined;
     const inPhase = this.spans.get(name) ?? inOneSpan(name, this.within, endMs);
@@ -80,8 +79,7 @@ export class RolloutAttempt {
 
   /** Has completions generated: a call with spans of its own. */
   generating<T>(work: () => Promise<T>): Promise<T> {
-    const isNoted = this.trace !== undefined && this.within === undefined;
-    return isNoted ? this.note('generate', work) : inTrace(this.within, work);
+    return this.within === undefined ? this.note('generate', work) : inTrace(this.within, work);
   }
 
   /** The weights the job asks for are in use. */
@@ -93,7 +91,7 @@ export class RolloutAttempt {
   origin(): TraceOrigin | undefined {
     this.isSlow = Date.now() - this.delivery.startedAtMs >= this.slowMs;
     if (this.isSlow) this.span?.setAttribute(KEEP_REASON, 'slow');
-    return this.trace !== undefined && this.isSlow ? keptOrigin(this.trace) : this.trace;
+    return this.isSlow ? this.keptOrigin() : this.trace;
   }
 
   /**
@@ -106,6 +104,11 @@ export class RolloutAttempt {
 
   private readonly sentAt = (): number | undefined => this.sentMs;
 
+  /** Its trace from now on, whatever was decided at the admission. */
+  private keptOrigin(): TraceOrigin | undefined {
+    return this.traces.kept(this.job.index, this.job.trace, this.delivery.queuedAtMs);
+  }
+
   /** The root of the rollout, for what comes after. */
   private recordQueue(trace: TraceOrigin): ReturnType<typeof traceOf> {
     const { queuedAtMs, startedAtMs } = this.delivery;
@@ -116,12 +119,12 @@ export class RolloutAttempt {
     return parent;
   }
 
-  private async watch(trace: TraceOrigin, work: () => Promise<void>): Promise<void> {
+  private async watch(work: () => Promise<void>): Promise<void> {
     try {
       await work();
-      if (this.isSlow) this.tell(trace, { [KEEP_REASON]: 'slow' });
+      if (this.isSlow) this.tell({ [KEEP_REASON]: 'slow' });
     } catch (error) {
-      this.tell(trace, { [KEEP_REASON]: 'failed' }, error);
+      this.tell({ [KEEP_REASON]: 'failed' }, error);
       throw error;
     }
   }
@@ -144,9 +147,11 @@ export class RolloutAttempt {
     }
   }
 
-  private tell(trace: TraceOrigin, kept: Record<string, string>, error?: unknown): void {
+  private tell(kept: Record<string, string>, error?: unknown): void {
+    const trace = this.keptOrigin();
+    if (trace === undefined) return;
     const endMs = this.sentMs ?? Date.now();
-    const parent = this.recordQueue(keptOrigin(trace));
+    const parent = this.recordQueue(trace);
     const attributes = { ...this.attributes, ...kept };
     const attempt = { parent, startMs: this.delivery.startedAtMs, attributes, error };
     recordSpan('attempt', attempt, endMs, () => {

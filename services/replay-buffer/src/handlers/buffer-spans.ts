@@ -1,10 +1,10 @@
-import { endRollout, isSampled, recordSpan, traceOf } from '@forge/telemetry';
+import { endRollout, recordSpan, traceOf } from '@forge/telemetry';
 import type { Candidate } from '../domain/candidate';
 
 /** The time of a group in the buffer, from its arrival to the batch of `step`, or to its end there. */
 export function recordBuffer(candidate: Candidate, left: string, step: number): void {
   const { trace, version, informative, sums } = candidate;
-  if (trace === undefined || !isSampled(trace)) return;
+  if (trace === undefined) return;
   const attributes = {
     'forge.buffer.left': left,
     'forge.step': step,

@@ -1,7 +1,7 @@
 import type { RunState, StreamedGroup } from '@forge/broker';
 import { decode, groupSchema, invalidMessage, versionsOf, type Group } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { endRollout, keptOrigin, type ActivityClock } from '@forge/telemetry';
+import { endRollout, type ActivityClock, type RunTraces } from '@forge/telemetry';
 import { toCandidate, type Candidate, type Judge } from '../domain/candidate';
 import type { BatchFormer } from './batch-former';
 
@@ -12,6 +12,7 @@ export interface GroupIntakeOptions {
   algorithm: Judge;
   batches: Pick<BatchFormer, 'add' | 'form'>;
   consumer: string;
+  traces: Pick<RunTraces, 'kept'>;
   activity: Pick<ActivityClock, 'during'>;
 }
 
@@ -42,13 +43,13 @@ export class GroupIntake {
       candidate = toCandidate(group, algorithm);
     } catch (error) {
       // It depends on the message alone, and on what the algorithm makes of it: trying again would give the same.
-      return this.reject(entry, error, { trace: group?.trace });
+      return this.reject(entry, error, { group });
     }
     const foreign = await runState.weights.disagreement(group.weights);
     if (foreign !== null) {
       // Nobody's fault where Redis forgot the newest versions: policies have them until they go back, too.
       const failure = invalidMessage(`group ${index}`, 'unknown', `tokens are of ${foreign}`);
-      return this.reject(entry, failure, { why: 'other-weights', trace: group.trace });
+      return this.reject(entry, failure, { why: 'other-weights', group });
     }
     const { trace } = group;
     if (trace !== undefined) candidate.trace = { ...trace, cameAtMs: cameAtMs(entryId) };
@@ -65,18 +66,18 @@ export class GroupIntake {
   private async reject(
     { entryId, index, payload }: StreamedGroup,
     error: unknown,
-    { why = 'invalid', trace }: { why?: string; trace?: Group['trace'] } = {},
+    { why = 'invalid', group: read }: { why?: string; group?: Group | undefined } = {},
   ): Promise<void> {
-    const { runState } = this.options;
+    const { runState, traces } = this.options;
     const failure = ForgeError.from(error);
     const { code, message, details } = failure;
     const reason = typeof details.reason === 'string' ? { reason: details.reason } : {};
     const group = { entryId, index: Number.isSafeInteger(index) && index >= 0 ? index : null };
     const letter = { code, message, attempts: 1, payload, ...reason };
     const isGivenUp = await runState.rejectGroup(group, why, letter);
-    if (isGivenUp && trace !== undefined) {
-      const end = { 'forge.rollout.index': index, 'forge.rollout.end': why };
-      endRollout(keptOrigin(trace), end, failure);
+    if (isGivenUp && read !== undefined) {
+      const trace = traces.kept(index, read.trace, cameAtMs(entryId));
+      endRollout(trace, { 'forge.rollout.index': index, 'forge.rollout.end': why }, failure);
     }
     runState.rejections.tell('episodes', failure, 1);
   }

@@ -9,6 +9,7 @@ const algorithm = {
   advantage: (rewards: readonly number[]) => rewards.map((r) => r - 0.5),
   isInformative: (_: readonly number[], advantages: readonly number[]) => advantages.some((a) => a !== 0),
 };
+const traces = { kept: () => undefined };
 const activity = { during: async <T>(_: string, work: () => T | Promise<T>) => work() };
 const logger = { error: () => undefined, warn: () => undefined } as never;
 
@@ -33,7 +34,10 @@ async function newRun(): Promise<RunState> {
 
 function replayBuffer(runState: RunState) {
   const batches = new BatchFormer(runState, rules, logger);
-  return { batches, intake: new GroupIntake({ runState, algorithm, batches, consumer: '0', activity }) };
+  return {
+    batches,
+    intake: new GroupIntake({ runState, algorithm, batches, consumer: '0', traces, activity }),
+  };
 }
 
 function group(runState: RunState, index: number, reward: number, version = 0): Group {
@@ -171,7 +175,14 @@ describe('replay buffer', () => {
       return [...rewards];
     };
     const picky = { ...algorithm, advantage };
-    const intake = new GroupIntake({ runState: state, algorithm: picky, batches, consumer: '0', activity });
+    const intake = new GroupIntake({
+      runState: state,
+      algorithm: picky,
+      batches,
+      consumer: '0',
+      traces,
+      activity,
+    });
     await state.admit(2);
     for (const [index, reward] of [[0, 0.25], [1, 1]] as const) await publish(state, index, reward); // prettier-ignore
     await intake.turn(10);

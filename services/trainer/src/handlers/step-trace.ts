@@ -3,7 +3,6 @@ import {
   endRollout,
   inRootSpan,
   inSpan,
-  isSampled,
   linkTo,
   logIds,
   recordSpan,
@@ -31,9 +30,7 @@ export class StepTrace {
   ): Promise<void> {
     const { step, groups } = batch;
     const attributes = { 'forge.step': step, 'forge.groups': groups.length };
-    const links = groups.flatMap(({ trace }) =>
-      trace !== undefined && isSampled(trace) ? [linkTo(trace.traceparent)] : [],
-    );
+    const links = groups.flatMap(({ trace }) => (trace === undefined ? [] : [linkTo(trace.traceparent)]));
     const traceparent = traces.step(step);
     return inRootSpan('step', traceparent, { attributes, links }, (span) =>
       work(new StepTrace(batch, traceparent, span)),
@@ -56,7 +53,7 @@ export class StepTrace {
     this.span?.setAttribute('forge.policy.version', version);
     if (!isTrained) this.span?.setAttribute('forge.rollback.to', rolledBackTo);
     for (const { index, trace } of this.batch.groups) {
-      if (trace === undefined || this.traceparent === undefined || !isSampled(trace)) continue;
+      if (trace === undefined || this.traceparent === undefined) continue;
       const attributes = { 'forge.step': this.batch.step };
       if (isTrained) {
         const [startMs, links] = [Date.now(), [linkTo(this.traceparent)]];

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { Completion, Sample, Sampling } from '@forge/contracts';
 import type { ChunkMark } from '@forge/model';
-import { activeSpan, type Span } from '@forge/telemetry';
+import type { Span } from '@forge/telemetry';
 
 export interface GenerateCall {
   /** Directory of the model. */
@@ -13,43 +13,35 @@ export interface GenerateCall {
 }
 
 /**
- * The span of a call of `generate`: an event for every chunk of tokens and for every change of weights between two, and
- * the attributes of OpenTelemetry's conventions for generative AI.
+ * What the span of a call of `generate` tells: an event for every chunk of tokens and for every change of weights between
+ * two, and the attributes of OpenTelemetry's conventions for generative AI.
  *
  * @see https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
  */
-export class GenerateSpan {
-  private constructor(private readonly span: Span) {}
-
-  /** Null where nothing is traced. */
-  static active(): GenerateSpan | null {
-    const span = activeSpan();
-    return span && new GenerateSpan(span);
-  }
-
-  describe({ model, prompt, sampling, completions, chunks }: GenerateCall): void {
-    const versions = chunks.map(({ version }) => version);
-    this.span.updateName('generate');
-    this.span.setAttributes({
-      'gen_ai.operation.name': typeof prompt === 'string' ? 'text_completion' : 'chat',
-      'gen_ai.provider.name': 'forge',
-      'gen_ai.request.model': basename(model),
-      'gen_ai.request.choice.count': completions.length,
-      'gen_ai.request.max_tokens': sampling.maxTokens,
-      'gen_ai.request.temperature': sampling.temperature,
-      'gen_ai.request.top_p': sampling.topP,
-      'gen_ai.request.top_k': sampling.topK,
-      'gen_ai.usage.input_tokens': completions[0]?.promptTokenIds.length ?? 0,
-      'gen_ai.usage.output_tokens': completions.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0),
-      'gen_ai.response.finish_reasons': [...new Set(completions.map(({ stopReason }) => stopReason))],
-      'forge.policy.version.oldest': Math.min(...versions),
-      'forge.policy.version.newest': Math.max(...versions),
-    });
-    let before = versions[0];
-    for (const { endedAtMs, version, tokens, rows } of chunks) {
-      if (version !== before) this.span.addEvent('weight switch', { from: before, to: version }, endedAtMs);
-      before = version;
-      this.span.addEvent('chunk', { tokens, rows, version }, endedAtMs);
-    }
+export function describeGenerate(
+  span: Span,
+  { model, prompt, sampling, completions, chunks }: GenerateCall,
+): void {
+  const versions = chunks.map(({ version }) => version);
+  span.setAttributes({
+    'gen_ai.operation.name': typeof prompt === 'string' ? 'text_completion' : 'chat',
+    'gen_ai.provider.name': 'forge',
+    'gen_ai.request.model': basename(model),
+    'gen_ai.request.choice.count': completions.length,
+    'gen_ai.request.max_tokens': sampling.maxTokens,
+    'gen_ai.request.temperature': sampling.temperature,
+    'gen_ai.request.top_p': sampling.topP,
+    'gen_ai.request.top_k': sampling.topK,
+    'gen_ai.usage.input_tokens': completions[0]?.promptTokenIds.length ?? 0,
+    'gen_ai.usage.output_tokens': completions.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0),
+    'gen_ai.response.finish_reasons': [...new Set(completions.map(({ stopReason }) => stopReason))],
+    'forge.policy.version.oldest': Math.min(...versions),
+    'forge.policy.version.newest': Math.max(...versions),
+  });
+  let before = versions[0];
+  for (const { endedAtMs, version, tokens, rows } of chunks) {
+    if (version !== before) span.addEvent('weight switch', { from: before, to: version }, endedAtMs);
+    before = version;
+    span.addEvent('chunk', { tokens, rows, version }, endedAtMs);
   }
 }

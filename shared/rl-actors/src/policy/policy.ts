@@ -5,6 +5,7 @@ import {
   check,
   episodeSchema,
   sampleSchema,
+  traceparentSchema,
   weightsAnnouncementSchema,
   type Completion,
   type Episode,
@@ -14,9 +15,9 @@ import {
 import type { WorkerHandle } from '@forge/engine';
 import type { GeneratorStats } from '@forge/model';
 import { z } from 'zod';
-import { activeTrace, recordSpan } from '@forge/telemetry';
+import { activeTrace, inSpan, recordSpan, traceOf } from '@forge/telemetry';
 import { openWorker } from '../open-worker';
-import { GenerateSpan } from './generate-span';
+import { describeGenerate } from './generate-span';
 import type { GeneratorApi } from './generator-worker';
 import {
   policyConfigSchema,
@@ -57,7 +58,8 @@ export class Policy extends ForgeActor {
    * cancels the call frees its place in the batch.
    *
    * What is drawn depends on weights, prompt, sampling, seed and `rolloutIds` only, one id for each completion (their
-   * number overrules `n`); without them every call draws anew.
+   * number overrules `n`); without them every call draws anew. `traceparent` names the span it belongs to, where that is
+   * not the call's.
    *
    * @throws {ForgeError} CONTRACT_INVALID_MESSAGE for sampling out of bounds; CAPACITY_PROMPT_TOO_LONG; CANCELLED;
    *   NUMERIC_NON_FINITE.
@@ -67,6 +69,7 @@ export class Policy extends ForgeActor {
     prompt: Sample['prompt'],
     overrides: SamplingOverrides = {},
     rolloutIds: readonly string[] | null = null,
+    traceparent: string | null = null,
   ): Promise<Completion[]> {
     const { key, signal } = callContext();
     const merged = { ...this.settings.sampling, ...overrides };
@@ -77,11 +80,14 @@ export class Policy extends ForgeActor {
       sampling,
     };
     check(rolloutIdsSchema, request.rolloutIds, 'rolloutIds');
-    const span = GenerateSpan.active();
-    const timed = { ...request, isTimed: span !== null };
-    const { completions, chunks } = await this.worker.call('generate', timed, { signal });
-    span?.describe({ model: this.settings.worker.model, ...request, completions, chunks });
-    return completions;
+    const parent = traceparent === null ? activeTrace() : traceOf(check(traceparentSchema, traceparent, 'traceparent')); // prettier-ignore
+    return inSpan('generate', { parent }, async (span) => {
+      const timed = { ...request, isTimed: span?.isRecording() === true };
+      const { completions, chunks } = await this.worker.call('generate', timed, { signal });
+      if (span !== null && timed.isTimed)
+        describeGenerate(span, { model: this.settings.worker.model, ...request, completions, chunks });
+      return completions;
+    });
   }
 
   /**

@@ -13,8 +13,8 @@ export class RewardSpans {
   private readonly work = new Map<string, Map<string, Work>>();
 
   /** Sees the functions score one item, for the span the item belongs to. */
-  observe(traceparent: string | undefined): ObserveReward | undefined {
-    if (traceparent === undefined) return undefined;
+  observe(traceparent: string | null | undefined): ObserveReward | undefined {
+    if (traceparent === null || traceparent === undefined) return undefined;
     const works = this.work.get(traceparent) ?? new Map<string, Work>();
     this.work.set(traceparent, works);
     return (name, score) => {

@@ -15,8 +15,8 @@ import { RewardSpans } from './reward-spans';
 export interface ScoreItem {
   sample: Sample;
   completion: Completion;
-  /** The span it is scored for. */
-  traceparent?: string;
+  /** The span it is scored for, null for none; left out: as for the item before. */
+  traceparent?: string | null;
 }
 
 /** What an item gets: its score, or what its reward threw. One bad item does not take the others with it. */
@@ -25,7 +25,7 @@ export type ScoreResult = { score: Score } | { error: WireError };
 const itemSchema = z.strictObject({
   sample: sampleSchema,
   completion: completionSchema,
-  traceparent: traceparentSchema.optional(),
+  traceparent: traceparentSchema.nullish(),
 });
 const itemsSchema = z.array(itemSchema).max(4096);
 
@@ -41,15 +41,19 @@ export async function scoreEach(
   timeoutMs: number,
 ): Promise<ScoreResult[]> {
   const spans = new RewardSpans();
+  let traceparent: string | null | undefined;
   const results = await Promise.all(
-    check(itemsSchema, items, 'score request').map(async ({ sample, completion, traceparent }) => {
-      try {
-        const scored = rewards.score(sample, completion, spans.observe(traceparent));
-        return { score: await within(timeoutMs, scored) };
-      } catch (cause) {
-        return { error: describe(cause, sample.id) };
-      }
-    }),
+    check(itemsSchema, items, 'score request').map(
+      async ({ sample, completion, traceparent: own = traceparent }) => {
+        traceparent = own;
+        try {
+          const scored = rewards.score(sample, completion, spans.observe(own));
+          return { score: await within(timeoutMs, scored) };
+        } catch (cause) {
+          return { error: describe(cause, sample.id) };
+        }
+      },
+    ),
   );
   spans.end();
   return results;

@@ -1,19 +1,19 @@
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { JsonTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { resourceFromAttributes } from '@opentelemetry/resources';
-import {
-  BasicTracerProvider,
-  InMemorySpanExporter,
-  SimpleSpanProcessor,
-} from '@opentelemetry/sdk-trace-base';
+import { InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { otlpJson } from './otlp-json';
 import { spansOfRequest } from './recorded-span';
+import { ForgeTracerProvider } from './tracer';
+import type { TracedSpan } from './traced-span';
 
 const T = 1_700_000_000_000;
 const exporter = new InMemorySpanExporter();
-const provider = new BasicTracerProvider({
+const provider = new ForgeTracerProvider({
   resource: resourceFromAttributes({ 'service.name': 'forge-policy', 'service.instance.id': '"0"' }),
-  spanProcessors: [new SimpleSpanProcessor(exporter)],
+  limits: { attributes: 128, valueLength: Infinity, events: 2, links: 128 },
+  processors: [new SimpleSpanProcessor(exporter)],
+  sampleRatio: 1,
 });
 
 describe('otlpJson', () => {
@@ -29,22 +29,25 @@ describe('otlpJson', () => {
     };
     const parent = tracer.startSpan('parent', { startTime: T, kind: SpanKind.CONSUMER });
     parent.setStatus({ code: SpanStatusCode.ERROR, message: 'it\tbroke' });
-    const links = [{ context: parent.spanContext() }];
+    const links = [{ context: parent.spanContext(), attributes: { why: 'because' } }];
     tracer
-      .startSpan('"child"', { startTime: [1_700_000_000, 5], attributes, links })
+      .startSpan('"child"', { startTime: [1_700_000_000, 5000], attributes, links })
+      .addEvent('lost', T)
       .addEvent('chunk', { tokens: 7 }, T + 1)
       .addEvent('bare', T + 2)
-      .end([1_700_000_000, 987_654_321]);
+      .end([1_700_000_000, 987_654_000]);
     parent.end(T + 9);
+    provider.getTracer('other', '1.0').startSpan('third', { startTime: T }).end(T);
     const spans = exporter.getFinishedSpans();
-    const theirs = Buffer.from(JsonTraceSerializer.serializeRequest(spans)!).toString();
-    const ours = spansOfRequest(otlpJson(spans));
-    expect(ours).toEqual(spansOfRequest(theirs));
-    expect(ours.map(({ startMs, endMs, error }) => [startMs, endMs, error])).toEqual([
-      [T + 0.000005, T + 987.654321, null],
+    const request = JSON.parse(Buffer.from(JsonTraceSerializer.serializeRequest(spans)!).toString());
+    const ours = otlpJson(spans as TracedSpan[]);
+    expect(spansOfRequest(ours)).toEqual(spansOfRequest(JSON.stringify(request)));
+    expect(spansOfRequest(ours).map(({ startMs, endMs, error }) => [startMs, endMs, error])).toEqual([
+      [T + 0.005, T + 987.654, null],
       [T, T + 9, 'it\tbroke'],
+      [T, T, null],
     ]);
-    expect(ours[0]).toMatchObject({ attributes, replica: '"0"' });
+    expect(spansOfRequest(ours)[0]).toMatchObject({ attributes, replica: '"0"' });
     expect(spansOfRequest(otlpJson([]))).toEqual([]);
   });
 });

@@ -1,5 +1,5 @@
 import type { TraceOrigin } from '@forge/contracts';
-import { isWithinRatio, traceIds, traceparentOf, type Fate } from './trace-ids';
+import { isWithinRatio, traceIds, traceparentOf } from './trace-ids';
 
 /** Shares of the rollouts of a run. */
 export interface TraceRatios {
@@ -16,22 +16,34 @@ export class RunTraces {
     private readonly ratios: TraceRatios,
   ) {}
 
-  /** Where the trace of a rollout begins; `isKept` whatever the ratio says. Undefined when nothing is traced. */
+  /** Whether anything is traced. */
+  get isOn(): boolean {
+    return this.ratios.kept > 0 || this.ratios.exported > 0;
+  }
+
+  /** Where the trace of a rollout begins; `isKept` whatever the ratio says. Undefined when it is not traced. */
   rollout(index: number, admittedAtMs: number, isKept: boolean): TraceOrigin | undefined {
+    if (!this.isOn) return undefined;
     const { kept, exported } = this.ratios;
-    if (kept === 0 && exported === 0) return undefined;
     const ids = traceIds(this.runId, 'rollout', index);
-    const fate = (): Fate => {
-      if (kept > 0 && (isKept || isWithinRatio(ids.traceId, kept))) return 'kept';
-      return isWithinRatio(ids.traceId, exported) ? 'exported' : 'none';
-    };
-    return { traceparent: traceparentOf(ids, fate()), admittedAtMs };
+    if (kept > 0 && (isKept || isWithinRatio(ids.traceId, kept)))
+      return { traceparent: traceparentOf(ids, 'kept'), admittedAtMs };
+    if (!isWithinRatio(ids.traceId, exported)) return undefined;
+    return { traceparent: traceparentOf(ids, 'exported'), admittedAtMs };
+  }
+
+  /**
+   * The same rollout, worth keeping whatever the ratio: from here on its spans are kept. One that was not traced so far
+   * begins at `sinceMs`. Undefined when nothing is traced.
+   */
+  kept(index: number, origin: TraceOrigin | undefined, sinceMs: number): TraceOrigin | undefined {
+    return this.rollout(index, origin?.admittedAtMs ?? sinceMs, true);
   }
 
   /** The root of an optimizer step's trace. There are few: all are traced, if anything is. */
   step(step: number): string | undefined {
-    const { kept, exported } = this.ratios;
-    if (kept === 0 && exported === 0) return undefined;
-    return traceparentOf(traceIds(this.runId, 'step', step), kept > 0 ? 'kept' : 'exported');
+    if (!this.isOn) return undefined;
+    const fate = this.ratios.kept > 0 ? 'kept' : 'exported';
+    return traceparentOf(traceIds(this.runId, 'step', step), fate);
   }
 }

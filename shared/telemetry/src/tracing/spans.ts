@@ -15,7 +15,6 @@ import {
 import type { TraceOrigin } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { isKept, KEPT } from './kept-spans';
-import { withRootIds } from './root-ids';
 import { traceparentOf } from './trace-ids';
 
 /**
@@ -54,12 +53,6 @@ export function activeTraceparent(): string | undefined {
   const span = trace.getSpanContext(context.active());
   if (span === undefined || (span.traceFlags & TraceFlags.SAMPLED) === 0) return undefined;
   return traceparentOf(span, isKept(span) ? 'kept' : 'exported');
-}
-
-/** The span of the running code, null where nothing of it is recorded. */
-export function activeSpan(): Span | null {
-  const span = trace.getActiveSpan();
-  return span?.isRecording() ? span : null;
 }
 
 /** What belongs to a span, for `parent`; undefined outside any trace. */
@@ -204,12 +197,11 @@ function start(name: string, { kind, attributes, links, startMs }: SpanOptions, 
 }
 
 function startRoot(name: string, traceparent: string, options: SpanOptions): Span {
-  const root = spanContextOf(traceparent);
-  return withRootIds(root, () => start(name, options, ROOT_CONTEXT.setValue(ROOT, root)));
+  return start(name, options, ROOT_CONTEXT.setValue(ROOT, spanContextOf(traceparent)));
 }
 
 function spanContextOf(traceparent: string): SpanContext {
   const [, traceId = '', spanId = '', flags = ''] = traceparent.split('-');
-  const traceFlags = flags === '00' ? TraceFlags.NONE : TraceFlags.SAMPLED;
+  const traceFlags = TraceFlags.SAMPLED;
   return { traceId, spanId, traceFlags, isRemote: true, ...(flags === '03' && { traceState: KEPT }) };
 }

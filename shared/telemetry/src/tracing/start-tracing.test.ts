@@ -15,7 +15,7 @@ import {
 } from './spans';
 import { KEEP_REASON } from './kept-spans';
 import { RunTraces } from './run-traces';
-import { keptOrigin } from './trace-ids';
+import { traceIds } from './trace-ids';
 import { startTracing } from './tracing';
 
 /** OpenTelemetry takes small numbers for something else. */
@@ -26,7 +26,7 @@ let stop: () => Promise<void>;
 const traces = new RunTraces('run', { kept: 1e-9, exported: 0 });
 const sampled = (index: number) => traces.rollout(index, T + 1000, true)!;
 const exported = (index: number) => new RunTraces('run', { kept: 0, exported: 1 }).rollout(index, T, false)!;
-const unsampled = (index: number) => traces.rollout(index, T + 1000, false)!;
+const kept = (index: number) => traces.kept(index, undefined, T + 1000)!;
 
 beforeAll(async () => {
   stop = await startTracing({
@@ -34,7 +34,12 @@ beforeAll(async () => {
     replica: '3',
     runId: 'run',
     sampleRatio: 0.01,
-    settings: { exporters: [], protocol: 'http/json', endpoint: 'none', limitsLinks: false },
+    settings: {
+      exporters: [],
+      protocol: 'http/json',
+      endpoint: 'none',
+      limits: { attributes: 128, valueLength: Infinity, events: 128, links: 200 },
+    },
     save: (line) => {
       lines.push(line);
       return lines.length === 1 ? Promise.resolve() : Promise.reject(new Error('full'));
@@ -68,10 +73,9 @@ describe('spans', () => {
     });
     expect(logIds(sampled(1))).toEqual({ trace_id: expect.any(String), span_id: expect.any(String) });
     endRollout(sampled(1), { 'forge.rollout.end': 'trained' });
-    // One that is not sampled, and one of which somebody has found that it is worth it.
-    await inSpan('quiet', { parent: traceOf(unsampled(2).traceparent) }, nothing);
-    endRollout(unsampled(2), {});
-    const parent3 = traceOf(keptOrigin(unsampled(3)).traceparent);
+    // One that is not traced, and one of which somebody has found that it is worth it.
+    endRollout(traces.rollout(2, T, false), {});
+    const parent3 = traceOf(kept(3).traceparent);
     const error = new TypeError('boom');
     await expect(inSpan('failing', { parent: parent3 }, () => Promise.reject(error))).rejects.toThrow('boom');
     recordSpan('told', { parent: parent3, startMs: T + 1000, error }, T + 1500, () =>
@@ -113,7 +117,7 @@ describe('spans', () => {
   });
 
   it('say what failed, also when they are told afterwards', () => {
-    const traceId = unsampled(3).traceparent.split('-')[1];
+    const { traceId } = traceIds('run', 'rollout', 3);
     const failed = { error: 'boom', attributes: { 'error.type': 'BUG_INVARIANT' } };
     expect(named('failing')[0]).toMatchObject({ traceId, ...failed });
     const [told] = named('told');

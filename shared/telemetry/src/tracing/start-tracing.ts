@@ -2,25 +2,23 @@ import { context, diag, DiagLogLevel, propagation, trace } from '@opentelemetry/
 import { ExportResultCode, setGlobalErrorHandler, W3CTraceContextPropagator } from '@opentelemetry/core';
 import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import {
-  BasicTracerProvider,
   BatchSpanProcessor,
   ConsoleSpanExporter,
   type SpanExporter,
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
 import { KeptSpans } from './kept-spans';
-import { RolloutSampler } from './rollout-sampler';
-import { RootIds } from './root-ids';
 import { RunExporter } from './run-exporter';
 import { SyncContextManager } from './sync-context-manager';
+import { ForgeTracerProvider } from './tracer';
+import type { SpanLimits } from './traced-span';
 
 /** Where spans go, as the standard variables have it. */
 export interface ExportSettings {
   exporters: readonly ('otlp' | 'console')[];
   protocol: 'grpc' | 'http/protobuf' | 'http/json';
   endpoint: string;
-  /** Whether the links of a span are limited by the environment. */
-  limitsLinks: boolean;
+  limits: SpanLimits;
 }
 
 export interface TracingOptions {
@@ -42,7 +40,6 @@ const SAVE_INTERVAL_MS = 500;
 const SPANS_PER_LINE = 64;
 /** Nobody waits longer for a collector that does not answer. */
 const FLUSH_MS = 2_000;
-const MANY_LINKS = 65_536;
 
 /**
  * Registers the OpenTelemetry SDK in this process. Exporters, batches, limits and resources follow the standard
@@ -65,13 +62,11 @@ export async function startTracing(options: TracingOptions): Promise<() => Promi
     'service.instance.id': replica,
     'forge.run.id': runId,
   });
-  const provider = new BasicTracerProvider({
+  const provider = new ForgeTracerProvider({
     resource: ours.merge(detectResources({ detectors: [envDetector] })),
-    sampler: new RolloutSampler(sampleRatio),
-    idGenerator: new RootIds(),
-    spanProcessors: processors,
-    // A step links to every rollout of its batch.
-    ...(settings.limitsLinks ? {} : { spanLimits: { linkCountLimit: MANY_LINKS } }),
+    limits: settings.limits,
+    processors,
+    sampleRatio,
   });
   trace.setGlobalTracerProvider(provider);
   context.setGlobalContextManager(new SyncContextManager());
@@ -136,7 +131,7 @@ async function exporterOf(
     case 'grpc':
       return new (await import('@opentelemetry/exporter-trace-otlp-grpc')).OTLPTraceExporter();
     case 'http/json':
-      return new (await import('@opentelemetry/exporter-trace-otlp-http')).OTLPTraceExporter();
+      return (await import('./json-exporter.js')).jsonExporter();
     case 'http/protobuf':
       return new (await import('@opentelemetry/exporter-trace-otlp-proto')).OTLPTraceExporter();
   }

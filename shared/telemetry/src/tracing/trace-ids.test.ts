@@ -1,4 +1,5 @@
-import { isSampled, isWithinRatio, keptOrigin, traceIds, traceparentOf, type Fate } from './trace-ids';
+import { isWithinRatio, traceIds, traceparentOf, type Fate } from './trace-ids';
+import type { TraceOrigin } from '@forge/contracts';
 import { RunTraces } from './run-traces';
 
 describe('traceIds', () => {
@@ -34,14 +35,21 @@ describe('RunTraces', () => {
   const as = (fate: Fate) => ({ traceparent: traceparentOf(ids, fate), admittedAtMs: 1000 });
 
   it('decides by ratio what becomes of a trace, and keeps what is to be kept', () => {
-    expect(originOf(1e-9, 0, false)).toEqual(as('none'));
+    expect(originOf(1e-9, 0, false)).toBeUndefined();
     expect(originOf(1e-9, 1, false)).toEqual(as('exported'));
     expect(originOf(1, 1e-9, false)).toEqual(as('kept'));
     expect(originOf(1e-9, 0, true)).toEqual(as('kept'));
     expect(originOf(0, 1, true)).toEqual(as('exported'));
     expect(originOf(0, 0, true)).toBeUndefined();
-    expect([as('none'), as('exported'), as('kept')].map(isSampled)).toEqual([false, true, true]);
-    expect([as('none'), as('exported')].map(keptOrigin)).toEqual([as('kept'), as('kept')]);
+  });
+
+  it('keeps what has turned out to be worth it, from its admission where that is known', () => {
+    const keptOf = (kept: number, exported: number, origin?: TraceOrigin) =>
+      new RunTraces('run', { kept, exported }).kept(7, origin, 2000);
+    expect(keptOf(1e-9, 0)).toEqual({ ...as('kept'), admittedAtMs: 2000 });
+    expect(keptOf(1e-9, 1, as('exported'))).toEqual(as('kept'));
+    expect(keptOf(0, 1, as('exported'))).toEqual(as('exported'));
+    expect(keptOf(0, 0)).toBeUndefined();
   });
 
   it('traces every step when anything is traced', () => {

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { TraceOrigin } from '@forge/contracts';
 
 /** Names a trace: the trace itself, and its root span. */
 export interface TraceIds {
@@ -22,22 +21,12 @@ export function isWithinRatio(traceId: string, ratio: number): boolean {
   return Number.parseInt(traceId.slice(0, 8), 16) < ratio * 2 ** 32;
 }
 
-/** What becomes of the spans of a trace: nothing, sent to a collector where there is one, or kept with the run as well. */
-export type Fate = 'none' | 'exported' | 'kept';
+/** What becomes of the spans of a trace: sent to a collector where there is one, or kept with the run as well. */
+export type Fate = 'exported' | 'kept';
 
-const FLAGS: Readonly<Record<Fate, string>> = { none: '00', exported: '01', kept: '03' };
+const FLAGS: Readonly<Record<Fate, string>> = { exported: '01', kept: '03' };
 
 /** Trace context of what happens under the root of a trace, as W3C writes it; the flag for `kept` is ours. */
 export function traceparentOf({ traceId, spanId }: TraceIds, fate: Fate): string {
   return `00-${traceId}-${spanId}-${FLAGS[fate]}`;
-}
-
-/** Whether there are spans at all. */
-export function isSampled({ traceparent }: Pick<TraceOrigin, 'traceparent'>): boolean {
-  return !traceparent.endsWith(FLAGS.none);
-}
-
-/** The same rollout, worth keeping whatever the ratio: from here on its spans are kept. */
-export function keptOrigin(origin: TraceOrigin): TraceOrigin {
-  return { ...origin, traceparent: origin.traceparent.replace(/..$/, FLAGS.kept) };
 }
