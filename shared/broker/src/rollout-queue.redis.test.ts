@@ -149,6 +149,7 @@ describe('a handler that throws', () => {
     expect(failures).toEqual([
       {
         jobId: 'r-nonsense-7',
+        queuedAtMs: expect.any(Number),
         reason: 'wrong-version',
         index: 7,
         job: null,

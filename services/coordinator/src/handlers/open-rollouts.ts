@@ -6,7 +6,8 @@ const OVER = ['trained', 'discarded'];
 
 /** Where the traces of rollouts begin, and the end of those that nobody else will end when the run does. */
 export class OpenRollouts {
-  private readonly origins = new Map<number, TraceOrigin>();
+  /** When each was admitted. */
+  private readonly admitted = new Map<number, number>();
 
   /** `limit`: rollouts that can be open at a time. */
   constructor(
@@ -17,12 +18,13 @@ export class OpenRollouts {
 
   /** The same whenever it is asked for; the first time is that of the admission. */
   origin(index: number): TraceOrigin | undefined {
-    const origin = this.origins.get(index) ?? this.begin(index, Date.now());
+    const admittedAtMs = this.admitted.get(index) ?? Date.now();
+    const origin = this.begin(index, admittedAtMs);
     if (origin === undefined) return undefined;
-    this.origins.set(index, origin);
-    for (const oldest of this.origins.keys()) {
-      if (this.origins.size <= this.limit) break;
-      this.origins.delete(oldest);
+    this.admitted.set(index, admittedAtMs);
+    for (const oldest of this.admitted.keys()) {
+      if (this.admitted.size <= this.limit) break;
+      this.admitted.delete(oldest);
     }
     return origin;
   }
@@ -31,7 +33,7 @@ export class OpenRollouts {
   end({ groups }: Pick<LedgerSnapshot, 'groups'>, sinceMs: number): void {
     for (const [index, { state }] of groups) {
       if (OVER.includes(state)) continue;
-      const origin = this.origins.get(index) ?? this.begin(index, sinceMs);
+      const origin = this.begin(index, this.admitted.get(index) ?? sinceMs);
       endRollout(origin, { 'forge.rollout.index': index, 'forge.rollout.end': `unfinished (${state})` });
     }
   }

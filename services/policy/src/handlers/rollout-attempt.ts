@@ -1,16 +1,13 @@
 import type { Delivery } from '@forge/broker';
 import type { RolloutJob, TraceOrigin } from '@forge/contracts';
 import {
-  inOneSpan,
-  inSpan,
   inTrace,
   KEEP_REASON,
   recordSpan,
+  spanToBe,
   traceOf,
-  within,
   type Context,
   type RunTraces,
-  type Span,
 } from '@forge/telemetry';
 
 type Job = Pick<Extract<RolloutJob, { kind: 'rollout' }>, 'index' | 'trace'>;
@@ -18,25 +15,28 @@ type Job = Pick<Extract<RolloutJob, { kind: 'rollout' }>, 'index' | 'trace'>;
 /** A part of an attempt; works that overlap are one. Times in milliseconds since the epoch. */
 interface Phase {
   name: string;
+  /** What belongs to its span; undefined where nothing is traced so far. */
+  within: Context | undefined;
   startMs: number;
   endMs: number;
   underWay: number;
+  attributes?: Record<string, string>;
   error?: unknown;
 }
 
 /**
  * What the trace of a rollout tells of one attempt at its job: `queue` from the time the job was queued to its pick-up,
  * told at once, so that something is known of an attempt whose process dies; `attempt`, within which the work is done; and
- * its phases. Of a rollout that is not traced only the times of the phases are noted, and told when the attempt turns out
- * to fail or to be slow; any attempt after the first is traced.
+ * its phases. Those are noted, and told when the attempt is over: of a rollout that is not traced only when it turns out to
+ * fail or to be slow; any attempt after the first is traced.
  */
 export class RolloutAttempt {
   private readonly trace: TraceOrigin | undefined;
   private readonly attributes: Record<string, number>;
-  private readonly spans = new Map<string, ReturnType<typeof inOneSpan>>();
   private readonly phases: Phase[] = [];
-  private span: Span | null = null;
+  /** What belongs to its span. */
   private within: Context | undefined;
+  private hasWeightsMs: number | undefined;
   private isSlow = false;
   private sentMs: number | undefined;
 
@@ -52,45 +52,46 @@ export class RolloutAttempt {
   }
 
   /** Does the work of the attempt. */
-  run(work: () => Promise<void>): Promise<void> {
-    const { trace, attributes } = this;
-    if (trace === undefined) return this.watch(work);
-    const parent = this.recordQueue(trace);
-    return inSpan(
-      'attempt',
-      { parent, startMs: this.delivery.startedAtMs, attributes },
-      (span) => {
-        this.span = span;
-        this.within = within(span);
-        return work();
-      },
-      this.sentAt,
-    );
+  async run(work: () => Promise<void>): Promise<void> {
+    const parent = this.trace && this.recordQueue(this.trace);
+    this.within = parent && spanToBe(parent);
+    try {
+      await work();
+      if (this.isSlow) this.tell(parent, 'slow');
+      else if (parent !== undefined) this.tell(parent);
+    } catch (error) {
+      this.tell(parent, 'failed', error);
+      throw error;
+    }
   }
 
-  /** Does a part of the work. */
-  phase<T>(name: string, work: (span: Span | null) => Promise<T>): Promise<T> {
-    if (this.within === undefined) return this.note(name, () => work(null));
-    const endMs = name === 'publish' ? this.sentAt : undefined;
-    const inPhase = this.spans.get(name) ?? inOneSpan(name, this.within, endMs);
-    this.spans.set(name, inPhase);
-    return inPhase(work);
+  /** Does a part of the work; works that overlap are one part. */
+  async phase<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const phase = this.begin(name);
+    try {
+      return await inTrace(phase.within, work);
+    } catch (error) {
+      phase.error = error;
+      throw error;
+    } finally {
+      phase.underWay -= 1;
+      phase.endMs = Date.now();
+    }
   }
 
-  /** Has completions generated: a call with spans of its own. */
+  /** Has completions generated: a call with a span of its own, where there is a trace. */
   generating<T>(work: () => Promise<T>): Promise<T> {
-    return this.within === undefined ? this.note('generate', work) : inTrace(this.within, work);
+    return this.within === undefined ? this.phase('generate', work) : inTrace(this.within, work);
   }
 
   /** The weights the job asks for are in use. */
   hasWeights(): void {
-    this.span?.addEvent('has weights');
+    this.hasWeightsMs = Date.now();
   }
 
   /** What travels on with the group, before it is published: of a slow one everything is kept from here on. */
   origin(): TraceOrigin | undefined {
     this.isSlow = Date.now() - this.delivery.startedAtMs >= this.slowMs;
-    if (this.isSlow) this.span?.setAttribute(KEEP_REASON, 'slow');
     return this.isSlow ? this.keptOrigin() : this.trace;
   }
 
@@ -102,7 +103,10 @@ export class RolloutAttempt {
     this.sentMs = isSent ? Date.now() : undefined;
   }
 
-  private readonly sentAt = (): number | undefined => this.sentMs;
+  /** What the stream said to the group. */
+  published(result: string): void {
+    this.phases.at(-1)!.attributes = { 'forge.publish.result': result };
+  }
 
   /** Its trace from now on, whatever was decided at the admission. */
   private keptOrigin(): TraceOrigin | undefined {
@@ -110,7 +114,7 @@ export class RolloutAttempt {
   }
 
   /** The root of the rollout, for what comes after. */
-  private recordQueue(trace: TraceOrigin): ReturnType<typeof traceOf> {
+  private recordQueue(trace: TraceOrigin): Context | undefined {
     const { queuedAtMs, startedAtMs } = this.delivery;
     const parent = traceOf(trace.traceparent);
     // The clock of whoever queued it is another machine's.
@@ -119,44 +123,38 @@ export class RolloutAttempt {
     return parent;
   }
 
-  private async watch(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-      if (this.isSlow) this.tell({ [KEEP_REASON]: 'slow' });
-    } catch (error) {
-      this.tell({ [KEEP_REASON]: 'failed' }, error);
-      throw error;
-    }
-  }
-
-  private async note<T>(name: string, work: () => Promise<T>): Promise<T> {
+  private begin(name: string): Phase {
     const last = this.phases.at(-1);
-    const startMs = Date.now();
-    const phase =
-      last?.name === name && last.underWay > 0 ? last : { name, startMs, endMs: startMs, underWay: 0 };
-    if (phase !== last) this.phases.push(phase);
-    phase.underWay += 1;
-    try {
-      return await work();
-    } catch (error) {
-      phase.error = error;
-      throw error;
-    } finally {
-      phase.underWay -= 1;
-      phase.endMs = Date.now();
+    if (last?.name === name && last.underWay > 0) {
+      last.underWay += 1;
+      return last;
     }
+    const [within, now] = [this.within && spanToBe(this.within), Date.now()];
+    const phase = { name, within, startMs: now, endMs: now, underWay: 1 };
+    this.phases.push(phase);
+    return phase;
   }
 
-  private tell(kept: Record<string, string>, error?: unknown): void {
-    const trace = this.keptOrigin();
-    if (trace === undefined) return;
+  /** `parent`: the root of the rollout; undefined when it was not traced so far. */
+  private tell(parent: Context | undefined, reason?: 'slow' | 'failed', error?: unknown): void {
+    const root = parent ?? this.lateRoot();
+    if (root === undefined) return;
+    const within = this.within ?? spanToBe(root);
     const endMs = this.sentMs ?? Date.now();
-    const parent = this.recordQueue(trace);
-    const attributes = { ...this.attributes, ...kept };
-    const attempt = { parent, startMs: this.delivery.startedAtMs, attributes, error };
-    recordSpan('attempt', attempt, endMs, () => {
-      for (const { name, startMs, endMs: ended, underWay, error: cause } of this.phases)
-        recordSpan(name, { startMs, error: cause }, underWay > 0 ? endMs : Math.min(ended, endMs));
-    });
+    for (const { name, within: as, startMs, endMs: ended, underWay, attributes, error: cause } of this.phases)
+      recordSpan(
+        name,
+        { parent: within, as, startMs, ...(attributes && { attributes }), error: cause },
+        underWay > 0 ? endMs : Math.min(ended, endMs),
+      );
+    const attributes = { ...this.attributes, ...(reason && { [KEEP_REASON]: reason }) };
+    const events = this.hasWeightsMs === undefined ? [] : [{ name: 'has weights', atMs: this.hasWeightsMs }];
+    const { startedAtMs: startMs } = this.delivery;
+    recordSpan('attempt', { parent: root, as: within, startMs, attributes, events, error }, endMs);
+  }
+
+  private lateRoot(): Context | undefined {
+    const trace = this.keptOrigin();
+    return trace && this.recordQueue(trace);
   }
 }

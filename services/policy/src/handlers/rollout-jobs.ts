@@ -17,7 +17,7 @@ import {
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
-import type { ActivityClock, Span } from '@forge/telemetry';
+import type { ActivityClock } from '@forge/telemetry';
 import { promptText } from '../domain/prompt-text';
 import { shownTokens, type TokenTexts } from '../domain/shown-tokens';
 import type { RolloutAttempt } from './rollout-attempt';
@@ -50,15 +50,19 @@ export interface GenerateCall {
 }
 
 /** What the trace of a rollout sees of its job. */
-type Attempt = Pick<RolloutAttempt, 'run' | 'phase' | 'generating' | 'hasWeights' | 'origin' | 'sending'>;
+type Attempt = Pick<
+  RolloutAttempt,
+  'run' | 'phase' | 'generating' | 'hasWeights' | 'origin' | 'sending' | 'published'
+>;
 
 const UNTRACED: Attempt = {
   run: (work) => work(),
-  phase: (_name, work) => work(null),
+  phase: (_name, work) => work(),
   generating: (work) => work(),
   hasWeights: () => undefined,
   origin: () => undefined,
   sending: () => undefined,
+  published: () => undefined,
 };
 
 type Answer = 'correct' | 'wrong' | 'failed';
@@ -137,7 +141,7 @@ export class RolloutJobs {
       ...(mismatch !== null && { logprobMismatch: mismatch }),
       ...(trace && { trace }),
     };
-    await attempt.phase('publish', (span) => this.publish(group, attempt, span));
+    await attempt.phase('publish', () => this.publish(group, attempt));
     if (index % candidatesPerBatch(recipe) < recipe.output.sampleRollouts) await this.show(group);
   }
 
@@ -207,7 +211,7 @@ export class RolloutJobs {
   }
 
   /** A full stream makes the job wait; a group that is published already changes nothing. */
-  private async publish(group: Group, attempt: Attempt, span: Span | null): Promise<void> {
+  private async publish(group: Group, attempt: Attempt): Promise<void> {
     const { runState } = this.options;
     const payload = encode(group);
     const { index, replica, episodes } = group;
@@ -215,7 +219,7 @@ export class RolloutJobs {
     for (;;) {
       attempt.sending();
       const result = await runState.publishGroup(index, payload, origin);
-      span?.setAttribute('forge.publish.result', result);
+      attempt.published(result);
       if (result !== 'full') return;
       attempt.sending(false);
       // Not done: a completed job would not be queued again when the run is resumed.

@@ -10,14 +10,15 @@ interface Work {
 
 /** One span for every reward function and every rollout among the items of a call. */
 export class RewardSpans {
-  private readonly work = new Map<string, Map<string, Work>>();
+  private readonly work = new Map<string, { works: Map<string, Work>; observe: ObserveReward }>();
 
   /** Sees the functions score one item, for the span the item belongs to. */
   observe(traceparent: string | null | undefined): ObserveReward | undefined {
     if (traceparent === null || traceparent === undefined) return undefined;
-    const works = this.work.get(traceparent) ?? new Map<string, Work>();
-    this.work.set(traceparent, works);
-    return (name, score) => {
+    const known = this.work.get(traceparent);
+    if (known !== undefined) return known.observe;
+    const works = new Map<string, Work>();
+    const observe: ObserveReward = (name, score) => {
       const work = workOf(works, name);
       work.completions += 1;
       const done = (): void => {
@@ -37,10 +38,12 @@ export class RewardSpans {
         return failed(error);
       }
     };
+    this.work.set(traceparent, { works, observe });
+    return observe;
   }
 
   end(): void {
-    for (const [traceparent, works] of this.work) {
+    for (const [traceparent, { works }] of this.work) {
       const parent = traceOf(traceparent);
       for (const [name, { startMs, endMs, completions, failed }] of works) {
         const attributes = {

@@ -15,7 +15,7 @@ import {
 import type { TraceOrigin } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { isKept, KEPT } from './kept-spans';
-import { traceparentOf } from './trace-ids';
+import { randomId, traceparentOf } from './trace-ids';
 
 /**
  * Spans by the OpenTelemetry API: nothing happens unless tracing was started in the process, and nothing outside a trace.
@@ -24,8 +24,8 @@ import { traceparentOf } from './trace-ids';
  */
 const tracer = trace.getTracer('@forge');
 
-/** In the context of a root span: its own context, as was decided when the trace began. */
-export const ROOT = createContextKey('forge root');
+/** In the context of a span whose ids are known before it: the context it will have itself. */
+export const SELF = createContextKey('forge self');
 
 export interface SpanOptions {
   /** The span or origin it belongs to; left out: whatever the running code belongs to. */
@@ -60,48 +60,43 @@ export function within(span: Span | null): Context | undefined {
   return span === null ? undefined : trace.setSpan(ROOT_CONTEXT, span);
 }
 
-/** Does `work` within a span that ends with it, or when `endMs` says; outside a trace it is just done. */
+/** Does `work` within a span that ends with it; outside a trace it is just done. */
 export function inSpan<T>(
   name: string,
   options: SpanOptions,
   work: (span: Span | null) => Promise<T>,
-  endMs?: () => number | undefined,
 ): Promise<T> {
   const parent = options.parent ?? context.active();
   if (trace.getSpanContext(parent) === undefined) return work(null);
-  const span = start(name, options, parent);
-  return inOpenSpan(span, parent, work, () => span.end(endMs?.()));
+  return inOpenSpan(start(name, options, parent), parent, work);
 }
 
-/** Does works that overlap within one span, from the start of the first to the end of the last, or when `endMs` says. */
-export function inOneSpan(
-  name: string,
-  parent: Context,
-  endMs?: () => number | undefined,
-): <T>(work: (span: Span) => Promise<T>) => Promise<T> {
-  let underWay = 0;
-  let span: Span;
-  return (work) => {
-    if (underWay === 0) span = start(name, {}, parent);
-    underWay += 1;
-    return inOpenSpan(span, parent, work, () => {
-      underWay -= 1;
-      if (underWay === 0) span.end(endMs?.());
-    });
-  };
+/** What will belong to a span that is recorded once it is over, under that `parent` and `as` this. */
+export function spanToBe(parent: Context): Context {
+  const { traceId, traceFlags, traceState } = trace.getSpanContext(parent)!;
+  const self = { traceId, spanId: randomId(8), traceFlags, ...(traceState && { traceState }) };
+  return trace.setSpanContext(ROOT_CONTEXT, self);
 }
 
-/** A span of what is over; undefined as `error`: it did not fail. What `within` records is a part of it. */
+export interface RecordedSpanOptions extends SpanOptions {
+  /** What belonged to it before it was recorded. */
+  as?: Context | undefined;
+  /** Undefined: it did not fail. */
+  error?: unknown;
+  events?: readonly { name: string; atMs: number }[];
+}
+
+/** A span of what is over. */
 export function recordSpan(
   name: string,
-  { error, ...options }: SpanOptions & { error?: unknown },
+  { error, as, events, ...options }: RecordedSpanOptions,
   endMs: number,
-  within?: () => void,
 ): void {
   const parent = options.parent ?? context.active();
   if (trace.getSpanContext(parent) === undefined) return;
-  const span = start(name, options, parent);
-  if (within !== undefined) context.with(trace.setSpan(parent, span), within);
+  const within = as === undefined ? parent : parent.setValue(SELF, trace.getSpanContext(as));
+  const span = start(name, options, within);
+  for (const { name: what, atMs } of events ?? []) span.addEvent(what, atMs);
   if (error !== undefined) markFailed(span, error);
   span.end(endMs);
 }
@@ -134,20 +129,15 @@ export function inRootSpan<T>(
   return inOpenSpan(startRoot(name, traceparent, options), ROOT_CONTEXT, work);
 }
 
-/** Does `work` within a span that fails with it, then `end`. */
-async function inOpenSpan<T>(
-  span: Span,
-  parent: Context,
-  work: (span: Span) => Promise<T>,
-  end = (): void => span.end(),
-): Promise<T> {
+/** Does `work` within a span that fails and ends with it. */
+async function inOpenSpan<T>(span: Span, parent: Context, work: (span: Span) => Promise<T>): Promise<T> {
   try {
     return await context.with(trace.setSpan(parent, span), work, undefined, span);
   } catch (error) {
     markFailed(span, error);
     throw error;
   } finally {
-    end();
+    span.end();
   }
 }
 
@@ -197,7 +187,7 @@ function start(name: string, { kind, attributes, links, startMs }: SpanOptions, 
 }
 
 function startRoot(name: string, traceparent: string, options: SpanOptions): Span {
-  return start(name, options, ROOT_CONTEXT.setValue(ROOT, spanContextOf(traceparent)));
+  return start(name, options, ROOT_CONTEXT.setValue(SELF, spanContextOf(traceparent)));
 }
 
 function spanContextOf(traceparent: string): SpanContext {

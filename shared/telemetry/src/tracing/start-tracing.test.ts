@@ -3,15 +3,14 @@ import { spansOfRequest, spansOfTrace, type RecordedSpan } from './recorded-span
 import {
   activeTraceparent,
   endRollout,
-  inOneSpan,
   inRootSpan,
   inSpan,
   linkTo,
   logIds,
   outsideTraces,
   recordSpan,
+  spanToBe,
   traceOf,
-  within,
 } from './spans';
 import { KEEP_REASON } from './kept-spans';
 import { RunTraces } from './run-traces';
@@ -68,8 +67,6 @@ describe('spans', () => {
       await nothing();
       // Behind an await it says itself what it belongs to.
       expect(activeTraceparent()).toBeUndefined();
-      const score = inOneSpan('score', within(span)!);
-      await Promise.all([score(nothing), score(nothing), score(nothing)]);
     });
     expect(logIds(sampled(1))).toEqual({ trace_id: expect.any(String), span_id: expect.any(String) });
     endRollout(sampled(1), { 'forge.rollout.end': 'trained' });
@@ -78,9 +75,10 @@ describe('spans', () => {
     const parent3 = traceOf(kept(3).traceparent);
     const error = new TypeError('boom');
     await expect(inSpan('failing', { parent: parent3 }, () => Promise.reject(error))).rejects.toThrow('boom');
-    recordSpan('told', { parent: parent3, startMs: T + 1000, error }, T + 1500, () =>
-      recordSpan('part', { startMs: T + 1100 }, T + 1200),
-    );
+    const as = spanToBe(parent3!);
+    recordSpan('part', { parent: as, startMs: T + 1100 }, T + 1200);
+    const events = [{ name: 'half', atMs: T + 1250 }];
+    recordSpan('told', { parent: parent3, as, startMs: T + 1000, error, events }, T + 1500);
     // One that goes to a collector alone: what failed in it, or has a reason, is kept.
     const elsewhere = traceOf(exported(4).traceparent);
     await inSpan('quiet', { parent: elsewhere }, nothing);
@@ -99,7 +97,7 @@ describe('spans', () => {
     await stop();
     spans = lines.flatMap(spansOfRequest);
     expect(spans.map(({ name }) => name)).toEqual(
-      ['score', 'attempt', 'rollout', 'failing', 'part', 'told', 'slow', 'failed', 'step'], // prettier-ignore
+      ['attempt', 'rollout', 'failing', 'part', 'told', 'slow', 'failed', 'step'], // prettier-ignore
     );
     expect(warnings).toEqual([]);
   });
@@ -109,11 +107,10 @@ describe('spans', () => {
     const [, traceId, rootId] = sampled(1).traceparent.split('-');
     const [attempt] = named('attempt');
     expect(attempt).toMatchObject({ traceId, parentId: rootId, attributes: { a: 1 }, error: null });
-    expect(named('score')[0]).toMatchObject({ traceId, parentId: attempt!.spanId });
     const [root] = named('rollout');
     expect(root).toMatchObject({ traceId, spanId: rootId, parentId: null, startMs: T + 1000 });
     expect(root!.endMs).toBeGreaterThan(1e12);
-    expect(spansOfTrace([...lines, ...lines], traceId!).map(({ name }) => name)).toEqual(['rollout', 'attempt', 'score']); // prettier-ignore
+    expect(spansOfTrace([...lines, ...lines], traceId!).map(({ name }) => name)).toEqual(['rollout', 'attempt']); // prettier-ignore
   });
 
   it('say what failed, also when they are told afterwards', () => {
@@ -122,6 +119,7 @@ describe('spans', () => {
     expect(named('failing')[0]).toMatchObject({ traceId, ...failed });
     const [told] = named('told');
     expect(told).toMatchObject({ traceId, startMs: T + 1000, endMs: T + 1500, ...failed });
+    expect(told!.events).toMatchObject([{ name: 'half', atMs: T + 1250 }]);
     expect(named('part')[0]).toMatchObject({ parentId: told!.spanId, startMs: T + 1100, endMs: T + 1200, error: null }); // prettier-ignore
   });
 

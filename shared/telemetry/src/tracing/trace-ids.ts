@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 
 /** Names a trace: the trace itself, and its root span. */
 export interface TraceIds {
@@ -12,8 +12,8 @@ export interface TraceIds {
  * again, after the death of another process say, adds to the same trace.
  */
 export function traceIds(runId: string, kind: 'rollout' | 'step', index: number): TraceIds {
-  const hash = createHash('sha256').update(`forge/${runId}/${kind}/${index}`).digest('hex');
-  return { traceId: hash.slice(0, 32), spanId: hash.slice(32, 48) };
+  const ids = hash('sha256', `forge/${runId}/${kind}/${index}`, 'hex');
+  return { traceId: ids.slice(0, 32), spanId: ids.slice(32, 48) };
 }
 
 /** Whether a share of all traces has this one in it: a larger share has all those of a smaller one. */
@@ -29,4 +29,14 @@ const FLAGS: Readonly<Record<Fate, string>> = { exported: '01', kept: '03' };
 /** Trace context of what happens under the root of a trace, as W3C writes it; the flag for `kept` is ours. */
 export function traceparentOf({ traceId, spanId }: TraceIds, fate: Fate): string {
   return `00-${traceId}-${spanId}-${FLAGS[fate]}`;
+}
+
+const POOL_BYTES = 4096;
+let pool = '';
+let at = 0;
+
+/** A random id of so many bytes. They come in one call for many. */
+export function randomId(bytes: 8 | 16): string {
+  if (at + 2 * bytes > pool.length) [pool, at] = [randomBytes(POOL_BYTES).toString('hex'), 0];
+  return pool.slice(at, (at += 2 * bytes));
 }

@@ -48,17 +48,20 @@ interface NotedEvent {
   attributes: Attributes | undefined;
 }
 
+const NONE: never[] = [];
+const UNSET: SpanStatus = { code: SpanStatusCode.UNSET };
+
 /** A span that costs little until it is read: times are numbers, and nothing is copied that need not be. */
 export class TracedSpan implements Span, ReadableSpan {
   name: string;
   readonly kind: SpanKind;
   readonly parentSpanContext?: SpanContext;
   readonly attributes: Attributes = {};
-  readonly links: Link[] = [];
+  links: Link[] = NONE;
   readonly startMs: number;
   endMs = 0;
-  readonly noted: NotedEvent[] = [];
-  status: SpanStatus = { code: SpanStatusCode.UNSET };
+  noted: NotedEvent[] = NONE;
+  status: SpanStatus = UNSET;
   ended = false;
   droppedAttributesCount = 0;
   droppedEventsCount = 0;
@@ -112,6 +115,7 @@ export class TracedSpan implements Span, ReadableSpan {
     if (this.ended) return this;
     const what = isTime(attributes) ? undefined : attributes;
     const at = time ?? (isTime(attributes) ? attributes : undefined);
+    if (this.noted === NONE) this.noted = [];
     this.noted.push({ name, atMs: at === undefined ? this.now() : msOf(at), attributes: what });
     if (this.noted.length > this.home.limits.events) {
       this.noted.shift();
@@ -122,6 +126,7 @@ export class TracedSpan implements Span, ReadableSpan {
 
   addLink(link: Link): this {
     if (this.ended) return this;
+    if (this.links === NONE) this.links = [];
     this.links.push(link);
     if (this.links.length > this.home.limits.links) {
       this.links.shift();

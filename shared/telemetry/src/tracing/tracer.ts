@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   context,
   INVALID_SPAN_CONTEXT,
@@ -15,8 +14,8 @@ import {
 import { isTracingSuppressed } from '@opentelemetry/core';
 import type { Resource } from '@opentelemetry/resources';
 import type { SpanProcessor } from '@opentelemetry/sdk-trace-base';
-import { ROOT } from './spans';
-import { isWithinRatio } from './trace-ids';
+import { SELF } from './spans';
+import { isWithinRatio, randomId } from './trace-ids';
 import { TracedSpan, type SpanHome, type SpanLimits } from './traced-span';
 
 export interface TracerOptions {
@@ -71,26 +70,16 @@ class ForgeTracer implements Tracer {
 
   /** Ids and fate of a new span: as the beginning of its trace has it. */
   private decide(within: Context, parent: SpanContext | undefined, kind: SpanKind): SpanContext {
-    const root = within.getValue(ROOT) as SpanContext | undefined;
-    if (root !== undefined) return { ...root, isRemote: false };
+    const known = within.getValue(SELF) as SpanContext | undefined;
+    if (known !== undefined) return { ...known, isRemote: false };
     if (parent !== undefined) {
       const { traceId, traceFlags, traceState } = parent;
-      return { traceId, spanId: randomHex(8), traceFlags, ...(traceState && { traceState }) };
+      return { traceId, spanId: randomId(8), traceFlags, ...(traceState && { traceState }) };
     }
     // A call that nothing traced makes (the reports of a service, a batch of calls for many rollouts), and an exporter's.
     if (kind === SpanKind.CLIENT || isTracingSuppressed(within)) return INVALID_SPAN_CONTEXT;
-    const traceId = randomHex(16);
+    const traceId = randomId(16);
     const traceFlags = isWithinRatio(traceId, this.sampleRatio) ? TraceFlags.SAMPLED : TraceFlags.NONE;
-    return { traceId, spanId: randomHex(8), traceFlags };
+    return { traceId, spanId: randomId(8), traceFlags };
   }
-}
-
-const POOL_BYTES = 4096;
-let pool = '';
-let at = 0;
-
-/** Random bytes come in one call for many ids. */
-function randomHex(bytes: number): string {
-  if (at + 2 * bytes > pool.length) [pool, at] = [randomBytes(POOL_BYTES).toString('hex'), 0];
-  return pool.slice(at, (at += 2 * bytes));
 }
