@@ -13,15 +13,36 @@ import {
 type Job = Pick<Extract<RolloutJob, { kind: 'rollout' }>, 'index' | 'trace'>;
 
 /** A part of an attempt; works that overlap are one. Times in milliseconds since the epoch. */
-interface Phase {
-  name: string;
-  /** What belongs to its span; undefined where nothing is traced so far. */
-  within: Context | undefined;
-  startMs: number;
-  endMs: number;
-  underWay: number;
+class Phase {
+  readonly startMs = Date.now();
+  endMs = this.startMs;
+  underWay = 0;
   attributes?: Record<string, string>;
   error?: unknown;
+
+  constructor(
+    readonly name: string,
+    /** What belongs to its span; undefined where nothing is traced so far. */
+    readonly within: Context | undefined,
+  ) {}
+
+  /** Watches a promise, and costs no more than that: there are many, and most are never told of. */
+  during<T>(work: () => Promise<T>): Promise<T> {
+    this.underWay += 1;
+    const result = inTrace(this.within, work);
+    result.then(this.done, this.failed);
+    return result;
+  }
+
+  private readonly done = (): void => {
+    this.underWay -= 1;
+    this.endMs = Date.now();
+  };
+
+  private readonly failed = (error: unknown): void => {
+    this.done();
+    this.error = error;
+  };
 }
 
 /**
@@ -66,17 +87,12 @@ export class RolloutAttempt {
   }
 
   /** Does a part of the work; works that overlap are one part. */
-  async phase<T>(name: string, work: () => Promise<T>): Promise<T> {
-    const phase = this.begin(name);
-    try {
-      return await inTrace(phase.within, work);
-    } catch (error) {
-      phase.error = error;
-      throw error;
-    } finally {
-      phase.underWay -= 1;
-      phase.endMs = Date.now();
-    }
+  phase<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const last = this.phases.at(-1);
+    if (last?.name === name && last.underWay > 0) return last.during(work);
+    const phase = new Phase(name, this.within && spanToBe(this.within));
+    this.phases.push(phase);
+    return phase.during(work);
   }
 
   /** Has completions generated: a call with a span of its own, where there is a trace. */
@@ -121,18 +137,6 @@ export class RolloutAttempt {
     const startMs = Math.min(Math.max(queuedAtMs, trace.admittedAtMs), startedAtMs);
     recordSpan('queue', { parent, startMs, attributes: this.attributes }, startedAtMs);
     return parent;
-  }
-
-  private begin(name: string): Phase {
-    const last = this.phases.at(-1);
-    if (last?.name === name && last.underWay > 0) {
-      last.underWay += 1;
-      return last;
-    }
-    const [within, now] = [this.within && spanToBe(this.within), Date.now()];
-    const phase = { name, within, startMs: now, endMs: now, underWay: 1 };
-    this.phases.push(phase);
-    return phase;
   }
 
   /** `parent`: the root of the rollout; undefined when it was not traced so far. */

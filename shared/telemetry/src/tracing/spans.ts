@@ -36,11 +36,15 @@ export interface SpanOptions {
   startMs?: number;
 }
 
+/** The last that `traceOf` was asked for: what is recorded together is mostly of one rollout. */
+let lastTrace: { traceparent: string; context: Context } | undefined;
+
 /** The trace of a message, for `parent`; undefined outside any trace. */
 export function traceOf(traceparent: string | undefined): Context | undefined {
-  return traceparent === undefined
-    ? undefined
-    : trace.setSpanContext(ROOT_CONTEXT, spanContextOf(traceparent));
+  if (traceparent === undefined) return undefined;
+  if (lastTrace?.traceparent !== traceparent)
+    lastTrace = { traceparent, context: trace.setSpanContext(ROOT_CONTEXT, spanContextOf(traceparent)) };
+  return lastTrace.context;
 }
 
 /** Points to the root of another trace. */
@@ -48,11 +52,16 @@ export function linkTo(traceparent: string): Link {
   return { context: spanContextOf(traceparent) };
 }
 
+/** The last that was asked for: all completions of a group are scored for the same span. */
+let lastActive: { span: SpanContext; traceparent: string } | undefined;
+
 /** W3C trace context of the running code; undefined outside any trace, and in one that is not sampled. */
 export function activeTraceparent(): string | undefined {
   const span = trace.getSpanContext(context.active());
   if (span === undefined || (span.traceFlags & TraceFlags.SAMPLED) === 0) return undefined;
-  return traceparentOf(span, isKept(span) ? 'kept' : 'exported');
+  if (lastActive?.span !== span)
+    lastActive = { span, traceparent: traceparentOf(span, isKept(span) ? 'kept' : 'exported') };
+  return lastActive.traceparent;
 }
 
 /** What belongs to a span, for `parent`; undefined outside any trace. */
@@ -187,7 +196,8 @@ function start(name: string, { kind, attributes, links, startMs }: SpanOptions, 
 }
 
 function startRoot(name: string, traceparent: string, options: SpanOptions): Span {
-  return start(name, options, ROOT_CONTEXT.setValue(SELF, spanContextOf(traceparent)));
+  const self = trace.getSpanContext(traceOf(traceparent)!);
+  return start(name, options, ROOT_CONTEXT.setValue(SELF, self));
 }
 
 function spanContextOf(traceparent: string): SpanContext {
