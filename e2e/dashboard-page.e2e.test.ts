@@ -246,6 +246,9 @@ describeWithChromium('the page of the dashboard', () => {
     await page.getByRole('link', { name: /^step \d+/ }).click();
     await see(page, 'Measured');
     const trained = page.url().split('/').at(-1)!;
+    // And back: a step links to the rollouts of its batch.
+    await page.getByRole('link', { name: rollout, exact: true }).click();
+    await see(page, 'In the batch of');
 
     // Every view in every look.
     const [older] = (await get<RunView['run'][]>('/runs')).filter(({ state }) => state === 'finished');

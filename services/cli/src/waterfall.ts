@@ -126,7 +126,8 @@ function noteOf({ attributes, error, links }: RecordedSpan): string {
     const value = attributes[key];
     return value === undefined ? [] : [`${as} ${text(value)}`.trim()];
   });
-  if (links.length > 1) shown.push(`links to ${links.length} traces`);
+  const rollouts = links.flatMap((link) => link.attributes['forge.rollout.index'] ?? []);
+  if (rollouts.length > 0) shown.push(`of rollouts ${rollouts.map(text).join(' ')}`);
   if (error !== null) shown.push(`FAILED ${text(attributes['error.type'] ?? '')}: ${error}`);
   return shown.join('  ');
 }

@@ -201,7 +201,7 @@ export interface Span {
   endMs: number;
   attributes: Record<string, unknown>;
   events: { name: string; atMs: number; attributes: Record<string, unknown> }[];
-  links: { traceId: string; spanId: string }[];
+  links: { traceId: string; spanId: string; attributes: Record<string, unknown> }[];
   error: string | null;
 }
 

@@ -121,8 +121,10 @@ export function readRun(outputDir: string, name: string, isAlive: (pid: number) 
     const record = check(runRecordSchema, JSON.parse(text), join(directory, 'run.json'));
     return { id: record.id, record: asItIs(directory, record, isAlive), problem: null };
   } catch (error) {
-    if (!(error instanceof SyntaxError) && !(error instanceof ForgeError)) throw error;
-    return { id: name, record: null, problem: error.message };
+    if (error instanceof SyntaxError)
+      return { id: name, record: null, problem: `its run.json is damaged: ${error.message}` };
+    if (!(error instanceof ForgeError)) throw error;
+    return { id: name, record: null, problem: `another version of Forge wrote it (${error.message})` };
   }
 }
 

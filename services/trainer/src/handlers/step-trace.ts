@@ -30,7 +30,9 @@ export class StepTrace {
   ): Promise<void> {
     const { step, groups } = batch;
     const attributes = { 'forge.step': step, 'forge.groups': groups.length };
-    const links = groups.flatMap(({ trace }) => (trace === undefined ? [] : [linkTo(trace.traceparent)]));
+    const links = groups.flatMap(({ index, trace }) =>
+      trace === undefined ? [] : [linkTo(trace.traceparent, { 'forge.rollout.index': index })],
+    );
     const traceparent = traces.step(step);
     return inRootSpan('step', traceparent, { attributes, links }, (span) =>
       work(new StepTrace(batch, traceparent, span)),
@@ -56,7 +58,7 @@ export class StepTrace {
       if (trace === undefined || this.traceparent === undefined) continue;
       const attributes = { 'forge.step': this.batch.step };
       if (isTrained) {
-        const [startMs, links] = [Date.now(), [linkTo(this.traceparent)]];
+        const [startMs, links] = [Date.now(), [linkTo(this.traceparent, attributes)]];
         const parent = traceOf(trace.traceparent);
         recordSpan('trained', { parent, startMs, attributes, links }, startMs);
       }

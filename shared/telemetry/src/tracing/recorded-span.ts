@@ -30,7 +30,9 @@ const requestSchema = z.object({
               events: z
                 .array(z.object({ name: z.string(), timeUnixNano: nanoseconds, attributes: keyValues }))
                 .default([]),
-              links: z.array(z.object({ traceId: z.string(), spanId: z.string() })).default([]),
+              links: z
+                .array(z.object({ traceId: z.string(), spanId: z.string(), attributes: keyValues }))
+                .default([]),
               status: z.object({ code: z.int().optional(), message: z.string().optional() }).default({}),
             }),
           ),
@@ -58,7 +60,7 @@ export interface RecordedSpan {
   endMs: number;
   attributes: SpanAttributes;
   events: { name: string; atMs: number; attributes: SpanAttributes }[];
-  links: { traceId: string; spanId: string }[];
+  links: { traceId: string; spanId: string; attributes: SpanAttributes }[];
   /** Null unless it failed. */
   error: string | null;
 }
@@ -95,7 +97,7 @@ export function spansOfRequest(json: string): RecordedSpan[] {
           atMs: millisecondsOf(timeUnixNano),
           attributes: attributesOf(attributes),
         })),
-        links: span.links,
+        links: span.links.map((link) => ({ ...link, attributes: attributesOf(link.attributes) })),
         error: span.status.code === 2 ? (span.status.message ?? 'failed') : null,
       })),
     );

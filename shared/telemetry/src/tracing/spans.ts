@@ -48,8 +48,8 @@ export function traceOf(traceparent: string | undefined): Context | undefined {
 }
 
 /** Points to the root of another trace. */
-export function linkTo(traceparent: string): Link {
-  return { context: spanContextOf(traceparent) };
+export function linkTo(traceparent: string, attributes: Attributes): Link {
+  return { context: spanContextOf(traceparent), attributes };
 }
 
 /** The last that was asked for: all completions of a group are scored for the same span. */

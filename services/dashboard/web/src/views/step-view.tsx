@@ -4,14 +4,16 @@ import { runPath } from '../data/api-client';
 import { useAnswer } from '../data/use-answer';
 import { formatValue } from '../format/numbers';
 import { Waterfall } from '../parts/waterfall';
-import { runHref, stepHref } from '../route';
+import { rolloutHref, runHref, stepHref } from '../route';
 import type { KnownRun } from './known-run';
 
 /** One optimizer step: its trace, and what was measured. */
 export function StepView({ run, step }: { run: KnownRun; step: number }) {
-  const { id } = run.view.run;
-  const { data: spans, problem } = useAnswer<Span[]>(`${runPath(id)}/steps/${step}`);
+  const { id, state } = run.view.run;
+  const everyMs = state === 'running' ? { everyMs: 2_000 } : {};
+  const { data: spans, problem } = useAnswer<Span[]>(`${runPath(id)}/steps/${step}`, everyMs);
   const row = run.rows.find((one) => one.step === step);
+  const rollouts = rolloutsOf(spans ?? []);
   return (
     <>
       <div class="title-row">
@@ -31,6 +33,17 @@ export function StepView({ run, step }: { run: KnownRun; step: number }) {
             <Waterfall runId={id} spans={spans} />
           </div>
         )}
+        {rollouts.length > 0 && (
+          <p>
+            Traced rollouts of its batch:{' '}
+            {rollouts.flatMap((index) => [
+              <a key={index} href={rolloutHref(id, index)}>
+                {index}
+              </a>,
+              ' ',
+            ])}
+          </p>
+        )}
       </section>
       <section aria-labelledby="measured">
         <h3 id="measured">Measured</h3>
@@ -48,5 +61,15 @@ export function StepView({ run, step }: { run: KnownRun; step: number }) {
         )}
       </section>
     </>
+  );
+}
+
+/** What the root of a step's trace links to. */
+function rolloutsOf(spans: readonly Span[]): number[] {
+  return spans.flatMap(({ links }) =>
+    links.flatMap(({ attributes }) => {
+      const index = attributes['forge.rollout.index'];
+      return typeof index === 'number' ? [index] : [];
+    }),
   );
 }
