@@ -7,7 +7,7 @@ import { connectRedis, RunState, type Redis } from '@forge/broker';
 import { isAlive, readRun, redisUrlOf } from '@forge/runs';
 import { waitFor } from '@forge/testing';
 import type { Browser, Page } from 'playwright-core';
-import type { RolloutView, RunView } from '../services/dashboard/src/api';
+import type { RolloutView, RunView, SampleRollout } from '../services/dashboard/src/api';
 import {
   accessibilityProblems,
   findChromium,
@@ -230,13 +230,22 @@ describeWithChromium('the page of the dashboard', () => {
     await page.locator('.tokens').first().focus();
     await page.keyboard.press('ArrowRight');
     await see(page, /log-prob .* nats, probability .*, version \d+/);
-    const link = page.getByRole('link', { name: /^Rollout \d/ }).first();
-    const rollout = (await link.getAttribute('href'))!.split('/').at(-1)!;
-    await waitFor('the end of its trace', async () => {
-      const { spans } = await get<RolloutView>(`/runs/${id}/rollouts/${rollout}`);
-      return spans.some(({ parentId }) => parentId === null);
+    let rollout = '';
+    await waitFor('a sample that was trained, and the end of its trace', async () => {
+      const samples = await get<SampleRollout[]>(`/runs/${id}/samples`);
+      for (const { index } of samples) {
+        const { history, spans } = await get<RolloutView>(`/runs/${id}/rollouts/${index}`);
+        const isOver = spans.some(({ parentId }) => parentId === null);
+        if (history?.state === 'trained' && isOver) rollout = String(index);
+      }
+      return rollout !== '';
     });
-    await link.click();
+    await page
+      .getByRole('link', { name: /^Rollout \d/ })
+      .first()
+      .click();
+    await page.waitForURL(/rollouts\/\d+$/);
+    await page.goto(at(id, `rollouts/${rollout}`));
     await see(page, 'In the batch of');
     await page
       .getByRole('button', { name: /^generate/ })
