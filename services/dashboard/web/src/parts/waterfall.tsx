@@ -5,6 +5,9 @@ import { formatDuration } from '../format/numbers';
 import { rolloutHref, stepHref } from '../route';
 import { Values } from './values';
 
+/** Behind that share of the scale there is no room for a label. */
+const LAST_LABEL = 0.85;
+
 /** A trace: what happened when and where, each span with what is known of it. */
 export function Waterfall({ runId, spans }: { runId: string; spans: readonly Span[] }) {
   const { rows, startMs, durationMs } = useMemo(() => waterfall(spans), [spans]);
@@ -15,7 +18,7 @@ export function Waterfall({ runId, spans }: { runId: string; spans: readonly Spa
         <div class="waterfall-ticks">
           {ticksOf(durationMs).map((ms) => (
             <span key={ms} style={{ left: `${(100 * ms) / durationMs}%` }}>
-              {ms === 0 ? '0' : formatDuration(ms)}
+              {ms === 0 ? '0' : ms < LAST_LABEL * durationMs && formatDuration(ms)}
             </span>
           ))}
         </div>
