@@ -31,4 +31,20 @@ describe('tracingEnvironment', () => {
     );
     expect(tracingEnvironment().sampleRatio).toBe(share);
   });
+
+  it('limits spans as the variables say, those of spans first', () => {
+    process.env = {
+      OTEL_ATTRIBUTE_COUNT_LIMIT: '5',
+      OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: '7',
+      OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '9',
+      OTEL_SPAN_EVENT_COUNT_LIMIT: 'many',
+      OTEL_SPAN_LINK_COUNT_LIMIT: '0',
+    };
+    expect(tracingEnvironment().limits).toEqual({ attributes: 7, valueLength: 9, events: 128, links: 0 });
+    process.env = {};
+    expect(tracingEnvironment()).toMatchObject({
+      protocol: 'http/json',
+      limits: { attributes: 128, valueLength: Infinity, events: 128, links: 65_536 },
+    });
+  });
 });

@@ -11,7 +11,7 @@ export interface TracingEnvironment extends ExportEnvironment {
   sampleRatio: number | null;
   /** `OTEL_SDK_DISABLED` */
   isDisabled: boolean;
-  /** `OTEL_SPAN_*_LIMIT`, `OTEL_ATTRIBUTE_*_LIMIT` */
+  /** `OTEL_SPAN_*_LIMIT`, `OTEL_ATTRIBUTE_*_LIMIT`, but for those of one event or link. */
   limits: { attributes: number; valueLength: number; events: number; links: number };
 }
 

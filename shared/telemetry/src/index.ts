@@ -16,7 +16,6 @@ export {
   inTrace,
   linkTo,
   logIds,
-  markFailed,
   outsideTraces,
   recordSpan,
   spanToBe,
@@ -24,7 +23,7 @@ export {
   within,
   type SpanOptions,
 } from './tracing/spans';
-export { isWithinRatio, traceIds, traceparentOf, type Fate, type TraceIds } from './tracing/trace-ids';
+export { traceIds } from './tracing/trace-ids';
 export { KEEP_REASON } from './tracing/kept-spans';
 export { RunTraces, type TraceRatios } from './tracing/run-traces';
 export { exportProblem, startTracing } from './tracing/tracing';

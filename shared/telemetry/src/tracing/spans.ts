@@ -87,7 +87,7 @@ export function spanToBe(parent: Context): Context {
   return trace.setSpanContext(ROOT_CONTEXT, self);
 }
 
-export interface RecordedSpanOptions extends SpanOptions {
+interface RecordedSpanOptions extends SpanOptions {
   /** What belonged to it before it was recorded. */
   as?: Context | undefined;
   /** Undefined: it did not fail. */
@@ -173,7 +173,7 @@ export function outsideTraces<T>(code: () => T): T {
 }
 
 /** Marks a span as failed, with the code of the error. */
-export function markFailed(span: Span, thrown: unknown): void {
+function markFailed(span: Span, thrown: unknown): void {
   fail(span, ForgeError.from(thrown));
 }
 
