@@ -1,4 +1,4 @@
-import type { WeightsAnnouncement } from '@forge/contracts';
+import type { TelemetryEvent, WeightsAnnouncement } from '@forge/contracts';
 import { startTestRedis, type TestRedis } from '@forge/testing';
 import fc from 'fast-check';
 import type { Admission } from './admission';
@@ -130,6 +130,15 @@ describe('groups', () => {
     expect(await state.publishGroup(0, Buffer.from('b'))).toBe('duplicate');
     expect(await state.publishGroup(99, Buffer.from('never admitted'))).toBe('duplicate');
     expect((await state.readGroups('buffer', 10, 0)).map(({ payload }) => payload.toString())).toEqual(['a']);
+  });
+
+  it('are told of when they are accepted, and only then', async () => {
+    const state = await newRun({ maxStaleness: 4 }, { inFlight: 10, episodes: 1 });
+    await state.admit(2);
+    const waiting: TelemetryEvent = { kind: 'waiting', for: 'a test' };
+    const publish = (index: number) => state.publishGroup(index, Buffer.from('a'), undefined, waiting);
+    expect([await publish(0), await publish(0), await publish(1)]).toEqual(['accepted', 'duplicate', 'full']);
+    expect((await state.readTelemetry('0', 0)).map(({ event }) => event)).toEqual([waiting]);
   });
 
   it('wait when the stream is full', async () => {

@@ -1,4 +1,10 @@
-import type { Batch, RolloutJob, TelemetryEvent, WeightsAnnouncement } from '@forge/contracts';
+import {
+  encode,
+  type Batch,
+  type RolloutJob,
+  type TelemetryEvent,
+  type WeightsAnnouncement,
+} from '@forge/contracts';
 import { randomUUID } from 'node:crypto';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
@@ -195,18 +201,22 @@ export class RunState {
 
   /**
    * Puts a finished group on the way to the replay buffer; a second call for the same group changes nothing. `origin`
-   * goes into its record.
+   * goes into its record; `event` is told when the group is accepted, and only then.
    */
   async publishGroup(
     index: number,
     payload: Buffer,
     origin?: GroupOrigin,
+    event?: TelemetryEvent,
   ): Promise<'accepted' | 'duplicate' | 'full'> {
-    const { groups, pending, episodes } = this.keys;
+    const { groups, pending, episodes, telemetry } = this.keys;
+    const { episodes: cap, telemetry: telemetryCap } = this.bounds;
+    const note = origin === undefined ? '' : originNote(origin);
+    const told = event === undefined ? '' : encode(event);
     const result = await this.run(
       scripts.publishGroup,
-      [groups, pending, episodes],
-      [index, payload, this.bounds.episodes, origin === undefined ? '' : originNote(origin)],
+      [groups, pending, episodes, telemetry],
+      [index, payload, cap, note, told, telemetryCap],
     );
     return result as 'accepted' | 'duplicate' | 'full';
   }

@@ -132,8 +132,9 @@ return admitted
 `);
 
 /**
- * Puts a finished group on the episodes stream, once.
- * KEYS groups, pending, episodes   ARGV index, payload, cap on the stream's length, note for the group's record
+ * Puts a finished group on the episodes stream, once, and what is to be told of it on that of telemetry.
+ * KEYS groups, pending, episodes, telemetry
+ * ARGV index, payload, cap on the stream's length, note for the group's record, event or '', cap on telemetry
  * Returns accepted, duplicate or full.
  */
 export const publishGroup = new Script(`${MOVES}
@@ -142,6 +143,7 @@ if redis.call('XLEN', KEYS[3]) >= tonumber(ARGV[3]) then return 'full' end
 redis.call('XADD', KEYS[3], '*', 'index', ARGV[1], 'payload', ARGV[2])
 move(ARGV[1], 'p', ARGV[4])
 redis.call('HDEL', KEYS[2], ARGV[1])
+if ARGV[5] ~= '' then redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*', 'event', ARGV[5]) end
 return 'accepted'
 `);
 

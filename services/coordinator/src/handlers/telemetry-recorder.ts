@@ -25,7 +25,7 @@ export class TelemetryRecorder {
     private readonly evaluations: EvaluationSchedule,
     private readonly metrics: RunMetrics,
     private readonly sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>,
-    /** Groups whose sample is written: a job that ran again shows it again. */
+    /** Groups whose sample is written: what an earlier coordinator wrote is read again. */
     private readonly shown: Set<number>,
     /** Ids of the changes that are written. */
     private readonly controls: Set<string>,

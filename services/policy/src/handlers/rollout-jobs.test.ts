@@ -31,8 +31,9 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
   const handler = new RolloutJobs({
     runState: {
       runId: 'run',
-      publishGroup: (_index, payload) => {
+      publishGroup: (_index, payload, _origin, event) => {
         published.push(decode(groupSchema, payload, 'group'));
+        if (event) events.push(event);
         return Promise.resolve('accepted');
       },
       emit: (event) => {
@@ -169,7 +170,7 @@ describe('RolloutJobs', () => {
     expect([forged.calls, again.calls]).toEqual([[], []]);
   });
 
-  it('shows the first groups of each step', async () => {
+  it('tells the first groups of each step as samples, together with publishing them', async () => {
     const { handler, events } = jobs();
     await handler.handle(rollout(31));
     await handler.handle(rollout(32));

@@ -13,6 +13,7 @@ import {
   type RolloutJob,
   type Sample,
   type Sampling,
+  type TelemetryEvent,
   type WeightHashes,
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
@@ -141,8 +142,9 @@ export class RolloutJobs {
       ...(mismatch !== null && { logprobMismatch: mismatch }),
       ...(trace && { trace }),
     };
-    await attempt.phase('publish', () => this.publish(group, attempt));
-    if (index % candidatesPerBatch(recipe) < recipe.output.sampleRollouts) await this.show(group);
+    const isShown = index % candidatesPerBatch(recipe) < recipe.output.sampleRollouts;
+    const sampleEvent = isShown ? await this.sampleEvent(group) : undefined;
+    await attempt.phase('publish', () => this.publish(group, attempt, sampleEvent));
   }
 
   /** A sample that can't be answered or judged is not correct, and does not keep the others from being counted. */
@@ -211,14 +213,14 @@ export class RolloutJobs {
   }
 
   /** A full stream makes the job wait; a group that is published already changes nothing. */
-  private async publish(group: Group, attempt: Attempt): Promise<void> {
+  private async publish(group: Group, attempt: Attempt, event?: TelemetryEvent): Promise<void> {
     const { runState } = this.options;
     const payload = encode(group);
     const { index, replica, episodes } = group;
     const origin = { replica, oldest: oldestVersion(episodes), newest: newestVersion(episodes) };
     for (;;) {
       attempt.sending();
-      const result = await runState.publishGroup(index, payload, origin);
+      const result = await runState.publishGroup(index, payload, origin, event);
       attempt.published(result);
       if (result !== 'full') return;
       attempt.sending(false);
@@ -229,8 +231,8 @@ export class RolloutJobs {
     }
   }
 
-  private async show({ index, promptText: prompt, episodes }: Group): Promise<void> {
-    await this.options.runState.emit({
+  private async sampleEvent({ index, promptText: prompt, episodes }: Group): Promise<TelemetryEvent> {
+    return {
       kind: 'rollout',
       index,
       version: oldestVersion(episodes),
@@ -239,6 +241,6 @@ export class RolloutJobs {
       rewards: episodes.map(({ reward }) => reward),
       rewardsByFunction: episodes.map(({ rewards }) => rewards),
       tokens: await shownTokens(episodes, this.options.tokenTexts),
-    });
+    };
   }
 }
