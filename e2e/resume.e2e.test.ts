@@ -118,8 +118,13 @@ describe('forge resume', () => {
 
     const other = await command(run, 'resume', run.runId, 'seed=2', 'maxStaleness=1');
     expect(other).toMatchObject({ code: 2, said: expect.stringMatching(/seed: can't change.*maxStaleness: can't change/s) as string }); // prettier-ignore
-    const { code, said } = await resume(run, 'policy.replicas=2');
+    const { code, said } = await resume(run, 'policy.replicas=2', '--dashboard');
     expect([code, said]).toEqual([0, expect.stringContaining(`at step ${stopped}`)]);
+    expect(said).toMatch(/^dashboard: http/m);
+    // What it said before it was stopped is not said again.
+    const shown = [...said.matchAll(/^step (\d+)\/12 /gm)].map(([, step]) => Number(step));
+    expect(shown.filter((step) => step < stopped)).toEqual([]);
+    expect(shown.at(-1)).toBe(STEPS);
     await expectUndisturbed(run);
 
     expect(await resume(run)).toMatchObject({ code: 2, said: expect.stringMatching(/has finished: all 12 steps are done.*steps=24/) as string }); // prettier-ignore

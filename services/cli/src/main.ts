@@ -64,10 +64,14 @@ const recipeArguments = (command: Command): Command =>
     .argument('<recipe>', 'name of a recipe, or path of a YAML file')
     .argument('[overrides...]', 'key=value, e.g. maxStaleness=0 trainer.learningRate=3e-4');
 const outputDir = ['--dir <dir>', 'output directory of the runs', 'runs'] as const;
+const dashboardOption = [
+  '--dashboard',
+  'show it on a page as well; on a terminal that stays until Ctrl-C',
+] as const;
 
 recipeArguments(program.command('run').description('run a recipe of reinforcement learning'))
   .option('--record', 'keep what is trained, for forge replay; the same as output.record=true')
-  .option('--dashboard', 'show it on a page as well; on a terminal that stays until Ctrl-C')
+  .option(...dashboardOption)
   .option('--no-dashboard', 'show it on the terminal only (default)')
   .action((recipe: string, overrides: string[], options: RunOptions) =>
     exitWith(run(recipe, overrides, options)),
@@ -79,6 +83,7 @@ program
   .argument('[overrides...]', 'key=value, of what may change: steps, stopAtAccuracy, replicas, limits, ...')
   .option(...outputDir)
   .option('--from <step>', 'go back to the checkpoint of this step', number)
+  .option(...dashboardOption)
   .action((id: string, overrides: string[], options: Parameters<typeof resume>[1]) =>
     exitWith(resume(id, options, overrides)),
   );

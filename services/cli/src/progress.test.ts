@@ -53,6 +53,14 @@ describe('timeLeftMs', () => {
   it('knows nothing before the second step', () => {
     expect(timeLeftMs(emptyProgress(), 10, 0)).toBeNull();
   });
+
+  it('leaves out the steps of before a run was resumed', () => {
+    const step = (number: number) => ({ kind: 'step', step: number, values: {} }) as const;
+    const resumed = advance(emptyProgress(), step(100), null);
+    expect(timeLeftMs(resumed, 110, 5000)).toBeNull();
+    const goesOn = advance(advance(resumed, step(101), 6000), step(103), 8000);
+    expect(timeLeftMs(goesOn, 110, 8000)).toBe(7000);
+  });
 });
 
 describe('busyShare and generatedPerSecond', () => {

@@ -14,8 +14,8 @@ export interface RunProgress {
   readonly evaluations: readonly EvaluationPoint[];
   /** Latest report per replica, e.g. `policy/0`. */
   readonly services: ReadonlyMap<string, Readonly<Record<string, number>>>;
-  /** When the first step was reported; the time left is estimated from there. */
-  readonly firstStepAtMs: number | null;
+  /** The first step that was seen to be reported, and when; the time left is estimated from there. */
+  readonly paceFrom: { readonly step: number; readonly atMs: number } | null;
   readonly state: string;
   readonly message: string | null;
   /** What the run was set to while it went on, by name. */
@@ -37,7 +37,7 @@ export function emptyProgress(): RunProgress {
     rewards: [],
     evaluations: [],
     services: new Map(),
-    firstStepAtMs: null,
+    paceFrom: null,
     state: 'starting',
     message: null,
     settings: {},
@@ -47,8 +47,8 @@ export function emptyProgress(): RunProgress {
   };
 }
 
-/** The progress after one telemetry event. */
-export function advance(progress: RunProgress, event: TelemetryEvent, nowMs: number): RunProgress {
+/** The progress after one telemetry event. `nowMs`: when it was seen; null when it is of before. */
+export function advance(progress: RunProgress, event: TelemetryEvent, nowMs: number | null): RunProgress {
   switch (event.kind) {
     case 'step': {
       const reward = event.values['reward/mean'];
@@ -57,7 +57,7 @@ export function advance(progress: RunProgress, event: TelemetryEvent, nowMs: num
         step: event.step,
         values: { ...progress.values, ...event.values },
         rewards: reward === undefined ? progress.rewards : [...progress.rewards, reward],
-        firstStepAtMs: progress.firstStepAtMs ?? nowMs,
+        paceFrom: progress.paceFrom ?? (nowMs === null ? null : { step: event.step, atMs: nowMs }),
       };
     }
     case 'evaluation':
@@ -126,10 +126,10 @@ function addEvaluation(
 }
 
 /** Milliseconds until the last step at the pace so far, or null before there is a pace. */
-export function timeLeftMs(progress: RunProgress, steps: number, nowMs: number): number | null {
-  if (progress.firstStepAtMs === null || progress.step < 2) return null;
-  const perStep = (nowMs - progress.firstStepAtMs) / (progress.step - 1);
-  return Math.max(0, steps - progress.step) * perStep;
+export function timeLeftMs({ paceFrom, step }: RunProgress, steps: number, nowMs: number): number | null {
+  if (paceFrom === null || step <= paceFrom.step) return null;
+  const perStep = (nowMs - paceFrom.atMs) / (step - paceFrom.step);
+  return Math.max(0, steps - step) * perStep;
 }
 
 /** Share of the last report interval in which a service was busy, the mean over its replicas. */

@@ -24,20 +24,23 @@ export class RunMonitor {
     return this.progress;
   }
 
-  /** Runs until the run has said its last word or `stop`; what it said up to `resumedAt`, if it was resumed, is not. */
+  /** Runs until the run has said its last word or `stop`. What it said up to `resumedAt`, if it was resumed, was shown. */
   async follow(resumedAt: string | null = null): Promise<void> {
     let seen = '0';
     while (!this.isStopped && !['finished', 'failed', 'interrupted'].includes(this.progress.state)) {
-      const before = this.progress;
+      let shown = this.progress;
       for (const { id, event } of await this.runState.readTelemetry(seen, BLOCK_MS)) {
         seen = id;
         // What makes no sense is the coordinator's to refuse and to count.
         if (event === null) continue;
-        if (event.kind === 'run' && resumedAt !== null && !isAfter(id, resumedAt)) continue;
+        if (resumedAt !== null && !isAfter(id, resumedAt)) {
+          if (event.kind !== 'run') shown = this.progress = advance(this.progress, event, null);
+          continue;
+        }
         this.progress = advance(this.progress, event, Date.now());
         if (event.kind === 'control' && this.progress.change !== null) this.say(this.progress.change);
       }
-      this.show(before);
+      this.show(shown);
     }
     this.live.done?.();
   }

@@ -11,6 +11,7 @@ import {
   writeRunConfig,
   writeRunRecord,
 } from '@forge/runs';
+import { withDashboard, type Beside } from '../beside-run';
 import { placeOf, settingsOf } from '../create-run';
 import { preflight } from '../preflight';
 import { redisForResume } from '../resume/redis-for-resume';
@@ -27,6 +28,7 @@ export interface ResumeOptions {
   dir: string;
   /** Go back to this checkpoint, whatever state there is. */
   from?: number;
+  dashboard?: boolean;
 }
 
 /**
@@ -37,10 +39,20 @@ export interface ResumeOptions {
  */
 export async function resume(
   id: string,
-  { dir, from }: ResumeOptions,
+  { dir, from, dashboard = false }: ResumeOptions,
   overrides: readonly string[],
 ): Promise<number> {
   const record = findRun(dir, id);
+  const shown = { isWanted: dashboard, runsDir: dir, isTerminal: process.stdout.isTTY };
+  return withDashboard(shown, (beside) => goOn(record, { dir, from, beside }, overrides));
+}
+
+async function goOn(
+  record: RunRecord,
+  { dir, from, beside }: { dir: string; from: number | undefined; beside: Beside },
+  overrides: readonly string[],
+): Promise<number> {
+  const { id } = record;
   const directory = join(dir, id);
   const unclaim = claimRun(directory, isAlive);
   const say = (message: string): void => {
@@ -63,6 +75,7 @@ export async function resume(
         redisServer,
         logLevel: cliEnvironment().logLevel,
         say,
+        beside,
         open: async (runState, redis) => {
           const run = { id, directory, runState, redis, withinMs, say };
           const stand = from === undefined ? await continueState(run) : 'another checkpoint is asked for';

@@ -23,7 +23,7 @@ export const recordedBaseSchema = z.strictObject({
   weights: hash,
 });
 
-/** One optimizer step: `step-<n>.msgpack`; n is the version it makes, as in `metrics.jsonl`. */
+/** One optimizer step; its file names the version that it makes, as in `metrics.jsonl`. */
 export const recordedStepSchema = z.strictObject({
   runId: z.string().min(1),
   batch: batchSchema,
@@ -51,16 +51,25 @@ export function recordDirectory(runDir: string): string {
 }
 
 export const BASE_FILE = 'base.msgpack';
-const STEP_FILE = /^step-([1-9]\d*)\.msgpack$/;
+const STEP_FILE = /^step-([1-9]\d*)\.(\d+)\.msgpack$/;
 
-export function stepFile(version: number): string {
-  return `step-${version}.msgpack`;
+/**
+ * What the name of a step's file says: the version that the step makes, and which trainer wrote it. Of several for one
+ * version that of the highest epoch counts: an earlier trainer could not commit any more.
+ */
+export interface StepFile {
+  version: number;
+  epoch: number;
 }
 
-/** The version that the step in this file makes; null for any other file. */
-export function versionOf(file: string): number | null {
-  const version = STEP_FILE.exec(file)?.[1];
-  return version === undefined ? null : Number(version);
+export function stepFile({ version, epoch }: StepFile): string {
+  return `step-${version}.${epoch}.msgpack`;
+}
+
+/** Null for any other file. */
+export function parseStepFile(name: string): StepFile | null {
+  const [, version, epoch] = STEP_FILE.exec(name) ?? [];
+  return version === undefined ? null : { version: Number(version), epoch: Number(epoch) };
 }
 
 /** The bytes of a file of the record; equal contents give equal bytes. */

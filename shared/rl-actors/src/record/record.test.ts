@@ -25,7 +25,7 @@ let records = 0;
 /** The record of a run of `steps` steps. */
 async function recorded(steps: number, runId = 'run'): Promise<{ dir: string; recorder: Recorder }> {
   const dir = join(root, String(records++));
-  const recorder = await Recorder.open(dir, runId, 0);
+  const recorder = await Recorder.open(dir, runId, 0, 1);
   await recorder.base(trainer, hash(0));
   for (let step = 0; step < steps; step++) await recorder.step(batch(step), [payload(step)], hash(step + 1));
   return { dir, recorder };
@@ -37,16 +37,32 @@ describe('Recorder', () => {
   it('writes the same files when a step is done again', async () => {
     const { dir, recorder } = await recorded(2);
     const before = files(dir);
-    expect(Object.keys(before).sort()).toEqual(['base.msgpack', 'step-1.msgpack', 'step-2.msgpack']);
+    expect(Object.keys(before).sort()).toEqual(['base.msgpack', 'step-1.1.msgpack', 'step-2.1.msgpack']);
     await recorder.step(batch(1), [payload(1)], hash(2));
     expect(files(dir)).toEqual(before);
   });
 
   it('drops what was not committed and what is half-written when another trainer takes over', async () => {
     const { dir } = await recorded(3);
-    writeFileSync(join(dir, 'step-2.msgpack.77.tmp'), 'half');
-    await Recorder.open(dir, 'run', 1);
-    expect(readdirSync(dir).sort()).toEqual(['base.msgpack', 'step-1.msgpack']);
+    writeFileSync(join(dir, 'step-4.1.msgpack.1.tmp'), 'half');
+    await Recorder.open(dir, 'run', 1, 2);
+    expect(readdirSync(dir).sort()).toEqual(['base.msgpack', 'step-1.1.msgpack']);
+  });
+
+  it('leaves alone what its successor writes, whose step counts', async () => {
+    const { dir, recorder: replaced } = await recorded(1);
+    const successor = await Recorder.open(dir, 'run', 1, 2);
+    await successor.step(batch(1), [payload(1)], hash(0), 0);
+    writeFileSync(join(dir, 'step-3.2.msgpack.2.tmp'), 'half');
+    const before = files(dir);
+    await replaced.step(batch(1), [payload(1)], hash(2));
+    // One that was stopped for long in the middle of taking over.
+    await Recorder.open(dir, 'run', 0, 1);
+    expect(files(dir)).toEqual(expect.objectContaining(before));
+    expect(await (await TrainingRecord.open(dir)).step(2)).toMatchObject({
+      rolledBackTo: 0,
+      weights: hash(0),
+    });
   });
 });
 
@@ -75,14 +91,14 @@ describe('TrainingRecord', () => {
 
   it('refuses a record that is missing, or lacks a file', async () => {
     expect(await broken((dir) => rmSync(dir, { recursive: true }))).toMatchObject(refused('started with --record')); // prettier-ignore
-    for (const name of ['base.msgpack', 'step-1.msgpack'])
-      expect(await broken((dir) => rmSync(join(dir, name)))).toMatchObject(refused(`${name}: missing`));
+    for (const [name, words] of [['base.msgpack', 'base.msgpack: missing'], ['step-1.1.msgpack', 'makes version 1 is missing']] as const)
+      expect(await broken((dir) => rmSync(join(dir, name)))).toMatchObject(refused(words)); // prettier-ignore
   });
 
   it('refuses a file of another run, another step or another schema', async () => {
     const { dir: other } = await recorded(2, 'other');
     const swap = (from: string) => (dir: string) => {
-      writeFileSync(join(dir, 'step-2.msgpack'), readFileSync(join(from || dir, 'step-1.msgpack')));
+      writeFileSync(join(dir, 'step-2.1.msgpack'), readFileSync(join(from || dir, 'step-1.1.msgpack')));
     };
     expect(await broken(swap(''))).toMatchObject(refused('found batch 0 of run run, expected batch 1 of run run')); // prettier-ignore
     expect(await broken(swap(other))).toMatchObject(refused('found batch 0 of run other'));
@@ -101,7 +117,7 @@ describe('TrainingRecord', () => {
       rolledBackTo: null,
       weights: hash(1),
     });
-    const read = (bytes: Uint8Array): unknown => unseal(recordedStepSchema, bytes, 'step-1.msgpack');
+    const read = (bytes: Uint8Array): unknown => unseal(recordedStepSchema, bytes, 'step-1.1.msgpack');
     expect(read(whole)).toMatchObject({ weights: hash(1) });
     for (let length = 0; length < whole.length; length++)
       expect(() => read(whole.subarray(0, length))).toThrow('the file is damaged');

@@ -1,32 +1,44 @@
-import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Batch } from '@forge/contracts';
-import { BASE_FILE, seal, stepFile, versionOf, type RecordedBase, type RecordedStep } from './record-file';
+import {
+  BASE_FILE,
+  parseStepFile,
+  seal,
+  stepFile,
+  type RecordedBase,
+  type RecordedStep,
+} from './record-file';
 
-const TEMPORARY = /\.tmp$/;
+/** With the epoch of its writer. */
+const TEMPORARY = /\.(\d+)\.tmp$/;
 
 /**
  * Keeps what a run trains on, a file a step, so that `replay` can do the same again. A step is written before it is
- * committed: a trainer that dies in between repeats the step and writes the same file.
+ * committed: a trainer that dies in between repeats the step and writes the same file. A trainer that was replaced and
+ * does not know it yet touches nothing of its successor's.
  */
 export class Recorder {
   private constructor(
     private readonly dir: string,
     private readonly runId: string,
+    private readonly epoch: number,
   ) {}
 
   /**
-   * The record of a run in `dir`, to go on from `version`. What is there of later steps was not committed, and what a
-   * writer that died left half-written is gone.
+   * The record of a run in `dir`, for the trainer of `epoch` to go on from `version`. What earlier trainers left there of
+   * later steps was not committed, and goes, as does what they left half-written.
    */
-  static async open(dir: string, runId: string, version: number): Promise<Recorder> {
+  static async open(dir: string, runId: string, version: number, epoch: number): Promise<Recorder> {
     await mkdir(dir, { recursive: true });
-    const gone = (await readdir(dir)).filter(
-      (name) => TEMPORARY.test(name) || (versionOf(name) ?? 0) > version,
-    );
+    const isGone = (name: string): boolean => {
+      const step = parseStepFile(name);
+      if (step !== null) return step.version > version && step.epoch < epoch;
+      return Number(TEMPORARY.exec(name)?.[1] ?? Infinity) < epoch;
+    };
+    const gone = (await readdir(dir)).filter(isGone);
     await Promise.all(gone.map((name) => rm(join(dir, name), { force: true })));
-    return new Recorder(dir, runId);
+    return new Recorder(dir, runId, epoch);
   }
 
   /** What training starts from: the hash of version 0, and the trainer's settings. */
@@ -44,8 +56,8 @@ export class Recorder {
     weights: string,
     rolledBackTo: number | null = null,
   ): Promise<void> {
-    const { runId } = this;
-    return this.write(stepFile(batch.step + 1), {
+    const { runId, epoch } = this;
+    return this.write(stepFile({ version: batch.step + 1, epoch }), {
       runId,
       batch,
       payloads: [...payloads],
@@ -57,7 +69,7 @@ export class Recorder {
   /** A file appears whole or not at all. */
   private async write(name: string, content: RecordedBase | RecordedStep): Promise<void> {
     const path = join(this.dir, name);
-    const temporary = `${path}.${randomUUID()}.tmp`;
+    const temporary = `${path}.${this.epoch}.tmp`;
     await writeFile(temporary, seal(content), { flush: true });
     await rename(temporary, path);
   }

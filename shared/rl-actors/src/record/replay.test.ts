@@ -47,7 +47,7 @@ describe('replay', () => {
     const optimizer = { learningRate: 1e-3, warmupSteps: 0 };
     const settings = recordedBaseSchema.shape.trainer.parse({ model: arithmetic, optimizer });
     const trainer = await thisProc().spawn('trainer', Trainer, { ...settings, dir: root, maxStaleness: 1 });
-    const recorder = await Recorder.open(dir, 'run', 0);
+    const recorder = await Recorder.open(dir, 'run', 0, 1);
     hashes.push((await trainer.pushWeights.callOne()).sha256);
     await recorder.base(settings, hashes[0]!);
     for (const step of [0, 1, 2]) {
@@ -77,7 +77,7 @@ describe('replay', () => {
   });
 
   it('shows the first step that differs', async () => {
-    const recorder = await Recorder.open(dir, 'run', 5);
+    const recorder = await Recorder.open(dir, 'run', 5, 1);
     const { batch, payload } = batchOf(1);
     const others = { ...batch, groups: [{ index: 1, advantages: [-1, -1] }] };
     await recorder.step(others, [payload], hashes[2]!);
@@ -105,7 +105,7 @@ describe('replay', () => {
   it('checks every file before it trains', async () => {
     await expect(collect({ to: 6 })).rejects.toMatchObject({
       code: 'CONFIG_FILE_UNREADABLE',
-      message: expect.stringContaining('step-6.msgpack: missing') as string,
+      message: expect.stringContaining('version 6 is missing') as string,
     });
   });
 });

@@ -6,9 +6,9 @@ import {
   BASE_FILE,
   recordedBaseSchema,
   recordedStepSchema,
+  parseStepFile,
   stepFile,
   unseal,
-  versionOf,
   type RecordedBase,
   type RecordedStep,
 } from './record-file';
@@ -18,9 +18,14 @@ export class TrainingRecord {
   private constructor(
     private readonly dir: string,
     readonly base: RecordedBase,
-    /** The newest version it leads to. */
-    readonly lastVersion: number,
+    /** By version, of the trainer whose step counts. */
+    private readonly epochs: ReadonlyMap<number, number>,
   ) {}
+
+  /** The newest version it leads to. */
+  get lastVersion(): number {
+    return Math.max(0, ...this.epochs.keys());
+  }
 
   /** @throws {ForgeError} CONFIG_FILE_UNREADABLE when there is no record, or its first file can't be used. */
   static async open(dir: string): Promise<TrainingRecord> {
@@ -30,7 +35,10 @@ export class TrainingRecord {
       throw new ForgeError('CONFIG_FILE_UNREADABLE', message, { dir });
     }
     const base = await readRecorded(recordedBaseSchema, join(dir, BASE_FILE));
-    return new TrainingRecord(dir, base, Math.max(0, ...names.map((name) => versionOf(name) ?? 0)));
+    const epochs = new Map<number, number>();
+    for (const { version, epoch } of names.flatMap((name) => parseStepFile(name) ?? []))
+      epochs.set(version, Math.max(epoch, epochs.get(version) ?? 0));
+    return new TrainingRecord(dir, base, epochs);
   }
 
   /**
@@ -39,7 +47,9 @@ export class TrainingRecord {
    * @throws {ForgeError} CONFIG_FILE_UNREADABLE when its file is missing, damaged, or of another run or step.
    */
   async step(version: number): Promise<RecordedStep> {
-    const path = join(this.dir, stepFile(version));
+    const epoch = this.epochs.get(version);
+    if (epoch === undefined) throw incomplete(this.dir, `the step that makes version ${version} is missing`);
+    const path = join(this.dir, stepFile({ version, epoch }));
     const step = await readRecorded(recordedStepSchema, path);
     const { runId, batch } = step;
     if (runId === this.base.runId && batch.step === version - 1) return step;
@@ -53,9 +63,16 @@ async function readRecorded<S extends z.ZodType>(schema: S, path: string): Promi
   try {
     bytes = await readFile(path);
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'missing' : String(cause);
-    const message = `${path}: ${reason}; the record is not complete`;
-    throw new ForgeError('CONFIG_FILE_UNREADABLE', message, { path }, { cause });
+    throw incomplete(
+      path,
+      (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'missing' : String(cause),
+      cause,
+    );
   }
   return unseal(schema, bytes, path);
+}
+
+function incomplete(path: string, reason: string, cause?: unknown): ForgeError {
+  const message = `${path}: ${reason}; the record is not complete`;
+  return new ForgeError('CONFIG_FILE_UNREADABLE', message, { path }, { cause });
 }
