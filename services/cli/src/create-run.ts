@@ -7,11 +7,11 @@ import {
   type RunState,
 } from '@forge/broker';
 import { candidatesPerBatch, recipeToYaml, type Recipe } from '@forge/config';
-import { createRunDirectory, type RunRecord } from '@forge/runs';
+import { createRunDirectory, processMark, type RunRecord } from '@forge/runs';
 import { checkMemory, memoryNeed } from './redis-memory';
 
 /** Who supervises a run, and where its state is. */
-export type RunPlace = Pick<RunRecord, 'pid' | 'redisUrl' | 'redisDir' | 'redisPasswordFile'>;
+export type RunPlace = Pick<RunRecord, 'pid' | 'pidMark' | 'redisUrl' | 'redisDir' | 'redisPasswordFile'>;
 
 /** What a run is beside its recipe. */
 export interface NewRun {
@@ -24,6 +24,7 @@ export interface NewRun {
 export function placeOf({ url, dir, passwordFile }: ProvisionedRedis): RunPlace {
   return {
     pid: process.pid,
+    pidMark: processMark(process.pid),
     redisUrl: withoutPassword(url),
     redisDir: dir,
     redisPasswordFile: passwordFile,

@@ -26,6 +26,7 @@ function run(id: string, state: RunRecord['state'], hoursAgo: number, redisDir =
     steps: 1,
     startedAt: '2026-11-01T00:00:00Z',
     pid: 1,
+    pidMark: null,
     redisUrl: 'redis://x',
     redisPasswordFile: null,
   };

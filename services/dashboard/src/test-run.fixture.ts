@@ -48,7 +48,15 @@ export class DashboardUnderTest {
 
   directory(id: string, changes: Partial<RunRecord> = {}): string {
     const record: RunRecord = {
-      ...{ id, recipe: 'test', seed: 1, steps: 50, startedAt: '2026-11-23T10:20:30.456Z', pid: process.pid },
+      ...{
+        id,
+        recipe: 'test',
+        seed: 1,
+        steps: 50,
+        startedAt: '2026-11-23T10:20:30.456Z',
+        pid: process.pid,
+        pidMark: null,
+      },
       ...{ redisUrl: '', redisPasswordFile: null, redisDir: null, keepStateHours: 72, state: 'running' },
       ...changes,
     };

@@ -1,5 +1,5 @@
 export { findLine, GrowingFile, newestLines, type NewLines } from './growing-file';
-export { isAlive } from './is-alive';
+export { isAlive, processMark } from './is-alive';
 export { keptWeights, runWeights, type KeptWeights } from './kept-weights';
 export { readablePayload } from './readable-payload';
 export { rolloutHistory, type RolloutHistory } from './rollout-history';

@@ -1,9 +1,30 @@
-/** Whether there is a process of that id on this machine, whoever it belongs to. */
-export function isAlive(pid: number): boolean {
+import { readFileSync } from 'node:fs';
+
+/** Where the start of a process stands in its `stat`, counted behind the name, which may hold anything. */
+const START_FIELD = 19;
+
+/**
+ * What tells a process from a later one that got the same id: the boot of the machine, and the clock tick at which the
+ * process began. Null where the system does not say (no /proc), or there is no such process.
+ */
+export function processMark(pid: number): string | null {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[START_FIELD];
+    return start === undefined ? null : `${boot}/${start}`;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether a process is still there, whoever it belongs to. Its `mark` null: any process of that id counts. */
+export function isAlive(pid: number, mark: string | null): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
+  const found = processMark(pid);
+  return mark === null || found === null || found === mark;
 }

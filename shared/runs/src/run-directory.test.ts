@@ -1,6 +1,7 @@
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isAlive, processMark } from './is-alive';
 import { createRunDirectory, listRunRecords, listRuns, newRunId, type RunRecord } from './run-directory';
 
 const record = (id: string, startedAt: string): RunRecord => ({
@@ -10,6 +11,7 @@ const record = (id: string, startedAt: string): RunRecord => ({
   steps: 10,
   startedAt,
   pid: 42,
+  pidMark: null,
   redisDir: null,
   keepStateHours: 72,
   redisUrl: 'redis://127.0.0.1:1',
@@ -64,6 +66,17 @@ describe('listRuns', () => {
   it('calls a run failed whose supervisor is gone', () => {
     createRunDirectory(directory, record('a', '2026-01-01T00:00:00.000Z'), '');
     expect(listRunRecords(directory, () => false)[0]?.state).toBe('failed');
+  });
+
+  it('is not taken in by another process that got the id of the supervisor', () => {
+    const run = {
+      ...record('a', '2026-01-01T00:00:00.000Z'),
+      pid: process.pid,
+      pidMark: processMark(process.pid),
+    };
+    createRunDirectory(directory, run, '');
+    createRunDirectory(directory, { ...run, id: 'b', pidMark: processMark(process.ppid) }, '');
+    expect(listRunRecords(directory, isAlive).map(({ state }) => state)).toEqual(['running', 'failed']);
   });
 
   it('takes the summary for the end of a run that nobody supervises', () => {

@@ -4,6 +4,9 @@ import { recipeToYaml, type Recipe } from '@forge/config';
 import { check } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
+import { processMark, type isAlive } from './is-alive';
+
+type IsAlive = typeof isAlive;
 
 /** `runs/<id>/run.json`: how to find a run and its Redis again. */
 const runRecordSchema = z.strictObject({
@@ -14,6 +17,8 @@ const runRecordSchema = z.strictObject({
   startedAt: z.iso.datetime(),
   /** The supervising process; the run is over when it is gone. Null: nobody supervises its services. */
   pid: z.int().nullable(),
+  /** Tells that process from a later one with its id (`processMark`); null: not known. */
+  pidMark: z.string().nullable().default(null),
   /** Without user and password. */
   redisUrl: z.string(),
   /** The file with the password of its own Redis, absolute; null: REDIS_URL has what it takes. */
@@ -54,11 +59,11 @@ export function writeRunConfig(directory: string, recipe: Recipe): void {
  *
  * @throws {ForgeError} CONFLICT_STATE when somebody else is at it.
  */
-export function claimRun(directory: string, isAlive: (pid: number) => boolean): () => void {
+export function claimRun(directory: string, isAlive: IsAlive): () => void {
   const path = join(directory, 'resume.lock');
   const take = (): boolean => {
     try {
-      writeFileSync(path, String(process.pid), { flag: 'wx' });
+      writeFileSync(path, `${process.pid} ${processMark(process.pid) ?? ''}`, { flag: 'wx' });
       return true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -66,8 +71,9 @@ export function claimRun(directory: string, isAlive: (pid: number) => boolean): 
     }
   };
   if (!take()) {
-    const pid = Number(readFileSync(path, 'utf8'));
-    if (pid > 0 && isAlive(pid))
+    const [number, mark] = readFileSync(path, 'utf8').split(' ');
+    const pid = Number(number);
+    if (pid > 0 && isAlive(pid, mark || null))
       throw new ForgeError('CONFLICT_STATE', `${directory} is being resumed by process ${pid}`, { pid });
     // Who took it died; of two who find that, one takes it.
     rmSync(path, { force: true });
@@ -90,14 +96,14 @@ export type RunEntry =
  * Every readable run under `outputDir`, oldest first. A run whose supervisor is gone without a word has failed; one that
  * nobody supervises is over when its summary says so.
  */
-export function listRunRecords(outputDir: string, isAlive: (pid: number) => boolean): RunRecord[] {
+export function listRunRecords(outputDir: string, isAlive: IsAlive): RunRecord[] {
   return listRuns(outputDir, isAlive)
     .flatMap(({ record }) => record ?? [])
     .sort((a, b) => a.startedAt.localeCompare(b.startedAt));
 }
 
 /** Every run under `outputDir`, by name, also those that another version of Forge wrote and this one can't read. */
-export function listRuns(outputDir: string, isAlive: (pid: number) => boolean): RunEntry[] {
+export function listRuns(outputDir: string, isAlive: IsAlive): RunEntry[] {
   let names: string[];
   try {
     names = readdirSync(outputDir);
@@ -109,7 +115,7 @@ export function listRuns(outputDir: string, isAlive: (pid: number) => boolean): 
 }
 
 /** What is in the directory of that name; null when it is none of a run. */
-export function readRun(outputDir: string, name: string, isAlive: (pid: number) => boolean): RunEntry | null {
+export function readRun(outputDir: string, name: string, isAlive: IsAlive): RunEntry | null {
   const directory = join(outputDir, name);
   let text: string;
   try {
@@ -128,10 +134,10 @@ export function readRun(outputDir: string, name: string, isAlive: (pid: number) 
   }
 }
 
-function asItIs(directory: string, record: RunRecord, isAlive: (pid: number) => boolean): RunRecord {
+function asItIs(directory: string, record: RunRecord, isAlive: IsAlive): RunRecord {
   if (record.state !== 'running') return record;
   if (record.pid === null) return { ...record, state: summaryState(directory) };
-  if (isAlive(record.pid)) return record;
+  if (isAlive(record.pid, record.pidMark)) return record;
   return { ...record, state: 'failed', message: 'its supervisor ended without a word' };
 }
 
@@ -140,7 +146,7 @@ function asItIs(directory: string, record: RunRecord, isAlive: (pid: number) => 
  *
  * @throws {ForgeError} CONFLICT_STATE when there is none.
  */
-export function findRunRecord(outputDir: string, id: string, isAlive: (pid: number) => boolean): RunRecord {
+export function findRunRecord(outputDir: string, id: string, isAlive: IsAlive): RunRecord {
   const record = listRunRecords(outputDir, isAlive).find((candidate) => candidate.id === id);
   if (record !== undefined) return record;
   throw new ForgeError('CONFLICT_STATE', `no run ${id} in ${outputDir}; forge runs lists those there are`, {

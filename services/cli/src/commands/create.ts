@@ -52,7 +52,13 @@ export async function create(
   });
   try {
     for (const gone of await removeOrphans(redis)) say(`removed what was left in Redis of ${gone}`);
-    const place = { pid: null, redisUrl: withoutPassword(redisUrl), redisDir: null, redisPasswordFile: null };
+    const place = {
+      pid: null,
+      pidMark: null,
+      redisUrl: withoutPassword(redisUrl),
+      redisDir: null,
+      redisPasswordFile: null,
+    };
     say(await ensure(recipe, { redis, promptTokens }, { id: runId, startedAt, place }, say));
   } finally {
     redis.disconnect();

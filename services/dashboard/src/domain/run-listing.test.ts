@@ -3,7 +3,15 @@ import { metricsRow, runListing } from './run-listing';
 
 const record: RunRecord = {
   ...{ id: 'run', recipe: 'arithmetic-grpo', seed: 3, steps: 50, startedAt: '2026-11-23T10:20:30.456Z' },
-  ...{ pid: 1, redisUrl: '', redisPasswordFile: null, redisDir: null, keepStateHours: 72, state: 'running' },
+  ...{
+    pid: 1,
+    pidMark: null,
+    redisUrl: '',
+    redisPasswordFile: null,
+    redisDir: null,
+    keepStateHours: 72,
+    state: 'running',
+  },
 };
 const entry = { id: 'run', record, problem: null };
 
