@@ -32,12 +32,10 @@ async function work(): Promise<void> {
   const step = traces.step(2)!;
   const parent = traceOf(traces.rollout(7, T, false)!.traceparent);
   const attempt = {
-    ...{
-      parent,
-      kind: SpanKind.CONSUMER,
-      startMs: T + 0.5,
-      links: [linkTo(step, { step: 2, why: 'batch' })],
-    },
+    parent,
+    kind: SpanKind.CONSUMER,
+    startMs: T + 0.5,
+    links: [linkTo(step, { step: 2, why: 'batch' })],
     attributes: { text: 'é "x"', whole: -3, part: 0.25, yes: true, list: ['a', 'b'] },
   };
   await inSpan('attempt', attempt, (span) => {

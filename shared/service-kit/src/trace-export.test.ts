@@ -111,15 +111,16 @@ async function traced(variables: Record<string, string>): Promise<{ printed: str
 
 describe('spans of a service', () => {
   it.each([
-    ['http/json', httpCollector, '/v1/traces', 'application/json'],
-    ['http/protobuf', httpCollector, '/v1/traces', 'application/x-protobuf'],
-    ['grpc', grpcCollector, EXPORT, 'application/grpc'],
-  ])('reach a collector unharmed by %s', async (protocol, collector, path, contentType) => {
-    const told = await traced({
-      OTEL_EXPORTER_OTLP_ENDPOINT: await collector(),
-      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
-      OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: protocol,
-    });
+    [{}, httpCollector, '/v1/traces', 'application/json'],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' }, httpCollector, '/v1/traces', 'application/json'],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' }, httpCollector, '/v1/traces', 'application/x-protobuf'],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }, grpcCollector, EXPORT, 'application/grpc'],
+    [
+      { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf', OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'grpc' },
+      ...([grpcCollector, EXPORT, 'application/grpc'] as const),
+    ],
+  ])('reach a collector unharmed with %j', async (variables, collector, path, contentType) => {
+    const told = await traced({ OTEL_EXPORTER_OTLP_ENDPOINT: await collector(), ...variables });
     expect(told).toEqual({ printed: '', warnings: [] });
     // The first asks whether there is a collector.
     expect(requests).toEqual([
