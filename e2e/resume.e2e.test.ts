@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { isRunning, waitFor } from '@forge/testing';
+import { isRunning, startTestRedis, waitFor, type TestRedis } from '@forge/testing';
 import { ForgeRun } from './chaos/forge-run';
 import { createModelDirectory, smallRecipe, TINY } from './service-processes';
 
@@ -11,11 +11,12 @@ jest.setTimeout(240_000);
 
 const forge = join(__dirname, '..', 'services/cli/bin/forge.cjs');
 const STEPS = 12;
-const KINDS = ['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer', 'redis'] as const;
+const SERVICES = ['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'] as const;
 
 let dir: string;
 let undisturbed: string;
 const started: ForgeRun[] = [];
+const servers: TestRedis[] = [];
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'forge-resume-'));
   await createModelDirectory(dir, TINY);
@@ -23,13 +24,16 @@ beforeAll(async () => {
   expect(await run.ended(120_000)).toBe(0);
   undisturbed = hashOf(run);
 });
-afterEach(() => {
+afterEach(async () => {
   for (const run of started.splice(0)) run.kill();
+  for (const server of servers.splice(0)) await server.stop();
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-async function start(overrides: Record<string, unknown> = {}): Promise<ForgeRun> {
-  const run = await ForgeRun.start(dir, smallRecipe(dir, { maxStaleness: 0, steps: STEPS, ...overrides }));
+/** Without `redisUrl` it has a Redis of its own. */
+async function start(overrides: Record<string, unknown> = {}, redisUrl?: string): Promise<ForgeRun> {
+  const recipe = smallRecipe(dir, { maxStaleness: 0, steps: STEPS, ...overrides });
+  const run = await ForgeRun.start(dir, recipe, redisUrl === undefined ? {} : { REDIS_URL: redisUrl });
   started.push(run);
   return run;
 }
@@ -37,18 +41,33 @@ async function start(overrides: Record<string, unknown> = {}): Promise<ForgeRun>
 const reached = (run: ForgeRun, version: number) =>
   waitFor(`version ${version}`, async () => (await run.runState.version()) >= version, 60_000);
 
+async function startRedis(): Promise<TestRedis> {
+  const server = await startTestRedis();
+  servers.push(server);
+  return server;
+}
+
 /** SIGKILL for everything at once: the command, its services, and Redis. */
-async function killAll(run: ForgeRun): Promise<void> {
-  const pids = (await Promise.all(KINDS.map((kind) => run.parts(kind)))).flat().map(({ pid }) => pid);
-  expect(pids).toHaveLength(KINDS.length);
+const killAll = (run: ForgeRun): Promise<void> => kill(run, [...SERVICES, 'redis']);
+
+async function kill(run: ForgeRun, kinds: readonly ((typeof SERVICES)[number] | 'redis')[]): Promise<void> {
+  const pids = (await Promise.all(kinds.map((kind) => run.parts(kind)))).flat().map(({ pid }) => pid);
+  expect(pids).toHaveLength(kinds.length);
   run.kill();
   for (const pid of pids) process.kill(pid, 'SIGKILL');
   await waitFor('the end of all processes', () => !pids.some(isRunning));
 }
 
+interface Told {
+  code: number | null;
+  said: string;
+}
+
 /** Another command in the directory of the run. */
-async function command(run: ForgeRun, ...args: string[]): Promise<{ code: number | null; said: string }> {
-  const env = { ...process.env, REDIS_URL: '' };
+const command = (run: ForgeRun, ...args: string[]): Promise<Told> => commandWith('', run, ...args);
+
+async function commandWith(redisUrl: string, run: ForgeRun, ...args: string[]): Promise<Told> {
+  const env = { ...process.env, REDIS_URL: redisUrl };
   const child = spawn(process.execPath, [forge, ...args], { cwd: run.workDir, env });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (said += bytes.toString())); // prettier-ignore
@@ -70,12 +89,12 @@ const stepsOfCheckpoints = (run: ForgeRun): number[] =>
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
 
 /** It ended as the run that nobody disturbed: weights, rows, samples, ledger. */
-async function expectUndisturbed(run: ForgeRun): Promise<void> {
+async function expectUndisturbed(run: ForgeRun, redisUrl = ''): Promise<void> {
   expect(hashOf(run)).toBe(undisturbed);
   expect(stepsOf(run)).toEqual(upTo(STEPS));
   const samples = linesOf<{ index: number }>(run, 'samples.jsonl').map(({ index }) => index);
   expect(samples).toEqual(upTo(STEPS).map((step) => (step - 1) * 8));
-  const verified = await command(run, 'ledger', run.runId, '--verify');
+  const verified = await commandWith(redisUrl, run, 'ledger', run.runId, '--verify');
   expect(verified).toMatchObject({ code: 0, said: expect.stringContaining(`${STEPS} steps in metrics.jsonl`) as string }); // prettier-ignore
 }
 
@@ -144,6 +163,31 @@ describe('forge resume', () => {
     expect(await resume(run)).toMatchObject({ code: 0 });
     expect(stepsOf(run)).toEqual(upTo(STEPS));
     expect(await command(run, 'ledger', run.runId, '--verify')).toMatchObject({ code: 0 });
+  });
+
+  it('goes on where a run was that was killed, on a Redis that others share', async () => {
+    const { url, connect } = await startRedis();
+    const neighbour = await connect();
+    await neighbour.set('not ours', 'kept');
+    const run = await start({}, url);
+    await reached(run, 3);
+    await kill(run, SERVICES);
+    const { code, said } = await commandWith(url, run, 'resume', run.runId);
+    expect([code, said]).toEqual([0, expect.stringMatching(/going on with .* where it was, at step \d+/)]);
+    expect(said).not.toContain('another address');
+    await expectUndisturbed(run, url);
+    expect(await neighbour.get('not ours')).toBe('kept');
+  });
+
+  it('goes on from a checkpoint where REDIS_URL names another Redis, and refuses one that does not let it in', async () => {
+    const [shared, other] = [await startRedis(), await startRedis()];
+    const run = await start({}, shared.url);
+    await reached(run, 3);
+    await kill(run, SERVICES);
+    expect(await command(run, 'resume', run.runId)).toMatchObject({ code: 2, said: expect.stringMatching(/Redis at redis:.* is not for us: .*set user and password by REDIS_URL=.*CONTRACT_UNAUTHORIZED/) as string }); // prettier-ignore
+    const { code, said } = await commandWith(other.url, run, 'resume', run.runId);
+    expect([code, said]).toEqual([0, expect.stringMatching(/REDIS_URL names another address than redis:.*state in Redis is gone: going on from the checkpoint of step \d+/s)]); // prettier-ignore
+    await expectUndisturbed(run, other.url);
   });
 
   it('says what can not be resumed, and why', async () => {

@@ -39,7 +39,7 @@ interface Parts {
   redis: Redis;
 }
 
-/** `forge run` as a user starts it, with a Redis of its own, in a directory of its own. */
+/** `forge run` as a user starts it, in a directory of its own, with a Redis of its own unless its environment names one. */
 export class ForgeRun {
   readonly runState: RunState;
   private readonly registry: Registry;
@@ -71,7 +71,7 @@ export class ForgeRun {
     });
     keepWords(child, join(workDir, 'said.log'));
     try {
-      const { id, redisUrl } = await waitFor('the run', () => recordOf(workDir), STARTS_WITHIN_MS);
+      const { id, redisUrl } = await waitFor('the run', () => recordOf(workDir, environment.REDIS_URL), STARTS_WITHIN_MS); // prettier-ignore
       const redis = await connectRedis(redisUrl, { name: 'chaos', giveUpAfterMs: STARTS_WITHIN_MS });
       return new ForgeRun({ child, workDir, recipe, runId: id, redisUrl, redis });
     } catch (error) {
@@ -211,12 +211,13 @@ function keepWords({ stdout, stderr }: ChildProcess, file: string): void {
   for (const stream of [stdout, stderr]) stream?.on('data', (bytes: Buffer) => appendFileSync(file, bytes));
 }
 
-function recordOf(workDir: string): { id: string; redisUrl: string } | null {
+/** `given` is the address of a Redis that is not its own. */
+function recordOf(workDir: string, given: string | undefined): { id: string; redisUrl: string } | null {
   const runs = join(workDir, 'runs');
   const [id] = existsSync(runs) ? readdirSync(runs) : [];
   if (id === undefined || !existsSync(join(runs, id, 'run.json'))) return null;
   const { redisUrl, redisPasswordFile } = JSON.parse(
     readFileSync(join(runs, id, 'run.json'), 'utf8'),
   ) as Record<'redisUrl' | 'redisPasswordFile', string>;
-  return { id, redisUrl: withPasswordFrom(redisUrl, redisPasswordFile) };
+  return { id, redisUrl: given ?? withPasswordFrom(redisUrl, redisPasswordFile) };
 }

@@ -39,12 +39,20 @@ describe('tracingEnvironment', () => {
       OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '9',
       OTEL_SPAN_EVENT_COUNT_LIMIT: 'many',
       OTEL_SPAN_LINK_COUNT_LIMIT: '0',
+      OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT: '3',
     };
-    expect(tracingEnvironment().limits).toEqual({ attributes: 7, valueLength: 9, events: 128, links: 0 });
+    expect(tracingEnvironment().limits).toEqual({
+      ...{ attributes: 7, valueLength: 9, events: 128, links: 0, eventAttributes: 3, linkAttributes: 5 },
+    });
+    process.env = { OTEL_LINK_ATTRIBUTE_COUNT_LIMIT: '2' };
+    expect(tracingEnvironment().limits).toMatchObject({ eventAttributes: 128, linkAttributes: 2 });
     process.env = {};
     expect(tracingEnvironment()).toMatchObject({
       protocol: 'http/json',
-      limits: { attributes: 128, valueLength: Infinity, events: 128, links: 65_536 },
+      limits: {
+        ...{ attributes: 128, valueLength: Infinity, events: 128, links: 65_536 },
+        ...{ eventAttributes: 128, linkAttributes: 128 },
+      },
     });
   });
 });

@@ -11,8 +11,15 @@ export interface TracingEnvironment extends ExportEnvironment {
   sampleRatio: number | null;
   /** `OTEL_SDK_DISABLED` */
   isDisabled: boolean;
-  /** `OTEL_SPAN_*_LIMIT`, `OTEL_ATTRIBUTE_*_LIMIT`, but for those of one event or link. */
-  limits: { attributes: number; valueLength: number; events: number; links: number };
+  /** `OTEL_SPAN_*_LIMIT`, `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT`, `OTEL_ATTRIBUTE_*_LIMIT` */
+  limits: {
+    attributes: number;
+    valueLength: number;
+    events: number;
+    links: number;
+    eventAttributes: number;
+    linkAttributes: number;
+  };
 }
 
 export function tracingEnvironment(): TracingEnvironment {
@@ -27,6 +34,8 @@ export function tracingEnvironment(): TracingEnvironment {
       events: limit(128, 'SPAN_EVENT_COUNT_LIMIT'),
       // A step links to every rollout of its batch.
       links: limit(65_536, 'SPAN_LINK_COUNT_LIMIT'),
+      eventAttributes: limit(128, 'EVENT_ATTRIBUTE_COUNT_LIMIT', 'ATTRIBUTE_COUNT_LIMIT'),
+      linkAttributes: limit(128, 'LINK_ATTRIBUTE_COUNT_LIMIT', 'ATTRIBUTE_COUNT_LIMIT'),
     },
   };
 }

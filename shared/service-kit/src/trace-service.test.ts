@@ -7,7 +7,10 @@ const environment: TracingEnvironment = {
   endpoint: '',
   sampleRatio: null,
   isDisabled: false,
-  limits: { attributes: 128, valueLength: Infinity, events: 128, links: 200 },
+  limits: {
+    ...{ attributes: 128, valueLength: Infinity, events: 128, links: 200 },
+    ...{ eventAttributes: 128, linkAttributes: 128 },
+  },
 };
 const ratios = (changes: Partial<TracingEnvironment>) =>
   traceRatios({ tracing: { sampleRatio: 0.25, slowSeconds: 10 } }, { ...environment, ...changes });

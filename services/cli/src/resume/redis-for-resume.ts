@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { connectRedis, provisionRedis, type ProvisionedRedis } from '@forge/broker';
+import { connectRedis, provisionRedis, withoutPassword, type ProvisionedRedis } from '@forge/broker';
 import { cliEnvironment } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { redisUrlOf, type RunRecord } from '@forge/runs';
@@ -24,6 +24,10 @@ export async function redisForResume(
     say(`Redis at ${redisUrl}, where the state of ${id} was, does not answer (REDIS_URL names another)`);
     return own(join('.forge', 'redis', id));
   }
+  if (given !== undefined && withoutPassword(given) !== redisUrl)
+    say(
+      `REDIS_URL names another address than ${redisUrl}, where the state of ${id} was; what is there stays`,
+    );
   const url = given ?? redisUrl;
   return provisionRedis({ url, dir: '', log: say, mayInstall: false });
 }

@@ -16,7 +16,10 @@ beforeAll(async () => {
       exporters: [],
       protocol: 'http/json',
       endpoint: '',
-      limits: { attributes: 128, valueLength: Infinity, events: 128, links: 200 },
+      limits: {
+        ...{ attributes: 128, valueLength: Infinity, events: 128, links: 200 },
+        ...{ eventAttributes: 128, linkAttributes: 128 },
+      },
     },
     save: (line) => Promise.resolve(void lines.push(line)),
     warn: (message) => expect(message).toBe(''),

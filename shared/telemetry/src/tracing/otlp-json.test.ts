@@ -11,7 +11,10 @@ const T = 1_700_000_000_000;
 const exporter = new InMemorySpanExporter();
 const provider = new ForgeTracerProvider({
   resource: resourceFromAttributes({ 'service.name': 'forge-policy', 'service.instance.id': '"0"' }),
-  limits: { attributes: 128, valueLength: Infinity, events: 2, links: 128 },
+  limits: {
+    ...{ attributes: 128, valueLength: Infinity, events: 2, links: 128 },
+    ...{ eventAttributes: 1, linkAttributes: 1 },
+  },
   processors: [new SimpleSpanProcessor(exporter)],
   sampleRatio: 1,
 });
@@ -29,11 +32,11 @@ describe('otlpJson', () => {
     };
     const parent = tracer.startSpan('parent', { startTime: T, kind: SpanKind.CONSUMER });
     parent.setStatus({ code: SpanStatusCode.ERROR, message: 'it\tbroke' });
-    const links = [{ context: parent.spanContext(), attributes: { why: 'because' } }];
+    const links = [{ context: parent.spanContext(), attributes: { why: 'because', and: 1, so: 2 } }];
     tracer
       .startSpan('"child"', { startTime: [1_700_000_000, 5000], attributes, links })
       .addEvent('lost', T)
-      .addEvent('chunk', { tokens: 7 }, T + 1)
+      .addEvent('chunk', { tokens: 7, more: 1 }, T + 1)
       .addEvent('bare', T + 2)
       .end([1_700_000_000, 987_654_000]);
     parent.end(T + 9);
@@ -48,6 +51,12 @@ describe('otlpJson', () => {
       [T, T, null],
     ]);
     expect(spansOfRequest(ours)[0]).toMatchObject({ attributes, replica: '"0"' });
+    const [child] = JSON.parse(ours).resourceSpans[0].scopeSpans[0].spans;
+    expect(child).toMatchObject({
+      droppedEventsCount: 1,
+      events: [{ droppedAttributesCount: 1 }, { name: 'bare' }],
+      links: [{ attributes: [{ key: 'why' }], droppedAttributesCount: 2 }],
+    });
     expect(spansOfRequest(otlpJson([]))).toEqual([]);
   });
 });

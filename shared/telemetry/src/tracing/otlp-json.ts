@@ -34,15 +34,15 @@ function spanJson(span: TracedSpan): string {
   if (parent !== undefined) json += `,"parentSpanId":"${parent.spanId}"`;
   if (noted.length > 0) {
     const events = noted.map(
-      ({ name, atMs, attributes }) =>
-        `{"timeUnixNano":"${nanoseconds(atMs)}","name":${quoted(name)},"attributes":[${keyValues(attributes)}]}`,
+      ({ name, atMs, attributes, droppedAttributesCount }) =>
+        `{"timeUnixNano":"${nanoseconds(atMs)}","name":${quoted(name)},"attributes":[${keyValues(attributes)}]${dropped('Attributes', droppedAttributesCount)}}`,
     );
     json += `,"events":[${events.join()}]`;
   }
   if (links.length > 0) {
     const linked = links.map(
-      ({ context, attributes }) =>
-        `{"traceId":"${context.traceId}","spanId":"${context.spanId}","attributes":[${keyValues(attributes)}]}`,
+      ({ context, attributes, droppedAttributesCount }) =>
+        `{"traceId":"${context.traceId}","spanId":"${context.spanId}","attributes":[${keyValues(attributes)}]${dropped('Attributes', droppedAttributesCount)}}`,
     );
     json += `,"links":[${linked.join()}]`;
   }
@@ -50,11 +50,14 @@ function spanJson(span: TracedSpan): string {
     const message = status.message === undefined ? '' : `,"message":${JSON.stringify(status.message)}`;
     json += `,"status":{"code":${status.code}${message}}`;
   }
-  const { droppedAttributesCount, droppedEventsCount, droppedLinksCount } = span;
-  if (droppedAttributesCount > 0) json += `,"droppedAttributesCount":${droppedAttributesCount}`;
-  if (droppedEventsCount > 0) json += `,"droppedEventsCount":${droppedEventsCount}`;
-  if (droppedLinksCount > 0) json += `,"droppedLinksCount":${droppedLinksCount}`;
+  json += dropped('Attributes', span.droppedAttributesCount);
+  json += dropped('Events', span.droppedEventsCount);
+  json += dropped('Links', span.droppedLinksCount);
   return `${json}}`;
+}
+
+function dropped(what: 'Attributes' | 'Events' | 'Links', count = 0): string {
+  return count === 0 ? '' : `,"dropped${what}Count":${count}`;
 }
 
 function keyValues(attributes: Attributes | undefined): string {

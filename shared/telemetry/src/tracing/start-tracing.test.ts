@@ -37,7 +37,10 @@ beforeAll(async () => {
       exporters: [],
       protocol: 'http/json',
       endpoint: 'none',
-      limits: { attributes: 128, valueLength: Infinity, events: 128, links: 200 },
+      limits: {
+        ...{ attributes: 128, valueLength: Infinity, events: 128, links: 200 },
+        ...{ eventAttributes: 128, linkAttributes: 128 },
+      },
     },
     save: (line) => {
       lines.push(line);

@@ -15,13 +15,16 @@ import type { InstrumentationScope } from '@opentelemetry/core';
 import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan, TimedEvent } from '@opentelemetry/sdk-trace-base';
 
-/** As `OTEL_SPAN_*_LIMIT` have it. */
+/** How many a span may have, as `OTEL_*_LIMIT` have it. */
 export interface SpanLimits {
   attributes: number;
   /** Characters of a string. */
   valueLength: number;
   events: number;
   links: number;
+  /** Of one event, of one link. */
+  eventAttributes: number;
+  linkAttributes: number;
 }
 
 export interface Birth {
@@ -46,6 +49,7 @@ interface NotedEvent {
   name: string;
   atMs: number;
   attributes: Attributes | undefined;
+  droppedAttributesCount?: number;
 }
 
 const NONE: never[] = [];
@@ -116,8 +120,10 @@ export class TracedSpan implements Span, ReadableSpan {
     const what = isTime(attributes) ? undefined : attributes;
     const at = time ?? (isTime(attributes) ? attributes : undefined);
     if (this.noted === NONE) this.noted = [];
-    this.noted.push({ name, atMs: at === undefined ? this.now() : msOf(at), attributes: what });
-    if (this.noted.length > this.home.limits.events) {
+    const { events, eventAttributes } = this.home.limits;
+    const atMs = at === undefined ? this.now() : msOf(at);
+    this.noted.push(this.cut({ name, atMs, attributes: what }, eventAttributes));
+    if (this.noted.length > events) {
       this.noted.shift();
       this.droppedEventsCount += 1;
     }
@@ -127,8 +133,9 @@ export class TracedSpan implements Span, ReadableSpan {
   addLink(link: Link): this {
     if (this.ended) return this;
     if (this.links === NONE) this.links = [];
-    this.links.push(link);
-    if (this.links.length > this.home.limits.links) {
+    const { links, linkAttributes } = this.home.limits;
+    this.links.push(this.cut(link, linkAttributes));
+    if (this.links.length > links) {
       this.links.shift();
       this.droppedLinksCount += 1;
     }
@@ -191,7 +198,22 @@ export class TracedSpan implements Span, ReadableSpan {
   }
 
   get events(): TimedEvent[] {
-    return this.noted.map(({ name, atMs, attributes = {} }) => ({ name, time: hrTime(atMs), attributes }));
+    return this.noted.map(({ name, atMs, attributes = {}, droppedAttributesCount = 0 }) => ({
+      name,
+      time: hrTime(atMs),
+      attributes,
+      droppedAttributesCount,
+    }));
+  }
+
+  /** An event or a link with no more than `most` attributes; itself where there is nothing to cut. */
+  private cut<T extends { attributes?: Attributes | undefined }>(one: T, most: number): T {
+    const count = one.attributes === undefined ? 0 : Object.keys(one.attributes).length;
+    if (count === 0 || (count <= most && this.home.limits.valueLength === Infinity)) return one;
+    const kept = Object.entries(one.attributes!).filter(([, value]) => value !== undefined);
+    const attributes: Attributes = {};
+    for (const [key, value] of kept.slice(0, most)) attributes[key] = this.limited(value!);
+    return { ...one, attributes, droppedAttributesCount: Math.max(0, kept.length - most) };
   }
 
   private limited(value: AttributeValue): AttributeValue {

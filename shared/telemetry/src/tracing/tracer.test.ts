@@ -4,14 +4,17 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import { InMemorySpanExporter, SimpleSpanProcessor, type ReadableSpan } from '@opentelemetry/sdk-trace-base';
 import { SyncContextManager } from './sync-context-manager';
 import { ForgeTracerProvider } from './tracer';
+import type { SpanLimits } from './traced-span';
 
 const T = 1_700_000_000_000;
 const exporter = new InMemorySpanExporter();
 
-function tracerOf(sampleRatio: number) {
+const narrow = { attributes: 2, valueLength: 3, events: 1, links: 1, eventAttributes: 2, linkAttributes: 1 };
+
+function tracerOf(sampleRatio: number, limits: SpanLimits = narrow) {
   return new ForgeTracerProvider({
     resource: resourceFromAttributes({}),
-    limits: { attributes: 2, valueLength: 3, events: 1, links: 1 },
+    limits,
     processors: [new SimpleSpanProcessor(exporter)],
     sampleRatio,
   }).getTracer('test');
@@ -39,6 +42,17 @@ describe('ForgeTracerProvider', () => {
       droppedEventsCount: 1,
       droppedLinksCount: 1,
     });
+  });
+
+  it('keeps as many attributes of an event and of a link as the limits allow, as long as they may be', () => {
+    const context = { traceId: '1'.repeat(32), spanId: '1'.repeat(16), traceFlags: 1 };
+    const attributes = { unset: undefined, text: 'abcd', list: ['wxyz', 'ab'], more: 1 };
+    const span = tracer.startSpan('s', { links: [{ context, attributes }] });
+    span.addEvent('e', attributes);
+    span.end();
+    expect(last().events[0]).toMatchObject({ attributes: { text: 'abc', list: ['wxy', 'ab'] }, droppedAttributesCount: 1 }); // prettier-ignore
+    expect(last().events[0]!.attributes).not.toHaveProperty('more');
+    expect(last().links).toEqual([{ context, attributes: { text: 'abc' }, droppedAttributesCount: 2 }]);
   });
 
   it('changes nothing of a span that has ended, and ends it once', () => {
@@ -81,7 +95,7 @@ describe('ForgeTracerProvider', () => {
   });
 
   it('tells of exceptions as the conventions have it', () => {
-    const span = tracer.startSpan('s');
+    const span = tracerOf(1, { ...narrow, eventAttributes: 3, valueLength: Infinity }).startSpan('s');
     span.recordException(new TypeError('no'), T);
     span.end();
     const { name, attributes } = last().events[0]!;

@@ -1,0 +1,42 @@
+import { createEngine } from '../../engine/src';
+import { evaluate, gather, grad, Graph, mul, stopGradient, sum, toOnnx } from './index';
+
+describe('grad', () => {
+  it('is zero for what the loss does not depend on', () => {
+    const graph = new Graph();
+    const [a, b] = [graph.input('a', 'float32', [2]), graph.input('b', 'float32', [3])];
+    const [, db] = grad(sum(a), [a, b]);
+    expect([...evaluate({ db: db! }, {}).db.data]).toEqual([0, 0, 0]);
+  });
+
+  it('does not flow through stopGradient', () => {
+    const graph = new Graph();
+    const a = graph.input('a', 'float32', [2]);
+    const [da] = grad(sum(mul(a, stopGradient(a))), [a]);
+    expect([...evaluate({ da: da! }, { a: { shape: [2], data: Float64Array.of(2, 3) } }).da.data]).toEqual([
+      2, 3,
+    ]);
+  });
+
+  it('sums the gradients of repeated tokens exactly on several threads, every time', async () => {
+    const [vocabulary, width, tokens] = [64, 32, 4096];
+    const graph = new Graph();
+    const table = graph.input('table', 'float32', [vocabulary, width]);
+    const ids = Array.from({ length: tokens }, (_, i) => (i * i) % 7);
+    const [gradient] = grad(sum(gather(table, graph.constant(ids, [tokens], 'int64'))), [table]);
+    const session = await createEngine({ threads: 4, provider: 'cpu' }).createSession(
+      toOnnx({ gradient: gradient! }),
+    );
+    const counts = Array.from({ length: vocabulary }, (_, v) => ids.filter((id) => id === v).length);
+    for (let run = 0; run < 50; run++) {
+      const { gradient: found } = await session.run({
+        table: { dtype: 'float32', shape: [vocabulary, width], data: new Float32Array(vocabulary * width) },
+      });
+      found!.data.forEach((x, i) => {
+        if (Number(x) !== counts[Math.floor(i / width)])
+          throw new Error(`row ${Math.floor(i / width)}: ${x}`);
+      });
+    }
+    await session.release();
+  });
+});

@@ -1,0 +1,77 @@
+import { generatorOf, sampling, tiny, watchedEngine } from './generator.fixture';
+import { initializeParameters } from './initialize';
+
+describe('Generator', () => {
+  it('raises NUMERIC_NON_FINITE when the weights give no probabilities', async () => {
+    const parameters = initializeParameters(tiny, 1);
+    parameters.get('model.norm.weight')!.data[3] = NaN;
+    const generator = await generatorOf({ parameters, version: 5 });
+    const request = { rolloutIds: ['a', 'b'], promptTokenIds: [1, 2, 3], seed: 1, sampling: sampling() };
+    await expect(generator.generate(request)).rejects.toMatchObject({
+      code: 'NUMERIC_NON_FINITE',
+      details: { version: 5 },
+    });
+    await generator.setWeights(6, initializeParameters(tiny, 1));
+    expect((await generator.generate(request))[0]!.tokenIds).toHaveLength(12);
+    await generator.close();
+  });
+
+  it('takes the newest of overlapping new weights, whatever their order', async () => {
+    let release = (): void => undefined;
+    let gate = Promise.resolve();
+    const generator = await generatorOf({ engine: watchedEngine({ beforeSession: () => gate }) });
+    gate = new Promise((resolve) => (release = resolve));
+    const first = generator.setWeights(3, initializeParameters(tiny, 3));
+    const newest = generator.setWeights(5, initializeParameters(tiny, 5));
+    const late = generator.setWeights(4, initializeParameters(tiny, 4));
+    release();
+    await Promise.all([first, newest, late]);
+    expect(generator.version).toBe(5);
+    const request = { rolloutIds: ['a'], promptTokenIds: [1, 2, 3], seed: 1, sampling: sampling() };
+    const [completion] = await generator.generate(request);
+    const fresh = await generatorOf({ version: 5, parameters: initializeParameters(tiny, 5) });
+    expect(completion).toEqual((await fresh.generate(request))[0]);
+    // Weights may also go back, as when the trainer starts again from a checkpoint.
+    await generator.setWeights(2, initializeParameters(tiny, 2));
+    expect(generator.version).toBe(2);
+    await Promise.all([generator.close(), fresh.close()]);
+  });
+
+  it('goes on with the weights it has when new ones fail', async () => {
+    let fails = false;
+    const beforeSession = (): Promise<void> =>
+      fails ? Promise.reject(new Error('no memory')) : Promise.resolve();
+    const generator = await generatorOf({ engine: watchedEngine({ beforeSession }) });
+    fails = true;
+    await expect(generator.setWeights(1, initializeParameters(tiny, 2))).rejects.toThrow('no memory');
+    fails = false;
+    expect(generator.version).toBe(0);
+    await generator.setWeights(2, initializeParameters(tiny, 2));
+    expect(generator.version).toBe(2);
+    await generator.close();
+  });
+
+  it('lets new weights take effect between chunks and marks every token with its version', async () => {
+    const generator = await generatorOf({ chunk: 4 });
+    const request = {
+      rolloutIds: ['a'],
+      promptTokenIds: [1, 2, 3],
+      seed: 1,
+      sampling: sampling({ maxTokens: 40 }),
+    };
+    const [before] = await generator.generate(request);
+    const running = generator.generate(request);
+    await generator.setWeights(7, initializeParameters(tiny, 2));
+    const [mixed] = await running;
+    const switched = mixed!.versions.indexOf(7);
+    expect(switched).toBeGreaterThanOrEqual(0);
+    expect(switched % 4).toBe(0);
+    expect(mixed!.versions).toEqual([
+      ...Array<number>(switched).fill(0),
+      ...Array<number>(40 - switched).fill(7),
+    ]);
+    expect(mixed!.tokenIds.slice(0, switched)).toEqual(before!.tokenIds.slice(0, switched));
+    expect(generator.version).toBe(7);
+    await generator.close();
+  });
+});
