@@ -14,7 +14,8 @@ const EVERY_MS = 3_000;
 export function WeightsTab({ run }: { run: KnownRun }) {
   const { id, state } = run.view.run;
   const { isAsking, outcome, act } = useAction();
-  const everyMs = state === 'running' ? { everyMs: EVERY_MS } : {};
+  const isOver = state !== 'running';
+  const everyMs = isOver ? {} : { everyMs: EVERY_MS };
   const { data: versions, problem } = useAnswer<WeightsVersion[]>(`${runPath(id)}/weights`, everyMs);
   const rollback = (to: number): void =>
     void act(
@@ -36,9 +37,11 @@ export function WeightsTab({ run }: { run: KnownRun }) {
                 <th scope="col">SHA-256</th>
                 <th scope="col">Size</th>
                 <th scope="col">Used by</th>
-                <th scope="col">
-                  <span class="visually-hidden">Change</span>
-                </th>
+                {!isOver && (
+                  <th scope="col">
+                    <span class="visually-hidden">Change</span>
+                  </th>
+                )}
               </tr>
             </thead>
             <tbody>
@@ -57,15 +60,17 @@ export function WeightsTab({ run }: { run: KnownRun }) {
                   <td data-label="Used by" class="muted">
                     {usedBy.join(', ') || '–'}
                   </td>
-                  <td>
-                    <ConfirmButton
-                      label={`Roll back to version ${version}`}
-                      question={`Roll back to version ${version}? The next step trains nothing and has its weights; what was learned since is given up.`}
-                      onConfirm={() => rollback(version)}
-                    >
-                      Roll back
-                    </ConfirmButton>
-                  </td>
+                  {!isOver && (
+                    <td>
+                      <ConfirmButton
+                        label={`Roll back to version ${version}`}
+                        question={`Roll back to version ${version}? The next step trains nothing and has its weights; what was learned since is given up.`}
+                        onConfirm={() => rollback(version)}
+                      >
+                        Roll back
+                      </ConfirmButton>
+                    </td>
+                  )}
                 </tr>
               ))}
             </tbody>
