@@ -88,7 +88,7 @@ export interface ReplicaView {
   url: string;
   /** Since its last heartbeat. */
   silentMs: number;
-  /** How often it was started again in the last minute. */
+  /** How often it was started again since the run began, for whatever reason. */
   restarts: number;
 }
 

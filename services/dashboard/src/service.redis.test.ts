@@ -196,16 +196,16 @@ describe('runs', () => {
     },
   );
 
-  it('tell how many replicas were started again', async () => {
+  it('tell how often replicas were started again, also while nobody looked', async () => {
     await running();
     const registry = new Registry(redis, id);
-    await registry.heartbeat(reply('0', 11));
-    await get(dashboard, `/runs/${id}`);
-    await registry.heartbeat(reply('0', 12));
-    const restarts = async () =>
-      (await get<RunView>(dashboard, `/runs/${id}`)).live?.replicas[0]?.restarts === 1;
-    await waitFor('the restart', restarts);
-  });
+    for (const [name, pid] of [['0', 11], ['1', 12], ['0', 13], ['0', 14]] as const) {
+      await registry.begins('policy', name);
+      await registry.heartbeat(reply(name, pid));
+    }
+    const { live } = await get<RunView>(dashboard, `/runs/${id}`);
+    expect(live!.replicas).toMatchObject([{ pid: 14, restarts: 2 }, { pid: 12, restarts: 0 }]);
+  }); // prettier-ignore
 });
 
 describe('dead letters', () => {
