@@ -187,14 +187,18 @@ describe('runs', () => {
     });
   });
 
-  it.each(['metrics?after=x', 'samples?limit=501', 'samples?limit=-1', 'metrics?before=1', 'rollouts/x'])(
-    'refuse a question that makes no sense: %s',
-    async (path) => {
-      under.directory(id);
-      const response = await fetch(`${dashboard.url}/api/runs/${id}/${path}`);
-      expect([response.status, ((await response.json()) as ApiError).code]).toEqual([400, 'BAD_REQUEST']);
-    },
-  );
+  it.each([
+    'metrics?after=x',
+    'samples?limit=501',
+    'samples?limit=-1',
+    'metrics?before=1',
+    'metrics?after=1&step=2',
+    'rollouts/x',
+  ])('refuse a question that makes no sense: %s', async (path) => {
+    under.directory(id);
+    const response = await fetch(`${dashboard.url}/api/runs/${id}/${path}`);
+    expect([response.status, ((await response.json()) as ApiError).code]).toEqual([400, 'BAD_REQUEST']);
+  });
 
   it('tell how often replicas were started again, also while nobody looked', async () => {
     await running();
@@ -347,10 +351,31 @@ describe('events', () => {
 
   it('tell a lot at once to who asks for it', async () => {
     await running();
-    const wide = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`user/metric-${i}`, i / 7]));
-    under.write(id, 'metrics.jsonl', ...Array.from({ length: 2_500 }, (_, step) => row(step + 1, wide)));
+    const wide = Object.fromEntries(Array.from({ length: 125 }, (_, i) => [`user/metric-${i}`, i / 7]));
+    under.write(id, 'metrics.jsonl', ...Array.from({ length: 2_000 }, (_, step) => row(step + 1, wide)));
     const { told, stop } = await listen(dashboard, `/runs/${id}/events?after=0`);
-    await waitFor('all rows', () => of<MetricsRow[]>(told, 'metrics')[0]?.length === 2_500);
+    await waitFor('all rows', () => of<MetricsRow[]>(told, 'metrics')[0]?.length === 2_000);
+    stop();
+  });
+
+  it('tell a choice of very many rows, and all that come then', async () => {
+    await running();
+    under.write(id, 'metrics.jsonl', ...Array.from({ length: 9_000 }, (_, step) => row(step + 1)));
+    const isChoice = (rows: readonly MetricsRow[]): void => {
+      expect(rows.length).toBeGreaterThan(1_000);
+      expect(rows.length).toBeLessThanOrEqual(2_000);
+      expect([rows[0], rows.at(-1)]).toEqual([row(1), row(9_000)]);
+    };
+    isChoice(await get<MetricsRow[]>(dashboard, `/runs/${id}/metrics`));
+    const { told, stop } = await listen(dashboard, `/runs/${id}/events?after=0`);
+    await waitFor('the choice', () => of(told, 'metrics').length > 0);
+    under.write(id, 'metrics.jsonl', row(9_001), row(9_002));
+    await waitFor('new rows', () => of(told, 'metrics').length > 1);
+    const [choice, added] = of<MetricsRow[]>(told, 'metrics');
+    isChoice(choice!);
+    expect(added).toEqual([row(9_001), row(9_002)]);
+    expect(await get(dashboard, `/runs/${id}/metrics?step=4321`)).toEqual([row(4_321)]);
+    expect(await get(dashboard, `/runs/${id}/metrics?step=9003`)).toEqual([]);
     stop();
   });
 
