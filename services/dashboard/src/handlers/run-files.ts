@@ -39,6 +39,7 @@ export class RunFiles {
     return thinnedRows(rows);
   }
 
+  /** The row of a step; null where there is none. */
   async metricsOf(step: number): Promise<MetricsRow | null> {
     const isIt = (line: unknown): line is unknown => metricsRow(line)?.step === step;
     return metricsRow(await findLine(this.path('metrics'), isIt));
