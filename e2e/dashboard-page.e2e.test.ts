@@ -380,9 +380,11 @@ describeWithChromium('the page of the dashboard', () => {
     await page.goto(at(id, 'weights'));
     await see(page, 'The run is over');
     await page.locator('main tbody tr').first().waitFor();
+    await keepScreenshot(page, 'light', 'weights-finished');
     expect(await page.getByRole('button', { name: /^Roll back/ }).count()).toBe(0);
     await page.goto(at(id, 'ledger'));
     await page.getByRole('button', { name: /^Discard/ }).waitFor();
+    await keepScreenshot(page, 'light', 'ledger-finished');
     expect(await page.getByRole('button', { name: /^Replay/ }).count()).toBe(0);
     expect(faults).toEqual([]);
   });

@@ -28,6 +28,7 @@ export function DeadLetters({ run: { view } }: { run: KnownRun }) {
     <section aria-labelledby="dead-letters">
       <h2 id="dead-letters">Dead letters</h2>
       {problem !== null && <p class="empty">They can’t be read: {problem.message}</p>}
+      {letters === null && problem === null && <p class="muted">Loading …</p>}
       {letters?.length === 0 && <p class="empty">There are none: nothing was given up.</p>}
       {letters !== null && letters.length > 0 && (
         <Guarded legend="Replay or discard dead letters" isBusy={isAsking}>

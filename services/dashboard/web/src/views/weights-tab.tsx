@@ -27,6 +27,7 @@ export function WeightsTab({ run }: { run: KnownRun }) {
     <section aria-labelledby="weights">
       <h2 id="weights">Weights</h2>
       {problem !== null && <p class="empty">They can’t be read: {problem.message}</p>}
+      {versions === null && problem === null && <p class="muted">Loading …</p>}
       {versions?.length === 0 && <p class="empty">No version is kept.</p>}
       {versions !== null && versions.length > 0 && (
         <Guarded legend="Roll back" barred={whyNotSteered(run)} isBusy={isAsking}>
