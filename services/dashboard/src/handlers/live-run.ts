@@ -127,7 +127,9 @@ export class LiveRun {
         maxStaleness: Number.isFinite(steering.maxStaleness) ? steering.maxStaleness : null,
         steps: steering.steps,
         isPaused: steering.isPaused,
-        replicas: all.filter(({ silentMs }) => silentMs < FORGOTTEN_MS).map((one) => replicaView(one, starts)),
+        replicas: all
+          .filter(({ silentMs }) => silentMs < FORGOTTEN_MS)
+          .map((one) => replicaView(one, starts)),
         wanted: Object.fromEntries([...wanted.replicas].filter(([service]) => SCALABLE.includes(service))),
         deadLetters: letters.kept,
       },
