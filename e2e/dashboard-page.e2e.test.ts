@@ -20,7 +20,7 @@ import {
 } from './browser';
 import { directoryWithModel, smallRecipe } from './service-processes';
 
-jest.setTimeout(600_000);
+jest.setTimeout(900_000);
 
 const chromium = findChromium();
 if (chromium === null)
@@ -33,6 +33,8 @@ const TABS = ['curves', 'pipeline', 'rollouts', 'ledger', 'weights', 'steer', 's
 
 let dir: string;
 let runsDir: string;
+/** While this file is there, a reward throws. */
+let breaks: string;
 let base: string;
 let browser: Browser;
 let dashboard: ChildProcess;
@@ -78,6 +80,17 @@ async function redisOf(id: string): Promise<Redis> {
   redises.push(redis);
   return redis;
 }
+
+/** A reward that throws for one prompt, the next that comes, while a file is there; it keeps the prompt in it. */
+const fragileReward = (file: string): string => `
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+const file = ${JSON.stringify(file)};
+export default () => ({ name: 'fragile', score: ({ prompt }) => {
+  if (!existsSync(file)) return 0;
+  if (readFileSync(file, 'utf8') === '') writeFileSync(file, prompt);
+  if (readFileSync(file, 'utf8') === prompt) throw new Error('out of order');
+  return 0;
+} });`;
 
 /** A run as another version of Forge would have written it. */
 function writeForeignRun(): void {
@@ -131,9 +144,12 @@ describeWithChromium('the page of the dashboard', () => {
       steps: 100_000,
       policy: { replicas: 2 },
       trainer: { learningRate: 0.003, warmupSteps: 0, checkpointEverySteps: 50, keepVersions: 200 },
+      rewards: [{ name: 'length', targetTokens: 3 }, { name: 'exact' }, { module: join(dir, 'fragile.js') }],
       evaluation: { everySteps: 10, samples: 80, reward: 'exact' },
       output: { dir: runsDir, sampleRollouts: 2 },
     });
+    breaks = join(dir, 'breaks');
+    writeFileSync(join(dir, 'fragile.js'), fragileReward(breaks));
     writeFileSync(join(dir, 'shown.yaml'), JSON.stringify(recipe));
     const before = start('run', 'shown.yaml', 'steps=12', 'seed=4', 'trainer.learningRate=0.01');
     await once(before, 'close');
@@ -174,10 +190,12 @@ describeWithChromium('the page of the dashboard', () => {
     await page.locator('.heat-map rect').first().waitFor();
     expect(await text(page, '.ledger p')).toContain('it adds up');
 
-    // A message that is none becomes a dead letter.
+    // A message that is none becomes a dead letter, and so does a group whose reward throws.
     const redis = await redisOf(id);
-    const { keys } = new RunState(redis, id);
-    await redis.xadd(keys.episodes, '*', 'index', '5', 'payload', 'no group');
+    const runState = new RunState(redis, id);
+    const { episodes } = runState.keys;
+    await redis.xadd(episodes, '*', 'index', '5', 'payload', 'no group');
+    writeFileSync(breaks, '');
 
     // Without a token, with a wrong one, and with the right one.
     await page.goto(at(id, 'steer'));
@@ -203,6 +221,35 @@ describeWithChromium('the page of the dashboard', () => {
     await page.locator('form', { hasText: 'maxStaleness' }).getByRole('button', { name: 'Set' }).click();
     await see(page, 'of 1 allowed');
     await see(page, /maxStaleness \d → 1/);
+
+    // A second replica of a service.
+    await page.getByLabel('Replicas of reward').fill('2');
+    const rewards = page.locator('form', { hasText: 'Replicas of reward' });
+    await rewards.getByRole('button', { name: 'Set' }).click();
+    await see(page, '2 replicas of reward were asked for');
+    await rewards.getByText('Ready: 2.').waitFor({ timeout: 60_000 });
+    await page.goto(at(id, 'pipeline'));
+    await page.locator('tr', { hasText: 'reward/1' }).getByText('● ready').waitFor();
+    await page.locator('.pipeline-node', { hasText: /reward\s*× 2/ }).waitFor();
+
+    // What failed for good is rolled out again once its reward is repaired.
+    await page.goto(at(id, 'ledger'));
+    const failed = page.locator('.letter', { hasText: 'out of order' });
+    await failed.waitFor({ timeout: 60_000 });
+    expect(await failed.innerText()).toContain('3 attempts');
+    const given = Number((await failed.getByRole('link').innerText()).replaceAll(/\D/g, ''));
+    rmSync(breaks);
+    await failed.getByRole('button', { name: 'Replay' }).click();
+    await see(page, `r-${given} was asked to be tried again`);
+    await failed.waitFor({ state: 'detached' });
+    const again = await waitFor('its rollout', async () => {
+      const { groups } = await runState.ledgerSnapshot();
+      const [found] = [...groups].find(([, { replayOf }]) => replayOf === given) ?? [];
+      return found;
+    });
+    await page.goto(at(id, `rollouts/${again}`));
+    await page.getByRole('link', { name: `rollout ${given}`, exact: true }).click();
+    await see(page, 'discarded: failed');
 
     // Back to an earlier version.
     await page.goto(at(id, 'weights'));
@@ -313,7 +360,10 @@ describeWithChromium('the page of the dashboard', () => {
     await startDashboard();
     await page.locator('.banner').waitFor({ state: 'detached', timeout: 30_000 });
 
-    // The end, and after it.
+    // The end, and after it: nothing can be changed then.
+    await redis.xadd(episodes, '*', 'index', '6', 'payload', 'no group');
+    await page.goto(at(id, 'ledger'));
+    await page.getByRole('button', { name: /^Replay/ }).waitFor({ timeout: 30_000 });
     const last = (await viewOf(id)).run.step + 20;
     await page.goto(at(id, 'steer'));
     await page.getByLabel('steps', { exact: true }).fill(String(last));
@@ -327,6 +377,15 @@ describeWithChromium('the page of the dashboard', () => {
     await lookAtAll(watched, 'light', views(false));
     await page.goto(at(id, 'pipeline'));
     await see(page, 'No replicas: The run is over');
+    await page.goto(at(id, 'weights'));
+    await see(page, 'The run is over');
+    await page.locator('main tbody tr').first().waitFor();
+    await keepScreenshot(page, 'light', 'weights-finished');
+    expect(await page.getByRole('button', { name: /^Roll back/ }).count()).toBe(0);
+    await page.goto(at(id, 'ledger'));
+    await page.getByRole('button', { name: /^Discard/ }).waitFor();
+    await keepScreenshot(page, 'light', 'ledger-finished');
+    expect(await page.getByRole('button', { name: /^Replay/ }).count()).toBe(0);
     expect(faults).toEqual([]);
   });
 

@@ -5,7 +5,8 @@
  * | --- | --- |
  * | GET /runs | `RunListing[]`, newest first |
  * | GET /runs/:id | `RunView` |
- * | GET /runs/:id/metrics?after=STEP | `MetricsRow[]` behind a step, all by default |
+ * | GET /runs/:id/metrics?after=STEP | `MetricsRow[]` behind a step, by default from the first on; of more than 2,000 a choice |
+ * | GET /runs/:id/metrics?step=STEP | `MetricsRow[]` with that of a step, if there is one |
  * | GET /runs/:id/samples?limit=N | `SampleRollout[]`, newest first |
  * | GET /runs/:id/rollouts/:index | `RolloutView` |
  * | GET /runs/:id/steps/:step | `Span[]` of the trace of a step |
@@ -88,7 +89,7 @@ export interface ReplicaView {
   url: string;
   /** Since its last heartbeat. */
   silentMs: number;
-  /** How often it was started again in the last minute. */
+  /** How often it was started again since the run began, for whatever reason. */
   restarts: number;
 }
 
@@ -238,13 +239,13 @@ export interface WeightsVersion {
 /**
  * Events of `/runs/:id/events` by name, with their data. A client that comes, or comes back, gets a whole view first. With
  * `?after=STEP` (or the `Last-Event-ID` a browser sends when it comes back: those of `metrics` have their newest step as
- * id) it is also told the rows behind that step. A row of a step that was told before replaces it: a run that is resumed
- * may do steps again.
+ * id) it is also told the rows behind that step, of more than 2,000 a choice. A row of a step that was told before replaces
+ * it: a run that is resumed may do steps again.
  */
 export interface RunEvents {
   /** All that has changed of the run, once a second at most. */
   view: RunView;
-  metrics: MetricsRow[];
+  metrics: readonly MetricsRow[];
   samples: SampleRollout[];
   controls: ControlChange[];
   /** What is wrong with the source of these events, when it is; null: nothing any more. */

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,13 +17,22 @@ import type {
   Span,
 } from './api';
 import type { Dashboard } from './service';
-import { DashboardUnderTest, get, listen, post, TOKEN, type Told } from './test-run.fixture';
+import {
+  control,
+  DashboardUnderTest,
+  dataOf,
+  get,
+  listen,
+  post,
+  row,
+  sample,
+  TOKEN,
+} from './test-run.fixture';
 
 let server: TestRedis;
 let redis: Redis;
 let under: DashboardUnderTest;
 let dashboard: Dashboard;
-let states: RunState[];
 let id: string;
 let runs = 0;
 
@@ -35,34 +44,13 @@ afterAll(() => server.stop());
 beforeEach(async () => {
   under = new DashboardUnderTest();
   dashboard = await under.start();
-  states = [];
   id = `run-${++runs}`;
 });
 afterEach(async () => {
-  for (const state of states) state.close();
   await under.stop();
 });
 
-async function running(name = id): Promise<RunState> {
-  const state = await under.run(name, server.url, redis);
-  states.push(state);
-  return state;
-}
-const row = (step: number, more: Record<string, number> = {}) => ({
-  ...{ step, 'reward/mean': step / 10, 'time/step_ms': 500 },
-  ...{ 'busy/trainer': 0.4, 'idle/trainer': 0, 'waits/trainer/batch': 0.6 },
-  ...{ 'busy/policy': 0.97, 'idle/policy': 0.03, ...more },
-});
-const sample = { index: 3, version: 1, prompt: '1+1=', texts: ['2', '3'], rewards: [1, 0] };
-const control = {
-  seconds: 2,
-  version: 1,
-  operation: 'set',
-  name: 'maxStaleness',
-  from: '1',
-  to: '4',
-  id: 'c',
-};
+const running = (name = id): Promise<RunState> => under.run(name, server.url, redis);
 const spanOf = (kind: 'rollout' | 'step', index: number) => {
   const span = {
     ...traceIds(id, kind, index),
@@ -79,9 +67,6 @@ const spanOf = (kind: 'rollout' | 'step', index: number) => {
 const reply = (replica: string, pid: number) => ({
   ...{ service: 'policy', replica, url: 'http://127.0.0.1:1', pid, isReady: true, answers: null, callsMade: [] },
 }); // prettier-ignore
-const of = <T>(told: Told[], event: string): T[] =>
-  told.filter((one) => one.event === event).map(({ data }) => data as T);
-
 describe('runs', () => {
   it('are listed newest first, with how far they are', async () => {
     under.directory('older', { startedAt: '2026-01-01T00:00:00.000Z', state: 'finished' });
@@ -187,25 +172,29 @@ describe('runs', () => {
     });
   });
 
-  it.each(['metrics?after=x', 'samples?limit=501', 'samples?limit=-1', 'metrics?before=1', 'rollouts/x'])(
-    'refuse a question that makes no sense: %s',
-    async (path) => {
-      under.directory(id);
-      const response = await fetch(`${dashboard.url}/api/runs/${id}/${path}`);
-      expect([response.status, ((await response.json()) as ApiError).code]).toEqual([400, 'BAD_REQUEST']);
-    },
-  );
+  it.each([
+    'metrics?after=x',
+    'samples?limit=501',
+    'samples?limit=-1',
+    'metrics?before=1',
+    'metrics?after=1&step=2',
+    'rollouts/x',
+  ])('refuse a question that makes no sense: %s', async (path) => {
+    under.directory(id);
+    const response = await fetch(`${dashboard.url}/api/runs/${id}/${path}`);
+    expect([response.status, ((await response.json()) as ApiError).code]).toEqual([400, 'BAD_REQUEST']);
+  });
 
-  it('tell how many replicas were started again', async () => {
+  it('tell how often replicas were started again, also while nobody looked', async () => {
     await running();
     const registry = new Registry(redis, id);
-    await registry.heartbeat(reply('0', 11));
-    await get(dashboard, `/runs/${id}`);
-    await registry.heartbeat(reply('0', 12));
-    const restarts = async () =>
-      (await get<RunView>(dashboard, `/runs/${id}`)).live?.replicas[0]?.restarts === 1;
-    await waitFor('the restart', restarts);
-  });
+    for (const [name, pid] of [['0', 11], ['1', 12], ['0', 13], ['0', 14]] as const) {
+      await registry.begins('policy', name);
+      await registry.heartbeat(reply(name, pid));
+    }
+    const { live } = await get<RunView>(dashboard, `/runs/${id}`);
+    expect(live!.replicas).toMatchObject([{ pid: 14, restarts: 2 }, { pid: 12, restarts: 0 }]);
+  }); // prettier-ignore
 });
 
 describe('dead letters', () => {
@@ -306,82 +295,11 @@ describe('controls', () => {
   });
 });
 
-describe('events', () => {
-  it('tell the whole view first, then what is new, to all who listen', async () => {
-    const state = await running();
-    under.write(id, 'metrics.jsonl', row(1));
-    const clients = [await listen(dashboard, `/runs/${id}/events`), await listen(dashboard, `/runs/${id}/events`)]; // prettier-ignore
-    for (const { told } of clients) {
-      await waitFor('a view', () => of<RunView>(told, 'view').length > 0);
-      expect(told[0]).toMatchObject({ event: 'view', data: { run: { id } } });
-      expect(of(told, 'problem')).toEqual([null]);
-    }
-    under.write(id, 'metrics.jsonl', row(2), row(3));
-    under.write(id, 'samples.jsonl', sample);
-    under.write(id, 'controls.jsonl', control);
-    await state.controls.pause();
-    for (const { told, stop } of clients) {
-      await waitFor('all of it', () =>
-        ['metrics', 'samples', 'controls'].every((event) => of(told, event).length > 0),
-      );
-      expect(of<MetricsRow[]>(told, 'metrics')).toMatchObject([[{ step: 2 }, { step: 3 }]]);
-      expect(told.find(({ event }) => event === 'metrics')?.id).toBe('3');
-      expect(of(told, 'samples')).toMatchObject([[{ index: 3 }]]);
-      expect(of(told, 'controls')).toMatchObject([[{ name: 'maxStaleness' }]]);
-      await waitFor('the pause', () => of<RunView>(told, 'view').at(-1)?.verdict.bound === 'paused');
-      stop();
-    }
-  });
-
-  it('tell who comes back what it has missed', async () => {
-    await running();
-    under.write(id, 'metrics.jsonl', row(1), row(2), row(3));
-    const byHeader = await listen(dashboard, `/runs/${id}/events`, { 'last-event-id': '1' });
-    const byQuery = await listen(dashboard, `/runs/${id}/events?after=2`);
-    await waitFor('both', () => [byHeader, byQuery].every(({ told }) => of(told, 'metrics').length > 0));
-    const steps = ({ told }: typeof byQuery) => of<MetricsRow[]>(told, 'metrics')[0]!.map(({ step }) => step);
-    expect([steps(byHeader), steps(byQuery)]).toEqual([[2, 3], [3]]); // prettier-ignore
-    byHeader.stop();
-    byQuery.stop();
-  });
-
-  it('tell a lot at once to who asks for it', async () => {
-    await running();
-    const wide = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`user/metric-${i}`, i / 7]));
-    under.write(id, 'metrics.jsonl', ...Array.from({ length: 2_500 }, (_, step) => row(step + 1, wide)));
-    const { told, stop } = await listen(dashboard, `/runs/${id}/events?after=0`);
-    await waitFor('all rows', () => of<MetricsRow[]>(told, 'metrics')[0]?.length === 2_500);
-    stop();
-  });
-
-  it('say when the directory of the run is gone, and go on when it is back', async () => {
-    await running();
-    const { told, stop } = await listen(dashboard, `/runs/${id}/events`);
-    await waitFor('a view', () => of(told, 'view').length > 0);
-    renameSync(join(under.dir, id), join(under.dir, 'elsewhere'));
-    await waitFor('the problem', () => of<string | null>(told, 'problem').at(-1)?.includes(`no run ${id}`));
-    expect((await fetch(`${dashboard.url}/api/runs/${id}`)).status).toBe(404);
-    renameSync(join(under.dir, 'elsewhere'), join(under.dir, id));
-    await waitFor('no problem', () => of(told, 'problem').at(-1) === null);
-    const before = of(told, 'view').length;
-    await waitFor('a view', () => of(told, 'view').length > before);
-    stop();
-  });
-
-  it('end with the dashboard', async () => {
-    await running();
-    const { isEnded } = await listen(dashboard, `/runs/${id}/events`);
-    await dashboard.close();
-    await waitFor('the end', isEnded);
-  });
-});
-
 describe('a Redis that is away', () => {
   it('is told as such, keeps nobody waiting, and is found again', async () => {
     const own = await startTestRedis();
     const there = await own.connect();
     const state = await under.run(id, own.url, there);
-    states.push(state);
     const before = await get<RunView>(dashboard, `/runs/${id}`);
     expect(before.live).not.toBeNull();
     expect(before.ledger).not.toBeNull();
@@ -389,7 +307,7 @@ describe('a Redis that is away', () => {
     const pid = await own.pid();
     process.kill(pid, 'SIGSTOP');
     const view = await waitFor('the problem', () =>
-      of<RunView>(told, 'view').find(({ liveProblem }) => liveProblem !== null),
+      dataOf<RunView>(told, 'view').find(({ liveProblem }) => liveProblem !== null),
     );
     expect(view).toMatchObject({ live: null, run: { state: 'running' }, ledger: before.ledger });
     expect(view.liveProblem).toContain('does not answer');
@@ -399,7 +317,7 @@ describe('a Redis that is away', () => {
     expect(await get(dashboard, `/runs/${id}/rollouts/0`)).toMatchObject({ history: null });
     // It is started again where it was.
     process.kill(pid, 'SIGKILL');
-    await waitFor('it is back', () => of<RunView>(told, 'view').at(-1)?.live != null, 20_000);
+    await waitFor('it is back', () => dataOf<RunView>(told, 'view').at(-1)?.live != null, 20_000);
     expect((await state.controls.steering()).isPaused).toBe(false);
     stop();
     await own.stop();

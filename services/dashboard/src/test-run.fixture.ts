@@ -19,10 +19,30 @@ export const recipe = recipeSchema.parse({
   rewards: [{ name: 'exact' }],
 });
 
+/** Of metrics.jsonl. */
+export const row = (step: number, more: Record<string, number> = {}) => ({
+  ...{ step, 'reward/mean': step / 10, 'time/step_ms': 500 },
+  ...{ 'busy/trainer': 0.4, 'idle/trainer': 0, 'waits/trainer/batch': 0.6 },
+  ...{ 'busy/policy': 0.97, 'idle/policy': 0.03, ...more },
+});
+/** Of samples.jsonl. */
+export const sample = { index: 3, version: 1, prompt: '1+1=', texts: ['2', '3'], rewards: [1, 0] };
+/** Of controls.jsonl. */
+export const control = {
+  seconds: 2,
+  version: 1,
+  operation: 'set',
+  name: 'maxStaleness',
+  from: '1',
+  to: '4',
+  id: 'c',
+};
+
 /** A dashboard over a directory of its own. */
 export class DashboardUnderTest {
   readonly dir = mkdtempSync(join(tmpdir(), 'forge-dashboard-'));
   private readonly dashboards: Dashboard[] = [];
+  private readonly states: RunState[] = [];
 
   async start(options: Partial<DashboardOptions> = {}): Promise<Dashboard> {
     const dashboard = await start({
@@ -40,6 +60,7 @@ export class DashboardUnderTest {
   /** A run whose supervisor is this process, with its state in a Redis. */
   async run(id: string, redisUrl: string, redis: Redis, changes: Partial<RunRecord> = {}): Promise<RunState> {
     const state = new RunState(redis, id);
+    this.states.push(state);
     await state.create(recipe, { maxStaleness: 1, candidatesPerBatch: 4, steps: 50 });
     await state.controls.supervise({ trainer: 1, policy: 2, reward: 1 });
     this.directory(id, { redisUrl, ...changes });
@@ -73,6 +94,7 @@ export class DashboardUnderTest {
   }
 
   async stop(): Promise<void> {
+    for (const state of this.states) state.close();
     await Promise.all(this.dashboards.map((dashboard) => dashboard.close()));
     rmSync(this.dir, { recursive: true, force: true });
   }
@@ -97,6 +119,10 @@ export interface Told {
   id: string | undefined;
   data: unknown;
 }
+
+/** What was told in the events of a name. */
+export const dataOf = <T>(told: readonly Told[], event: string): T[] =>
+  told.filter((one) => one.event === event).map(({ data }) => data as T);
 
 /** The events of a run as they come, until the returned function is called. */
 export async function listen(

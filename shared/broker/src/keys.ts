@@ -48,6 +48,8 @@ export function runKeys(runId: string) {
     replays: key('replays'),
     /** Hash: how many messages were refused, by where and why. */
     rejected: key('rejected'),
+    /** Hash: how many processes have borne a name so far, by `service/replica`. */
+    starts: key('starts'),
     /** Hash: live replicas of a service. */
     replicas: (service: string): string => key(`replicas:${service}`),
     /** Prefix of BullMQ's own keys. */

@@ -35,14 +35,26 @@ describe('registry', () => {
 
   it('takes a replica for dead that is silent, until it is heard again', async () => {
     const registry = new Registry(await server.connect(), 'silent', 300);
-    await registry.heartbeat(replica('0'));
     const heard = performance.now();
+    await registry.heartbeat(replica('0'));
     expect(await namesOf(registry)).toEqual(['0']);
     await waitFor('expiry', async () => (await namesOf(registry)).length === 0);
     expect(await registry.all('policy')).toMatchObject([{ replica: '0', isAlive: false }]);
     expect(performance.now() - heard).toBeGreaterThanOrEqual(290);
     await registry.heartbeat(replica('0'));
     expect(await namesOf(registry)).toEqual(['0']);
+  });
+
+  it('counts the processes that began under a name, also after one has left', async () => {
+    const registry = new Registry(await server.connect(), 'begun');
+    expect(await registry.starts()).toEqual(new Map());
+    for (const name of ['0', '1', '0']) await registry.begins('policy', name);
+    await registry.heartbeat(replica('1'));
+    await registry.remove('policy', '1', 1);
+    await registry.begins('policy', '1');
+    await registry.begins('reward', '0');
+    const counts = { 'policy/0': 2, 'policy/1': 2, 'reward/0': 1 };
+    expect(Object.fromEntries(await registry.starts())).toEqual(counts);
   });
 
   it('forgets a replica that leaves, and not its successor', async () => {

@@ -43,13 +43,27 @@ return redis.call('HDEL', KEYS[1], ARGV[1])
 /** Which replicas of which service are alive, and where they answer. */
 export class Registry {
   private readonly keyOf: (service: string) => string;
+  private readonly startsKey: string;
 
   constructor(
     private readonly redis: Redis,
     runId: string,
     private readonly deadAfterMs = DEAD_AFTER_MS,
   ) {
-    this.keyOf = runKeys(runId).replicas;
+    const { replicas, starts } = runKeys(runId);
+    this.keyOf = replicas;
+    this.startsKey = starts;
+  }
+
+  /** Counts a process that begins to work under a name; to be called once by each. */
+  async begins(service: string, replica: string): Promise<void> {
+    await this.redis.hincrby(this.startsKey, `${service}/${replica}`, 1);
+  }
+
+  /** How many processes of the run began to work under each name so far, by `service/replica`: the first, and restarts. */
+  async starts(): Promise<ReadonlyMap<string, number>> {
+    const counts = await this.redis.hgetall(this.startsKey);
+    return new Map(Object.entries(counts).map(([name, count]) => [name, Number(count)]));
   }
 
   /** Says that a replica is alive; to be repeated well within two seconds. */

@@ -1,7 +1,7 @@
 import { appendFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findLine, GrowingFile, newestLines } from './growing-file';
+import { findLine, GrowingFile, linesInParts, newestLines } from './growing-file';
 
 let dir: string;
 let path: string;
@@ -88,5 +88,19 @@ describe('findLine', () => {
     expect(await findLine(path, isStep(0))).toEqual(wide(0));
     expect(await findLine(path, isStep(9))).toEqual(wide(9));
     expect(await findLine(path, isStep(10))).toBeNull();
+  });
+});
+
+describe('linesInParts', () => {
+  it('hands out all lines in their order, never all of a large file at once', async () => {
+    write(...Array.from({ length: 10 }, (_, step) => wide(step)));
+    const parts: unknown[][] = [];
+    for await (const lines of linesInParts(path)) parts.push(lines);
+    expect(parts.flat()).toEqual(Array.from({ length: 10 }, (_, step) => wide(step)));
+    expect(parts.length).toBeGreaterThan(2);
+  });
+
+  it('has none of a file that is not there', async () => {
+    for await (const lines of linesInParts(path)) throw new Error(`${lines.length} lines`);
   });
 });

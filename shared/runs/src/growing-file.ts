@@ -106,18 +106,25 @@ export async function findLine<T>(
   is: (line: unknown) => line is T,
   withinBytes = Infinity,
 ): Promise<T | null> {
+  for await (const lines of linesInParts(path, withinBytes)) {
+    const found = lines.find(is);
+    if (found !== undefined) return found;
+  }
+  return null;
+}
+
+/** The lines of a file of JSON lines, some at a time, so that a large file is never held whole; none when it is not there. */
+export async function* linesInParts(path: string, withinBytes = Infinity): AsyncGenerator<unknown[]> {
   const file = await absentAs(null, () => open(path, 'r'));
-  if (file === null) return null;
+  if (file === null) return;
   try {
     const { size } = await file.stat();
     for (let offset = 0; offset < Math.min(size, withinBytes);) {
       const bytes = await readWholeLines(file, offset, size);
-      if (bytes.length === 0) return null;
-      const found = parsed(bytes).find(is);
-      if (found !== undefined) return found;
+      if (bytes.length === 0) return;
+      yield parsed(bytes);
       offset += bytes.length;
     }
-    return null;
   } finally {
     await file.close();
   }

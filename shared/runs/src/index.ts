@@ -1,4 +1,4 @@
-export { findLine, GrowingFile, newestLines, type NewLines } from './growing-file';
+export { findLine, GrowingFile, linesInParts, newestLines, type NewLines } from './growing-file';
 export { isAlive, processMark } from './is-alive';
 export { keptWeights, runWeights, type KeptWeights } from './kept-weights';
 export { readablePayload } from './readable-payload';

@@ -65,8 +65,9 @@ async function start(
 
 describe('runService', () => {
   it('serves health, readiness and metrics, and registers', async () => {
-    const { child, replica } = await start();
+    const { child, replica, registry } = await start();
     expect(replica).toMatchObject({ service: 'fixture', replica: hostname(), pid: child.pid, isReady: true });
+    expect(await registry.starts()).toEqual(new Map([[`fixture/${hostname()}`, 1]]));
     const get = async (path: string) => (await fetch(`${replica.url}${path}`)).json();
     expect(await get('/healthz')).toMatchObject({ status: 'ok', service: 'fixture' });
     expect(await get('/readyz')).toEqual({ ready: true });

@@ -210,6 +210,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     const values = { ...Object.fromEntries(growth), ...gauges, intervalMs, residentBytes };
     return runState.emit({ kind: 'service', service: name, replica, values });
   };
+  await registry.begins(name, replica);
   await beat();
   const timers = [
     setInterval(() => void beat().catch(fail), heartbeatMs),

@@ -101,7 +101,7 @@ export class LiveRun {
   private async readAll(): Promise<LiveLook> {
     const { redis, runState, registry, queue } = await this.connected();
     const { controls, deadLetters, keys } = runState;
-    const [{ phase }, steering, waitingFor, version, ledger, letters, wanted, queues, ...replicas] =
+    const [{ phase }, steering, waitingFor, version, ledger, letters, wanted, queues, starts, ...replicas] =
       await Promise.all([
         runState.phase(),
         controls.steering(),
@@ -111,6 +111,7 @@ export class LiveRun {
         deadLetters.counts(),
         controls.wanted(),
         queueGauges(queue, () => readBacklog(redis, keys)),
+        registry.starts(),
         ...SERVICES.map((service) => registry.all(service)),
       ]);
     const all = replicas.flat();
@@ -126,7 +127,9 @@ export class LiveRun {
         maxStaleness: Number.isFinite(steering.maxStaleness) ? steering.maxStaleness : null,
         steps: steering.steps,
         isPaused: steering.isPaused,
-        replicas: all.filter(({ silentMs }) => silentMs < FORGOTTEN_MS).map(replicaView),
+        replicas: all
+          .filter(({ silentMs }) => silentMs < FORGOTTEN_MS)
+          .map((one) => replicaView(one, starts)),
         wanted: Object.fromEntries([...wanted.replicas].filter(([service]) => SCALABLE.includes(service))),
         deadLetters: letters.kept,
       },
@@ -164,6 +167,10 @@ function end({ redis, runState, queue }: LiveAccess): void {
 
 type Registered = Awaited<ReturnType<Registry['all']>>[number];
 
-function replicaView({ service, replica, isReady, isAlive, pid, url, silentMs }: Registered): ReplicaView {
-  return { service, replica, isReady: isReady && isAlive, pid, url, silentMs, restarts: 0 };
+function replicaView(
+  { service, replica, isReady, isAlive, pid, url, silentMs }: Registered,
+  starts: ReadonlyMap<string, number>,
+): ReplicaView {
+  const restarts = Math.max(0, (starts.get(`${service}/${replica}`) ?? 0) - 1);
+  return { service, replica, isReady: isReady && isAlive, pid, url, silentMs, restarts };
 }

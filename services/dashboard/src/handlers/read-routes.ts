@@ -25,7 +25,9 @@ const MOST_SAMPLES = 500;
 
 const run = z.object({ id: z.string() });
 const count = z.coerce.number().pipe(z.int().min(0));
-const metricsQuery = z.strictObject({ after: count.optional() });
+const metricsQuery = z
+  .strictObject({ after: count.optional(), step: count.optional() })
+  .refine(({ after, step }) => after === undefined || step === undefined, 'expected after or step');
 const samplesQuery = z.strictObject({ limit: count.pipe(z.int().max(MOST_SAMPLES)).default(50) });
 
 export interface Sources {
@@ -43,9 +45,11 @@ export function readRoutes(http: FastifyInstance, { catalog, watchers, states }:
   http.get('/api/runs/:id', ({ params }): Promise<RunView> =>
     watchers.of(asked(run, params, 'path').id).view(),
   );
-  http.get('/api/runs/:id/metrics', ({ params, query }): Promise<MetricsRow[]> => {
-    const { after } = asked(metricsQuery, query, 'query');
-    return filesOf(params).metrics(after);
+  http.get('/api/runs/:id/metrics', async ({ params, query }): Promise<readonly MetricsRow[]> => {
+    const { after, step } = asked(metricsQuery, query, 'query');
+    if (step === undefined) return filesOf(params).metrics(after);
+    const row = await filesOf(params).metricsOf(step);
+    return row === null ? [] : [row];
   });
   http.get('/api/runs/:id/samples', ({ params, query }): Promise<SampleRollout[]> =>
     filesOf(params).samples(asked(samplesQuery, query, 'query').limit),

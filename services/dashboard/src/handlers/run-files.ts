@@ -1,17 +1,18 @@
 import { join } from 'node:path';
-import { findLine, GrowingFile, newestLines } from '@forge/runs';
+import { findLine, GrowingFile, linesInParts, newestLines } from '@forge/runs';
 import { SpanFile } from '@forge/service-kit';
 import type { ControlChange, MetricsRow, SampleRollout, Span } from '../api';
 import { controlChange } from '../domain/control-change';
 import { metricsRow } from '../domain/run-listing';
 import { sampleRollout } from '../domain/sample-rollout';
+import { MOST_ROWS, thinnedRows } from '../domain/thinned-rows';
 
 /** Samples told at once; whoever wants older ones asks for them. */
 const MOST_TOLD = 50;
 
 /** What was added to the files of a run. */
 export interface Added {
-  metrics: MetricsRow[];
+  metrics: readonly MetricsRow[];
   samples: SampleRollout[];
   controls: ControlChange[];
 }
@@ -28,10 +29,20 @@ export class RunFiles {
     this.files = { metrics: file('metrics'), samples: file('samples'), controls: file('controls') };
   }
 
-  /** Rows behind a step. */
-  async metrics(after = -1): Promise<MetricsRow[]> {
-    const { lines } = await new GrowingFile(this.path('metrics')).read();
-    return kept(lines, metricsRow).filter(({ step }) => step > after);
+  /** Rows behind a step; of many a choice, `thinnedRows`. */
+  async metrics(after = -1): Promise<readonly MetricsRow[]> {
+    let rows: readonly MetricsRow[] = [];
+    for await (const lines of linesInParts(this.path('metrics'))) {
+      rows = [...rows, ...kept(lines, metricsRow).filter(({ step }) => step > after)];
+      if (rows.length > 2 * MOST_ROWS) rows = thinnedRows(rows);
+    }
+    return thinnedRows(rows);
+  }
+
+  /** The row of a step; null where there is none. */
+  async metricsOf(step: number): Promise<MetricsRow | null> {
+    const isIt = (line: unknown): line is unknown => metricsRow(line)?.step === step;
+    return metricsRow(await findLine(this.path('metrics'), isIt));
   }
 
   /** The newest rows, oldest first. */
@@ -70,7 +81,7 @@ export class RunFiles {
     const { metrics, samples, controls } = this.files;
     const [rows, rollouts, changes] = await Promise.all([metrics.read(), samples.read(), controls.read()]);
     return {
-      metrics: kept(rows.lines, metricsRow),
+      metrics: thinnedRows(kept(rows.lines, metricsRow)),
       samples: kept(rollouts.lines.slice(-MOST_TOLD), sampleRollout).reverse(),
       controls: kept(changes.lines, controlChange),
     };

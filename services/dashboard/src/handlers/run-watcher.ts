@@ -2,11 +2,10 @@ import { join } from 'node:path';
 import { loadRecipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { readSummary } from '@forge/runs';
-import type { Ledger, LiveView, MetricsRow, RunEvents, RunListing, RunView } from '../api';
+import type { Ledger, MetricsRow, RunEvents, RunListing, RunView } from '../api';
 import { flowRates, type Counted } from '../domain/flow-rates';
 import { NO_RATES, pipeline } from '../domain/pipeline';
 import { ledgerOfSummary } from '../domain/ledger-of-summary';
-import { RestartLog } from '../domain/restart-log';
 import { verdict } from '../domain/verdict';
 import { LiveRun, type LiveAccess, type LiveLook } from './live-run';
 import { listingOf, type FoundRun, type RunCatalog } from './run-catalog';
@@ -29,7 +28,6 @@ export type Listener = (event: RunEvent) => void;
  */
 export class RunWatcher {
   private readonly listeners = new Set<Listener>();
-  private readonly restarts = new RestartLog();
   private files: RunFiles | null = null;
   private recent: MetricsRow[] = [];
   private counts: Counted[] = [];
@@ -209,7 +207,7 @@ export class RunWatcher {
     look: LiveLook | null,
     liveProblem: string | null,
   ): RunView {
-    const live = look === null ? null : this.withRestarts(look.live);
+    const live = look?.live ?? null;
     // A row is written when the next step comes.
     const run = live === null ? listing : { ...listing, step: live.version, steps: live.steps };
     const rows = this.recent;
@@ -230,14 +228,6 @@ export class RunWatcher {
     if (look !== null) this.ledger = look.ledger;
     const summed = record.state === 'running' ? null : ledgerOfSummary(readSummary(directory));
     return summed ?? this.ledger;
-  }
-
-  private withRestarts(live: LiveView): LiveView {
-    const seen = live.replicas.map((one) => ({
-      ...one,
-      restarts: this.restarts.see(`${one.service}/${one.replica}`, one.pid, live.atMs),
-    }));
-    return { ...live, replicas: seen };
   }
 
   /** The recipe, read again when the run was resumed. */

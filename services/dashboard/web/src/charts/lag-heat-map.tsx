@@ -1,6 +1,6 @@
 import { useMemo } from 'preact/hooks';
 import type { MetricsRow } from '../../../src/api';
-import { formatNumber, formatShare } from '../format/numbers';
+import { formatCount, formatNumber, formatShare } from '../format/numbers';
 import { lagHistogram, meanLag, withBound, type LagColumn } from './lag-histogram';
 import { boundAt, type StalenessBound } from './staleness-bound';
 
@@ -63,7 +63,10 @@ export function LagHeatMap({ rows, bounds }: LagHeatMapProps) {
         <path class="bound" d={stairs(heights)} vector-effect="non-scaling-stroke" />
       </svg>
       <div class="heat-map-steps" aria-hidden="true">
-        <span>step {columns[0]!.fromStep}</span>
+        <span>step {formatCount(columns[0]!.fromStep)}</span>
+        <span>{formatCount(newest.toStep)}</span>
+      </div>
+      <div class="heat-map-legends" aria-hidden="true">
         {maxStaleness !== null && (
           <span class="heat-map-legend">
             <span class="bound-sign" /> maxStaleness {maxStaleness}
@@ -72,7 +75,6 @@ export function LagHeatMap({ rows, bounds }: LagHeatMapProps) {
         <span class="heat-map-legend">
           0 <span class="ramp" /> 100 % of tokens
         </span>
-        <span>{newest.toStep}</span>
       </div>
     </div>
   );

@@ -22,6 +22,14 @@ it('takes the mean of steps that share a column', () =>
     { fromStep: 3, toStep: 3, shares: [0, 1, 0] },
   ]));
 
+it('has columns of equally many steps where there are rows of some only', () =>
+  expect(
+    lagHistogram([...rows, { step: 11, 'lag/share/0': 1 }, { step: 14, 'lag/share/1': 1 }], 3).columns,
+  ).toEqual([
+    { fromStep: 1, toStep: 3, shares: [0.5, 1 / 3, 0.5 / 3] },
+    { fromStep: 11, toStep: 14, shares: [0.5, 0.5, 0] },
+  ]));
+
 it('keeps the last lag open where it has all from there on', () =>
   expect(lagHistogram([{ step: 1, 'lag/share/16+': 1 }], 4).lags.at(-1)).toBe('16+'));
 

@@ -17,7 +17,10 @@ export interface LagHistogram {
 
 const PREFIX = 'lag/share/';
 
-/** The histogram of the lag over time, in at most so many columns; no columns where it was not measured. */
+/**
+ * The histogram of the lag over time, in at most so many columns, which are of equally many steps, be there rows of all
+ * of them or of some; no columns where it was not measured.
+ */
 export function lagHistogram(rows: readonly MetricsRow[], mostColumns: number): LagHistogram {
   const telling = rows.filter((row) => Object.keys(row).some((key) => key.startsWith(PREFIX)));
   const found = new Set(telling.flatMap((row) => Object.keys(row).filter((key) => key.startsWith(PREFIX))));
@@ -28,15 +31,19 @@ export function lagHistogram(rows: readonly MetricsRow[], mostColumns: number): 
   const lags = Array.from({ length: largest + 1 }, (_, lag) =>
     found.has(`${PREFIX}${lag}+`) ? `${lag}+` : String(lag),
   );
-  const perColumn = Math.max(1, Math.ceil(telling.length / mostColumns));
-  const columns: LagColumn[] = [];
-  for (let k = 0; k < telling.length; k += perColumn) {
-    const part = telling.slice(k, k + perColumn);
+  const firstStep = telling[0]?.step ?? 0;
+  const perColumn = Math.ceil(((telling.at(-1)?.step ?? 0) - firstStep + 1) / mostColumns);
+  const parts = new Map<number, MetricsRow[]>();
+  for (const row of telling) {
+    const column = Math.floor((row.step - firstStep) / perColumn);
+    parts.set(column, [...(parts.get(column) ?? []), row]);
+  }
+  const columns = [...parts.values()].map((part): LagColumn => {
     const shares = lags.map(
       (lag) => part.reduce((sum, row) => sum + (row[`${PREFIX}${lag}`] ?? 0), 0) / part.length,
     );
-    columns.push({ fromStep: part[0]!.step, toStep: part.at(-1)!.step, shares });
-  }
+    return { fromStep: part[0]!.step, toStep: part.at(-1)!.step, shares };
+  });
   return { columns, lags };
 }
 

@@ -1,5 +1,6 @@
 import type { EChartsCoreOption } from 'echarts/core';
 import { formatCount, formatTick, formatValue } from '../format/numbers';
+import { byteAxis } from './byte-axis';
 import { markLabels, type Mark, type Series } from './curve';
 import type { Palette } from './palette';
 import { smooth, windowFor } from './smooth';
@@ -42,6 +43,7 @@ export function lineOption(content: LineChartContent, palette: Palette): ECharts
       splitNumber: 3,
       axisLabel: { ...axisText, formatter: (value: number) => formatTick(value, unit) },
       splitLine: { lineStyle: { color: palette.grid } },
+      ...(unit === 'bytes' && axisOfBytes(content, axisText)),
     },
     tooltip: {
       trigger: 'axis',
@@ -112,6 +114,16 @@ const X_LABELS = {
 /** Zero where that is not far from the values. */
 const fromZero = ({ min, max }: { min: number; max: number }): number | undefined =>
   max > 0 && min >= -0.01 * max && min < 0.3 * max ? 0 : undefined;
+
+/** The charting library's own ticks are round numbers of bytes, and odd ones of MiB. */
+function axisOfBytes({ series }: LineChartContent, axisText: object): object {
+  const values = series.flatMap(({ points }) => points.map(([, value]) => value));
+  const least = values.reduce((a, b) => Math.min(a, b), Infinity);
+  const most = values.reduce((a, b) => Math.max(a, b), 0);
+  if (values.length === 0) return {};
+  const { format, ...range } = byteAxis(fromZero({ min: least, max: most }) ?? least, most);
+  return { ...range, axisLabel: { ...axisText, formatter: format } };
+}
 
 /** A share that comes near to all of it is seen against that; so is one that is nothing. */
 function isWholeShare({ unit, series }: LineChartContent): boolean {

@@ -36,6 +36,14 @@ describe('withRows', () => {
     ]));
 });
 
+it('keeps a choice of very many rows, with the newest', () => {
+  const many = Array.from({ length: 4_000 }, (_, k) => ({ step: k, loss: k }));
+  expect(withRows(many, [])).toHaveLength(4_000);
+  const rows = withRows(many, [{ step: 4_000, loss: 4_000 }]);
+  expect(rows.length).toBeLessThanOrEqual(2_000);
+  expect([rows[0]!.step, rows.at(-1)!.step]).toEqual([0, 4_000]);
+});
+
 describe('withEvent', () => {
   it('shows new samples first, and each once', () => {
     const first = withEvent(NOTHING_KNOWN, 'samples', [sample(2), sample(1)]);

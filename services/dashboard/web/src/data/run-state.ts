@@ -1,9 +1,10 @@
 import type { ControlChange, MetricsRow, RunEvents, RunView, SampleRollout } from '../../../src/api';
+import { MOST_ROWS, thinnedRows } from '../../../src/domain/thinned-rows';
 
 /** What the page knows of a run. */
 export interface RunState {
   view: RunView | null;
-  /** By step. */
+  /** By step; of a long run a choice. */
   rows: readonly MetricsRow[];
   /** Newest first. */
   samples: readonly SampleRollout[];
@@ -33,8 +34,13 @@ export function withEvent<Name extends keyof RunEvents>(
   return state;
 }
 
-/** A row of a step that is known replaces it: a run that is resumed may do steps again. */
+/** A row of a step that is known replaces it: a run that is resumed may do steps again. All are kept while they are not too many. */
 export function withRows(known: readonly MetricsRow[], added: readonly MetricsRow[]): readonly MetricsRow[] {
+  const rows = inOrder(known, added);
+  return rows.length > 2 * MOST_ROWS ? thinnedRows(rows) : rows;
+}
+
+function inOrder(known: readonly MetricsRow[], added: readonly MetricsRow[]): readonly MetricsRow[] {
   const last = known.at(-1)?.step ?? -Infinity;
   const isBehind = added.every(({ step }, k) => step > (added[k - 1]?.step ?? last));
   if (isBehind) return [...known, ...added];

@@ -36,10 +36,17 @@ export function formatShareChange(change: number): string {
 
 const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
-export function formatBytes(bytes: number | null | undefined): string {
-  if (bytes === null || bytes === undefined) return NONE;
+/** The largest unit of which so many bytes are one or more. */
+export function byteUnit(bytes: number): { name: string; bytes: number } {
   const power = bytes < 1 ? 0 : Math.min(BYTE_UNITS.length - 1, Math.floor(Math.log2(bytes) / 10));
-  return `${formatNumber(Number((bytes / 1024 ** power).toPrecision(3)))}${THIN}${BYTE_UNITS[power]}`;
+  return { name: BYTE_UNITS[power]!, bytes: 1024 ** power };
+}
+
+/** In the unit that suits them, or suits `like` so many. */
+export function formatBytes(bytes: number | null | undefined, like = bytes ?? 0): string {
+  if (bytes === null || bytes === undefined) return NONE;
+  const unit = byteUnit(like);
+  return `${formatNumber(Number((bytes / unit.bytes).toPrecision(3)))}${THIN}${unit.name}`;
 }
 
 /** `850 ms`, `12.3 s`, `4 min 05 s`, `2 h 10 min`. */
@@ -74,7 +81,6 @@ export function formatValue(value: number | null | undefined, unit: string): str
 /** Of an axis, which says its unit elsewhere where that takes room. */
 export function formatTick(value: number, unit: string): string {
   if (unit === 'share') return `${formatNumber(Number((100 * value).toPrecision(6)))}${THIN}%`;
-  if (unit === 'bytes') return formatBytes(value);
   if (unit !== 'ms' && unit !== 's') return formatNumber(value);
   const ms = unit === 's' ? 1000 * value : value;
   if (ms === 0) return '0';

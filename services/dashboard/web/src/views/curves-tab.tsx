@@ -1,7 +1,9 @@
 import { useMemo } from 'preact/hooks';
+import { MOST_ROWS } from '../../../src/domain/thinned-rows';
 import { ChartCard } from '../charts/chart-card';
 import { curveSections } from '../charts/curve-groups';
 import { LagHeatMap } from '../charts/lag-heat-map';
+import { formatCount } from '../format/numbers';
 import { ChangeList } from './change-list';
 import { useStalenessBounds, type KnownRun } from './known-run';
 
@@ -12,8 +14,14 @@ export function CurvesTab({ run }: { run: KnownRun }) {
   const keys = useMemo(() => [...new Set(rows.flatMap((row) => Object.keys(row)))], [rows]);
   const sections = useMemo(() => curveSections(keys), [keys.join(' ')]);
   if (rows.length === 0) return <p class="empty">No step is done yet.</p>;
+  const steps = rows.at(-1)!.step - rows[0]!.step + 1;
   return (
     <>
+      {steps > MOST_ROWS && (
+        <p class="legend-line muted">
+          Drawn from {formatCount(rows.length)} of {formatCount(steps)} steps.
+        </p>
+      )}
       <ChangeList marks={marks} />
       {sections.map(({ title, groups }) => (
         <section key={title} aria-label={title}>

@@ -11,7 +11,7 @@ import type { KnownRun } from './known-run';
 
 /** Messages that were given up: why, what they were, and what is to become of them. */
 export function DeadLetters({ run: { view } }: { run: KnownRun }) {
-  const { id } = view.run;
+  const { id, state } = view.run;
   const { isAsking, outcome, act } = useAction();
   const { data: letters, problem } = useAnswer<DeadLetterView[]>(`${runPath(id)}/dead-letters`, {
     turn: `${view.live?.deadLetters} ${outcome?.text}`,
@@ -28,12 +28,20 @@ export function DeadLetters({ run: { view } }: { run: KnownRun }) {
     <section aria-labelledby="dead-letters">
       <h2 id="dead-letters">Dead letters</h2>
       {problem !== null && <p class="empty">They can’t be read: {problem.message}</p>}
+      {letters === null && problem === null && <p class="muted">Loading …</p>}
       {letters?.length === 0 && <p class="empty">There are none: nothing was given up.</p>}
       {letters !== null && letters.length > 0 && (
         <Guarded legend="Replay or discard dead letters" isBusy={isAsking}>
           <ul class="letters">
             {letters.map((letter) => (
-              <Letter key={letter.id} runId={id} letter={letter} onDecide={decide} />
+              <Letter
+                key={letter.id}
+                runId={id}
+                letter={letter}
+                // What is about no group, or of a run that has all its steps, can't be rolled out again.
+                canReplay={letter.index !== null && state !== 'finished'}
+                onDecide={decide}
+              />
             ))}
           </ul>
         </Guarded>
@@ -46,10 +54,11 @@ export function DeadLetters({ run: { view } }: { run: KnownRun }) {
 interface LetterProps {
   runId: string;
   letter: DeadLetterView;
+  canReplay: boolean;
   onDecide: (letter: DeadLetterView, what: 'replay' | 'discard') => void;
 }
 
-function Letter({ runId, letter, onDecide }: LetterProps) {
+function Letter({ runId, letter, canReplay, onDecide }: LetterProps) {
   const { id, atMs, kind, index, code, message, attempts, payload, sizeBytes } = letter;
   return (
     <li class="card letter">
@@ -68,9 +77,11 @@ function Letter({ runId, letter, onDecide }: LetterProps) {
         <pre tabIndex={0}>{typeof payload === 'string' ? payload : JSON.stringify(payload, null, 2)}</pre>
       </details>
       <div class="actions">
-        <button type="button" aria-label={`Replay ${id}`} onClick={() => onDecide(letter, 'replay')}>
-          Replay
-        </button>
+        {canReplay && (
+          <button type="button" aria-label={`Replay ${id}`} onClick={() => onDecide(letter, 'replay')}>
+            Replay
+          </button>
+        )}
         <ConfirmButton
           label={`Discard ${id}`}
           question="Discard it? It can’t be replayed then."

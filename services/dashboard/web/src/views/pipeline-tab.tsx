@@ -75,7 +75,7 @@ function Replicas({ run, replicas }: { run: KnownRun; replicas: readonly Replica
             <th scope="col">Replica</th>
             <th scope="col">Health</th>
             <th scope="col">Last heartbeat</th>
-            <th scope="col" title="Seen in the last minute">
+            <th scope="col" title="Since the run began, for whatever reason">
               Restarts
             </th>
             <th scope="col">Process</th>
@@ -97,9 +97,7 @@ function Replicas({ run, replicas }: { run: KnownRun; replicas: readonly Replica
                   </span>
                 </td>
                 <td data-label="Last heartbeat">{formatDuration(silentMs)} ago</td>
-                <td data-label="Restarts" class={restarts > 0 ? 'bad' : ''}>
-                  {restarts}
-                </td>
+                <td data-label="Restarts">{restarts}</td>
                 <td data-label="Process">{pid}</td>
                 <td data-label="Address" class="muted">
                   {url}

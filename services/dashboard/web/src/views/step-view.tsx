@@ -1,4 +1,4 @@
-import type { Span } from '../../../src/api';
+import type { MetricsRow, Span } from '../../../src/api';
 import { meaningOf, unitOf } from '../charts/chart-card';
 import { runPath } from '../data/api-client';
 import { useAnswer } from '../data/use-answer';
@@ -47,20 +47,31 @@ export function StepView({ run, step }: { run: KnownRun; step: number }) {
       </section>
       <section aria-labelledby="measured">
         <h3 id="measured">Measured</h3>
-        {row === undefined ? (
-          <p class="empty">Nothing is known of this step.</p>
-        ) : (
-          <dl class="values card columns">
-            {Object.entries(row).map(([key, value]) => (
-              <div key={key}>
-                <dt title={meaningOf(key)}>{key}</dt>
-                <dd>{formatValue(value, unitOf(key))}</dd>
-              </div>
-            ))}
-          </dl>
-        )}
+        {row === undefined ? <AskedFor id={id} step={step} /> : <Measured row={row} />}
       </section>
     </>
+  );
+}
+
+/** What was measured at a step that is not among the rows the page has: of a long run it has a choice. */
+function AskedFor({ id, step }: { id: string; step: number }) {
+  const { data, problem } = useAnswer<MetricsRow[]>(`${runPath(id)}/metrics?step=${step}`);
+  if (problem !== null) return <p class="bad">{problem.message}</p>;
+  if (data === null) return <p class="muted">Loading …</p>;
+  const [row] = data;
+  return row === undefined ? <p class="empty">Nothing is known of this step.</p> : <Measured row={row} />;
+}
+
+function Measured({ row }: { row: MetricsRow }) {
+  return (
+    <dl class="values card columns">
+      {Object.entries(row).map(([key, value]) => (
+        <div key={key}>
+          <dt title={meaningOf(key)}>{key}</dt>
+          <dd>{formatValue(value, unitOf(key))}</dd>
+        </div>
+      ))}
+    </dl>
   );
 }
 

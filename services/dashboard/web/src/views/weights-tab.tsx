@@ -14,7 +14,8 @@ const EVERY_MS = 3_000;
 export function WeightsTab({ run }: { run: KnownRun }) {
   const { id, state } = run.view.run;
   const { isAsking, outcome, act } = useAction();
-  const everyMs = state === 'running' ? { everyMs: EVERY_MS } : {};
+  const isOver = state !== 'running';
+  const everyMs = isOver ? {} : { everyMs: EVERY_MS };
   const { data: versions, problem } = useAnswer<WeightsVersion[]>(`${runPath(id)}/weights`, everyMs);
   const rollback = (to: number): void =>
     void act(
@@ -26,6 +27,7 @@ export function WeightsTab({ run }: { run: KnownRun }) {
     <section aria-labelledby="weights">
       <h2 id="weights">Weights</h2>
       {problem !== null && <p class="empty">They can’t be read: {problem.message}</p>}
+      {versions === null && problem === null && <p class="muted">Loading …</p>}
       {versions?.length === 0 && <p class="empty">No version is kept.</p>}
       {versions !== null && versions.length > 0 && (
         <Guarded legend="Roll back" barred={whyNotSteered(run)} isBusy={isAsking}>
@@ -36,9 +38,11 @@ export function WeightsTab({ run }: { run: KnownRun }) {
                 <th scope="col">SHA-256</th>
                 <th scope="col">Size</th>
                 <th scope="col">Used by</th>
-                <th scope="col">
-                  <span class="visually-hidden">Change</span>
-                </th>
+                {!isOver && (
+                  <th scope="col">
+                    <span class="visually-hidden">Change</span>
+                  </th>
+                )}
               </tr>
             </thead>
             <tbody>
@@ -57,15 +61,17 @@ export function WeightsTab({ run }: { run: KnownRun }) {
                   <td data-label="Used by" class="muted">
                     {usedBy.join(', ') || '–'}
                   </td>
-                  <td>
-                    <ConfirmButton
-                      label={`Roll back to version ${version}`}
-                      question={`Roll back to version ${version}? The next step trains nothing and has its weights; what was learned since is given up.`}
-                      onConfirm={() => rollback(version)}
-                    >
-                      Roll back
-                    </ConfirmButton>
-                  </td>
+                  {!isOver && (
+                    <td>
+                      <ConfirmButton
+                        label={`Roll back to version ${version}`}
+                        question={`Roll back to version ${version}? The next step trains nothing and has its weights; what was learned since is given up.`}
+                        onConfirm={() => rollback(version)}
+                      >
+                        Roll back
+                      </ConfirmButton>
+                    </td>
+                  )}
                 </tr>
               ))}
             </tbody>
