@@ -55,7 +55,9 @@ export async function start({
   }).catch(giveUp);
   if (note !== null) logger.warn(note);
   await trainer.takeOver.callOne(epoch, from ?? undefined);
-  const recorder = recipe.output.record ? await Recorder.open(recordDirectory(dir), runId, version, epoch) : null;
+  const recorder = recipe.output.record
+    ? await Recorder.open(recordDirectory(dir), runId, version, epoch)
+    : null;
   if (from !== latest?.announcement) {
     const published = await trainer.pushWeights.callOne();
     await checkSame(latest?.announcement, published).catch(giveUp);
