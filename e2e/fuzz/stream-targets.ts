@@ -14,8 +14,8 @@ import { Tally } from './tally';
 
 /** Written at once; then it is waited until most of it is read, so that the run's own messages get through. */
 const BURST = 256;
-/** The stream of the weights is a short window. */
-const WEIGHTS_BURST = 16;
+/** Of these, the oldest make room for what the run adds: the stream of the weights is a short window, that of spans a longer one. */
+const SMALLER_BURSTS: Partial<Record<Stream, number>> = { weights: 16, spans: 128 };
 const READ_WITHIN_MS = 120_000;
 const MESSAGES = {
   episodes: hostileEpisodes,
@@ -41,7 +41,7 @@ export async function sendToStream(
   const make = MESSAGES[stream];
   // Telemetry that is in order stays.
   const keeps = stream === 'telemetry' || stream === 'weights';
-  const burst = stream === 'weights' ? WEIGHTS_BURST : BURST;
+  const burst = SMALLER_BURSTS[stream] ?? BURST;
   while (tally.sent < count) {
     const now = await facts();
     const entries = Array.from({ length: Math.min(burst, count - tally.sent) }, () => make(random, now));
