@@ -18,7 +18,10 @@ export function processMark(pid: number): string | null {
   }
 }
 
-/** Whether a process is still there, whoever it belongs to. Its `mark` null: any process of that id counts. */
+/**
+ * Whether a process is still there, whoever it belongs to. `mark` is what `processMark` said of it; where that is null,
+ * any process with its id is taken for it.
+ */
 export function isAlive(pid: number, mark: string | null): boolean {
   try {
     process.kill(pid, 0);
