@@ -21,8 +21,10 @@ export class RunFeed {
   private source: EventSource | null = null;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private retryMs = FIRST_RETRY_MS;
+  private frame: number | null = null;
   private isClosed = false;
 
+  /** `changed` is told once before a frame is drawn, however many events came for it; never while nobody looks. */
   constructor(
     private readonly id: string,
     private readonly changed: (state: RunFeedState) => void,
@@ -33,6 +35,7 @@ export class RunFeed {
   close(): void {
     this.isClosed = true;
     clearTimeout(this.retry);
+    if (this.frame !== null) cancelAnimationFrame(this.frame);
     this.source?.close();
   }
 
@@ -93,6 +96,9 @@ export class RunFeed {
   private update(changes: Partial<RunFeedState>): void {
     if (this.isClosed) return;
     this.state = { ...this.state, ...changes };
-    this.changed(this.state);
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.changed(this.state);
+    });
   }
 }
