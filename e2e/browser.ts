@@ -37,6 +37,8 @@ export function startChromium(executablePath: string): Promise<Browser> {
 
 export async function openPage(browser: Browser, base: string, look: Look): Promise<WatchedPage> {
   const context = await browser.newContext({ ...LOOKS[look], reducedMotion: 'reduce' });
+  // A busy machine has its time; how fast the page is, is not looked at here.
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
@@ -62,10 +64,17 @@ interface AxeResults {
   violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[];
 }
 
+/** What differs from `light`: in the dark it is colours, on a phone all but them. */
+const RULES: Record<Look, object> = {
+  light: {},
+  dark: { runOnly: ['color-contrast'] },
+  phone: { rules: { 'color-contrast': { enabled: false } } },
+};
+
 /** What axe finds wrong with a page for people who can't see or point well, a line each. */
-export async function accessibilityProblems(page: Page): Promise<string[]> {
+export async function accessibilityProblems(page: Page, look: Look): Promise<string[]> {
   await page.evaluate(readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
-  const { violations } = await page.evaluate<AxeResults>('axe.run()');
+  const { violations } = await page.evaluate<AxeResults>(`axe.run(${JSON.stringify(RULES[look])})`);
   return violations.flatMap(({ id, nodes }) =>
     nodes.map((node) => `${id}: ${node.html} ${node.failureSummary ?? ''}`),
   );
