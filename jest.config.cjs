@@ -1,12 +1,6 @@
-/** Unit tests run on the sources; worker threads and child processes run from dist/, so build first. */
-module.exports = {
+const common = {
   rootDir: __dirname,
   testEnvironment: '<rootDir>/infra/bootstrap/jest-environment.cjs',
-  testMatch: [
-    '<rootDir>/{shared,services}/*/src/**/*.test.ts',
-    '<rootDir>/services/*/web/src/**/*.test.ts',
-    '<rootDir>/{e2e,examples,bench}/**/*.test.ts',
-  ],
   transform: {
     '^.+\\.tsx?$': [
       '@swc/jest',
@@ -22,6 +16,25 @@ module.exports = {
   },
   moduleNameMapper: { '^@forge/([^/]+)$': '<rootDir>/shared/$1/src/index.ts' },
   modulePathIgnorePatterns: ['<rootDir>/.*/dist/', '<rootDir>/.nx/', '<rootDir>/.forge/', '<rootDir>/runs/'],
+};
+
+/** Unit tests run on the sources; worker threads and child processes run from dist/, so build first. */
+module.exports = {
+  projects: [
+    {
+      ...common,
+      testMatch: [
+        '<rootDir>/{shared,services}/*/src/**/*.test.ts',
+        '<rootDir>/services/*/web/src/**/*.test.ts',
+        '<rootDir>/{e2e,examples,bench}/**/!(*.e2e).test.ts',
+      ],
+    },
+    {
+      ...common,
+      testMatch: ['<rootDir>/e2e/**/*.e2e.test.ts'],
+      runner: '<rootDir>/infra/bootstrap/one-by-one.cjs',
+    },
+  ],
   testTimeout: 60_000,
   maxWorkers: 2,
 };
