@@ -11,6 +11,7 @@ import {
 } from '@forge/rl-actors';
 import { queueLimits, replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { ActivityClock, activeTraceparent, logIds, outsideTraces } from '@forge/telemetry';
+import { drainJobs } from './handlers/drain-jobs';
 import { giveUpJob } from './handlers/job-failures';
 import { RolloutAttempt } from './handlers/rollout-attempt';
 import { RolloutJobs } from './handlers/rollout-jobs';
@@ -117,10 +118,14 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       return { tokens, ...activity.totals(), weightsRefused: weights.refused };
     },
     drain: async () => {
+      await drainJobs({
+        close: () => queue.close(),
+        handBack: () => jobs.handBack(),
+        // Where the coordinator leaves, or is gone, rewards and weights do not come any more either.
+        isAlone: async () => (await registry.list('coordinator')).length === 0,
+        withinMs: recipe.limits.drainSeconds * 500,
+      });
       weights.stop();
-      const closed = queue.close();
-      jobs.handBack();
-      await closed;
       await following;
       await policy.stop({ drainMs: 0 });
       await Promise.all([rewards.shutdown(), reference.shutdown()]);

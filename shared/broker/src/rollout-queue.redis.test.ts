@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import type { RolloutJob } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
@@ -205,6 +206,24 @@ describe('a handler that throws', () => {
     expect(done).toEqual([0]);
     expect(failed).toEqual([]);
     expect(errors).toEqual([]);
+  });
+
+  it('a worker that leaves has what it gives up wait, not be delayed', async () => {
+    const queue = newQueue('leaving');
+    const leaves = new AbortController();
+    let isUnderWay = false;
+    const { failed, errors } = work(queue, async () => {
+      isUnderWay = true;
+      await once(leaves.signal, 'abort');
+      throw new ForgeError('CANCELLED', 'draining');
+    });
+    await queue.add([rollout(0)]);
+    await waitFor('the job', () => isUnderWay);
+    const closed = queue.close();
+    leaves.abort();
+    await closed;
+    expect(await newQueue('leaving').counts()).toMatchObject({ waiting: 1, delayed: 0, active: 0 });
+    expect([failed, errors]).toEqual([[], []]);
   });
 });
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { check, rolloutJobSchema, type RolloutJob } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { DelayedError, Queue, UnrecoverableError, Worker, type Job } from 'bullmq';
+import { DelayedError, Queue, UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import { putBackAbandoned } from './abandoned-jobs';
 import { PATIENT } from './connection';
@@ -151,7 +151,14 @@ export class RolloutQueue {
       await say(this.failureOf(id, data, timestamp, attemptsMade + 1, error));
       if (isOfJob(error.details)) onRefused?.(error);
     };
+    /** Who leaves takes nothing on any more: another worker has the job at once. */
+    const leave = async (job: Job, why: string, token?: string): Promise<never> => {
+      await job.moveToWait(token);
+      throw new WaitingError(why);
+    };
     const run = async (job: Job, token?: string): Promise<void> => {
+      // It was on its way when the worker was closed.
+      if (this.isClosed) await leave(job, 'the worker is closed', token);
       doing.add(job.id ?? '');
       // Whatever it was added with.
       Object.assign(job.opts, this.jobOptions);
@@ -161,6 +168,7 @@ export class RolloutQueue {
         const failure = ForgeError.from(error);
         const { code, message, retryClass } = failure;
         if (code === 'CANCELLED') {
+          if (this.isClosed) await leave(job, message, token);
           await job.moveToDelayed(Date.now() + BACKOFF_MS, token);
           throw new DelayedError(message);
         }
