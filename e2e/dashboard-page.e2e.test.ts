@@ -312,6 +312,10 @@ describeWithChromium('the page of the dashboard', () => {
     await page.getByRole('link', { name: /^step \d+/ }).click();
     await see(page, 'Measured');
     const trained = page.url().split('/').at(-1)!;
+    expect((await get<RolloutView>(`/runs/${id}/rollouts/${rollout}`)).history).toMatchObject({
+      step: Number(trained),
+      produced: { version: Number(trained) },
+    });
     // And back: a step links to the rollouts of its batch.
     await page.getByRole('link', { name: rollout, exact: true }).click();
     await see(page, 'In the batch of');

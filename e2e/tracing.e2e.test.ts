@@ -104,15 +104,18 @@ describe('a traced run', () => {
       const trained = spans.filter(({ name }) => name === 'trained');
       expect(trained).toHaveLength(state === 'trained' ? 1 : 0);
       if (state !== 'trained') continue;
-      const stepRoot = byId.get(traceIds(run.runState.runId, 'step', step!).spanId)!;
+      const stepRoot = byId.get(traceIds(run.runState.runId, 'step', step! + 1).spanId)!;
       expect(stepRoot).toMatchObject({ name: 'step', service: 'trainer', parentId: null });
       expect(trained[0]!.links).toMatchObject([{ traceId: stepRoot.traceId, spanId: stepRoot.spanId }]);
       expect(stepRoot.links.map((link) => link.spanId)).toContain(spanId);
     }
     const linked = receiver.spans.flatMap(({ name, links }) => (name === 'step' ? links : []));
     expect(linked).toHaveLength([...groups.values()].filter(({ state }) => state === 'trained').length);
-    for (const step of [0, 1, 2, 3, 4]) {
-      const names = traces.get(traceIds(run.runState.runId, 'step', step).traceId)!.map(({ name }) => name);
+    for (const step of [1, 2, 3, 4, 5]) {
+      const spans = traces.get(traceIds(run.runState.runId, 'step', step).traceId)!;
+      const names = spans.map(({ name }) => name);
+      const root = spans.find(({ parentId }) => parentId === null)!;
+      expect(root.attributes).toMatchObject({ 'forge.step': step, 'forge.policy.version': step });
       expect(names).toEqual(expect.arrayContaining(['step', 'train', 'publish weights', 'commit']));
     }
     const applied = receiver.spans.filter(({ name }) => name === 'apply weights');

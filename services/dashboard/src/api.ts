@@ -184,7 +184,7 @@ export interface RolloutHistory {
   replica: string | null;
   /** Versions that generated it, with the hash of their weights. */
   generatedBy: { version: number; weights: string | null }[] | null;
-  /** Step whose batch had it as a candidate. */
+  /** Step whose batch had it as a candidate; the number is that of the version it makes, as in `MetricsRow`. */
   step: number | null;
   lag: number | null;
   produced: { version: number; weights: string | null } | null;

@@ -29,7 +29,7 @@ describe('rolloutHistory', () => {
         { version: 2, weights: 'c' },
         { version: 3, weights: 'd' },
       ],
-      step: 4,
+      step: 5,
       lag: 2,
       maxStaleness: 'Infinity',
       produced: { version: 5, weights: 'f' },

@@ -31,8 +31,8 @@ export function rolloutHistory(
         : Array.from({ length: origin.newest - origin.oldest + 1 }, (_, k) => origin.oldest + k).map(
             (version) => ({ version, weights: weightsOf(version) }),
           ),
-    /** The step whose batch had it as a candidate. */
-    step,
+    /** The step whose batch had it as a candidate, by the version it makes, as in metrics.jsonl. */
+    step: step === null ? null : step + 1,
     lag: step === null || origin === null ? null : step - origin.oldest,
     maxStaleness: bound === undefined ? null : String(bound),
     produced: isTrained ? { version: step! + 1, weights: weightsOf(step! + 1) } : null,

@@ -13,7 +13,10 @@ import {
   type SpanOptions,
 } from '@forge/telemetry';
 
-/** The trace of an optimizer step; it links to the rollouts of its batch, and they link to it. */
+/**
+ * The trace of an optimizer step, named as everywhere by the version it makes; it links to the rollouts of its batch,
+ * and they link to it.
+ */
 export class StepTrace {
   private constructor(
     private readonly batch: Batch,
@@ -28,7 +31,8 @@ export class StepTrace {
     batch: Batch,
     work: (trace: StepTrace) => Promise<void>,
   ): Promise<void> {
-    const { step, groups } = batch;
+    const { groups } = batch;
+    const step = batch.step + 1;
     const attributes = { 'forge.step': step, 'forge.groups': groups.length };
     const links = groups.flatMap(({ index, trace }) =>
       trace === undefined ? [] : [linkTo(trace.traceparent, { 'forge.rollout.index': index })],
@@ -56,7 +60,7 @@ export class StepTrace {
     if (!isTrained) this.span?.setAttribute('forge.rollback.to', rolledBackTo);
     for (const { index, trace } of this.batch.groups) {
       if (trace === undefined || this.traceparent === undefined) continue;
-      const attributes = { 'forge.step': this.batch.step };
+      const attributes = { 'forge.step': this.batch.step + 1 };
       if (isTrained) {
         const [startMs, links] = [Date.now(), [linkTo(this.traceparent, attributes)]];
         const parent = traceOf(trace.traceparent);
