@@ -12,6 +12,12 @@ export interface TraceOptions {
   step?: number;
 }
 
+const WHY_NONE = {
+  rollout:
+    'it was not admitted, or not sampled (tracing.sampleRatio); rollouts in samples.jsonl, failed and slow ones are always kept',
+  step: 'it was not begun (the first is step 1), nothing is traced (tracing.sampleRatio=0), or its spans made room for newer ones (limits.spansFileMiB)',
+};
+
 /** `forge trace RUN ROLLOUT`: what happened to a rollout, or in a step, when and where, as a waterfall. */
 export async function trace(id: string, rollout: number | undefined, options: TraceOptions): Promise<number> {
   const { dir, json, step } = options;
@@ -22,12 +28,10 @@ export async function trace(id: string, rollout: number | undefined, options: Tr
   const { traceId } = traceIds(id, kind, index);
   const spans = await new SpanFile(join(dir, id)).trace(traceId);
   if (spans.length === 0) {
-    throw new ForgeError(
-      'CONFLICT_STATE',
-      `no trace of ${kind} ${index} in run ${id}: it was not admitted, or not sampled (tracing.sampleRatio); ` +
-        'rollouts in samples.jsonl, failed and slow ones are always kept',
-      { id, [kind]: index },
-    );
+    throw new ForgeError('CONFLICT_STATE', `no trace of ${kind} ${index} in run ${id}: ${WHY_NONE[kind]}`, {
+      id,
+      [kind]: index,
+    });
   }
   if (json) process.stdout.write(`${JSON.stringify({ run: id, [kind]: index, traceId, spans })}\n`);
   else {

@@ -20,7 +20,8 @@ export async function drainJobs({ close, handBack, isAlone, withinMs }: JobDrain
   const untilAlone = async (): Promise<void> => {
     while (!over.signal.aborted && !(await isAlone().catch(() => true))) await sleep(LOOK_MS);
   };
-  await Promise.race([closed, untilAlone(), sleep(withinMs, undefined, over)]).finally(() => over.abort());
+  const timeIsUp = sleep(withinMs, undefined, { signal: over.signal });
+  await Promise.race([closed, untilAlone(), timeIsUp]).finally(() => over.abort());
   handBack();
   await closed;
 }
