@@ -1,19 +1,19 @@
-export { readBacklog, type Backlog, type Waiting } from './backlog';
-export { connectRedis, redisMemory, type ConnectOptions, type RedisMemory } from './connection';
-export { type LeasedBatch } from './batch-stream';
-export { DeadLetters, type Failure, type KeptLetter } from './dead-letters';
-export { type GroupOrigin, type GroupRecord, type GroupState } from './group-record';
+export { readBacklog, type Backlog, type Waiting } from './jobs/backlog';
+export { connectRedis, redisMemory, type ConnectOptions, type RedisMemory } from './redis/connection';
+export { type LeasedBatch } from './streams/batch-stream';
+export { DeadLetters, type Failure, type KeptLetter } from './refused/dead-letters';
+export { type GroupOrigin, type GroupRecord, type GroupState } from './groups/group-record';
 export { mailboxKeys, runKeys, CONSUMER_GROUP, type RunKeys } from './keys';
-export { type Forgotten, type Ledger } from './ledger';
-export { type Lease, type LedgerSnapshot, type VersionRecord } from './ledger-snapshot';
-export { Mailbox, type Letter } from './mailbox';
-export { withoutPassword, withPasswordFrom } from './redis-password';
-export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis-server';
-export { queueGauges } from './queue-gauges';
-export { Registry, type CallsMade, type Replica } from './registry';
-export { type Position, type Restart } from './resumption';
-export { type RejectionPlace, type Refused, Rejections } from './rejections';
-export { RestartWindow } from './restart-window';
+export { type Forgotten, type Ledger } from './groups/ledger';
+export { type Lease, type LedgerSnapshot, type VersionRecord } from './groups/ledger-snapshot';
+export { Mailbox, type Letter } from './streams/mailbox';
+export { withoutPassword, withPasswordFrom } from './redis/redis-password';
+export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis/redis-server';
+export { queueGauges } from './jobs/queue-gauges';
+export { Registry, type CallsMade, type Replica } from './run/registry';
+export { type Position, type Restart } from './run/resumption';
+export { type RejectionPlace, type Refused, Rejections } from './refused/rejections';
+export { RestartWindow } from './redis/restart-window';
 export {
   RolloutQueue,
   type Delivery,
@@ -21,10 +21,10 @@ export {
   type QueueLimits,
   type QueueTiming,
   type WorkOptions,
-} from './rollout-queue';
-export { expireRun, removeOrphans, removeRun } from './run-removal';
-export type { Admission } from './admission';
-export { type JobStanding } from './job-standing';
+} from './jobs/rollout-queue';
+export { expireRun, removeOrphans, removeRun } from './run/run-removal';
+export type { Admission } from './groups/admission';
+export { type JobStanding } from './jobs/job-standing';
 export {
   MAX_REPLICAS,
   RunControls,
@@ -33,17 +33,17 @@ export {
   type RunChanges,
   type RunSteering,
   type WantedProcesses,
-} from './run-controls';
-export type { RunBounds, RunSettings } from './run-bounds';
-export { RunState, type BufferedGroup, type RunPhase, type StreamedGroup } from './run-state';
-export { SpanLog } from './span-log';
-export { type TelemetryEntry } from './telemetry-stream';
-export { verifyLedger } from './verify-ledger';
+} from './run/run-controls';
+export type { RunBounds, RunSettings } from './run/run-bounds';
+export { RunState, type BufferedGroup, type RunPhase, type StreamedGroup } from './run/run-state';
+export { SpanLog } from './streams/span-log';
+export { type TelemetryEntry } from './streams/telemetry-stream';
+export { verifyLedger } from './groups/verify-ledger';
 export {
   type AnnouncedWeights,
   type Rollback,
   type Wanted,
   type WeightsUse,
   type WeightVersions,
-} from './weight-versions';
+} from './streams/weight-versions';
 export type { Redis } from 'ioredis';

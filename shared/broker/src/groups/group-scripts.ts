@@ -1,0 +1,327 @@
+import { Script } from '../redis/script';
+
+/*
+ * The record of a group, by index in the `groups` hash, begins with the group's state:
+ *   f  in flight: a job has been or will be queued          p  published: in the episodes stream
+ *   b  buffered: in the replay buffer                       l  leased: part of a batch
+ *   t  trained                                              d  discarded
+ * and goes on with what happened to it, a letter for each: ` m<minVersion>` and ` o<group it replays>` (admit), ` r<replica> v<oldest>-<newest>`
+ * (publishGroup), ` s<step>` (formBatch), ` x<reason>` (whatever discards). `group-record.ts` reads them.
+ *
+ * The ledger counts f and p as inFlight. Every script that moves a group moves its count: admitted is always the sum
+ * of the others (invariant L).
+ */
+
+/** For scripts whose first key is `groups`: reads the state of a group, and moves it with a note for its record. */
+const MOVES = `
+local function stateOf(index)
+  return string.sub(redis.call('HGET', KEYS[1], index) or '', 1, 1)
+end
+local function move(index, state, note)
+  redis.call('HSET', KEYS[1], index, state .. string.sub(redis.call('HGET', KEYS[1], index) or '', 2) .. note)
+end
+`;
+
+/*
+ * ioredis sends a command again when the connection is lost before the answer came, though it may have been done. The
+ * scripts that are not harmless when done twice know the call again, by an id or by all of its arguments, and answer
+ * as they did.
+ */
+
+/** For scripts whose second to fourth key are `run`, the dead letters and their order: keeps a letter. */
+export const LETTERS = `
+local function keep(id, letter, cap)
+  local time = redis.call('TIME')
+  redis.call('HSET', KEYS[3], id, letter)
+  redis.call('ZADD', KEYS[4], time[1] * 1000 + math.floor(time[2] / 1000), id)
+  while redis.call('HLEN', KEYS[3]) > tonumber(cap) do
+    redis.call('HDEL', KEYS[3], redis.call('ZPOPMIN', KEYS[4])[1])
+    redis.call('HINCRBY', KEYS[2], 'lettersDropped', 1)
+  end
+end
+`;
+
+/**
+ * Makes a run, whole or not at all.
+ * KEYS run, config, episodes, batches, then every other key of the run: what is left there is of no run and deleted
+ * ARGV id of the call, consumer group, config, then field, value ... of the run
+ * Returns created (also when this very call did it before) or exists.
+ */
+export const create = new Script(`
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  if redis.call('HGET', KEYS[1], 'createCall') == ARGV[1] then return 'created' end
+  return 'exists'
+end
+redis.call('DEL', unpack(KEYS))
+redis.call('SET', KEYS[2], ARGV[3])
+redis.call('HSET', KEYS[1], 'createCall', ARGV[1], unpack(ARGV, 4))
+redis.call('XGROUP', 'CREATE', KEYS[3], ARGV[2], '0', 'MKSTREAM')
+redis.call('XGROUP', 'CREATE', KEYS[4], ARGV[2], '0', 'MKSTREAM')
+return 'created'
+`);
+
+/**
+ * Admits groups, and forgets as many of the oldest that are trained or discarded as there are more than the history may
+ * hold: their records are deleted and counted, and those of the versions that were made of nothing else, but the newest,
+ * are deleted.
+ * KEYS run, ledger, groups, pending, versions, replays
+ * ARGV limit, cap on groups in flight, id of the call, cap on the records kept, cap on groups in flight, buffered and
+ *   leased together, coordinator
+ * Returns index, minVersion, and the group it replays or '', of each admitted group, flat; what it returned before when
+ * the newest call comes again; stale when another coordinator took over.
+ */
+export const admit = new Script(`
+local run, ledger, groups, pending, versions, replays = unpack(KEYS)
+if (redis.call('HGET', run, 'coordinator') or '0') ~= ARGV[6] then return 'stale' end
+local last = redis.call('HMGET', run, 'admitCall', 'admitAnswer')
+if last[1] == ARGV[3] then return cjson.decode(last[2]) end
+local h = redis.call('HMGET', run, 'state', 'version', 'maxStaleness', 'candidates', 'steps', 'started', 'nextIndex',
+  'firstKept', 'firstKeptVersion', 'paused')
+if h[1] ~= 'running' or h[10] == '1' then return {} end
+local version, candidates, steps = tonumber(h[2]), tonumber(h[4]), tonumber(h[5])
+local started, nextIndex = tonumber(h[6]), tonumber(h[7])
+local bound = steps * candidates
+if h[3] ~= 'inf' then bound = math.min(bound, (version + tonumber(h[3]) + 1) * candidates) end
+local places = redis.call('HMGET', ledger, 'inFlight', 'buffered', 'leased')
+local inFlight = tonumber(places[1] or 0)
+local held = inFlight + tonumber(places[2] or 0) + tonumber(places[3] or 0)
+local room = math.min(tonumber(ARGV[1]), tonumber(ARGV[2]) - inFlight, tonumber(ARGV[5]) - held)
+local admitted = {}
+while started < bound and #admitted / 3 < room do
+  local minVersion = 0
+  if h[3] ~= 'inf' then minVersion = math.max(0, math.floor(started / candidates) - tonumber(h[3])) end
+  local replayed = redis.call('LPOP', replays)
+  redis.call('HSET', groups, nextIndex, 'f m' .. minVersion .. (replayed and ' o' .. replayed or ''))
+  redis.call('HSET', pending, nextIndex, minVersion .. (replayed and ' ' .. replayed or ''))
+  for _, value in ipairs({ nextIndex, minVersion, replayed or '' }) do table.insert(admitted, value) end
+  started = started + 1
+  nextIndex = nextIndex + 1
+end
+if #admitted > 0 then
+  redis.call('HSET', run, 'started', started, 'nextIndex', nextIndex)
+  redis.call('HSET', run, 'admitCall', ARGV[3], 'admitAnswer', cjson.encode(admitted))
+  redis.call('HINCRBY', ledger, 'admitted', #admitted / 3)
+  redis.call('HINCRBY', ledger, 'inFlight', #admitted / 3)
+end
+local first, forgotten = tonumber(h[8] or 0), 0
+while nextIndex - first > tonumber(ARGV[4]) and forgotten < #admitted do
+  local record = redis.call('HGET', groups, first) or ''
+  local state, reason = string.sub(record, 1, 1), string.match(record, ' x(%S+)')
+  if state ~= 't' and state ~= 'd' then break end
+  redis.call('HINCRBY', ledger, state == 't' and 'forgotten:trained' or ('forgotten:discarded:' .. (reason or '')), 1)
+  redis.call('HDEL', groups, first)
+  first = first + 1
+  forgotten = forgotten + 1
+end
+if forgotten > 0 then
+  local made = tonumber(h[9] or 1)
+  repeat
+    local stored = made < version and redis.call('HGET', versions, made)
+    local isOver = stored ~= false
+    if isOver then
+      for _, index in ipairs(cjson.decode(stored).groups) do isOver = isOver and tonumber(index) < first end
+    end
+    if isOver then
+      redis.call('HDEL', versions, made)
+      made = made + 1
+    end
+  until not isOver
+  redis.call('HSET', run, 'firstKept', first, 'firstKeptVersion', made)
+end
+return admitted
+`);
+
+/**
+ * Puts a finished group on the episodes stream, once, and what is to be told of it on that of telemetry.
+ * KEYS groups, pending, episodes, telemetry
+ * ARGV index, payload, cap on the stream's length, note for the group's record, event or '', cap on telemetry
+ * Returns accepted, duplicate or full.
+ */
+export const publishGroup = new Script(`${MOVES}
+if stateOf(ARGV[1]) ~= 'f' then return 'duplicate' end
+if redis.call('XLEN', KEYS[3]) >= tonumber(ARGV[3]) then return 'full' end
+redis.call('XADD', KEYS[3], '*', 'index', ARGV[1], 'payload', ARGV[2])
+move(ARGV[1], 'p', ARGV[4])
+redis.call('HDEL', KEYS[2], ARGV[1])
+if ARGV[5] ~= '' then redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*', 'event', ARGV[5]) end
+return 'accepted'
+`);
+
+/**
+ * Moves a group from the stream to the buffer and acknowledges the entry, unless nobody knows the group.
+ * KEYS groups, ledger, episodes, buffer, payloads, signals   ARGV consumer group, entry, index, meta, payload
+ * Returns stored, duplicate when the group was stored or given up before (the buffer then holds what it should), or
+ * unknown when it was never admitted or is forgotten; the entry is still there then.
+ */
+export const storeGroup = new Script(`${MOVES}
+if stateOf(ARGV[3]) == '' then return 'unknown' end
+redis.call('XACK', KEYS[3], ARGV[1], ARGV[2])
+redis.call('XDEL', KEYS[3], ARGV[2])
+if stateOf(ARGV[3]) ~= 'p' then return 'duplicate' end
+move(ARGV[3], 'b', '')
+redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
+redis.call('HSET', KEYS[5], ARGV[3], ARGV[5])
+redis.call('HINCRBY', KEYS[2], 'inFlight', -1)
+redis.call('HINCRBY', KEYS[2], 'buffered', 1)
+return 'stored'
+`);
+
+/**
+ * Gives up a group: one whose job failed for good while it is in flight, or one that is published by what came as its
+ * message. Its admission returns, and the letter is kept.
+ * KEYS groups, run, dead letters, their order, ledger, pending, episodes, signals, rejected
+ * ARGV id of the letter, letter, cap on the letters, consumer group, entry or '', index or '', reason,
+ *   name of the count of refused messages
+ * Returns 1 when a group was given up, else 0; then a letter is kept only of a message that was still there.
+ */
+export const rejectGroup = new Script(`${MOVES}${LETTERS}
+local entry, index, reason = ARGV[5], ARGV[6], ARGV[7]
+local isThere = false
+if entry ~= '' then
+  redis.call('XACK', KEYS[7], ARGV[4], entry)
+  isThere = redis.call('XDEL', KEYS[7], entry) == 1
+end
+-- The episodes of a group that is published are good whatever happened to its job afterwards.
+local isMoved = index ~= '' and stateOf(index) == (entry == '' and 'f' or 'p')
+if isThere or isMoved then keep(ARGV[1], ARGV[2], ARGV[3]) end
+if isThere then redis.call('HINCRBY', KEYS[9], ARGV[8], 1) end
+if not isMoved then return 0 end
+move(index, 'd', ' x' .. reason)
+redis.call('HDEL', KEYS[6], index)
+redis.call('HINCRBY', KEYS[5], 'inFlight', -1)
+redis.call('HINCRBY', KEYS[5], 'discarded:' .. reason, 1)
+redis.call('HINCRBY', KEYS[2], 'started', -1)
+redis.call('XADD', KEYS[8], 'MAXLEN', '~', 100, '*', 'what', 'discarded')
+return 1
+`);
+
+/**
+ * Discards buffered groups and returns their admission.
+ * KEYS groups, ledger, run, buffer, payloads, signals   ARGV reason, index ...
+ * Returns how many were discarded.
+ */
+export const discard = new Script(`${MOVES}
+local count = 0
+for i = 2, #ARGV do
+  if stateOf(ARGV[i]) == 'b' then
+    move(ARGV[i], 'd', ' x' .. ARGV[1])
+    redis.call('HDEL', KEYS[4], ARGV[i])
+    redis.call('HDEL', KEYS[5], ARGV[i])
+    count = count + 1
+  end
+end
+if count > 0 then
+  redis.call('HINCRBY', KEYS[2], 'buffered', -count)
+  redis.call('HINCRBY', KEYS[2], 'discarded:' .. ARGV[1], count)
+  redis.call('HINCRBY', KEYS[3], 'started', -count)
+  redis.call('XADD', KEYS[6], 'MAXLEN', '~', 100, '*', 'what', 'discarded')
+end
+return count
+`);
+
+/**
+ * Forms the batch of a step: chosen groups are leased, the other candidates discarded without returning admission,
+ * since the step that consumes them raises the bound.
+ * KEYS groups, ledger, run, buffer, payloads, leases, batches
+ * ARGV step, batch, number of chosen groups, chosen index ..., other index ...
+ * Returns formed (also when the same call formed it before), or why not: step (another batch is due), count (not as
+ * many groups as a batch consumes), state (a group is not buffered, or named twice), stale (invariant S).
+ */
+export const formBatch = new Script(`${MOVES}
+local h = redis.call('HMGET', KEYS[3], 'nextBatch', 'maxStaleness', 'candidates', 'formCall')
+local step, chosen = tonumber(ARGV[1]), tonumber(ARGV[3])
+local call = redis.sha1hex(table.concat(ARGV, ' '))
+if tonumber(h[1]) == step + 1 and h[4] == call then return 'formed' end
+if tonumber(h[1]) ~= step then return 'step' end
+if #ARGV - 3 ~= tonumber(h[3]) then return 'count' end
+local named = {}
+for i = 4, #ARGV do
+  if named[ARGV[i]] or stateOf(ARGV[i]) ~= 'b' then return 'state' end
+  named[ARGV[i]] = true
+  if i < 4 + chosen and h[2] ~= 'inf' then
+    local meta = cjson.decode(redis.call('HGET', KEYS[4], ARGV[i]))
+    if step - meta.version > tonumber(h[2]) then return 'stale' end
+  end
+end
+local leased = {}
+for i = 4, #ARGV do
+  redis.call('HDEL', KEYS[4], ARGV[i])
+  if i < 4 + chosen then
+    move(ARGV[i], 'l', ' s' .. step)
+    table.insert(leased, ARGV[i])
+  else
+    move(ARGV[i], 'd', ' s' .. step .. ' xnot-selected')
+    redis.call('HDEL', KEYS[5], ARGV[i])
+  end
+end
+local others = #ARGV - 3 - chosen
+redis.call('HINCRBY', KEYS[2], 'buffered', -(chosen + others))
+redis.call('HINCRBY', KEYS[2], 'leased', chosen)
+if others > 0 then redis.call('HINCRBY', KEYS[2], 'discarded:not-selected', others) end
+local entry = redis.call('XADD', KEYS[7], '*', 'batch', ARGV[2])
+redis.call('HSET', KEYS[6], step, cjson.encode({ entry = entry, indices = leased, maxStaleness = h[2] }))
+redis.call('HSET', KEYS[3], 'nextBatch', step + 1, 'formCall', call)
+return 'formed'
+`);
+
+/**
+ * Ends an optimizer step: its groups are trained, the new version is current, announced and entered in `versions` with
+ * what it was made of and where the run stands in its prompts. Where the new version has the weights of an earlier one instead, its groups are discarded without
+ * returning admission, since the step that consumed them raises the bound; that it was asked for is over then.
+ * KEYS groups, ledger, run, payloads, leases, batches, weights, signals, versions, weights requests
+ * ARGV consumer group, step, epoch, announcement, hash of the weights, version it went back to or '', 1 when it was
+ *   asked to
+ * Returns committed, duplicate (this step is committed already by this epoch), or stale (another trainer took over,
+ * or another step is due).
+ */
+export const commitStep = new Script(`${MOVES}
+local h = redis.call('HMGET', KEYS[3], 'version', 'epoch', 'candidates', 'nextIndex', 'started')
+local version, step = tonumber(h[1]), tonumber(ARGV[2])
+if h[2] ~= ARGV[3] then return 'stale' end
+if version == step + 1 then return 'duplicate' end
+local stored = redis.call('HGET', KEYS[5], step)
+if version ~= step or not stored then return 'stale' end
+local lease = cjson.decode(stored)
+local isTrained = ARGV[6] == ''
+for _, index in ipairs(lease.indices) do
+  move(index, isTrained and 't' or 'd', isTrained and '' or ' xrolled-back')
+  redis.call('HDEL', KEYS[4], index)
+end
+redis.call('HINCRBY', KEYS[2], 'leased', -#lease.indices)
+redis.call('HINCRBY', KEYS[2], isTrained and 'trained' or 'discarded:rolled-back', #lease.indices)
+if isTrained then
+  redis.call('HDEL', KEYS[3], 'rollbacksInARow')
+elseif ARGV[7] ~= '1' then
+  redis.call('HINCRBY', KEYS[3], 'rollbacksInARow', 1)
+elseif redis.call('HGET', KEYS[10], 'rollback') == ARGV[6] then
+  redis.call('HDEL', KEYS[10], 'rollback')
+end
+redis.call('HDEL', KEYS[5], step)
+redis.call('XACK', KEYS[6], ARGV[1], lease.entry)
+redis.call('XDEL', KEYS[6], lease.entry)
+redis.call('HSET', KEYS[3], 'version', step + 1)
+redis.call('HSET', KEYS[9], step + 1, cjson.encode({
+  weights = ARGV[5], epoch = tonumber(ARGV[3]), groups = lease.indices, maxStaleness = lease.maxStaleness,
+  rolledBackTo = tonumber(ARGV[6]),
+  nextIndex = (step + 1) * tonumber(h[3]) + tonumber(h[4]) - tonumber(h[5]),
+  trained = tonumber(redis.call('HGET', KEYS[2], 'trained')) }))
+redis.call('XADD', KEYS[7], 'MAXLEN', '~', 16, '*', 'announcement', ARGV[4])
+redis.call('XADD', KEYS[8], 'MAXLEN', '~', 100, '*', 'what', 'committed')
+return 'committed'
+`);
+
+/**
+ * Announces the weights a trainer starts from. Those that no step of this state made are entered in `versions`.
+ * KEYS run, weights, signals, versions   ARGV epoch, version, announcement, hash of the weights
+ * Returns announced or stale.
+ */
+export const announceWeights = new Script(`
+local h = redis.call('HMGET', KEYS[1], 'version', 'epoch')
+if h[2] ~= ARGV[1] or h[1] ~= ARGV[2] then return 'stale' end
+if ARGV[2] == '0' or redis.call('HEXISTS', KEYS[4], ARGV[2]) == 0 then
+  redis.call('HSET', KEYS[4], ARGV[2], cjson.encode({ weights = ARGV[4], epoch = tonumber(ARGV[1]) }))
+end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', 16, '*', 'announcement', ARGV[3])
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', 100, '*', 'what', 'announced')
+return 'announced'
+`);

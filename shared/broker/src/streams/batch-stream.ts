@@ -1,0 +1,115 @@
+import {
+  batchSchema,
+  decode,
+  encode,
+  invalidMessage,
+  type Batch,
+  type WeightsAnnouncement,
+} from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import type { Redis } from 'ioredis';
+import { CONSUMER_GROUP, type RunKeys } from '../keys';
+import { leasedBound } from '../groups/ledger-snapshot';
+import type { Rejections } from '../refused/rejections';
+import * as scripts from '../groups/group-scripts';
+import type { StreamEntry, StreamReader } from '../redis/stream-reader';
+import { staleEpoch, type Rollback } from './weight-versions';
+
+export interface LeasedBatch {
+  batch: Batch;
+  /** Encoded groups in the order of `batch.groups`. */
+  payloads: Buffer[];
+  /** The bound it was formed under: the lag that its tokens may have, whatever the run is set to meanwhile. */
+  maxStaleness: number;
+}
+
+const NOT_FORMED: Readonly<Record<string, string>> = {
+  step: 'another batch is due',
+  count: 'its groups and the others are not as many as a batch consumes',
+  state: 'a group is not buffered or named twice',
+};
+
+/** A reader that meets more entries that are none looks after other things in between. */
+const MOST_REFUSED = 64;
+
+/**
+ * The batches from their forming to the commit of the step they are for. What comes to the trainer and is none becomes a
+ * dead letter.
+ */
+export class BatchStream {
+  constructor(
+    private readonly redis: Redis,
+    private readonly keys: RunKeys,
+    private readonly streams: StreamReader,
+    private readonly rejections: Rejections,
+  ) {}
+
+  /** As `RunState.formBatch`. */
+  async form(batch: Batch, others: readonly number[]): Promise<void> {
+    const { groups, ledger, run, buffer, payloads, leases, batches } = this.keys;
+    const chosen = batch.groups.map(({ index }) => index);
+    const keys = [groups, ledger, run, buffer, payloads, leases, batches];
+    const args = [batch.step, encode(batch), chosen.length, ...chosen, ...others];
+    const result = await scripts.formBatch.run(this.redis, keys, args);
+    if (result === 'stale')
+      throw new ForgeError('STALE_EPISODE', `batch ${batch.step} holds a group older than maxStaleness`);
+    if (result !== 'formed') {
+      const why = NOT_FORMED[String(result)] ?? String(result);
+      throw new ForgeError('CONFLICT_STATE', `batch ${batch.step} was not formed: ${why}`, {
+        step: batch.step,
+        groups: chosen.length,
+        others: others.length,
+      });
+    }
+  }
+
+  /** As `RunState.commitStep`. */
+  async commit(step: number, announcement: WeightsAnnouncement, rolledBack?: Rollback): Promise<void> {
+    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests } =
+      this.keys;
+    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests]; // prettier-ignore
+    const { epoch, sha256 } = announcement;
+    const rollback = [rolledBack?.to ?? '', rolledBack?.isAsked ? 1 : 0];
+    const args = [CONSUMER_GROUP, step, epoch, encode(announcement), sha256, ...rollback];
+    const result = await scripts.commitStep.run(this.redis, keys, args);
+    if (result === 'stale') throw staleEpoch(step, epoch);
+  }
+
+  /** The next batch, one that was handed out before and not committed first; null when there is none yet. */
+  async read(consumer: string, blockMs: number): Promise<LeasedBatch | null> {
+    const { batches } = this.keys;
+    for (let refused = 0; refused < MOST_REFUSED; refused++) {
+      const own = await this.streams.readOwn(batches, consumer, 1);
+      const [entry] = own.length > 0 ? own : await this.streams.readNew(batches, consumer, 1, blockMs);
+      if (entry === undefined) return null;
+      const leased = await this.leasedIn(entry);
+      if (leased !== null) return leased;
+    }
+    return null;
+  }
+
+  /** The batch in an entry; null, and the entry is gone, when it holds none that was formed by it. */
+  private async leasedIn({ id, fields }: StreamEntry): Promise<LeasedBatch | null> {
+    const bytes = fields.get('batch');
+    try {
+      const batch = decode(batchSchema, bytes, 'batch');
+      const lease = await this.redis.hget(this.keys.leases, String(batch.step));
+      if (lease === null || (JSON.parse(lease) as { entry: string }).entry !== id)
+        throw invalidMessage('batch', 'unknown', `no batch of step ${batch.step} was formed by entry ${id}`);
+      return { batch, payloads: await this.payloadsOf(batch), maxStaleness: leasedBound(lease) };
+    } catch (error) {
+      if (!(error instanceof ForgeError) || error.code !== 'CONTRACT_INVALID_MESSAGE') throw error;
+      await this.rejections.rejectBatch(id, bytes ?? Buffer.alloc(0), error);
+      return null;
+    }
+  }
+
+  private async payloadsOf({ step, groups }: Batch): Promise<Buffer[]> {
+    const indices = groups.map(({ index }) => String(index));
+    const payloads = await this.redis.hmgetBuffer(this.keys.payloads, ...indices);
+    const missing = indices.filter((_, i) => !payloads[i]);
+    if (missing.length === 0) return payloads as Buffer[];
+    const message = `batch ${step} lacks the episodes of groups ${missing.join(', ')}`;
+    throw new ForgeError('BUG_INVARIANT', message);
+  }
+}
