@@ -1,8 +1,8 @@
 import { samplingSchema, type Sampling } from '@forge/contracts';
 import { createEngine, type Engine, type HostTensor } from '@forge/engine';
 import { Generator, type GeneratorOptions } from './generator';
-import { initializeParameters } from './initialize';
-import type { ModelConfig } from './model-config';
+import { initializeParameters } from '../hugging-face/initialize';
+import type { ModelConfig } from '../transformer/model-config';
 
 export const engine = createEngine({ threads: 1, provider: 'cpu' });
 

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { readModelFiles, type ModelFiles } from './model-files';
 import { createTokenizer } from './tokenizer';
 
-const shared = path.resolve(__dirname, '../../../../shared');
+const shared = path.resolve(__dirname, '../../../../../shared');
 const stories = path.join(shared, 'models/stories260k');
 const questions = path.join(shared, 'data/gsm8k');
 const describeWithStories = existsSync(stories) ? describe : describe.skip;

@@ -1,6 +1,6 @@
 import { parametersHash } from '@forge/weights';
 import { initializeParameters } from './initialize';
-import { parseModelConfig } from './model-config';
+import { parseModelConfig } from '../transformer/model-config';
 
 const config = parseModelConfig(
   {

@@ -1,5 +1,5 @@
 import type { HostTensor } from '@forge/engine';
-import type { ModelConfig } from './model-config';
+import type { ModelConfig } from '../transformer/model-config';
 
 /** Cached positions of a batch are padded to a multiple of this, so that few sizes occur. */
 const PAD_TO = 8;

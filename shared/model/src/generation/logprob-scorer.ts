@@ -1,8 +1,8 @@
 import type { Engine, HostTensor, Session } from '@forge/engine';
 import { Graph, linearLogprobs, reshape, toOnnx } from '@forge/graph';
 import type { Parameters } from '@forge/weights';
-import type { ModelConfig } from './model-config';
-import { headWeight, transformer } from './transformer';
+import type { ModelConfig } from '../transformer/model-config';
+import { headWeight, transformer } from '../transformer/transformer';
 import { weightFeeds, weightSource, type WeightMode } from './weight-source';
 
 export interface LogprobScorerOptions {

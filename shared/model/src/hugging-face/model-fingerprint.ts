@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ModelConfig } from './model-config';
+import type { ModelConfig } from '../transformer/model-config';
 
 /** Sha256 (hex) of what the weights of a model must fit: equal for models that differ in their weights only. */
 export function modelFingerprint({ initializerRange: _, ...architecture }: ModelConfig): string {

@@ -1,9 +1,9 @@
 import { samplingSchema } from '@forge/contracts';
 import { createEngine } from '@forge/engine';
 import type { Parameters } from '@forge/weights';
-import { Generator } from './generator';
-import { initializeParameters } from './initialize';
-import { LogprobScorer } from './logprob-scorer';
+import { Generator } from '../generation/generator';
+import { initializeParameters } from '../hugging-face/initialize';
+import { LogprobScorer } from '../generation/logprob-scorer';
 import type { ModelConfig } from './model-config';
 import type { RopeScaling } from './rope-scaling';
 

@@ -6,7 +6,7 @@ import type { Parameters } from '@forge/weights';
 import { ChunkMarks } from './chunk-marks';
 import { decodeModel, prefillModel, prefillRuns } from './decode-graph';
 import { emptyPromptCache, KvCache, promptCache, type PromptCache } from './kv-cache';
-import type { ModelConfig } from './model-config';
+import type { ModelConfig } from '../transformer/model-config';
 import { Sequence, type GenerateRequest, type SequenceRules } from './sequence';
 import { weightFeeds, type WeightMode } from './weight-source';
 

@@ -1,5 +1,5 @@
 import { generatorOf, sampling, tiny, watchedEngine } from './generator.fixture';
-import { initializeParameters } from './initialize';
+import { initializeParameters } from '../hugging-face/initialize';
 
 describe('Generator', () => {
   it('raises NUMERIC_NON_FINITE when the weights give no probabilities', async () => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { elementCount, type Parameters } from '@forge/weights';
-import type { ModelConfig } from './model-config';
-import { parameterShapes } from './parameter-shapes';
+import type { ModelConfig } from '../transformer/model-config';
+import { parameterShapes } from '../transformer/parameter-shapes';
 
 /**
  * Fresh parameters: matrices normal with `config.initializerRange`, those that write to the residual stream

@@ -1,8 +1,8 @@
 import { gatherRows, Graph, grad, linearLogprobs, reshape, spreadRows, type Tensor } from '@forge/graph';
 import type { Loss, LossResult } from '@forge/rl';
 import type { Parameters } from '@forge/weights';
-import type { ModelConfig } from './model-config';
-import { headWeight, transformer } from './transformer';
+import type { ModelConfig } from '../transformer/model-config';
+import { headWeight, transformer } from '../transformer/transformer';
 
 export interface TrainGraphOptions {
   config: ModelConfig;

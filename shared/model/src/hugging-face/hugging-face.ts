@@ -3,9 +3,9 @@ import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { readModelWeights, writeSafetensors, type Parameters, type SafetensorsDtype } from '@forge/weights';
 import { initializeParameters } from './initialize';
-import { parseModelConfig, type ModelConfig } from './model-config';
+import { parseModelConfig, type ModelConfig } from '../transformer/model-config';
 import { jsonOf, readModelFiles, type ModelFiles } from './model-files';
-import { matchParameters } from './parameter-shapes';
+import { matchParameters } from '../transformer/parameter-shapes';
 import { createTokenizer, type Tokenizer } from './tokenizer';
 
 /** A model as it lies in a Hugging Face folder. */

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { parametersHash, readSafetensors, writeSafetensors, type Parameters } from '@forge/weights';
 import { createModel, loadModel, saveModel } from './hugging-face';
 
-const stories = path.resolve(__dirname, '../../../../shared/models/stories260k');
+const stories = path.resolve(__dirname, '../../../../../shared/models/stories260k');
 const describeWithStories = existsSync(stories) ? describe : describe.skip;
 
 const configJson = {

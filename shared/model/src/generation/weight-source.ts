@@ -1,7 +1,7 @@
 import type { HostTensor } from '@forge/engine';
 import type { Graph, Tensor } from '@forge/graph';
 import type { Parameters } from '@forge/weights';
-import type { WeightSource } from './transformer';
+import type { WeightSource } from '../transformer/transformer';
 
 /**
  * Whether the weights are part of the graph (prepacked, faster) or given at every run (no new session for new ones).

@@ -19,11 +19,11 @@ import {
   withOnes,
   type Attention,
   type KeyValues,
-} from './attention';
+} from '../transformer/attention';
 import { cacheNames } from './kv-cache';
-import type { ModelConfig } from './model-config';
+import type { ModelConfig } from '../transformer/model-config';
 import { following, sampleTokens, type RowSampling } from './sampling-graph';
-import { headWeight, transformer } from './transformer';
+import { headWeight, transformer } from '../transformer/transformer';
 import { weightSource, type WeightMode } from './weight-source';
 
 /** Keys and values as the cache holds them: [B, kvHeads, T, headDim]. */

@@ -1,7 +1,7 @@
 import type { Sampling } from '@forge/contracts';
 import { createEngine, type HostTensor } from '@forge/engine';
 import { generatorOf, sampling, tiny, watchedEngine } from './generator.fixture';
-import type { ModelConfig } from './model-config';
+import type { ModelConfig } from '../transformer/model-config';
 
 describe('Generator', () => {
   it.each([

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import type { Sampling } from '@forge/contracts';
 import { Generator } from './generator';
 import { engine, generatorOf, letters, sampling, tiny } from './generator.fixture';
-import { loadModel } from './hugging-face';
-import { initializeParameters } from './initialize';
+import { loadModel } from '../hugging-face/hugging-face';
+import { initializeParameters } from '../hugging-face/initialize';
 import { LogprobScorer } from './logprob-scorer';
 
-const stories = join(__dirname, '..', '..', '..', '..', 'shared', 'models', 'stories260k');
+const stories = join(__dirname, '../../../../../shared/models/stories260k');
 
 describe('Generator', () => {
   it.each(['initializers', 'inputs'] as const)(
