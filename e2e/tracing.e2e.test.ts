@@ -4,7 +4,7 @@ import { Registry, SpanLog } from '@forge/broker';
 import { SpanFile } from '@forge/service-kit';
 import { traceIds, type RecordedSpan } from '@forge/telemetry';
 import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
-import { renderWaterfall } from '../services/cli/src/waterfall';
+import { renderWaterfall } from '../services/cli/src/shown/waterfall';
 import { ForgeRun } from './chaos/forge-run';
 import { OtlpReceiver } from './otlp-receiver';
 import { directoryWithModel, ServiceProcesses, smallRecipe } from './service-processes';

@@ -12,9 +12,9 @@ import {
 } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { createRunDirectory, newRunId } from '@forge/runs';
-import { createRun, recordOf, type NewRun } from '../create-run';
+import { createRun, recordOf, type NewRun } from '../running/create-run';
 import { differingSettings } from '../differing-settings';
-import { preflight } from '../preflight';
+import { preflight } from '../running/preflight';
 import { recipeDirs } from '../recipe-dirs';
 
 const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;

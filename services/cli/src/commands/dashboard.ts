@@ -1,4 +1,4 @@
-import { startDashboard, type DashboardOptions } from '../dashboard-process';
+import { startDashboard, type DashboardOptions } from '../running/dashboard-process';
 
 /** `forge dashboard`: shows the runs of a directory on a page, until Ctrl-C. */
 export async function dashboard({

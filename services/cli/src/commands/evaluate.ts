@@ -1,8 +1,8 @@
 import { loadRecipe } from '@forge/config';
 import { loadModel } from '@forge/model';
 import { loadRewards, loadTask } from '@forge/rl-actors';
-import { greedyAccuracy } from '../accuracy';
-import { localGenerator } from '../local-generator';
+import { greedyAccuracy } from '../sft/accuracy';
+import { localGenerator } from '../sft/local-generator';
 import { recipeDirs } from '../recipe-dirs';
 
 export interface EvaluateOptions {

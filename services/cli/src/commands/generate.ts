@@ -2,7 +2,7 @@ import { samplingSchema } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { loadModel } from '@forge/model';
 import { hashSafetensors } from '@forge/weights';
-import { localGenerator } from '../local-generator';
+import { localGenerator } from '../sft/local-generator';
 
 export interface GenerateOptions {
   greedy?: boolean;

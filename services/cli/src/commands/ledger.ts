@@ -9,7 +9,7 @@ import {
   rolloutHistory,
   type RolloutHistory,
 } from '@forge/runs';
-import { readRunFiles, verifyRunFiles, type RunFiles } from '../verify-run-files';
+import { readRunFiles, verifyRunFiles, type RunFiles } from '../run-files/verify-run-files';
 
 export interface LedgerOptions {
   dir: string;

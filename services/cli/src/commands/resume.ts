@@ -11,9 +11,9 @@ import {
   writeRunConfig,
   writeRunRecord,
 } from '@forge/runs';
-import { withDashboard, type Beside } from '../beside-run';
-import { placeOf, settingsOf } from '../create-run';
-import { preflight } from '../preflight';
+import { withDashboard, type Beside } from '../running/beside-run';
+import { placeOf, settingsOf } from '../running/create-run';
+import { preflight } from '../running/preflight';
 import { redisForResume } from '../resume/redis-for-resume';
 import { continueState } from '../resume/continue-state';
 import { restartFromCheckpoint } from '../resume/restart-from-checkpoint';

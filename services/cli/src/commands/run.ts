@@ -32,16 +32,16 @@ import {
   writeRunRecord,
 } from '@forge/runs';
 import { exportProblem } from '@forge/telemetry';
-import { withDashboard, type Beside } from '../beside-run';
-import { createRun, placeOf } from '../create-run';
-import { removeExpiredState } from '../expired-state';
-import { Fleet } from '../fleet';
-import { writeLastSpans } from '../last-spans';
-import { preflight } from '../preflight';
+import { withDashboard, type Beside } from '../running/beside-run';
+import { createRun, placeOf } from '../running/create-run';
+import { removeExpiredState } from '../running/expired-state';
+import { Fleet } from '../running/fleet';
+import { writeLastSpans } from '../running/last-spans';
+import { preflight } from '../running/preflight';
 import { recipeDirs } from '../recipe-dirs';
-import { RunMonitor } from '../run-monitor';
-import { Supervisor } from '../supervisor';
-import { duration, headerNow, type RunHeader } from '../view';
+import { RunMonitor } from '../shown/run-monitor';
+import { Supervisor } from '../running/supervisor';
+import { duration, headerNow, type RunHeader } from '../shown/view';
 
 const STOP_DEADLINE_MS = 30_000;
 const EXPIRE_DEADLINE_MS = 5_000;

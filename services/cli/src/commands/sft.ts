@@ -3,8 +3,8 @@ import { saveModel } from '@forge/model';
 import { loadTask } from '@forge/rl-actors';
 import { parametersHash } from '@forge/weights';
 import { recipeDirs } from '../recipe-dirs';
-import { createFromRecipe, trainSupervised } from '../supervised-training';
-import { duration } from '../view';
+import { createFromRecipe, trainSupervised } from '../sft/supervised-training';
+import { duration } from '../shown/view';
 
 /** `forge sft RECIPE`: trains a new model to imitate the task's answers and writes it. */
 export async function sft(recipeName: string, overrides: readonly string[]): Promise<number> {

@@ -3,7 +3,7 @@ import { ForgeError } from '@forge/errors';
 import { findRunRecord, isAlive } from '@forge/runs';
 import { SpanFile } from '@forge/service-kit';
 import { traceIds } from '@forge/telemetry';
-import { renderWaterfall } from '../waterfall';
+import { renderWaterfall } from '../shown/waterfall';
 
 export interface TraceOptions {
   dir: string;

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeError } from '@forge/errors';
 import { findRunRecord, isAlive, keptWeights, runWeights, withRun, type KeptWeights } from '@forge/runs';
-import { verifyWeights } from '../verify-weights';
+import { verifyWeights } from '../run-files/verify-weights';
 
 export interface WeightsOptions {
   dir: string;

@@ -3,7 +3,7 @@ import { Registry, verifyLedger, type Redis, type RunSettings, type RunState } f
 import type { Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { findResumePoint } from '@forge/rl-actors';
-import { cutRunFiles } from '../cut-run-files';
+import { cutRunFiles } from '../run-files/cut-run-files';
 
 /** A run that is to go on. */
 export interface StoppedRun {

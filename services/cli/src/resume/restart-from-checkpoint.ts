@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ForgeError } from '@forge/errors';
 import type { ModelConfig } from '@forge/model';
 import { checkModel, checkRun, Checkpoints, readCheckpoint, type Checkpoint } from '@forge/rl-actors';
-import { cutRunFiles } from '../cut-run-files';
+import { cutRunFiles } from '../run-files/cut-run-files';
 import type { ResumedStart, StoppedRun } from './continue-state';
 
 /**

@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunRecord } from '@forge/runs';
-import { removePrivateRedis } from './commands/remove-runs';
+import { removePrivateRedis } from '../commands/remove-runs';
 
 const HOUR_MS = 3_600_000;
 
