@@ -17,7 +17,7 @@ const WAYS: [what: string, pattern: RegExp, allowed: string[]][] = [
   [
     'a module by a computed name',
     /(?<![.\w])import\(\s*[^'"`\s)]|\brequire\(\s*[^'"`\s)]/,
-    ['services/cli/bin/forge.cjs', 'shared/actors/src/actor-module.ts'],
+    ['services/cli/bin/forge.cjs', 'shared/actors/src/runtime/actor-module.ts'],
   ],
   ['jiti', /['"]jiti['"]/, ['shared/config/src/load-module.ts']],
   ['interpreters', /['"]quickjs-/, ['shared/rl-actors/src/sandbox/run-program.ts']],

@@ -1,7 +1,7 @@
-import type { ActorMesh } from './actor-mesh';
+import type { ActorMesh } from './mesh/actor-mesh';
 import { Counter } from './counter.fixture';
-import { thisHost } from './host';
-import { thisProc } from './proc-mesh';
+import { thisHost } from './hosts/host';
+import { thisProc } from './mesh/proc-mesh';
 import type { Service } from './service/service';
 import { spawnService } from './service/spawn-service';
 

@@ -1,6 +1,6 @@
 import { Counter } from './counter.fixture';
-import { inProcessHost } from './host';
-import { rootOwner } from './supervision';
+import { inProcessHost } from './hosts/host';
+import { rootOwner } from './actor/supervision';
 
 afterEach(() => rootOwner.stopOwned());
 const hosts = [inProcessHost()];

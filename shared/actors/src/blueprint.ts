@@ -1,6 +1,6 @@
-import type { ActorClass, ForgeActor } from './actor';
-import type { ActorMesh } from './actor-mesh';
-import { thisHost } from './host';
+import type { ActorClass, ForgeActor } from './actor/actor-base';
+import type { ActorMesh } from './mesh/actor-mesh';
+import { thisHost } from './hosts/host';
 import type { Service } from './service/service';
 import type { ServiceOptions } from './service/service-options';
 import { spawnService } from './service/spawn-service';

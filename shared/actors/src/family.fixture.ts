@@ -1,9 +1,9 @@
-import { ForgeActor, type Failure } from './actor';
-import type { ActorMesh } from './actor-mesh';
+import { ForgeActor, type Failure } from './actor/actor-base';
+import type { ActorMesh } from './mesh/actor-mesh';
 import { Counter } from './counter.fixture';
-import { endpoint } from './endpoint';
-import { thisHost } from './host';
-import { describeFailure } from './supervision';
+import { endpoint } from './actor/endpoint';
+import { thisHost } from './hosts/host';
+import { describeFailure } from './actor/supervision';
 
 /** An actor with two children in processes of their own. */
 export class Parent extends ForgeActor {

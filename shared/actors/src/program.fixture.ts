@@ -1,8 +1,8 @@
-import { ForgeActor } from './actor';
-import { runMain } from './call-context';
-import { endpoint } from './endpoint';
+import { ForgeActor } from './actor/actor-base';
+import { runMain } from './actor/call-context';
+import { endpoint } from './actor/endpoint';
 import { Parent } from './family.fixture';
-import { thisHost } from './host';
+import { thisHost } from './hosts/host';
 
 /** A script that defines an actor and runs: argument 1 says whether one of its actors blocks. */
 export class Greeter extends ForgeActor {

@@ -8,17 +8,17 @@ import {
   type ReadableSpan,
 } from '@opentelemetry/sdk-trace-base';
 import { waitFor } from '@forge/testing';
-import { ActorRef, message } from './actor-ref';
-import { callContext } from './call-context';
-import { connectTo } from './connections';
+import { ActorRef, message } from './mesh/actor-ref';
+import { callContext } from './actor/call-context';
+import { connectTo } from './transports/connections';
 import { Counter } from './counter.fixture';
-import { endpoint } from './endpoint';
-import { ForgeActor } from './actor';
-import { inProcessHost } from './host';
-import { thisProc } from './proc-mesh';
-import { serveActor } from './serve-actor';
+import { endpoint } from './actor/endpoint';
+import { ForgeActor } from './actor/actor-base';
+import { inProcessHost } from './hosts/host';
+import { thisProc } from './mesh/proc-mesh';
+import { serveActor } from './mesh/serve-actor';
 import { spawnService } from './service/spawn-service';
-import { rootOwner } from './supervision';
+import { rootOwner } from './actor/supervision';
 
 const exporter = new InMemorySpanExporter();
 const closing: (() => Promise<void>)[] = [];

@@ -1,4 +1,4 @@
-import { runMain } from '../call-context';
+import { runMain } from '../actor/call-context';
 import { Counter } from '../counter.fixture';
 import { Parent } from '../family.fixture';
 import { connectHost } from './remote-host';

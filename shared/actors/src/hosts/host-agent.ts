@@ -1,9 +1,9 @@
 import { ForgeError, type WireError } from '@forge/errors';
-import { ForgeActor } from '../actor';
-import { callContext } from '../call-context';
-import { inCompletionOrder, single } from '../completion-order';
-import { endpoint } from '../endpoint';
-import type { ForkedProcess } from '../forked-process';
+import { ForgeActor } from '../actor/actor-base';
+import { callContext } from '../actor/call-context';
+import { inCompletionOrder, single } from '../mesh/completion-order';
+import { endpoint } from '../actor/endpoint';
+import type { ForkedProcess } from '../process/forked-process';
 import { parseSocketAddress } from '../transports/socket-address';
 import type { HostProcesses } from './host-processes';
 

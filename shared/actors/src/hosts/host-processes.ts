@@ -1,7 +1,7 @@
 import { ForgeError } from '@forge/errors';
-import { forkProcess, type ForkedProcess } from '../forked-process';
-import type { ProcessControl } from '../governed-process';
-import type { GpuPool } from '../provisioner';
+import { forkProcess, type ForkedProcess } from '../process/forked-process';
+import type { ProcessControl } from '../process/governed-process';
+import type { GpuPool } from './gpu-pool';
 import type { Address } from '../transport';
 
 /** Beyond the drain, for cleanup. */

@@ -6,12 +6,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hasOpenssl, isRunning, selfSigned, waitFor } from '@forge/testing';
-import { useTransport } from '../connections';
+import { useTransport } from '../transports/connections';
 import { Counter } from '../counter.fixture';
-import { thisHost } from '../host';
-import { HostMesh } from '../host-mesh';
+import { thisHost } from './host';
+import { HostMesh } from './host-mesh';
 import { spawnService } from '../service/spawn-service';
-import { rootOwner } from '../supervision';
+import { rootOwner } from '../actor/supervision';
 import { SocketTransport } from '../transports/socket';
 import { connectHost, hostsFromEnvironment, type RemoteHost } from './remote-host';
 

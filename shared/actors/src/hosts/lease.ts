@@ -1,6 +1,6 @@
 import { ForgeError } from '@forge/errors';
-import { message } from '../actor-ref';
-import type { ProcessControl } from '../governed-process';
+import { message } from '../mesh/actor-ref';
+import type { ProcessControl } from '../process/governed-process';
 import type { Channel } from '../transport';
 import { HOST, type ProcessNews, type StartedProcess } from './host-agent';
 

@@ -1,10 +1,10 @@
 import { hostname, userInfo } from 'node:os';
 import { agentAddresses } from '@forge/config';
-import type { ActorProcess } from '../actor-process';
-import { message } from '../actor-ref';
-import { connectTo } from '../connections';
-import { GovernedProcess } from '../governed-process';
-import { allOrNone, Host, thisHost } from '../host';
+import type { ActorProcess } from '../process/actor-process';
+import { message } from '../mesh/actor-ref';
+import { connectTo } from '../transports/connections';
+import { GovernedProcess } from '../process/governed-process';
+import { allOrNone, Host, thisHost } from './host';
 import type { Address } from '../transport';
 import { formatSocketAddress } from '../transports/socket-address';
 import { HOST, type HostDescription } from './host-agent';

@@ -1,6 +1,6 @@
-import type { ActorClass, ForgeActor } from '../actor';
-import { currentOwner } from '../call-context';
-import { endpointsOf } from '../endpoint';
+import type { ActorClass, ForgeActor } from '../actor/actor-base';
+import { currentOwner } from '../actor/call-context';
+import { endpointsOf } from '../actor/endpoint';
 import { DeployedReplicas, type ReplicaDirectory } from './deployed-replicas';
 import { serviceHandle, type Service } from './service';
 import { ServiceCore } from './service-core';

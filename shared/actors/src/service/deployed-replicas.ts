@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeError } from '@forge/errors';
-import { ActorRef } from '../actor-ref';
-import { connectTo } from '../connections';
+import { ActorRef } from '../mesh/actor-ref';
+import { connectTo } from '../transports/connections';
 import type { Address } from '../transport';
 import { Replica } from './replica';
 import type { Replicas, ReplicasObserver } from './replicas';

@@ -1,5 +1,5 @@
 import { ForgeError } from '@forge/errors';
-import type { ActorRef, Message } from '../actor-ref';
+import type { ActorRef, Message } from '../mesh/actor-ref';
 import { Fifo } from '../fifo';
 import { ReplicaMetrics } from './replica-metrics';
 import type { RestartBudget } from './restart-budget';

@@ -1,5 +1,5 @@
 import { ForgeError } from '@forge/errors';
-import type { CallOptions } from '../actor-ref';
+import type { CallOptions } from '../mesh/actor-ref';
 import type { Fifo } from '../fifo';
 import type { Replica } from './replica';
 

@@ -1,7 +1,7 @@
 import { ForgeError } from '@forge/errors';
-import { message, type CallOptions } from '../actor-ref';
-import type { Endpoint } from '../endpoint';
-import type { Owned, Owner } from '../supervision';
+import { message, type CallOptions } from '../mesh/actor-ref';
+import type { Endpoint } from '../actor/endpoint';
+import type { Owned, Owner } from '../actor/supervision';
 import { Dispatcher } from './dispatcher';
 import type { Replica } from './replica';
 import type { Replicas, ReplicasObserver } from './replicas';

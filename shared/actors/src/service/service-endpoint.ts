@@ -1,7 +1,7 @@
 import { ForgeError } from '@forge/errors';
-import { message, type CallOptions } from '../actor-ref';
-import { inCompletionOrder, single } from '../completion-order';
-import { PartialFailure } from '../value-mesh';
+import { message, type CallOptions } from '../mesh/actor-ref';
+import { inCompletionOrder, single } from '../mesh/completion-order';
+import { PartialFailure } from '../mesh/value-mesh';
 import type { Replica } from './replica';
 import type { ServiceCore } from './service-core';
 import { currentSession } from './session';

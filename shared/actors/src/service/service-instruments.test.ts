@@ -9,8 +9,8 @@ import {
 } from '@opentelemetry/sdk-metrics';
 import { waitFor } from '@forge/testing';
 import { Counter } from '../counter.fixture';
-import { inProcessHost } from '../host';
-import { rootOwner } from '../supervision';
+import { inProcessHost } from '../hosts/host';
+import { rootOwner } from '../actor/supervision';
 import { spawnService } from './spawn-service';
 
 const exporter = new InMemoryMetricExporter(AggregationTemporality.DELTA);

@@ -1,5 +1,5 @@
 import { ForgeError } from '@forge/errors';
-import { thisHost, type Host } from '../host';
+import { thisHost, type Host } from '../hosts/host';
 import type { RestartPolicy } from './restart-budget';
 import type { Router, RouterName } from './routers';
 

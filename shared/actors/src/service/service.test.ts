@@ -1,11 +1,11 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { waitFor } from '@forge/testing';
-import type { Failure } from '../actor';
+import type { Failure } from '../actor/actor-base';
 import { Counter } from '../counter.fixture';
-import { inProcessHost } from '../host';
-import { rootOwner, setUnhandledFaultHook } from '../supervision';
-import { PartialFailure } from '../value-mesh';
+import { inProcessHost } from '../hosts/host';
+import { rootOwner, setUnhandledFaultHook } from '../actor/supervision';
+import { PartialFailure } from '../mesh/value-mesh';
 import type { Service } from './service';
 import type { ServiceOptions } from './service-options';
 import { listServices, shutdownService, spawnService } from './spawn-service';

@@ -1,6 +1,6 @@
-import type { EndpointName, ForgeActor } from '../actor';
-import { endpointHandles } from '../endpoint-handles';
-import type { StopOptions } from '../proc-mesh';
+import type { EndpointName, ForgeActor } from '../actor/actor-base';
+import { endpointHandles } from '../mesh/endpoint-handles';
+import type { StopOptions } from '../mesh/proc-mesh';
 import type { ReplicaState } from './replica';
 import type { ServiceCore } from './service-core';
 import { ServiceEndpoint, type ServiceEndpointOf } from './service-endpoint';

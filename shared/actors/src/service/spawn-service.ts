@@ -1,11 +1,11 @@
 import { ForgeError } from '@forge/errors';
-import type { ActorClass, Failure, ForgeActor } from '../actor';
-import { currentOwner } from '../call-context';
-import { endpointsOf } from '../endpoint';
-import { refuseReserved } from '../endpoint-handles';
-import type { Host } from '../host';
-import { spawnProcMesh, type StopOptions } from '../proc-mesh';
-import { Owner } from '../supervision';
+import type { ActorClass, Failure, ForgeActor } from '../actor/actor-base';
+import { currentOwner } from '../actor/call-context';
+import { endpointsOf } from '../actor/endpoint';
+import { refuseReserved } from '../mesh/endpoint-handles';
+import type { Host } from '../hosts/host';
+import { spawnProcMesh, type StopOptions } from '../mesh/proc-mesh';
+import { Owner } from '../actor/supervision';
 import type { LaunchedReplica } from './replica';
 import { ReplicaSet } from './replica-set';
 import { ServiceBase, serviceHandle, type Service } from './service';

@@ -1,5 +1,5 @@
 import { ForgeError } from '@forge/errors';
-import { CallCancellation } from '../call-cancellation';
+import { CallCancellation } from './call-cancellation';
 import type { CallRequest, Handler, OnRefused } from '../transport';
 import { KIND, malformed, requestOf, type Frame } from '../wire/frame';
 import type { FrameLink, LinkUser } from '../wire/frame-link';

@@ -1,0 +1,126 @@
+import type { ActorClass, EndpointName, ForgeActor } from '../actor/actor-base';
+import type { ActorRef } from './actor-ref';
+import { endpointsOf, type Endpoint } from '../actor/endpoint';
+import { endpointHandles } from './endpoint-handles';
+import type { Dimensions, Extent, Selection } from '../actor/extent';
+import { MeshEndpoint, type MeshEndpointOf } from './mesh-endpoint';
+import type { ProcMesh, StopOptions, Supervise } from './proc-mesh';
+import type { Owned, Owner } from '../actor/supervision';
+
+/** The actors of a mesh, by rank: they stop together and have one owner. */
+export class ActorGroup implements Owned {
+  readonly endpoints: ReadonlyMap<string, Endpoint>;
+  onFailure: Supervise = () => false;
+  private stopping: Promise<void> | null = null;
+  private nextChoice = 0;
+
+  constructor(
+    readonly name: string,
+    actorClass: ActorClass,
+    private readonly refs: ReadonlyMap<number, ActorRef>,
+    readonly owner: Owner,
+    private readonly end: (drainMs: number) => Promise<void>,
+  ) {
+    this.endpoints = endpointsOf(actorClass);
+    owner.adopt(this);
+  }
+
+  has(rank: number): boolean {
+    return this.refs.has(rank);
+  }
+
+  ref(rank: number): ActorRef {
+    return this.refs.get(rank)!;
+  }
+
+  /** Every member in turn. */
+  choose(ranks: readonly number[]): ActorRef {
+    return this.ref(ranks[this.nextChoice++ % ranks.length]!);
+  }
+
+  stop({ drainMs = 10_000 }: StopOptions = {}): Promise<void> {
+    this.stopping ??= this.end(drainMs).finally(() => {
+      this.forget();
+    });
+    return this.stopping;
+  }
+
+  /** Its processes are gone. */
+  forget(): void {
+    this.owner.release(this);
+  }
+}
+
+/** What every mesh of actors has; the endpoints of its class come on top. */
+export class ActorMeshBase<A extends ForgeActor, D extends string> {
+  readonly #group: ActorGroup;
+  readonly #extent: Extent;
+  readonly #procs: ProcMesh<D>;
+
+  /** @internal */
+  constructor(group: ActorGroup, extent: Extent, procs: ProcMesh<D>) {
+    this.#group = group;
+    this.#extent = extent;
+    this.#procs = procs;
+  }
+
+  /** The processes it was spawned on. */
+  get procs(): ProcMesh<D> {
+    return this.#procs;
+  }
+
+  get name(): string {
+    return this.#group.name;
+  }
+
+  get size(): number {
+    return this.#extent.size;
+  }
+
+  get dimensions(): Dimensions<D> {
+    return this.#extent.dimensions;
+  }
+
+  /**
+   * A part of the mesh; its actors keep their ranks.
+   *
+   * @throws {ForgeError} CONTRACT_INVALID_CALL for a dimension or an index that is not in the mesh.
+   */
+  slice(selections: Readonly<Partial<Record<D, Selection>>>): ActorMesh<A, D> {
+    return actorMesh<A, D>(
+      this.#group,
+      this.#extent.slice(selections as Record<string, Selection>),
+      this.procs,
+    );
+  }
+
+  /** The member of a mesh of one. @internal */
+  onlyRef(): ActorRef {
+    return this.#group.ref(this.#extent.ranks()[0]!);
+  }
+
+  /** Asked first about failures of the mesh; true handles them, false passes them on. One at a time; a new one replaces it. */
+  onFailure(supervise: Supervise): void {
+    this.#group.onFailure = supervise;
+  }
+
+  /** Drains and ends the actors of the whole mesh; the processes live on. */
+  async stop(options: StopOptions = {}): Promise<void> {
+    await this.#group.stop(options);
+  }
+}
+
+/** Actors, one per process of a mesh, with an adverb for every way of calling them. */
+export type ActorMesh<A extends ForgeActor, D extends string = string> = ActorMeshBase<A, D> & {
+  readonly [K in Exclude<EndpointName<A>, keyof ActorMeshBase<A, D>>]: MeshEndpointOf<A[K]>;
+};
+
+/** @internal */
+export function actorMesh<A extends ForgeActor, D extends string>(
+  group: ActorGroup,
+  extent: Extent,
+  procs: ProcMesh<D>,
+): ActorMesh<A, D> {
+  const base = new ActorMeshBase<A, D>(group, extent, procs);
+  return endpointHandles(base, (name) => new MeshEndpoint(group, extent, name)) as ActorMesh<A, D>;
+}

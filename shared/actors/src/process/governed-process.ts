@@ -1,0 +1,122 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { check, metricReportSchema } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import { metricCollector } from '@forge/telemetry';
+import type { ActorClass } from '../actor/actor-base';
+import { moduleOf } from '../runtime/actor-module';
+import type { ActorProcess } from './actor-process';
+import { AGENT, type ActorFailure } from '../runtime/actor-runtime';
+import type { Birth } from '../actor/birth';
+import { failureFromWire, type WireActorFailure } from '../runtime/failure-log';
+import type { Channel } from '../transport';
+
+/** What only whoever started a process can do with it. */
+export interface ProcessControl {
+  readonly pid: number;
+  /** Resolves with how it ended. */
+  readonly exited: Promise<ForgeError>;
+  /** Tells it to end, its actors having stopped, or stopping within `drainMs` (default 0). */
+  end(drainMs?: number): void;
+  kill(): void;
+}
+
+/** Beyond the drain, for cleanup and for what the actors themselves have spawned. */
+const STOP_GRACE_MS = 5_000;
+const reportsSchema = metricReportSchema.array();
+/** Between the end of a process and the news of it on its channel. */
+const LOST_WITHIN_MS = 1_000;
+
+/** A process of actors ruled over a channel, by the agent that lives in it. */
+export class GovernedProcess implements ActorProcess {
+  readonly lost: Promise<ForgeError>;
+  private isStopping = false;
+
+  constructor(
+    readonly channel: Channel,
+    private readonly control: ProcessControl,
+  ) {
+    this.lost = Promise.race([control.exited, channel.lost]);
+    // One that no longer answers is of no use; it would come back as a stranger. One that was told to end will.
+    void this.lost.then(() => {
+      if (!this.isStopping) control.kill();
+    });
+    void this.takeRecorded();
+  }
+
+  get pid(): number {
+    return this.control.pid;
+  }
+
+  get failures(): AsyncIterable<ActorFailure> {
+    return this.readFailures();
+  }
+
+  async spawn(id: string, actorClass: ActorClass, birth: Birth, args: readonly unknown[]): Promise<void> {
+    await this.rule('spawn', [id, moduleOf(actorClass), birth, args]);
+  }
+
+  async stopActor(id: string, drainMs: number): Promise<void> {
+    await this.rule('stopActor', [id, drainMs]);
+  }
+
+  async stop(drainMs: number): Promise<void> {
+    this.isStopping = true;
+    const timer = setTimeout(() => {
+      this.control.kill();
+    }, drainMs + STOP_GRACE_MS);
+    // Over the channel, behind every message that was sent before. One that is lost by now ends all the same.
+    const failed = await this.rule('stopAll', [drainMs]).then(
+      (last) => {
+        this.handUp(last);
+        return null;
+      },
+      (error: unknown) => ForgeError.from(error),
+    );
+    this.control.end();
+    await this.control.exited;
+    clearTimeout(timer);
+    await this.letGo();
+    if (failed !== null && failed.code !== 'TRANSIENT_REPLICA_LOST') throw failed;
+  }
+
+  async kill(): Promise<void> {
+    this.control.kill();
+    await this.control.exited;
+    await this.letGo();
+  }
+
+  /** The end of the process ends the channel, and so tells the calls under way; closing it would call them cancelled. */
+  private async letGo(): Promise<void> {
+    await Promise.race([this.channel.lost, sleep(LOST_WITHIN_MS, undefined, { ref: false })]);
+    await this.channel.close();
+  }
+
+  private rule(endpoint: string, args: readonly unknown[]): Promise<unknown> {
+    return this.channel.call({ actor: AGENT, endpoint, args, key: '' });
+  }
+
+  /** What is recorded there counts here, as of a rank below this process. */
+  private async takeRecorded(): Promise<void> {
+    const request = { actor: AGENT, endpoint: 'recorded', args: [], key: '' };
+    try {
+      for await (const reports of this.channel.stream(request)) this.handUp(reports);
+    } catch {
+      // The process is gone, which `lost` tells.
+    }
+  }
+
+  private handUp(reports: unknown): void {
+    for (const report of check(reportsSchema, reports, 'recorded metrics'))
+      metricCollector().merge(report, `p${this.pid}`);
+  }
+
+  private async *readFailures(): AsyncGenerator<ActorFailure> {
+    const request = { actor: AGENT, endpoint: 'failures', args: [], key: '' };
+    try {
+      for await (const { actor, failure } of this.channel.stream(request) as AsyncIterable<WireActorFailure>)
+        yield { actor, failure: failureFromWire(failure) };
+    } catch {
+      // The process is gone, which `lost` tells.
+    }
+  }
+}

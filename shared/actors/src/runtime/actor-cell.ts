@@ -1,0 +1,216 @@
+import { ForgeError } from '@forge/errors';
+import type { ActorClass, Failure, ForgeActor } from '../actor/actor-base';
+import { bear, type Birth } from '../actor/birth';
+import { runInScope } from '../actor/call-context';
+import { endpointsOf, resolveEndpoint, type Endpoint } from '../actor/endpoint';
+import { EndpointContext } from './endpoint-context';
+import { Mailbox } from './mailbox';
+import { Owner } from '../actor/supervision';
+import { ServerSpan } from '../tracing';
+import type { CallRequest, Cancellation } from '../transport';
+
+/** Marks a message nobody waits for the answer of: an unexpected exception then goes to supervision. */
+export const POSTED = 'forge-posted';
+
+/** One living actor: its instance, its mailbox, what it owns. */
+export class ActorCell {
+  readonly name: string;
+  private readonly mailbox = new Mailbox();
+  private readonly endpoints: ReadonlyMap<string, Endpoint>;
+  private readonly owner: Owner;
+  private readonly signalsInUse = new Set<EndpointContext>();
+  private instance: ForgeActor | null = null;
+  private hasStopped = false;
+
+  constructor(
+    private readonly actorClass: ActorClass,
+    private readonly birth: Birth,
+    private readonly fail: (failure: Failure) => void,
+  ) {
+    this.name = birth.name;
+    this.endpoints = endpointsOf(actorClass);
+    const decide = (failure: Failure): boolean | Promise<boolean> => {
+      const { instance } = this;
+      return instance === null ? false : runInScope(this.owner, null, () => instance.supervise(failure));
+    };
+    this.owner = new Owner(this.name, decide, fail);
+  }
+
+  /** @throws {ForgeError} what constructor or `setup` threw. */
+  async start(args: readonly unknown[]): Promise<void> {
+    try {
+      await runInScope(this.owner, null, async () => {
+        const construct = this.actorClass as new (...args: readonly unknown[]) => ForgeActor;
+        this.instance = bear(this.birth, () => new construct(...args));
+        await this.instance.setup();
+      });
+    } catch (error) {
+      await this.owner.close();
+      throw endpointError(error, this.name, 'setup');
+    }
+  }
+
+  call(request: CallRequest, cancellation: Cancellation): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const endpoint = this.resolve(request, false);
+      const context = new EndpointContext(request, cancellation, this.signalsInUse);
+      const span = ServerSpan.start(this.name, request.endpoint, request.headers);
+      const succeed = (result: unknown): void => {
+        context.close();
+        span.end();
+        resolve(result);
+      };
+      const fail = (thrown: unknown): void => {
+        context.close();
+        const error = endpointError(thrown, this.name, request.endpoint);
+        span.fail(error);
+        if (isUnexpected(thrown) && isUnheard(request, cancellation)) this.fail({ name: this.name, error });
+        reject(error);
+      };
+      let hasWaited = false;
+      this.mailbox.add(endpoint.concurrent, () => {
+        try {
+          if (hasWaited) this.refuseLate(request, cancellation);
+          const result = span.run(() => this.run(endpoint, request, context));
+          if (isThenable(result)) return Promise.resolve(result).then(succeed, fail);
+          succeed(result);
+        } catch (thrown) {
+          fail(thrown);
+        }
+        return undefined;
+      });
+      hasWaited = true;
+    });
+  }
+
+  /** Takes its turn at once, not when it is first asked for an item. */
+  stream(request: CallRequest, cancellation: Cancellation): AsyncIterable<unknown> {
+    const endpoint = this.resolve(request, true);
+    let end: () => void = () => undefined;
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    cancellation.signal.addEventListener('abort', end, { once: true });
+    const turn = new Promise<void>((resolve) => {
+      this.mailbox.add(endpoint.concurrent, () => {
+        resolve();
+        return ended;
+      });
+    });
+    return this.items(endpoint, request, cancellation, turn, end);
+  }
+
+  /**
+   * Answers what has come, stops what the actor spawned, then lets it clean up.
+   *
+   * @throws {ForgeError} what a cleanup threw, its own or that of something it spawned.
+   */
+  async stop(drainMs: number): Promise<void> {
+    await within(drainMs, this.mailbox.idle());
+    this.hasStopped = true;
+    for (const context of this.signalsInUse) context.abort(this.stopped());
+    try {
+      await this.owner.close();
+    } finally {
+      await this.cleanUp();
+    }
+  }
+
+  private async cleanUp(): Promise<void> {
+    try {
+      await runInScope(this.owner, null, () => this.instance?.cleanup());
+    } catch (error) {
+      throw endpointError(error, this.name, 'cleanup');
+    }
+  }
+
+  private resolve(request: CallRequest, asStream: boolean): Endpoint {
+    return resolveEndpoint(this.endpoints, this.name, request.endpoint, request.args, asStream);
+  }
+
+  private run(endpoint: Endpoint, request: CallRequest, context: EndpointContext): unknown {
+    return runInScope(this.owner, context, () =>
+      endpoint.method.apply(this.instance, request.args as unknown[]),
+    );
+  }
+
+  private async *items(
+    endpoint: Endpoint,
+    request: CallRequest,
+    cancellation: Cancellation,
+    turn: Promise<void>,
+    end: () => void,
+  ): AsyncGenerator {
+    const context = new EndpointContext(request, cancellation, this.signalsInUse);
+    const span = ServerSpan.start(this.name, request.endpoint, request.headers);
+    const inScope = <T>(run: () => T): T => runInScope(this.owner, context, () => span.run(run));
+    try {
+      await turn;
+      this.refuseLate(request, cancellation);
+      const items = this.run(endpoint, request, context) as AsyncGenerator;
+      try {
+        for (;;) {
+          const item = await inScope(() => items.next());
+          if (item.done === true) return;
+          yield item.value;
+        }
+      } finally {
+        await inScope(() => items.return(undefined));
+        span.end();
+      }
+    } catch (thrown) {
+      const error = endpointError(thrown, this.name, request.endpoint);
+      span.fail(error);
+      throw error;
+    } finally {
+      context.close();
+      end();
+    }
+  }
+
+  /** A message whose turn has come too late: its caller is gone, or the actor. */
+  private refuseLate({ endpoint }: CallRequest, { isCancelled }: Cancellation): void {
+    if (isCancelled)
+      throw new ForgeError('CANCELLED', `${endpoint} was cancelled before it began`, { endpoint });
+    if (this.hasStopped) throw this.stopped();
+  }
+
+  private stopped(): ForgeError {
+    return new ForgeError('TRANSIENT_REPLICA_LOST', `${this.name} has stopped`, { actor: this.name });
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+}
+
+/** Whether nobody will be told of an exception. */
+function isUnheard({ headers }: CallRequest, cancellation: Cancellation): boolean {
+  return headers?.[POSTED] !== undefined || cancellation.isCancelled;
+}
+
+/** An exception of the actor's own code; an error of ours that it passes on speaks of something else. */
+function isUnexpected(thrown: unknown): boolean {
+  return !(thrown instanceof ForgeError) || thrown.code === 'BUG_INVARIANT';
+}
+
+/**
+ * One of our errors as it is; anything else an endpoint throws is unexpected. A loss of some other replica, which the
+ * endpoint itself called, is marked: it is no loss of this one.
+ */
+function endpointError(thrown: unknown, actor: string, endpoint: string): ForgeError {
+  if (thrown instanceof ForgeError) {
+    const isOfAnother = thrown.code === 'TRANSIENT_REPLICA_LOST' && thrown.details.actor !== actor;
+    if (!isOfAnother) return thrown;
+    const details = { ...thrown.details, thrownBy: `${actor}.${endpoint}` };
+    return new ForgeError(thrown.code, thrown.message, details, { cause: thrown });
+  }
+  const { name, message, stack } = thrown instanceof Error ? thrown : new Error(String(thrown));
+  return new ForgeError('BUG_ENDPOINT', message, { actor, endpoint, name, stack }, { cause: thrown });
+}
+
+/** Waits for `promise`, at most for `ms`. */
+async function within(ms: number, promise: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([promise, expired]);
+  clearTimeout(timer);
+}
