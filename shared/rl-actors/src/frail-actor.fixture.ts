@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { endpoint, ForgeActor } from '@forge/actors';
-import type { WorkerHandle } from '@forge/engine';
+import type { WorkerHandle } from '@forge/threads';
 import type { FrailApi } from './frail-worker.fixture';
 import { openWorker } from './open-worker';
 

@@ -1,4 +1,4 @@
-import { serveWorker } from '@forge/engine';
+import { serveWorker } from '@forge/threads';
 
 /** A thread that dies when it is asked to. */
 const api = {

@@ -1,4 +1,4 @@
-import { spawnWorker, type WorkerApi, type WorkerHandle } from '@forge/engine';
+import { spawnWorker, type WorkerApi, type WorkerHandle } from '@forge/threads';
 
 /** A worker whose `open` resolves once it can be called. */
 export interface OpeningApi extends WorkerApi {

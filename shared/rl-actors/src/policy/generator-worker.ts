@@ -8,7 +8,8 @@ import {
   type WeightHashes,
   type WeightsAnnouncement,
 } from '@forge/contracts';
-import { createEngine, serveWorker } from '@forge/engine';
+import { createEngine } from '@forge/engine';
+import { serveWorker } from '@forge/threads';
 import {
   Generator,
   loadModel,

@@ -12,7 +12,7 @@ import {
   type Sample,
   type WeightsAnnouncement,
 } from '@forge/contracts';
-import type { WorkerHandle } from '@forge/engine';
+import type { WorkerHandle } from '@forge/threads';
 import type { GeneratorStats } from '@forge/model';
 import { z } from 'zod';
 import { activeTrace, inSpan, recordSpan, traceOf } from '@forge/telemetry';

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig, scorerFields } from '@forge/config';
 import { check } from '@forge/contracts';
-import type { WorkerHandle } from '@forge/engine';
+import type { WorkerHandle } from '@forge/threads';
 import { ActivityClock } from '@forge/telemetry';
 import { z } from 'zod';
 import { openWorker } from '../open-worker';

@@ -1,5 +1,6 @@
 import { workerData } from 'node:worker_threads';
-import { createEngine, serveWorker } from '@forge/engine';
+import { createEngine } from '@forge/engine';
+import { serveWorker } from '@forge/threads';
 import { loadModel, LogprobScorer } from '@forge/model';
 import type { ReferenceSettings } from './reference-model';
 

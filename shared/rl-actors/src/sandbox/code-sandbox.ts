@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { spawnWorker, type WorkerHandle } from '@forge/engine';
+import { spawnWorker, type WorkerHandle } from '@forge/threads';
 import type { Program, Verdict } from './run-program';
 import type { SandboxApi } from './sandbox-worker';
 

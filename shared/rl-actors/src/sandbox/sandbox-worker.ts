@@ -1,4 +1,4 @@
-import { serveWorker } from '@forge/engine';
+import { serveWorker } from '@forge/threads';
 import { ProgramRunner, type Program, type Verdict } from './run-program';
 
 /** Runs programs one after the other, in a thread of its own that can be ended at any moment. */

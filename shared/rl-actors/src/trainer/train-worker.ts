@@ -1,6 +1,6 @@
 import { workerData } from 'node:worker_threads';
 import { check, type Batch } from '@forge/contracts';
-import { serveWorker } from '@forge/engine';
+import { serveWorker } from '@forge/threads';
 import { timed } from '@forge/telemetry';
 import { z } from 'zod';
 import type { RunPosition } from '../checkpoint/checkpoint';

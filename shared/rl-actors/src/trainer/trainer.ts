@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import { endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig } from '@forge/config';
 import { check, type Batch, type WeightsAnnouncement } from '@forge/contracts';
-import type { WorkerHandle } from '@forge/engine';
+import type { WorkerHandle } from '@forge/threads';
 import { z } from 'zod';
 import { runPositionSchema, type RunPosition } from '../checkpoint/checkpoint';
 import { openWorker } from '../open-worker';

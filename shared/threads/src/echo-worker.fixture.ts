@@ -1,4 +1,3 @@
-import { createEngine } from './session';
 import { serveWorker, Transfer } from './worker';
 
 /** What the tests of worker threads call. */
@@ -26,9 +25,6 @@ const api = {
       throw new Error('boom');
     });
     return new Promise(() => undefined);
-  },
-  unknownProvider: async () => {
-    await createEngine({ threads: 1, provider: 'cuda' }).createSession(new Uint8Array(8));
   },
   announce: (data: unknown) => {
     emit('news', data);

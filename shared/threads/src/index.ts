@@ -1,0 +1,8 @@
+export {
+  serveWorker,
+  spawnWorker,
+  Transfer,
+  type WorkerApi,
+  type WorkerCallOptions,
+  type WorkerHandle,
+} from './worker';
