@@ -20,7 +20,7 @@ const WAYS: [what: string, pattern: RegExp, allowed: string[]][] = [
     ['services/cli/bin/forge.cjs', 'shared/actors/src/runtime/actor-module.ts'],
   ],
   ['jiti', /['"]jiti['"]/, ['shared/config/src/load-module.ts']],
-  ['interpreters', /['"]quickjs-/, ['shared/rl-actors/src/sandbox/run-program.ts']],
+  ['interpreters', /['"]quickjs-/, ['shared/recipe-parts/src/sandbox/run-program.ts']],
 ];
 
 const sources =

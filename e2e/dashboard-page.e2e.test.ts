@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { connectRedis, RunState, type Redis } from '@forge/broker';
 import type { Sample } from '@forge/contracts';
-import { loadTask } from '@forge/rl-actors';
+import { loadTask } from '@forge/recipe-parts';
 import { isAlive, readRun, redisUrlOf } from '@forge/runs';
 import { waitFor } from '@forge/testing';
 import type { Browser, Page } from 'playwright-core';

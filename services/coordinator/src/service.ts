@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { queueGauges, RolloutQueue } from '@forge/broker';
 import { candidatesPerBatch, usesReference } from '@forge/config';
-import { loadTask } from '@forge/rl-actors';
+import { loadTask } from '@forge/recipe-parts';
 import { queueLimits, SpanFile, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { ActivityClock } from '@forge/telemetry';
 import { EvaluationSchedule } from './domain/evaluation-schedule';

@@ -1,14 +1,8 @@
 import { batched, connectService, thisProc } from '@forge/actors';
 import { RolloutQueue } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
-import {
-  loadAlgorithm,
-  Policy,
-  ReferenceModel,
-  Reward,
-  type ScoreItem,
-  type ScoreResult,
-} from '@forge/rl-actors';
+import { loadAlgorithm } from '@forge/recipe-parts';
+import { Policy, ReferenceModel, Reward, type ScoreItem, type ScoreResult } from '@forge/rl-actors';
 import { queueLimits, replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { ActivityClock, activeTraceparent, logIds, outsideTraces } from '@forge/telemetry';
 import { drainJobs } from './handlers/drain-jobs';

@@ -1,6 +1,6 @@
 import { ActivityClock } from '@forge/telemetry';
 import { candidatesPerBatch } from '@forge/config';
-import { loadAlgorithm } from '@forge/rl-actors';
+import { loadAlgorithm } from '@forge/recipe-parts';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 import { BatchFormer } from './handlers/batch-former';
 import { GroupIntake } from './handlers/group-intake';

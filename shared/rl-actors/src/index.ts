@@ -23,6 +23,5 @@ export { TrainingRecord } from './record/training-record';
 export { replay, type ReplayedStep, type ReplayOptions } from './record/replay';
 export { Dataset, type DatasetConfig, type DatasetState } from './dataset/dataset';
 export { ComputeAdvantages, type AdvantagesConfig } from './advantages/compute-advantages';
-export { loadAlgorithm, loadRewards, loadTask } from './recipe/run-parts';
 export { type TrainingEpisode } from './training-episode';
 export { type ServiceConfig } from '@forge/actors';

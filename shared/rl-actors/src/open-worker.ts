@@ -1,3 +1,4 @@
+import { keepOnnxRuntimeQuiet } from '@forge/config';
 import { spawnWorker, type WorkerApi, type WorkerHandle } from '@forge/threads';
 
 /** A worker whose `open` resolves once it can be called. */
@@ -15,6 +16,8 @@ export async function openWorker<Api extends OpeningApi>(
   module: string,
   workerData: unknown,
 ): Promise<WorkerHandle<Api>> {
+  // The thread has a copy of the environment, which onnxruntime does not read.
+  keepOnnxRuntimeQuiet();
   const worker = spawnWorker<OpeningApi>(module, workerData);
   try {
     await worker.call('open', undefined);

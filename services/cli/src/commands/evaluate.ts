@@ -1,6 +1,6 @@
 import { loadRecipe } from '@forge/config';
 import { loadModel } from '@forge/model';
-import { loadRewards, loadTask } from '@forge/rl-actors';
+import { loadRewards, loadTask } from '@forge/recipe-parts';
 import { greedyAccuracy } from '../sft/accuracy';
 import { localGenerator } from '../sft/local-generator';
 import { recipeDirs } from '../recipe-dirs';

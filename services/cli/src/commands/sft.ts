@@ -1,6 +1,6 @@
 import { loadSftRecipe } from '@forge/config';
 import { saveModel } from '@forge/model';
-import { loadTask } from '@forge/rl-actors';
+import { loadTask } from '@forge/recipe-parts';
 import { parametersHash } from '@forge/weights';
 import { recipeDirs } from '../recipe-dirs';
 import { createFromRecipe, trainSupervised } from '../sft/supervised-training';

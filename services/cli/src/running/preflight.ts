@@ -1,7 +1,7 @@
 import type { Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { loadModel, type LoadedModel } from '@forge/model';
-import { loadAlgorithm, loadRewards, loadTask } from '@forge/rl-actors';
+import { loadAlgorithm, loadRewards, loadTask } from '@forge/recipe-parts';
 
 /**
  * Loads everything a recipe names, so that what is wrong with it is said before any process starts. How many tokens the

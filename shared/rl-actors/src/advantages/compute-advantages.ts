@@ -1,7 +1,7 @@
 import { endpoint, ForgeActor } from '@forge/actors';
 import { algorithmSchema, parseConfig, type AlgorithmInput } from '@forge/config';
 import type { Algorithm } from '@forge/rl';
-import { loadAlgorithm } from '../recipe/run-parts';
+import { loadAlgorithm } from '@forge/recipe-parts';
 import { z } from 'zod';
 
 const advantagesConfigSchema = z.strictObject({ algorithm: algorithmSchema.prefault({ name: 'grpo' }) });

@@ -2,7 +2,7 @@ import { endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig, taskSchema } from '@forge/config';
 import { check, type Sample } from '@forge/contracts';
 import type { Task } from '@forge/rl';
-import { loadTask } from '../recipe/run-parts';
+import { loadTask } from '@forge/recipe-parts';
 import { z } from 'zod';
 
 const datasetConfigSchema = z.strictObject({

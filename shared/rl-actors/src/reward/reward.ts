@@ -3,7 +3,7 @@ import { parseConfig, rewardSchema, rewardTimeoutMs, type RewardInput } from '@f
 import { check, completionSchema, sampleSchema, type Completion, type Sample } from '@forge/contracts';
 import type { RewardHandle } from '@forge/rl';
 import { ActivityClock } from '@forge/telemetry';
-import { loadRewards } from '../recipe/run-parts';
+import { loadRewards } from '@forge/recipe-parts';
 import { z } from 'zod';
 import { scoreEach, type ScoreItem, type ScoreResult } from './score';
 

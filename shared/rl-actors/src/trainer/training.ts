@@ -13,7 +13,7 @@ import {
 } from '@forge/model';
 import { loadCheckpoint, writeCheckpoint, type RunPosition } from '../checkpoint/checkpoint';
 import { Checkpoints } from '../checkpoint/checkpoints';
-import { loadAlgorithm } from '../recipe/run-parts';
+import { loadAlgorithm } from '@forge/recipe-parts';
 import { hashSafetensors, WeightReader, WeightStore, type Parameters } from '@forge/weights';
 import type { TrainingEpisode } from '../training-episode';
 import { checkLag, type LagStatistics } from './lag';

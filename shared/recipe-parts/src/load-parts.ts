@@ -21,7 +21,7 @@ import {
   type RewardHandle,
   type Task,
 } from '@forge/rl';
-import { codeReward } from '../sandbox/code-reward';
+import { codeReward } from './sandbox/code-reward';
 
 /**
  * The algorithm a recipe names: a built-in one, or the user's module.

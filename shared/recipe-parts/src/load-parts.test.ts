@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { recipeSchema, type Recipe } from '@forge/config';
 import type { Completion } from '@forge/contracts';
-import { loadAlgorithm, loadRewards, loadTask } from './run-parts';
+import { loadAlgorithm, loadRewards, loadTask } from './load-parts';
 
 const dir = mkdtempSync(join(tmpdir(), 'forge-parts-'));
 afterAll(() => {

@@ -1,0 +1,1 @@
+export { loadAlgorithm, loadRewards, loadTask } from './load-parts';
