@@ -1,0 +1,22 @@
+/**
+ * What `promise` gives, or, once `ms` have passed, what `onLate` gives or throws; a rejection that comes later is nobody's
+ * any more. The timer does not keep the process.
+ */
+export async function within<T, L = never>(ms: number, promise: Promise<T>, onLate: () => L): Promise<T | L> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<L>((resolve, reject) => {
+    timer = setTimeout(() => {
+      try {
+        resolve(onLate());
+      } catch (error) {
+        reject(error as Error);
+      }
+    }, ms).unref();
+  });
+  try {
+    // A race handles the rejections of both, also the later one.
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
