@@ -1,6 +1,7 @@
-import { appendFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TelemetryEvent } from '@forge/contracts';
+import { absentAs, replaceFile } from '@forge/files';
 import type { RunSummary, SampleRollout } from './domain/report';
 import type { MetricsRow } from './domain/run-metrics';
 
@@ -55,8 +56,8 @@ export class RunDirectory {
   }
 
   async writeSummary(summary: RunSummary, reportHtml: string): Promise<void> {
-    await this.replace('report.html', reportHtml);
-    await this.replace(SUMMARY, `${JSON.stringify(summary, null, 2)}\n`);
+    await replaceFile(join(this.dir, 'report.html'), reportHtml);
+    await replaceFile(join(this.dir, SUMMARY), `${JSON.stringify(summary, null, 2)}\n`);
   }
 
   private async append(name: string, value: unknown): Promise<void> {
@@ -74,15 +75,6 @@ export class RunDirectory {
 
   /** What is in a file, nothing when there is no file. */
   private text(name: string): Promise<string> {
-    return readFile(join(this.dir, name), 'utf8').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return '';
-      throw error;
-    });
-  }
-
-  private async replace(name: string, text: string): Promise<void> {
-    const path = join(this.dir, name);
-    await writeFile(`${path}.tmp`, text);
-    await rename(`${path}.tmp`, path);
+    return absentAs('', () => readFile(join(this.dir, name), 'utf8'));
   }
 }

@@ -1,6 +1,6 @@
 /**
  * What `promise` gives, or, once `ms` have passed, what `onLate` gives or throws; a rejection that comes later is nobody's
- * any more. The timer does not keep the process.
+ * any more.
  */
 export async function within<T, L = never>(ms: number, promise: Promise<T>, onLate: () => L): Promise<T | L> {
   let timer: NodeJS.Timeout | undefined;
@@ -11,7 +11,7 @@ export async function within<T, L = never>(ms: number, promise: Promise<T>, onLa
       } catch (error) {
         reject(error as Error);
       }
-    }, ms).unref();
+    }, ms);
   });
   try {
     // A race handles the rejections of both, also the later one.

@@ -5,19 +5,28 @@ import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 /** The bytes of a file, or what writes them piece by piece. */
 export type FileContent = string | Uint8Array | ((file: FileHandle) => Promise<void>);
 
+export interface ReplaceOptions {
+  /** Whether the bytes are on the disk before the file appears. Default true; false where a power failure may cost it. */
+  flush?: boolean;
+}
+
 /**
  * Writes a file that is there whole or not at all, also after a power failure: under another name in its directory
  * (`<path>.<uuid>.tmp`), flushed, renamed. An older file of that name stays until then; a writer that is killed leaves
  * the `.tmp` behind.
  */
-export async function replaceFile(path: string, content: FileContent): Promise<void> {
+export async function replaceFile(
+  path: string,
+  content: FileContent,
+  { flush: isFlushed = true }: ReplaceOptions = {},
+): Promise<void> {
   const temporary = temporaryName(path);
   try {
     const file = await open(temporary, 'w');
     try {
       if (typeof content === 'function') await content(file);
       else await file.writeFile(content);
-      await file.sync();
+      if (isFlushed) await file.sync();
     } finally {
       await file.close();
     }

@@ -1,4 +1,5 @@
 import { open, type FileHandle } from 'node:fs/promises';
+import { absentAs } from '@forge/files';
 
 /** Bytes read at once. */
 const CHUNK_BYTES = 1 << 18;
@@ -163,14 +164,4 @@ function parsed(bytes: Buffer): unknown[] {
         return [];
       }
     });
-}
-
-async function absentAs<T>(fallback: T, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return fallback;
-    throw error;
-  }
 }

@@ -1,8 +1,9 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { recipeToYaml, type Recipe } from '@forge/config';
 import { check } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
+import { absentAsSync, replaceFileSync } from '@forge/files';
 import { z } from 'zod';
 import { processMark, type isAlive } from './is-alive';
 
@@ -49,9 +50,7 @@ export function createRunDirectory(outputDir: string, record: RunRecord, configY
 
 /** The recipe with what was changed when the run was resumed. */
 export function writeRunConfig(directory: string, recipe: Recipe): void {
-  const path = join(directory, 'config.yaml');
-  writeFileSync(`${path}.tmp`, recipeToYaml(recipe));
-  renameSync(`${path}.tmp`, path);
+  replaceFileSync(join(directory, 'config.yaml'), recipeToYaml(recipe));
 }
 
 /**
@@ -83,9 +82,7 @@ export function claimRun(directory: string, isAlive: IsAlive): () => void {
 }
 
 export function writeRunRecord(directory: string, record: RunRecord): void {
-  const path = join(directory, 'run.json');
-  writeFileSync(`${path}.tmp`, `${JSON.stringify(record, null, 2)}\n`);
-  renameSync(`${path}.tmp`, path);
+  replaceFileSync(join(directory, 'run.json'), `${JSON.stringify(record, null, 2)}\n`);
 }
 
 /** What there is in a directory that should be that of a run: its record, or why it can't be read. */
@@ -104,13 +101,7 @@ export function listRunRecords(outputDir: string, isAlive: IsAlive): RunRecord[]
 
 /** Every run under `outputDir`, by name, also those that another version of Forge wrote and this one can't read. */
 export function listRuns(outputDir: string, isAlive: IsAlive): RunEntry[] {
-  let names: string[];
-  try {
-    names = readdirSync(outputDir);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
+  const names = absentAsSync([], () => readdirSync(outputDir));
   return names.flatMap((name) => readRun(outputDir, name, isAlive) ?? []);
 }
 
@@ -182,10 +173,7 @@ export function checkpointSteps(directory: string): number[] {
 
 /** Bytes of the files of a directory; null when there is none. */
 export function directoryBytes(directory: string): number | null {
-  try {
-    return readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
+  return absentAsSync(null, () =>
+    readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0),
+  );
 }

@@ -1,6 +1,7 @@
 import { appendFile, open, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SpanLog } from '@forge/broker';
+import { absentAs } from '@forge/files';
 import { spansOfTrace, type RecordedSpan } from '@forge/telemetry';
 
 const NEW_LINE = Buffer.from('\n');
@@ -20,10 +21,7 @@ export class SpanFile {
     await spans.take((lines) =>
       appendFile(this.path, Buffer.concat(lines.flatMap((line) => [line, NEW_LINE]))),
     );
-    const size = await stat(this.path).then(
-      (file) => file.size,
-      () => 0,
-    );
+    const size = await absentAs(0, async () => (await stat(this.path)).size);
     if (size > (limitMiB / 2) * 2 ** 20) await rename(this.path, this.earlier);
   }
 
@@ -38,9 +36,6 @@ export class SpanFile {
 
 /** Those of a file, none when there is no file. */
 async function* linesOf(path: string): AsyncGenerator<string> {
-  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw error;
-  });
+  const file = await absentAs(null, () => open(path));
   if (file !== null) yield* file.readLines();
 }

@@ -1,6 +1,7 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { open, type FileHandle } from 'node:fs/promises';
 import { ForgeError } from '@forge/errors';
+import { replaceFile } from '@forge/files';
 import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from './half-precision';
 import { bytesOf, elementCount, type NamedTensor, type Parameters } from './parameters';
 import {
@@ -83,22 +84,16 @@ export async function writeSafetensors(
   },
 ): Promise<void> {
   const names = [...parameters.keys()].sort();
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  const file = await open(temporary, 'w');
-  try {
+  const content = async (file: FileHandle): Promise<void> => {
     const write = async (bytes: Uint8Array): Promise<void> => {
       options.onBytes?.(bytes);
       await writeFully(file, bytes);
     };
     await write(renderHeader(names, parameters, options));
     for (const name of names) await write(fromFloat32(parameters.get(name)!, options.dtype, name));
-    await file.close();
-    await rename(temporary, path);
-  } catch (error) {
-    await file.close();
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  };
+  // A version is checked by its hash when it is read, so that a step need not wait for the disk.
+  await replaceFile(path, content, { flush: false });
 }
 
 /** sha256 of the F32 file that `writeSafetensors` would write: what a version of a run with these parameters is called. */

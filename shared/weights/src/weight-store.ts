@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import {
   check,
@@ -9,6 +9,7 @@ import {
   type WeightsOrigin,
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
+import { absentAs, replaceFile } from '@forge/files';
 import { inspectBlob } from './blob';
 import type { Parameters } from './parameters';
 import { writeSafetensors } from './safetensors';
@@ -134,9 +135,7 @@ export class WeightStore {
 
   async #writeManifest(name: string, manifest: WeightsManifest): Promise<void> {
     const file = path.join(this.#dir, `${name}.json`);
-    const temporary = path.join(this.#dir, `${name}.json.${randomUUID()}.tmp`);
-    await writeFile(temporary, `${JSON.stringify(manifest)}\n`);
-    await rename(temporary, file);
+    await replaceFile(file, `${JSON.stringify(manifest)}\n`, { flush: false });
   }
 
   /** Null when it was collected meanwhile. */
@@ -152,11 +151,6 @@ export class WeightStore {
   }
 
   async #names(): Promise<string[]> {
-    try {
-      return await readdir(this.#dir);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-      throw error;
-    }
+    return absentAs([], () => readdir(this.#dir));
   }
 }

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   connectRedis,
   provisionRedis,
@@ -21,6 +20,7 @@ import {
   usesReference,
   type Recipe,
 } from '@forge/config';
+import { within } from '@forge/errors';
 import { recordDirectory } from '@forge/rl-actors';
 import {
   directoryBytes,
@@ -186,7 +186,7 @@ export async function supervise(
   // A Redis that is gone for good keeps nobody waiting.
   const keepMs = recipe.limits.keepStateHours * 3_600_000;
   const expiring = runState.expire(keepMs).catch(() => undefined);
-  await Promise.race([expiring, sleep(EXPIRE_DEADLINE_MS, undefined, { ref: false })]);
+  await within(EXPIRE_DEADLINE_MS, expiring, () => undefined);
   runState.close();
   redis.disconnect();
 

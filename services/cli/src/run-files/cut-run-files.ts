@@ -1,5 +1,6 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { absentAsSync, replaceFileSync } from '@forge/files';
 
 export interface Cut {
   /** Rows of later steps go: these steps are trained again. */
@@ -36,13 +37,7 @@ export function cutRunFiles(directory: string, { step, nextIndex, metrics }: Cut
 
 /** The lines of a file that are whole; none when there is no file. */
 function linesOf<T>(path: string): T[] {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
+  const text = absentAsSync('', () => readFileSync(path, 'utf8'));
   return text.split('\n').flatMap((line) => {
     try {
       return [JSON.parse(line) as T];
@@ -53,6 +48,5 @@ function linesOf<T>(path: string): T[] {
 }
 
 function replace(path: string, lines: readonly object[]): void {
-  writeFileSync(`${path}.tmp`, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
-  renameSync(`${path}.tmp`, path);
+  replaceFileSync(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LedgerSnapshot } from '@forge/broker';
+import { absentAsSync } from '@forge/files';
 import { checkpointSteps } from '@forge/runs';
 
 /** What a run directory says about the steps of its run. */
@@ -20,7 +21,7 @@ export function readRunFiles(directory: string): RunFiles {
     return { step: row['step'] ?? Number.NaN, maxLag: row['lag/max'] };
   });
   const checkpoints = checkpointSteps(directory);
-  const summary = absentAs(null, () => readFileSync(join(directory, 'summary.json'), 'utf8'));
+  const summary = absentAsSync(null, () => readFileSync(join(directory, 'summary.json'), 'utf8'));
   return {
     rows,
     checkpoints,
@@ -77,16 +78,7 @@ export function verifyRunFiles(
 }
 
 function linesOf(path: string): string[] {
-  return absentAs('', () => readFileSync(path, 'utf8'))
+  return absentAsSync('', () => readFileSync(path, 'utf8'))
     .split('\n')
     .slice(0, -1);
-}
-
-function absentAs<T>(fallback: T, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return fallback;
-    throw error;
-  }
 }

@@ -1,5 +1,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { absentAsSync } from '@forge/files';
 import type { RunRecord } from '@forge/runs';
 import { removePrivateRedis } from '../commands/remove-runs';
 
@@ -20,13 +21,10 @@ export function removeExpiredState(records: readonly RunRecord[], nowMs: number)
 
 /** When the newest file below a directory was written; null where there is none. */
 function newestFileMs(dir: string): number | null {
-  try {
+  return absentAsSync(null, () => {
     const times = readdirSync(dir, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => statSync(join(entry.parentPath, entry.name)).mtimeMs);
     return times.length === 0 ? null : Math.max(...times);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
+  });
 }

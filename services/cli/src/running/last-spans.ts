@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { SpanLog } from '@forge/broker';
 import type { Recipe } from '@forge/config';
+import { within } from '@forge/errors';
 import { SpanFile } from '@forge/service-kit';
 
 const DEADLINE_MS = 2_000;
@@ -12,5 +12,5 @@ export async function writeLastSpans(
   { limits }: Pick<Recipe, 'limits'>,
 ): Promise<void> {
   const written = new SpanFile(directory).takeFrom(spans, limits.spansFileMiB).catch(() => undefined);
-  await Promise.race([written, sleep(DEADLINE_MS, undefined, { ref: false })]);
+  await within(DEADLINE_MS, written, () => undefined);
 }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '@forge/errors';
 import type { RunState } from '@forge/broker';
 import type { Logger } from '@forge/telemetry';
 import { waitingFor, type RunSituation } from '../domain/waiting-for';
@@ -52,6 +52,6 @@ export class Watchdog {
   /** Null while Redis does not answer; the question is asked once and not again until then. */
   private async look(): Promise<RunSituation | null> {
     this.looking ??= this.options.look().finally(() => (this.looking = null));
-    return Promise.race([this.looking, sleep(ANSWERS_WITHIN_MS, null, { ref: false })]);
+    return within(ANSWERS_WITHIN_MS, this.looking, () => null);
   }
 }

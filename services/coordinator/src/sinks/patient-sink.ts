@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '@forge/errors';
 import type { Logger } from '@forge/telemetry';
 import type { EndState, MetricSink, SinkRow } from './metric-sink';
 
@@ -45,7 +46,7 @@ export class PatientSink {
       await this.writing;
       await this.sink.close(state).catch(this.warn);
     };
-    await Promise.race([closed(), sleep(this.closeMs, undefined, { ref: false })]);
+    await within(this.closeMs, closed(), () => undefined);
     const lost = this.dropped + this.underWay + this.waiting.length;
     if (lost > 0) this.logger.warn({ sink: this.sink.name, rows: lost }, 'a metric sink missed rows');
   }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   connectRedis,
   queueGauges,
@@ -9,7 +8,7 @@ import {
   withoutPassword,
   type Redis,
 } from '@forge/broker';
-import { ForgeError } from '@forge/errors';
+import { ForgeError, within } from '@forge/errors';
 import { redisUrlOf, type RunRecord } from '@forge/runs';
 import type { Ledger, LiveView, ReplicaView } from '../api';
 
@@ -80,22 +79,11 @@ export class LiveRun {
     return this.access;
   }
 
-  private async within<T>(answer: Promise<T>): Promise<T> {
-    // It may come to nothing after it was given up.
-    answer.catch(() => undefined);
-    const waiting = new AbortController();
-    const late = sleep(ANSWERS_WITHIN_MS, undefined, { signal: waiting.signal, ref: false }).then(
-      () => {
-        const url = withoutPassword(this.record.redisUrl);
-        throw new ForgeError('TRANSIENT_REDIS_UNREACHABLE', `Redis at ${url} does not answer`, { url });
-      },
-      () => new Promise<never>(() => undefined),
-    );
-    try {
-      return await Promise.race([answer, late]);
-    } finally {
-      waiting.abort();
-    }
+  private within<T>(answer: Promise<T>): Promise<T> {
+    return within(ANSWERS_WITHIN_MS, answer, () => {
+      const url = withoutPassword(this.record.redisUrl);
+      throw new ForgeError('TRANSIENT_REDIS_UNREACHABLE', `Redis at ${url} does not answer`, { url });
+    });
   }
 
   private async readAll(): Promise<LiveLook> {

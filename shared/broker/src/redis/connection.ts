@@ -1,4 +1,4 @@
-import { ForgeError } from '@forge/errors';
+import { ForgeError, within } from '@forge/errors';
 import { Redis } from 'ioredis';
 import { withoutPassword } from './redis-password';
 
@@ -54,20 +54,12 @@ export async function connectRedis(url: string, options: ConnectOptions): Promis
       `waiting for Redis at ${shownUrl} (${lastError}), ${seconds(waited())} of ${seconds(options.giveUpAfterMs)}`,
     );
   }, 1000);
-  let deadline: NodeJS.Timeout | undefined;
   try {
-    const late = new Promise<never>((_, reject) => {
-      deadline = setTimeout(() => {
-        reject(
-          new ForgeError(
-            'TRANSIENT_REDIS_UNREACHABLE',
-            `Redis at ${shownUrl} did not answer within ${Math.round(options.giveUpAfterMs / 1000)} s: ${lastError}`,
-            { url: shownUrl },
-          ),
-        );
-      }, options.giveUpAfterMs);
+    await within(options.giveUpAfterMs, Promise.race([redis.ping(), refused]), () => {
+      const seconds = Math.round(options.giveUpAfterMs / 1000);
+      const message = `Redis at ${shownUrl} did not answer within ${seconds} s: ${lastError}`;
+      throw new ForgeError('TRANSIENT_REDIS_UNREACHABLE', message, { url: shownUrl });
     });
-    await Promise.race([redis.ping(), late, refused]);
     await checkServer(redis, shownUrl);
     return redis;
   } catch (error) {
@@ -75,7 +67,6 @@ export async function connectRedis(url: string, options: ConnectOptions): Promis
     throw refusal(error as Error, shownUrl) ?? error;
   } finally {
     clearInterval(ticker);
-    clearTimeout(deadline);
   }
 }
 

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ForgeError } from '@forge/errors';
+import { ForgeError, within } from '@forge/errors';
 import { Redis } from 'ioredis';
 import { passwordFileIn, withoutPassword, withPasswordFrom } from './redis-password';
 import { RestartWindow } from './restart-window';
@@ -187,9 +187,8 @@ function guarded(command: string, args: readonly string[]): Guarded {
     ended,
     stop: async () => {
       child.kill('SIGTERM');
-      const deadline = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS);
+      await within(STOP_DEADLINE_MS, ended, () => child.kill('SIGKILL'));
       await ended;
-      clearTimeout(deadline);
     },
   };
 }
@@ -199,14 +198,10 @@ async function answers(url: string, ended: Promise<unknown>): Promise<boolean> {
   redis.on('error', () => {
     // Not up yet.
   });
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<false>(
-    (resolve) => (timer = setTimeout(() => resolve(false), START_DEADLINE_MS)),
-  );
+  const answered = Promise.race([redis.ping().then(() => true), ended.then(() => false)]);
   try {
-    return await Promise.race([redis.ping().then(() => true), ended.then(() => false as const), deadline]);
+    return await within(START_DEADLINE_MS, answered, () => false);
   } finally {
-    clearTimeout(timer);
     redis.disconnect();
   }
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { replaceDirectory } from '@forge/files';
 import { readModelWeights, writeSafetensors, type Parameters, type SafetensorsDtype } from '@forge/weights';
 import { initializeParameters } from './initialize';
 import { parseModelConfig, type ModelConfig } from '../transformer/model-config';
@@ -88,18 +89,4 @@ function configBytes(files: ModelFiles, dtype: SafetensorsDtype): Uint8Array {
 
 function bytesOfJson(json: object): Uint8Array {
   return Buffer.from(`${JSON.stringify(json, null, 2)}\n`);
-}
-
-/** A rename cannot replace a folder that is not empty, so an older one steps aside first. */
-async function replaceDirectory(from: string, to: string): Promise<void> {
-  const old = `${to}.${randomUUID()}.old`;
-  const hadOld = await rename(to, old).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return false;
-      throw error;
-    },
-  );
-  await rename(from, to);
-  if (hadOld) await rm(old, { recursive: true, force: true });
 }

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { within } from '@forge/errors';
 import { spawnWorker, type WorkerHandle } from '@forge/threads';
 import type { Program, Verdict } from './run-program';
 import type { SandboxApi } from './sandbox-worker';
@@ -26,7 +27,7 @@ export class CodeSandbox {
   /** What becomes of a program; whatever it does, this does not fail. */
   async run(program: Program): Promise<Verdict> {
     const thread = await this.acquire();
-    const verdict = await this.within(thread.call('run', program));
+    const verdict = await this.inTime(thread.call('run', program));
     if (typeof verdict !== 'string') {
       this.release(thread);
       return verdict;
@@ -38,16 +39,10 @@ export class CodeSandbox {
   }
 
   /** The verdict, or why there is none; the thread is no good any more then. */
-  private async within(running: Promise<Verdict>): Promise<Verdict | string> {
+  private inTime(running: Promise<Verdict>): Promise<Verdict | string> {
     const { timeMs } = this.options;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<string>((resolve) => {
-      timer = setTimeout(() => resolve(`it takes longer than ${timeMs} ms`), timeMs);
-    });
     const ended = running.catch((error: Error) => error.message);
-    const verdict = await Promise.race([ended, late]);
-    clearTimeout(timer);
-    return verdict;
+    return within(timeMs, ended, () => `it takes longer than ${timeMs} ms`);
   }
 
   /** A thread that can be called; its start is not on the clock of a program. */

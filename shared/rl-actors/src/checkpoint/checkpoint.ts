@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { check } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
+import { flush, replaceDirectory } from '@forge/files';
 import {
   loadModel,
   modelFingerprint,
@@ -14,7 +15,7 @@ import {
 import type { Parameters } from '@forge/weights';
 import { z } from 'zod';
 import { readMoments, writeMoments } from '../trainer/moments';
-import { checkSeal, damaged, flush, sealOf, sealSchema } from './seal';
+import { checkSeal, damaged, sealOf, sealSchema } from './seal';
 
 const count = z.int().min(0);
 
@@ -76,12 +77,7 @@ export async function writeCheckpoint(
     await writeFile(join(temporary, DESCRIPTION), `${JSON.stringify(checkpoint, null, 2)}\n`);
     await flush(join(temporary, DESCRIPTION));
     await flush(temporary);
-    // A rename can't replace a directory that is not empty.
-    const old = `${dir}.${randomUUID()}.tmp`;
-    await rename(dir, old).catch(ignoreMissing);
-    await rename(temporary, dir);
-    await flush(dirname(dir));
-    await rm(old, { recursive: true, force: true });
+    await replaceDirectory(temporary, dir);
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
@@ -134,8 +130,4 @@ export function checkModel(dir: string, model: string, config: ModelConfig): voi
     `${dir}: a checkpoint of another model: its architecture has the fingerprint ${model.slice(0, 12)}, that of the run ${expected.slice(0, 12)}`,
     { dir, found: model, expected },
   );
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error;
 }

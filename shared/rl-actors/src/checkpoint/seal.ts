@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
 
@@ -27,16 +27,6 @@ export async function checkSeal(file: string, seal: Seal): Promise<void> {
     throw damaged(file, `found ${found.size} bytes, expected ${seal.sizeBytes}`);
   const { sha256 } = await sealOf(file);
   if (sha256 !== seal.sha256) throw damaged(file, `found sha256 ${sha256}, expected ${seal.sha256}`);
-}
-
-/** Waits until a file, or the names in a directory, are on the disk. */
-export async function flush(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 export function damaged(file: string, problem: string): ForgeError {

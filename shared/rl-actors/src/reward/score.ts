@@ -6,7 +6,7 @@ import {
   type Completion,
   type Sample,
 } from '@forge/contracts';
-import { ForgeError, type WireError } from '@forge/errors';
+import { ForgeError, within, type WireError } from '@forge/errors';
 import type { RewardHandle, Score } from '@forge/rl';
 import { z } from 'zod';
 import { RewardSpans } from './reward-spans';
@@ -48,7 +48,7 @@ export async function scoreEach(
         traceparent = own;
         try {
           const scored = rewards.score(sample, completion, spans.observe(own));
-          return { score: await within(timeoutMs, scored) };
+          return { score: await inTime(timeoutMs, scored) };
         } catch (cause) {
           return { error: describe(cause, sample.id) };
         }
@@ -66,17 +66,9 @@ function describe(cause: unknown, sampleId: string): WireError {
   return { ...wire, details: { ...wire.details, sampleId, ...stack } };
 }
 
-async function within<T>(timeoutMs: number, score: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const message = `the rewards of a completion took longer than reward.timeoutMs, ${timeoutMs} ms`;
-      reject(new ForgeError('TRANSIENT_TIMEOUT', message, { timeoutMs }));
-    }, timeoutMs);
+function inTime<T>(timeoutMs: number, score: Promise<T>): Promise<T> {
+  return within(timeoutMs, score, () => {
+    const message = `the rewards of a completion took longer than reward.timeoutMs, ${timeoutMs} ms`;
+    throw new ForgeError('TRANSIENT_TIMEOUT', message, { timeoutMs });
   });
-  try {
-    return await Promise.race([score, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,5 +1,6 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { replaceFile } from '@forge/files';
 import type { OptimizerState } from '@forge/model';
 import { checkSeal, damaged, sealOf, sealSchema } from '../checkpoint/seal';
 import { readMoments, writeMoments } from './moments';
@@ -22,8 +23,7 @@ export class OptimizerStore {
     await mkdir(this.dir, { recursive: true });
     const { file, seal } = this.paths(version, epoch);
     await writeMoments(file, state);
-    await writeFile(`${seal}.tmp`, JSON.stringify(await sealOf(file)));
-    await rename(`${seal}.tmp`, seal);
+    await replaceFile(seal, JSON.stringify(await sealOf(file)), { flush: false });
   }
 
   /** @throws {ForgeError} as `verify`. */

@@ -11,6 +11,7 @@ import {
   type PushMetricExporter,
   type ResourceMetrics,
 } from '@opentelemetry/sdk-metrics';
+import { within } from '@forge/errors';
 import { observe, type Metered } from './instruments';
 
 /** Where metrics are sent, as the standard variables have it. */
@@ -71,12 +72,12 @@ export async function startMetering(options: MeteringOptions): Promise<StartedMe
     scrape: (request, response) => {
       prometheus.getMetricsRequestHandler(request, response);
     },
-    stop: async () => {
-      let timer: NodeJS.Timeout | undefined;
-      const expired = new Promise<void>((resolve) => (timer = setTimeout(resolve, FLUSH_MS)));
-      await Promise.race([provider.shutdown().catch(() => undefined), expired]);
-      clearTimeout(timer);
-    },
+    stop: () =>
+      within(
+        FLUSH_MS,
+        provider.shutdown().catch(() => undefined),
+        () => undefined,
+      ),
   };
 }
 

@@ -1,3 +1,4 @@
+import { within } from '@forge/errors';
 import { context, diag, DiagLogLevel, propagation, trace } from '@opentelemetry/api';
 import { ExportResultCode, setGlobalErrorHandler, W3CTraceContextPropagator } from '@opentelemetry/core';
 import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
@@ -40,6 +41,7 @@ const SAVE_INTERVAL_MS = 500;
 const SPANS_PER_LINE = 64;
 /** Nobody waits longer for a collector that does not answer. */
 const FLUSH_MS = 2_000;
+const NO_ANSWER = 'no answer';
 
 /**
  * Registers the OpenTelemetry SDK in this process. Exporters, batches, limits and resources follow the standard
@@ -73,12 +75,9 @@ export async function startTracing(options: TracingOptions): Promise<() => Promi
   propagation.setGlobalPropagator(new W3CTraceContextPropagator());
 
   return async () => {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error('no answer')), FLUSH_MS);
-    });
-    await Promise.race([provider.shutdown(), late]).catch(lost);
-    clearTimeout(timer);
+    await within(FLUSH_MS, provider.shutdown(), () => {
+      throw new Error(NO_ANSWER);
+    }).catch(lost);
   };
 }
 
@@ -108,17 +107,12 @@ export async function exportProblem({
 }: ExportSettings): Promise<string | null> {
   if (!exporters.includes('otlp')) return null;
   const exporter = await exporterOf('otlp', protocol);
-  const late = 'no answer';
-  let timer: NodeJS.Timeout | undefined;
-  const reason = await Promise.race([
-    new Promise<string | null>((resolve) => {
-      exporter.export([], ({ error, code }) => {
-        resolve(code === ExportResultCode.SUCCESS ? null : (error?.message ?? 'refused'));
-      });
-    }),
-    new Promise<string>((resolve) => (timer = setTimeout(() => resolve(late), FLUSH_MS))),
-  ]);
-  clearTimeout(timer);
+  const exported = new Promise<string | null>((resolve) => {
+    exporter.export([], ({ error, code }) => {
+      resolve(code === ExportResultCode.SUCCESS ? null : (error?.message ?? 'refused'));
+    });
+  });
+  const reason = await within(FLUSH_MS, exported, () => NO_ANSWER);
   return reason === null ? null : `${reason} (OTLP endpoint: ${endpoint})`;
 }
 
