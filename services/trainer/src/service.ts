@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { thisProc } from '@forge/actors';
-import type { WeightsAnnouncement } from '@forge/contracts';
+import { runPaths, type WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { findResumePoint, recordDirectory, Recorder, Trainer } from '@forge/rl-actors';
+import { findResumePoint, Recorder, Trainer } from '@forge/rl-actors';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 import { TrainingLoop } from './handlers/training-loop';
 
@@ -56,7 +56,7 @@ export async function start({
   if (note !== null) logger.warn(note);
   await trainer.takeOver.callOne(epoch, from ?? undefined);
   const recorder = recipe.output.record
-    ? await Recorder.open(recordDirectory(dir), runId, version, epoch)
+    ? await Recorder.open(runPaths(dir).trainingRecord, runId, version, epoch)
     : null;
   if (from !== latest?.announcement) {
     const published = await trainer.pushWeights.callOne();

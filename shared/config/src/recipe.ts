@@ -80,7 +80,12 @@ export const recipeSchema = z
         .describe('rollout jobs one replica works on at a time'),
     }),
     reference: section({
-      replicas,
+      replicas: z
+        .int()
+        .min(0)
+        .max(256)
+        .default(1)
+        .describe('processes of the service; 0 in the resolved recipe of an algorithm that needs none'),
       ...scorerFields,
     }),
     reward: section({ replicas, timeoutMs: rewardTimeoutMs }),
@@ -257,9 +262,9 @@ export function candidatesPerBatch({ batch }: Pick<Recipe, 'batch'>): number {
   return Math.ceil(batch.groups * batch.oversample);
 }
 
-/** Whether the algorithm may ask for log-probs under the reference model. */
-export function usesReference({ algorithm }: Pick<Recipe, 'algorithm'>): boolean {
-  return 'klCoefficient' in algorithm ? algorithm.klCoefficient > 0 : algorithm.name === 'module';
+/** Whether the run has a reference model; a resolved recipe has replicas of it only where its algorithm needs one. */
+export function usesReference({ reference }: Pick<Recipe, 'reference'>): boolean {
+  return reference.replicas > 0;
 }
 
 export const sftRecipeSchema = z.strictObject({

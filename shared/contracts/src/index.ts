@@ -46,3 +46,12 @@ export {
 export { checkSpanLine } from './span-line';
 export { encode, decode, check, invalidMessage, MAX_MESSAGE_BYTES, type MessageFault } from './codec';
 export { MAX_REWARD, MAX_TOKENS } from './bounded';
+export { runPaths, type RunPaths } from './run-paths';
+export {
+  PIPELINE,
+  SCALABLE_SERVICES,
+  SERVICES,
+  SINGLE_SERVICES,
+  type PipelineLink,
+  type ServiceName,
+} from './services';

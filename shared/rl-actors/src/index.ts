@@ -17,7 +17,6 @@ export {
 export { Checkpoints, type PassedOver } from './checkpoint/checkpoints';
 export { checkRun, findResumePoint, type ResumeOptions } from './checkpoint/resume-point';
 export { type LagStatistics } from './trainer/lag';
-export { recordDirectory } from './record/record-file';
 export { Recorder } from './record/recorder';
 export { TrainingRecord } from './record/training-record';
 export { replay, type ReplayedStep, type ReplayOptions } from './record/replay';

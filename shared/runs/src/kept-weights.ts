@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LedgerSnapshot } from '@forge/broker';
-import type { WeightsManifest } from '@forge/contracts';
+import { runPaths, type WeightsManifest } from '@forge/contracts';
 import { WeightStore } from '@forge/weights';
 import type { RunAccess } from './run-access';
 
@@ -22,7 +22,7 @@ export interface KeptWeights {
 
 /** The weight versions in the directory of a run. */
 export function runWeights(directory: string): WeightStore {
-  return new WeightStore({ dir: join(directory, 'weights'), keep: 2 });
+  return new WeightStore({ dir: runPaths(directory).weights, keep: 2 });
 }
 
 /** The version a run is at, and those that were committed and are kept, oldest first. */

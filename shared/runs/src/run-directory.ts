@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { recipeToYaml, type Recipe } from '@forge/config';
-import { check } from '@forge/contracts';
+import { check, runPaths } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { absentAsSync, replaceFileSync } from '@forge/files';
 import { z } from 'zod';
@@ -42,15 +42,16 @@ export function newRunId(recipe: string, now: Date, suffix: string): string {
 
 export function createRunDirectory(outputDir: string, record: RunRecord, configYaml: string): string {
   const directory = join(outputDir, record.id);
-  mkdirSync(join(directory, 'logs'), { recursive: true });
-  writeFileSync(join(directory, 'config.yaml'), configYaml);
+  const { logs, config } = runPaths(directory);
+  mkdirSync(logs, { recursive: true });
+  writeFileSync(config, configYaml);
   writeRunRecord(directory, record);
   return directory;
 }
 
 /** The recipe with what was changed when the run was resumed. */
 export function writeRunConfig(directory: string, recipe: Recipe): void {
-  replaceFileSync(join(directory, 'config.yaml'), recipeToYaml(recipe));
+  replaceFileSync(runPaths(directory).config, recipeToYaml(recipe));
 }
 
 /**
@@ -59,7 +60,7 @@ export function writeRunConfig(directory: string, recipe: Recipe): void {
  * @throws {ForgeError} CONFLICT_STATE when somebody else is at it.
  */
 export function claimRun(directory: string, isAlive: IsAlive): () => void {
-  const path = join(directory, 'resume.lock');
+  const path = runPaths(directory).resumeLock;
   const take = (): boolean => {
     try {
       writeFileSync(path, `${process.pid} ${processMark(process.pid) ?? ''}`, { flag: 'wx' });
@@ -82,7 +83,7 @@ export function claimRun(directory: string, isAlive: IsAlive): () => void {
 }
 
 export function writeRunRecord(directory: string, record: RunRecord): void {
-  replaceFileSync(join(directory, 'run.json'), `${JSON.stringify(record, null, 2)}\n`);
+  replaceFileSync(runPaths(directory).record, `${JSON.stringify(record, null, 2)}\n`);
 }
 
 /** What there is in a directory that should be that of a run: its record, or why it can't be read. */
@@ -108,14 +109,15 @@ export function listRuns(outputDir: string, isAlive: IsAlive): RunEntry[] {
 /** What is in the directory of that name; null when it is none of a run. */
 export function readRun(outputDir: string, name: string, isAlive: IsAlive): RunEntry | null {
   const directory = join(outputDir, name);
+  const path = runPaths(directory).record;
   let text: string;
   try {
-    text = readFileSync(join(directory, 'run.json'), 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch {
     return null;
   }
   try {
-    const record = check(runRecordSchema, JSON.parse(text), join(directory, 'run.json'));
+    const record = check(runRecordSchema, JSON.parse(text), path);
     return { id: record.id, record: asItIs(directory, record, isAlive), problem: null };
   } catch (error) {
     if (error instanceof SyntaxError)
@@ -154,7 +156,7 @@ function summaryState(directory: string): RunRecord['state'] {
 /** `runs/<id>/summary.json` as the coordinator writes it at the end of a run. */
 export function readSummary(directory: string): Record<string, unknown> | null {
   try {
-    return JSON.parse(readFileSync(join(directory, 'summary.json'), 'utf8')) as Record<string, unknown>;
+    return JSON.parse(readFileSync(runPaths(directory).summary, 'utf8')) as Record<string, unknown>;
   } catch {
     return null;
   }
@@ -163,7 +165,7 @@ export function readSummary(directory: string): Record<string, unknown> | null {
 /** Steps of the checkpoints a run has, newest first, whatever state they are in. */
 export function checkpointSteps(directory: string): number[] {
   try {
-    return readdirSync(join(directory, 'checkpoints'))
+    return readdirSync(runPaths(directory).checkpoints)
       .flatMap((name) => /^step-(\d+)$/.exec(name)?.slice(1).map(Number) ?? [])
       .sort((a, b) => b - a);
   } catch {

@@ -1,6 +1,6 @@
 import { appendFile, open, rename, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { SpanLog } from '@forge/broker';
+import { runPaths } from '@forge/contracts';
 import { absentAs } from '@forge/files';
 import { spansOfTrace, type RecordedSpan } from '@forge/telemetry';
 
@@ -12,8 +12,9 @@ export class SpanFile {
   private readonly earlier: string;
 
   constructor(directory: string) {
-    this.path = join(directory, 'spans.jsonl');
-    this.earlier = join(directory, 'spans.1.jsonl');
+    const { spans, earlierSpans } = runPaths(directory);
+    this.path = spans;
+    this.earlier = earlierSpans;
   }
 
   /** Writes down what the processes of the run have finished; both files together stay within the limit. */

@@ -10,6 +10,7 @@ import {
   stackEnvironment,
   type Recipe,
 } from '@forge/config';
+import { runPaths } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { createRunDirectory, newRunId } from '@forge/runs';
 import { createRun, recordOf, type NewRun } from '../running/create-run';
@@ -37,14 +38,14 @@ export async function create(
   if (name === undefined) throw missing('a recipe', 'FORGE_RECIPE');
   if (redisUrl === undefined) throw missing('a Redis', 'REDIS_URL');
   const changes = recipeName === undefined ? stack.overrides : overrides;
-  const recipe = loadRecipe(name, changes, { searchDirs: recipeDirs() });
+  const given = loadRecipe(name, changes, { searchDirs: recipeDirs() });
   const startedAt = new Date();
-  const runId = id ?? stack.runId ?? newRunId(recipe.name, startedAt, randomBytes(2).toString('hex'));
+  const runId = id ?? stack.runId ?? newRunId(given.name, startedAt, randomBytes(2).toString('hex'));
   if (!RUN_ID.test(runId)) {
     const message = `a run id is made of letters, digits, dots, hyphens and underscores; found ${runId}`;
     throw new ForgeError('CONFIG_INVALID', message, { runId });
   }
-  const { promptTokens } = await preflight(recipe);
+  const { recipe, promptTokens } = await preflight(given);
   const redis = await connectRedis(redisUrl, {
     name: 'forge-create',
     giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000,
@@ -81,7 +82,7 @@ async function ensure(
   });
   const directory = join(recipe.output.dir, run.id);
   if (stored === null) {
-    if (existsSync(join(directory, 'run.json'))) {
+    if (existsSync(runPaths(directory).record)) {
       const message = `${directory} is there, but this Redis does not know run ${run.id}; choose another id (FORGE_RUN_ID)`;
       throw new ForgeError('CONFLICT_STATE', message, { runId: run.id, directory });
     }
@@ -90,7 +91,7 @@ async function ensure(
   }
   const there = parseResolvedRecipe(stored);
   // Whoever made it may have died before it had a directory.
-  if (!existsSync(join(directory, 'run.json')))
+  if (!existsSync(runPaths(directory).record))
     createRunDirectory(there.output.dir, recordOf(there, run), recipeToYaml(there));
   const differing = differingSettings(there, recipe);
   if (differing.length > 0)

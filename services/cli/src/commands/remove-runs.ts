@@ -1,8 +1,9 @@
 import { rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { connectRedis, removeRun } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 import { findRunRecord, isAlive, redisUrlOf, type RunRecord } from '@forge/runs';
+import { removePrivateRedis } from '../run-files/remove-private-redis';
 
 const GIVE_UP_MS = 3_000;
 const NOT_CONFIRMED = 2;
@@ -54,11 +55,4 @@ async function removeState(record: RunRecord): Promise<void> {
     if (code !== 'TRANSIENT_REDIS_UNREACHABLE') throw error;
     process.stderr.write(`forge: ${message}; the state of ${id} there expires by itself\n`);
   }
-}
-
-/** Deletes the directory of a run's own Redis; false when it has none that carries the run's id. */
-export function removePrivateRedis({ id, redisDir }: Pick<RunRecord, 'id' | 'redisDir'>): boolean {
-  if (redisDir === null || basename(redisDir) !== id) return false;
-  rmSync(redisDir, { recursive: true, force: true });
-  return true;
 }

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { runPaths } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { recordDirectory, replay, TrainingRecord, type ReplayedStep } from '@forge/rl-actors';
+import { replay, TrainingRecord, type ReplayedStep } from '@forge/rl-actors';
 import { readSummary } from '@forge/runs';
 import { createLogUpdate } from 'log-update';
 
@@ -23,7 +24,7 @@ export async function replayRun(id: string, { dir, json, to, model }: ReplayComm
   if (!existsSync(directory)) {
     throw new ForgeError('CONFLICT_STATE', `no run ${id} in ${dir}; forge runs lists those there are`, { id, dir }); // prettier-ignore
   }
-  const record = await TrainingRecord.open(recordDirectory(directory));
+  const record = await TrainingRecord.open(runPaths(directory).trainingRecord);
   const end = lastVersion(record, directory, to);
   const show = json ? () => undefined : progressOn(process.stdout, end);
   let isInterrupted = false;

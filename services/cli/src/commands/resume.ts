@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { cliEnvironment, loadRecipe, overrideForResume } from '@forge/config';
+import { runPaths } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import {
   claimRun,
@@ -19,7 +20,7 @@ import { continueState } from '../resume/continue-state';
 import { restartFromCheckpoint } from '../resume/restart-from-checkpoint';
 import { checkGoals } from '../resume/check-goals';
 import { steeredRecipe } from '../resume/steered-recipe';
-import { supervise } from './run';
+import { supervise } from '../running/supervise-run';
 
 /** Services end within their time to drain; this much later they have. */
 const MARGIN_MS = 5_000;
@@ -59,12 +60,10 @@ async function goOn(
     process.stderr.write(`forge: ${message}\n`);
   };
   try {
-    const stored = steeredRecipe(
-      loadRecipe(join(directory, 'config.yaml'), [], { searchDirs: [] }),
-      directory,
+    const stored = steeredRecipe(loadRecipe(runPaths(directory).config, [], { searchDirs: [] }), directory);
+    const { recipe, model } = await preflight(
+      overrideForResume({ ...stored, output: { ...stored.output, dir } }, overrides),
     );
-    const recipe = overrideForResume({ ...stored, output: { ...stored.output, dir } }, overrides);
-    const { model } = await preflight(recipe);
     const withinMs = recipe.limits.drainSeconds * 1000 + MARGIN_MS;
     await whenProcessesEnded(record, withinMs, say);
     const redisServer = await redisForResume(record, recipe.limits.restartsPerMinute, say);
@@ -107,7 +106,7 @@ async function goOn(
 
 /** @throws {ForgeError} CONFLICT_STATE naming why it is none that could be resumed. */
 function findRun(dir: string, id: string): RunRecord {
-  if (existsSync(join(dir, id)) && !existsSync(join(dir, id, 'run.json'))) {
+  if (existsSync(join(dir, id)) && !existsSync(runPaths(join(dir, id)).record)) {
     throw new ForgeError('CONFLICT_STATE', `${join(dir, id)} is no run: it has no run.json; forge runs lists those there are`, { id, dir }); // prettier-ignore
   }
   const record = findRunRecord(dir, id, isAlive);

@@ -1,52 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import {
-  connectRedis,
-  provisionRedis,
-  Registry,
-  removeOrphans,
-  RunState,
-  SpanLog,
-  type ProvisionedRedis,
-  type Redis,
-} from '@forge/broker';
-import {
-  childEnvironment,
-  cliEnvironment,
-  loadRecipe,
-  tracingEnvironment,
-  usesReference,
-  type Recipe,
-} from '@forge/config';
-import { within } from '@forge/errors';
-import { recordDirectory } from '@forge/rl-actors';
-import {
-  directoryBytes,
-  isAlive,
-  listRunRecords,
-  newRunId,
-  readSummary,
-  type RunRecord,
-  writeRunRecord,
-} from '@forge/runs';
-import { exportProblem } from '@forge/telemetry';
-import { withDashboard, type Beside } from '../running/beside-run';
+import { resolve } from 'node:path';
+import { provisionRedis } from '@forge/broker';
+import { cliEnvironment, loadRecipe } from '@forge/config';
+import { isAlive, listRunRecords, newRunId } from '@forge/runs';
+import { recipeDirs } from '../recipe-dirs';
+import { withDashboard } from '../running/beside-run';
 import { createRun, placeOf } from '../running/create-run';
 import { removeExpiredState } from '../running/expired-state';
-import { Fleet } from '../running/fleet';
-import { writeLastSpans } from '../running/last-spans';
 import { preflight } from '../running/preflight';
-import { recipeDirs } from '../recipe-dirs';
-import { RunMonitor } from '../shown/run-monitor';
-import { Supervisor } from '../running/supervisor';
-import { duration, headerNow, type RunHeader } from '../shown/view';
-
-const STOP_DEADLINE_MS = 30_000;
-const EXPIRE_DEADLINE_MS = 5_000;
-/** A service that drains ends by itself after `limits.drainSeconds`, unless it hangs. */
-const DRAIN_GRACE_MS = 5_000;
+import { supervise } from '../running/supervise-run';
 
 export interface RunOptions {
   record?: boolean;
@@ -60,8 +22,9 @@ export async function run(
   { record, dashboard = false }: RunOptions = {},
 ): Promise<number> {
   const changes = record ? [...overrides, 'output.record=true'] : overrides;
-  const recipe = loadRecipe(recipeName, changes, { searchDirs: recipeDirs() });
-  const { promptTokens } = await preflight(recipe);
+  const { recipe, promptTokens } = await preflight(
+    loadRecipe(recipeName, changes, { searchDirs: recipeDirs() }),
+  );
 
   const say = (message: string): void => {
     process.stderr.write(`forge: ${message}\n`);
@@ -100,164 +63,4 @@ export async function run(
       await redisServer.stop();
     }
   });
-}
-
-export interface Start {
-  id: string;
-  startedAt: Date;
-  redisServer: ProvisionedRedis;
-  logLevel: string;
-  say: (message: string) => void;
-  /** Starts what is to go on beside the run. */
-  beside?: Beside;
-  /** Makes state and directory ready. `resumedAt`: the telemetry event after which a run that was resumed goes on. */
-  open: (
-    runState: RunState,
-    redis: Redis,
-  ) => Promise<{ record: RunRecord; directory: string; resumedAt: string | null }>;
-}
-
-/** Runs the services of a run whose state and directory `open` makes ready, shows it, and ends them with it. */
-export async function supervise(
-  recipe: Recipe,
-  { id, startedAt, redisServer, logLevel, say, beside, open }: Start,
-): Promise<number> {
-  const { url } = redisServer;
-  const redis = await connectRedis(url, {
-    name: 'forge',
-    giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000,
-    onWait: say,
-  });
-  for (const gone of await removeOrphans(redis)) say(`removed what was left in Redis of ${gone}`);
-  const runState = new RunState(redis, id);
-  const { record, directory, resumedAt } = await open(runState, redis).catch((error: unknown) => {
-    runState.close();
-    redis.disconnect();
-    throw error;
-  });
-  const header: RunHeader = {
-    runId: id,
-    recipe: recipe.name,
-    seed: recipe.seed,
-    steps: recipe.steps,
-    maxStaleness: recipe.maxStaleness,
-    startedAtMs: startedAt.getTime(),
-    directory,
-  };
-  const monitor = new RunMonitor(runState, header, process.stdout);
-  beside?.(directory, (message) => monitor.say(message));
-  let failure: string | null = null;
-  // Not in the run directory: the path of a socket may not be long.
-  const socketDirectory = await mkdtemp(join(tmpdir(), 'forge-run-'));
-  const supervisor = new Supervisor({
-    logDirectory: join(directory, 'logs'),
-    socketDirectory,
-    environment: childEnvironment({ redisUrl: url, runId: id, logLevel }),
-    restartsPerMinute: recipe.limits.restartsPerMinute,
-    drainMs: recipe.limits.drainSeconds * 1000 + DRAIN_GRACE_MS,
-    onTrialEnd: (process, reason) => {
-      void fleet.trialEnded(process, reason).catch(() => undefined);
-    },
-    onRestart: ({ service, replica }, reason) => {
-      monitor.say(`${service}/${replica} ended (${reason}); starting it again`);
-    },
-    onFailure: ({ service, replica }, reason) => {
-      failure = `${service}/${replica} ended (${reason}); see ${join(directory, 'logs', `${service}-${replica}.log`)}`;
-      monitor.stop();
-    },
-  });
-
-  void exportProblem(tracingEnvironment()).then((problem) => {
-    if (problem !== null) monitor.say(`warning: spans are not exported, the run goes on without: ${problem}`);
-  });
-  const { controls } = runState;
-  const registry = new Registry(redis, id);
-  const fleet = new Fleet({ supervisor, controls, registry, say: (text) => monitor.say(text) });
-  const interrupts = handleInterrupts(runState, supervisor, monitor);
-  await controls.supervise(replicasOf(recipe));
-  void fleet.follow(runState);
-  await monitor.follow(resumedAt);
-  const { state, message } = monitor.current;
-  fleet.stop();
-  await supervisor.stop(STOP_DEADLINE_MS);
-  await rm(socketDirectory, { recursive: true, force: true });
-  interrupts.end();
-  await writeLastSpans(new SpanLog(redis, runState), directory, recipe);
-  // A Redis that is gone for good keeps nobody waiting.
-  const keepMs = recipe.limits.keepStateHours * 3_600_000;
-  const expiring = runState.expire(keepMs).catch(() => undefined);
-  await within(EXPIRE_DEADLINE_MS, expiring, () => undefined);
-  runState.close();
-  redis.disconnect();
-
-  const end =
-    failure !== null
-      ? 'failed'
-      : interrupts.isInterrupted()
-        ? 'interrupted'
-        : state === 'failed'
-          ? 'failed'
-          : 'finished';
-  const said = failure ?? message;
-  const { steps } = headerNow(header, monitor.current);
-  writeRunRecord(directory, { ...record, steps, state: end, ...(said === null ? {} : { message: said }) });
-  process.stdout.write(`${closingWords(directory, end, said)}\n`);
-  return { finished: 0, failed: 1, interrupted: 130 }[end];
-}
-
-/** The services of a run, and how many of each it starts with. */
-function replicasOf(recipe: Recipe): Record<string, number> {
-  return {
-    coordinator: 1,
-    trainer: 1,
-    policy: recipe.policy.replicas,
-    reward: recipe.reward.replicas,
-    ...(usesReference(recipe) && { reference: recipe.reference.replicas }),
-    'replay-buffer': 1,
-  };
-}
-
-/** The first Ctrl-C lets the run save what it has and stop; the second ends everything at once. */
-function handleInterrupts(runState: RunState, supervisor: Supervisor, monitor: RunMonitor) {
-  let count = 0;
-  const onInterrupt = (): void => {
-    count += 1;
-    if (count > 1) {
-      supervisor.kill();
-      process.exit(130);
-    }
-    monitor.say('stopping: the model is saved first (Ctrl-C again to end at once)');
-    void runState.setPhase('stopping', 'asked to stop');
-  };
-  process.on('SIGINT', onInterrupt);
-  process.on('SIGTERM', onInterrupt);
-  return {
-    isInterrupted: () => count > 0,
-    end: () => {
-      process.off('SIGINT', onInterrupt);
-      process.off('SIGTERM', onInterrupt);
-    },
-  };
-}
-
-function closingWords(directory: string, end: string, message: string | null): string {
-  const summary = readSummary(directory);
-  const percent = (value: unknown): string =>
-    typeof value === 'number' ? `${(100 * value).toFixed(1)} %` : '-';
-  const lines = [`run ${end}${message === null ? '' : `: ${message}`}`];
-  if (summary) {
-    const { startAccuracy, finalAccuracy, steps, seconds, weightsHash } = summary;
-    if (typeof finalAccuracy === 'number')
-      lines.push(`held-out accuracy  ${percent(startAccuracy)} -> ${percent(finalAccuracy)}`);
-    lines.push(`steps              ${String(steps)} in ${duration(Number(seconds) * 1000)}`);
-    lines.push(
-      `weights            ${String(weightsHash ?? '-')}`,
-      `model              ${join(directory, 'model')}`,
-      `report             ${join(directory, 'report.html')}`,
-    );
-  }
-  const record = recordDirectory(directory);
-  const sizeBytes = directoryBytes(record);
-  if (sizeBytes !== null) lines.push(`record             ${record}, ${(sizeBytes / 2 ** 20).toFixed(1)} MiB`);
-  return lines.join('\n');
 }

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectRedis, Registry, RolloutQueue, RunState, type CallsMade, type Replica } from '@forge/broker';
+import { runPaths, SERVICES } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { isAlive, listRunRecords, newestLines, redisUrlOf, type RunRecord } from '@forge/runs';
 import { createLogUpdate } from 'log-update';
 
-const SERVICES = ['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'];
 const GIVE_UP_MS = 3_000;
 const WATCH_MS = 1_000;
 
@@ -70,7 +70,7 @@ type Report = Awaited<ReturnType<typeof report>>;
 
 async function report(record: RunRecord, dir: string) {
   const { id, recipe, steps, state } = record;
-  const [newest] = await newestLines(join(dir, id, 'metrics.jsonl'), 1);
+  const [newest] = await newestLines(runPaths(join(dir, id)).metrics, 1);
   const metrics = (newest ?? null) as Record<string, number> | null;
   if (state !== 'running') return { id, recipe, steps, state, metrics, live: null };
   const url = redisUrlOf(record);

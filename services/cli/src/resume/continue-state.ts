@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry, verifyLedger, type Redis, type RunSettings, type RunState } from '@forge/broker';
 import type { Recipe } from '@forge/config';
+import { SERVICES } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { findResumePoint } from '@forge/rl-actors';
 import { cutRunFiles } from '../run-files/cut-run-files';
@@ -23,7 +24,6 @@ export interface ResumedStart {
   go: (recipe: Recipe, settings: RunSettings) => Promise<string>;
 }
 
-const SERVICES = ['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'];
 const POLL_MS = 100;
 
 /**

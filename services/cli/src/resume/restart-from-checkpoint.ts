@@ -1,5 +1,6 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { runPaths } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { ModelConfig } from '@forge/model';
 import { checkModel, checkRun, Checkpoints, readCheckpoint, type Checkpoint } from '@forge/rl-actors';
@@ -32,7 +33,7 @@ export async function restartFromCheckpoint(
   return {
     version: step,
     go: async (recipe, settings) => {
-      const weights = join(directory, 'weights');
+      const { weights } = runPaths(directory);
       const epochs = [epoch, await runState.resumption.epoch(), ...epochsIn(weights)];
       // The old state goes first: whoever is stopped here starts from a checkpoint again.
       await runState.remove();

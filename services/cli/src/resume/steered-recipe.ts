@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Recipe } from '@forge/config';
+import { runPaths } from '@forge/contracts';
 
 /** A recipe with what `forge set` changed while the run went on, as its `controls.jsonl` has it. */
 export function steeredRecipe(recipe: Recipe, directory: string): Recipe {
-  const file = join(directory, 'controls.jsonl');
+  const file = runPaths(directory).controls;
   const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
   const steered = { ...recipe };
   for (const line of lines) {

@@ -1,5 +1,5 @@
 import { readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { runPaths } from '@forge/contracts';
 import { absentAsSync, replaceFileSync } from '@forge/files';
 
 export interface Cut {
@@ -17,21 +17,22 @@ export interface Cut {
  * row and can't have one any more.
  */
 export function cutRunFiles(directory: string, { step, nextIndex, metrics }: Cut): number[] {
+  const paths = runPaths(directory);
   const seen = new Set<number>();
-  const rows = linesOf<{ step: number }>(join(directory, 'metrics.jsonl')).filter((row) => {
+  const rows = linesOf<{ step: number }>(paths.metrics).filter((row) => {
     const isKept = row.step <= step && !seen.has(row.step);
     seen.add(row.step);
     return isKept;
   });
   if (step > 0 && !seen.has(step) && Object.keys(metrics).length > 0) rows.push({ step, ...metrics });
   const kept = new Set(rows.map((row) => row.step));
-  replace(join(directory, 'metrics.jsonl'), rows);
-  const samples = linesOf<{ index: number }>(join(directory, 'samples.jsonl'));
+  replace(paths.metrics, rows);
+  const samples = linesOf<{ index: number }>(paths.samples);
   replace(
-    join(directory, 'samples.jsonl'),
+    paths.samples,
     samples.filter(({ index }) => nextIndex === null || index < nextIndex),
   );
-  rmSync(join(directory, 'summary.json'), { force: true });
+  rmSync(paths.summary, { force: true });
   return Array.from({ length: step }, (_, i) => i + 1).filter((one) => !kept.has(one));
 }
 

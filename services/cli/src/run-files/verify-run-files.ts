@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { LedgerSnapshot } from '@forge/broker';
+import { runPaths } from '@forge/contracts';
 import { absentAsSync } from '@forge/files';
 import { checkpointSteps } from '@forge/runs';
 
@@ -16,12 +16,13 @@ export interface RunFiles {
 
 /** To be read before the state it is compared with: what it says of a step is said before or after the commit. */
 export function readRunFiles(directory: string): RunFiles {
-  const rows = linesOf(join(directory, 'metrics.jsonl')).map((line) => {
+  const paths = runPaths(directory);
+  const rows = linesOf(paths.metrics).map((line) => {
     const row = JSON.parse(line) as Record<string, number>;
     return { step: row['step'] ?? Number.NaN, maxLag: row['lag/max'] };
   });
   const checkpoints = checkpointSteps(directory);
-  const summary = absentAsSync(null, () => readFileSync(join(directory, 'summary.json'), 'utf8'));
+  const summary = absentAsSync(null, () => readFileSync(paths.summary, 'utf8'));
   return {
     rows,
     checkpoints,

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { runPaths } from '@forge/contracts';
 import { startDashboard, type DashboardProcess } from './dashboard-process';
 
 /** To be called once the directory of the run is there. */
@@ -17,7 +18,7 @@ export async function withDashboard(
   let dashboard: DashboardProcess | null = null;
   let isOver = false;
   const beside: Beside = (directory, say) => {
-    const logFile = join(directory, 'logs', 'dashboard.log');
+    const logFile = join(runPaths(directory).logs, 'dashboard.log');
     dashboard = startDashboard({ runsDir, logFile });
     void dashboard.address.then((address) => {
       if (address !== null && !isOver) say(`dashboard: ${address}`);

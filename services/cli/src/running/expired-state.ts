@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { absentAsSync } from '@forge/files';
 import type { RunRecord } from '@forge/runs';
-import { removePrivateRedis } from '../commands/remove-runs';
+import { removePrivateRedis } from '../run-files/remove-private-redis';
 
 const HOUR_MS = 3_600_000;
 

@@ -4,13 +4,15 @@ import { loadModel, type LoadedModel } from '@forge/model';
 import { loadAlgorithm, loadRewards, loadTask } from '@forge/recipe-parts';
 
 /**
- * Loads everything a recipe names, so that what is wrong with it is said before any process starts. How many tokens the
- * prompt of the first sample has.
+ * Loads everything a recipe names, so that what is wrong with it is said before any process starts. The recipe resolved,
+ * its model, and how many tokens the prompt of the first sample has.
  *
  * @throws {ForgeError} naming the field or file.
  */
-export async function preflight(recipe: Recipe): Promise<{ promptTokens: number; model: LoadedModel }> {
-  await Promise.all([loadAlgorithm(recipe), loadRewards(recipe)]);
+export async function preflight(
+  recipe: Recipe,
+): Promise<{ recipe: Recipe; promptTokens: number; model: LoadedModel }> {
+  const [algorithm] = await Promise.all([loadAlgorithm(recipe), loadRewards(recipe)]);
   const task = loadTask(recipe);
   const { evaluation, sampling } = recipe;
   if (evaluation.everySteps > 0 && task.heldOut.length === 0) {
@@ -30,5 +32,14 @@ export async function preflight(recipe: Recipe): Promise<{ promptTokens: number;
       { field: 'sampling.maxTokens' },
     );
   }
-  return { promptTokens: length, model };
+  return { recipe: withReference(recipe, algorithm), promptTokens: length, model };
+}
+
+/** The recipe with a reference model where the algorithm needs one, and else without. */
+function withReference(recipe: Recipe, { needsReference }: { needsReference: boolean }): Recipe {
+  const { replicas } = recipe.reference;
+  if (!needsReference) return { ...recipe, reference: { ...recipe.reference, replicas: 0 } };
+  if (replicas > 0) return recipe;
+  const message = 'reference.replicas: found 0; the algorithm needs log-probs under the reference model';
+  throw new ForgeError('CONFIG_INVALID', message, { field: 'reference.replicas' });
 }

@@ -1,5 +1,5 @@
 import type { RedisMemory } from '@forge/broker';
-import { candidatesPerBatch, type Recipe } from '@forge/config';
+import { candidatesPerBatch, usesReference, type Recipe } from '@forge/config';
 import { SHOWN_COMPLETIONS, SHOWN_TOKENS } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 
@@ -41,10 +41,8 @@ export interface MemoryNeed {
 export function memoryNeed(recipe: Recipe, promptTokens: number): MemoryNeed {
   const { limits, algorithm, sampling, maxStaleness, output, steps, tracing } = recipe;
   const candidates = candidatesPerBatch(recipe);
-  const needsReference =
-    'klCoefficient' in algorithm ? algorithm.klCoefficient > 0 : algorithm.name === 'module';
   const tokens = promptTokens + sampling.maxTokens;
-  const episode = tokens * (TOKEN_BYTES + (needsReference ? REFERENCE_BYTES : 0)) + EPISODE_BYTES;
+  const episode = tokens * (TOKEN_BYTES + (usesReference(recipe) ? REFERENCE_BYTES : 0)) + EPISODE_BYTES;
   const group = algorithm.groupSize * episode;
   const held = Math.min(limits.heldGroups, (maxStaleness + 1) * candidates, steps * candidates);
   // Admitted ones, as many discarded as trained.

@@ -23,7 +23,7 @@ export function flowRates(counts: readonly Counted[]): FlowRates {
   });
   return {
     jobs: rate(first.ledger.admitted, last.ledger.admitted),
-    episodes: rate(done(first), done(last)),
+    groups: rate(done(first), done(last)),
     calls: Object.fromEntries(calls) as Record<string, number>,
   };
 }

@@ -25,12 +25,12 @@ describe('pipeline', () => {
   });
 
   it('shows what waits and for how long, and what passes', () => {
-    const rates = { jobs: 10, episodes: 8, calls: { reward: 64 } };
+    const rates = { jobs: 10, groups: 8, calls: { reward: 64 } };
     const { edges } = pipeline({ rows, live, queues: null, rates });
     const edge = (carries: string) => edges.find((one) => one.carries === carries);
     expect(edge('jobs')).toEqual({ from: 'coordinator', to: 'policy', carries: 'jobs', depth: 7, ageSeconds: 1.5, ratePerSecond: 10 }); // prettier-ignore
     expect(edge('calls')).toMatchObject({ to: 'reward', depth: null, ratePerSecond: 64 });
-    expect(edge('episodes')).toMatchObject({ depth: null, ratePerSecond: 8 });
+    expect(edge('groups')).toMatchObject({ depth: null, ratePerSecond: 8 });
     expect(edge('batches')).toMatchObject({ depth: 2, ageSeconds: null, ratePerSecond: 2.5 });
     expect(edge('weights')).toMatchObject({ from: 'trainer', to: 'policy', ratePerSecond: 2.5 });
   });

@@ -1,3 +1,4 @@
+import { PIPELINE, SERVICES, type PipelineLink } from '@forge/contracts';
 import type { LiveView, MetricsRow, Pipeline, PipelineEdge, PipelineNode } from '../api';
 import { sharesOf } from './shares';
 
@@ -6,12 +7,12 @@ export interface FlowRates {
   /** Groups that were admitted. */
   jobs: number | null;
   /** Groups that policies were done with. */
-  episodes: number | null;
+  groups: number | null;
   /** Calls by the service that answers them. */
   calls: Readonly<Record<string, number>>;
 }
 
-export const NO_RATES: FlowRates = { jobs: null, episodes: null, calls: {} };
+export const NO_RATES: FlowRates = { jobs: null, groups: null, calls: {} };
 
 export interface PipelineEvidence {
   /** The newest ones, oldest first. */
@@ -22,8 +23,12 @@ export interface PipelineEvidence {
   rates: FlowRates;
 }
 
-/** In the order of the work. */
-const SERVICES = ['coordinator', 'policy', 'reward', 'reference', 'replay-buffer', 'trainer'];
+/** The queue or stream that carries something, by its name in docs/metrics.md. */
+const QUEUES: Readonly<Partial<Record<PipelineLink['carries'], string>>> = {
+  jobs: 'rollouts',
+  groups: 'episodes',
+  batches: 'batches',
+};
 
 /** The services of a run and what passes between them: as it is while the run goes on, else as it was at the end. */
 export function pipeline({ rows, live, queues, rates }: PipelineEvidence): Pipeline {
@@ -31,7 +36,10 @@ export function pipeline({ rows, live, queues, rates }: PipelineEvidence): Pipel
   const stepMs = meanOf(rows, 'time/step_ms');
   const stepsPerSecond = stepMs === null || stepMs <= 0 ? null : 1000 / stepMs;
   const services = SERVICES.filter(
-    (service) => service !== 'reference' || live?.replicas.some((one) => one.service === service) || sharesOf(rows, service), // prettier-ignore
+    (service) =>
+      service !== 'reference' ||
+      live?.replicas.some((one) => one.service === service) ||
+      sharesOf(rows, service),
   );
   const nodes = services.map((service): PipelineNode => {
     const shares = sharesOf(rows, service);
@@ -46,22 +54,19 @@ export function pipeline({ rows, live, queues, rates }: PipelineEvidence): Pipel
     };
   });
   const waiting = queues ?? (live === null ? {} : newest);
-  const edge = (from: string, to: string, carries: string, queue: string | null, rate: number | null): PipelineEdge => ({
-    from,
-    to,
-    carries,
-    depth: queue === null ? null : ((waiting as Record<string, number>)[`queue/${queue}/depth`] ?? null),
-    ageSeconds: queue === null ? null : ((waiting as Record<string, number>)[`queue/${queue}/age_s`] ?? null),
-    ratePerSecond: rate,
-  }); // prettier-ignore
-  const called = services.filter((service) => service === 'reward' || service === 'reference');
-  const edges = [
-    edge('coordinator', 'policy', 'jobs', 'rollouts', rates.jobs),
-    ...called.map((service) => edge('policy', service, 'calls', null, rates.calls[service] ?? null)),
-    edge('policy', 'replay-buffer', 'episodes', 'episodes', rates.episodes),
-    edge('replay-buffer', 'trainer', 'batches', 'batches', stepsPerSecond),
-    edge('trainer', 'policy', 'weights', null, stepsPerSecond),
-  ];
+  const gauge = (queue: string | undefined, name: string): number | null =>
+    queue === undefined ? null : ((waiting as Record<string, number>)[`queue/${queue}/${name}`] ?? null);
+  const rateOf = ({ carries, to }: PipelineLink): number | null => {
+    if (carries === 'jobs') return rates.jobs;
+    if (carries === 'groups') return rates.groups;
+    return carries === 'calls' ? (rates.calls[to] ?? null) : stepsPerSecond;
+  };
+  const edges = PIPELINE.filter(({ to }) => services.includes(to)).map((link): PipelineEdge => ({
+    ...link,
+    depth: gauge(QUEUES[link.carries], 'depth'),
+    ageSeconds: gauge(QUEUES[link.carries], 'age_s'),
+    ratePerSecond: rateOf(link),
+  }));
   return { nodes, edges };
 }
 

@@ -8,6 +8,7 @@ import {
   withoutPassword,
   type Redis,
 } from '@forge/broker';
+import { SCALABLE_SERVICES, SERVICES } from '@forge/contracts';
 import { ForgeError, within } from '@forge/errors';
 import { redisUrlOf, type RunRecord } from '@forge/runs';
 import type { Ledger, LiveView, ReplicaView } from '../api';
@@ -29,9 +30,7 @@ export interface LiveLook {
   calls: Readonly<Record<string, number>>;
 }
 
-const SERVICES = ['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'];
 /** Of them can be several. */
-const SCALABLE = ['policy', 'reward', 'reference'];
 /** A Redis that takes longer is away. */
 const ANSWERS_WITHIN_MS = 2_000;
 const CONNECTS_WITHIN_MS = 1_500;
@@ -118,7 +117,9 @@ export class LiveRun {
         replicas: all
           .filter(({ silentMs }) => silentMs < FORGOTTEN_MS)
           .map((one) => replicaView(one, starts)),
-        wanted: Object.fromEntries([...wanted.replicas].filter(([service]) => SCALABLE.includes(service))),
+        wanted: Object.fromEntries(
+          [...wanted.replicas].filter(([service]) => SCALABLE_SERVICES.some((name) => name === service)),
+        ),
         deadLetters: letters.kept,
       },
       ledger: { ...ledger, discarded: { ...ledger.discarded } },

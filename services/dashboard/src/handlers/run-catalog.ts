@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { runPaths } from '@forge/contracts';
 import { findLine, isAlive, listRuns, newestLines, readRun, readSummary, type RunRecord } from '@forge/runs';
 import type { MetricsRow, RunListing } from '../api';
 import { metricsRow, runListing } from '../domain/run-listing';
@@ -47,7 +48,7 @@ export async function listingOf(
   directory: string,
   entry: Parameters<typeof runListing>[0],
 ): Promise<RunListing> {
-  const path = join(directory, 'metrics.jsonl');
+  const path = runPaths(directory).metrics;
   const [newest] = await newestLines(path, 1);
   const first = await findLine(path, isEvaluated, HEAD_BYTES);
   return runListing(entry, { summary: readSummary(directory), first, newest: metricsRow(newest) });

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { runPaths } from '@forge/contracts';
 import { findLine, GrowingFile, linesInParts, newestLines } from '@forge/runs';
 import { SpanFile } from '@forge/service-kit';
 import type { ControlChange, MetricsRow, SampleRollout, Span } from '../api';
@@ -88,6 +88,6 @@ export class RunFiles {
   }
 
   private path(name: keyof Added): string {
-    return join(this.directory, `${name}.jsonl`);
+    return runPaths(this.directory)[name];
   }
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { loadRecipe } from '@forge/config';
+import { runPaths } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { readSummary } from '@forge/runs';
 import type { Ledger, MetricsRow, RunEvents, RunListing, RunView } from '../api';
@@ -241,7 +242,7 @@ export class RunWatcher {
 /** Null: what another version of Forge has written. */
 function readConfig(directory: string): unknown {
   try {
-    return loadRecipe(join(directory, 'config.yaml'), [], { searchDirs: [] });
+    return loadRecipe(runPaths(directory).config, [], { searchDirs: [] });
   } catch {
     return null;
   }

@@ -1,3 +1,4 @@
+import { SINGLE_SERVICES } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
@@ -45,13 +46,6 @@ export interface RestartRequest {
 export type ControlOperation = 'set' | 'scale' | 'restart' | 'pause' | 'unpause';
 
 export const MAX_REPLICAS = 256;
-
-/** Services of which there is one copy, and why. */
-const SINGLE: Readonly<Record<string, string>> = {
-  coordinator: 'the newest coordinator admits alone',
-  trainer: 'a run has one optimizer state, which one trainer owns',
-  'replay-buffer': 'batches are formed one after the other',
-};
 
 const REPLICAS = 'replicas:';
 const RESTART = 'restart:';
@@ -160,7 +154,7 @@ export class RunControls {
    */
   async scale(counts: Readonly<Record<string, number>>): Promise<void> {
     for (const [service, count] of Object.entries(counts)) {
-      const why = SINGLE[service];
+      const why = SINGLE_SERVICES[service];
       if (why !== undefined) {
         throw new ForgeError('CONFIG_INVALID', `${service}: there is exactly one: ${why}`, { service });
       }

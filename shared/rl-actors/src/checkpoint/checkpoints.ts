@@ -1,5 +1,6 @@
 import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { runPaths } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { readCheckpoint, type Checkpoint } from './checkpoint';
 
@@ -19,7 +20,7 @@ export class Checkpoints {
 
   /** `dir`: that of the run. */
   constructor(dir: string) {
-    this.parent = join(dir, 'checkpoints');
+    this.parent = runPaths(dir).checkpoints;
   }
 
   path(step: number): string {

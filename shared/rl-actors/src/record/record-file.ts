@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { batchSchema, decode, encode } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
@@ -44,11 +43,6 @@ const fileSchema = z.strictObject({
 
 export type RecordedBase = z.output<typeof recordedBaseSchema>;
 export type RecordedStep = z.output<typeof recordedStepSchema>;
-
-/** Where a run that is recorded keeps its record. */
-export function recordDirectory(runDir: string): string {
-  return join(runDir, 'record');
-}
 
 export const BASE_FILE = 'base.msgpack';
 const STEP_FILE = /^step-([1-9]\d*)\.(\d+)\.msgpack$/;

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Batch, WeightsAnnouncement, WeightsOrigin } from '@forge/contracts';
+import { runPaths, type Batch, type WeightsAnnouncement, type WeightsOrigin } from '@forge/contracts';
 import { createEngine } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import {
@@ -47,7 +47,7 @@ export class Training {
 
   static async open(settings: TrainerSettings): Promise<Training> {
     const { dir, optimizer: options, temperature, steps } = settings;
-    const weightsDir = join(dir, 'weights');
+    const weightsDir = runPaths(dir).weights;
     const model = await loadModel(settings.model);
     const start = await startingPoint(settings.resumeFrom, model);
     const step = await TrainStep.create({

@@ -24,7 +24,7 @@ function pipelineOf(called: string[]): Pipeline {
     edges: [
       edge('coordinator', 'policy', 'jobs'),
       ...called.map((name) => edge('policy', name, 'calls')),
-      edge('policy', 'replay-buffer', 'episodes'),
+      edge('policy', 'replay-buffer', 'groups'),
       edge('replay-buffer', 'trainer', 'batches'),
       edge('trainer', 'policy', 'weights'),
     ],
