@@ -52,3 +52,4 @@ export { keepOnnxRuntimeQuiet } from './onnx-runtime';
 export { parseRunChanges, type RunChangesInput } from './run-changes';
 export { importModule, loadModule } from './load-module';
 export { tracingEnvironment, type TracingEnvironment } from './tracing-environment';
+export { recipeDocs } from './recipe-docs';
