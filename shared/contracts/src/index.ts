@@ -1,4 +1,11 @@
-export { chatMessageSchema, sampleSchema, type ChatMessage, type Sample } from './sample';
+export {
+  chatMessageSchema,
+  sampleSchema,
+  type ChatMessage,
+  type Sample,
+  promptSchema,
+  type Prompt,
+} from './sample';
 export { samplingSchema, type Sampling } from './sampling';
 export { completionSchema, type Completion } from './completion';
 export {

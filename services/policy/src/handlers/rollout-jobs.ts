@@ -15,6 +15,7 @@ import {
   type Sampling,
   type TelemetryEvent,
   type WeightHashes,
+  type Prompt,
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
@@ -44,7 +45,7 @@ export interface RolloutJobsOptions {
 }
 
 export interface GenerateCall {
-  prompt: Sample['prompt'];
+  prompt: Prompt;
   /** One per wanted completion; with the seed of the run they decide what is drawn. */
   rolloutIds: string[];
   sampling: Sampling;

@@ -1,12 +1,12 @@
 import { basename } from 'node:path';
-import type { Completion, Sample, Sampling } from '@forge/contracts';
+import type { Completion, Sampling, Prompt } from '@forge/contracts';
 import type { ChunkMark } from '@forge/model';
 import type { Span } from '@forge/telemetry';
 
 export interface GenerateCall {
   /** Directory of the model. */
   model: string;
-  prompt: Sample['prompt'];
+  prompt: Prompt;
   sampling: Sampling;
   completions: readonly Completion[];
   chunks: readonly ChunkMark[];

@@ -3,10 +3,10 @@ import {
   versionsOf,
   type Completion,
   type Episode,
-  type Sample,
   type Sampling,
   type WeightHashes,
   type WeightsAnnouncement,
+  type Prompt,
 } from '@forge/contracts';
 import { createEngine } from '@forge/engine';
 import { serveWorker } from '@forge/threads';
@@ -28,7 +28,7 @@ import type { PolicySettings } from './policy-config';
 const INPUT_PARAMETERS = 4_000_000;
 
 interface GenerateRequest {
-  prompt: Sample['prompt'];
+  prompt: Prompt;
   /** One per wanted completion; with the seed they decide what is drawn. */
   rolloutIds: readonly string[];
   sampling: Sampling;

@@ -9,8 +9,8 @@ import {
   weightsAnnouncementSchema,
   type Completion,
   type Episode,
-  type Sample,
   type WeightsAnnouncement,
+  type Prompt,
 } from '@forge/contracts';
 import type { WorkerHandle } from '@forge/threads';
 import type { GeneratorStats } from '@forge/model';
@@ -66,7 +66,7 @@ export class Policy extends ForgeActor {
    */
   @endpoint({ concurrent: true, idempotent: true })
   async generate(
-    prompt: Sample['prompt'],
+    prompt: Prompt,
     overrides: SamplingOverrides = {},
     rolloutIds: readonly string[] | null = null,
     traceparent: string | null = null,

@@ -1,10 +1,10 @@
-import type { Completion, Episode, Sample, Sampling } from '@forge/contracts';
+import type { Completion, Episode, Sample, Sampling, Prompt } from '@forge/contracts';
 import { episode } from './episode';
 
 /** The policy as a rollout sees it: a model that continues prompts. */
 export interface PolicyHandle {
   /** `n` completions (default 1) of one prompt. */
-  generate(prompt: Sample['prompt'], options?: { n?: number } & Partial<Sampling>): Promise<Completion[]>;
+  generate(prompt: Prompt, options?: { n?: number } & Partial<Sampling>): Promise<Completion[]>;
 }
 
 /** The weighted sum of all rewards, and the raw value of each. */

@@ -1,8 +1,8 @@
-import type { Sample } from '@forge/contracts';
+import type { Sample, Prompt } from '@forge/contracts';
 
 /** A prompt with the completion a supervised model should give. */
 export interface SupervisedPair {
-  prompt: Sample['prompt'];
+  prompt: Prompt;
   completion: string;
 }
 
