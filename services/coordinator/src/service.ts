@@ -5,14 +5,14 @@ import { candidatesPerBatch, usesReference } from '@forge/config';
 import { loadTask } from '@forge/recipe-parts';
 import { queueLimits, SpanFile, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { ActivityClock } from '@forge/telemetry';
-import { EvaluationSchedule } from './domain/evaluation-schedule';
-import { OpenRollouts } from './handlers/open-rollouts';
-import { RunLifecycle } from './handlers/run-lifecycle';
-import { writeRunSummary } from './handlers/run-summary';
-import { TelemetryRecorder } from './handlers/telemetry-recorder';
-import { Watchdog } from './handlers/watchdog';
-import { openSinks } from './sinks/open-sinks';
-import { RunDirectory } from './run-directory';
+import { EvaluationSchedule } from './lifecycle/evaluation-schedule';
+import { OpenRollouts } from './lifecycle/open-rollouts';
+import { RunLifecycle } from './lifecycle/run-lifecycle';
+import { writeRunSummary } from './recording/run-summary';
+import { TelemetryRecorder } from './recording/telemetry-recorder';
+import { Watchdog } from './lifecycle/watchdog';
+import { openSinks } from './recording/sinks/open-sinks';
+import { RunDirectory } from './recording/run-directory';
 
 /** How long nothing may happen before the coordinator looks by itself. */
 const POLL_MS = 250;

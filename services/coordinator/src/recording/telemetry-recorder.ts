@@ -1,12 +1,12 @@
 import type { RunState } from '@forge/broker';
 import { invalidMessage, type TelemetryEvent } from '@forge/contracts';
 import type { ForgeError } from '@forge/errors';
-import type { EvaluationSchedule } from '../domain/evaluation-schedule';
-import type { SampleRollout } from '../domain/report';
-import { RunMetrics, type FinishedRow, type MetricsRow } from '../domain/run-metrics';
-import type { EndState } from '../sinks/metric-sink';
-import type { RunSinks } from '../sinks/run-sinks';
-import type { RunDirectory } from '../run-directory';
+import type { EvaluationSchedule } from '../lifecycle/evaluation-schedule';
+import type { SampleRollout } from './report';
+import { RunMetrics, type FinishedRow, type MetricsRow } from './run-metrics';
+import type { EndState } from './sinks/metric-sink';
+import type { RunSinks } from './sinks/run-sinks';
+import type { RunDirectory } from './run-directory';
 
 type Telemetry = Pick<RunState, 'readTelemetry' | 'rejections'>;
 

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { RunState } from '@forge/broker';
 import { encode, type RolloutJob } from '@forge/contracts';
 import { startTestRedis, type TestRedis } from '@forge/testing';
-import { EvaluationSchedule } from '../domain/evaluation-schedule';
-import { RunDirectory } from '../run-directory';
-import { RunLifecycle } from './run-lifecycle';
-import { RunSinks } from '../sinks/run-sinks';
-import { TelemetryRecorder } from './telemetry-recorder';
+import { EvaluationSchedule } from './lifecycle/evaluation-schedule';
+import { RunDirectory } from './recording/run-directory';
+import { RunLifecycle } from './lifecycle/run-lifecycle';
+import { RunSinks } from './recording/sinks/run-sinks';
+import { TelemetryRecorder } from './recording/telemetry-recorder';
 
 const sample = (index: number) => ({ id: `s${index}`, prompt: `${index}+0=`, answer: String(index) });
 const task = { size: 100, sample, heldOut: Array.from({ length: 70 }, (_, k) => sample(1000 + k)) };

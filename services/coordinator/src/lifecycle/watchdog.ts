@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunState } from '@forge/broker';
 import type { Logger } from '@forge/telemetry';
-import { waitingFor, type RunSituation } from '../domain/waiting-for';
+import { waitingFor, type RunSituation } from './waiting-for';
 
 export interface WatchdogOptions {
   runState: Pick<RunState, 'setWaitingFor'>;

@@ -1,8 +1,8 @@
 import { appendFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TelemetryEvent } from '@forge/contracts';
-import type { RunSummary, SampleRollout } from './domain/report';
-import type { MetricsRow } from './domain/run-metrics';
+import type { RunSummary, SampleRollout } from './report';
+import type { MetricsRow } from './run-metrics';
 
 const METRICS = 'metrics.jsonl';
 const SAMPLES = 'samples.jsonl';

@@ -2,8 +2,8 @@ import type { Admission, RolloutQueue, RunState } from '@forge/broker';
 import type { RolloutJob, TraceOrigin } from '@forge/contracts';
 import type { Task } from '@forge/rl';
 import { recordSpan, traceOf, type Logger } from '@forge/telemetry';
-import type { Evaluation, EvaluationSchedule } from '../domain/evaluation-schedule';
-import { runEnd } from '../domain/run-end';
+import type { Evaluation, EvaluationSchedule } from './evaluation-schedule';
+import { runEnd } from './run-end';
 import type { OpenRollouts } from './open-rollouts';
 
 export interface RunLifecycleOptions {
