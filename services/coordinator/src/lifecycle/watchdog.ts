@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunState } from '@forge/broker';
 import type { Logger } from '@forge/telemetry';
-import { waitingFor, type RunSituation } from './waiting-for';
+import type { RunSituation } from './run-situation';
+import { waitingFor } from './waiting-for';
 
 export interface WatchdogOptions {
   runState: Pick<RunState, 'setWaitingFor'>;

@@ -1,6 +1,6 @@
 import type { RunState } from '@forge/broker';
 import type { Recipe } from '@forge/config';
-import type { Evaluation } from '../lifecycle/evaluation-schedule';
+import type { Evaluation } from '../evaluations';
 import { renderReport, type RunSummary } from './report';
 import type { RunDirectory } from './run-directory';
 
