@@ -1,6 +1,6 @@
 import type { SinkConfig } from '@forge/config';
-import type { RecordedPoint } from '../domain/recorded-metrics';
-import type { FinishedRow } from '../domain/run-metrics';
+import type { RecordedPoint } from '../recorded-metrics';
+import type { FinishedRow } from '../run-metrics';
 import type { EndState, SinkRow } from './metric-sink';
 import type { PatientSink } from './patient-sink';
 

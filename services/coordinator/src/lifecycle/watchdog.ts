@@ -1,7 +1,8 @@
 import { within } from '@forge/errors';
 import type { RunState } from '@forge/broker';
 import type { Logger } from '@forge/telemetry';
-import { waitingFor, type RunSituation } from '../domain/waiting-for';
+import type { RunSituation } from './run-situation';
+import { waitingFor } from './waiting-for';
 
 export interface WatchdogOptions {
   runState: Pick<RunState, 'setWaitingFor'>;

@@ -1,8 +1,8 @@
 import type { RunState } from '@forge/broker';
 import type { Recipe } from '@forge/config';
-import type { Evaluation } from '../domain/evaluation-schedule';
-import { renderReport, type RunSummary } from '../domain/report';
-import type { RunDirectory } from '../run-directory';
+import type { Evaluation } from '../evaluations';
+import { renderReport, type RunSummary } from './report';
+import type { RunDirectory } from './run-directory';
 
 const REPORTED_SAMPLES = 60;
 

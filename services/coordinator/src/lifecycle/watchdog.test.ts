@@ -1,4 +1,4 @@
-import type { RunSituation } from '../domain/waiting-for';
+import type { RunSituation } from './run-situation';
 import { Watchdog } from './watchdog';
 
 const STALL_MS = 10_000;

@@ -1,25 +1,4 @@
-import type { Ledger, RunPhase } from '@forge/broker';
-
-/** Where a run stands, as far as it tells what it waits for. */
-export interface RunSituation {
-  phase: RunPhase;
-  /** Nothing is admitted, because somebody wants it so. */
-  isPaused: boolean;
-  version: number;
-  /** The step whose batch is formed next. */
-  nextBatch: number;
-  ledger: Ledger;
-  candidatesPerBatch: number;
-  /** Rollout and evaluation jobs by state. */
-  jobs: { waiting: number; active: number; delayed: number };
-  /** Admitted groups that are held back until the version they start from is evaluated. */
-  held: number;
-  /** Services the run needs. */
-  services: readonly string[];
-  /** How many of their replicas are alive and ready. */
-  ready: Readonly<Record<string, number>>;
-  isModelSaved: boolean;
-}
+import type { RunSituation } from './run-situation';
 
 /**
  * What has to happen before a run can go on: the stage its work has come to, and the service that is to do it or is

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { mlflowEnvironment, type Recipe, type SinkConfig } from '@forge/config';
+import { runPaths } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Logger } from '@forge/telemetry';
 import { consoleSink, jsonlSink } from './log-sinks';
@@ -30,7 +31,7 @@ function sinkOf(config: SinkConfig, recipe: Recipe, runId: string, dir: string, 
     case 'jsonl':
       return jsonlSink(join(dir, `metrics.${config.mode}.jsonl`));
     case 'tensorboard':
-      return tensorboardSink(join(dir, 'tensorboard'));
+      return tensorboardSink(runPaths(dir).tensorboard);
     case 'mlflow': {
       const environment = mlflowEnvironment();
       const uri = config.uri ?? environment.uri;
@@ -44,7 +45,7 @@ function sinkOf(config: SinkConfig, recipe: Recipe, runId: string, dir: string, 
         experiment: config.experiment,
         runId,
         parameters: flatten(recipe),
-        idFile: join(dir, 'mlflow-run'),
+        idFile: runPaths(dir).mlflowRun,
       });
     }
   }

@@ -1,5 +1,5 @@
 import type { Ledger, RunPhase } from '@forge/broker';
-import type { Evaluation } from './evaluation-schedule';
+import type { Evaluation } from '../evaluations';
 
 export interface RunGoals {
   steps: number;

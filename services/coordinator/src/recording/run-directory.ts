@@ -1,14 +1,8 @@
 import { appendFile, mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { TelemetryEvent } from '@forge/contracts';
+import { runPaths, type RunPaths, type TelemetryEvent } from '@forge/contracts';
 import { absentAs, replaceFile } from '@forge/files';
-import type { RunSummary, SampleRollout } from './domain/report';
-import type { MetricsRow } from './domain/run-metrics';
-
-const METRICS = 'metrics.jsonl';
-const SAMPLES = 'samples.jsonl';
-const CONTROLS = 'controls.jsonl';
-const SUMMARY = 'summary.json';
+import type { RunSummary, SampleRollout } from './report';
+import type { MetricsRow } from './run-metrics';
 
 /** A change to the running run; one line of `controls.jsonl`. */
 export type ControlRecord = Omit<Extract<TelemetryEvent, { kind: 'control' }>, 'kind'> & {
@@ -18,55 +12,55 @@ export type ControlRecord = Omit<Extract<TelemetryEvent, { kind: 'control' }>, '
 
 /** The files of a run that people read: metrics and samples as they come, report and summary at its end. */
 export class RunDirectory {
-  private constructor(private readonly dir: string) {}
+  private constructor(private readonly paths: RunPaths) {}
 
   static async open(dir: string): Promise<RunDirectory> {
     await mkdir(dir, { recursive: true });
-    return new RunDirectory(dir);
+    return new RunDirectory(runPaths(dir));
   }
 
   async addMetrics(row: MetricsRow): Promise<void> {
-    await this.append(METRICS, row);
+    await this.append(this.paths.metrics, row);
   }
 
   async addSample(sample: SampleRollout): Promise<void> {
-    await this.append(SAMPLES, sample);
+    await this.append(this.paths.samples, sample);
   }
 
   async addControl(change: ControlRecord): Promise<void> {
-    await this.append(CONTROLS, change);
+    await this.append(this.paths.controls, change);
   }
 
   async controls(): Promise<ControlRecord[]> {
-    return (await this.read(CONTROLS)) as ControlRecord[];
+    return (await this.read(this.paths.controls)) as ControlRecord[];
   }
 
   async metrics(): Promise<MetricsRow[]> {
-    return (await this.read(METRICS)) as MetricsRow[];
+    return (await this.read(this.paths.metrics)) as MetricsRow[];
   }
 
   async samples(): Promise<SampleRollout[]> {
-    return (await this.read(SAMPLES)) as SampleRollout[];
+    return (await this.read(this.paths.samples)) as SampleRollout[];
   }
 
   /** What an earlier coordinator wrote at its end; null where none did. */
   async summary(): Promise<RunSummary | null> {
-    const text = await this.text(SUMMARY);
+    const text = await this.text(this.paths.summary);
     return text === '' ? null : (JSON.parse(text) as RunSummary);
   }
 
   async writeSummary(summary: RunSummary, reportHtml: string): Promise<void> {
-    await replaceFile(join(this.dir, 'report.html'), reportHtml);
-    await replaceFile(join(this.dir, SUMMARY), `${JSON.stringify(summary, null, 2)}\n`);
+    await replaceFile(this.paths.report, reportHtml);
+    await replaceFile(this.paths.summary, `${JSON.stringify(summary, null, 2)}\n`);
   }
 
-  private async append(name: string, value: unknown): Promise<void> {
-    await appendFile(join(this.dir, name), `${JSON.stringify(value)}\n`);
+  private async append(path: string, value: unknown): Promise<void> {
+    await appendFile(path, `${JSON.stringify(value)}\n`);
   }
 
   /** The lines of a file, none when there is no file. */
-  private async read(name: string): Promise<unknown[]> {
-    const text = await this.text(name);
+  private async read(path: string): Promise<unknown[]> {
+    const text = await this.text(path);
     return text
       .split('\n')
       .slice(0, -1)
@@ -74,7 +68,7 @@ export class RunDirectory {
   }
 
   /** What is in a file, nothing when there is no file. */
-  private text(name: string): Promise<string> {
-    return absentAs('', () => readFile(join(this.dir, name), 'utf8'));
+  private text(path: string): Promise<string> {
+    return absentAs('', () => readFile(path, 'utf8'));
   }
 }

@@ -1,16 +1,26 @@
 import type { RunState } from '@forge/broker';
 import { invalidMessage, type TelemetryEvent } from '@forge/contracts';
 import type { ForgeError } from '@forge/errors';
-import type { EvaluationSchedule } from '../domain/evaluation-schedule';
-import type { SampleRollout } from '../domain/report';
-import { RunMetrics, type FinishedRow, type MetricsRow } from '../domain/run-metrics';
-import type { EndState } from '../sinks/metric-sink';
-import type { RunSinks } from '../sinks/run-sinks';
-import type { RunDirectory } from '../run-directory';
+import type { Evaluations } from '../evaluations';
+import type { SampleRollout } from './report';
+import type { RunDirectory } from './run-directory';
+import { RunMetrics, type FinishedRow, type MetricsRow } from './run-metrics';
+import type { EndState } from './sinks/metric-sink';
+import type { RunSinks } from './sinks/run-sinks';
 
-type Telemetry = Pick<RunState, 'readTelemetry' | 'rejections'>;
+export interface TelemetryRecorderOptions {
+  runState: Pick<RunState, 'readTelemetry' | 'rejections'>;
+  directory: RunDirectory;
+  evaluations: Evaluations;
+  sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>;
+  /** Throws when another coordinator writes the files now. */
+  mayWrite: () => Promise<void>;
+  /** Services whose reports count. */
+  services: readonly string[];
+  warn: (message: string) => void;
+}
 
-/** Of so many of the newest rollouts it is known that they were shown. */
+/** Newest rollouts that are remembered as shown. */
 const REMEMBERED = 10_000;
 
 /** Follows the telemetry of the run and writes down what people will read. */
@@ -20,32 +30,18 @@ export class TelemetryRecorder {
   private isSaved = false;
 
   private constructor(
-    private readonly runState: Telemetry,
-    private readonly directory: RunDirectory,
-    private readonly evaluations: EvaluationSchedule,
+    private readonly options: TelemetryRecorderOptions,
     private readonly metrics: RunMetrics,
-    private readonly sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>,
     /** Groups whose sample is written: what an earlier coordinator wrote is read again. */
     private readonly shown: Set<number>,
     /** Ids of the changes that are written. */
     private readonly controls: Set<string>,
     private elapsedSeconds: number,
-    /** Throws when another coordinator writes the files now. */
-    private readonly mayWrite: () => Promise<void>,
-    /** Those whose reports count. */
-    private readonly services: readonly string[],
   ) {}
 
   /** A recorder that goes on behind what an earlier coordinator of the run has written. */
-  static async open(
-    runState: Telemetry,
-    directory: RunDirectory,
-    evaluations: EvaluationSchedule,
-    sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>,
-    mayWrite: () => Promise<void>,
-    warn: (message: string) => void,
-    services: readonly string[],
-  ): Promise<TelemetryRecorder> {
+  static async open(options: TelemetryRecorderOptions): Promise<TelemetryRecorder> {
+    const { directory, evaluations, warn } = options;
     const rows = await directory.metrics();
     const restored = new Map(rows.flatMap(evaluationOf));
     for (const [version, accuracy] of restored) evaluations.restore({ version, accuracy });
@@ -53,18 +49,7 @@ export class TelemetryRecorder {
     const shown = new Set((await directory.samples()).map(({ index }) => index));
     const controls = new Set((await directory.controls()).map(({ id }) => id));
     const elapsedSeconds = rows.at(-1)?.['time/elapsed_s'] ?? 0;
-    const recorder = new TelemetryRecorder(
-      runState,
-      directory,
-      evaluations,
-      metrics,
-      sinks,
-      shown,
-      controls,
-      elapsedSeconds,
-      mayWrite,
-      services,
-    );
+    const recorder = new TelemetryRecorder(options, metrics, shown, controls, elapsedSeconds);
     await recorder.catchUp();
     return recorder;
   }
@@ -90,7 +75,7 @@ export class TelemetryRecorder {
 
   /** Handles what is there, waiting up to `blockMs` for some; how many events there were. */
   async turn(blockMs: number): Promise<number> {
-    const entries = await this.runState.readTelemetry(this.cursor, blockMs);
+    const entries = await this.options.runState.readTelemetry(this.cursor, blockMs);
     const refused: { id: string; why: ForgeError }[] = [];
     for (const entry of entries) {
       const { id, event } = entry;
@@ -107,7 +92,7 @@ export class TelemetryRecorder {
       }
       this.cursor = id;
     }
-    await this.runState.rejections.drop('telemetry', refused);
+    await this.options.runState.rejections.drop('telemetry', refused);
     return entries.length;
   }
 
@@ -119,19 +104,19 @@ export class TelemetryRecorder {
   /** Writes the row that is still open, and lets the sinks take what they lack. */
   async close(state: EndState): Promise<void> {
     await this.write(this.metrics.close());
-    await this.sinks.close(state);
+    await this.options.sinks.close(state);
   }
 
   private refusalOf(event: TelemetryEvent): ForgeError | null {
     const isOfService = event.kind === 'service' || event.kind === 'recorded';
-    if (!isOfService || this.services.includes(event.service)) return null;
+    if (!isOfService || this.options.services.includes(event.service)) return null;
     return invalidMessage('telemetry', 'unknown', `there is no service ${event.service}`);
   }
 
   private async record(event: TelemetryEvent): Promise<void> {
     switch (event.kind) {
       case 'step':
-        this.metrics.rejected = await this.runState.rejections.totals();
+        this.metrics.rejected = await this.options.runState.rejections.totals();
         // A trainer that was told to end in the middle of the run has saved a model, too.
         this.isSaved = false;
         await this.write(this.metrics.addStep(event, this.elapsedSeconds));
@@ -143,22 +128,22 @@ export class TelemetryRecorder {
         this.addRecorded(event);
         break;
       case 'evaluation': {
-        const evaluation = this.evaluations.record(event);
+        const evaluation = this.options.evaluations.record(event);
         if (evaluation) this.metrics.addEvaluation(evaluation);
         break;
       }
       case 'rollout': {
         if (this.isShown(event.index)) break;
-        await this.mayWrite();
-        await this.directory.addSample(sampleOf(event));
+        await this.options.mayWrite();
+        await this.options.directory.addSample(sampleOf(event));
         break;
       }
       case 'control': {
         if (this.controls.has(event.id)) break;
-        await this.mayWrite();
+        await this.options.mayWrite();
         const { id, version, operation, name, from, to } = event;
         const seconds = this.elapsedSeconds;
-        await this.directory.addControl({ seconds, version, operation, name, from, to, id });
+        await this.options.directory.addControl({ seconds, version, operation, name, from, to, id });
         this.controls.add(id);
         break;
       }
@@ -172,7 +157,7 @@ export class TelemetryRecorder {
 
   private addRecorded(event: Extract<TelemetryEvent, { kind: 'recorded' }>): void {
     const { points, step } = this.metrics.addRecorded(event);
-    this.sinks.addPoints(step, points);
+    this.options.sinks.addPoints(step, points);
   }
 
   /** A rollout that is told twice is shown once. */
@@ -186,9 +171,9 @@ export class TelemetryRecorder {
 
   private async write(finished: FinishedRow | null): Promise<void> {
     if (finished === null) return;
-    await this.mayWrite();
-    await this.directory.addMetrics(finished.row);
-    this.sinks.addStep(finished, Date.now());
+    await this.options.mayWrite();
+    await this.options.directory.addMetrics(finished.row);
+    this.options.sinks.addStep(finished, Date.now());
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Ledger } from '@forge/broker';
-import { waitingFor, type RunSituation } from './waiting-for';
+import type { RunSituation } from './run-situation';
+import { waitingFor } from './waiting-for';
 
 const services = ['trainer', 'policy', 'reward', 'reference', 'replay-buffer'];
 const ready = Object.fromEntries(services.map((service) => [service, 1]));

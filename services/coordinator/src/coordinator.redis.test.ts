@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { RunState } from '@forge/broker';
 import { encode, type RolloutJob } from '@forge/contracts';
 import { startTestRedis, type TestRedis } from '@forge/testing';
-import { EvaluationSchedule } from '../domain/evaluation-schedule';
-import { RunDirectory } from '../run-directory';
-import { RunLifecycle } from './run-lifecycle';
-import { RunSinks } from '../sinks/run-sinks';
-import { TelemetryRecorder } from './telemetry-recorder';
+import { Evaluations } from './evaluations';
+import { Lifecycle } from './lifecycle/lifecycle';
+import { RunDirectory } from './recording/run-directory';
+import { RunSinks } from './recording/sinks/run-sinks';
+import { TelemetryRecorder } from './recording/telemetry-recorder';
 
 const sample = (index: number) => ({ id: `s${index}`, prompt: `${index}+0=`, answer: String(index) });
 const task = { size: 100, sample, heldOut: Array.from({ length: 70 }, (_, k) => sample(1000 + k)) };
@@ -52,31 +52,26 @@ async function coordinate(state: RunState, dir: string) {
     addAgain: (added: readonly RolloutJob[]) => Promise.resolve(void again.push(...added)),
     counts: () => Promise.resolve(counts),
   };
-  const evaluations = new EvaluationSchedule(2);
+  const evaluations = new Evaluations();
   const coordinator = await state.newCoordinator();
   const directory = await RunDirectory.open(dir);
-  const recorder = await TelemetryRecorder.open(
-    state,
-    directory,
-    evaluations,
-    new RunSinks([]),
-    () => state.checkCoordinator(coordinator),
-    () => undefined,
-    ['policy', 'trainer'],
-  );
-  const lifecycle = new RunLifecycle({
-    runState: state,
-    queue,
-    task,
-    evaluations,
-    candidatesPerBatch: 2,
-    evaluationSamples: 65,
-    coordinator,
-    isModelSaved: () => recorder.isModelSaved,
-    openRollouts: { origin: () => undefined },
-    logger,
+  const recorder = await TelemetryRecorder.open({
+    ...{ runState: state, directory, evaluations },
+    sinks: new RunSinks([]),
+    mayWrite: () => state.checkCoordinator(coordinator),
+    services: ['policy', 'trainer'],
+    warn: () => undefined,
   });
-  await lifecycle.resume();
+  const lifecycle = await Lifecycle.open({
+    ...{ runState: state, queue, task, evaluations, coordinator, logger },
+    registry: { list: () => Promise.resolve([]) },
+    evaluation: { everySteps: 2, samples: 65 },
+    candidatesPerBatch: 2,
+    services: ['policy', 'trainer'],
+    stallMs: 10_000,
+    isModelSaved: () => recorder.isModelSaved,
+    openRollouts: { origin: () => undefined, end: () => undefined },
+  });
   const rollouts = () => jobs.flatMap((job) => (job.kind === 'rollout' ? [job.index] : []));
   const samples = () =>
     Object.fromEntries(jobs.flatMap((job) => (job.kind === 'rollout' ? [[job.index, job.sample.id]] : [])));

@@ -1,5 +1,5 @@
 import type { TelemetryEvent } from '@forge/contracts';
-import type { Evaluation } from './evaluation-schedule';
+import type { Evaluation } from '../evaluations';
 import { RecordedMetrics, type RecordedPoint, type RecordedValues } from './recorded-metrics';
 
 type ServiceEvent = Extract<TelemetryEvent, { kind: 'service' }>;

@@ -1,4 +1,4 @@
-import type { RunSummary } from '../domain/report';
+import type { RunSummary } from '../report';
 
 /** Numbers of one step, or of one moment towards it. */
 export interface SinkRow {

@@ -1,5 +1,5 @@
 import type { TelemetryEvent } from '@forge/contracts';
-import type { Evaluation } from './evaluation-schedule';
+import type { Evaluation } from '../evaluations';
 import type { MetricsRow } from './run-metrics';
 import { label, lineChart, SERIES_COLORS, type Series } from './line-chart';
 

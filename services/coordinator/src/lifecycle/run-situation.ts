@@ -1,0 +1,54 @@
+import type { Ledger, Registry, RolloutQueue, RunPhase, RunState } from '@forge/broker';
+
+/** Where a run stands, as far as it tells what it waits for. */
+export interface RunSituation {
+  phase: RunPhase;
+  /** Admission is paused: somebody wants it so. */
+  isPaused: boolean;
+  version: number;
+  /** The step whose batch is formed next. */
+  nextBatch: number;
+  ledger: Ledger;
+  candidatesPerBatch: number;
+  /** Rollout and evaluation jobs by state. */
+  jobs: { waiting: number; active: number; delayed: number };
+  /** Admitted groups that are held back until the version they start from is evaluated. */
+  held: number;
+  /** Services the run needs. */
+  services: readonly string[];
+  /** How many of their replicas are alive and ready. */
+  ready: Readonly<Record<string, number>>;
+  isModelSaved: boolean;
+}
+
+/** What Redis says of a run's situation. */
+export interface SituationSources {
+  runState: Pick<RunState, 'phase' | 'version' | 'nextBatch' | 'ledger'> & {
+    controls: Pick<RunState['controls'], 'steering'>;
+  };
+  queue: Pick<RolloutQueue, 'counts'>;
+  registry: Pick<Registry, 'list'>;
+}
+
+/** The situation of a run now; `known`: what the coordinator knows without Redis. */
+export async function readSituation(
+  { runState, queue, registry }: SituationSources,
+  known: Pick<RunSituation, 'candidatesPerBatch' | 'held' | 'services' | 'isModelSaved'>,
+): Promise<RunSituation> {
+  const { services } = known;
+  const [{ phase }, { isPaused }, version, nextBatch, ledger, counts, ...replicas] = await Promise.all([
+    runState.phase(),
+    runState.controls.steering(),
+    runState.version(),
+    runState.nextBatch(),
+    runState.ledger(),
+    queue.counts(),
+    ...services.map((service) => registry.list(service)),
+  ]);
+  const { waiting = 0, prioritized = 0, active = 0, delayed = 0 } = counts;
+  const ready = Object.fromEntries(
+    services.map((service, i) => [service, replicas[i]!.filter(({ isReady }) => isReady).length]),
+  );
+  const jobs = { waiting: waiting + prioritized, active, delayed };
+  return { ...known, phase, isPaused, version, nextBatch, ledger, jobs, ready };
+}
