@@ -1,6 +1,6 @@
-import type { ActorMesh } from './mesh/actor-mesh';
 import { Counter } from './counter.fixture';
 import { thisHost } from './hosts/host';
+import type { ActorMesh } from './mesh/actor-mesh';
 import { thisProc } from './mesh/proc-mesh';
 import type { Service } from './service/service';
 import { spawnService } from './service/spawn-service';

@@ -2,12 +2,11 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { isRunning, waitFor } from '@forge/testing';
-import type { Failure } from './actor-base';
 import { Counter } from '../counter.fixture';
 import { Parent } from '../family.fixture';
 import { thisHost } from '../hosts/host';
 import { thisProc } from '../mesh/proc-mesh';
-import { describeFailure, rootOwner, setUnhandledFaultHook } from './supervision';
+import { describeFailure, rootOwner, setUnhandledFaultHook, type Failure } from './supervision';
 
 const faults: Failure[] = [];
 beforeEach(() => {

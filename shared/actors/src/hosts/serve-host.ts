@@ -3,12 +3,12 @@ import { actorSecurity } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { version } from '../../package.json';
 import { ActorRuntime } from '../runtime/actor-runtime';
-import { listenAt } from '../transports/connections';
-import { thisHost } from './host';
 import type { Address } from '../transport';
+import { listenAt } from '../transports/connections';
 import { formatSocketAddress } from '../transports/socket-address';
-import { HOST, HostAgent } from './host-agent';
+import { thisHost } from './host';
 import { hostAddress } from './host-address';
+import { HOST, HostAgent } from './host-agent';
 import { HostProcesses } from './host-processes';
 
 export interface ServeHostOptions {

@@ -1,5 +1,5 @@
-import { POSTED } from '../runtime/actor-cell';
 import type { ActorProcess } from '../process/actor-process';
+import { POSTED } from '../runtime/actor-cell';
 import { shortId } from '../short-id';
 import { activeTrace, ClientSpan } from '../tracing';
 import type { CallRequest } from '../transport';

@@ -3,12 +3,12 @@ import { check, metricReportSchema } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { metricCollector } from '@forge/telemetry';
 import type { ActorClass } from '../actor/actor-base';
-import { moduleOf } from '../runtime/actor-module';
-import type { ActorProcess } from './actor-process';
-import { AGENT, type ActorFailure } from '../runtime/actor-runtime';
 import type { Birth } from '../actor/birth';
+import { moduleOf } from '../runtime/actor-module';
+import { AGENT, type ActorFailure } from '../runtime/actor-runtime';
 import { failureFromWire, type WireActorFailure } from '../runtime/failure-log';
 import type { Channel } from '../transport';
+import type { ActorProcess } from './actor-process';
 
 /** What only whoever started a process can do with it. */
 export interface ProcessControl {

@@ -1,9 +1,10 @@
 import { ForgeError } from '@forge/errors';
-import type { ActorClass, Failure } from '../actor/actor-base';
-import { ActorCell } from './actor-cell';
+import type { ActorClass } from '../actor/actor-base';
 import type { Birth } from '../actor/birth';
 import { stopAll } from '../actor/stop-all';
+import type { Failure } from '../actor/supervision';
 import type { CallRequest, Cancellation, Handler } from '../transport';
+import { ActorCell } from './actor-cell';
 
 /** A failure of an actor, with the id it has in its process. */
 export interface ActorFailure {

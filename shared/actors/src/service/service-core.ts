@@ -1,7 +1,7 @@
 import { ForgeError } from '@forge/errors';
-import { message, type CallOptions } from '../mesh/actor-ref';
 import type { Endpoint } from '../actor/endpoint';
-import type { Owned, Owner } from '../actor/supervision';
+import { DRAIN_MS, type Owned, type Owner, type StopOptions } from '../actor/supervision';
+import { message, type CallOptions } from '../mesh/actor-ref';
 import { Dispatcher } from './dispatcher';
 import type { Replica } from './replica';
 import type { Replicas, ReplicasObserver } from './replicas';
@@ -146,7 +146,7 @@ export class ServiceCore implements Owned {
   }
 
   /** Rejects what is queued, lets what is under way finish, ends all replicas. */
-  stop({ drainMs = 10_000 }: { drainMs?: number } = {}): Promise<void> {
+  stop({ drainMs = DRAIN_MS }: StopOptions = {}): Promise<void> {
     this.stopping ??= (async () => {
       this.dispatcher.close();
       await this.scaling;

@@ -1,10 +1,9 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { waitFor } from '@forge/testing';
-import type { Failure } from '../actor/actor-base';
+import { rootOwner, setUnhandledFaultHook, type Failure } from '../actor/supervision';
 import { Counter } from '../counter.fixture';
 import { inProcessHost } from '../hosts/host';
-import { rootOwner, setUnhandledFaultHook } from '../actor/supervision';
 import { PartialFailure } from '../mesh/value-mesh';
 import type { Service } from './service';
 import type { ServiceOptions } from './service-options';

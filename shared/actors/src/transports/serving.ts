@@ -1,8 +1,8 @@
 import { ForgeError } from '@forge/errors';
-import { CallCancellation } from './call-cancellation';
 import type { CallRequest, Handler, OnRefused } from '../transport';
 import { KIND, malformed, requestOf, type Frame } from '../wire/frame';
 import type { FrameLink, LinkUser } from '../wire/frame-link';
+import { CallCancellation } from './call-cancellation';
 import type { Deadline, Deadlines } from './deadlines';
 import { STREAM_WINDOW } from './item-stream';
 
