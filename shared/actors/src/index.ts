@@ -7,14 +7,14 @@ export { SocketTransport, type SocketTransportOptions } from './transports/socke
 export type { HeartbeatTiming } from './transports/heartbeat';
 export type {
   Address,
-  CallRequest,
   Cancellation,
   Channel,
   ChannelCallOptions,
   Handler,
   Listener,
   Transport,
-} from './transport';
+} from './transports/transport';
+export type { CallRequest } from './wire/call-request';
 export { RedisTransport, type RedisTransportOptions } from './transports/redis';
 export { ForgeActor } from './forge-actor';
 export { type ActorClass } from './actor/actor-base';

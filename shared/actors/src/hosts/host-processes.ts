@@ -1,7 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import { forkProcess, type ForkedProcess } from '../process/forked-process';
 import type { ProcessControl } from '../process/governed-process';
-import type { Address } from '../transport';
+import type { Address } from '../transports/transport';
 import type { GpuPool } from './gpu-pool';
 
 /** Beyond the drain, for cleanup. */

@@ -179,7 +179,7 @@ describe('a service on two hosts', () => {
 describe('a caller that is killed', () => {
   it('leaves no process at the agent', async () => {
     const { host, address } = await startHost([0, 1]);
-    const caller = fork(join(__dirname, '../../dist/hosts/caller.fixture.js'), [address], {
+    const caller = fork(join(__dirname, '../../dist/caller.fixture.js'), [address], {
       env: process.env,
     });
     const [pids] = (await once(caller, 'message')) as [number[]];

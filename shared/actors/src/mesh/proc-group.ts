@@ -12,11 +12,11 @@ import {
   type Supervise,
 } from '../actor/supervision';
 import type { ActorProcess } from '../process/actor-process';
-import { shortId } from '../short-id';
 import { ActorGroup } from './actor-group';
 import { ActorMeshBase } from './actor-mesh';
 import { ActorRef } from './actor-ref';
 import { refuseReserved } from './endpoint-handles';
+import { shortId } from './short-id';
 
 /** The processes of a mesh: they start, fail and stop together. */
 export class ProcGroup implements Owned {

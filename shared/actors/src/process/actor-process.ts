@@ -2,7 +2,7 @@ import type { ForgeError } from '@forge/errors';
 import type { ActorClass } from '../actor/actor-base';
 import type { Birth } from '../actor/birth';
 import type { ActorFailure } from '../runtime/actor-runtime';
-import type { Channel } from '../transport';
+import type { Channel } from '../transports/transport';
 
 /** A process that actors live in, as its owner sees it. */
 export interface ActorProcess {

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join, sep } from 'node:path';
 import { actorEnvironment } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import type { Address } from '../transport';
 import { connectTo } from '../transports/connections';
+import type { Address } from '../transports/transport';
 import type { ActorProcess } from './actor-process';
 import { GovernedProcess, type ProcessControl } from './governed-process';
 

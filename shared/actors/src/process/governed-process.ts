@@ -7,7 +7,7 @@ import type { Birth } from '../actor/birth';
 import { moduleOf } from '../runtime/actor-module';
 import { AGENT, type ActorFailure } from '../runtime/actor-runtime';
 import { failureFromWire, type WireActorFailure } from '../runtime/failure-log';
-import type { Channel } from '../transport';
+import type { Channel } from '../transports/transport';
 import type { ActorProcess } from './actor-process';
 
 /** What only whoever started a process can do with it. */

@@ -3,8 +3,8 @@ import type { ActorClass } from '../actor/actor-base';
 import type { Birth } from '../actor/birth';
 import { ActorRuntime, type ActorFailure } from '../runtime/actor-runtime';
 import { failureFromWire, FailureLog } from '../runtime/failure-log';
-import type { Address, Channel, Listener, OnRefused } from '../transport';
 import { connectTo, listenAt } from '../transports/connections';
+import type { Address, Channel, Listener, OnRefused } from '../transports/transport';
 import type { ActorProcess } from './actor-process';
 
 /** Actors within this process, called like others: messages are copied, ordered and one at a time. */

@@ -4,10 +4,11 @@ import { bear, type Birth } from '../actor/birth';
 import { runInScope } from '../actor/call-context';
 import { endpointsOf, resolveEndpoint, type Endpoint } from '../actor/endpoint';
 import { Owner, type Failure } from '../actor/supervision';
-import { ServerSpan } from '../tracing';
-import type { CallRequest, Cancellation } from '../transport';
+import type { Cancellation } from '../transports/transport';
+import type { CallRequest } from '../wire/call-request';
 import { EndpointContext } from './endpoint-context';
 import { Mailbox } from './mailbox';
+import { ServerSpan } from './tracing';
 
 /** Marks a message nobody waits for the answer of: an unexpected exception then goes to supervision. */
 export const POSTED = 'forge-posted';

@@ -3,7 +3,8 @@ import type { ActorClass } from '../actor/actor-base';
 import type { Birth } from '../actor/birth';
 import { stopAll } from '../actor/stop-all';
 import type { Failure } from '../actor/supervision';
-import type { CallRequest, Cancellation, Handler } from '../transport';
+import type { Cancellation, Handler } from '../transports/transport';
+import type { CallRequest } from '../wire/call-request';
 import { ActorCell } from './actor-cell';
 
 /** A failure of an actor, with the id it has in its process. */

@@ -1,7 +1,7 @@
 import { ForgeError, type WireError } from '@forge/errors';
 import type { Failure } from '../actor/supervision';
-import { Fifo } from '../fifo';
 import type { ActorFailure } from './actor-runtime';
+import { Fifo } from './fifo';
 
 /** A failure as it travels. */
 export interface WireFailure {

@@ -8,6 +8,7 @@ import type { Replicas, ReplicasObserver } from './replicas';
 import { ServiceCall, type CallTerms } from './service-call';
 import { ServiceEventBus } from './service-events';
 import { instrument } from './service-instruments';
+import { summarize, type ServiceMetrics } from './service-metrics';
 import { invalid, type ServiceConfig } from './service-options';
 
 /** An idempotent call that has lost so many replicas may itself be what kills them. */
@@ -55,12 +56,16 @@ export class ServiceCore implements Owned {
     };
     this.replicas = replicasOf(this.events, observer);
     this.dispatcher = new Dispatcher(config, this.replicas, this.events);
-    this.instruments = instrument(this);
+    this.instruments = instrument(this.name, () => this.metrics());
     owner.adopt(this);
   }
 
   get name(): string {
     return this.config.name;
+  }
+
+  metrics(): ServiceMetrics {
+    return summarize(this.replicas, this.dispatcher);
   }
 
   /** @throws {ForgeError} why a replica did not start; then the service is gone. */

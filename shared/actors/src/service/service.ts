@@ -5,7 +5,7 @@ import type { ReplicaState } from './replica';
 import type { ServiceCore } from './service-core';
 import { ServiceEndpoint, type ServiceEndpointOf } from './service-endpoint';
 import type { ServiceEvents } from './service-events';
-import { summarize, type ServiceMetrics } from './service-metrics';
+import type { ServiceMetrics } from './service-metrics';
 import type { ServiceConfig } from './service-options';
 import { Session, type SessionOptions } from './session';
 
@@ -96,7 +96,7 @@ export class ServiceBase {
   }
 
   metrics(): ServiceMetrics {
-    return summarize(this.#core);
+    return this.#core.metrics();
   }
 
   on<E extends keyof ServiceEvents>(event: E, listener: (...args: ServiceEvents[E]) => void): void {

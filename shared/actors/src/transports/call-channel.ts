@@ -1,10 +1,11 @@
 import { ForgeError } from '@forge/errors';
-import type { Address, CallRequest, Channel, ChannelCallOptions } from '../transport';
+import type { CallRequest } from '../wire/call-request';
 import { errorOf, KIND, malformed, requestFrame, type Frame } from '../wire/frame';
 import type { FrameLink, LinkUser } from '../wire/frame-link';
 import type { Deadlines } from './deadlines';
 import type { Exchange, Waiter } from './exchange';
 import { ItemStream } from './item-stream';
+import type { Address, Channel, ChannelCallOptions } from './transport';
 
 /** Posts that wait for room; further ones are dropped. */
 const MAX_WAITING_POSTS = 10_000;

@@ -1,5 +1,5 @@
 import type { ForgeError } from '@forge/errors';
-import type { CallRequest } from '../transport';
+import type { CallRequest } from '../wire/call-request';
 import type { Frame } from '../wire/frame';
 import type { Deadline } from './deadlines';
 

@@ -8,17 +8,17 @@ import {
   SimpleSpanProcessor,
   type ReadableSpan,
 } from '@opentelemetry/sdk-trace-base';
-import { callContext } from './actor/call-context';
-import { endpoint } from './actor/endpoint';
-import { rootOwner } from './actor/supervision';
-import { Counter } from './counter.fixture';
-import { ForgeActor } from './forge-actor';
-import { inProcessHost } from './hosts/host';
-import { ActorRef, message } from './mesh/actor-ref';
-import { thisProc } from './mesh/proc-mesh';
-import { serveActor } from './mesh/serve-actor';
-import { spawnService } from './service/spawn-service';
-import { connectTo } from './transports/connections';
+import { callContext } from '../actor/call-context';
+import { endpoint } from '../actor/endpoint';
+import { rootOwner } from '../actor/supervision';
+import { Counter } from '../counter.fixture';
+import { ForgeActor } from '../forge-actor';
+import { inProcessHost } from '../hosts/host';
+import { ActorRef, message } from '../mesh/actor-ref';
+import { thisProc } from '../mesh/proc-mesh';
+import { serveActor } from '../mesh/serve-actor';
+import { spawnService } from '../service/spawn-service';
+import { connectTo } from '../transports/connections';
 
 const exporter = new InMemorySpanExporter();
 const closing: (() => Promise<void>)[] = [];
