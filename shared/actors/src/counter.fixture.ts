@@ -39,6 +39,12 @@ export class Counter extends ForgeActor {
     throw new TypeError('I was asked to fail');
   }
 
+  /** Throws what can't be sent as it is. */
+  @endpoint()
+  failWithCode(): void {
+    throw new ForgeError('BUG_INVARIANT', 'I was asked to fail with code', { code: () => 1 });
+  }
+
   @endpoint()
   refuse(): void {
     throw new ForgeError('CAPACITY_EXCEEDED', 'no', { limit: 1 });

@@ -54,6 +54,18 @@ describe('supervision', () => {
     expect(faults).toEqual([]);
   });
 
+  it('hears of an exception whose details can not be sent, and of the next', async () => {
+    const procs = await thisHost().spawnProcs({ procs: 1 });
+    const counter = await procs.spawn('counter', Counter);
+    counter.failWithCode.broadcast();
+    counter.fail.broadcast();
+    await waitFor('both faults', () => faults.length === 2);
+    expect(faults.map(({ error }) => [error.code, error.message])).toEqual([
+      ['BUG_INVARIANT', 'I was asked to fail with code'],
+      ['BUG_ENDPOINT', 'I was asked to fail'],
+    ]);
+  });
+
   it('makes a new failure of what a handler throws', async () => {
     const counter = await thisProc().spawn('counter', Counter);
     counter.onFailure(() => {
