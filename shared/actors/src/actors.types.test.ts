@@ -26,7 +26,7 @@ export async function types(mesh: ActorMesh<Counter, 'gpus'>, service: Service<C
   exactly<string>()(await service.wait.choose());
   exactly<number[]>()(await service.value.call());
   exactly<number[]>()(await service.value.allRanks.choose());
-  exactly<number>()(await service.value.with({ session: 's' }).route());
+  exactly<number>()(await service.value.with({ session: 's' }).choose());
   for await (const item of service.items.stream(3)) exactly<number>()(item);
 
   // @ts-expect-error: no such endpoint
