@@ -1,6 +1,6 @@
-import type { ActorMesh } from './mesh/actor-mesh';
 import { Counter } from './counter.fixture';
 import { thisHost } from './hosts/host';
+import type { ActorMesh } from './mesh/actor-mesh';
 import { thisProc } from './mesh/proc-mesh';
 import type { Service } from './service/service';
 import { spawnService } from './service/spawn-service';
@@ -26,7 +26,7 @@ export async function types(mesh: ActorMesh<Counter, 'gpus'>, service: Service<C
   exactly<string>()(await service.wait.choose());
   exactly<number[]>()(await service.value.call());
   exactly<number[]>()(await service.value.allRanks.choose());
-  exactly<number>()(await service.value.with({ session: 's' }).route());
+  exactly<number>()(await service.value.with({ session: 's' }).choose());
   for await (const item of service.items.stream(3)) exactly<number>()(item);
 
   // @ts-expect-error: no such endpoint

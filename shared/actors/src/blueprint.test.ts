@@ -1,6 +1,6 @@
+import { rootOwner } from './actor/supervision';
 import { Counter } from './counter.fixture';
 import { inProcessHost } from './hosts/host';
-import { rootOwner } from './actor/supervision';
 
 afterEach(() => rootOwner.stopOwned());
 const hosts = [inProcessHost()];

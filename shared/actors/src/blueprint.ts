@@ -1,6 +1,6 @@
-import type { ActorClass, ForgeActor } from './actor/actor-base';
-import type { ActorMesh } from './mesh/actor-mesh';
+import type { ActorBase, ActorClass } from './actor/actor-base';
 import { thisHost } from './hosts/host';
+import type { ActorMesh } from './mesh/actor-mesh';
 import type { Service } from './service/service';
 import type { ServiceOptions } from './service/service-options';
 import { spawnService } from './service/spawn-service';
@@ -12,7 +12,7 @@ export interface ActorOptions extends Omit<ServiceOptions, 'procsPerReplica'> {
 }
 
 /** An actor class together with options; the class itself is as it was. */
-export class ActorBlueprint<A extends ForgeActor, Args extends unknown[]> {
+export class ActorBlueprint<A extends ActorBase, Args extends unknown[]> {
   readonly procs: number;
   readonly numReplicas: number;
   readonly withGpus: boolean;

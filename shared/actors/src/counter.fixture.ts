@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { visibleGpus } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { recordMetric } from '@forge/telemetry';
-import { ForgeActor } from './actor/actor-base';
 import { callContext } from './actor/call-context';
 import { endpoint } from './actor/endpoint';
+import { ForgeActor } from './forge-actor';
 
 /** The actor of the introduction, with ways to fail. */
 export class Counter extends ForgeActor {
@@ -37,6 +37,12 @@ export class Counter extends ForgeActor {
   @endpoint()
   fail(): void {
     throw new TypeError('I was asked to fail');
+  }
+
+  /** Throws what can't be sent as it is. */
+  @endpoint()
+  failWithCode(): void {
+    throw new ForgeError('BUG_INVARIANT', 'I was asked to fail with code', { code: () => 1 });
   }
 
   @endpoint()

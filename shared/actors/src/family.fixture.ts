@@ -1,9 +1,9 @@
-import { ForgeActor, type Failure } from './actor/actor-base';
-import type { ActorMesh } from './mesh/actor-mesh';
-import { Counter } from './counter.fixture';
 import { endpoint } from './actor/endpoint';
+import { describeFailure, type Failure } from './actor/supervision';
+import { Counter } from './counter.fixture';
+import { ForgeActor } from './forge-actor';
 import { thisHost } from './hosts/host';
-import { describeFailure } from './actor/supervision';
+import type { ActorMesh } from './mesh/actor-mesh';
 
 /** An actor with two children in processes of their own. */
 export class Parent extends ForgeActor {

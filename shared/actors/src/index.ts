@@ -7,16 +7,17 @@ export { SocketTransport, type SocketTransportOptions } from './transports/socke
 export type { HeartbeatTiming } from './transports/heartbeat';
 export type {
   Address,
-  CallRequest,
   Cancellation,
   Channel,
   ChannelCallOptions,
   Handler,
   Listener,
   Transport,
-} from './transport';
+} from './transports/transport';
+export type { CallRequest } from './wire/call-request';
 export { RedisTransport, type RedisTransportOptions } from './transports/redis';
-export { ForgeActor, type ActorClass, type Failure } from './actor/actor-base';
+export { ForgeActor } from './forge-actor';
+export { type ActorClass } from './actor/actor-base';
 export { endpoint, type EndpointOptions } from './actor/endpoint';
 export { callContext, runMain, type CallContext } from './actor/call-context';
 export { Host, inProcessHost, LocalHost, thisHost } from './hosts/host';
@@ -26,18 +27,12 @@ export { serveHost, type ServedHost, type ServeHostOptions } from './hosts/serve
 export { type HostDescription } from './hosts/host-agent';
 export { type ActorProcess } from './process/actor-process';
 export { GovernedProcess, type ProcessControl } from './process/governed-process';
-export {
-  thisProc,
-  type ProcMesh,
-  type SpawnProcsOptions,
-  type StopOptions,
-  type Supervise,
-} from './mesh/proc-mesh';
+export { thisProc, type ProcMesh, type SpawnProcsOptions } from './mesh/proc-mesh';
 export { type ActorMesh } from './mesh/actor-mesh';
 export { PartialFailure, ValueMesh } from './mesh/value-mesh';
 export { type Dimensions, type Selection } from './actor/extent';
 export { GpuPool } from './hosts/gpu-pool';
-export { setUnhandledFaultHook } from './actor/supervision';
+export { setUnhandledFaultHook, type Failure, type StopOptions, type Supervise } from './actor/supervision';
 export { spawnService, shutdownService, listServices } from './service/spawn-service';
 export { type Service, type ReplicaStatus } from './service/service';
 export { type Session, type SessionOptions } from './service/session';

@@ -1,7 +1,7 @@
-import { ForgeActor } from './actor/actor-base';
 import { runMain } from './actor/call-context';
 import { endpoint } from './actor/endpoint';
 import { Parent } from './family.fixture';
+import { ForgeActor } from './forge-actor';
 import { thisHost } from './hosts/host';
 
 /** A script that defines an actor and runs: argument 1 says whether one of its actors blocks. */

@@ -1,15 +1,9 @@
-import type { ForgeError } from '@forge/errors';
-import type { ActorMesh } from '../mesh/actor-mesh';
 import { birthOf } from './birth';
-import { ActorBlueprint, type ActorOptions } from '../blueprint';
 import type { Point } from './extent';
-import type { Service } from '../service/service';
+import type { Failure } from './supervision';
 
-/**
- * Base of every actor. Keep the constructor cheap and do heavy work in `setup`, whose failure reaches whoever spawns
- * the actor. Methods marked `@endpoint()` answer messages, one at a time.
- */
-export abstract class ForgeActor {
+/** The life of an actor: birth, set-up, supervision, clean-up. */
+export abstract class ActorBase {
   /** The name it was spawned with. */
   protected readonly actorName: string;
   /** Where it stands in its mesh. */
@@ -19,30 +13,6 @@ export abstract class ForgeActor {
     const { name, point } = birthOf(new.target.name);
     this.actorName = name;
     this.point = point;
-  }
-
-  /** The class with options to run it by: `Counter.options({ procs: 1, numReplicas: 2 }).asService(3)`. */
-  static options<A extends ForgeActor, Args extends unknown[]>(
-    this: ActorClass<A, Args>,
-    options: ActorOptions,
-  ): ActorBlueprint<A, Args> {
-    return new ActorBlueprint(this, options);
-  }
-
-  /** One actor in a process of its own, which ends by `actor.procs.stop()`. */
-  static asActor<A extends ForgeActor, Args extends unknown[]>(
-    this: ActorClass<A, Args>,
-    ...args: Args
-  ): Promise<ActorMesh<A, 'procs'>> {
-    return new ActorBlueprint(this, {}).asActor(...args);
-  }
-
-  /** A service of one replica. */
-  static asService<A extends ForgeActor, Args extends unknown[]>(
-    this: ActorClass<A, Args>,
-    ...args: Args
-  ): Promise<Service<A>> {
-    return new ActorBlueprint(this, {}).asService(...args);
   }
 
   /** Runs once, before the first message. */
@@ -64,23 +34,12 @@ export abstract class ForgeActor {
   }
 }
 
-/** Something spawned that broke by itself: a process that died or hung, or an exception nobody was waiting for. */
-export interface Failure {
-  /** The mesh or service that failed. */
-  readonly name: string;
-  /** Of its members; left out when it is all of it. */
-  readonly rank?: number;
-  readonly error: ForgeError;
-  /** What this failure came from, when supervision passed it on. */
-  readonly cause?: Failure;
-}
-
 /** A concrete actor class whose constructor takes `Args`. */
-export type ActorClass<A extends ForgeActor = ForgeActor, Args extends unknown[] = never[]> = (new (
+export type ActorClass<A extends ActorBase = ActorBase, Args extends unknown[] = never[]> = (new (
   ...args: Args
 ) => A) & { readonly name: string };
 
-type Reserved = keyof ForgeActor;
+type Reserved = keyof ActorBase;
 
 /** The methods of an actor that can be called by message. */
 export type EndpointName<A> = {

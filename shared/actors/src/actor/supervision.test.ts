@@ -2,12 +2,11 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { isRunning, waitFor } from '@forge/testing';
-import type { Failure } from './actor-base';
 import { Counter } from '../counter.fixture';
 import { Parent } from '../family.fixture';
 import { thisHost } from '../hosts/host';
 import { thisProc } from '../mesh/proc-mesh';
-import { describeFailure, rootOwner, setUnhandledFaultHook } from './supervision';
+import { describeFailure, rootOwner, setUnhandledFaultHook, type Failure } from './supervision';
 
 const faults: Failure[] = [];
 beforeEach(() => {
@@ -53,6 +52,18 @@ describe('supervision', () => {
     counter.refuse.broadcast();
     expect(await counter.value.callOne()).toBe(0);
     expect(faults).toEqual([]);
+  });
+
+  it('hears of an exception whose details can not be sent, and of the next', async () => {
+    const procs = await thisHost().spawnProcs({ procs: 1 });
+    const counter = await procs.spawn('counter', Counter);
+    counter.failWithCode.broadcast();
+    counter.fail.broadcast();
+    await waitFor('both faults', () => faults.length === 2);
+    expect(faults.map(({ error }) => [error.code, error.message])).toEqual([
+      ['BUG_INVARIANT', 'I was asked to fail with code'],
+      ['BUG_ENDPOINT', 'I was asked to fail'],
+    ]);
   });
 
   it('makes a new failure of what a handler throws', async () => {

@@ -1,6 +1,27 @@
 import { ForgeError } from '@forge/errors';
-import type { Failure } from './actor-base';
 import { stopAll } from './stop-all';
+
+/** Something spawned that broke by itself: a process that died or hung, or an exception nobody was waiting for. */
+export interface Failure {
+  /** The mesh or service that failed. */
+  readonly name: string;
+  /** Of its members; left out when it is all of it. */
+  readonly rank?: number;
+  readonly error: ForgeError;
+  /** What this failure came from, when supervision passed it on. */
+  readonly cause?: Failure;
+}
+
+/** Handles a failure (true), or passes it on to the owner (false). */
+export type Supervise = (failure: Failure) => boolean | Promise<boolean>;
+
+export interface StopOptions {
+  /** How long messages that have come may still take. Default 10,000. */
+  drainMs?: number;
+}
+
+/** The default of `StopOptions.drainMs`. */
+export const DRAIN_MS = 10_000;
 
 /** Something that was spawned and ends with its owner. */
 export interface Owned {
@@ -8,13 +29,11 @@ export interface Owned {
   stop(): Promise<void>;
 }
 
-type Decide = (failure: Failure) => boolean | Promise<boolean>;
-
 /**
  * Whether `decide` handles a failure; if not, what is to be passed on: the failure itself, or a new one with it as
  * its cause when `decide` throws.
  */
-export async function passedOn(name: string, decide: Decide, failure: Failure): Promise<Failure | null> {
+export async function passedOn(name: string, decide: Supervise, failure: Failure): Promise<Failure | null> {
   try {
     return (await decide(failure)) ? null : failure;
   } catch (thrown) {
@@ -29,7 +48,7 @@ export class Owner {
 
   constructor(
     readonly name: string,
-    private readonly decide: Decide,
+    private readonly decide: Supervise,
     private readonly escalate: (failure: Failure) => void,
   ) {}
 

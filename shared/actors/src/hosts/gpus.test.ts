@@ -1,10 +1,10 @@
 import { visibleGpus } from '@forge/config';
+import { rootOwner } from '../actor/supervision';
 import { Counter } from '../counter.fixture';
+import { spawnService } from '../service/spawn-service';
+import { GpuPool } from './gpu-pool';
 import { LocalHost } from './host';
 import { HostMesh } from './host-mesh';
-import { GpuPool } from './gpu-pool';
-import { spawnService } from '../service/spawn-service';
-import { rootOwner } from '../actor/supervision';
 
 afterEach(() => rootOwner.stopOwned());
 

@@ -1,6 +1,6 @@
 import { ForgeError } from '@forge/errors';
-import type { Address } from '../transport';
 import { parseSocketAddress, type SocketAddress } from '../transports/socket-address';
+import type { Address } from '../transports/transport';
 
 /** @throws {ForgeError} CONFIG_INVALID for an address at which other machines reach nobody. */
 export function hostAddress(address: Address): Exclude<SocketAddress, { scheme: 'unix' }> {

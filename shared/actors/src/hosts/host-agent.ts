@@ -1,8 +1,8 @@
 import { ForgeError, type WireError } from '@forge/errors';
-import { ForgeActor } from '../actor/actor-base';
+import { ActorBase } from '../actor/actor-base';
 import { callContext } from '../actor/call-context';
-import { inCompletionOrder, single } from '../mesh/completion-order';
 import { endpoint } from '../actor/endpoint';
+import { inCompletionOrder, single } from '../mesh/completion-order';
 import type { ForkedProcess } from '../process/forked-process';
 import { parseSocketAddress } from '../transports/socket-address';
 import type { HostProcesses } from './host-processes';
@@ -32,7 +32,7 @@ export type ProcessNews =
   { readonly started: readonly StartedProcess[] } | { readonly index: number; readonly exit: WireError };
 
 /** Starts processes for callers on other machines, and ends what they leave behind. */
-export class HostAgent extends ForgeActor {
+export class HostAgent extends ActorBase {
   constructor(
     private readonly about: Pick<HostDescription, 'name' | 'version'>,
     private readonly processes: HostProcesses,

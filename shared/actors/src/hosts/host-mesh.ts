@@ -1,11 +1,11 @@
 import { ForgeError } from '@forge/errors';
-import type { ActorProcess } from '../process/actor-process';
 import type { Dimensions } from '../actor/extent';
-import { allOrNone, type Host } from './host';
 import { spawnProcMesh, type ProcMesh, type SpawnProcsOptions } from '../mesh/proc-mesh';
+import type { ActorProcess, ProcessSource } from '../process/actor-process';
+import { allOrNone, type Host } from './host';
 
 /** Several hosts as one. */
-export class HostMesh {
+export class HostMesh implements ProcessSource {
   constructor(private readonly hosts: readonly Host[]) {
     if (hosts.length === 0) throw new ForgeError('CONFIG_INVALID', 'a host mesh needs at least one host');
   }

@@ -1,8 +1,8 @@
 import { ForgeError } from '@forge/errors';
 import { forkProcess, type ForkedProcess } from '../process/forked-process';
 import type { ProcessControl } from '../process/governed-process';
+import type { Address } from '../transports/transport';
 import type { GpuPool } from './gpu-pool';
-import type { Address } from '../transport';
 
 /** Beyond the drain, for cleanup. */
 const END_GRACE_MS = 5_000;

@@ -1,22 +1,17 @@
 import { readdirSync } from 'node:fs';
 import { visibleGpus } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import type { ActorProcess } from '../process/actor-process';
 import type { Dimensions } from '../actor/extent';
+import { spawnProcMesh, type ProcMesh, type SpawnProcsOptions } from '../mesh/proc-mesh';
+import type { ActorProcess, ProcessSource } from '../process/actor-process';
 import { forkActorProcess } from '../process/forked-process';
 import { LocalProcess } from '../process/local-process';
-import { spawnProcMesh, type ProcMesh, type SpawnProcsOptions } from '../mesh/proc-mesh';
 import { GpuPool } from './gpu-pool';
 
 /** A place that starts actor processes and has GPUs to hand out. */
-export abstract class Host {
+export abstract class Host implements ProcessSource {
   abstract readonly name: string;
 
-  /**
-   * Starts processes that see `gpusPerProcess` GPUs of their own, until they end; with 0, what the host itself sees.
-   *
-   * @throws {ForgeError} CAPACITY_GPUS with the numbers; TRANSIENT_REPLICA_LOST. Then none of them is left.
-   */
   abstract start(count: number, gpusPerProcess: number): Promise<ActorProcess[]>;
 
   /**

@@ -6,13 +6,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hasOpenssl, isRunning, selfSigned, waitFor } from '@forge/testing';
-import { useTransport } from '../transports/connections';
+import { rootOwner } from '../actor/supervision';
 import { Counter } from '../counter.fixture';
+import { spawnService } from '../service/spawn-service';
+import { useTransport } from '../transports/connections';
+import { SocketTransport } from '../transports/socket';
 import { thisHost } from './host';
 import { HostMesh } from './host-mesh';
-import { spawnService } from '../service/spawn-service';
-import { rootOwner } from '../actor/supervision';
-import { SocketTransport } from '../transports/socket';
 import { connectHost, hostsFromEnvironment, type RemoteHost } from './remote-host';
 
 const token = 'a token of the cluster';
@@ -179,7 +179,7 @@ describe('a service on two hosts', () => {
 describe('a caller that is killed', () => {
   it('leaves no process at the agent', async () => {
     const { host, address } = await startHost([0, 1]);
-    const caller = fork(join(__dirname, '../../dist/hosts/caller.fixture.js'), [address], {
+    const caller = fork(join(__dirname, '../../dist/caller.fixture.js'), [address], {
       env: process.env,
     });
     const [pids] = (await once(caller, 'message')) as [number[]];

@@ -1,7 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import { message } from '../mesh/actor-ref';
 import type { ProcessControl } from '../process/governed-process';
-import type { Channel } from '../transport';
+import type { Channel } from '../transports/transport';
 import { HOST, type ProcessNews, type StartedProcess } from './host-agent';
 
 type Exit = (how: ForgeError) => void;

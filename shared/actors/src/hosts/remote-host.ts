@@ -1,14 +1,14 @@
 import { hostname, userInfo } from 'node:os';
 import { agentAddresses } from '@forge/config';
-import type { ActorProcess } from '../process/actor-process';
 import { message } from '../mesh/actor-ref';
-import { connectTo } from '../transports/connections';
+import type { ActorProcess } from '../process/actor-process';
 import { GovernedProcess } from '../process/governed-process';
-import { allOrNone, Host, thisHost } from './host';
-import type { Address } from '../transport';
+import { connectTo } from '../transports/connections';
 import { formatSocketAddress } from '../transports/socket-address';
-import { HOST, type HostDescription } from './host-agent';
+import type { Address } from '../transports/transport';
+import { allOrNone, Host, thisHost } from './host';
 import { hostAddress } from './host-address';
+import { HOST, type HostDescription } from './host-agent';
 import { Lease } from './lease';
 
 /** A machine on which `forge agent` runs; its agent hands out the GPUs. */

@@ -4,11 +4,11 @@ import { ForgeError } from '@forge/errors';
 import { version } from '../../package.json';
 import { ActorRuntime } from '../runtime/actor-runtime';
 import { listenAt } from '../transports/connections';
-import { thisHost } from './host';
-import type { Address } from '../transport';
 import { formatSocketAddress } from '../transports/socket-address';
-import { HOST, HostAgent } from './host-agent';
+import type { Address } from '../transports/transport';
+import { thisHost } from './host';
 import { hostAddress } from './host-address';
+import { HOST, HostAgent } from './host-agent';
 import { HostProcesses } from './host-processes';
 
 export interface ServeHostOptions {

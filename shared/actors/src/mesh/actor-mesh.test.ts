@@ -1,8 +1,8 @@
 import { isRunning, waitFor } from '@forge/testing';
+import { rootOwner } from '../actor/supervision';
 import { Counter, hidden, Unready } from '../counter.fixture';
 import { thisHost } from '../hosts/host';
 import { thisProc, type ProcMesh } from './proc-mesh';
-import { rootOwner } from '../actor/supervision';
 import { PartialFailure } from './value-mesh';
 
 afterAll(() => rootOwner.stopOwned());

@@ -1,58 +1,14 @@
-import type { ActorClass, EndpointName, ForgeActor } from '../actor/actor-base';
-import type { ActorRef } from './actor-ref';
-import { endpointsOf, type Endpoint } from '../actor/endpoint';
-import { endpointHandles } from './endpoint-handles';
+import type { ActorBase, EndpointName } from '../actor/actor-base';
 import type { Dimensions, Extent, Selection } from '../actor/extent';
+import type { StopOptions, Supervise } from '../actor/supervision';
+import type { ActorGroup } from './actor-group';
+import type { ActorRef } from './actor-ref';
+import { endpointHandles } from './endpoint-handles';
 import { MeshEndpoint, type MeshEndpointOf } from './mesh-endpoint';
-import type { ProcMesh, StopOptions, Supervise } from './proc-mesh';
-import type { Owned, Owner } from '../actor/supervision';
-
-/** The actors of a mesh, by rank: they stop together and have one owner. */
-export class ActorGroup implements Owned {
-  readonly endpoints: ReadonlyMap<string, Endpoint>;
-  onFailure: Supervise = () => false;
-  private stopping: Promise<void> | null = null;
-  private nextChoice = 0;
-
-  constructor(
-    readonly name: string,
-    actorClass: ActorClass,
-    private readonly refs: ReadonlyMap<number, ActorRef>,
-    readonly owner: Owner,
-    private readonly end: (drainMs: number) => Promise<void>,
-  ) {
-    this.endpoints = endpointsOf(actorClass);
-    owner.adopt(this);
-  }
-
-  has(rank: number): boolean {
-    return this.refs.has(rank);
-  }
-
-  ref(rank: number): ActorRef {
-    return this.refs.get(rank)!;
-  }
-
-  /** Every member in turn. */
-  choose(ranks: readonly number[]): ActorRef {
-    return this.ref(ranks[this.nextChoice++ % ranks.length]!);
-  }
-
-  stop({ drainMs = 10_000 }: StopOptions = {}): Promise<void> {
-    this.stopping ??= this.end(drainMs).finally(() => {
-      this.forget();
-    });
-    return this.stopping;
-  }
-
-  /** Its processes are gone. */
-  forget(): void {
-    this.owner.release(this);
-  }
-}
+import type { ProcMesh } from './proc-mesh';
 
 /** What every mesh of actors has; the endpoints of its class come on top. */
-export class ActorMeshBase<A extends ForgeActor, D extends string> {
+export class ActorMeshBase<A extends ActorBase, D extends string> {
   readonly #group: ActorGroup;
   readonly #extent: Extent;
   readonly #procs: ProcMesh<D>;
@@ -111,12 +67,12 @@ export class ActorMeshBase<A extends ForgeActor, D extends string> {
 }
 
 /** Actors, one per process of a mesh, with an adverb for every way of calling them. */
-export type ActorMesh<A extends ForgeActor, D extends string = string> = ActorMeshBase<A, D> & {
+export type ActorMesh<A extends ActorBase, D extends string = string> = ActorMeshBase<A, D> & {
   readonly [K in Exclude<EndpointName<A>, keyof ActorMeshBase<A, D>>]: MeshEndpointOf<A[K]>;
 };
 
 /** @internal */
-export function actorMesh<A extends ForgeActor, D extends string>(
+export function actorMesh<A extends ActorBase, D extends string>(
   group: ActorGroup,
   extent: Extent,
   procs: ProcMesh<D>,

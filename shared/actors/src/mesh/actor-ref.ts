@@ -1,8 +1,8 @@
-import { POSTED } from '../runtime/actor-cell';
 import type { ActorProcess } from '../process/actor-process';
-import { shortId } from '../short-id';
-import { activeTrace, ClientSpan } from '../tracing';
-import type { CallRequest } from '../transport';
+import { POSTED } from '../runtime/actor-cell';
+import { activeTrace, ClientSpan } from '../runtime/tracing';
+import type { CallRequest } from '../wire/call-request';
+import { shortId } from './short-id';
 
 /** How a call is to be made; each adverb takes the ones that make sense for it. */
 export interface CallOptions {

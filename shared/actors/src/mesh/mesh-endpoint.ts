@@ -1,8 +1,8 @@
 import { ForgeError } from '@forge/errors';
-import type { ActorGroup } from './actor-mesh';
+import type { Extent } from '../actor/extent';
+import type { ActorGroup } from './actor-group';
 import { message, type CallOptions } from './actor-ref';
 import { inCompletionOrder, single } from './completion-order';
-import type { Extent } from '../actor/extent';
 import { PartialFailure, ValueMesh } from './value-mesh';
 
 /** The ways of calling an endpoint that has one result. */

@@ -1,24 +1,13 @@
 import { ForgeError } from '@forge/errors';
-import type { ActorClass, Failure, ForgeActor } from '../actor/actor-base';
-import { actorMesh, ActorGroup, ActorMeshBase, type ActorMesh } from './actor-mesh';
-import type { ActorProcess } from '../process/actor-process';
-import { ActorRef } from './actor-ref';
+import type { ActorBase, ActorClass } from '../actor/actor-base';
 import { currentOwner } from '../actor/call-context';
-import { endpointsOf } from '../actor/endpoint';
-import { refuseReserved } from './endpoint-handles';
 import { Extent, type Dimensions, type Selection } from '../actor/extent';
-import type { Host } from '../hosts/host';
+import type { Owner, StopOptions, Supervise } from '../actor/supervision';
+import type { ProcessSource } from '../process/actor-process';
 import { LocalProcess } from '../process/local-process';
-import { shortId } from '../short-id';
-import { passedOn, type Owned, type Owner } from '../actor/supervision';
-
-/** Handles a failure (true), or passes it on to the owner (false). */
-export type Supervise = (failure: Failure) => boolean | Promise<boolean>;
-
-export interface StopOptions {
-  /** How long messages that have come may still take. Default 10,000. */
-  drainMs?: number;
-}
+import { actorMesh, type ActorMesh } from './actor-mesh';
+import type { ActorRef } from './actor-ref';
+import { ProcGroup } from './proc-group';
 
 export interface SpawnProcsOptions {
   /** In messages about the mesh. Default: its dimensions. */
@@ -27,97 +16,6 @@ export interface SpawnProcsOptions {
   withGpus?: boolean;
   /** Asked first when a process dies or hangs, or an actor fails with nobody waiting. */
   onFailure?: Supervise;
-}
-
-const DRAIN_MS = 10_000;
-
-/** The processes of a mesh: they start, fail and stop together. */
-class ProcGroup implements Owned {
-  private readonly actors = new Map<string, ActorGroup>();
-  private stopping: Promise<void> | null = null;
-
-  constructor(
-    readonly name: string,
-    readonly processes: readonly ActorProcess[],
-    private readonly owner: Owner | null,
-    private readonly onFailure: Supervise,
-  ) {
-    owner?.adopt(this);
-    for (const [rank, process] of processes.entries()) this.watch(rank, process);
-  }
-
-  async spawn(
-    name: string,
-    actorClass: ActorClass,
-    args: readonly unknown[],
-    extent: Extent,
-    owner: Owner,
-  ): Promise<ActorGroup> {
-    refuseReserved(endpointsOf(actorClass).keys(), ActorMeshBase);
-    const id = `${name}-${shortId()}`;
-    const ranks = extent.ranks();
-    const spawned = await Promise.allSettled(
-      ranks.map((rank, position) => {
-        const point = { rank, coordinates: extent.coordinates(position) };
-        return this.processOf(rank).spawn(id, actorClass, { name, point }, args);
-      }),
-    );
-    const refs = new Map(ranks.map((rank) => [rank, new ActorRef(this.processOf(rank), id)]));
-    const stop = async (drainMs: number): Promise<void> => {
-      this.actors.delete(id);
-      if (this.stopping !== null) return;
-      await everyEnd(ranks.map((rank) => this.processOf(rank).stopActor(id, drainMs)));
-    };
-    const group = new ActorGroup(name, actorClass, refs, owner, stop);
-    const failed = spawned.find((one) => one.status === 'rejected');
-    if (failed !== undefined) {
-      await group.stop({ drainMs: 0 }).catch(() => undefined);
-      throw ForgeError.from(failed.reason);
-    }
-    this.actors.set(id, group);
-    return group;
-  }
-
-  stop({ drainMs = DRAIN_MS }: StopOptions = {}): Promise<void> {
-    this.stopping ??= (async () => {
-      try {
-        await everyEnd(this.processes.map((process) => process.stop(drainMs)));
-      } finally {
-        for (const group of this.actors.values()) group.forget();
-        this.owner?.release(this);
-      }
-    })();
-    return this.stopping;
-  }
-
-  private processOf(rank: number): ActorProcess {
-    const process = this.processes[rank];
-    if (process === undefined) throw new ForgeError('BUG_INVARIANT', `${this.name} has no rank ${rank}`);
-    return process;
-  }
-
-  private watch(rank: number, process: ActorProcess): void {
-    void process.lost.then((error) => {
-      if (this.stopping !== null) return;
-      const groups = [...this.actors.values()].filter((group) => group.has(rank));
-      if (groups.length === 0) void this.fail({ name: this.name, rank, error }, null);
-      for (const group of groups) void this.fail({ name: group.name, rank, error }, group);
-    });
-    void (async () => {
-      for await (const { actor, failure } of process.failures) {
-        const group = this.actors.get(actor);
-        if (group !== undefined) void this.fail({ ...failure, rank }, group);
-      }
-    })();
-  }
-
-  /** Asks the actor mesh, then the process mesh, then whoever spawned it. */
-  private async fail(failure: Failure, group: ActorGroup | null): Promise<void> {
-    let open: Failure | null = failure;
-    if (group !== null) open = await passedOn(group.name, group.onFailure, open);
-    if (open !== null) open = await passedOn(this.name, this.onFailure, open);
-    if (open !== null) await (group?.owner ?? this.owner)?.handle(open);
-  }
 }
 
 /** Processes with named dimensions, or a part of them. */
@@ -152,7 +50,7 @@ export class ProcMesh<D extends string = string> {
    * @throws {ForgeError} what a constructor or `setup` threw (then none is left); CONFIG_ACTOR_UNLOADABLE;
    *   TRANSIENT_REPLICA_LOST.
    */
-  async spawn<A extends ForgeActor, Args extends unknown[]>(
+  async spawn<A extends ActorBase, Args extends unknown[]>(
     name: string,
     actorClass: ActorClass<A, Args>,
     ...args: Args
@@ -205,7 +103,7 @@ export class ProcMesh<D extends string = string> {
 
 /** What `host.spawnProcs` does; `owner` is told of failures that nobody handles, and takes the mesh along. */
 export async function spawnProcMesh<D extends string>(
-  host: Pick<Host, 'start'>,
+  host: ProcessSource,
   dimensions: Dimensions<D>,
   options: SpawnProcsOptions = {},
   owner: Owner = currentOwner(),
@@ -215,15 +113,6 @@ export async function spawnProcMesh<D extends string>(
   const name = options.name ?? extent.describe();
   const group = new ProcGroup(name, processes, owner, options.onFailure ?? (() => false));
   return new ProcMesh<D>(group, extent, false);
-}
-
-/** Waits for all; then throws what one of them threw, unless what was to be stopped was gone already. */
-async function everyEnd(stopping: readonly Promise<void>[]): Promise<void> {
-  for (const outcome of await Promise.allSettled(stopping)) {
-    if (outcome.status === 'fulfilled') continue;
-    const error = ForgeError.from(outcome.reason);
-    if (error.code !== 'TRANSIENT_REPLICA_LOST') throw error;
-  }
 }
 
 let local: ProcMesh<never> | null = null;

@@ -1,7 +1,7 @@
 import { ForgeError } from '@forge/errors';
-import type { ActorRef } from './actor-ref';
 import { LocalProcess } from '../process/local-process';
-import type { Address, Listener, OnRefused } from '../transport';
+import type { Address, Listener, OnRefused } from '../transports/transport';
+import type { ActorRef } from './actor-ref';
 
 /** An actor, of a mesh of one. */
 export interface ServableActor {

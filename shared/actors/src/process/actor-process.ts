@@ -1,8 +1,8 @@
 import type { ForgeError } from '@forge/errors';
 import type { ActorClass } from '../actor/actor-base';
-import type { ActorFailure } from '../runtime/actor-runtime';
 import type { Birth } from '../actor/birth';
-import type { Channel } from '../transport';
+import type { ActorFailure } from '../runtime/actor-runtime';
+import type { Channel } from '../transports/transport';
 
 /** A process that actors live in, as its owner sees it. */
 export interface ActorProcess {
@@ -24,4 +24,14 @@ export interface ActorProcess {
   stop(drainMs: number): Promise<void>;
   /** Ends it at once, without a word to its actors. */
   kill(): Promise<void>;
+}
+
+/** A place that starts actor processes. */
+export interface ProcessSource {
+  /**
+   * Starts processes that see `gpusPerProcess` GPUs of their own, until they end; with 0, what the place itself sees.
+   *
+   * @throws {ForgeError} CAPACITY_GPUS with the numbers; TRANSIENT_REPLICA_LOST. Then none of them is left.
+   */
+  start(count: number, gpusPerProcess: number): Promise<ActorProcess[]>;
 }

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join, sep } from 'node:path';
 import { actorEnvironment } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import type { ActorProcess } from './actor-process';
 import { connectTo } from '../transports/connections';
+import type { Address } from '../transports/transport';
+import type { ActorProcess } from './actor-process';
 import { GovernedProcess, type ProcessControl } from './governed-process';
-import type { Address } from '../transport';
 
 const MAIN = join(__dirname.replace(`${sep}src${sep}`, `${sep}dist${sep}`), '../runtime/actor-main.js');
 

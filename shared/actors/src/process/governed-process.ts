@@ -3,12 +3,12 @@ import { check, metricReportSchema } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { metricCollector } from '@forge/telemetry';
 import type { ActorClass } from '../actor/actor-base';
-import { moduleOf } from '../runtime/actor-module';
-import type { ActorProcess } from './actor-process';
-import { AGENT, type ActorFailure } from '../runtime/actor-runtime';
 import type { Birth } from '../actor/birth';
+import { moduleOf } from '../runtime/actor-module';
+import { AGENT, type ActorFailure } from '../runtime/actor-runtime';
 import { failureFromWire, type WireActorFailure } from '../runtime/failure-log';
-import type { Channel } from '../transport';
+import type { Channel } from '../transports/transport';
+import type { ActorProcess } from './actor-process';
 
 /** What only whoever started a process can do with it. */
 export interface ProcessControl {
@@ -22,7 +22,6 @@ export interface ProcessControl {
 
 /** Beyond the drain, for cleanup and for what the actors themselves have spawned. */
 const STOP_GRACE_MS = 5_000;
-const reportsSchema = metricReportSchema.array();
 /** Between the end of a process and the news of it on its channel. */
 const LOST_WITHIN_MS = 1_000;
 
@@ -30,12 +29,15 @@ const LOST_WITHIN_MS = 1_000;
 export class GovernedProcess implements ActorProcess {
   readonly lost: Promise<ForgeError>;
   private isStopping = false;
+  private hasWarned = false;
+  private tellSilence!: (reason: ForgeError) => void;
 
   constructor(
     readonly channel: Channel,
     private readonly control: ProcessControl,
   ) {
-    this.lost = Promise.race([control.exited, channel.lost]);
+    const silent = new Promise<ForgeError>((resolve) => (this.tellSilence = resolve));
+    this.lost = Promise.race([control.exited, channel.lost, silent]);
     // One that no longer answers is of no use; it would come back as a stranger. One that was told to end will.
     void this.lost.then(() => {
       if (!this.isStopping) control.kill();
@@ -95,28 +97,46 @@ export class GovernedProcess implements ActorProcess {
     return this.channel.call({ actor: AGENT, endpoint, args, key: '' });
   }
 
-  /** What is recorded there counts here, as of a rank below this process. */
+  /** Metrics recorded there count here, under the rank of the process. */
   private async takeRecorded(): Promise<void> {
-    const request = { actor: AGENT, endpoint: 'recorded', args: [], key: '' };
-    try {
-      for await (const reports of this.channel.stream(request)) this.handUp(reports);
-    } catch {
-      // The process is gone, which `lost` tells.
-    }
+    for await (const reports of this.told('recorded')) this.handUp(reports);
   }
 
+  /** Leaves an invalid report out, with one warning for the process: a metric is no reason for work to fail. */
   private handUp(reports: unknown): void {
-    for (const report of check(reportsSchema, reports, 'recorded metrics'))
-      metricCollector().merge(report, `p${this.pid}`);
+    for (const report of Array.isArray(reports) ? (reports as unknown[]) : [reports])
+      try {
+        metricCollector().merge(check(metricReportSchema, report, 'recorded metrics'), `p${this.pid}`);
+      } catch (error) {
+        const message = `metrics of process ${this.pid} are left out: ${ForgeError.from(error).message}`;
+        if (!this.hasWarned) process.emitWarning(message, 'ForgeMetricWarning');
+        this.hasWarned = true;
+      }
   }
 
-  private async *readFailures(): AsyncGenerator<ActorFailure> {
-    const request = { actor: AGENT, endpoint: 'failures', args: [], key: '' };
+  private readFailures(): AsyncGenerator<ActorFailure> {
+    return this.told('failures', (told) => {
+      const { actor, failure } = told as WireActorFailure;
+      return { actor, failure: failureFromWire(failure) };
+    });
+  }
+
+  /**
+   * Items of one of the agent's streams, which ends with the process. A process that lives on with a silent agent could
+   * fail without anybody hearing of it: it is lost.
+   */
+  private async *told<T>(
+    endpoint: 'recorded' | 'failures',
+    read: (item: unknown) => T = (item) => item as T,
+  ): AsyncGenerator<T> {
+    let why = 'the stream ended';
     try {
-      for await (const { actor, failure } of this.channel.stream(request) as AsyncIterable<WireActorFailure>)
-        yield { actor, failure: failureFromWire(failure) };
-    } catch {
-      // The process is gone, which `lost` tells.
+      const items = this.channel.stream({ actor: AGENT, endpoint, args: [], key: '' });
+      for await (const item of items) yield read(item);
+    } catch (error) {
+      why = ForgeError.from(error).message;
     }
+    const message = `the agent of process ${this.pid} tells no more ${endpoint}: ${why}`;
+    this.tellSilence(new ForgeError('TRANSIENT_REPLICA_LOST', message, { pid: this.pid }));
   }
 }

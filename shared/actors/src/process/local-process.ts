@@ -1,11 +1,11 @@
 import { ForgeError } from '@forge/errors';
 import type { ActorClass } from '../actor/actor-base';
-import type { ActorProcess } from './actor-process';
-import { ActorRuntime, type ActorFailure } from '../runtime/actor-runtime';
 import type { Birth } from '../actor/birth';
+import { ActorRuntime, type ActorFailure } from '../runtime/actor-runtime';
+import { failureFromWire, FailureLog } from '../runtime/failure-log';
 import { connectTo, listenAt } from '../transports/connections';
-import { FailureLog, failureFromWire } from '../runtime/failure-log';
-import type { Address, Channel, Listener, OnRefused } from '../transport';
+import type { Address, Channel, Listener, OnRefused } from '../transports/transport';
+import type { ActorProcess } from './actor-process';
 
 /** Actors within this process, called like others: messages are copied, ordered and one at a time. */
 export class LocalProcess implements ActorProcess {

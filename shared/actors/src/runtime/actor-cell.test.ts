@@ -1,13 +1,13 @@
 import { ForgeError } from '@forge/errors';
 import { waitFor } from '@forge/testing';
-import { ForgeActor } from '../actor/actor-base';
-import type { ActorMesh } from '../mesh/actor-mesh';
 import { callContext, type CallContext } from '../actor/call-context';
 import { endpoint } from '../actor/endpoint';
+import { rootOwner } from '../actor/supervision';
+import { ForgeActor } from '../forge-actor';
 import { inProcessHost } from '../hosts/host';
+import type { ActorMesh } from '../mesh/actor-mesh';
 import { thisProc } from '../mesh/proc-mesh';
 import { spawnService } from '../service/spawn-service';
-import { rootOwner } from '../actor/supervision';
 
 const log: string[] = [];
 beforeEach(() => {

@@ -1,13 +1,14 @@
 import { ForgeError } from '@forge/errors';
-import type { ActorClass, Failure, ForgeActor } from '../actor/actor-base';
+import type { ActorBase, ActorClass } from '../actor/actor-base';
 import { bear, type Birth } from '../actor/birth';
 import { runInScope } from '../actor/call-context';
 import { endpointsOf, resolveEndpoint, type Endpoint } from '../actor/endpoint';
+import { Owner, type Failure } from '../actor/supervision';
+import type { Cancellation } from '../transports/transport';
+import type { CallRequest } from '../wire/call-request';
 import { EndpointContext } from './endpoint-context';
 import { Mailbox } from './mailbox';
-import { Owner } from '../actor/supervision';
-import { ServerSpan } from '../tracing';
-import type { CallRequest, Cancellation } from '../transport';
+import { ServerSpan } from './tracing';
 
 /** Marks a message nobody waits for the answer of: an unexpected exception then goes to supervision. */
 export const POSTED = 'forge-posted';
@@ -19,7 +20,7 @@ export class ActorCell {
   private readonly endpoints: ReadonlyMap<string, Endpoint>;
   private readonly owner: Owner;
   private readonly signalsInUse = new Set<EndpointContext>();
-  private instance: ForgeActor | null = null;
+  private instance: ActorBase | null = null;
   private hasStopped = false;
 
   constructor(
@@ -40,7 +41,7 @@ export class ActorCell {
   async start(args: readonly unknown[]): Promise<void> {
     try {
       await runInScope(this.owner, null, async () => {
-        const construct = this.actorClass as new (...args: readonly unknown[]) => ForgeActor;
+        const construct = this.actorClass as new (...args: readonly unknown[]) => ActorBase;
         this.instance = bear(this.birth, () => new construct(...args));
         await this.instance.setup();
       });

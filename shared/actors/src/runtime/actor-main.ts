@@ -1,9 +1,9 @@
 import { rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { ActorRuntime, AGENT } from './actor-runtime';
 import { enterActorProcess, refusedSpawn } from '../actor/call-context';
 import { listenAt } from '../transports/connections';
+import { ActorRuntime, AGENT } from './actor-runtime';
 import { FailureLog } from './failure-log';
 import { ProcessAgent } from './process-agent';
 

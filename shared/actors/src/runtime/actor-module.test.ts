@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import { moduleOf, type ActorModule } from './actor-module';
-import { ForgeActor } from '../actor/actor-base';
-import { AGENT } from './actor-runtime';
-import { Counter, hidden } from '../counter.fixture';
-import { thisHost, thisProc } from '../index';
 import { rootOwner } from '../actor/supervision';
+import { Counter, hidden } from '../counter.fixture';
+import { ForgeActor } from '../forge-actor';
+import { thisHost, thisProc } from '../index';
+import { moduleOf, type ActorModule } from './actor-module';
+import { AGENT } from './actor-runtime';
 
 afterAll(() => rootOwner.stopOwned());
 

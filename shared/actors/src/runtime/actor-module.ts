@@ -4,7 +4,7 @@ import { dirname, extname, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { importModule } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import { ForgeActor, type ActorClass } from '../actor/actor-base';
+import { ActorBase, type ActorClass } from '../actor/actor-base';
 import { refusedSpawn, runOutOfScope } from '../actor/call-context';
 import { definitionOf } from '../actor/endpoint';
 
@@ -110,7 +110,7 @@ function* exportsOf(exported: unknown): Generator {
 }
 
 function isActorClass(value: unknown): value is ActorClass {
-  return typeof value === 'function' && value.prototype instanceof ForgeActor;
+  return typeof value === 'function' && value.prototype instanceof ActorBase;
 }
 
 function unloadable(className: string, reason: string, options: { cause?: unknown } = {}): ForgeError {

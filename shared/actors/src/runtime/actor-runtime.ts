@@ -1,9 +1,11 @@
 import { ForgeError } from '@forge/errors';
-import type { ActorClass, Failure } from '../actor/actor-base';
-import { ActorCell } from './actor-cell';
+import type { ActorClass } from '../actor/actor-base';
 import type { Birth } from '../actor/birth';
 import { stopAll } from '../actor/stop-all';
-import type { CallRequest, Cancellation, Handler } from '../transport';
+import type { Failure } from '../actor/supervision';
+import type { Cancellation, Handler } from '../transports/transport';
+import type { CallRequest } from '../wire/call-request';
+import { ActorCell } from './actor-cell';
 
 /** A failure of an actor, with the id it has in its process. */
 export interface ActorFailure {

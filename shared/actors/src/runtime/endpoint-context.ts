@@ -1,5 +1,6 @@
 import type { CallContext } from '../actor/call-context';
-import type { CallRequest, Cancellation } from '../transport';
+import type { Cancellation } from '../transports/transport';
+import type { CallRequest } from '../wire/call-request';
 
 /** What an endpoint sees of its call. Its signal is made when it is first asked for, which most endpoints never do. */
 export class EndpointContext implements CallContext {

@@ -1,7 +1,9 @@
 import { ForgeError, type WireError } from '@forge/errors';
-import type { Failure } from '../actor/actor-base';
+import type { Failure } from '../actor/supervision';
 import type { ActorFailure } from './actor-runtime';
-import { Fifo } from '../fifo';
+import { KIND } from '../wire/frame';
+import { refusalIn } from '../wire/refusal';
+import { Fifo } from './fifo';
 
 /** A failure as it travels. */
 export interface WireFailure {
@@ -36,7 +38,12 @@ export class FailureLog implements AsyncIterable<WireActorFailure> {
 }
 
 function toWire({ error, cause, ...rest }: Failure): WireFailure {
-  return { ...rest, error: error.toWire(), ...(cause && { cause: toWire(cause) }) };
+  return { ...rest, error: sendable(error.toWire()), ...(cause && { cause: toWire(cause) }) };
+}
+
+/** The error itself, or, when its details can't be sent, the error without them. */
+function sendable(error: WireError): WireError {
+  return refusalIn([KIND.error, 0, error.details]) === null ? error : { ...error, details: {} };
 }
 
 export function failureFromWire({ error, cause, ...rest }: WireFailure): Failure {

@@ -1,15 +1,15 @@
-import { metricCollector } from '@forge/telemetry';
 import type { MetricReport } from '@forge/contracts';
-import { ForgeActor } from '../actor/actor-base';
-import { loadActorClass, type ActorModule } from './actor-module';
-import type { ActorRuntime } from './actor-runtime';
+import { metricCollector } from '@forge/telemetry';
+import { ActorBase } from '../actor/actor-base';
 import type { Birth } from '../actor/birth';
 import { endpoint } from '../actor/endpoint';
+import { loadActorClass, type ActorModule } from './actor-module';
+import type { ActorRuntime } from './actor-runtime';
 import type { FailureLog, WireActorFailure } from './failure-log';
 import { recordedReports } from './recorded-reports';
 
 /** Starts and ends the actors of the process it lives in. */
-export class ProcessAgent extends ForgeActor {
+export class ProcessAgent extends ActorBase {
   constructor(
     private readonly runtime: ActorRuntime,
     private readonly log: FailureLog,

@@ -1,8 +1,8 @@
 import { metricCollector } from '@forge/telemetry';
 import { waitFor } from '@forge/testing';
+import { rootOwner } from '../actor/supervision';
 import { Counter } from '../counter.fixture';
 import { thisHost } from '../hosts/host';
-import { rootOwner } from '../actor/supervision';
 
 afterAll(() => rootOwner.stopOwned());
 

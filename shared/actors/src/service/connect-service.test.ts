@@ -7,7 +7,7 @@ import { connectService, type ConnectOptions } from './connect-service';
 import type { DeployedReplica } from './deployed-replicas';
 import type { Service } from './service';
 
-const FIXTURE = join(__dirname.replace(`${sep}src`, `${sep}dist`), 'deployed.fixture.js');
+const FIXTURE = join(__dirname.replace(`${sep}src`, `${sep}dist`), '../deployed.fixture.js');
 
 const children: ChildProcess[] = [];
 const services: Service<Counter>[] = [];

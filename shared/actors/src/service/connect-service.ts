@@ -1,4 +1,4 @@
-import type { ActorClass, ForgeActor } from '../actor/actor-base';
+import type { ActorBase, ActorClass } from '../actor/actor-base';
 import { currentOwner } from '../actor/call-context';
 import { endpointsOf } from '../actor/endpoint';
 import { DeployedReplicas, type ReplicaDirectory } from './deployed-replicas';
@@ -17,7 +17,7 @@ export type ConnectOptions = Pick<ServiceOptions, 'router' | 'maxConcurrent' | '
  *
  * @throws {ForgeError} CONFIG_INVALID naming the option.
  */
-export function connectService<A extends ForgeActor, Args extends unknown[]>(
+export function connectService<A extends ActorBase, Args extends unknown[]>(
   name: string,
   actorClass: ActorClass<A, Args>,
   directory: ReplicaDirectory,

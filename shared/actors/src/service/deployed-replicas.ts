@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeError } from '@forge/errors';
 import { ActorRef } from '../mesh/actor-ref';
 import { connectTo } from '../transports/connections';
-import type { Address } from '../transport';
+import type { Address } from '../transports/transport';
 import { Replica } from './replica';
 import type { Replicas, ReplicasObserver } from './replicas';
 import { RestartBudget } from './restart-budget';

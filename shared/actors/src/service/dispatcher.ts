@@ -1,5 +1,5 @@
 import { ForgeError } from '@forge/errors';
-import { Fifo } from '../fifo';
+import { Fifo } from '../runtime/fifo';
 import type { Replica } from './replica';
 import { leastLoaded, routerOf, type Router } from './routers';
 import type { ServiceCall } from './service-call';

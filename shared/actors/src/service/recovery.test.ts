@@ -1,7 +1,7 @@
 import { isRunning, waitFor } from '@forge/testing';
-import { useTransport } from '../transports/connections';
-import { Counter, Unready } from '../counter.fixture';
 import { rootOwner } from '../actor/supervision';
+import { Counter, Unready } from '../counter.fixture';
+import { useTransport } from '../transports/connections';
 import { SocketTransport } from '../transports/socket';
 import type { Service } from './service';
 import type { ServiceOptions } from './service-options';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeError } from '@forge/errors';
-import type { Failure } from '../actor/actor-base';
+import type { Failure } from '../actor/supervision';
 import { Replica, type LaunchedReplica } from './replica';
 import type { Replicas, ReplicasObserver } from './replicas';
 import { RestartBudget } from './restart-budget';

@@ -1,6 +1,6 @@
 import { ForgeError } from '@forge/errors';
 import type { ActorRef, Message } from '../mesh/actor-ref';
-import { Fifo } from '../fifo';
+import { Fifo } from '../runtime/fifo';
 import { ReplicaMetrics } from './replica-metrics';
 import type { RestartBudget } from './restart-budget';
 import type { ServiceCall } from './service-call';

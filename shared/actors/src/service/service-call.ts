@@ -1,6 +1,6 @@
 import { ForgeError } from '@forge/errors';
 import type { CallOptions } from '../mesh/actor-ref';
-import type { Fifo } from '../fifo';
+import type { Fifo } from '../runtime/fifo';
 import type { Replica } from './replica';
 
 /** What a call is allowed to do. */

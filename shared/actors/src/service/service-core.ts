@@ -1,13 +1,14 @@
 import { ForgeError } from '@forge/errors';
-import { message, type CallOptions } from '../mesh/actor-ref';
 import type { Endpoint } from '../actor/endpoint';
-import type { Owned, Owner } from '../actor/supervision';
+import { DRAIN_MS, type Owned, type Owner, type StopOptions } from '../actor/supervision';
+import { message, type CallOptions } from '../mesh/actor-ref';
 import { Dispatcher } from './dispatcher';
 import type { Replica } from './replica';
 import type { Replicas, ReplicasObserver } from './replicas';
 import { ServiceCall, type CallTerms } from './service-call';
 import { ServiceEventBus } from './service-events';
 import { instrument } from './service-instruments';
+import { summarize, type ServiceMetrics } from './service-metrics';
 import { invalid, type ServiceConfig } from './service-options';
 
 /** An idempotent call that has lost so many replicas may itself be what kills them. */
@@ -55,12 +56,16 @@ export class ServiceCore implements Owned {
     };
     this.replicas = replicasOf(this.events, observer);
     this.dispatcher = new Dispatcher(config, this.replicas, this.events);
-    this.instruments = instrument(this);
+    this.instruments = instrument(this.name, () => this.metrics());
     owner.adopt(this);
   }
 
   get name(): string {
     return this.config.name;
+  }
+
+  metrics(): ServiceMetrics {
+    return summarize(this.replicas, this.dispatcher);
   }
 
   /** @throws {ForgeError} why a replica did not start; then the service is gone. */
@@ -146,7 +151,7 @@ export class ServiceCore implements Owned {
   }
 
   /** Rejects what is queued, lets what is under way finish, ends all replicas. */
-  stop({ drainMs = 10_000 }: { drainMs?: number } = {}): Promise<void> {
+  stop({ drainMs = DRAIN_MS }: StopOptions = {}): Promise<void> {
     this.stopping ??= (async () => {
       this.dispatcher.close();
       await this.scaling;

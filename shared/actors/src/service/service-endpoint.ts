@@ -10,16 +10,12 @@ import { currentSession } from './session';
 export interface ServiceUnary<P extends unknown[], R> {
   /** The result of one replica: that of the session around the caller, else the one the router picks. */
   choose(...args: P): Promise<R>;
-  /** The same as `choose`. */
-  route(...args: P): Promise<R>;
   /**
    * The results of all healthy replicas, in their order; sessions do not matter.
    *
    * @throws {PartialFailure} when some fail, once all have ended; TRANSIENT_SERVICE_UNAVAILABLE when none is up.
    */
   call(...args: P): Promise<R[]>;
-  /** The same as `call`. */
-  fanout(...args: P): Promise<R[]>;
   /** The result of the only replica. @throws {ForgeError} CONTRACT_INVALID_CALL when the service has several. */
   callOne(...args: P): Promise<R>;
   /** Sends to all healthy replicas and forgets: no answer, no promise of delivery. */
@@ -65,10 +61,6 @@ export class ServiceEndpoint {
     return this.core.choose(this.endpoint, args, this.inSession(), this.perRank);
   }
 
-  route(...args: unknown[]): Promise<unknown> {
-    return this.choose(...args);
-  }
-
   async call(...args: unknown[]): Promise<unknown[]> {
     const replicas = this.healthy();
     const results = await Promise.allSettled(replicas.map((replica) => this.on(replica, args)));
@@ -80,10 +72,6 @@ export class ServiceEndpoint {
         replicas.map(({ index }) => index),
       );
     });
-  }
-
-  fanout(...args: unknown[]): Promise<unknown[]> {
-    return this.call(...args);
   }
 
   async callOne(...args: unknown[]): Promise<unknown> {

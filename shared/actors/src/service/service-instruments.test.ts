@@ -1,3 +1,4 @@
+import { waitFor } from '@forge/testing';
 import { metrics } from '@opentelemetry/api';
 import {
   AggregationTemporality,
@@ -7,10 +8,9 @@ import {
   type DataPoint,
   type Histogram,
 } from '@opentelemetry/sdk-metrics';
-import { waitFor } from '@forge/testing';
+import { rootOwner } from '../actor/supervision';
 import { Counter } from '../counter.fixture';
 import { inProcessHost } from '../hosts/host';
-import { rootOwner } from '../actor/supervision';
 import { spawnService } from './spawn-service';
 
 const exporter = new InMemoryMetricExporter(AggregationTemporality.DELTA);

@@ -5,8 +5,7 @@ import {
   type MeterProvider,
   type Observable,
 } from '@opentelemetry/api';
-import type { ServiceCore } from './service-core';
-import { summarize, type ReplicaMetricsSummary } from './service-metrics';
+import type { ReplicaMetricsSummary, ServiceMetrics } from './service-metrics';
 
 /** Takes the time that a call of a service took, from its acceptance to its end. */
 export type RecordLatency = (latencyMs: number, endpoint: string, errorCode: string | undefined) => void;
@@ -30,16 +29,25 @@ const READINGS: readonly Reading[] = [
   reading('utilization', 'gauge', '1', 'active calls over those possible', (replica) => replica.utilization),
 ];
 
-const observed = new Set<ServiceCore>();
+/** A service whose metrics are shown. */
+interface Observed {
+  readonly service: string;
+  readonly summary: () => ServiceMetrics;
+}
+
+const observed = new Set<Observed>();
 const latencies = new WeakMap<MeterProvider, Histogram>();
 
 /**
  * Shows the metrics of a service to OpenTelemetry until `end`. Nothing happens unless a meter provider is
  * registered, and nothing before it is.
  */
-export function instrument(core: ServiceCore): { record: RecordLatency; end: () => void } {
-  const service = core.name;
-  observed.add(core);
+export function instrument(
+  service: string,
+  summary: () => ServiceMetrics,
+): { record: RecordLatency; end: () => void } {
+  const shown = { service, summary };
+  observed.add(shown);
   instrumentsOf(metrics.getMeterProvider());
   return {
     record: (latencyMs, endpoint, errorCode) => {
@@ -49,7 +57,7 @@ export function instrument(core: ServiceCore): { record: RecordLatency; end: () 
         errorCode === undefined ? attributes : { ...attributes, 'error.type': errorCode },
       );
     },
-    end: () => observed.delete(core),
+    end: () => observed.delete(shown),
   };
 }
 
@@ -69,11 +77,10 @@ function instrumentsOf(provider: MeterProvider): Histogram {
     description: 'replicas that take calls',
   });
   const observe: BatchObservableCallback = (result) => {
-    for (const core of observed) {
-      const service = core.name;
-      const summary = summarize(core);
-      result.observe(replicas, summary.service.healthyReplicas, { service });
-      for (const replica of summary.replicas)
+    for (const { service, summary } of observed) {
+      const shown = summary();
+      result.observe(replicas, shown.service.healthyReplicas, { service });
+      for (const replica of shown.replicas)
         for (const [at, { of }] of READINGS.entries())
           result.observe(instruments[at]!, of(replica), { service, replica: replica.index });
     }

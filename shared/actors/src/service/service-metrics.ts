@@ -1,6 +1,7 @@
+import type { Dispatcher } from './dispatcher';
 import { LatencyHistogram } from './latency-histogram';
 import type { Replica } from './replica';
-import type { ServiceCore } from './service-core';
+import type { Replicas } from './replicas';
 
 interface CallMetrics {
   readonly totalRequests: number;
@@ -39,9 +40,10 @@ export interface ServiceMetrics {
 }
 
 /** Counts of the replicas that are there, and their sums. */
-export function summarize(core: ServiceCore): ServiceMetrics {
-  const { all, healthy } = core.replicas;
-  const { sessions, waitingCalls } = core.dispatcher;
+export function summarize(
+  { all, healthy }: Pick<Replicas, 'all' | 'healthy'>,
+  { sessions, waitingCalls }: Pick<Dispatcher, 'sessions' | 'waitingCalls'>,
+): ServiceMetrics {
   return {
     service: {
       ...callMetrics(all),

@@ -1,10 +1,9 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { waitFor } from '@forge/testing';
-import type { Failure } from '../actor/actor-base';
+import { rootOwner, setUnhandledFaultHook, type Failure } from '../actor/supervision';
 import { Counter } from '../counter.fixture';
 import { inProcessHost } from '../hosts/host';
-import { rootOwner, setUnhandledFaultHook } from '../actor/supervision';
 import { PartialFailure } from '../mesh/value-mesh';
 import type { Service } from './service';
 import type { ServiceOptions } from './service-options';
@@ -30,14 +29,14 @@ describe('a service (the facts of torchforge)', () => {
   it('keeps its options and has one replica by default', async () => {
     const plain = await spawnService(local(), Counter, 30);
     expect([plain.config.numReplicas, plain.config.procsPerReplica]).toEqual([1, 1]);
-    expect(await plain.value.route()).toBe(30);
+    expect(await plain.value.choose()).toBe(30);
   });
 
   it('keeps several services apart', async () => {
     const [two, four] = [await counters(2, 30), await counters(4, 20)];
     expect([two.config.numReplicas, four.config.numReplicas]).toEqual([2, 4]);
     expect(two.config).not.toBe(four.config);
-    expect([await two.value.route(), await four.value.route()]).toEqual([30, 20]);
+    expect([await two.value.choose(), await four.value.choose()]).toEqual([30, 20]);
   });
 
   it('has sessions by id', async () => {
@@ -45,8 +44,8 @@ describe('a service (the facts of torchforge)', () => {
     const [one, other] = [service.startSession(), service.startSession()];
     expect(one).not.toBe(other);
     expect(service.sessions().get(one)).toBeNull();
-    await service.increment.with({ session: one }).route();
-    expect(await service.value.with({ session: one }).route()).toBe(1);
+    await service.increment.with({ session: one }).choose();
+    expect(await service.value.with({ session: one }).choose()).toBe(1);
     expect(service.sessions().get(one)).toBe(0);
     service.endSession(one);
     service.endSession(other);
@@ -55,13 +54,13 @@ describe('a service (the facts of torchforge)', () => {
 
   it('takes calls without a session', async () => {
     const service = await counters(2);
-    await service.increment.route();
-    await service.increment.route();
-    await service.value.route();
+    await service.increment.choose();
+    await service.increment.choose();
+    await service.value.choose();
     const { totalRequests, totalSessions } = service.metrics().service;
     expect([totalRequests, totalSessions, service.sessions().size]).toEqual([3, 0, 0]);
     // Calls went to 1, 0, 1; this one goes to 0.
-    expect(await service.add.route(5, 2)).toBe(11);
+    expect(await service.add.choose(5, 2)).toBe(11);
   });
 
   it('keeps to one replica in a session, and ends it', async () => {
@@ -89,14 +88,14 @@ describe('a service (the facts of torchforge)', () => {
   it('recovers a replica after an unexpected exception', async () => {
     const service = await counters(1);
     expect(states(service)).toEqual(['HEALTHY']);
-    await expect(service.fail.route()).rejects.toMatchObject({
+    await expect(service.fail.choose()).rejects.toMatchObject({
       code: 'BUG_ENDPOINT',
       message: 'I was asked to fail',
       details: { name: 'TypeError', stack: expect.stringContaining('counter.fixture') as string },
     });
     expect(states(service)).toEqual(['RECOVERING']);
-    await service.increment.route();
-    expect(await service.value.route()).toBe(1);
+    await service.increment.choose();
+    expect(await service.value.choose()).toBe(1);
     expect(states(service)).toEqual(['HEALTHY']);
   });
 
@@ -105,15 +104,15 @@ describe('a service (the facts of torchforge)', () => {
     const moves: unknown[] = [];
     service.on('session-moved', (move) => moves.push(move));
     const session = service.startSession();
-    await service.increment.with({ session }).route();
+    await service.increment.with({ session }).choose();
     const first = service.sessions().get(session)!;
-    await expect(service.fail.with({ session }).route()).rejects.toThrow();
+    await expect(service.fail.with({ session }).choose()).rejects.toThrow();
     expect(states(service)[first]).toBe('RECOVERING');
-    await service.increment.with({ session }).route();
+    await service.increment.with({ session }).choose();
     const second = service.sessions().get(session)!;
     expect(second).toBe(1 - first);
     const fresh = service.startSession();
-    await service.increment.with({ session: fresh }).route();
+    await service.increment.with({ session: fresh }).choose();
     expect(states(service)[service.sessions().get(fresh)!]).toBe('HEALTHY');
     expect(moves).toEqual([{ session, from: first, to: second }]);
     expect(service.metrics().service.sessionMoves).toBe(1);
@@ -122,10 +121,10 @@ describe('a service (the facts of torchforge)', () => {
   it('counts requests and failures', async () => {
     const service = await counters(2);
     const [a, b] = [service.startSession(), service.startSession()];
-    await service.increment.with({ session: a }).route();
-    await service.increment.with({ session: a }).route();
-    await service.increment.with({ session: b }).route();
-    await expect(service.fail.with({ session: a }).route()).rejects.toThrow();
+    await service.increment.with({ session: a }).choose();
+    await service.increment.with({ session: a }).choose();
+    await service.increment.with({ session: b }).choose();
+    await expect(service.fail.with({ session: a }).choose()).rejects.toThrow();
     const { service: all, replicas } = service.metrics();
     expect([all.totalSessions, all.totalReplicas, all.healthyReplicas]).toEqual([2, 2, 1]);
     const sum = (key: 'totalRequests' | 'failedRequests' | 'successfulRequests'): number =>
@@ -138,17 +137,17 @@ describe('a service (the facts of torchforge)', () => {
     const session = service.startSession();
     const seen = new Set<number | null | undefined>();
     for (let i = 0; i < 4; i++) {
-      await service.increment.with({ session }).route();
+      await service.increment.with({ session }).choose();
       seen.add(service.sessions().get(session));
     }
     expect(seen.size).toBe(1);
-    expect(await service.value.with({ session }).route()).toBe(4);
+    expect(await service.value.with({ session }).choose()).toBe(4);
   });
 
   it('spreads sessions', async () => {
     const service = await counters(2);
     const ids = Array.from({ length: 4 }, () => service.startSession());
-    for (const session of ids) await service.increment.with({ session }).route();
+    for (const session of ids) await service.increment.with({ session }).choose();
     expect([...service.sessions().values()]).toEqual([0, 1, 0, 1]);
     expect(service.metrics().service.totalRequests).toBe(4);
   });
@@ -157,45 +156,45 @@ describe('a service (the facts of torchforge)', () => {
     const service = await counters(2);
     const session = service.startSession();
     const sticky = service.increment.with({ session });
-    await Promise.all([sticky.route(), sticky.route(), service.increment.route(), service.increment.route()]);
+    await Promise.all([sticky.choose(), sticky.choose(), service.increment.choose(), service.increment.choose()]);
     expect([...service.sessions().keys()]).toEqual([session]);
     expect(service.metrics().service.totalRequests).toBe(4);
   });
 
   it('calls all replicas', async () => {
     const service = await counters(3, 10);
-    expect(await service.increment.fanout()).toEqual([undefined, undefined, undefined]);
-    expect(await service.value.fanout()).toEqual([11, 11, 11]);
+    expect(await service.increment.call()).toEqual([undefined, undefined, undefined]);
+    expect(await service.value.call()).toEqual([11, 11, 11]);
   });
 
   it('calls those that are healthy', async () => {
     const service = await counters(3, 0, { restarts: { backoffMs: 60_000, maxBackoffMs: 60_000 } });
     const session = service.startSession();
     await expect(service.fail.with({ session }).choose()).rejects.toThrow();
-    const called = service.increment.fanout();
+    const called = service.increment.call();
     expect(await called).toHaveLength(2);
   });
 
   it('routes to one and fans out to all', async () => {
     const service = await counters(3);
-    await service.increment.fanout();
-    expect(await service.value.fanout()).toEqual([1, 1, 1]);
-    await service.increment.route();
-    expect((await service.value.fanout()).sort()).toEqual([1, 1, 2]);
+    await service.increment.call();
+    expect(await service.value.call()).toEqual([1, 1, 1]);
+    await service.increment.choose();
+    expect((await service.value.call()).sort()).toEqual([1, 1, 2]);
     expect(service.metrics().service.totalRequests).toBe(10);
   });
 
   it('takes turns', async () => {
     const service = await counters(3);
-    for (let i = 0; i < 6; i++) await service.increment.route();
-    expect(await service.value.fanout()).toEqual([2, 2, 2]);
+    for (let i = 0; i < 6; i++) await service.increment.choose();
+    expect(await service.value.call()).toEqual([2, 2, 2]);
   });
 
   it('accepts a session id it has never seen', async () => {
     const service = await counters(2);
-    const before = await service.value.fanout();
-    await service.increment.with({ session: 'sess1' }).route();
-    const after = await service.value.fanout();
+    const before = await service.value.call();
+    await service.increment.with({ session: 'sess1' }).choose();
+    const after = await service.value.call();
     const changed = after.flatMap((value, index) => (value === before[index] ? [] : [index]));
     expect(changed).toEqual([service.sessions().get('sess1')]);
   });

@@ -1,11 +1,11 @@
-import type { EndpointName, ForgeActor } from '../actor/actor-base';
+import type { ActorBase, EndpointName } from '../actor/actor-base';
+import type { StopOptions } from '../actor/supervision';
 import { endpointHandles } from '../mesh/endpoint-handles';
-import type { StopOptions } from '../mesh/proc-mesh';
 import type { ReplicaState } from './replica';
 import type { ServiceCore } from './service-core';
 import { ServiceEndpoint, type ServiceEndpointOf } from './service-endpoint';
 import type { ServiceEvents } from './service-events';
-import { summarize, type ServiceMetrics } from './service-metrics';
+import type { ServiceMetrics } from './service-metrics';
 import type { ServiceConfig } from './service-options';
 import { Session, type SessionOptions } from './session';
 
@@ -96,7 +96,7 @@ export class ServiceBase {
   }
 
   metrics(): ServiceMetrics {
-    return summarize(this.#core);
+    return this.#core.metrics();
   }
 
   on<E extends keyof ServiceEvents>(event: E, listener: (...args: ServiceEvents[E]) => void): void {
@@ -118,11 +118,11 @@ export class ServiceBase {
 }
 
 /** Replicas of an actor class behind one handle. */
-export type Service<A extends ForgeActor = ForgeActor> = ServiceBase & {
+export type Service<A extends ActorBase = ActorBase> = ServiceBase & {
   readonly [K in Exclude<EndpointName<A>, keyof ServiceBase>]: ServiceEndpointOf<A[K]>;
 };
 
 /** @internal */
-export function serviceHandle<A extends ForgeActor>(core: ServiceCore): Service<A> {
+export function serviceHandle<A extends ActorBase>(core: ServiceCore): Service<A> {
   return endpointHandles(new ServiceBase(core), (name) => new ServiceEndpoint(core, name)) as Service<A>;
 }

@@ -1,11 +1,11 @@
 import { ForgeError } from '@forge/errors';
-import type { ActorClass, Failure, ForgeActor } from '../actor/actor-base';
+import type { ActorBase, ActorClass } from '../actor/actor-base';
 import { currentOwner } from '../actor/call-context';
 import { endpointsOf } from '../actor/endpoint';
-import { refuseReserved } from '../mesh/endpoint-handles';
+import { Owner, type Failure, type StopOptions } from '../actor/supervision';
 import type { Host } from '../hosts/host';
-import { spawnProcMesh, type StopOptions } from '../mesh/proc-mesh';
-import { Owner } from '../actor/supervision';
+import { refuseReserved } from '../mesh/endpoint-handles';
+import { spawnProcMesh } from '../mesh/proc-mesh';
 import type { LaunchedReplica } from './replica';
 import { ReplicaSet } from './replica-set';
 import { ServiceBase, serviceHandle, type Service } from './service';
@@ -20,7 +20,7 @@ const running = new Map<string, Service>();
  * @throws {ForgeError} what a constructor or `setup` threw (then nothing is left); CONFIG_INVALID naming the option;
  *   CONFLICT_STATE for a name that is taken; CONFIG_ACTOR_UNLOADABLE; CAPACITY_GPUS.
  */
-export async function spawnService<A extends ForgeActor, Args extends unknown[]>(
+export async function spawnService<A extends ActorBase, Args extends unknown[]>(
   options: ServiceOptions,
   actorClass: ActorClass<A, Args>,
   ...args: Args

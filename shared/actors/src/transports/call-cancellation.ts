@@ -1,4 +1,4 @@
-import type { Cancellation } from '../transport';
+import type { Cancellation } from './transport';
 
 /** The cancellation of one call, for whoever carries it. */
 export class CallCancellation implements Cancellation {

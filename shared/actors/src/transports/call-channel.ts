@@ -1,27 +1,11 @@
 import { ForgeError } from '@forge/errors';
-import type { Address, CallRequest, Channel, ChannelCallOptions } from '../transport';
+import type { CallRequest } from '../wire/call-request';
 import { errorOf, KIND, malformed, requestFrame, type Frame } from '../wire/frame';
 import type { FrameLink, LinkUser } from '../wire/frame-link';
-import type { Deadline, Deadlines } from './deadlines';
+import type { Deadlines } from './deadlines';
+import type { Exchange, Waiter } from './exchange';
 import { ItemStream } from './item-stream';
-
-/** What a call that was sent is waited for by. */
-export interface Waiter {
-  onFrame(frame: Frame): void;
-  /** Nothing comes any more. */
-  onFailure(error: ForgeError): void;
-}
-
-/** A call under way. */
-export interface Exchange {
-  readonly id: number;
-  readonly request: CallRequest;
-  readonly waiter: Waiter;
-  isSent: boolean;
-  deadline?: Deadline;
-  signal?: AbortSignal;
-  onAbort?: () => void;
-}
+import type { Address, Channel, ChannelCallOptions } from './transport';
 
 /** Posts that wait for room; further ones are dropped. */
 const MAX_WAITING_POSTS = 10_000;

@@ -1,5 +1,6 @@
 import { ForgeError } from '@forge/errors';
-import type { Address, CallRequest, Channel, Handler, Listener, Transport } from '../transport';
+import type { CallRequest } from '../wire/call-request';
+import type { Address, Channel, Handler, Listener, Transport } from './transport';
 
 export interface ConformanceSetup {
   transport: Transport;

@@ -1,8 +1,8 @@
 import { actorSecurity } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import type { Address, Channel, Handler, Listener, OnRefused, Transport } from '../transport';
 import { InProcessTransport } from './in-process';
 import { SocketTransport } from './socket';
+import type { Address, Channel, Handler, Listener, OnRefused, Transport } from './transport';
 
 /**
  * A process that answers no heartbeat for five seconds is taken for hung. One that died is noticed at once, by its

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { ForgeError } from '@forge/errors';
 import { waitFor } from '@forge/testing';
 import fc from 'fast-check';
-import type { Channel, Listener } from '../transport';
 import { errorOf, KIND, PROTOCOL_VERSION, type Frame } from '../wire/frame';
 import { FrameReader } from '../wire/frame-reader';
 import { FrameWriter } from '../wire/frame-writer';
@@ -15,6 +14,7 @@ import { MAX_FRAME_BYTES } from '../wire/value-format';
 import { failure, handlerOf, request } from './conformance-setup.conformance';
 import { endPeer, startPeer } from './lost-peer.conformance';
 import { SocketTransport } from './socket';
+import type { Channel, Listener } from './transport';
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {

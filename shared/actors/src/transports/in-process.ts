@@ -1,9 +1,9 @@
 import { ForgeError } from '@forge/errors';
-import type { Address, Channel, Handler, Listener, Transport } from '../transport';
 import { FrameLink, type Carrier, type LinkUser } from '../wire/frame-link';
 import { CallChannel } from './call-channel';
 import { Deadlines } from './deadlines';
 import { Serving } from './serving';
+import type { Address, Channel, Handler, Listener, Transport } from './transport';
 
 /** Those who listen in this process, by address. */
 const listening = new Map<Address, InProcessListener>();

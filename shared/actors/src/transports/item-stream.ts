@@ -1,6 +1,6 @@
 import { ForgeError } from '@forge/errors';
 import { errorOf, KIND, malformed, type Frame } from '../wire/frame';
-import type { Exchange, Waiter } from './call-channel';
+import type { Exchange, Waiter } from './exchange';
 
 /** How many items an endpoint may yield before the consumer asks for the first of them. */
 export const STREAM_WINDOW = 16;

@@ -2,9 +2,9 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { waitFor } from '@forge/testing';
-import type { Address } from '../transport';
 import { failure, request, type ConformanceSetup } from './conformance-setup.conformance';
 import type { PeerSpec } from './peer.fixture';
+import type { Address } from './transport';
 
 /** A transport whose peers are processes of their own. */
 export interface ProcessSetup extends ConformanceSetup {

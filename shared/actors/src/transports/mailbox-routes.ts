@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Letter, Mailbox } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
-import type { OnRefused } from '../transport';
 import { malformed } from '../wire/frame';
 import type { Carrier, FrameLink } from '../wire/frame-link';
+import type { OnRefused } from './transport';
 
 /** A channel by the mailbox of the peer and a name that the caller gave it. */
 export interface Route {

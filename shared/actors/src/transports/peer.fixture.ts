@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectRedis } from '@forge/broker';
-import type { CallRequest, Handler, Transport } from '../transport';
+import type { CallRequest } from '../wire/call-request';
 import { RedisTransport } from './redis';
 import { SocketTransport, type SocketTransportOptions } from './socket';
+import type { Handler, Transport } from './transport';
 
 /** What a peer is told on its command line, as JSON. */
 export interface PeerSpec {

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Mailbox, type Redis } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
-import type { Address, Channel, Handler, Listener, OnRefused, Transport } from '../transport';
 import { FrameLink } from '../wire/frame-link';
 import { CallChannel } from './call-channel';
 import { Deadlines } from './deadlines';
@@ -9,6 +8,7 @@ import { Handshake, MAX_HANDSHAKE_BYTES } from './handshake';
 import { MailboxRoutes, type Route } from './mailbox-routes';
 import { tellingRefusals } from './refused-peer';
 import { Serving } from './serving';
+import type { Address, Channel, Handler, Listener, OnRefused, Transport } from './transport';
 
 export interface RedisTransportOptions {
   /** The cluster token, if peers must know it beyond being let into Redis. */

@@ -1,5 +1,5 @@
 import type { ForgeError } from '@forge/errors';
-import type { OnRefused } from '../transport';
+import type { OnRefused } from './transport';
 
 /** Tells of an error only when it lies in what the peer sent. */
 export function tellingRefusals(onRefused: OnRefused | undefined): OnRefused {

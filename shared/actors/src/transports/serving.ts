@@ -1,10 +1,11 @@
 import { ForgeError } from '@forge/errors';
-import { CallCancellation } from './call-cancellation';
-import type { CallRequest, Handler, OnRefused } from '../transport';
+import type { CallRequest } from '../wire/call-request';
 import { KIND, malformed, requestOf, type Frame } from '../wire/frame';
 import type { FrameLink, LinkUser } from '../wire/frame-link';
+import { CallCancellation } from './call-cancellation';
 import type { Deadline, Deadlines } from './deadlines';
 import { STREAM_WINDOW } from './item-stream';
+import type { Handler, OnRefused } from './transport';
 
 /** Longer messages of errors are cut off, so that an error can always be told. */
 const MAX_MESSAGE_LENGTH = 64 * 1024;

@@ -1,5 +1,5 @@
 import { ForgeError } from '@forge/errors';
-import type { Address } from '../transport';
+import type { Address } from './transport';
 
 /** The longest path a unix socket can have on Linux and macOS. */
 const MAX_SOCKET_PATH_BYTES = 103;

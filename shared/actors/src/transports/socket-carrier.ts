@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { FrameLink, Carrier } from '../wire/frame-link';
+import type { Carrier, FrameLink } from '../wire/frame-link';
 
 /** How long a closed connection may take to send what it still has, to a peer that may hang. */
 const CLOSE_DEADLINE_MS = 250;

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { ForgeError } from '@forge/errors';
-import type { Address, Channel, Handler, Listener, OnRefused, Transport } from '../transport';
 import { FrameLink } from '../wire/frame-link';
 import { CallChannel } from './call-channel';
 import { Deadlines } from './deadlines';
@@ -15,6 +14,7 @@ import { tellingRefusals } from './refused-peer';
 import { Serving } from './serving';
 import { formatSocketAddress, parseSocketAddress, type SocketAddress } from './socket-address';
 import { SocketCarrier } from './socket-carrier';
+import type { Address, Channel, Handler, Listener, OnRefused, Transport } from './transport';
 
 export interface SocketTransportOptions {
   /** The cluster token. Without one, only unix sockets in directories of mode 0700 are listened at. */

@@ -1,6 +1,6 @@
 import { ForgeError } from '@forge/errors';
 import { waitFor } from '@forge/testing';
-import type { CallRequest } from '../transport';
+import type { CallRequest } from '../wire/call-request';
 import {
   collect,
   failure,

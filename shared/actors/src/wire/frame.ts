@@ -1,5 +1,5 @@
 import { ForgeError, type WireError } from '@forge/errors';
-import type { CallRequest } from '../transport';
+import type { CallRequest } from './call-request';
 
 /** Peers of another version are refused. */
 export const PROTOCOL_VERSION = 1;

@@ -1,3 +1,4 @@
+import { metricReportSchema } from '@forge/contracts';
 import { MetricCollector } from './metric-collector';
 import { Reduce } from './metric-state';
 
@@ -40,6 +41,19 @@ describe('MetricCollector', () => {
       'metric k: recorded as mean and as sum; expected one reduction for one key; the second is left out',
     ]);
     expect(collector.take()).toEqual([]);
+  });
+
+  it('leaves out what is too large to add up, and stays fit to be sent', () => {
+    collector.record('squares', 1e200, Reduce.STD);
+    collector.record('sum', 1e308, Reduce.SUM);
+    collector.record('sum', 1e308, Reduce.SUM);
+    expect(warnings).toEqual([
+      'metric squares: its values are too large to add up; the last is left out',
+      'metric sum: its values are too large to add up; the last is left out',
+    ]);
+    const [report] = collector.take();
+    expect(report?.states).toEqual({ sum: { reduce: 'sum', total: 1e308 } });
+    expect(metricReportSchema.safeParse(report).success).toBe(true);
   });
 
   it('is bounded, whatever a name is made of', () => {

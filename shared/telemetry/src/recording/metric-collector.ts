@@ -1,5 +1,5 @@
 import type { MetricReport, MetricState } from '@forge/contracts';
-import { mergeStates, stateOf, type Reduce } from './metric-state';
+import { isFiniteState, mergeStates, stateOf, type Reduce } from './metric-state';
 
 /** Everything of one rank since it was last taken. */
 interface Recorded {
@@ -83,12 +83,18 @@ export class MetricCollector {
       this.complain('', `more than ${MAX_KEYS} metrics are recorded; the rest is left out, ${key} for one`);
       return false;
     }
+    let sum = state;
     try {
-      this.sinceStart.set(key, total === undefined ? state : mergeStates(key, total, state));
+      if (total !== undefined) sum = mergeStates(key, total, state);
     } catch (error) {
       this.complain(key, `${(error as Error).message}; the second is left out`);
       return false;
     }
+    if (!isFiniteState(sum)) {
+      this.complain(key, `metric ${key}: its values are too large to add up; the last is left out`);
+      return false;
+    }
+    this.sinceStart.set(key, sum);
     const before = states.get(key);
     states.set(key, before === undefined ? state : mergeStates(key, before, state));
     return true;

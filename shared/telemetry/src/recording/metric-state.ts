@@ -45,6 +45,11 @@ export function mergeStates(key: string, a: MetricState, b: MetricState): Metric
   );
 }
 
+/** Whether no sum has grown beyond what a number holds. */
+export function isFiniteState(state: MetricState): boolean {
+  return Object.values(state).every((field) => typeof field === 'string' || Number.isFinite(field));
+}
+
 /** The number that people see. */
 export function valueOf(state: MetricState): number {
   switch (state.reduce) {

@@ -1,6 +1,6 @@
-import { Counter } from '../counter.fixture';
-import { thisProc } from '../mesh/proc-mesh';
-import { serveActor } from '../mesh/serve-actor';
+import { Counter } from './counter.fixture';
+import { thisProc } from './mesh/proc-mesh';
+import { serveActor } from './mesh/serve-actor';
 
 /** A process that deploys one counter and tells its parent where. */
 async function main(): Promise<void> {

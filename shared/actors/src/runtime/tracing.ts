@@ -1,3 +1,4 @@
+import { ForgeError } from '@forge/errors';
 import {
   context,
   INVALID_TRACEID,
@@ -9,7 +10,6 @@ import {
   type Context,
   type Span,
 } from '@opentelemetry/api';
-import { ForgeError } from '@forge/errors';
 
 /**
  * Spans of calls, by the OpenTelemetry API: nothing happens unless an SDK is registered in the process. A call leaves

@@ -1,7 +1,7 @@
-import { runMain } from '../actor/call-context';
-import { Counter } from '../counter.fixture';
-import { Parent } from '../family.fixture';
-import { connectHost } from './remote-host';
+import { runMain } from './actor/call-context';
+import { Counter } from './counter.fixture';
+import { Parent } from './family.fixture';
+import { connectHost } from './hosts/remote-host';
 
 /** A program with processes at the agent that is argument 1, one of which never gives its event loop back. */
 runMain(async () => {

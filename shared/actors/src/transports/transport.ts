@@ -1,26 +1,11 @@
 import type { ForgeError } from '@forge/errors';
+import type { CallRequest } from '../wire/call-request';
 
 /**
  * Where a process answers calls, as a URL whose scheme names the transport: `inproc:NAME`, `unix:/PATH`,
  * `tcp://HOST:PORT`, `tls://HOST:PORT`, `redis:INBOX`.
  */
 export type Address = string;
-
-/** One call, as it travels. */
-export interface CallRequest {
-  /** The actor, of those that live in the process, that is called. */
-  actor: string;
-  endpoint: string;
-  args: readonly unknown[];
-  /** The same for every attempt of one call: what guards an effect by it happens once. */
-  key: string;
-  /** Milliseconds until the caller gives up; left out: it waits. */
-  timeoutMs?: number;
-  /** The sticky session the call belongs to. */
-  session?: string;
-  /** Trace context (`traceparent`, `tracestate`). */
-  headers?: Readonly<Record<string, string>>;
-}
 
 /**
  * How a call that nobody wants any more is told so: when the caller cancels, gives up, or is gone. The signal is made

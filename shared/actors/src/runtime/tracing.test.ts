@@ -1,3 +1,4 @@
+import { waitFor } from '@forge/testing';
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
@@ -7,18 +8,17 @@ import {
   SimpleSpanProcessor,
   type ReadableSpan,
 } from '@opentelemetry/sdk-trace-base';
-import { waitFor } from '@forge/testing';
-import { ActorRef, message } from './mesh/actor-ref';
-import { callContext } from './actor/call-context';
-import { connectTo } from './transports/connections';
-import { Counter } from './counter.fixture';
-import { endpoint } from './actor/endpoint';
-import { ForgeActor } from './actor/actor-base';
-import { inProcessHost } from './hosts/host';
-import { thisProc } from './mesh/proc-mesh';
-import { serveActor } from './mesh/serve-actor';
-import { spawnService } from './service/spawn-service';
-import { rootOwner } from './actor/supervision';
+import { callContext } from '../actor/call-context';
+import { endpoint } from '../actor/endpoint';
+import { rootOwner } from '../actor/supervision';
+import { Counter } from '../counter.fixture';
+import { ForgeActor } from '../forge-actor';
+import { inProcessHost } from '../hosts/host';
+import { ActorRef, message } from '../mesh/actor-ref';
+import { thisProc } from '../mesh/proc-mesh';
+import { serveActor } from '../mesh/serve-actor';
+import { spawnService } from '../service/spawn-service';
+import { connectTo } from '../transports/connections';
 
 const exporter = new InMemorySpanExporter();
 const closing: (() => Promise<void>)[] = [];
