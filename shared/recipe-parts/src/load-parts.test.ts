@@ -83,6 +83,25 @@ describe('loadAlgorithm', () => {
   });
 });
 
+describe('the loss of an algorithm', () => {
+  it('is built before anything runs: an op without a gradient is named with the module', async () => {
+    const module = write(
+      'running-sum.ts',
+      `import { defineAlgorithm, tokenMean } from '@forge/rl';
+       import { cumsum } from '@forge/graph';
+       export default defineAlgorithm({
+         advantage: (rewards) => [...rewards],
+         loss: (terms) => tokenMean(cumsum(terms.logprobs, 1), terms),
+       });`,
+    );
+    await expect(loadAlgorithm(recipe({ algorithm: { module } }))).rejects.toMatchObject({
+      code: 'CONFIG_LOSS_INVALID',
+      message: /running-sum\.ts: its loss can't be trained: CumSum has no gradient; .*stopGradient/,
+      details: { op: 'CumSum', path: module },
+    });
+  });
+});
+
 describe('loadRewards', () => {
   it("adds up built-in rewards and the user's by their weights", async () => {
     const module = write(

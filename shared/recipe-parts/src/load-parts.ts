@@ -4,6 +4,7 @@ import { ForgeError } from '@forge/errors';
 import {
   arithmeticTask,
   checkAlgorithm,
+  checkLoss,
   checkReward,
   combineRewards,
   exactReward,
@@ -26,7 +27,7 @@ import { codeReward } from './sandbox/code-reward';
 /**
  * The algorithm a recipe names: a built-in one, or the user's module.
  *
- * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE
+ * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE; CONFIG_LOSS_INVALID when the loss of the user's can't be trained.
  */
 export async function loadAlgorithm({ algorithm }: Pick<Recipe, 'algorithm'>): Promise<Algorithm> {
   switch (algorithm.name) {
@@ -34,8 +35,12 @@ export async function loadAlgorithm({ algorithm }: Pick<Recipe, 'algorithm'>): P
       return grpo(algorithm);
     case 'reinforce':
       return reinforce(algorithm);
-    case 'module':
-      return checkAlgorithm(await fromModule(algorithm.module, algorithm.options), algorithm.module);
+    case 'module': {
+      const { module, options } = algorithm;
+      const own = checkAlgorithm(await fromModule(module, options), module);
+      checkLoss(own.loss, module);
+      return own;
+    }
   }
 }
 

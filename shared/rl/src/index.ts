@@ -9,7 +9,8 @@ export { grpo, grpoLoss, type GrpoLossOptions, type GrpoOptions } from './algori
 export { simpleGrpoLoss } from './algorithms/simple-grpo';
 export { reinforce, reinforceLoss, type ReinforceOptions } from './algorithms/reinforce';
 export { groupRelativeAdvantage } from './advantages/group-relative-advantage';
-export type { Loss, LossResult, LossTerms } from './losses/loss';
+export { lossResult, type Loss, type LossResult, type LossTerms } from './losses/loss';
+export { checkLoss } from './losses/check-loss';
 export { sequenceMean, tokenMean } from './losses/batch-mean';
 export { k3 } from './losses/k3';
 export {
