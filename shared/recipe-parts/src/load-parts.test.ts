@@ -120,6 +120,12 @@ describe('loadRewards', () => {
     });
   });
 
+  it('compares answers as people write them', async () => {
+    const handle = await loadRewards(recipe({ rewards: [{ name: 'answer', tolerance: 0.1 }] }));
+    const marked = { ...completion, text: 'So it is \\boxed{\\$18.95}.' };
+    expect((await handle.score(sample, marked)).rewards).toEqual({ answer: 1 });
+  });
+
   it('refuses a module that makes no reward, and a pattern that is none', async () => {
     const module = write('number.ts', 'export default 3;');
     await expect(loadRewards(recipe({ rewards: [{ module }] }))).rejects.toMatchObject({

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { loadModule, rewardName, type Recipe, type RewardConfig, type TaskConfig } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import {
+  answerReward,
   arithmeticTask,
   checkAlgorithm,
   checkLoss,
@@ -62,6 +63,8 @@ async function loadReward(config: RewardConfig): Promise<Reward> {
       return exactReward();
     case 'math':
       return mathReward(config);
+    case 'answer':
+      return answerReward(config);
     case 'thinking':
       return thinkingReward(config);
     case 'length':

@@ -32,6 +32,7 @@ export {
 } from './rollouts/rollout';
 export { episode, episodeFromTurns, withReference } from './rollouts/episode';
 export { combineRewards, type Reward, type RewardFactory } from './rewards/reward';
+export { answerReward, type AnswerRewardOptions } from './rewards/answer-reward';
 export { exactReward } from './rewards/exact-reward';
 export { formatReward } from './rewards/format-reward';
 export { lengthReward } from './rewards/length-reward';
