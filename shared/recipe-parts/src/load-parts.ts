@@ -1,5 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { loadModule, rewardName, type Recipe, type RewardConfig, type TaskConfig } from '@forge/config';
+import {
+  linesOf,
+  loadModule,
+  readText,
+  rewardName,
+  type Recipe,
+  type RewardConfig,
+  type TaskConfig,
+} from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import {
   answerReward,
@@ -121,10 +128,5 @@ export function loadTask({ task, seed }: { task: TaskConfig; seed: number }): Ta
 }
 
 function readLines(path: string): string[] {
-  try {
-    return readFileSync(path, 'utf8').split('\n');
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ForgeError('CONFIG_FILE_UNREADABLE', `dataset ${path}: ${reason}`, { path }, { cause });
-  }
+  return linesOf(readText(path, { code: 'CONFIG_DATASET_INVALID' }));
 }

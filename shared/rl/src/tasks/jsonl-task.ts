@@ -110,14 +110,22 @@ interface Line {
 function parseRecord(line: Line, text: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    // Files put one behind the other keep their byte order marks.
+    value = JSON.parse(text.replace(/^\ufeff/, ''));
   } catch (cause) {
-    throw invalid(line, undefined, (cause as Error).message, 'a JSON object', { cause });
+    throw invalid(line, undefined, visible((cause as Error).message), 'a JSON object', { cause });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw invalid(line, undefined, JSON.stringify(value), 'a JSON object');
   }
   return { ...value };
+}
+
+/** The text with the code points of characters that are not to be seen. */
+function visible(text: string): string {
+  return text.replace(/[\p{C}\p{Z}]/gu, (character) =>
+    character === ' ' ? ' ' : `U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}`,
+  );
 }
 
 function stringField(line: Line, record: Record<string, unknown>, field: string): string {
