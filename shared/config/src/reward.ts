@@ -14,6 +14,15 @@ const reward = z.discriminatedUnion('name', [
     partialCredit: z.number().default(0.1).describe('for the right number outside the answer tags'),
   }),
   z.strictObject({
+    name: z.literal('answer'),
+    weight,
+    tolerance: z
+      .number()
+      .min(0)
+      .default(1e-5)
+      .describe('largest difference that still counts as equal, relative for answers below 1'),
+  }),
+  z.strictObject({
     name: z.literal('thinking'),
     weight,
     partialReward: z.number().default(0.2).describe('for an unpaired or empty think tag'),

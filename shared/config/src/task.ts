@@ -16,14 +16,27 @@ const arithmetic = z.strictObject({
 const jsonl = z.strictObject({
   kind: z.literal('jsonl'),
   path: z.string().min(1).describe('file with one JSON object a line, relative to the working directory'),
-  promptField: z.string().min(1).default('question').describe('field that holds the prompt'),
-  answerField: z.string().min(1).optional().describe('field that holds the reference answer'),
+  promptField: z
+    .string()
+    .min(1)
+    .default('question')
+    .describe(
+      'field that holds the prompt, a text or a list of messages; dots lead inside: messages.0.content',
+    ),
+  answerField: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('field that holds the reference answer: a text, a number, true or false; dots lead inside'),
   answerPattern: z
     .string()
     .min(1)
     .optional()
     .describe('regular expression whose first group is the answer inside answerField'),
-  systemPrompt: z.string().optional().describe('system message; makes every prompt a chat'),
+  systemPrompt: z
+    .string()
+    .optional()
+    .describe('system message; makes every prompt a chat, and is added to messages without one'),
   heldOutPath: z.string().min(1).optional().describe('file with the evaluation samples'),
   heldOut: heldOut.default(0).describe('lines kept for evaluation when heldOutPath is not given'),
 });

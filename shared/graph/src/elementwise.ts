@@ -94,7 +94,7 @@ const maximumOp = binaryOp('Max', Math.max, (dy, a, b) => [
 const powOp = binaryOp(
   'Pow',
   (a, b) => a ** b,
-  (dy, a, b) => [() => mul(dy, mul(b, pow(a, sub(b, 1)))), () => null],
+  (dy, a, b, y) => [() => mul(dy, mul(b, pow(a, sub(b, 1)))), () => mul(dy, mul(y, log(a)))],
 );
 
 export const add = (a: Operand, b: Operand): Tensor => binary(addOp, a, b);
@@ -103,7 +103,7 @@ export const mul = (a: Operand, b: Operand): Tensor => binary(mulOp, a, b);
 export const div = (a: Operand, b: Operand): Tensor => binary(divOp, a, b);
 export const minimum = (a: Operand, b: Operand): Tensor => binary(minimumOp, a, b);
 export const maximum = (a: Operand, b: Operand): Tensor => binary(maximumOp, a, b);
-/** `a` to the power `exponent`, which is a constant to the gradient. */
+/** `a` to the power `exponent`; a gradient with respect to the exponent takes a positive `a`. */
 export const pow = (a: Operand, exponent: Operand): Tensor => binary(powOp, a, exponent);
 
 const truth = (f: (a: number, b: number) => boolean) => (a: number, b: number) => (f(a, b) ? 1 : 0);

@@ -1,5 +1,20 @@
 import { createEngine } from '../../engine/src';
-import { evaluate, gather, grad, Graph, mul, stopGradient, sum, toOnnx } from './index';
+import {
+  argmax,
+  cast,
+  cumsum,
+  dependence,
+  equal,
+  evaluate,
+  gather,
+  grad,
+  Graph,
+  mul,
+  reduceMax,
+  stopGradient,
+  sum,
+  toOnnx,
+} from './index';
 
 describe('grad', () => {
   it('is zero for what the loss does not depend on', () => {
@@ -16,6 +31,19 @@ describe('grad', () => {
     expect([...evaluate({ da: da! }, { a: { shape: [2], data: Float64Array.of(2, 3) } }).da.data]).toEqual([
       2, 3,
     ]);
+  });
+
+  it('names an op without a gradient, on the way to what is asked for only', () => {
+    const graph = new Graph();
+    const [a, b] = [graph.input('a', 'float32', [2]), graph.input('b', 'float32', [2])];
+    expect(() => grad(sum(mul(cumsum(a, 0), b)), [a])).toThrow(
+      expect.objectContaining({
+        code: 'CONFIG_LOSS_INVALID',
+        message: expect.stringMatching(/CumSum has no gradient.*stopGradient/),
+      }),
+    );
+    expect(grad(sum(mul(cumsum(a, 0), b)), [b])).toHaveLength(1);
+    expect(grad(sum(mul(stopGradient(cumsum(a, 0)), a)), [a])).toHaveLength(1);
   });
 
   it('sums the gradients of repeated tokens exactly on several threads, every time', async () => {
@@ -38,5 +66,28 @@ describe('grad', () => {
       });
     }
     await session.release();
+  });
+});
+
+describe('dependence', () => {
+  const graph = new Graph();
+  const [a, b] = [graph.input('a', 'float32', [2]), graph.input('b', 'float32', [2])];
+  const highest = cast(equal(a, reduceMax(a)), 'float32');
+
+  it('names what keeps the gradient back', () => {
+    expect(dependence(sum(mul(highest, b)), a)).toEqual({ hasGradient: false, cutBy: ['Equal'] });
+    expect(dependence(sum(mul(stopGradient(a), b)), a)).toEqual({
+      hasGradient: false,
+      cutBy: ['stopGradient'],
+    });
+    expect(dependence(sum(cast(argmax(a, 0), 'float32')), a)).toEqual({
+      hasGradient: false,
+      cutBy: ['ArgMax'],
+    });
+    expect(dependence(sum(b), a)).toEqual({ hasGradient: false, cutBy: [] });
+  });
+
+  it('has a gradient where one way is open', () => {
+    expect(dependence(sum(mul(highest, a)), a).hasGradient).toBe(true);
   });
 });

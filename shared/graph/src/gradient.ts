@@ -3,19 +3,36 @@ import { shapeError } from './dim';
 import type { Composite, Graph, Node, Tensor } from './graph';
 import { add } from './elementwise';
 import { zeros } from './layout';
+import { reachable } from './onnx';
 
 /**
  * The gradients of a scalar with respect to `wrt`, as new nodes of the graph (reverse-mode differentiation). The
  * gradient of something the loss does not depend on is zeros.
  *
- * @throws {ForgeError} SHAPE_MISMATCH when the loss is not a scalar; BUG_INVARIANT when it depends on `wrt` through
- *   an op without a gradient.
+ * @throws {ForgeError} SHAPE_MISMATCH when the loss is not a scalar; CONFIG_LOSS_INVALID naming the op when it depends on
+ *   `wrt` through one without a gradient.
  */
 export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (loss.rank !== 0) throw shapeError('grad', 'the loss must be a scalar', [loss.shape]);
   const seeds = new Map([[loss, loss.graph.scalar(1)]]);
   const gradients = backward(loss.graph.tape, seeds, wrt);
   return wrt.map((tensor, i) => gradients[i] ?? zeros(loss.graph, tensor.shape));
+}
+
+/**
+ * Whether the gradient of `loss` gets to `x`, and the ops on the way that let none through: stopGradient, and ops whose
+ * results are not of float32, by their types in ONNX.
+ */
+export function dependence(loss: Tensor, x: Tensor): { hasGradient: boolean; cutBy: string[] } {
+  const reached = new Set<Tensor>([x]);
+  const cutBy = new Set<string>();
+  for (const { op, inputs, outputs } of reachable([loss]).nodes) {
+    if (!inputs.some((input) => input !== null && reached.has(input))) continue;
+    const passing = op.type === 'Identity' ? [] : outputs.filter(({ dtype }) => dtype === 'float32');
+    if (passing.length === 0) cutBy.add(op.type === 'Identity' ? 'stopGradient' : op.type);
+    for (const y of passing) reached.add(y);
+  }
+  return { hasGradient: reached.has(loss), cutBy: [...cutBy] };
 }
 
 /** Carries gradients back along a tape from those of some of its tensors (`seeds`) to those of `wrt`. */
@@ -56,7 +73,8 @@ function nodeGradients(
   // Identity stands for stopGradient; ops without outputs of float32 never get here.
   if (node.op.type === 'Identity' || node.op.type === 'Cast') return [];
   if (node.op.gradient === undefined) {
-    throw new ForgeError('BUG_INVARIANT', `${node.op.type} has no gradient`, { op: node.op.type });
+    const message = `${node.op.type} has no gradient; pass its result through stopGradient(...) where it is to count as constant, or build the loss without it`;
+    throw new ForgeError('CONFIG_LOSS_INVALID', message, { op: node.op.type });
   }
   const dy = outputGradients[0];
   if (!dy || outputGradients.some((other, i) => i > 0 && other !== null)) {

@@ -54,6 +54,6 @@ export { gatherRows, spreadRows } from './rows';
 export { loop, type LoopOptions } from './loop';
 export { recompute } from './recompute';
 export { linearLogprobs, type LinearLogprobsOptions } from './linear-logprobs';
-export { grad } from './gradient';
+export { dependence, grad } from './gradient';
 export { toOnnx } from './onnx';
 export { evaluate } from './evaluate';

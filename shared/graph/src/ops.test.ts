@@ -113,6 +113,11 @@ const CASES: Case[] = [
   { name: 'minimum', shapes: [[5], [5]], build: ([a, b]) => minimum(a!, b!) },
   { name: 'maximum', shapes: [[5], [5]], build: ([a, b]) => maximum(a!, b!) },
   { name: 'pow', shapes: [[5]], build: ([a]) => pow(a!, 3) },
+  {
+    name: 'pow with respect to the exponent',
+    shapes: [[2, 3], [3]],
+    build: ([a, b]) => pow(a!, b!),
+  },
   { name: 'neg', shapes: [[5]], build: ([a]) => neg(a!) },
   { name: 'exp', shapes: [[5]], build: ([a]) => exp(a!) },
   { name: 'log', shapes: [[5]], build: ([a]) => log(a!) },

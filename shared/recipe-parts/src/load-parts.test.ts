@@ -10,7 +10,7 @@ afterAll(() => {
   rmSync(dir, { recursive: true });
 });
 
-function write(name: string, text: string): string {
+function write(name: string, text: string | Buffer): string {
   const path = join(dir, name);
   writeFileSync(path, text);
   return path;
@@ -83,6 +83,25 @@ describe('loadAlgorithm', () => {
   });
 });
 
+describe('the loss of an algorithm', () => {
+  it('is built before anything runs: an op without a gradient is named with the module', async () => {
+    const module = write(
+      'running-sum.ts',
+      `import { defineAlgorithm, tokenMean } from '@forge/rl';
+       import { cumsum } from '@forge/graph';
+       export default defineAlgorithm({
+         advantage: (rewards) => [...rewards],
+         loss: (terms) => tokenMean(cumsum(terms.logprobs, 1), terms),
+       });`,
+    );
+    await expect(loadAlgorithm(recipe({ algorithm: { module } }))).rejects.toMatchObject({
+      code: 'CONFIG_LOSS_INVALID',
+      message: /running-sum\.ts: its loss can't be trained: CumSum has no gradient; .*stopGradient/,
+      details: { op: 'CumSum', path: module },
+    });
+  });
+});
+
 describe('loadRewards', () => {
   it("adds up built-in rewards and the user's by their weights", async () => {
     const module = write(
@@ -99,6 +118,12 @@ describe('loadRewards', () => {
       reward: 2 * 1 - 0.5 + 0.5 * 20,
       rewards: { exact: 1, length: 0.5, politeness: 20 },
     });
+  });
+
+  it('compares answers as people write them', async () => {
+    const handle = await loadRewards(recipe({ rewards: [{ name: 'answer', tolerance: 0.1 }] }));
+    const marked = { ...completion, text: 'So it is \\boxed{\\$18.95}.' };
+    expect((await handle.score(sample, marked)).rewards).toEqual({ answer: 1 });
   });
 
   it('refuses a module that makes no reward, and a pattern that is none', async () => {
@@ -129,6 +154,45 @@ describe('loadTask', () => {
         message: expect.stringContaining('/nowhere.jsonl') as string,
       }),
     );
+  });
+
+  describe('of a file that is not plain UTF-8 with LF', () => {
+    const lines = (note = '') =>
+      Array.from({ length: 3 }, (_, i) => JSON.stringify({ q: `${i}+1=`, a: `${i + 1}`, note }));
+    const taskOf = (path: string, more = {}) =>
+      loadTask(recipe({ task: { kind: 'jsonl', path, promptField: 'q', answerField: 'a', ...more } }));
+
+    it.each([
+      ['CRLF', `${lines().join('\r\n')}\r\n`],
+      ['CR', `${lines().join('\r')}\r`],
+      ['a byte order mark', `\ufeff${lines().join('\n')}`],
+      ['a byte order mark in the middle', lines().join('\n\ufeff')],
+    ])('reads %s', (_name, text) => {
+      const { size, heldOut } = taskOf(write('ends.jsonl', text), { heldOut: 1 });
+      expect([size, heldOut.length]).toEqual([2, 1]);
+    });
+
+    it.each([
+      [
+        'Latin-1',
+        Buffer.from(lines('café').join('\n'), 'latin1'),
+        ':1: found byte E9 as byte 32 of the line',
+      ],
+      ['UTF-16', Buffer.from(`\ufeff${lines().join('\n')}`, 'utf16le'), ': found UTF-16, expected UTF-8'],
+    ])('refuses %s, as data and as held-out data', (_name, bytes, message) => {
+      const [bad, good] = [write('bad.jsonl', bytes), write('good.jsonl', lines().join('\n'))];
+      const refusal = expect.objectContaining({
+        code: 'CONFIG_DATASET_INVALID',
+        message: expect.stringContaining(`${bad}${message}`) as string,
+      });
+      expect(() => taskOf(bad)).toThrow(refusal);
+      expect(() => taskOf(good, { heldOutPath: bad })).toThrow(refusal);
+    });
+
+    it('shows a character that is not to be seen', () => {
+      const path = write('space.jsonl', `\u200b${lines()[0]}`);
+      expect(() => taskOf(path)).toThrow(`${path}:1: found Unexpected token 'U+200B'`);
+    });
   });
 
   it('makes the same samples from the same seed', () => {

@@ -1,9 +1,18 @@
-import { readFileSync } from 'node:fs';
-import { loadModule, rewardName, type Recipe, type RewardConfig, type TaskConfig } from '@forge/config';
+import {
+  linesOf,
+  loadModule,
+  readText,
+  rewardName,
+  type Recipe,
+  type RewardConfig,
+  type TaskConfig,
+} from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import {
+  answerReward,
   arithmeticTask,
   checkAlgorithm,
+  checkLoss,
   checkReward,
   combineRewards,
   exactReward,
@@ -26,7 +35,7 @@ import { codeReward } from './sandbox/code-reward';
 /**
  * The algorithm a recipe names: a built-in one, or the user's module.
  *
- * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE
+ * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE; CONFIG_LOSS_INVALID when the loss of the user's can't be trained.
  */
 export async function loadAlgorithm({ algorithm }: Pick<Recipe, 'algorithm'>): Promise<Algorithm> {
   switch (algorithm.name) {
@@ -34,8 +43,12 @@ export async function loadAlgorithm({ algorithm }: Pick<Recipe, 'algorithm'>): P
       return grpo(algorithm);
     case 'reinforce':
       return reinforce(algorithm);
-    case 'module':
-      return checkAlgorithm(await fromModule(algorithm.module, algorithm.options), algorithm.module);
+    case 'module': {
+      const { module, options } = algorithm;
+      const own = checkAlgorithm(await fromModule(module, options), module);
+      checkLoss(own.loss, module);
+      return own;
+    }
   }
 }
 
@@ -57,6 +70,8 @@ async function loadReward(config: RewardConfig): Promise<Reward> {
       return exactReward();
     case 'math':
       return mathReward(config);
+    case 'answer':
+      return answerReward(config);
     case 'thinking':
       return thinkingReward(config);
     case 'length':
@@ -113,10 +128,5 @@ export function loadTask({ task, seed }: { task: TaskConfig; seed: number }): Ta
 }
 
 function readLines(path: string): string[] {
-  try {
-    return readFileSync(path, 'utf8').split('\n');
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ForgeError('CONFIG_FILE_UNREADABLE', `dataset ${path}: ${reason}`, { path }, { cause });
-  }
+  return linesOf(readText(path, { code: 'CONFIG_DATASET_INVALID' }));
 }

@@ -9,7 +9,8 @@ export { grpo, grpoLoss, type GrpoLossOptions, type GrpoOptions } from './algori
 export { simpleGrpoLoss } from './algorithms/simple-grpo';
 export { reinforce, reinforceLoss, type ReinforceOptions } from './algorithms/reinforce';
 export { groupRelativeAdvantage } from './advantages/group-relative-advantage';
-export type { Loss, LossResult, LossTerms } from './losses/loss';
+export { lossResult, type Loss, type LossResult, type LossTerms } from './losses/loss';
+export { checkLoss } from './losses/check-loss';
 export { sequenceMean, tokenMean } from './losses/batch-mean';
 export { k3 } from './losses/k3';
 export {
@@ -31,6 +32,7 @@ export {
 } from './rollouts/rollout';
 export { episode, episodeFromTurns, withReference } from './rollouts/episode';
 export { combineRewards, type Reward, type RewardFactory } from './rewards/reward';
+export { answerReward, type AnswerRewardOptions } from './rewards/answer-reward';
 export { exactReward } from './rewards/exact-reward';
 export { formatReward } from './rewards/format-reward';
 export { lengthReward } from './rewards/length-reward';

@@ -11,7 +11,13 @@ export interface EvaluateOptions {
   json?: boolean;
 }
 
-/** `forge eval MODEL --task RECIPE`: greedy accuracy on the held-out samples of a recipe's task. */
+/** Failed samples that are named one by one on a terminal. */
+const NAMED_FAILURES = 8;
+
+/**
+ * `forge eval MODEL --task RECIPE`: greedy accuracy on the held-out samples of a recipe's task. A sample that can't be
+ * answered or judged counts as wrong and is named.
+ */
 export async function evaluate(
   dir: string,
   options: EvaluateOptions,
@@ -25,7 +31,7 @@ export async function evaluate(
     return 2;
   }
   const generator = await localGenerator(model, recipe.policy.threads);
-  const accuracy = await greedyAccuracy(
+  const { accuracy, failed } = await greedyAccuracy(
     generator,
     samples,
     rewards,
@@ -33,17 +39,22 @@ export async function evaluate(
     recipe.sampling.maxTokens,
   );
   await generator.close();
+  for (const { id, code, message } of failed.slice(0, NAMED_FAILURES))
+    process.stderr.write(`forge: sample ${id} counts as wrong: ${message} [${code}]\n`);
+  if (failed.length > NAMED_FAILURES)
+    process.stderr.write(
+      `forge: ${failed.length - NAMED_FAILURES} more samples count as wrong; --json names all\n`,
+    );
   const result = {
     model: dir,
     task: recipe.name,
     reward: recipe.evaluation.reward,
     samples: samples.length,
     accuracy,
+    failed,
   };
-  process.stdout.write(
-    options.json
-      ? `${JSON.stringify(result)}\n`
-      : `${(100 * accuracy).toFixed(1)} % of ${samples.length} held-out samples (${recipe.evaluation.reward})\n`,
-  );
+  const aside = failed.length === 0 ? '' : `; ${failed.length} could not be answered or judged`;
+  const words = `${(100 * accuracy).toFixed(1)} % of ${samples.length} held-out samples (${recipe.evaluation.reward})${aside}`;
+  process.stdout.write(`${options.json ? JSON.stringify(result) : words}\n`);
   return 0;
 }

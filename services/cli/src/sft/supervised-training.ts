@@ -126,7 +126,7 @@ export async function trainSupervised(
       continue;
     }
     const generator = await localGenerator(trained(), trainer.threads);
-    const accuracy = await greedyAccuracy(generator, samples, rewards, 'exact', EVALUATION_TOKENS);
+    const { accuracy } = await greedyAccuracy(generator, samples, rewards, 'exact', EVALUATION_TOKENS);
     await generator.close();
     onStep({ step, loss, accuracy });
     if (recipe.targetAccuracy !== undefined && accuracy >= recipe.targetAccuracy) break;

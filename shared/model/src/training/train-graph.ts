@@ -1,5 +1,5 @@
 import { gatherRows, Graph, grad, linearLogprobs, reshape, spreadRows, type Tensor } from '@forge/graph';
-import type { Loss, LossResult } from '@forge/rl';
+import { lossResult, type Loss } from '@forge/rl';
 import type { Parameters } from '@forge/weights';
 import type { ModelConfig } from '../transformer/model-config';
 import { headWeight, transformer } from '../transformer/transformer';
@@ -54,7 +54,7 @@ export function buildTrainGraph(parameters: Parameters, options: TrainGraphOptio
 
   const perToken = (name: string): Tensor => graph.input(name, 'float32', ['B', 'T']);
   const total = (name: string): Tensor => graph.input(name, 'float32', []);
-  const result = asLossResult(
+  const result = lossResult(
     options.loss({
       logprobs: spreadRows(head.logprobs, trainedIndex, trainedPositions),
       entropy: spreadRows(head.entropy, trainedIndex, trainedPositions),
@@ -71,11 +71,7 @@ export function buildTrainGraph(parameters: Parameters, options: TrainGraphOptio
   return {
     loss: result.loss,
     logprobs: head.logprobs,
-    metrics: result.metrics ?? {},
+    metrics: result.metrics,
     gradients: Object.fromEntries(names.map((name, i) => [name, gradients[i]!])),
   };
-}
-
-function asLossResult(result: LossResult | Tensor): LossResult {
-  return 'loss' in result ? result : { loss: result };
 }

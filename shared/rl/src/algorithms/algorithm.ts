@@ -1,6 +1,6 @@
 import { policyMetrics } from '../losses/policy-metrics';
 import { maskPadding } from '../losses/mask-padding';
-import type { Loss, LossResult, LossTerms } from '../losses/loss';
+import { lossResult, type Loss, type LossResult, type LossTerms } from '../losses/loss';
 import { defaultRollout, type Rollout } from '../rollouts/rollout';
 
 /** The rewards of a group to one advantage per episode. */
@@ -49,8 +49,7 @@ export function defineAlgorithm(definition: AlgorithmDefinition): Algorithm {
     needsReference,
     loss(rawTerms) {
       const terms = maskPadding(rawTerms);
-      const result = loss(terms);
-      const { loss: value, metrics = {} } = 'loss' in result ? result : { loss: result };
+      const { loss: value, metrics } = lossResult(loss(terms));
       return { loss: value, metrics: { ...policyMetrics(terms, { needsReference }), ...metrics } };
     },
   };

@@ -1,5 +1,5 @@
-import { evaluate, grad, Graph, type Tensor, type Values } from '@forge/graph';
-import type { Loss, LossResult, LossTerms } from './loss';
+import { evaluate, grad, Graph, type Values } from '@forge/graph';
+import { lossResult, type Loss, type LossTerms } from './loss';
 
 /** A micro-batch; what is left out is 0, the mask 1, the counts those of this micro-batch. */
 export interface LossCase {
@@ -38,7 +38,7 @@ export function evaluateLoss(loss: Loss, lossCase: LossCase): LossValues {
     tokenCount: input('tokenCount', []),
     sequenceCount: input('sequenceCount', []),
   };
-  const { loss: value, metrics = {} } = asResult(loss(terms));
+  const { loss: value, metrics } = lossResult(loss(terms));
   const [gradient] = grad(value, [terms.logprobs]);
   const values: Record<string, Values> = evaluate(
     { ...metrics, '#loss': value, '#gradient': gradient! },
@@ -91,10 +91,6 @@ function feedsOf(lossCase: LossCase): Record<Term, Values> {
     tokenCount: scalar(lossCase.tokenCount ?? mask.flat().reduce((a, b) => a + b, 0)),
     sequenceCount: scalar(lossCase.sequenceCount ?? logprobs.length),
   };
-}
-
-function asResult(result: LossResult | Tensor): LossResult {
-  return 'loss' in result ? result : { loss: result };
 }
 
 /** Equal up to the rounding of the graph's float32 constants such as 0.1. */

@@ -1,3 +1,4 @@
+import { ForgeError } from '@forge/errors';
 import type { Tensor } from '@forge/graph';
 
 /**
@@ -36,3 +37,21 @@ export interface LossResult {
 }
 
 export type Loss = (terms: LossTerms) => LossResult | Tensor;
+
+/**
+ * What a loss returned, as a result with metrics.
+ *
+ * @throws {ForgeError} CONFIG_LOSS_INVALID for anything but a tensor or `{ loss, metrics }`.
+ */
+export function lossResult(returned: unknown): Required<LossResult> {
+  if (isTensor(returned)) return { loss: returned, metrics: {} };
+  const { loss, metrics = {} } = (returned ?? {}) as Partial<LossResult>;
+  if (isTensor(loss)) return { loss, metrics };
+  const found = returned instanceof Promise ? 'a promise' : returned === null ? 'null' : typeof returned;
+  const message = `it returned ${found}, expected a scalar tensor or { loss, metrics }`;
+  throw new ForgeError('CONFIG_LOSS_INVALID', message, { found });
+}
+
+export function isTensor(value: unknown): value is Tensor {
+  return typeof value === 'object' && value !== null && 'dtype' in value && 'shape' in value;
+}

@@ -25,10 +25,25 @@ export function mathReward({ tolerance = 1e-6, partialCredit = 0.1 }: MathReward
     score({ answer = '' }, text) {
       const target = parseAmount(answer);
       if (target === null) return 0;
-      const given = parseAmount(/<answer>(.*?)<\/answer>/s.exec(text)?.[1] ?? '');
+      const { inside, outside } = splitByTags(text);
+      const given = parseAmount(inside);
       if (given !== null && Math.abs(target - given) < tolerance) return 1;
-      const outside = text.replace(/<answer>.*?<\/answer>/gs, '');
       return outside.includes(formatPythonNumber(target)) ? partialCredit : 0;
     },
   };
+}
+
+const [OPEN, CLOSE] = ['<answer>', '</answer>'];
+
+/** What stands in the first pair of answer tags, and the text without any pair; in one pass, however many are open. */
+function splitByTags(text: string): { inside: string; outside: string } {
+  let [inside, outside, from] = ['', '', 0];
+  for (;;) {
+    const open = text.indexOf(OPEN, from);
+    const close = open < 0 ? -1 : text.indexOf(CLOSE, open);
+    if (close < 0) return { inside, outside: outside + text.slice(from) };
+    if (from === 0) inside = text.slice(open + OPEN.length, close);
+    outside += text.slice(from, open);
+    from = close + CLOSE.length;
+  }
 }

@@ -38,6 +38,20 @@ describe('formatReward', () => {
     expect([1, 2].map(() => reward.score(sample, 'a', completionOf('a')))).toEqual([1, 1]);
   });
 
+  it.each([
+    ['(a+)+$', `${'a'.repeat(50)}!`],
+    ['^(a|a)*$', `${'a'.repeat(50)}!`],
+  ])('gives up a search for %j that would take years, naming it', (pattern, text) => {
+    expect(() => score(pattern, text)).toThrow(
+      expect.objectContaining({
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining(
+          `format.pattern: found /${pattern}/s, which takes longer than 1000 ms`,
+        ),
+      }),
+    );
+  });
+
   it('refuses a pattern that is no regular expression', () => {
     expect(() => formatReward({ pattern: '(' })).toThrow(
       expect.objectContaining({

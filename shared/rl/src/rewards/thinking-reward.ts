@@ -11,8 +11,7 @@ export interface ThinkingRewardOptions {
 const S = `[${PYTHON_SPACE}]*`;
 /** Python's IGNORECASE also takes the dotless and the dotted capital i for an i. */
 const THINK = 'th[iıİ]nk';
-const BLOCK = new RegExp(`<${S}${THINK}${S}>(.*?)<${S}/${S}${THINK}${S}>`, 'gisu');
-const TAG = new RegExp(`<${S}/?${S}${THINK}${S}>`, 'iu');
+const TAG = new RegExp(`<${S}(/${S})?${THINK}${S}>`, 'giu');
 const CONTENT = new RegExp(`[^${PYTHON_SPACE}]`);
 
 /**
@@ -23,8 +22,23 @@ export function thinkingReward({ partialReward = 0.2, fullReward = 1 }: Thinking
   return {
     name: 'thinking',
     score(_sample, text) {
-      if ([...text.matchAll(BLOCK)].some(([, content = '']) => CONTENT.test(content))) return fullReward;
-      return TAG.test(text) ? partialReward : 0;
+      const tags = [...text.matchAll(TAG)];
+      if (blocksOf(text, tags).some((content) => CONTENT.test(content))) return fullReward;
+      return tags.length > 0 ? partialReward : 0;
     },
   };
+}
+
+/** What stands from each tag that opens to the next one that closes; tags between open no block. */
+function blocksOf(text: string, tags: readonly RegExpExecArray[]): string[] {
+  let start: number | null = null;
+  const blocks: string[] = [];
+  for (const { 0: tag, 1: slash, index } of tags) {
+    if (slash === undefined) start ??= index + tag.length;
+    else if (start !== null) {
+      blocks.push(text.slice(start, index));
+      start = null;
+    }
+  }
+  return blocks;
 }

@@ -40,6 +40,77 @@ describe('jsonlTask', () => {
     ]);
   });
 
+  describe('of messages', () => {
+    const asked = { role: 'user', content: 'Why?' };
+    const ruled = { role: 'system', content: 'Be kind.' };
+    const promptOf = (messages: unknown, systemPrompt?: string) =>
+      jsonlTask([line(messages, 'a')], { ...options, systemPrompt }).sample(0).prompt;
+
+    it('leaves them as they are', () => {
+      expect(promptOf([asked])).toEqual([asked]);
+      const turns = [ruled, asked, { role: 'assistant', content: 'How so?' }, asked];
+      expect(promptOf(turns)).toEqual(turns);
+    });
+
+    it('puts the system prompt in front where there is none', () => {
+      expect(promptOf([asked], 'Be brief.')).toEqual([{ role: 'system', content: 'Be brief.' }, asked]);
+      expect(promptOf([ruled, asked], 'Be brief.')).toEqual([ruled, asked]);
+    });
+
+    it('joins the texts of parts, and passes over keys that are null', () => {
+      const parts = [
+        { type: 'text', text: 'Wh' },
+        { type: 'text', text: 'y?' },
+      ];
+      expect(promptOf([{ role: 'user', content: parts, name: null }])).toEqual([asked]);
+    });
+
+    it('knows a held-out question again, whatever form it has', () => {
+      const held = { path: 'test.jsonl', lines: [line([ruled, asked], 'a')] };
+      const training = [line('Why?', 'a'), line([asked], 'a'), line([asked, asked], 'a')];
+      expect(jsonlTask(training, { ...options, heldOutFile: held }).size).toBe(1);
+    });
+  });
+
+  describe('of nested fields', () => {
+    const record = {
+      messages: [
+        { role: 'user', content: 'Why?' },
+        { role: 'assistant', content: 'So.' },
+      ],
+      answer: { value: 0.5, 'unit.name': 'm' },
+      'a.b': 'plain',
+      a: { b: 'nested' },
+    };
+    const at = (promptField: string, answerField: string) =>
+      jsonlTask([JSON.stringify(record)], { ...options, promptField, answerField }).sample(0);
+
+    it('follows the dots, into lists too, unless a field has just that name', () => {
+      expect(at('messages.0.content', 'messages.1.content')).toMatchObject({ prompt: 'Why?', answer: 'So.' });
+      expect(at('a.b', 'answer.value')).toMatchObject({ prompt: 'plain', answer: '0.5' });
+    });
+
+    it('names what there is where the way ends', () => {
+      expect(() => at('answer.text', 'a')).toThrow(
+        "data.jsonl:1: field 'answer.text': found no such field (fields of 'answer': value, unit.name), expected a text",
+      );
+      expect(() => at('messages.2.content', 'a')).toThrow("(fields of 'messages': 0, 1)");
+      expect(() => at('a.b.c', 'a')).toThrow('(a.b is "nested")');
+      expect(() => at('messages.length', 'a')).toThrow("field 'messages.length': found 2");
+    });
+  });
+
+  it.each([
+    [42, '42'],
+    [-0.5, '-0.5'],
+    [0, '0'],
+    [true, 'true'],
+    [false, 'false'],
+  ])('takes %p for an answer', (value, answer) => {
+    const task = jsonlTask([line('x', value)], options);
+    expect([task.sample(0).answer, task.supervised!(0).completion]).toEqual([answer, answer]);
+  });
+
   it('never trains on a held-out prompt, holds out the same for every seed, and more include fewer', () => {
     const repeated = [...lines, ...lines.slice(0, 10)];
     fc.assert(
@@ -76,12 +147,47 @@ describe('jsonlTask', () => {
     [
       '{"prompt":"x"}',
       "data.jsonl:3: field 'question': found no such field (fields: prompt)",
-      'expected a text',
+      'expected a text or a list of messages',
     ],
     ['{}', "field 'question': found no such field (fields: none)", 'expected a text'],
     [line(7, 'a'), "field 'question': found 7", 'expected a non-empty text'],
     [line(' ', 'a'), `field 'question': found " "`, 'expected a non-empty text'],
-    [line('x', null), "field 'answer': found null", 'expected a non-empty text'],
+    [line('x', null), "field 'answer': found null", 'expected a non-empty text, a number, true or false'],
+    [line('x', ['a']), `field 'answer': found ["a"]`, 'expected a non-empty text, a number, true or false'],
+    [
+      '{"question":"x","answer":12345678901234567890}',
+      "field 'answer': found 12345678901234567000, which programs round",
+      'as a text',
+    ],
+    [line([], 'a'), "field 'question': found []", 'a list of messages { role, content }'],
+    [line(['hi'], 'a'), `field 'question.0': found "hi"`, 'a message { role, content }'],
+    [
+      line([{ from: 'human', value: 'hi' }], 'a'),
+      "field 'question.0.role': found none",
+      'one of system, user, assistant, tool',
+    ],
+    [line([{ role: 'user' }], 'a'), "field 'question.0.content': found none", 'a text'],
+    [
+      line([{ role: 'user', content: [{ type: 'image_url' }] }], 'a'),
+      "field 'question.0.content': found [{",
+      'a text',
+    ],
+    [
+      line([{ role: 'user', content: 'hi', tool_calls: [1] }], 'a'),
+      "field 'question.0.tool_calls': found [1]",
+      'role and content only',
+    ],
+    [
+      line(
+        [
+          { role: 'user', content: 'hi' },
+          { role: 'assistant', content: '#### 1' },
+        ],
+        'a',
+      ),
+      "field 'question': found a last message of the assistant",
+      'as question.0.content',
+    ],
     [line('x', 'no mark'), `field 'answer': found "no mark"`, 'expected a match of /#### (.+)$/'],
   ])('names file, line and field of %j', (bad, found, expected) => {
     const run = () => jsonlTask([lines[0]!, '', bad], { ...options, answerPattern: '#### (.+)$' });

@@ -1,19 +1,22 @@
 import type { Sample } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { regularExpression } from '../regular-expression';
+import { fieldOf, invalidLine, parseRecord, type Line } from './json-line';
 import { epochOrder } from './permutation';
+import { promptOfField, questionOf } from './prompt-of-field';
 import { hashText } from './seeded-hash';
 import type { Task } from './task';
 
 export interface JsonlTaskOptions {
   /** Where the lines come from, for messages and sample ids. */
   path: string;
+  /** Field with the prompt, a text or a list of messages; dots lead inside: `messages.0.content`. */
   promptField: string;
-  /** Field with the reference answer; also the completion to imitate. Left out: samples have no answer. */
+  /** Field with the reference answer, found likewise; also the completion to imitate. Left out: samples have no answer. */
   answerField?: string | undefined;
   /** Regular expression whose first group, else whole match, is the answer inside `answerField`. */
   answerPattern?: string | undefined;
-  /** Makes every prompt a chat that opens with this system message. */
+  /** Makes every prompt a chat that opens with this system message, unless it has one. */
   systemPrompt?: string | undefined;
   /** Evaluation samples in a file of their own. */
   heldOutFile?: { path: string; lines: readonly string[] } | undefined;
@@ -30,7 +33,7 @@ interface Entry {
 
 /**
  * Samples from a JSON object a line, e.g. GSM8K's question and `… #### 42` with answerPattern `#### (.+)$`. Blank lines
- * count but are skipped.
+ * count but are skipped. An answer may be a number, true or false.
  *
  * Held out are the `heldOut` lines whose prompts hash lowest, the same for every seed, and with them any repetition of
  * their prompts; a larger `heldOut` includes a smaller one.
@@ -84,71 +87,29 @@ function parseEntries(path: string, lines: readonly string[], options: JsonlTask
     if (text.trim() === '') return [];
     const line = { path, number: i + 1 };
     const record = parseRecord(line, text);
-    const question = stringField(line, record, promptField);
-    const sample: Sample = { id: `${path}:${line.number}`, prompt: question };
-    if (systemPrompt !== undefined) {
-      sample.prompt = [
-        { role: 'system', content: systemPrompt },
-        { role: 'user', content: question },
-      ];
-    }
+    const value = fieldOf(line, record, promptField, 'a text or a list of messages');
+    const prompt = promptOfField(line, promptField, value, systemPrompt);
+    const sample: Sample = { id: `${path}:${line.number}`, prompt };
+    const question = questionOf(prompt);
     if (answerField === undefined) return [{ sample, question }];
-    const solution = stringField(line, record, answerField);
+    const solution = answerOf(line, record, answerField);
     const match = pattern?.exec(solution);
     if (pattern && !match)
-      throw invalid(line, answerField, JSON.stringify(solution), `a match of ${pattern}`);
+      throw invalidLine(line, answerField, JSON.stringify(solution), `a match of ${pattern}`);
     sample.answer = (match ? (match[1] ?? match[0]) : solution).trim();
     return [{ sample, question, solution }];
   });
 }
 
-interface Line {
-  path: string;
-  number: number;
-}
-
-function parseRecord(line: Line, text: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw invalid(line, undefined, (cause as Error).message, 'a JSON object', { cause });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw invalid(line, undefined, JSON.stringify(value), 'a JSON object');
-  }
-  return { ...value };
-}
-
-function stringField(line: Line, record: Record<string, unknown>, field: string): string {
-  const value = Object.hasOwn(record, field) ? record[field] : undefined;
-  if (value === undefined) {
-    throw invalid(
-      line,
-      field,
-      `no such field (fields: ${Object.keys(record).join(', ') || 'none'})`,
-      'a text',
-    );
-  }
-  if (typeof value !== 'string' || value.trim() === '') {
-    throw invalid(line, field, JSON.stringify(value), 'a non-empty text');
-  }
-  return value;
-}
-
-function invalid(
-  { path, number }: Line,
-  field: string | undefined,
-  found: string,
-  expected: string,
-  options?: { cause: unknown },
-): ForgeError {
-  const shown = found.length > 120 ? `${found.slice(0, 120)}…` : found;
-  const where = field === undefined ? `${path}:${number}` : `${path}:${number}: field '${field}'`;
-  return new ForgeError(
-    'CONFIG_DATASET_INVALID',
-    `${where}: found ${shown}, expected ${expected}`,
-    { path, line: number, ...(field !== undefined && { field }) },
-    options,
-  );
+/** The answer that a field holds, as text. */
+function answerOf(line: Line, record: Record<string, unknown>, field: string): string {
+  const expected = 'a non-empty text, a number, true or false';
+  const value = fieldOf(line, record, field, expected);
+  if (typeof value === 'string' && value.trim() !== '') return value;
+  if (typeof value === 'boolean') return String(value);
+  const isExact = typeof value === 'number' && (!Number.isInteger(value) || Number.isSafeInteger(value));
+  if (isExact) return String(value);
+  throw typeof value === 'number'
+    ? invalidLine(line, field, `${value}, which programs round`, 'a whole number of so many digits as a text')
+    : invalidLine(line, field, JSON.stringify(value), expected);
 }
