@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { readFully, readHeader } from './safetensors';
-import type { TensorEntry } from './safetensors-header';
+import { readable, type TensorEntry } from './safetensors-header';
 
 /** Small enough that hashing a piece does not hold up heartbeats. */
 const PIECE_BYTES = 4 << 20;
@@ -29,7 +29,11 @@ export async function inspectBlob(path: string): Promise<BlobContent> {
       await readFully(file, part, done, path);
       hash.update(part);
     }
-    return { sha256: hash.digest('hex'), sizeBytes, tensors };
+    return {
+      sha256: hash.digest('hex'),
+      sizeBytes,
+      tensors: tensors.map((entry) => readable(entry, path)),
+    };
   } finally {
     await file.close();
   }

@@ -2,7 +2,7 @@ export { bytesOf, elementCount, parametersHash, type NamedTensor, type Parameter
 export { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from './half-precision';
 export { hashSafetensors, parseSafetensors, readSafetensors, writeSafetensors } from './safetensors';
 export { type SafetensorsDtype } from './safetensors-header';
-export { readModelWeights } from './model-weights';
+export { readModelWeights, type TensorRole } from './model-weights';
 export { inspectBlob, type BlobContent } from './blob';
 export { WeightReader } from './weight-reader';
 export { WeightStore } from './weight-store';

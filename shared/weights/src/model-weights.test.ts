@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { readModelWeights } from './model-weights';
+import { readModelWeights, type TensorRole } from './model-weights';
 import { parametersHash, type Parameters } from './parameters';
 import { writeSafetensors } from './safetensors';
 
@@ -79,6 +79,53 @@ describe('readModelWeights', () => {
     await expect(readModelWeights(dir)).rejects.toMatchObject({
       code: 'CONTRACT_WEIGHTS_CORRUPT',
       message: expect.stringContaining(`${INDEX}: ${message}`),
+    });
+  });
+
+  describe('where only `a` and `b` are needed, and tables are not read', () => {
+    const roleOf = (name: string): TensorRole =>
+      name === 'a' || name === 'b' ? 'needed' : name.startsWith('table') ? 'unread' : 'spare';
+    const names = async (): Promise<string[]> => [...(await readModelWeights(dir, roleOf)).keys()].sort();
+
+    it.each<[string, object, string[]]>([
+      [
+        'lists a spare tensor that no shard has',
+        { a: FIRST, b: FIRST, c: SECOND, d: SECOND },
+        ['a', 'b', 'c'],
+      ],
+      ['misplaces a spare tensor', { a: FIRST, b: FIRST, c: FIRST, d: SECOND }, ['a', 'b', 'c']],
+      ['does not list a spare tensor', { a: FIRST, b: FIRST, d: SECOND }, ['a', 'b', 'c']],
+      [
+        'lists a table in a shard that is missing',
+        { a: FIRST, b: FIRST, table: 'x.safetensors' },
+        ['a', 'b'],
+      ],
+    ])('accepts an index that %s', async (_, weightMap, found) => {
+      await writeIndex(weightMap);
+      expect(await names()).toEqual(found);
+    });
+
+    it('leaves a table alone that the index does not list', async () => {
+      await writeSafetensors(path.join(dir, SECOND), new Map([['table', tensor(7)]]), { dtype: 'F32' });
+      await writeIndex({ a: FIRST, b: FIRST, c: SECOND });
+      expect(await names()).toEqual(['a', 'b']);
+    });
+
+    it.each<[string, object, string]>([
+      ['lacks a needed tensor', { a: FIRST, c: SECOND }, 'tensor "b": found in model-00001-of-00002'],
+      ['misplaces a needed tensor', { a: FIRST, b: SECOND }, 'tensor "b": found in model-00001-of-00002'],
+    ])('refuses an index that %s', async (_, weightMap, message) => {
+      await writeIndex(weightMap);
+      await expect(names()).rejects.toMatchObject({
+        code: 'CONTRACT_WEIGHTS_CORRUPT',
+        message: expect.stringContaining(`${INDEX}: ${message}`),
+      });
+    });
+
+    it('refuses a needed tensor that its shard lacks', async () => {
+      await writeSafetensors(path.join(dir, FIRST), new Map([['a', tensor(1, 2)]]), { dtype: 'F32' });
+      await writeIndex({ a: FIRST, b: FIRST });
+      await expect(names()).rejects.toThrow(`tensor "b": expected in ${FIRST}, not found there`);
     });
   });
 

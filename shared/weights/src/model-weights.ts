@@ -9,27 +9,39 @@ const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
 
 /**
- * All tensors of a Hugging Face model folder: of `model.safetensors`, or of the shards that
+ * What a tensor of a model folder is to the model: `needed` must be there, once and where an index says; `spare` may be
+ * there, as a copy of tied embeddings may; `unread` is left alone, as the tables of old checkpoints are.
+ */
+export type TensorRole = 'needed' | 'spare' | 'unread';
+
+/**
+ * The tensors of a Hugging Face model folder: of `model.safetensors`, or of the shards that
  * `model.safetensors.index.json` lists.
  *
  * @throws {ForgeError} CONFIG_MODEL_MISSING when there are no weights; CONTRACT_WEIGHTS_CORRUPT when a file is
- * damaged or the index disagrees with its shards.
+ * damaged or the index disagrees with its shards about a tensor that is needed; CONFIG_MODEL_UNSUPPORTED when a tensor
+ * has a dtype we do not read.
  */
-export async function readModelWeights(dir: string): Promise<Parameters> {
-  if (await exists(path.join(dir, SINGLE))) return readSafetensors(path.join(dir, SINGLE));
-  if (await exists(path.join(dir, INDEX))) return readShards(dir);
+export async function readModelWeights(
+  dir: string,
+  roleOf: (name: string) => TensorRole = () => 'needed',
+): Promise<Parameters> {
+  const isRead = (name: string): boolean => roleOf(name) !== 'unread';
+  if (await exists(path.join(dir, SINGLE))) return readSafetensors(path.join(dir, SINGLE), isRead);
+  if (await exists(path.join(dir, INDEX))) return readShards(dir, roleOf);
   throw new ForgeError('CONFIG_MODEL_MISSING', `${dir}: found no weights, expected ${SINGLE} or ${INDEX}`, {
     dir,
   });
 }
 
-async function readShards(dir: string): Promise<Parameters> {
+async function readShards(dir: string, roleOf: (name: string) => TensorRole): Promise<Parameters> {
   const index = path.join(dir, INDEX);
   const shardOf = parseIndex(await readFile(index, 'utf8'), index);
+  const isRead = (name: string): boolean => roleOf(name) !== 'unread';
   const parameters: Parameters = new Map();
-  for (const shard of new Set(shardOf.values())) {
-    for (const [name, tensor] of await readSafetensors(path.join(dir, shard))) {
-      if (shardOf.get(name) !== shard) {
+  for (const shard of new Set([...shardOf].filter(([name]) => isRead(name)).map(([, file]) => file))) {
+    for (const [name, tensor] of await readSafetensors(path.join(dir, shard), isRead)) {
+      if (shardOf.get(name) !== shard && roleOf(name) === 'needed') {
         const expected = shardOf.has(name) ? `in ${shardOf.get(name)}` : 'in no shard';
         throw corrupt(index, `tensor "${name}": found in ${shard}, expected ${expected}`, name);
       }
@@ -37,7 +49,7 @@ async function readShards(dir: string): Promise<Parameters> {
     }
   }
   for (const [name, shard] of shardOf) {
-    if (!parameters.has(name))
+    if (roleOf(name) === 'needed' && !parameters.has(name))
       throw corrupt(index, `tensor "${name}": expected in ${shard}, not found there`, name);
   }
   return parameters;

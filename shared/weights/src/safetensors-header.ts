@@ -5,10 +5,10 @@ import { elementCount } from './parameters';
 export const DTYPE_BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
 export type SafetensorsDtype = keyof typeof DTYPE_BYTES;
 
-/** Where one tensor lies in a safetensors file. */
-export interface TensorEntry {
+/** Where one tensor lies in a safetensors file; a tensor that nobody reads may have any dtype. */
+export interface TensorEntry<Dtype extends string = SafetensorsDtype> {
   readonly name: string;
-  readonly dtype: SafetensorsDtype;
+  readonly dtype: Dtype;
   readonly shape: readonly number[];
   /** First byte, counted from the start of the file. */
   readonly offset: number;
@@ -41,12 +41,12 @@ export function headerLength(prefix: Uint8Array, fileBytes: number, file: string
 
 /**
  * The tensors of a safetensors file in file order. They are checked to cover the data section without gap or
- * overlap, each with as many bytes as its dtype and shape say.
+ * overlap, each of a dtype we read with as many bytes as its dtype and shape say.
  *
  * @throws {ForgeError} CONTRACT_WEIGHTS_CORRUPT naming file and tensor.
  * @see https://github.com/huggingface/safetensors#format
  */
-export function parseHeader(json: Uint8Array, fileBytes: number, file: string): TensorEntry[] {
+export function parseHeader(json: Uint8Array, fileBytes: number, file: string): TensorEntry<string>[] {
   const start = PREFIX_BYTES + json.length;
   const entries = Object.entries(parseJson(json, file))
     .filter(([name]) => name !== '__metadata__')
@@ -85,26 +85,41 @@ function parseJson(json: Uint8Array, file: string): Record<string, unknown> {
   return header;
 }
 
-function parseEntry(name: string, description: unknown, start: number, file: string): TensorEntry {
+function parseEntry(name: string, description: unknown, start: number, file: string): TensorEntry<string> {
   const fail = (problem: string): ForgeError => corrupt(file, `tensor "${name}": ${problem}`, name);
   if (!isRecord(description)) throw fail('its description is not an object');
   const { dtype, shape, data_offsets: offsets } = description;
-  if (typeof dtype !== 'string' || !Object.hasOwn(DTYPE_BYTES, dtype)) {
-    throw fail(
-      `unknown dtype: found ${JSON.stringify(dtype)}, expected ${Object.keys(DTYPE_BYTES).join(', ')}`,
-    );
-  }
+  if (typeof dtype !== 'string') throw fail(`bad dtype: found ${JSON.stringify(dtype)}, expected text`);
   if (!isCountArray(shape))
     throw fail(`bad shape: found ${JSON.stringify(shape)}, expected whole numbers >= 0`);
   if (!isCountArray(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
     throw fail(`bad data_offsets: found ${JSON.stringify(offsets)}, expected [begin, end] with begin <= end`);
   }
   const sizeBytes = offsets[1]! - offsets[0]!;
-  const expected = elementCount(shape) * DTYPE_BYTES[dtype as SafetensorsDtype];
+  const expected = isRead(dtype) ? elementCount(shape) * DTYPE_BYTES[dtype] : sizeBytes;
   if (sizeBytes !== expected) {
     throw fail(`found ${sizeBytes} bytes, expected ${expected} for ${dtype} of shape [${shape.join(', ')}]`);
   }
-  return { name, dtype: dtype as SafetensorsDtype, shape, offset: start + offsets[0]!, sizeBytes };
+  return { name, dtype, shape, offset: start + offsets[0]!, sizeBytes };
+}
+
+/**
+ * `entry` as one whose values we read.
+ *
+ * @throws {ForgeError} CONFIG_MODEL_UNSUPPORTED when it has another dtype, as quantized models have.
+ */
+export function readable({ dtype, ...entry }: TensorEntry<string>, file: string): TensorEntry {
+  if (isRead(dtype)) return { ...entry, dtype };
+  const expected = Object.keys(DTYPE_BYTES);
+  throw new ForgeError(
+    'CONFIG_MODEL_UNSUPPORTED',
+    `${file}: tensor "${entry.name}": dtype: found ${JSON.stringify(dtype)}, expected ${expected.join(', ')}`,
+    { file, tensor: entry.name, found: dtype, expected },
+  );
+}
+
+function isRead(dtype: string): dtype is SafetensorsDtype {
+  return Object.hasOwn(DTYPE_BYTES, dtype);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

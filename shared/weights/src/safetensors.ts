@@ -10,6 +10,7 @@ import {
   headerLength,
   parseHeader,
   PREFIX_BYTES,
+  readable,
   type SafetensorsDtype,
   type TensorEntry,
 } from './safetensors-header';
@@ -21,7 +22,7 @@ const MAX_TRANSFER_BYTES = 1 << 30;
 export async function readHeader(
   file: FileHandle,
   path: string,
-): Promise<{ sizeBytes: number; tensors: TensorEntry[] }> {
+): Promise<{ sizeBytes: number; tensors: TensorEntry<string>[] }> {
   const { size } = await file.stat();
   const prefix = new Uint8Array(PREFIX_BYTES);
   await readFully(file, prefix.subarray(0, Math.min(size, PREFIX_BYTES)), 0, path);
@@ -31,16 +32,23 @@ export async function readHeader(
 }
 
 /**
- * The tensors of a safetensors file as float32, in file order, each with a buffer of its own.
+ * The tensors of a safetensors file whose names are `wanted`, as float32, in file order, each with a buffer of its
+ * own.
  *
  * @throws {ForgeError} CONFIG_MODEL_MISSING when the file cannot be opened; CONTRACT_WEIGHTS_CORRUPT when it is
- * truncated or damaged, naming file and tensor.
+ * truncated or damaged, CONFIG_MODEL_UNSUPPORTED when a wanted tensor has a dtype we do not read; both name file and
+ * tensor.
  */
-export async function readSafetensors(path: string): Promise<Parameters> {
+export async function readSafetensors(
+  path: string,
+  wanted: (name: string) => boolean = () => true,
+): Promise<Parameters> {
   const file = await openModelFile(path);
   try {
     const parameters: Parameters = new Map();
-    for (const entry of (await readHeader(file, path)).tensors) {
+    for (const stored of (await readHeader(file, path)).tensors) {
+      if (!wanted(stored.name)) continue;
+      const entry = readable(stored, path);
       const bytes = new Uint8Array(entry.sizeBytes);
       await readFully(file, bytes, entry.offset, path);
       parameters.set(entry.name, { shape: entry.shape, data: toFloat32(bytes, entry) });
@@ -54,13 +62,14 @@ export async function readSafetensors(path: string): Promise<Parameters> {
 /**
  * The tensors of a safetensors file that lies in `bytes`. F32 tensors are views of `bytes`, not copies.
  *
- * @throws {ForgeError} CONTRACT_WEIGHTS_CORRUPT, where `file` names the origin of `bytes`.
+ * @throws {ForgeError} CONTRACT_WEIGHTS_CORRUPT or CONFIG_MODEL_UNSUPPORTED, where `file` names the origin of `bytes`.
  */
 export function parseSafetensors(bytes: Uint8Array, file: string): Parameters {
   const length = headerLength(bytes, bytes.length, file);
   const json = bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + length);
   const parameters: Parameters = new Map();
-  for (const entry of parseHeader(json, bytes.length, file)) {
+  for (const stored of parseHeader(json, bytes.length, file)) {
+    const entry = readable(stored, file);
     const data = bytes.subarray(entry.offset, entry.offset + entry.sizeBytes);
     const aligned = data.byteOffset % DTYPE_BYTES[entry.dtype] === 0 ? data : data.slice();
     parameters.set(entry.name, { shape: entry.shape, data: toFloat32(aligned, entry) });

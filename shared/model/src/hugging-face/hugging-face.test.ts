@@ -123,6 +123,94 @@ describe('saveModel, then loadModel', () => {
   });
 });
 
+/** The bytes of a safetensors file of tensors in any dtype. */
+function rawSafetensors(
+  tensors: Record<string, { dtype: string; shape: number[]; bytes: Uint8Array }>,
+): Buffer {
+  let end = 0;
+  const header = Object.entries(tensors).map(([name, { dtype, shape, bytes }]) => [
+    name,
+    { dtype, shape, data_offsets: [end, (end += bytes.length)] },
+  ]);
+  const json = Buffer.from(JSON.stringify(Object.fromEntries(header)));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  return Buffer.concat([length, json, ...Object.values(tensors).map(({ bytes }) => bytes)]);
+}
+
+describe('a tied checkpoint in two shards', () => {
+  const files = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'] as const;
+  const tied = createModel({ ...characters, 'config.json': { ...configJson, tie_word_embeddings: true } }, 4);
+  const copy = tied.parameters.get('model.embed_tokens.weight')!;
+  const raw = ({ shape, data }: { shape: readonly number[]; data: Float32Array }) => ({
+    dtype: 'F32',
+    shape: [...shape],
+    bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  });
+
+  /** Names alternate between the shards; `listed` and `held` add to the index and to the first shard. */
+  async function write(
+    listed: Record<string, string>,
+    held: Record<string, ReturnType<typeof raw>> = {},
+  ): Promise<void> {
+    await saveModel(dir, tied, { dtype: 'F32' });
+    rmSync(path.join(dir, 'model.safetensors'));
+    const all = [...tied.parameters].map(([name, tensor], i) => [name, tensor, files[i % 2]!] as const);
+    for (const file of files) {
+      const own = all.filter(([, , shard]) => shard === file).map(([name, tensor]) => [name, raw(tensor)]);
+      const tensors = { ...Object.fromEntries(own), ...(file === files[0] ? held : {}) };
+      writeFileSync(path.join(dir, file), rawSafetensors(tensors));
+    }
+    const weight_map = { ...Object.fromEntries(all.map(([name, , shard]) => [name, shard])), ...listed };
+    writeFileSync(path.join(dir, 'model.safetensors.index.json'), JSON.stringify({ weight_map }));
+  }
+
+  it.each<[string, Record<string, string>, Record<string, ReturnType<typeof raw>>]>([
+    ['its index lists the head, which no shard has', { 'lm_head.weight': files[1] }, {}],
+    ['a shard has the head, which the index does not list', {}, { 'lm_head.weight': raw(copy) }],
+    [
+      'the head lies in another shard than the index says',
+      { 'lm_head.weight': files[1] },
+      { 'lm_head.weight': raw(copy) },
+    ],
+    [
+      'a shard has a rotary table in float64',
+      {},
+      {
+        'model.layers.1.self_attn.rotary_emb.inv_freq': {
+          dtype: 'F64',
+          shape: [1],
+          bytes: new Uint8Array(8),
+        },
+      },
+    ],
+    [
+      'its index lists tables of whole numbers',
+      { 'model.rotary_emb.inv_freq': files[0] },
+      { 'model.rotary_emb.inv_freq': { dtype: 'I64', shape: [1], bytes: new Uint8Array(8) } },
+    ],
+  ])('loads when %s', async (_, listed, held) => {
+    await write(listed, held);
+    expect(parametersHash((await loadModel(dir)).parameters)).toBe(parametersHash(tied.parameters));
+  });
+
+  it('is refused when an unlisted head differs, or a tensor is unknown', async () => {
+    const other = { ...raw(copy), bytes: new Uint8Array(copy.data.byteLength) };
+    await write({}, { 'lm_head.weight': other });
+    await expect(loadModel(dir)).rejects.toThrow('tensor "lm_head.weight": differs from model.embed_tokens');
+    await write({}, { 'model.layers.2.mlp.up_proj.weight': other });
+    await expect(loadModel(dir)).rejects.toThrow('tensor "model.layers.2.mlp.up_proj.weight": unexpected');
+  });
+
+  it('names the dtype of a quantized weight', async () => {
+    await write({}, { 'model.norm.weight': { dtype: 'F8_E4M3', shape: [8], bytes: new Uint8Array(8) } });
+    await expect(loadModel(dir)).rejects.toMatchObject({
+      code: 'CONFIG_MODEL_UNSUPPORTED',
+      message: expect.stringContaining('tensor "model.norm.weight": dtype: found "F8_E4M3", expected F32'),
+    });
+  });
+});
+
 describe('loadModel', () => {
   const refused = (code: string, message: string): object => ({
     code,

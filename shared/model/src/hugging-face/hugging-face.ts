@@ -6,7 +6,7 @@ import { readModelWeights, writeSafetensors, type Parameters, type SafetensorsDt
 import { initializeParameters } from './initialize';
 import { parseModelConfig, type ModelConfig } from '../transformer/model-config';
 import { jsonOf, readModelFiles, type ModelFiles } from './model-files';
-import { matchParameters } from '../transformer/parameter-shapes';
+import { matchParameters, tensorRoles } from '../transformer/parameter-shapes';
 import { createTokenizer, type Tokenizer } from './tokenizer';
 
 /** A model as it lies in a Hugging Face folder. */
@@ -29,7 +29,8 @@ export interface LoadedModel {
  */
 export async function loadModel(dir: string): Promise<LoadedModel> {
   const described = describe(await readModelFiles(dir), dir);
-  return { ...described, parameters: matchParameters(described.config, await readModelWeights(dir), dir) };
+  const stored = await readModelWeights(dir, tensorRoles(described.config));
+  return { ...described, parameters: matchParameters(described.config, stored, dir) };
 }
 
 /**

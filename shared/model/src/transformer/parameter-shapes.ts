@@ -1,5 +1,5 @@
 import { ForgeError } from '@forge/errors';
-import type { NamedTensor, Parameters } from '@forge/weights';
+import type { NamedTensor, Parameters, TensorRole } from '@forge/weights';
 import type { ModelConfig } from './model-config';
 
 /**
@@ -36,6 +36,17 @@ export function parameterShapes(config: ModelConfig): Map<string, readonly numbe
   return shapes;
 }
 
+/** What a tensor of a checkpoint is to the model of `config`, by name. */
+export function tensorRoles(config: ModelConfig): (name: string) => TensorRole {
+  const shapes = parameterShapes(config);
+  return (name) => (shapes.has(name) ? 'needed' : isRotaryTable(name) ? 'unread' : 'spare');
+}
+
+/** Rotary tables of old checkpoints, in whatever dtype, say again what config.json says. */
+function isRotaryTable(name: string): boolean {
+  return name.includes('.rotary_emb.');
+}
+
 /**
  * The parameters that `config` describes, in the order of `parameterShapes`. A copy of tied embeddings and the
  * rotary tables of old checkpoints are left out.
@@ -61,7 +72,7 @@ export function matchParameters(config: ModelConfig, found: Parameters, where: s
     matched.set(name, tensor);
   }
   for (const [name, tensor] of found) {
-    if (shapes.has(name) || name.endsWith('.rotary_emb.inv_freq')) continue;
+    if (shapes.has(name) || isRotaryTable(name)) continue;
     const isTiedCopy =
       name === 'lm_head.weight' && sameValues(tensor, matched.get('model.embed_tokens.weight')!);
     if (isTiedCopy) continue;
