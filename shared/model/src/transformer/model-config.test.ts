@@ -113,6 +113,112 @@ describe('parseModelConfig', () => {
     expect(parse(changes).rope).toEqual(rope);
   });
 
+  const yarn = { rope_type: 'yarn', factor: 4 };
+  const llama3 = { rope_type: 'llama3', factor: 4, low_freq_factor: 1, high_freq_factor: 4 };
+  const top = { original_max_position_embeddings: 256 };
+
+  it.each<[string, object, object]>([
+    [
+      'yarn and its original length at the top',
+      { rope_scaling: yarn, ...top },
+      { rope_scaling: { ...yarn, ...top } },
+    ],
+    [
+      'an original length at the top and another inside, of which transformers takes the former',
+      { rope_scaling: { ...yarn, original_max_position_embeddings: 512 }, ...top },
+      { rope_scaling: { ...yarn, ...top } },
+    ],
+    [
+      'llama3 and its original length at the top',
+      { rope_parameters: llama3, ...top },
+      { rope_scaling: { ...llama3, ...top } },
+    ],
+    [
+      'no original length',
+      { rope_scaling: llama3 },
+      { rope_scaling: { ...llama3, original_max_position_embeddings: 4096 } },
+    ],
+    [
+      'a yarn factor of null',
+      { rope_parameters: { ...yarn, factor: null, original_max_position_embeddings: 512 } },
+      { rope_scaling: { ...yarn, factor: 8, original_max_position_embeddings: 512 } },
+    ],
+    [
+      'yarn settings of 0 and null',
+      {
+        rope_scaling: {
+          ...yarn,
+          ...top,
+          mscale: 0.7,
+          mscale_all_dim: 0,
+          beta_fast: null,
+          beta_slow: 0,
+          attention_factor: null,
+        },
+      },
+      { rope_scaling: { ...yarn, ...top, beta_fast: 32, beta_slow: 1 } },
+    ],
+    [
+      'truncate of null',
+      { rope_scaling: { ...yarn, truncate: null } },
+      { rope_scaling: { ...yarn, truncate: false } },
+    ],
+    [
+      'a rope_scaling that was added beside rope_parameters',
+      {
+        rope_parameters: { rope_type: 'default', rope_theta: 5e5 },
+        rope_scaling: { ...yarn, rope_theta: 5e5 },
+      },
+      { rope_theta: 5e5, rope_scaling: yarn },
+    ],
+    [
+      'the same of the default theta',
+      {
+        rope_parameters: { rope_type: 'default', rope_theta: 10_000 },
+        rope_scaling: { type: 'linear', factor: 3 },
+      },
+      { rope_scaling: { type: 'linear', factor: 3 } },
+    ],
+    [
+      'an empty rope_scaling beside rope_parameters',
+      { rope_parameters: { rope_theta: 7e4 }, rope_scaling: {} },
+      { rope_theta: 7e4 },
+    ],
+    [
+      'a theta at the top beside rope_parameters',
+      { rope_theta: 3, rope_parameters: { rope_theta: 7e4 } },
+      { rope_theta: 7e4 },
+    ],
+    [
+      'dynamic scaling, which begins behind the last position',
+      { rope_scaling: { type: 'dynamic', factor: 2 } },
+      {},
+    ],
+    ['no architectures', { architectures: undefined, model_type: 'llama' }, {}],
+    [
+      'architectures of null and qwen3',
+      { architectures: null, model_type: 'qwen3' },
+      { architectures: ['Qwen3ForCausalLM'] },
+    ],
+    [
+      'no number of key-value heads for Qwen2, whose class says 32',
+      { architectures: [], model_type: 'qwen2', num_attention_heads: 32, num_key_value_heads: undefined },
+      { architectures: ['Qwen2ForCausalLM'], num_attention_heads: 32, num_key_value_heads: 32 },
+    ],
+    [
+      'a window of null that is used',
+      {
+        architectures: ['Qwen2ForCausalLM'],
+        use_sliding_window: true,
+        sliding_window: null,
+        max_window_layers: 0,
+      },
+      { architectures: ['Qwen2ForCausalLM'] },
+    ],
+  ])('reads %s', (_, changes, same) => {
+    expect(parse(changes)).toEqual(parse(same));
+  });
+
   it.each<[object, string]>([
     [
       { architectures: ['GemmaForCausalLM'] },
@@ -121,8 +227,29 @@ describe('parseModelConfig', () => {
     [{ hidden_act: 'gelu' }, 'hidden_act: found "gelu", expected "silu"'],
     [{ quantization_config: { bits: 4 } }, 'quantization_config: found {"bits":4}, expected none'],
     [
-      { rope_scaling: { type: 'dynamic', factor: 2 } },
-      'rope_scaling.rope_type: found "dynamic", expected one of "d',
+      { rope_scaling: { type: 'longrope', factor: 2 } },
+      'rope_scaling.rope_type: found "longrope", expected one of "default", "linear", "dynamic", "llama3", "yarn"',
+    ],
+    [
+      { rope_parameters: { full_attention: { rope_type: 'default', rope_theta: 1e6 } } },
+      'rope_parameters.full_attention: found {"rope_type":"default","rope_theta":1000000}, expected one value',
+    ],
+    [{ rope_parameters: { partial_rotary_factor: 0.25 } }, 'partial_rotary_factor: found 0.25, expected 1'],
+    [
+      { rope_parameters: { rope_theta: 5e5 }, rope_scaling: { type: 'linear', factor: 2 } },
+      'rope_scaling.rope_theta: found null, expected 500000, the rope_theta of rope_parameters, which rope_scaling',
+    ],
+    [{ model_type: 'mistral' }, 'model_type: found "mistral", expected "llama", as architectures says'],
+    [{ architectures: undefined, model_type: 'gemma' }, 'model_type: found "gemma", expected one of "llama"'],
+    [{ architectures: undefined }, 'model_type: found undefined, expected one of "llama", "mistral"'],
+    [
+      {
+        architectures: ['MistralForCausalLM'],
+        sliding_window: null,
+        num_key_value_heads: undefined,
+        num_attention_heads: 4,
+      },
+      'num_key_value_heads: found 8, expected a divisor of num_attention_heads (4)',
     ],
     [{ partial_rotary_factor: 0.5 }, 'partial_rotary_factor: found 0.5, expected 1'],
     [
@@ -174,6 +301,13 @@ describe('parseModelConfig', () => {
     [{ vocab_size: undefined }, 'vocab_size: Invalid input: expected number, received undefined'],
     [{ num_hidden_layers: 0 }, 'num_hidden_layers: Too small'],
     [{ rope_scaling: { type: 'linear' } }, 'rope_scaling.factor: Invalid input: expected number'],
+    [{ rope_scaling: { type: 'dynamic' } }, 'rope_scaling.factor: Invalid input: expected number'],
+    [{ rope_parameters: { rope_type: 'yarn' } }, 'rope_parameters.factor: Invalid input: expected number'],
+    [
+      { rope_scaling: { ...llama3, high_freq_factor: 1 } },
+      'rope_scaling.high_freq_factor: Invalid input: expected more than low_freq_factor',
+    ],
+    [{ architectures: ['LlamaForCausalLM', 'x'] }, 'architectures: Too big'],
   ])('names the field that is missing or mistyped: %j', (changes, message) => {
     expect(refusal(() => parse(changes))).toMatchObject({
       code: 'CONFIG_INVALID',

@@ -1,10 +1,10 @@
-import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
-import { parseRopeScaling, ROPE_TYPES, type RopeScaling } from './rope-scaling';
+import { checksOf, oneOf, type ConfigChecks } from './config-checks';
+import { parseRope, ropeFields, type Rope } from './rope-scaling';
 
 /** The shape of a Llama-family decoder, parsed from `config.json`. */
 export interface ModelConfig {
-  readonly architecture: 'llama' | 'mistral' | 'qwen2' | 'qwen3';
+  readonly architecture: Architecture;
   readonly hiddenSize: number;
   readonly layers: number;
   readonly heads: number;
@@ -14,7 +14,7 @@ export interface ModelConfig {
   readonly vocabSize: number;
   readonly maxPositions: number;
   readonly rmsNormEpsilon: number;
-  readonly rope: { readonly theta: number; readonly scaling: RopeScaling };
+  readonly rope: Rope;
   readonly tieWordEmbeddings: boolean;
   /** Biases of the query, key and value projections. */
   readonly attentionBias: boolean;
@@ -27,17 +27,20 @@ export interface ModelConfig {
   readonly initializerRange: number;
 }
 
-/** SmolLM2 names itself LlamaForCausalLM. */
+/** By `model_type`, the name in `architectures`. SmolLM2 is a Llama by both. */
 const ARCHITECTURES = {
-  LlamaForCausalLM: 'llama',
-  MistralForCausalLM: 'mistral',
-  Qwen2ForCausalLM: 'qwen2',
-  Qwen3ForCausalLM: 'qwen3',
+  llama: 'LlamaForCausalLM',
+  mistral: 'MistralForCausalLM',
+  qwen2: 'Qwen2ForCausalLM',
+  qwen3: 'Qwen3ForCausalLM',
 } as const;
+type Architecture = keyof typeof ARCHITECTURES;
+
+/** What `num_key_value_heads` is when it is absent; as many as `num_attention_heads` for Llama, and when it is null. */
+const DEFAULT_KV_HEADS: Partial<Record<Architecture, number>> = { mistral: 8, qwen2: 32, qwen3: 32 };
 
 const size = z.int().positive();
 const flag = z.boolean().default(false);
-const ropeFields = z.record(z.string(), z.unknown()).nullish();
 
 /** Defaults are those of transformers' config classes. */
 const schema = z.object({
@@ -49,12 +52,8 @@ const schema = z.object({
   num_key_value_heads: size.nullish(),
   head_dim: size.nullish(),
   vocab_size: size,
-  max_position_embeddings: size,
+  ...ropeFields,
   rms_norm_eps: z.number().positive().default(1e-6),
-  rope_theta: z.number().positive().nullish(),
-  rope_scaling: ropeFields,
-  rope_parameters: ropeFields,
-  partial_rotary_factor: z.number().nullish(),
   tie_word_embeddings: flag,
   attention_bias: flag,
   mlp_bias: flag,
@@ -66,7 +65,10 @@ const schema = z.object({
   quantization_config: z.unknown().optional(),
 });
 type HuggingFaceConfig = z.infer<typeof schema>;
-const architecturesSchema = z.object({ architectures: z.array(z.string()).length(1) });
+const kindSchema = z.object({
+  architectures: z.array(z.string()).max(1).nullish(),
+  model_type: z.string().nullish(),
+});
 
 /**
  * The model that a Hugging Face `config.json` describes.
@@ -75,15 +77,11 @@ const architecturesSchema = z.object({ architectures: z.array(z.string()).length
  * a field whose value asks for something we do not compute.
  */
 export function parseModelConfig(json: unknown, file: string): ModelConfig {
-  const refuse = (field: string, found: unknown, expected: string): never => {
-    const message = `${file}: ${field}: found ${JSON.stringify(found)}, expected ${expected}`;
-    throw new ForgeError('CONFIG_MODEL_UNSUPPORTED', message, { file, field, found, expected });
-  };
+  const checks = checksOf(file);
+  const { refuse, checked } = checks;
   // First of all: other architectures name even their sizes differently.
-  const name = checked(file, () => architecturesSchema.parse(json)).architectures[0]!;
-  if (!Object.hasOwn(ARCHITECTURES, name)) refuse('architectures', name, oneOf(Object.keys(ARCHITECTURES)));
-  const architecture = ARCHITECTURES[name as keyof typeof ARCHITECTURES];
-  const config = checked(file, () => schema.parse(json));
+  const architecture = parseArchitecture(json, checks);
+  const config = checked(() => schema.parse(json));
   if (!['silu', 'swish'].includes(config.hidden_act)) refuse('hidden_act', config.hidden_act, '"silu"');
   if (config.quantization_config != null) {
     refuse('quantization_config', config.quantization_config, 'none: weights in F32, F16 or BF16');
@@ -99,7 +97,8 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
   if (otherLayer !== undefined) refuse('layer_types', otherLayer, '"full_attention"');
 
   const heads = config.num_attention_heads;
-  const kvHeads = config.num_key_value_heads ?? heads;
+  const { num_key_value_heads: givenKvHeads = DEFAULT_KV_HEADS[architecture] } = config;
+  const kvHeads = givenKvHeads ?? heads;
   if (heads % kvHeads !== 0)
     refuse('num_key_value_heads', kvHeads, `a divisor of num_attention_heads (${heads})`);
   const headDim = config.head_dim ?? (architecture === 'qwen3' ? 128 : config.hidden_size / heads);
@@ -119,7 +118,7 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
     vocabSize: config.vocab_size,
     maxPositions,
     rmsNormEpsilon: config.rms_norm_eps,
-    rope: parseRope(config, file, refuse),
+    rope: parseRope(config, checks),
     tieWordEmbeddings: config.tie_word_embeddings,
     attentionBias: qwen2 || attentionBias,
     attentionOutputBias: !qwen2 && attentionBias,
@@ -129,52 +128,31 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
   };
 }
 
-type Refuse = (field: string, found: unknown, expected: string) => never;
-
-function parseRope(config: HuggingFaceConfig, file: string, refuse: Refuse): ModelConfig['rope'] {
-  // transformers 5 moved `rope_theta` and `rope_scaling` into `rope_parameters`.
-  const field = config.rope_parameters ? 'rope_parameters' : 'rope_scaling';
-  const fields = config[field] ?? {};
-  const type = fields['rope_type'] ?? fields['type'] ?? 'default';
-  const ropeType = ROPE_TYPES.find((known) => known === type);
-  if (ropeType === undefined) return refuse(`${field}.rope_type`, type, oneOf(ROPE_TYPES));
-  const rotary = fields['partial_rotary_factor'] ?? config.partial_rotary_factor ?? 1;
-  if (rotary !== 1) refuse('partial_rotary_factor', rotary, '1');
-  const theta = fields['rope_theta'] ?? config.rope_theta ?? 10_000;
-  return {
-    theta: checked(file, () => z.number().positive().parse(theta), 'rope_theta'),
-    scaling: checked(file, () => parseRopeScaling(ropeType, fields, config.max_position_embeddings), field),
-  };
+/** What `architectures` and `model_type` say; either may be absent. */
+function parseArchitecture(json: unknown, { refuse, checked }: ConfigChecks): Architecture {
+  const { architectures, model_type: type } = checked(() => kindSchema.parse(json));
+  const known = Object.keys(ARCHITECTURES) as Architecture[];
+  const name = architectures?.[0];
+  const named = known.find((one) => ARCHITECTURES[one] === name);
+  if (name !== undefined && named === undefined)
+    return refuse('architectures', name, oneOf(Object.values(ARCHITECTURES)));
+  const typed = known.find((one) => one === type);
+  if (typed === undefined && (named === undefined || type != null))
+    return refuse('model_type', type, oneOf(known));
+  if (named !== undefined && typed !== undefined && named !== typed)
+    return refuse('model_type', type, `"${named}", as architectures says`);
+  return (typed ?? named)!;
 }
 
 /** The smallest attention window of any layer, or none. */
-function slidingWindow(
-  config: HuggingFaceConfig,
-  architecture: ModelConfig['architecture'],
-): number | undefined {
+function slidingWindow(config: HuggingFaceConfig, architecture: Architecture): number | undefined {
+  // The config classes of transformers have a window unless the file says null.
+  const window = config.sliding_window === undefined ? 4096 : (config.sliding_window ?? undefined);
   if (architecture === 'llama') return undefined;
-  // MistralConfig has a window unless the file says null.
-  if (architecture === 'mistral')
-    return config.sliding_window === undefined ? 4096 : (config.sliding_window ?? undefined);
+  if (architecture === 'mistral') return window;
   if (!config.use_sliding_window) return undefined;
   const used = config.layer_types
     ? config.layer_types.includes('sliding_attention')
     : (config.max_window_layers ?? 28) < config.num_hidden_layers;
-  return used ? (config.sliding_window ?? 4096) : undefined;
-}
-
-function oneOf(values: readonly string[]): string {
-  return `one of ${values.map((value) => JSON.stringify(value)).join(', ')}`;
-}
-
-/** The result of `parse`, its ZodError turned into an error that names file and field. */
-function checked<T>(file: string, parse: () => T, parent?: string): T {
-  try {
-    return parse();
-  } catch (error) {
-    const issue = error instanceof z.ZodError ? error.issues[0] : undefined;
-    if (issue === undefined) throw error;
-    const field = [...(parent === undefined ? [] : [parent]), ...issue.path].join('.');
-    throw new ForgeError('CONFIG_INVALID', `${file}: ${field}: ${issue.message}`, { file, field });
-  }
+  return used ? window : undefined;
 }
