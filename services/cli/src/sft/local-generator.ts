@@ -27,7 +27,8 @@ export async function localGenerator(
     chunk: CHUNK,
     // Unpacked weights on several threads would tie results to the batch.
     weights: threads === 1 ? 'inputs' : 'initializers',
-    decodeText: (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }),
+    decodeText: (ids, options) => tokenizer.decode(ids, options),
+    specialTokens: tokenizer.specialTokens,
   });
   return {
     complete: (samples, sampling, seed) =>

@@ -1,5 +1,3 @@
-import type { GenerateRequest } from './sequence';
-
 /** The part of a chunk of tokens that belongs to one request. */
 export interface ChunkMark {
   /** Milliseconds since the epoch. */
@@ -11,14 +9,19 @@ export interface ChunkMark {
   rows: number;
 }
 
+export interface ChunkListener {
+  /** Told of every chunk in which tokens of the request were generated. */
+  onChunk?: (chunk: ChunkMark) => void;
+}
+
 /** Counts what a chunk does for the requests that want to know. */
 export class ChunkMarks {
-  private readonly marks = new Map<GenerateRequest, ChunkMark>();
+  private readonly marks = new Map<ChunkListener, ChunkMark>();
 
   constructor(private readonly version: number) {}
 
   /** Tokens of one completion. */
-  add(request: GenerateRequest, tokens: number): void {
+  add(request: ChunkListener, tokens: number): void {
     if (request.onChunk === undefined) return;
     const mark = this.marks.get(request) ?? {
       endedAtMs: Date.now(),

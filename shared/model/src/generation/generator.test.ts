@@ -118,6 +118,29 @@ describe('Generator', () => {
     await generator.close();
   });
 
+  it('ends at a stop string that is a special token, and at an end token before one', async () => {
+    const plain = await generatorOf();
+    const request = { rolloutIds: ['a'], promptTokenIds: [1, 2, 3], seed: 1, sampling: sampling() };
+    const [free] = await plain.generate(request);
+    const special = free!.tokenIds[5]!;
+    const at = free!.tokenIds.indexOf(special);
+    const options = {
+      specialTokens: new Map([[special, '<|turn|>']]),
+      decodeText: (ids: readonly number[], { skipSpecialTokens = true } = {}) =>
+        ids.map((id) => (id === special ? (skipSpecialTokens ? '' : '<|turn|>') : letters([id]))).join(''),
+    };
+    const stopping = { ...request, sampling: sampling({ stop: ['<|turn|>'] }) };
+    const expected = {
+      tokenIds: free!.tokenIds.slice(0, at + 1),
+      text: letters(free!.tokenIds.slice(0, at)),
+    };
+    const generator = await generatorOf(options);
+    expect(await generator.generate(stopping)).toMatchObject([{ ...expected, stopReason: 'stop' }]);
+    const ending = await generatorOf({ ...options, endTokenIds: [special] });
+    expect(await ending.generate(stopping)).toMatchObject([{ ...expected, stopReason: 'end' }]);
+    await Promise.all([plain.close(), generator.close(), ending.close()]);
+  });
+
   it('ends where the positions of the model end, in the middle of a chunk too', async () => {
     const generator = await generatorOf({ chunk: 6 });
     const other = generator.generate({
@@ -227,7 +250,7 @@ describeIfPresent('stories260k (skipped where ../shared is absent)', () => {
       maxBatch: 8,
       chunk: 16,
       weights: 'initializers',
-      decodeText: (ids) => model.tokenizer.decode(ids),
+      decodeText: (ids, options) => model.tokenizer.decode(ids, options),
     });
     const count = golden.token_ids.length - 1;
     const [completion] = await generator.generate({

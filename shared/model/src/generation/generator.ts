@@ -8,6 +8,7 @@ import { decodeModel, prefillModel, prefillRuns } from './decode-graph';
 import { emptyPromptCache, KvCache, promptCache, type PromptCache } from './kv-cache';
 import type { ModelConfig } from '../transformer/model-config';
 import { Sequence, type GenerateRequest, type SequenceRules } from './sequence';
+import type { TextRules } from './stop-strings';
 import { weightFeeds, type WeightMode } from './weight-source';
 
 export interface GeneratorOptions {
@@ -25,8 +26,9 @@ export interface GeneratorOptions {
   weights: WeightMode;
   /** Compute the cache of running sequences again when new weights take effect, instead of keeping the old one. */
   refreshCache?: boolean;
-  /** Text of generated tokens, end tokens left out. */
-  decodeText: (tokenIds: readonly number[]) => string;
+  decodeText: TextRules['decodeText'];
+  /** Text of each special token by its id, for stop strings that name one; none unless given. */
+  specialTokens?: TextRules['specialTokens'];
   /** Milliseconds, for the busy share. */
   clock?: () => number;
 }
@@ -80,8 +82,8 @@ export class Generator {
   private busyMs = 0;
 
   private constructor(private readonly options: GeneratorOptions) {
-    const { config, endTokenIds, decodeText } = options;
-    this.rules = { maxPositions: config.maxPositions, endTokenIds, decodeText };
+    const { config, endTokenIds, decodeText, specialTokens = new Map<number, string>() } = options;
+    this.rules = { maxPositions: config.maxPositions, endTokenIds, decodeText, specialTokens };
     this.current = weightsOf(options.version, options.parameters, options.weights);
   }
 

@@ -1,26 +1,23 @@
 import type { Completion, Sampling } from '@forge/contracts';
 import type { ForgeError } from '@forge/errors';
-import type { ChunkMark } from './chunk-marks';
+import type { ChunkListener } from './chunk-marks';
 import type { KvCache } from './kv-cache';
+import { StopStrings, type TextRules } from './stop-strings';
 import { rolloutKey, uniformAt, type RolloutKey } from './uniform';
 
-export interface GenerateRequest {
+export interface GenerateRequest extends ChunkListener {
   promptTokenIds: readonly number[];
   /** One rollout id per wanted completion; with the seed it decides the random numbers. */
   rolloutIds: readonly string[];
   seed: number;
   sampling: Sampling;
   signal?: AbortSignal;
-  /** Told of every chunk in which tokens of the request were generated. */
-  onChunk?: (chunk: ChunkMark) => void;
 }
 
 /** When a sequence ends, and how its tokens read. */
-export interface SequenceRules {
+export interface SequenceRules extends TextRules {
   maxPositions: number;
   endTokenIds: readonly number[];
-  /** Text of generated tokens, end tokens left out. */
-  decodeText: (tokenIds: readonly number[]) => string;
 }
 
 /** One completion while it is generated. */
@@ -30,6 +27,7 @@ export class Sequence {
   private readonly logprobs: number[] = [];
   private readonly versions: number[] = [];
   private readonly key: RolloutKey;
+  private readonly stopStrings: StopStrings;
 
   constructor(
     readonly request: GenerateRequest,
@@ -39,6 +37,7 @@ export class Sequence {
     readonly fail: (error: ForgeError) => void,
   ) {
     this.key = rolloutKey(request.seed, rolloutId);
+    this.stopStrings = new StopStrings(request.sampling.stop, rules);
   }
 
   /** The last token, which decoding goes on from. */
@@ -71,16 +70,13 @@ export class Sequence {
 
   /** The completion once the sequence is done; null while it goes on. */
   completion(): Completion | null {
-    const { tokenIds, isEnd } = this;
+    const { isEnd } = this;
     const { decodeText } = this.rules;
-    const { stop } = this.request.sampling;
-    const text = (): string => decodeText(isEnd ? tokenIds.slice(0, -1) : tokenIds);
-    if (stop.length > 0) {
-      const stopAt = earliest(text(), stop);
-      if (stopAt !== null) return this.complete('stop', text().slice(0, stopAt), this.tokensUntil(stop));
-    }
-    if (isEnd) return this.complete('end', text());
-    return this.tokensLeft <= 0 ? this.complete('length', text()) : null;
+    const shown = isEnd ? this.tokenIds.slice(0, -1) : this.tokenIds;
+    const stopped = this.stopStrings.find(shown);
+    if (stopped !== null) return this.complete('stop', stopped.text, stopped.tokens);
+    if (isEnd) return this.complete('end', decodeText(shown));
+    return this.tokensLeft <= 0 ? this.complete('length', decodeText(shown)) : null;
   }
 
   private complete(
@@ -97,24 +93,4 @@ export class Sequence {
       stopReason,
     };
   }
-
-  /**
-   * How many tokens it takes until the text holds one of the stop strings, which it does at the end: those are kept, the
-   * rest is dropped.
-   */
-  private tokensUntil(stop: readonly string[]): number {
-    let [without, count] = [0, this.tokenIds.length];
-    while (count - without > 1) {
-      const middle = (without + count) >> 1;
-      if (earliest(this.rules.decodeText(this.tokenIds.slice(0, middle)), stop) === null) without = middle;
-      else count = middle;
-    }
-    return count;
-  }
-}
-
-/** Where the first of the stop strings begins. */
-function earliest(text: string, stop: readonly string[]): number | null {
-  const found = stop.map((string) => text.indexOf(string)).filter((at) => at >= 0);
-  return found.length === 0 ? null : Math.min(...found);
 }

@@ -19,6 +19,8 @@ export interface Tokenizer {
    * messages; CONFIG_TOKENIZER_INVALID when there is no chat template.
    */
   renderPrompt(prompt: Sample['prompt']): { text: string; tokenIds: number[] };
+  /** Text of each special token by its id, which `decode` leaves out unless told otherwise. */
+  readonly specialTokens: ReadonlyMap<number, string>;
   /** Tokens that end a completion, at least one. */
   readonly endTokenIds: readonly number[];
   /** One more than the largest token id. */
@@ -45,8 +47,10 @@ export function createTokenizer(files: ModelFiles, dir: string, embeddingRows: n
     );
   }
   const special = specialTokens(files, dir);
-  const specialIds = new Set(
-    [...library.get_added_tokens_decoder()].filter(([, token]) => token.special).map(([id]) => id),
+  const specialById = new Map(
+    [...library.get_added_tokens_decoder()]
+      .filter(([, token]) => token.special)
+      .map(([id, { content }]) => [id, content]),
   );
   const begin = special['bos_token'] === undefined ? undefined : library.token_to_id(special['bos_token']);
   const renderMessages = chatTemplate(files, special, dir);
@@ -64,7 +68,7 @@ export function createTokenizer(files: ModelFiles, dir: string, embeddingRows: n
     encode,
     decode: (tokenIds, { skipSpecialTokens = true } = {}) => {
       const known = tokenIds.filter(
-        (id) => library.id_to_token(id) !== undefined && !(skipSpecialTokens && specialIds.has(id)),
+        (id) => library.id_to_token(id) !== undefined && !(skipSpecialTokens && specialById.has(id)),
       );
       // Cleaning up spaces (" ." to ".") would make the text differ from what the tokens say.
       return known.length === 0 ? '' : library.decode(known, { clean_up_tokenization_spaces: false });
@@ -76,6 +80,7 @@ export function createTokenizer(files: ModelFiles, dir: string, embeddingRows: n
       if (tokenIds.length > 0) return { text, tokenIds };
       throw new ForgeError('CONFIG_DATASET_INVALID', `prompt ${JSON.stringify(text)} has no tokens`, { dir });
     },
+    specialTokens: specialById,
     endTokenIds: findEndTokenIds(files, dir, {
       tokenId: (token) => library.token_to_id(token),
       has: (id) => library.id_to_token(id) !== undefined,

@@ -159,7 +159,8 @@ class Generation {
       chunk,
       weights: weights === 'auto' ? cheapest : weights,
       refreshCache,
-      decodeText: (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }),
+      decodeText: (ids, options) => tokenizer.decode(ids, options),
+      specialTokens: tokenizer.specialTokens,
     });
   }
 
