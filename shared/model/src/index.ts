@@ -4,6 +4,7 @@ export { modelFingerprint } from './hugging-face/model-fingerprint';
 export { parameterShapes } from './transformer/parameter-shapes';
 export { initializeParameters } from './hugging-face/initialize';
 export { type Tokenizer } from './hugging-face/tokenizer';
+export { unappliedSettings } from './hugging-face/generation-settings';
 export { tokenTexts } from './hugging-face/token-texts';
 export { createModel, loadModel, saveModel, type LoadedModel } from './hugging-face/hugging-face';
 export { Generator, type GeneratorOptions, type GeneratorStats } from './generation/generator';

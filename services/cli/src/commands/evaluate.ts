@@ -2,6 +2,7 @@ import { loadRecipe } from '@forge/config';
 import { loadModel } from '@forge/model';
 import { loadRewards, loadTask } from '@forge/recipe-parts';
 import { greedyAccuracy } from '../sft/accuracy';
+import { showUnappliedSettings } from '../shown/unapplied-settings';
 import { localGenerator } from '../sft/local-generator';
 import { recipeDirs } from '../recipe-dirs';
 
@@ -25,6 +26,7 @@ export async function evaluate(
 ): Promise<number> {
   const recipe = loadRecipe(options.task, overrides, { searchDirs: recipeDirs() });
   const [model, rewards] = [await loadModel(dir), await loadRewards(recipe)];
+  showUnappliedSettings(model);
   const samples = loadTask(recipe).heldOut.slice(0, options.samples ?? recipe.evaluation.samples);
   if (samples.length === 0) {
     process.stderr.write(`forge: the task of ${options.task} has no held-out samples\n`);

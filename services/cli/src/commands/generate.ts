@@ -2,6 +2,7 @@ import { samplingSchema } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { loadModel } from '@forge/model';
 import { hashSafetensors } from '@forge/weights';
+import { showUnappliedSettings } from '../shown/unapplied-settings';
 import { localGenerator } from '../sft/local-generator';
 
 export interface GenerateOptions {
@@ -24,6 +25,7 @@ export async function generate(dir: string, prompt: string, options: GenerateOpt
     throw new ForgeError('CONFIG_INVALID', `--${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
   }
   const model = await loadModel(dir);
+  showUnappliedSettings(model);
   const generator = await localGenerator(model, 1);
   const messages = options.chat ? [{ role: 'user' as const, content: prompt }] : prompt;
   const [completion] = await generator.complete(

@@ -2,6 +2,7 @@ import type { Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { loadModel, type LoadedModel } from '@forge/model';
 import { loadAlgorithm, loadRewards, loadTask } from '@forge/recipe-parts';
+import { showUnappliedSettings } from '../shown/unapplied-settings';
 
 /**
  * Loads everything a recipe names, so that what is wrong with it is said before any process starts. The recipe resolved,
@@ -23,6 +24,7 @@ export async function preflight(
     );
   }
   const model = await loadModel(recipe.model);
+  showUnappliedSettings(model);
   const { config, tokenizer } = model;
   const { length } = tokenizer.renderPrompt(task.sample(0).prompt).tokenIds;
   if (length + sampling.maxTokens > config.maxPositions) {

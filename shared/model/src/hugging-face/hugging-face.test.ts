@@ -271,6 +271,14 @@ describe('loadModel', () => {
     );
   });
 
+  it('refuses an adapter beside the model, which would change its weights', async () => {
+    await save();
+    writeFileSync(path.join(dir, 'adapter_config.json'), '{"peft_type": "LORA"}');
+    await expect(loadModel(dir)).rejects.toMatchObject(
+      refused('CONFIG_MODEL_UNSUPPORTED', `${path.join(dir, 'adapter_config.json')}: found an adapter`),
+    );
+  });
+
   it('names a weights file that is cut', async () => {
     await save();
     const file = path.join(dir, 'model.safetensors');

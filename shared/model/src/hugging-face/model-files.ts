@@ -16,11 +16,13 @@ const OPTIONAL = [
   'merges.txt',
   'tokenizer.model',
 ];
+const ADAPTER = 'adapter_config.json';
 
 /**
  * The files of `dir` that we use or hand on to a saved model.
  *
- * @throws {ForgeError} CONFIG_MODEL_MISSING naming the directory or file that is not there.
+ * @throws {ForgeError} CONFIG_MODEL_MISSING naming the directory or file that is not there; CONFIG_MODEL_UNSUPPORTED for an
+ * adapter.
  */
 export async function readModelFiles(dir: string): Promise<ModelFiles> {
   const found = await stat(dir).catch(() => undefined);
@@ -29,6 +31,7 @@ export async function readModelFiles(dir: string): Promise<ModelFiles> {
     const expected = `a model folder with ${REQUIRED.join(', ')} and model.safetensors`;
     throw new ForgeError('CONFIG_MODEL_MISSING', `${dir}: found ${what}, expected ${expected}`, { dir });
   }
+  await refuseAdapter(dir);
   const files = new Map<string, Uint8Array>();
   for (const name of [...REQUIRED, ...OPTIONAL]) {
     const file = path.join(dir, name);
@@ -45,6 +48,17 @@ export async function readModelFiles(dir: string): Promise<ModelFiles> {
     }
   }
   return files;
+}
+
+/** Refuses a folder whose weights transformers would change by those of an adapter. */
+async function refuseAdapter(dir: string): Promise<void> {
+  const file = path.join(dir, ADAPTER);
+  if ((await stat(file).catch(() => undefined)) === undefined) return;
+  throw new ForgeError(
+    'CONFIG_MODEL_UNSUPPORTED',
+    `${file}: found an adapter, expected whole weights; merge it into its model (merge_and_unload of PEFT) and save that`,
+    { file },
+  );
 }
 
 /**
