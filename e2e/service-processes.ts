@@ -63,16 +63,21 @@ export class ServiceProcesses {
     readonly runState: RunState,
     readonly runDir: string,
     private readonly environment: NodeJS.ProcessEnv,
-    /** Of the sockets; their paths must be short. */
-    private readonly sockets: string,
+    /** Directory of the sockets; their paths must be short. */
+    readonly sockets: string,
+    private readonly calls: 'unix' | 'redis',
   ) {}
 
-  /** Creates the run and starts one process per service, and as many of the policy as the recipe has. */
+  /**
+   * Creates the run and starts one process per service, and as many of the policy as the recipe has; `calls` says what
+   * their calls go through.
+   */
   static async start(
     redis: Pick<TestRedis, 'url'>,
     connection: Redis,
     runId: string,
     recipe: Recipe,
+    calls: 'unix' | 'redis' = 'unix',
   ): Promise<ServiceProcesses> {
     const runState = new RunState(connection, runId);
     const { maxStaleness, steps, stopAtAccuracy } = recipe;
@@ -82,7 +87,7 @@ export class ServiceProcesses {
     mkdirSync(runDir, { recursive: true });
     const environment = childEnvironment({ redisUrl: redis.url, runId, logLevel: 'error' });
     const sockets = mkdtempSync(join(tmpdir(), 'forge-e2e-'));
-    const processes = new ServiceProcesses(runState, runDir, environment, sockets);
+    const processes = new ServiceProcesses(runState, runDir, environment, sockets, calls);
     for (const service of SERVICES) processes.launch(service);
     for (let replica = 1; replica < recipe.policy.replicas; replica++) processes.launch(`policy/${replica}`);
     return processes;
@@ -101,7 +106,8 @@ export class ServiceProcesses {
       env: {
         ...this.environment,
         FORGE_REPLICA: replica,
-        FORGE_CALL_ADDRESS: `unix:${join(this.sockets, `${service}-${replica}`)}`,
+        FORGE_CALL_ADDRESS:
+          this.calls === 'redis' ? 'redis' : `unix:${join(this.sockets, `${service}-${replica}`)}`,
       },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });

@@ -1,7 +1,13 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { meteringEnvironment, serviceEnvironment, parseResolvedRecipe, type Recipe } from '@forge/config';
-import { serveActor, type ServableActor } from '@forge/actors';
+import {
+  actorSecurity,
+  meteringEnvironment,
+  serviceEnvironment,
+  parseResolvedRecipe,
+  type Recipe,
+} from '@forge/config';
+import { RedisTransport, serveActor, useTransport, type ServableActor } from '@forge/actors';
 import { connectRedis, readBacklog, Registry, RunState, SpanLog, type Backlog } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 import { createLogger, Metering, metricCollector, type Logger, type RunTraces } from '@forge/telemetry';
@@ -125,6 +131,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   });
   redis.on('close', () => logger.warn('lost Redis; waiting for it'));
   redis.on('ready', () => logger.info('Redis is back'));
+  useTransport(new RedisTransport(redis, actorSecurity()));
   const bare = new RunState(redis, runId);
   vitals.waitsFor = `run ${runId}`;
   const recipe = isSupervised ? parseResolvedRecipe(await bare.config()) : await waitForRun(bare, onWait);
