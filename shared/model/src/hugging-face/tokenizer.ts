@@ -1,10 +1,12 @@
 import path from 'node:path';
 import type { Sample } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { Tokenizer as Library } from '@huggingface/tokenizers';
+import type { Tokenizer as Library } from '@huggingface/tokenizers';
+import { addedTokens } from './added-tokens';
 import { chatTemplate } from './chat-template';
+import { libraryTokenizer } from './library-tokenizer';
 import { jsonOf, type ModelFiles } from './model-files';
-import { findEndTokenIds, specialTokens } from './special-tokens';
+import { findEndTokenIds, specialTexts, specialTokens } from './special-tokens';
 
 /** Text to token ids and back, as the model was trained. */
 export interface Tokenizer {
@@ -27,18 +29,36 @@ export interface Tokenizer {
   readonly vocabSize: number;
 }
 
+export interface TokenizerOptions {
+  /** The `vocab_size` of `config.json`: every token needs an embedding. */
+  readonly embeddingRows: number;
+  /** The day that chat templates are told who ask for it (YYYY-MM-DD). */
+  readonly date?: string | undefined;
+}
+
 /**
  * The tokenizer of a model folder.
  *
- * `embeddingRows` is the `vocab_size` of `config.json`: every token needs an embedding.
- *
  * @throws {ForgeError} CONFIG_TOKENIZER_INVALID naming the file and field at fault.
  */
-export function createTokenizer(files: ModelFiles, dir: string, embeddingRows: number): Tokenizer {
+export function createTokenizer(
+  files: ModelFiles,
+  dir: string,
+  { embeddingRows, date }: TokenizerOptions,
+): Tokenizer {
   const file = path.join(dir, 'tokenizer.json');
   const config = jsonOf(files, 'tokenizer_config.json', dir) ?? {};
-  const library = openLibrary(jsonOf(files, 'tokenizer.json', dir) ?? {}, config, file);
-  const vocabSize = [...library.get_vocab().values()].reduce((size, id) => Math.max(size, id + 1), 0);
+  const json = jsonOf(files, 'tokenizer.json', dir) ?? {};
+  const special = specialTokens(files, dir);
+  const vocabulary = vocabularyOf(json, file);
+  const added = addedTokens(files, dir, vocabulary, { special, embeddingRows });
+  const library = openLibrary(file, () =>
+    libraryTokenizer(json, config, { added, vocabulary, isSplit: config['split_special_tokens'] === true }),
+  );
+  const vocabSize = [...vocabulary.values(), ...added.map(({ id }) => id)].reduce(
+    (size, id) => Math.max(size, id + 1),
+    0,
+  );
   if (vocabSize > embeddingRows) {
     throw new ForgeError(
       'CONFIG_TOKENIZER_INVALID',
@@ -46,14 +66,16 @@ export function createTokenizer(files: ModelFiles, dir: string, embeddingRows: n
       { file, found: vocabSize, expected: embeddingRows },
     );
   }
-  const special = specialTokens(files, dir);
   const specialById = new Map(
-    [...library.get_added_tokens_decoder()]
-      .filter(([, token]) => token.special)
-      .map(([id, { content }]) => [id, content]),
+    added.filter((token) => token.special).map(({ id, content }) => [id, content]),
   );
-  const begin = special['bos_token'] === undefined ? undefined : library.token_to_id(special['bos_token']);
-  const renderMessages = chatTemplate(files, special, dir);
+  const idsOfAdded = new Map(added.map(({ content, id }) => [content, id]));
+  const tokenId = (token: string): number | undefined => idsOfAdded.get(token) ?? vocabulary.get(token);
+  const specials = specialTexts(special);
+  const idOfRole = (role: string): number | undefined =>
+    specials[role] === undefined ? undefined : tokenId(specials[role]);
+  const begin = idOfRole('bos_token');
+  const renderMessages = chatTemplate(files, dir, { specialTexts: specials, date });
 
   const encode: Tokenizer['encode'] = (text, { addSpecialTokens = true } = {}) => {
     const plain = (): number[] => library.encode(text, { add_special_tokens: false }).ids;
@@ -82,29 +104,30 @@ export function createTokenizer(files: ModelFiles, dir: string, embeddingRows: n
     },
     specialTokens: specialById,
     endTokenIds: findEndTokenIds(files, dir, {
-      tokenId: (token) => library.token_to_id(token),
+      endTokenId: idOfRole('eos_token'),
       has: (id) => library.id_to_token(id) !== undefined,
     }),
     vocabSize,
   };
 }
 
-function openLibrary(tokenizer: object, config: object, file: string): Library {
+function openLibrary(file: string, open: () => Library): Library {
   try {
-    const library = new Library(tokenizer, config);
-    keepByteOrderMarks(library.decoder);
-    return library;
+    return open();
   } catch (cause) {
     const message = `${file}: ${(cause as Error).message}`;
     throw new ForgeError('CONFIG_TOKENIZER_INVALID', message, { file }, { cause });
   }
 }
 
-/** The library's byte-fallback decoder swallows a U+FEFF at the start of a run of byte tokens; this keeps it. */
-function keepByteOrderMarks(decoder: object | null): void {
-  const { decoders = [decoder] } = (decoder ?? {}) as { decoders?: (object | null)[] };
-  for (const part of decoders) {
-    if (part !== null && 'text_decoder' in part)
-      part.text_decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+/** The tokens of the model itself, added ones left out; a list of tokens and scores where the model is Unigram. */
+function vocabularyOf(json: Record<string, unknown>, file: string): Map<string, number> {
+  const { vocab } = (json['model'] ?? {}) as { vocab?: unknown };
+  if (typeof vocab !== 'object' || vocab === null) {
+    throw new ForgeError('CONFIG_TOKENIZER_INVALID', `${file}: model.vocab: found nothing, expected tokens`, {
+      file,
+    });
   }
+  if (Array.isArray(vocab)) return new Map((vocab as [string, number][]).map(([token], id) => [token, id]));
+  return new Map(Object.entries(vocab) as [string, number][]);
 }
