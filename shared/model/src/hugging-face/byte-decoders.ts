@@ -20,12 +20,15 @@ export function decodeByteLevel(tokens: readonly string[]): string[] {
   return [LENIENT.decode(Uint8Array.from(bytes))];
 }
 
-/** Tokens such as `<0xE2>` as text, a run of them at a time: one U+FFFD for each byte of a run that is not UTF-8. */
-export function decodeByteFallback(tokens: readonly string[]): string[] {
+/**
+ * Tokens such as `<0xE2>` as text, a run of them at a time: one U+FFFD for each byte of a run that is not UTF-8. Of a run
+ * that grows the characters stay that are whole.
+ */
+export function decodeByteFallback(tokens: readonly string[], isGrowing: boolean): string[] {
   const decoded: string[] = [];
   let run: number[] = [];
   const endRun = (): void => {
-    if (run.length > 0) decoded.push(textOf(run));
+    if (run.length > 0) decoded.push(textOf(Uint8Array.from(run), isGrowing));
     run = [];
   };
   for (const token of tokens) {
@@ -39,9 +42,10 @@ export function decodeByteFallback(tokens: readonly string[]): string[] {
   return decoded;
 }
 
-function textOf(bytes: readonly number[]): string {
+function textOf(bytes: Uint8Array, isGrowing: boolean): string {
+  if (isGrowing) return LENIENT.decode(bytes);
   try {
-    return STRICT.decode(Uint8Array.from(bytes));
+    return STRICT.decode(bytes);
   } catch {
     return INVALID.repeat(bytes.length);
   }

@@ -4,7 +4,7 @@ import type { AddedToken } from './added-tokens';
 import { decodeByteFallback, decodeByteLevel } from './byte-decoders';
 
 /** What we use of the library beside its public types. */
-interface Library {
+interface Internals {
   encode_text(text: string | null): string[] | null;
   normalizer: ((text: string) => string) | null;
   pre_tokenizer: ((text: string, options: { section_index: number }) => string[]) | null;
@@ -27,43 +27,61 @@ export function libraryTokenizer(
   json: Record<string, unknown>,
   config: Record<string, unknown>,
   { added, vocabulary, isSplit }: TokensOfLibrary,
-): Tokenizer {
+): Library {
   const tokenizer = new Tokenizer({ ...json, added_tokens: added }, config);
-  const library = tokenizer as unknown as Library;
+  const internals = tokenizer as unknown as Internals;
   // The library adds these to the vocabulary, where a word that only looks like one would find them.
-  for (const { content } of added) if (!vocabulary.has(content)) library.model.tokens_to_ids.delete(content);
+  for (const { content } of added)
+    if (!vocabulary.has(content)) internals.model.tokens_to_ids.delete(content);
   // Special tokens are plain text to `split_special_tokens`.
-  const found = added.filter(({ special }) => !(isSplit && special));
-  const { normalizer } = library;
+  const tokensOf = splitter(
+    internals,
+    added.filter(({ special }) => !(isSplit && special)),
+  );
+  internals.encode_text = (text) => (text === null ? null : tokensOf(text));
+  let isGrowing = false;
+  patchDecoder(tokenizer.decoder as Decoder | null, (tokens) => decodeByteFallback(tokens, isGrowing));
+  return {
+    encode: (text, addSpecialTokens) => tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids,
+    decode: (tokenIds, mayGrow) => {
+      isGrowing = mayGrow;
+      // Cleaning up spaces (" ." to ".") would make the text differ from what the tokens say.
+      return tokenizer.decode([...tokenIds], { clean_up_tokenization_spaces: false });
+    },
+    has: (tokenId) => tokenizer.id_to_token(tokenId) !== undefined,
+  };
+}
+
+/** Splits a text into added tokens and the model's own, which it gives between them. */
+function splitter(internals: Internals, added: readonly AddedToken[]): (text: string) => string[] {
+  const { normalizer, pre_tokenizer: preTokenizer, model } = internals;
+  const normalize = (text: string): string => normalizer?.(text) ?? text;
   const raw: [string, AddedToken][] = [];
   const normalized: [string, AddedToken][] = [];
-  for (const token of found) {
-    if (token.normalized) normalized.push([normalizer?.(token.content) ?? token.content, token]);
+  for (const token of added) {
+    if (token.normalized) normalized.push([normalize(token.content), token]);
     else raw.push([token.content, token]);
   }
   // A normalized token reads as it is found.
-  for (const [reads, { id }] of normalized) library.model.vocab[id] = reads;
+  for (const [reads, { id }] of normalized) model.vocab[id] = reads;
   const [inText, inNormalized] = [new AddedTokenPieces(raw), new AddedTokenPieces(normalized)];
-  library.encode_text = (text) => {
-    if (text === null) return null;
-    let isStart = true;
-    const ofWords = (piece: string): string[] => {
-      const words = library.pre_tokenizer?.(piece, { section_index: isStart ? 0 : 1 }) ?? [piece];
-      isStart = false;
-      return library.model(words);
-    };
-    return inText.of(text).flatMap((piece) => {
-      const parts =
-        piece.token === undefined ? inNormalized.of(normalizer?.(piece.text) ?? piece.text) : [piece];
-      return parts.flatMap((part) => {
-        if (part.token === undefined) return ofWords(part.text);
-        isStart = false;
-        return [part.token.content];
-      });
+  return (text) => {
+    const pieces = inText
+      .of(text)
+      .flatMap((piece) => (piece.token === undefined ? inNormalized.of(normalize(piece.text)) : [piece]));
+    return pieces.flatMap((piece, i) => {
+      if (piece.token !== undefined) return [piece.token.content];
+      return model(preTokenizer?.(piece.text, { section_index: i }) ?? [piece.text]);
     });
   };
-  patchDecoder(tokenizer.decoder as Decoder | null);
-  return tokenizer;
+}
+
+/** A tokenizer that does as the Rust library does. */
+export interface Library {
+  encode(text: string, addSpecialTokens: boolean): number[];
+  /** Text of one id or more, each of which has a token; `isGrowing` as in `Tokenizer`. */
+  decode(tokenIds: readonly number[], isGrowing: boolean): string;
+  has(tokenId: number): boolean;
 }
 
 interface TokensOfLibrary {
@@ -73,9 +91,11 @@ interface TokensOfLibrary {
   readonly isSplit: boolean;
 }
 
-function patchDecoder(decoder: Decoder | null): void {
+function patchDecoder(decoder: Decoder | null, byteFallback: (tokens: string[]) => string[]): void {
   if (decoder === null) return;
-  decoder.decoders?.forEach(patchDecoder);
-  if (decoder.config?.type === 'ByteFallback') decoder.decode_chain = decodeByteFallback;
+  decoder.decoders?.forEach((part) => {
+    patchDecoder(part, byteFallback);
+  });
+  if (decoder.config?.type === 'ByteFallback') decoder.decode_chain = byteFallback;
   if (decoder.config?.type === 'ByteLevel') decoder.decode_chain = decodeByteLevel;
 }

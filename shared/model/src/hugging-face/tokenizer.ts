@@ -1,10 +1,9 @@
 import path from 'node:path';
 import type { Sample } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import type { Tokenizer as Library } from '@huggingface/tokenizers';
 import { addedTokens } from './added-tokens';
 import { chatTemplate } from './chat-template';
-import { libraryTokenizer } from './library-tokenizer';
+import { libraryTokenizer, type Library } from './library-tokenizer';
 import { jsonOf, type ModelFiles } from './model-files';
 import { findEndTokenIds, specialTexts, specialTokens } from './special-tokens';
 
@@ -12,8 +11,12 @@ import { findEndTokenIds, specialTexts, specialTokens } from './special-tokens';
 export interface Tokenizer {
   /** `addSpecialTokens` (default true): what the tokenizer itself adds to a text, e.g. a begin token. */
   encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
-  /** `skipSpecialTokens` defaults to true. Ids without a token, such as padding rows of the embedding, give nothing. */
-  decode(tokenIds: readonly number[], options?: { skipSpecialTokens?: boolean }): string;
+  /**
+   * `skipSpecialTokens` defaults to true. Ids without a token, such as padding rows of the embedding, give nothing.
+   * `isGrowing` (default false): more ids may follow. What is text then stays text, while else a run of byte tokens that
+   * is not UTF-8 as a whole gives U+FFFD for each byte, as in the Rust library.
+   */
+  decode(tokenIds: readonly number[], options?: { skipSpecialTokens?: boolean; isGrowing?: boolean }): string;
   /**
    * What the model is given for a prompt: text as it is, messages through the chat template.
    *
@@ -78,9 +81,9 @@ export function createTokenizer(
   const renderMessages = chatTemplate(files, dir, { specialTexts: specials, date });
 
   const encode: Tokenizer['encode'] = (text, { addSpecialTokens = true } = {}) => {
-    const plain = (): number[] => library.encode(text, { add_special_tokens: false }).ids;
+    const plain = (): number[] => library.encode(text, false);
     if (!addSpecialTokens) return plain();
-    const tokenIds = library.encode(text, { add_special_tokens: true }).ids;
+    const tokenIds = library.encode(text, true);
     // transformers lets these flags of tokenizer_config.json overrule the post-processor of tokenizer.json.
     if (begin === undefined || typeof config['add_bos_token'] !== 'boolean') return tokenIds;
     if (config['add_bos_token']) return tokenIds[0] === begin ? tokenIds : [begin, ...tokenIds];
@@ -88,12 +91,9 @@ export function createTokenizer(
   };
   return {
     encode,
-    decode: (tokenIds, { skipSpecialTokens = true } = {}) => {
-      const known = tokenIds.filter(
-        (id) => library.id_to_token(id) !== undefined && !(skipSpecialTokens && specialById.has(id)),
-      );
-      // Cleaning up spaces (" ." to ".") would make the text differ from what the tokens say.
-      return known.length === 0 ? '' : library.decode(known, { clean_up_tokenization_spaces: false });
+    decode: (tokenIds, { skipSpecialTokens = true, isGrowing = false } = {}) => {
+      const known = tokenIds.filter((id) => library.has(id) && !(skipSpecialTokens && specialById.has(id)));
+      return known.length === 0 ? '' : library.decode(known, isGrowing);
     },
     renderPrompt: (prompt) => {
       const isText = typeof prompt === 'string';
@@ -105,7 +105,7 @@ export function createTokenizer(
     specialTokens: specialById,
     endTokenIds: findEndTokenIds(files, dir, {
       endTokenId: idOfRole('eos_token'),
-      has: (id) => library.id_to_token(id) !== undefined,
+      has: (id) => library.has(id),
     }),
     vocabSize,
   };
