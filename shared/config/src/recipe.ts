@@ -15,6 +15,11 @@ const infinity = z.preprocess(
 
 const replicas = z.int().min(1).max(256).default(1).describe('processes of this service');
 
+const date = z.iso
+  .date()
+  .optional()
+  .describe('day (YYYY-MM-DD) that chat templates are told who ask for it; left out: the day it is started');
+
 export const recipeSchema = z
   .strictObject({
     kind: z.literal('rl').default('rl').describe('reinforcement learning'),
@@ -23,6 +28,7 @@ export const recipeSchema = z
       .regex(/^[a-z0-9][a-z0-9-]*$/)
       .describe('letters, digits and dashes; begins the run id'),
     seed: z.int().min(0).max(0xffff_ffff).default(1).describe('same seed, same run'),
+    date,
     model: z.string().min(1).describe('directory of the base checkpoint, relative to the working directory'),
     steps: z.int().min(1).max(10_000_000).describe('optimizer steps'),
     maxStaleness: infinity
@@ -274,6 +280,7 @@ export const sftRecipeSchema = z.strictObject({
     .regex(/^[a-z0-9][a-z0-9-]*$/)
     .describe('letters, digits and dashes'),
   seed: z.int().min(0).max(0xffff_ffff).default(1).describe('same seed, same file'),
+  date,
   output: z.string().min(1).describe('directory the model is written to'),
   task: taskSchema,
   tokenizer: z

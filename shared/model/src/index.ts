@@ -3,7 +3,7 @@ export { type RopeScaling } from './transformer/rope-scaling';
 export { modelFingerprint } from './hugging-face/model-fingerprint';
 export { parameterShapes } from './transformer/parameter-shapes';
 export { initializeParameters } from './hugging-face/initialize';
-export { type Tokenizer } from './hugging-face/tokenizer';
+export { createTokenizer, type Tokenizer, type TokenizerOptions } from './hugging-face/tokenizer';
 export { unappliedSettings } from './hugging-face/generation-settings';
 export { tokenTexts } from './hugging-face/token-texts';
 export { createModel, loadModel, saveModel, type LoadedModel } from './hugging-face/hugging-face';

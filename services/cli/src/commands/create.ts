@@ -16,6 +16,7 @@ import { createRunDirectory, newRunId } from '@forge/runs';
 import { createRun, recordOf, type NewRun } from '../running/create-run';
 import { differingSettings } from '../differing-settings';
 import { preflight } from '../running/preflight';
+import { dated } from '../start-day';
 import { recipeDirs } from '../recipe-dirs';
 
 const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
@@ -45,7 +46,7 @@ export async function create(
     const message = `a run id is made of letters, digits, dots, hyphens and underscores; found ${runId}`;
     throw new ForgeError('CONFIG_INVALID', message, { runId });
   }
-  const { recipe, promptTokens } = await preflight(given);
+  const { recipe, promptTokens } = await preflight(dated(given, startedAt));
   const redis = await connectRedis(redisUrl, {
     name: 'forge-create',
     giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000,
@@ -60,7 +61,9 @@ export async function create(
       redisDir: null,
       redisPasswordFile: null,
     };
-    say(await ensure(recipe, { redis, promptTokens }, { id: runId, startedAt, place }, say));
+    say(
+      await ensure(recipe, { redis, promptTokens, date: given.date }, { id: runId, startedAt, place }, say),
+    );
   } finally {
     redis.disconnect();
   }
@@ -68,10 +71,10 @@ export async function create(
   return 0;
 }
 
-/** Makes the run where it is missing; what there is now, in words. */
+/** Makes the run where it is missing; what there is now, in words. `date`: the day that is asked for, if any. */
 async function ensure(
   recipe: Recipe,
-  { redis, promptTokens }: { redis: Redis; promptTokens: number },
+  { redis, promptTokens, date }: { redis: Redis; promptTokens: number; date: string | undefined },
   run: NewRun,
   say: (message: string) => void,
 ): Promise<string> {
@@ -93,7 +96,7 @@ async function ensure(
   // Whoever made it may have died before it had a directory.
   if (!existsSync(runPaths(directory).record))
     createRunDirectory(there.output.dir, recordOf(there, run), recipeToYaml(there));
-  const differing = differingSettings(there, recipe);
+  const differing = differingSettings(there, { ...recipe, date: date ?? there.date });
   if (differing.length > 0)
     say(`run ${run.id} keeps the settings it was made with; those given differ in ${differing.join(', ')}`);
   const [{ phase }, version] = [await runState.phase(), await runState.version()];

@@ -4,6 +4,7 @@ import { loadRewards, loadTask } from '@forge/recipe-parts';
 import { greedyAccuracy } from '../sft/accuracy';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
 import { localGenerator } from '../sft/local-generator';
+import { dated } from '../start-day';
 import { recipeDirs } from '../recipe-dirs';
 
 export interface EvaluateOptions {
@@ -24,8 +25,8 @@ export async function evaluate(
   options: EvaluateOptions,
   overrides: readonly string[],
 ): Promise<number> {
-  const recipe = loadRecipe(options.task, overrides, { searchDirs: recipeDirs() });
-  const [model, rewards] = [await loadModel(dir), await loadRewards(recipe)];
+  const recipe = dated(loadRecipe(options.task, overrides, { searchDirs: recipeDirs() }), new Date());
+  const [model, rewards] = [await loadModel(dir, { date: recipe.date }), await loadRewards(recipe)];
   showUnappliedSettings(model);
   const samples = loadTask(recipe).heldOut.slice(0, options.samples ?? recipe.evaluation.samples);
   if (samples.length === 0) {

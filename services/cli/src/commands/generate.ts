@@ -3,6 +3,7 @@ import { ForgeError } from '@forge/errors';
 import { loadModel } from '@forge/model';
 import { hashSafetensors } from '@forge/weights';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
+import { dayOf } from '../start-day';
 import { localGenerator } from '../sft/local-generator';
 
 export interface GenerateOptions {
@@ -24,7 +25,7 @@ export async function generate(dir: string, prompt: string, options: GenerateOpt
     const [issue] = sampling.error.issues;
     throw new ForgeError('CONFIG_INVALID', `--${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
   }
-  const model = await loadModel(dir);
+  const model = await loadModel(dir, { date: dayOf(new Date()) });
   showUnappliedSettings(model);
   const generator = await localGenerator(model, 1);
   const messages = options.chat ? [{ role: 'user' as const, content: prompt }] : prompt;

@@ -9,6 +9,7 @@ import { createRun, placeOf } from '../running/create-run';
 import { removeExpiredState } from '../running/expired-state';
 import { preflight } from '../running/preflight';
 import { supervise } from '../running/supervise-run';
+import { dated } from '../start-day';
 
 export interface RunOptions {
   record?: boolean;
@@ -22,8 +23,9 @@ export async function run(
   { record, dashboard = false }: RunOptions = {},
 ): Promise<number> {
   const changes = record ? [...overrides, 'output.record=true'] : overrides;
+  const startedAt = new Date();
   const { recipe, promptTokens } = await preflight(
-    loadRecipe(recipeName, changes, { searchDirs: recipeDirs() }),
+    dated(loadRecipe(recipeName, changes, { searchDirs: recipeDirs() }), startedAt),
   );
 
   const say = (message: string): void => {
@@ -31,7 +33,6 @@ export async function run(
   };
   for (const expired of removeExpiredState(listRunRecords(recipe.output.dir, isAlive), Date.now()))
     say(`removed the expired state of ${expired}`);
-  const startedAt = new Date();
   const id = newRunId(recipe.name, startedAt, randomBytes(2).toString('hex'));
   const { redisUrl, logLevel } = cliEnvironment();
   const dir = resolve('.forge', 'redis', id);

@@ -4,11 +4,12 @@ import { loadTask } from '@forge/recipe-parts';
 import { parametersHash } from '@forge/weights';
 import { recipeDirs } from '../recipe-dirs';
 import { createFromRecipe, trainSupervised } from '../sft/supervised-training';
+import { dated } from '../start-day';
 import { duration } from '../shown/view';
 
 /** `forge sft RECIPE`: trains a new model to imitate the task's answers and writes it. */
 export async function sft(recipeName: string, overrides: readonly string[]): Promise<number> {
-  const recipe = loadSftRecipe(recipeName, overrides, { searchDirs: recipeDirs() });
+  const recipe = dated(loadSftRecipe(recipeName, overrides, { searchDirs: recipeDirs() }), new Date());
   const task = loadTask(recipe);
   const interrupt = new AbortController();
   process.once('SIGINT', () => {

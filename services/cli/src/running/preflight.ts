@@ -23,7 +23,7 @@ export async function preflight(
       { field: 'evaluation.everySteps' },
     );
   }
-  const model = await loadModel(recipe.model);
+  const model = await loadModel(recipe.model, { date: recipe.date });
   showUnappliedSettings(model);
   const { config, tokenizer } = model;
   const { length } = tokenizer.renderPrompt(task.sample(0).prompt).tokenIds;

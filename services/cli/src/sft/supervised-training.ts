@@ -3,7 +3,14 @@ import { join } from 'node:path';
 import type { SftRecipe } from '@forge/config';
 import { createEngine } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
-import { createModel, supervisedEpisode, supervisedLoss, TrainStep, type LoadedModel } from '@forge/model';
+import {
+  createModel,
+  createTokenizer,
+  supervisedEpisode,
+  supervisedLoss,
+  TrainStep,
+  type LoadedModel,
+} from '@forge/model';
 import { combineRewards, exactReward, type Task } from '@forge/rl';
 import { arithmeticTokenizer } from './arithmetic-tokenizer';
 import { greedyAccuracy } from './accuracy';
@@ -17,9 +24,11 @@ export interface SupervisedProgress {
 }
 
 const EVALUATION_TOKENS = 64;
+const TOKENIZER_FILES =
+  /^((tokenizer(_config)?|generation_config|special_tokens_map|added_tokens)\.json|chat_template\.jinja)$/;
 
 /** A fresh model as the recipe describes it. */
-export function createFromRecipe({ architecture, tokenizer, task, seed }: SftRecipe): LoadedModel {
+export function createFromRecipe({ architecture, tokenizer, task, seed, date }: SftRecipe): LoadedModel {
   const maxDigits = task.kind === 'arithmetic' ? task.maxDigits : 1;
   const made = tokenizer === 'arithmetic' ? arithmeticTokenizer(maxDigits) : readTokenizer(tokenizer);
   const config = {
@@ -43,34 +52,22 @@ export function createFromRecipe({ architecture, tokenizer, task, seed }: SftRec
     torch_dtype: 'float32',
     ...(made.endTokenId === undefined ? {} : { eos_token_id: made.endTokenId }),
   };
-  return createModel({ 'config.json': config, ...made.files }, seed);
+  return createModel({ 'config.json': config, ...made.files }, seed, { date });
 }
 
 /** The tokenizer files of a model folder; the vocabulary is as large as its highest id says. */
 function readTokenizer(dir: string): {
-  files: Record<string, object>;
+  files: Record<string, string>;
   vocabSize: number;
   endTokenId?: number;
 } {
-  const names = readdirSync(dir).filter((name) =>
-    /^(tokenizer.*|generation_config|special_tokens_map)\.json$/.test(name),
-  );
-  const files = Object.fromEntries(
-    names.map((name) => [name, JSON.parse(readFileSync(join(dir, name), 'utf8')) as object]),
-  );
-  const { model, added_tokens: added = [] } = (files['tokenizer.json'] ?? {}) as {
-    model?: { vocab?: Record<string, number> };
-    added_tokens?: { id: number }[];
+  const names = readdirSync(dir).filter((name) => TOKENIZER_FILES.test(name));
+  const files = new Map(names.map((name) => [name, readFileSync(join(dir, name))]));
+  const { vocabSize } = createTokenizer(files, dir, { embeddingRows: Infinity });
+  return {
+    files: Object.fromEntries([...files].map(([name, bytes]) => [name, bytes.toString('utf8')])),
+    vocabSize,
   };
-  const ids = [...Object.values(model?.vocab ?? {}), ...added.map(({ id }) => id)];
-  if (ids.length === 0) {
-    throw new ForgeError(
-      'CONFIG_TOKENIZER_INVALID',
-      `${dir}: tokenizer.json has no vocabulary of the form token: id`,
-      { dir },
-    );
-  }
-  return { files, vocabSize: Math.max(...ids) + 1 };
 }
 
 /**

@@ -1,41 +1,60 @@
 import path from 'node:path';
 import type { ChatMessage } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { Template } from '@huggingface/jinja';
-import { jsonOf, type ModelFiles } from './model-files';
+import { jinjaTemplate, TemplateRefusal, type JinjaTemplate } from './jinja/interpreter';
+import { jsonOf, textOf, type ModelFiles } from './model-files';
 
 /** Turns messages into the text a chat model was trained on, up to where the assistant begins to speak. */
 export type ChatTemplate = (messages: readonly ChatMessage[]) => string;
 
-/** A prompt must not depend on the day; templates that ask for it have a fixed date to fall back on. */
-const WITHOUT_CLOCK = '{% set strftime_now = undefined %}\n';
+interface ChatTemplateOptions {
+  readonly specialTexts: Readonly<Record<string, string | undefined>>;
+  /** The day that templates are told who ask for it (YYYY-MM-DD). */
+  readonly date: string | undefined;
+}
 
 /**
  * The chat template of a model: `chat_template.jinja`, or `chat_template` of `tokenizer_config.json` (of several,
  * the one named "default").
  *
- * @throws {ForgeError} (the template, when it is used) CONFIG_TOKENIZER_INVALID when the model has none or it does
- * not parse; CONFIG_DATASET_INVALID when it refuses the messages.
+ * @throws {ForgeError} (the template, when it is used) CONFIG_TOKENIZER_INVALID when the model has none, or it does not
+ * parse or does what we can't; CONFIG_DATASET_INVALID when it refuses the messages.
  */
 export function chatTemplate(
   files: ModelFiles,
-  specialTokens: Readonly<Record<string, string | undefined>>,
   dir: string,
+  { specialTexts, date }: ChatTemplateOptions,
 ): ChatTemplate {
   const source = templateSource(files, dir);
-  let template: Template | undefined;
+  let template: JinjaTemplate | undefined;
   return (messages) => {
     template ??= parse(source, dir);
     try {
-      return template.render({ ...specialTokens, messages, add_generation_prompt: true });
+      const variables = {
+        ...specialTexts,
+        messages,
+        tools: null,
+        documents: null,
+        add_generation_prompt: true,
+      };
+      return template(variables, date);
     } catch (cause) {
-      const message = `messages refused by the chat template of ${dir}: ${(cause as Error).message}`;
-      throw new ForgeError('CONFIG_DATASET_INVALID', message, { dir }, { cause });
+      const said = (cause as Error).message;
+      if (cause instanceof TemplateRefusal) {
+        const message = `messages refused by the chat template of ${dir}: ${said}`;
+        throw new ForgeError('CONFIG_DATASET_INVALID', message, { dir }, { cause });
+      }
+      throw new ForgeError(
+        'CONFIG_TOKENIZER_INVALID',
+        `${dir}: the chat template has ${said}`,
+        { dir },
+        { cause },
+      );
     }
   };
 }
 
-function parse(source: string | undefined, dir: string): Template {
+function parse(source: string | undefined, dir: string): JinjaTemplate {
   if (source === undefined) {
     const message =
       `${path.join(dir, 'tokenizer_config.json')}: found no chat_template, nor a chat_template.jinja beside it; ` +
@@ -43,7 +62,7 @@ function parse(source: string | undefined, dir: string): Template {
     throw new ForgeError('CONFIG_TOKENIZER_INVALID', message, { dir });
   }
   try {
-    return new Template(WITHOUT_CLOCK + source);
+    return jinjaTemplate(source);
   } catch (cause) {
     const message = `${dir}: the chat template does not parse: ${(cause as Error).message}`;
     throw new ForgeError('CONFIG_TOKENIZER_INVALID', message, { dir }, { cause });
@@ -51,11 +70,25 @@ function parse(source: string | undefined, dir: string): Template {
 }
 
 function templateSource(files: ModelFiles, dir: string): string | undefined {
-  const jinja = files.get('chat_template.jinja');
-  if (jinja !== undefined) return new TextDecoder().decode(jinja);
-  const templates = jsonOf(files, 'tokenizer_config.json', dir)?.['chat_template'];
-  if (typeof templates === 'string') return templates;
-  if (!Array.isArray(templates)) return undefined;
-  return (templates as { name?: string; template?: string }[]).find(({ name }) => name === 'default')
-    ?.template;
+  const jinja = textOf(files, 'chat_template.jinja', dir);
+  if (jinja !== undefined) return jinja;
+  const templates = jsonOf(files, 'tokenizer_config.json', dir)?.['chat_template'] ?? undefined;
+  if (templates === undefined || typeof templates === 'string') return templates;
+  const named = namedTemplates(templates);
+  const source = named.get('default');
+  if (source !== undefined) return source;
+  const file = path.join(dir, 'tokenizer_config.json');
+  const found = named.size === 0 ? typeof templates : [...named.keys()].join(', ');
+  const message = `${file}: chat_template: found ${found}, expected text, or several templates of which one is named default`;
+  throw new ForgeError('CONFIG_TOKENIZER_INVALID', message, { file });
+}
+
+/** Templates by name, of a list of `{ name, template }` or a mapping. */
+function namedTemplates(templates: unknown): Map<string, string> {
+  const pairs: unknown[][] = Array.isArray(templates)
+    ? (templates as { name?: unknown; template?: unknown }[]).map((each) => [each?.name, each?.template])
+    : Object.entries(templates as object);
+  return new Map(
+    (pairs as [string, string][]).filter((pair) => pair.every((part) => typeof part === 'string')),
+  );
 }

@@ -22,28 +22,34 @@ export interface LoadedModel {
 
 /**
  * The model in folder `dir`, checked as a whole: `config.json` describes something we compute, the tokenizer fits
- * it, and the weights are exactly the tensors it asks for.
+ * it, and the weights are exactly the tensors it asks for. `date` is the day that chat templates are told who ask for it
+ * (YYYY-MM-DD).
  *
  * @throws {ForgeError} CONFIG_MODEL_MISSING, CONFIG_INVALID, CONFIG_MODEL_UNSUPPORTED, CONFIG_TOKENIZER_INVALID,
  * CONTRACT_WEIGHTS_CORRUPT or SHAPE_MISMATCH, naming file and field or tensor, what was found and expected.
  */
-export async function loadModel(dir: string): Promise<LoadedModel> {
-  const described = describe(await readModelFiles(dir), dir);
+export async function loadModel(
+  dir: string,
+  { date }: { date?: string | undefined } = {},
+): Promise<LoadedModel> {
+  const described = describe(await readModelFiles(dir), dir, date);
   const stored = await readModelWeights(dir, tensorRoles(described.config));
   return { ...described, parameters: matchParameters(described.config, stored, dir) };
 }
 
 /**
- * A model with fresh parameters. `files` are the JSON files of its folder by name: `config.json` and
+ * A model with fresh parameters. `files` are those of its folder by name, JSON or text: `config.json` and
  * `tokenizer.json`, commonly `tokenizer_config.json` and `generation_config.json`.
  *
  * @throws {ForgeError} as `loadModel`.
  */
-export function createModel(files: Readonly<Record<string, object>>, seed: number): LoadedModel {
-  const described = describe(
-    new Map(Object.entries(files).map(([name, json]) => [name, bytesOfJson(json)])),
-    '',
-  );
+export function createModel(
+  files: Readonly<Record<string, object | string>>,
+  seed: number,
+  { date }: { date?: string | undefined } = {},
+): LoadedModel {
+  const bytes = new Map(Object.entries(files).map(([name, content]) => [name, bytesOf(content)]));
+  const described = describe(bytes, '', date);
   return { ...described, parameters: initializeParameters(described.config, seed) };
 }
 
@@ -75,9 +81,14 @@ export async function saveModel(
   }
 }
 
-function describe(files: ModelFiles, dir: string): Omit<LoadedModel, 'parameters'> {
+function describe(files: ModelFiles, dir: string, date: string | undefined): Omit<LoadedModel, 'parameters'> {
   const config = parseModelConfig(jsonOf(files, 'config.json', dir), path.join(dir, 'config.json'));
-  return { dir, files, config, tokenizer: createTokenizer(files, dir, config.vocabSize) };
+  return {
+    dir,
+    files,
+    config,
+    tokenizer: createTokenizer(files, dir, { embeddingRows: config.vocabSize, date }),
+  };
 }
 
 const TORCH_DTYPES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
@@ -86,6 +97,10 @@ function configBytes(files: ModelFiles, dtype: SafetensorsDtype): Uint8Array {
   const config = jsonOf(files, 'config.json', '') ?? {};
   // transformers 5 renamed `torch_dtype`.
   return bytesOfJson({ ...config, ['dtype' in config ? 'dtype' : 'torch_dtype']: TORCH_DTYPES[dtype] });
+}
+
+function bytesOf(content: object | string): Uint8Array {
+  return typeof content === 'string' ? Buffer.from(content) : bytesOfJson(content);
 }
 
 function bytesOfJson(json: object): Uint8Array {

@@ -62,17 +62,45 @@ async function refuseAdapter(dir: string): Promise<void> {
 }
 
 /**
+ * The text in file `name`, or undefined when there is no such file.
+ *
+ * @throws {ForgeError} CONFIG_INVALID naming the file and the first byte that is not UTF-8.
+ */
+export function textOf(files: ModelFiles, name: string, dir: string): string | undefined {
+  const bytes = files.get(name);
+  if (bytes === undefined) return undefined;
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    const file = path.join(dir, name);
+    const at = invalidByte(bytes);
+    const message = `${file}: found byte 0x${bytes[at]!.toString(16)} at offset ${at}, expected UTF-8; save the file as UTF-8`;
+    throw new ForgeError('CONFIG_INVALID', message, { file }, { cause });
+  }
+}
+
+/** Where a text in UTF-8 first is none. */
+function invalidByte(bytes: Uint8Array): number {
+  const valid = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+  for (let at = valid.indexOf('\ufffd'); at >= 0; at = valid.indexOf('\ufffd', at + 1)) {
+    const offset = Buffer.byteLength(valid.slice(0, at));
+    if (!Buffer.from(bytes.subarray(offset, offset + 3)).equals(Buffer.from('\ufffd'))) return offset;
+  }
+  return bytes.length - 1;
+}
+
+/**
  * The JSON object in file `name`, or undefined when there is no such file.
  *
  * @throws {ForgeError} CONFIG_INVALID when it is not a JSON object.
  */
 export function jsonOf(files: ModelFiles, name: string, dir: string): Record<string, unknown> | undefined {
-  const bytes = files.get(name);
-  if (bytes === undefined) return undefined;
+  const text = textOf(files, name, dir);
+  if (text === undefined) return undefined;
   const file = path.join(dir, name);
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
+    value = JSON.parse(text);
   } catch (cause) {
     throw new ForgeError(
       'CONFIG_INVALID',

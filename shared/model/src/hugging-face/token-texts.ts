@@ -18,7 +18,7 @@ export function tokenTexts(
   positions: readonly number[],
 ): string[] {
   const decode = (from: number, to: number): string =>
-    tokenizer.decode(tokenIds.slice(Math.max(0, from), to), { skipSpecialTokens: false });
+    tokenizer.decode(tokenIds.slice(Math.max(0, from), to), { skipSpecialTokens: false, isGrowing: true });
   /** The first token whose text is not told yet. */
   let untold = 0;
   return positions.map((at, i) => {

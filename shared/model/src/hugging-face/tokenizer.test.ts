@@ -49,7 +49,7 @@ const chat = {
   'tokenizer_config.json': { eos_token: { content: '<|end|>' }, chat_template: template },
 };
 const make = (changes: Record<string, object> = {}, rows = 260) =>
-  createTokenizer(filesOf({ ...chat, ...changes }), 'm', rows);
+  createTokenizer(filesOf({ ...chat, ...changes }), 'm', { embeddingRows: rows });
 const refusal = (run: () => unknown): unknown => {
   try {
     return run();
@@ -174,9 +174,9 @@ describe('renderPrompt', () => {
       ...chat,
       'tokenizer_config.json': { eos_token: '<|end|>', chat_template: several },
     });
-    expect(createTokenizer(files, 'm', 260).renderPrompt(messages).text).toBe('D');
+    expect(createTokenizer(files, 'm', { embeddingRows: 260 }).renderPrompt(messages).text).toBe('D');
     const withFile = new Map([...files, ['chat_template.jinja', Buffer.from('J')]]);
-    expect(createTokenizer(withFile, 'm', 260).renderPrompt(messages).text).toBe('J');
+    expect(createTokenizer(withFile, 'm', { embeddingRows: 260 }).renderPrompt(messages).text).toBe('J');
   });
 
   it.each<[string, object, string, string]>([
@@ -191,18 +191,75 @@ describe('renderPrompt', () => {
       'the template refuses the messages',
       { eos_token: '<|end|>', chat_template: "{{ raise_exception('roles must alternate') }}" },
       'CONFIG_DATASET_INVALID',
-      'roles must alternate',
+      'messages refused by the chat template of m: roles must alternate',
+    ],
+    [
+      'the template calls what is not there',
+      { eos_token: '<|end|>', chat_template: "{{ yesterday('%Y') }}" },
+      'CONFIG_TOKENIZER_INVALID',
+      'm: the chat template has yesterday(), which is not supported',
+    ],
+    [
+      'the template needs a date and none is set',
+      { eos_token: '<|end|>', chat_template: "{{ strftime_now('%Y') }}" },
+      'CONFIG_TOKENIZER_INVALID',
+      'm: the chat template has strftime_now(), but no date is set',
+    ],
+    [
+      'no template is the default',
+      { eos_token: '<|end|>', chat_template: [{ name: 'tool', template: 'T' }] },
+      'CONFIG_TOKENIZER_INVALID',
+      'm/tokenizer_config.json: chat_template: found tool, expected text, or several templates of which one',
     ],
   ])('says so when %s', (_, config, code, message) => {
-    const tokenizer = make({ 'tokenizer_config.json': config });
-    expect(refusal(() => tokenizer.renderPrompt([{ role: 'user', content: 'b' }]))).toMatchObject({
+    const renderPrompt = (): unknown =>
+      make({ 'tokenizer_config.json': config }).renderPrompt([{ role: 'user', content: 'b' }]);
+    expect(refusal(renderPrompt)).toMatchObject({
       code,
       message: expect.stringContaining(message),
     });
   });
 
+  it('tells a template that asks for the date the one that is set', () => {
+    const source = "{{ strftime_now('%d %B %Y') }}{% for m in messages %}|{{ m.content }}{% endfor %}";
+    const files = filesOf({
+      ...chat,
+      'tokenizer_config.json': { eos_token: '<|end|>', chat_template: source },
+    });
+    const tokenizer = createTokenizer(files, 'm', { embeddingRows: 260, date: '2025-03-07' });
+    expect(tokenizer.renderPrompt([{ role: 'user', content: 'b' }]).text).toBe('07 March 2025|b');
+  });
+
+  it('tells a template that there are no tools, and the tokens of each role', () => {
+    const chat_template = '{{ tools is none }} {{ pad_token }} {{ image_token }} {{ cls_token is defined }}';
+    const config = { eos_token: '<|end|>', pad_token: '<|user|>', image_token: '<|end|>', chat_template };
+    const { text } = make({ 'tokenizer_config.json': config }).renderPrompt([{ role: 'user', content: 'b' }]);
+    expect(text).toBe('True <|user|> <|end|> False');
+  });
+
   it('refuses a prompt without tokens', () => {
     expect(refusal(() => make().renderPrompt(''))).toMatchObject({ code: 'CONFIG_DATASET_INVALID' });
+  });
+});
+
+describe('a file that is not UTF-8', () => {
+  const latin = Buffer.from('{"chat_template": "caf\u00e9"}', 'latin1');
+
+  it.each(['chat_template.jinja', 'tokenizer_config.json', 'special_tokens_map.json'])(
+    '%s is refused',
+    (name) => {
+      const files = new Map([...filesOf(chat), [name, latin]]);
+      expect(refusal(() => createTokenizer(files, 'm', { embeddingRows: 260 }))).toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: `m/${name}: found byte 0xe9 at offset 22, expected UTF-8; save the file as UTF-8`,
+      });
+    },
+  );
+
+  it('may hold the character that stands for invalid bytes', () => {
+    const files = new Map([...filesOf(chat), ['chat_template.jinja', Buffer.from('a\ufffdb')]]);
+    const tokenizer = createTokenizer(files, 'm', { embeddingRows: 260 });
+    expect(tokenizer.renderPrompt([{ role: 'user', content: 'b' }]).text).toBe('a\ufffdb');
   });
 });
 
@@ -228,7 +285,7 @@ describe('a tokenizer.json at fault', () => {
 });
 
 describeWithStories('the tokenizer of stories260k', () => {
-  const open = async () => createTokenizer(await readModelFiles(stories), stories, 512);
+  const open = async () => createTokenizer(await readModelFiles(stories), stories, { embeddingRows: 512 });
 
   it('encodes the golden text to the golden ids and back', async () => {
     const golden = JSON.parse(readFileSync(path.join(stories, 'greedy.json'), 'utf8')) as {

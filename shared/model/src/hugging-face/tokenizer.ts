@@ -1,17 +1,22 @@
 import path from 'node:path';
 import type { Sample } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { Tokenizer as Library } from '@huggingface/tokenizers';
+import { addedTokens } from './added-tokens';
 import { chatTemplate } from './chat-template';
+import { libraryTokenizer, type Library } from './library-tokenizer';
 import { jsonOf, type ModelFiles } from './model-files';
-import { findEndTokenIds, specialTokens } from './special-tokens';
+import { findEndTokenIds, specialTexts, specialTokens } from './special-tokens';
 
 /** Text to token ids and back, as the model was trained. */
 export interface Tokenizer {
   /** `addSpecialTokens` (default true): what the tokenizer itself adds to a text, e.g. a begin token. */
   encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
-  /** `skipSpecialTokens` defaults to true. Ids without a token, such as padding rows of the embedding, give nothing. */
-  decode(tokenIds: readonly number[], options?: { skipSpecialTokens?: boolean }): string;
+  /**
+   * `skipSpecialTokens` defaults to true. Ids without a token, such as padding rows of the embedding, give nothing.
+   * `isGrowing` (default false): more ids may follow. What is text then stays text, while else a run of byte tokens that
+   * is not UTF-8 as a whole gives U+FFFD for each byte, as in the Rust library.
+   */
+  decode(tokenIds: readonly number[], options?: { skipSpecialTokens?: boolean; isGrowing?: boolean }): string;
   /**
    * What the model is given for a prompt: text as it is, messages through the chat template.
    *
@@ -27,18 +32,36 @@ export interface Tokenizer {
   readonly vocabSize: number;
 }
 
+export interface TokenizerOptions {
+  /** The `vocab_size` of `config.json`: every token needs an embedding. */
+  readonly embeddingRows: number;
+  /** The day that chat templates are told who ask for it (YYYY-MM-DD). */
+  readonly date?: string | undefined;
+}
+
 /**
  * The tokenizer of a model folder.
  *
- * `embeddingRows` is the `vocab_size` of `config.json`: every token needs an embedding.
- *
  * @throws {ForgeError} CONFIG_TOKENIZER_INVALID naming the file and field at fault.
  */
-export function createTokenizer(files: ModelFiles, dir: string, embeddingRows: number): Tokenizer {
+export function createTokenizer(
+  files: ModelFiles,
+  dir: string,
+  { embeddingRows, date }: TokenizerOptions,
+): Tokenizer {
   const file = path.join(dir, 'tokenizer.json');
   const config = jsonOf(files, 'tokenizer_config.json', dir) ?? {};
-  const library = openLibrary(jsonOf(files, 'tokenizer.json', dir) ?? {}, config, file);
-  const vocabSize = [...library.get_vocab().values()].reduce((size, id) => Math.max(size, id + 1), 0);
+  const json = jsonOf(files, 'tokenizer.json', dir) ?? {};
+  const special = specialTokens(files, dir);
+  const vocabulary = vocabularyOf(json, file);
+  const added = addedTokens(files, dir, vocabulary, { special, embeddingRows });
+  const library = openLibrary(file, () =>
+    libraryTokenizer(json, config, { added, vocabulary, isSplit: config['split_special_tokens'] === true }),
+  );
+  const vocabSize = [...vocabulary.values(), ...added.map(({ id }) => id)].reduce(
+    (size, id) => Math.max(size, id + 1),
+    0,
+  );
   if (vocabSize > embeddingRows) {
     throw new ForgeError(
       'CONFIG_TOKENIZER_INVALID',
@@ -46,19 +69,21 @@ export function createTokenizer(files: ModelFiles, dir: string, embeddingRows: n
       { file, found: vocabSize, expected: embeddingRows },
     );
   }
-  const special = specialTokens(files, dir);
   const specialById = new Map(
-    [...library.get_added_tokens_decoder()]
-      .filter(([, token]) => token.special)
-      .map(([id, { content }]) => [id, content]),
+    added.filter((token) => token.special).map(({ id, content }) => [id, content]),
   );
-  const begin = special['bos_token'] === undefined ? undefined : library.token_to_id(special['bos_token']);
-  const renderMessages = chatTemplate(files, special, dir);
+  const idsOfAdded = new Map(added.map(({ content, id }) => [content, id]));
+  const tokenId = (token: string): number | undefined => idsOfAdded.get(token) ?? vocabulary.get(token);
+  const specials = specialTexts(special);
+  const idOfRole = (role: string): number | undefined =>
+    specials[role] === undefined ? undefined : tokenId(specials[role]);
+  const begin = idOfRole('bos_token');
+  const renderMessages = chatTemplate(files, dir, { specialTexts: specials, date });
 
   const encode: Tokenizer['encode'] = (text, { addSpecialTokens = true } = {}) => {
-    const plain = (): number[] => library.encode(text, { add_special_tokens: false }).ids;
+    const plain = (): number[] => library.encode(text, false);
     if (!addSpecialTokens) return plain();
-    const tokenIds = library.encode(text, { add_special_tokens: true }).ids;
+    const tokenIds = library.encode(text, true);
     // transformers lets these flags of tokenizer_config.json overrule the post-processor of tokenizer.json.
     if (begin === undefined || typeof config['add_bos_token'] !== 'boolean') return tokenIds;
     if (config['add_bos_token']) return tokenIds[0] === begin ? tokenIds : [begin, ...tokenIds];
@@ -66,12 +91,9 @@ export function createTokenizer(files: ModelFiles, dir: string, embeddingRows: n
   };
   return {
     encode,
-    decode: (tokenIds, { skipSpecialTokens = true } = {}) => {
-      const known = tokenIds.filter(
-        (id) => library.id_to_token(id) !== undefined && !(skipSpecialTokens && specialById.has(id)),
-      );
-      // Cleaning up spaces (" ." to ".") would make the text differ from what the tokens say.
-      return known.length === 0 ? '' : library.decode(known, { clean_up_tokenization_spaces: false });
+    decode: (tokenIds, { skipSpecialTokens = true, isGrowing = false } = {}) => {
+      const known = tokenIds.filter((id) => library.has(id) && !(skipSpecialTokens && specialById.has(id)));
+      return known.length === 0 ? '' : library.decode(known, isGrowing);
     },
     renderPrompt: (prompt) => {
       const isText = typeof prompt === 'string';
@@ -82,29 +104,30 @@ export function createTokenizer(files: ModelFiles, dir: string, embeddingRows: n
     },
     specialTokens: specialById,
     endTokenIds: findEndTokenIds(files, dir, {
-      tokenId: (token) => library.token_to_id(token),
-      has: (id) => library.id_to_token(id) !== undefined,
+      endTokenId: idOfRole('eos_token'),
+      has: (id) => library.has(id),
     }),
     vocabSize,
   };
 }
 
-function openLibrary(tokenizer: object, config: object, file: string): Library {
+function openLibrary(file: string, open: () => Library): Library {
   try {
-    const library = new Library(tokenizer, config);
-    keepByteOrderMarks(library.decoder);
-    return library;
+    return open();
   } catch (cause) {
     const message = `${file}: ${(cause as Error).message}`;
     throw new ForgeError('CONFIG_TOKENIZER_INVALID', message, { file }, { cause });
   }
 }
 
-/** The library's byte-fallback decoder swallows a U+FEFF at the start of a run of byte tokens; this keeps it. */
-function keepByteOrderMarks(decoder: object | null): void {
-  const { decoders = [decoder] } = (decoder ?? {}) as { decoders?: (object | null)[] };
-  for (const part of decoders) {
-    if (part !== null && 'text_decoder' in part)
-      part.text_decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+/** The tokens of the model itself, added ones left out; a list of tokens and scores where the model is Unigram. */
+function vocabularyOf(json: Record<string, unknown>, file: string): Map<string, number> {
+  const { vocab } = (json['model'] ?? {}) as { vocab?: unknown };
+  if (typeof vocab !== 'object' || vocab === null) {
+    throw new ForgeError('CONFIG_TOKENIZER_INVALID', `${file}: model.vocab: found nothing, expected tokens`, {
+      file,
+    });
   }
+  if (Array.isArray(vocab)) return new Map((vocab as [string, number][]).map(([token], id) => [token, id]));
+  return new Map(Object.entries(vocab) as [string, number][]);
 }

@@ -183,7 +183,7 @@ function copied(parameters: Parameters): Parameters {
   return new Map([...parameters].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]));
 }
 
-const generation = loadModel(settings.worker.model).then(
+const generation = loadModel(settings.worker.model, { date: settings.worker.date }).then(
   ({ config, tokenizer, parameters }) => new Generation({ config, tokenizer }, parameters),
 );
 // `open` tells why it failed, be it called only later.

@@ -4,6 +4,10 @@ import { z } from 'zod';
 
 const workerConfigSchema = z.strictObject({
   model: z.string().min(1).describe('directory of the model'),
+  date: z.iso
+    .date()
+    .optional()
+    .describe('day (YYYY-MM-DD) that chat templates are told who ask for it; left out: such templates fail'),
   ...workerFields,
   scoring: z
     .strictObject({

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { thisProc } from '@forge/actors';
@@ -41,6 +41,19 @@ describe('Policy', () => {
     ]);
     expect([...again].reverse()).toEqual(first);
     expect(new Set(fresh.map(({ text }) => text)).size).toBeGreaterThan(1);
+    await policy.stop();
+  });
+
+  it('tells a chat template the day it is configured with', async () => {
+    const chat = join(dir, 'chat');
+    cpSync(model, chat, { recursive: true });
+    writeFileSync(join(chat, 'chat_template.jinja'), "{{ strftime_now('%d') }}+{{ messages[0].content }}=");
+    const policy = await spawn({ model: chat, date: '2025-03-12' }, greedy);
+    const [[rendered], [written]] = await Promise.all([
+      policy.generate.callOne([{ role: 'user', content: '7' }]),
+      policy.generate.callOne('12+7='),
+    ]);
+    expect(rendered!.promptTokenIds).toEqual(written!.promptTokenIds);
     await policy.stop();
   });
 
