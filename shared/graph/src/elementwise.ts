@@ -2,7 +2,7 @@ import { broadcastShapes, shapeError, type Dim } from './dim';
 import { innermost, lift, type DType, type Operand, type Tensor } from './graph';
 import { defineOp, inputOf, type Op } from './op';
 import { reshape } from './layout';
-import { sum } from './reductions';
+import { sum } from './sum';
 import { mapValues } from './values';
 
 /** The gradient of an operand that was broadcast: summed over the stretched axes. */

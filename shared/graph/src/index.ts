@@ -32,7 +32,8 @@ export {
   tanh,
   where,
 } from './elementwise';
-export { maskedMean, maskedSum, mean, reduceMax, sum, type ReductionOptions } from './reductions';
+export { maskedMean, maskedSum, mean, reduceMax } from './reductions';
+export { sum, type ReductionOptions } from './sum';
 export { matmul, type MatmulOptions } from './matmul';
 export {
   concat,

@@ -7,7 +7,8 @@ import { gatherElements } from './indexing';
 import { concat, dimTensor, fill, reshape, shapeTensor, sliceBetween, zeros } from './layout';
 import { loop } from './loop';
 import { matmul } from './matmul';
-import { reduceMax, sum } from './reductions';
+import { reduceMax } from './reductions';
+import { sum } from './sum';
 import { mapValues } from './values';
 import { softmax } from './normalization';
 

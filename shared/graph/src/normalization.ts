@@ -2,7 +2,8 @@ import { shapeError } from './dim';
 import { innermost, type Tensor } from './graph';
 import { defineOp, inputOf } from './op';
 import { exp, mul, sub } from './elementwise';
-import { mean, sum } from './reductions';
+import { mean } from './reductions';
+import { sum } from './sum';
 import type { Values } from './op';
 
 /** `f` on every row along the last axis. */
