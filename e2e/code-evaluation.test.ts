@@ -12,7 +12,7 @@ const WAYS: [what: string, pattern: RegExp, allowed: string[]][] = [
   ['a timer of text', /\bset(Timeout|Interval|Immediate)\s*\(\s*['"`]/, []],
   ['node:vm', /['"](node:)?vm['"]/, []],
   ['objects of V8', /['"](node:)?v8['"]|\bdeserialize\s*\(/, []],
-  ['the build of msgpackr that makes functions', /['"]msgpackr['"]/, ['shared/contracts/src/msgpackr-no-eval.d.ts']], // prettier-ignore
+  ['the build of msgpackr that makes functions', /['"]msgpackr['"]/, []],
   // What is loaded is a file that the recipe or the program of the user names.
   [
     'a module by a computed name',

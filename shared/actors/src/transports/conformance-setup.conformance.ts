@@ -4,6 +4,8 @@ import type { Address, CallRequest, Channel, Handler, Listener, Transport } from
 export interface ConformanceSetup {
   transport: Transport;
   at?: Address;
+  /** Whether both ends are in this process, where frames have no bound. */
+  isLocal?: boolean;
   stop?(): Promise<void>;
 }
 
