@@ -12,6 +12,7 @@ export {
   episodeSchema,
   groupSchema,
   episodeVersion,
+  tokenIdsSchema,
   newestVersion,
   oldestVersion,
   versionsOf,
@@ -39,6 +40,8 @@ export {
   type MetricState,
   type Reduction,
 } from './recorded-metrics';
+export { boundOf, storedBound, storedBoundSchema, type StoredBound } from './staleness-bound';
+export { schemaVersion } from './schema-version';
 export { traceOriginSchema, traceparentSchema, type TraceOrigin } from './trace-origin';
 export {
   weightHashesSchema,
@@ -53,6 +56,10 @@ export {
 export { checkSpanLine } from './span-line';
 export { encode, decode, check, invalidMessage, MAX_MESSAGE_BYTES, type MessageFault } from './codec';
 export { MAX_REWARD, MAX_TOKENS } from './bounded';
+export { unwritableIn, type Unwritable } from './msgpack/unwritable';
+export { EXTENSION, MAX_ELEMENTS, MsgpackFault, type Binary, type ValueBounds } from './msgpack/value-format';
+export { ValueReader } from './msgpack/value-reader';
+export { ValueWriter } from './msgpack/value-writer';
 export { runPaths, type RunPaths } from './run-paths';
 export {
   PIPELINE,

@@ -3,6 +3,7 @@ import type { Recipe } from '@forge/config';
 import type { Evaluation } from '../evaluations';
 import { renderReport, type RunSummary } from './report';
 import type { RunDirectory } from './run-directory';
+import { storedBound } from '@forge/contracts';
 
 const REPORTED_SAMPLES = 60;
 
@@ -24,7 +25,7 @@ export async function writeRunSummary(
     runId: runState.runId,
     recipe: recipe.name,
     seed: recipe.seed,
-    maxStaleness: Number.isFinite(maxStaleness) ? maxStaleness : 'Infinity',
+    maxStaleness: storedBound(maxStaleness),
     state,
     steps,
     seconds,

@@ -1,3 +1,4 @@
+import { boundOf } from '@forge/contracts';
 import type { Redis } from 'ioredis';
 import { parseGroupRecord, type GroupRecord } from './group-record';
 import type { RunKeys } from '../keys';
@@ -89,7 +90,7 @@ for _, entry in ipairs(redis.call('XRANGE', KEYS[8], '-', '+')) do
   local batch = unpacked(fieldOf(entry, 'batch'))
   local indices = {}
   for _, group in ipairs(batch.groups or {}) do table.insert(indices, tostring(group.index)) end
-  for _, value in ipairs({ entry[1], tostring(batch.step), table.concat(indices, ',') }) do
+  for _, value in ipairs({ entry[1], tostring(batch.version), table.concat(indices, ',') }) do
     table.insert(batches, value)
   end
 end
@@ -220,9 +221,6 @@ interface StoredBatch {
   indices: string[];
   maxStaleness: string;
 }
-
-/** A staleness bound as it is written in Redis. */
-export const boundOf = (stored: string): number => (stored === 'inf' ? Infinity : Number(stored));
 
 /** The staleness bound that a stored lease was formed under. */
 export const leasedBound = (json: string): number => leaseOf(0, json).maxStaleness;
