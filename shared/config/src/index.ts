@@ -52,6 +52,6 @@ export { meteringEnvironment, type MeteringEnvironment } from './metering-enviro
 export { keepOnnxRuntimeQuiet } from './onnx-runtime';
 export { parseRunChanges, type RunChangesInput } from './run-changes';
 export { importModule, loadModule } from './load-module';
-export { linesOf, readText, type ReadTextOptions } from './read-text';
+export { hashFile, linesOf, readText, type ReadTextOptions } from './read-text';
 export { tracingEnvironment, type TracingEnvironment } from './tracing-environment';
 export { recipeDocs } from './recipe-docs';

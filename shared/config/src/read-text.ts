@@ -1,23 +1,51 @@
 import { isUtf8 } from 'node:buffer';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { ForgeError, type ErrorCode } from '@forge/errors';
 
 export interface ReadTextOptions {
   /** The code of a file that is not UTF-8; left out: CONFIG_FILE_UNREADABLE. */
   code?: ErrorCode;
+  /** The hash the file is to have; left out: any. */
+  sha256?: string | undefined;
 }
 
 /**
  * The text of a user's file, which is UTF-8. A byte order mark at its start is left out; no character is replaced.
  *
- * @throws {ForgeError} CONFIG_FILE_UNREADABLE when the file can't be read; `code` when it is UTF-16, or naming line and
- *   byte when it is not UTF-8.
+ * @throws {ForgeError} CONFIG_FILE_UNREADABLE when the file can't be read; `code` when it is UTF-16, naming line and byte
+ *   when it is not UTF-8, and naming both hashes when it has another one.
  */
-export function readText(path: string, { code = 'CONFIG_FILE_UNREADABLE' }: ReadTextOptions = {}): string {
+export function readText(
+  path: string,
+  { code = 'CONFIG_FILE_UNREADABLE', sha256 }: ReadTextOptions = {},
+): string {
+  const bytes = readBytes(path);
+  const found = sha256 === undefined ? undefined : hashOf(bytes);
+  if (found !== sha256) {
+    const message = `${path}: found sha256 ${found}, expected ${sha256}; the file has changed: put it back as it was, or start a new run with this one`;
+    throw new ForgeError(code, message, { path, found, expected: sha256 });
+  }
+  return decodeText(bytes, path, code);
+}
+
+/**
+ * The sha256 of a file, in hexadecimal.
+ *
+ * @throws {ForgeError} CONFIG_FILE_UNREADABLE
+ */
+export function hashFile(path: string): string {
+  return hashOf(readBytes(path));
+}
+
+function hashOf(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+function readBytes(path: string): Buffer {
   try {
-    return decodeText(readFileSync(path), path, code);
+    return readFileSync(path);
   } catch (cause) {
-    if (cause instanceof ForgeError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ForgeError('CONFIG_FILE_UNREADABLE', `${path}: ${reason}`, { path }, { cause });
   }

@@ -2,6 +2,11 @@ import { z } from 'zod';
 
 const heldOut = z.int().min(0).max(100_000);
 
+const sha256 = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/)
+  .optional();
+
 const arithmetic = z.strictObject({
   kind: z.literal('arithmetic'),
   operators: z
@@ -38,6 +43,10 @@ const jsonl = z.strictObject({
     .optional()
     .describe('system message; makes every prompt a chat, and is added to messages without one'),
   heldOutPath: z.string().min(1).optional().describe('file with the evaluation samples'),
+  sha256: sha256.describe(
+    'hash of the file at path, which is refused with another one; a run notes it at its start',
+  ),
+  heldOutSha256: sha256.describe('the same for heldOutPath'),
   heldOut: heldOut.default(0).describe('lines kept for evaluation when heldOutPath is not given'),
 });
 

@@ -1,1 +1,1 @@
-export { loadAlgorithm, loadRewards, loadTask } from './load-parts';
+export { loadAlgorithm, loadRewards, loadTask, withDataHashes } from './load-parts';

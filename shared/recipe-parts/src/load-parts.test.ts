@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { recipeSchema, type Recipe } from '@forge/config';
 import type { Completion } from '@forge/contracts';
-import { loadAlgorithm, loadRewards, loadTask } from './load-parts';
+import { loadAlgorithm, loadRewards, loadTask, withDataHashes } from './load-parts';
 
 const dir = mkdtempSync(join(tmpdir(), 'forge-parts-'));
 afterAll(() => {
@@ -193,6 +194,30 @@ describe('loadTask', () => {
       const path = write('space.jsonl', `\u200b${lines()[0]}`);
       expect(() => taskOf(path)).toThrow(`${path}:1: found Unexpected token 'U+200B'`);
     });
+  });
+
+  it('refuses a file that has changed since its hash was noted, naming both hashes', () => {
+    const [data, heldOut] = [
+      write('then.jsonl', '{"q":"a"}\n{"q":"b"}'),
+      write('then-held.jsonl', '{"q":"c"}'),
+    ];
+    const { task } = recipe({ task: { kind: 'jsonl', path: data, heldOutPath: heldOut, promptField: 'q' } });
+    const noted = withDataHashes(task);
+    expect(loadTask(recipe({ task: noted })).size).toBe(2);
+    const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+    const [before, after] = [sha256('{"q":"c"}'), sha256('{"q":"d"}')];
+    write('then-held.jsonl', '{"q":"d"}');
+    expect(withDataHashes(noted)).toEqual(noted);
+    expect(() => loadTask(recipe({ task: noted }))).toThrow(
+      expect.objectContaining({
+        code: 'CONFIG_DATASET_INVALID',
+        message: expect.stringContaining(`${heldOut}: found sha256 ${after}, expected ${before}`) as string,
+      }),
+    );
+    expect(loadTask(recipe({ task: withDataHashes(task) })).heldOut[0]?.prompt).toBe('d');
+    write('then-held.jsonl', '{"q":"c"}');
+    write('then.jsonl', '{"q":"a"}');
+    expect(() => loadTask(recipe({ task: noted }))).toThrow(`${data}: found sha256 `);
   });
 
   it('makes the same samples from the same seed', () => {

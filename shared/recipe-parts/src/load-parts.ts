@@ -1,4 +1,5 @@
 import {
+  hashFile,
   linesOf,
   loadModule,
   readText,
@@ -110,23 +111,38 @@ async function fromModule(path: string, options: Record<string, unknown>): Promi
 /**
  * Where samples come from.
  *
- * @throws {ForgeError} CONFIG_FILE_UNREADABLE; CONFIG_DATASET_INVALID naming file and line.
+ * @throws {ForgeError} CONFIG_FILE_UNREADABLE; CONFIG_DATASET_INVALID naming file and line, or both hashes of a file that has
+ *   changed.
  */
 export function loadTask({ task, seed }: { task: TaskConfig; seed: number }): Task {
   switch (task.kind) {
     case 'arithmetic':
       return arithmeticTask({ ...task, seed });
     case 'jsonl': {
-      const { path, heldOutPath } = task;
+      const { path, heldOutPath, sha256, heldOutSha256 } = task;
       const heldOutFile =
-        heldOutPath === undefined ? undefined : { path: heldOutPath, lines: readLines(heldOutPath) };
-      return jsonlTask(readLines(path), { ...task, heldOutFile, seed });
+        heldOutPath === undefined
+          ? undefined
+          : { path: heldOutPath, lines: readLines(heldOutPath, heldOutSha256) };
+      return jsonlTask(readLines(path, sha256), { ...task, heldOutFile, seed });
     }
     case 'prompts':
       return promptsTask(task.prompts, { seed });
   }
 }
 
-function readLines(path: string): string[] {
-  return linesOf(readText(path, { code: 'CONFIG_DATASET_INVALID' }));
+function readLines(path: string, sha256: string | undefined): string[] {
+  return linesOf(readText(path, { code: 'CONFIG_DATASET_INVALID', sha256 }));
+}
+
+/**
+ * The task with the hashes of its files, from where on it is refused with others; those it has already stay.
+ *
+ * @throws {ForgeError} CONFIG_FILE_UNREADABLE
+ */
+export function withDataHashes(task: TaskConfig): TaskConfig {
+  if (task.kind !== 'jsonl') return task;
+  const { path, heldOutPath, sha256 = hashFile(path) } = task;
+  if (heldOutPath === undefined) return { ...task, sha256 };
+  return { ...task, sha256, heldOutSha256: task.heldOutSha256 ?? hashFile(heldOutPath) };
 }

@@ -1,7 +1,7 @@
 import type { Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { loadModel, type LoadedModel } from '@forge/model';
-import { loadAlgorithm, loadRewards, loadTask } from '@forge/recipe-parts';
+import { loadAlgorithm, loadRewards, loadTask, withDataHashes } from '@forge/recipe-parts';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
 
 /**
@@ -11,8 +11,9 @@ import { showUnappliedSettings } from '../shown/unapplied-settings';
  * @throws {ForgeError} naming the field or file.
  */
 export async function preflight(
-  recipe: Recipe,
+  given: Recipe,
 ): Promise<{ recipe: Recipe; promptTokens: number; model: LoadedModel }> {
+  const recipe = { ...given, task: withDataHashes(given.task) };
   const [algorithm] = await Promise.all([loadAlgorithm(recipe), loadRewards(recipe)]);
   const task = loadTask(recipe);
   const { evaluation, sampling } = recipe;

@@ -10,6 +10,7 @@ const PLAIN_EVERY_STEPS = 10;
 export class RunMonitor {
   private progress: RunProgress = emptyProgress();
   private isStopped = false;
+  private hasSaidFailures = false;
   private readonly live: ((text: string) => void) & { done?: () => void };
 
   constructor(
@@ -39,6 +40,7 @@ export class RunMonitor {
         }
         this.progress = advance(this.progress, event, Date.now());
         if (event.kind === 'control' && this.progress.change !== null) this.say(this.progress.change);
+        if (event.kind === 'evaluation') this.sayFailures(event.failed ?? 0);
       }
       this.show(shown);
     }
@@ -56,6 +58,16 @@ export class RunMonitor {
       this.live.done?.();
     }
     this.output.write(`${message}\n`);
+  }
+
+  /** Says once that held-out samples fail: the same ones do in every evaluation. */
+  private sayFailures(failed: number): void {
+    if (failed === 0 || this.hasSaidFailures) return;
+    this.hasSaidFailures = true;
+    const what = failed === 1 ? 'a held-out sample' : `${failed} held-out samples`;
+    this.say(
+      `${what} could not be answered or judged and count as wrong: forge dead-letter list ${this.header.runId}`,
+    );
   }
 
   private show(before: RunProgress): void {

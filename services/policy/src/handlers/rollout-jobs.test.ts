@@ -211,6 +211,7 @@ describe('RolloutJobs', () => {
     it.each([
       ['tries a reward that throws again, then', new TypeError('boom'), 'BUG_INVARIANT', 3],
       ['at once, when a retry would give the same,', new ForgeError('CAPACITY_PROMPT_TOO_LONG', 'boom'), 'CAPACITY_PROMPT_TOO_LONG', 1], // prettier-ignore
+      ['tries a reward again that takes too long for it, then', new ForgeError('TRANSIENT_TIMEOUT', 'boom', { sampleId: 'poison' }), 'TRANSIENT_TIMEOUT', 3], // prettier-ignore
     ])('%s counts it as failed and keeps it as a dead letter', async (_, error, code, attempts) => {
       const { handler, events, letters } = jobs(failing(error));
       await handler.handle(job);

@@ -175,9 +175,10 @@ export class RolloutJobs {
         const { rewards } = await reward.score(sample, completion!);
         return (rewards[recipe.evaluation.reward] ?? 0) >= 1 ? 'correct' : 'wrong';
       } catch (error) {
-        const { code, message, retryClass } = ForgeError.from(error);
-        // What is not the sample's fault is the job's, which comes again.
-        if (code === 'CANCELLED' || retryClass === 'transient' || retryClass === 'stale') throw error;
+        const { code, message, retryClass, details } = ForgeError.from(error);
+        // An error of the reward names the sample; what is not the sample's fault is the job's, which comes again.
+        const isJobs = retryClass === 'transient' && details['sampleId'] !== sample.id;
+        if (code === 'CANCELLED' || isJobs || retryClass === 'stale') throw error;
         if (retryClass !== 'fatal' && attempt < recipe.limits.jobAttempts) continue;
         const failure = { code, message, attempts: attempt, payload: JSON.stringify(sample) };
         await runState.deadLetters.keep(`e-${sample.id}`, 'evaluation', failure);

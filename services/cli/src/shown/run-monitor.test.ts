@@ -1,0 +1,40 @@
+import { PassThrough } from 'node:stream';
+import type { RunState } from '@forge/broker';
+import type { TelemetryEvent } from '@forge/contracts';
+import { RunMonitor } from './run-monitor';
+import type { RunHeader } from './view';
+
+// It is an ES module, and used on a terminal only.
+jest.mock('log-update', () => ({ createLogUpdate: () => () => undefined }));
+
+const header: RunHeader = {
+  runId: 'run-1',
+  recipe: 'r',
+  seed: 1,
+  steps: 2,
+  maxStaleness: 0,
+  startedAtMs: 0,
+  directory: 'runs/run-1',
+};
+
+/** What a monitor writes, off a terminal, of a run that tells these events. */
+async function shown(events: readonly TelemetryEvent[]): Promise<string> {
+  const entries = events.map((event, i) => ({ id: `${i + 1}-0`, event }));
+  const readTelemetry = (seen: string) => Promise.resolve(seen === '0' ? entries : []);
+  const output = new PassThrough();
+  const runState = { readTelemetry } as unknown as RunState;
+  await new RunMonitor(runState, header, output as unknown as NodeJS.WriteStream).follow();
+  return String(output.read());
+}
+
+describe('RunMonitor', () => {
+  it('says once that held-out samples fail, and how to see which', async () => {
+    const slice = { kind: 'evaluation', part: 0, parts: 1, correct: 5, total: 8, failed: 2 } as const;
+    const end = { kind: 'run', state: 'finished' } as const;
+    const text = await shown([{ ...slice, version: 0 }, { ...slice, version: 1 }, end]);
+    expect(text.match(/^2 held-out samples .*$/gm)).toEqual([
+      '2 held-out samples could not be answered or judged and count as wrong: forge dead-letter list run-1',
+    ]);
+    expect(await shown([{ ...slice, version: 0, failed: 0 }, end])).not.toMatch('held-out samples could');
+  });
+});
