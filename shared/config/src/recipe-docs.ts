@@ -15,6 +15,7 @@ interface Shown {
   minItems?: number;
   maxItems?: number;
   pattern?: string;
+  format?: string;
   properties?: Record<string, Shown>;
   required?: string[];
   items?: Shown;
@@ -98,6 +99,7 @@ function typeOf(value: Shown): string {
   if (choices !== undefined) return [...new Set(choices.map(typeOf))].join(' or ');
   if (value.type === 'array')
     return `list of ${value.items === undefined ? 'values' : typeOf(value.items)}${countOf(value)}`;
+  if (value.format === 'date') return 'date, YYYY-MM-DD';
   const name = { integer: 'whole number', object: 'section' }[value.type ?? ''] ?? value.type ?? 'any value';
   return `${name}${boundsOf(value)}${value.pattern === undefined ? '' : ` like ${code(value.pattern)}`}`;
 }
