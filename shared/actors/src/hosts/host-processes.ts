@@ -1,4 +1,4 @@
-import { ForgeError } from '@forge/errors';
+import { ForgeError, within } from '@forge/errors';
 import { forkProcess, type ForkedProcess } from '../process/forked-process';
 import type { ProcessControl } from '../process/governed-process';
 import type { Address } from '../transports/transport';
@@ -52,11 +52,11 @@ export class HostProcesses {
     this.isLeaving = true;
     const controls = [...this.running.values()];
     for (const control of controls) control.end(drainMs);
-    const timer = setTimeout(() => {
+    const ended = Promise.all(controls.map(({ exited }) => exited));
+    await within(drainMs + END_GRACE_MS, ended, () => {
       for (const control of controls) control.kill();
-    }, drainMs + END_GRACE_MS);
-    await Promise.all(controls.map(({ exited }) => exited));
-    clearTimeout(timer);
+    });
+    await ended;
   }
 
   private fork(caller: string, gpus: readonly number[] | null): ForkedProcess {

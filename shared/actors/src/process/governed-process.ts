@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { check, metricReportSchema } from '@forge/contracts';
-import { ForgeError } from '@forge/errors';
+import { ForgeError, within } from '@forge/errors';
 import { metricCollector } from '@forge/telemetry';
 import type { ActorClass } from '../actor/actor-base';
 import type { Birth } from '../actor/birth';
@@ -63,20 +62,11 @@ export class GovernedProcess implements ActorProcess {
 
   async stop(drainMs: number): Promise<void> {
     this.isStopping = true;
-    const timer = setTimeout(() => {
+    const ending = this.end(drainMs);
+    await within(drainMs + STOP_GRACE_MS, ending, () => {
       this.control.kill();
-    }, drainMs + STOP_GRACE_MS);
-    // Over the channel, behind every message that was sent before. One that is lost by now ends all the same.
-    const failed = await this.rule('stopAll', [drainMs]).then(
-      (last) => {
-        this.handUp(last);
-        return null;
-      },
-      (error: unknown) => ForgeError.from(error),
-    );
-    this.control.end();
-    await this.control.exited;
-    clearTimeout(timer);
+    });
+    const failed = await ending;
     await this.letGo();
     if (failed !== null && failed.code !== 'TRANSIENT_REPLICA_LOST') throw failed;
   }
@@ -87,9 +77,22 @@ export class GovernedProcess implements ActorProcess {
     await this.letGo();
   }
 
+  /** Stops the actors behind every message that was sent before, then the process; what a cleanup threw. */
+  private async end(drainMs: number): Promise<ForgeError | null> {
+    try {
+      this.handUp(await this.rule('stopAll', [drainMs]));
+      return null;
+    } catch (error) {
+      return ForgeError.from(error);
+    } finally {
+      this.control.end();
+      await this.control.exited;
+    }
+  }
+
   /** The end of the process ends the channel, and so tells the calls under way; closing it would call them cancelled. */
   private async letGo(): Promise<void> {
-    await Promise.race([this.channel.lost, sleep(LOST_WITHIN_MS, undefined, { ref: false })]);
+    await within(LOST_WITHIN_MS, this.channel.lost, () => undefined);
     await this.channel.close();
   }
 

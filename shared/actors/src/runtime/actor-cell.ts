@@ -1,4 +1,4 @@
-import { ForgeError } from '@forge/errors';
+import { ForgeError, within } from '@forge/errors';
 import type { ActorBase, ActorClass } from '../actor/actor-base';
 import { bear, type Birth } from '../actor/birth';
 import { runInScope } from '../actor/call-context';
@@ -105,7 +105,7 @@ export class ActorCell {
    * @throws {ForgeError} what a cleanup threw, its own or that of something it spawned.
    */
   async stop(drainMs: number): Promise<void> {
-    await within(drainMs, this.mailbox.idle());
+    await within(drainMs, this.mailbox.idle(), () => undefined);
     this.hasStopped = true;
     for (const context of this.signalsInUse) context.abort(this.stopped());
     try {
@@ -206,12 +206,4 @@ function endpointError(thrown: unknown, actor: string, endpoint: string): ForgeE
   }
   const { name, message, stack } = thrown instanceof Error ? thrown : new Error(String(thrown));
   return new ForgeError('BUG_ENDPOINT', message, { actor, endpoint, name, stack }, { cause: thrown });
-}
-
-/** Waits for `promise`, at most for `ms`. */
-async function within(ms: number, promise: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const expired = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
-  await Promise.race([promise, expired]);
-  clearTimeout(timer);
 }
