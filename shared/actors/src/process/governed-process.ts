@@ -9,19 +9,19 @@ import { failureFromWire, type WireActorFailure } from '../runtime/failure-log';
 import type { Channel } from '../transports/transport';
 import type { ActorProcess } from './actor-process';
 
-/** What only whoever started a process can do with it. */
+/** Power over a process, held by the code that started it. */
 export interface ProcessControl {
   readonly pid: number;
-  /** Resolves with how it ended. */
+  /** Resolves with the way in which the process ended. */
   readonly exited: Promise<ForgeError>;
-  /** Tells it to end, its actors having stopped, or stopping within `drainMs` (default 0). */
+  /** Tells the process to end, once its actors have stopped, within `drainMs` (default 0). */
   end(drainMs?: number): void;
   kill(): void;
 }
 
-/** Beyond the drain, for cleanup and for what the actors themselves have spawned. */
+/** Time beyond the drain, for cleanup and for the processes that actors have spawned. */
 const STOP_GRACE_MS = 5_000;
-/** Between the end of a process and the news of it on its channel. */
+/** Time between the end of a process and the news of it on its channel. */
 const LOST_WITHIN_MS = 1_000;
 
 /** A process of actors ruled over a channel, by the agent that lives in it. */
@@ -37,7 +37,7 @@ export class GovernedProcess implements ActorProcess {
   ) {
     const silent = new Promise<ForgeError>((resolve) => (this.tellSilence = resolve));
     this.lost = Promise.race([control.exited, channel.lost, silent]);
-    // One that no longer answers is of no use; it would come back as a stranger. One that was told to end will.
+    // Kill a process that no longer answers, which would come back as a stranger. A process told to end ends by itself.
     void this.lost.then(() => {
       if (!this.isStopping) control.kill();
     });
