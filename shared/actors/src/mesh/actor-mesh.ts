@@ -55,7 +55,7 @@ export class ActorMeshBase<A extends ActorBase, D extends string> {
     return this.#group.ref(this.#extent.ranks()[0]!);
   }
 
-  /** Sets the first to be asked about failures of the mesh; true handles them, false passes them on. */
+  /** Sets the handler that is asked first about failures, in place of the last; true handles them, false passes them on. */
   onFailure(supervise: Supervise): void {
     this.#group.onFailure = supervise;
   }
