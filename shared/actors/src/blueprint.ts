@@ -5,7 +5,7 @@ import type { Service } from './service/service';
 import type { ServiceOptions } from './service/service-options';
 import { spawnService } from './service/spawn-service';
 
-/** How an actor class is to be run; `numReplicas` and what concerns calls matter for a service only. */
+/** Options to run an actor class by; `numReplicas` and options of calls matter for a service only. */
 export interface ActorOptions extends Omit<ServiceOptions, 'procsPerReplica'> {
   /** Processes of an actor, or of one replica of a service. Default 1. */
   procs?: number;

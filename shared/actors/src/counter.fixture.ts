@@ -17,7 +17,7 @@ export class Counter extends ForgeActor {
     this.count += 1;
   }
 
-  /** As user code would. */
+  /** Records a metric, like user code. */
   @endpoint()
   record(value: number): void {
     recordMetric('counted', value);
@@ -85,7 +85,7 @@ export class Counter extends ForgeActor {
     return answer;
   }
 
-  /** How many are waiting. */
+  /** Number of calls that are waiting. */
   @endpoint({ concurrent: true, idempotent: true })
   started(): number {
     return this.waiting.size;

@@ -4,9 +4,9 @@ import type { Failure } from './supervision';
 
 /** The life of an actor: birth, set-up, supervision, clean-up. */
 export abstract class ActorBase {
-  /** The name it was spawned with. */
+  /** The name that the actor was spawned with. */
   protected readonly actorName: string;
-  /** Where it stands in its mesh. */
+  /** The position of the actor in its mesh. */
   protected readonly point: Point;
 
   constructor() {
@@ -26,8 +26,8 @@ export abstract class ActorBase {
   }
 
   /**
-   * Asked when something this actor spawned has failed. True: handled. False: the failure goes on to whoever spawned
-   * this actor. Throwing makes a new failure of it, with the first as its cause.
+   * Decides about a failure of something that this actor spawned. True: handled. False: the failure goes on to the
+   * owner of this actor. Throwing makes a new failure, with the first as its cause.
    */
   supervise(_failure: Failure): boolean | Promise<boolean> {
     return false;

@@ -1,6 +1,6 @@
 import type { Point } from './extent';
 
-/** What an actor knows of itself before its own constructor runs. */
+/** Name and place of an actor, known before its constructor runs. */
 export interface Birth {
   readonly name: string;
   readonly point: Point;
@@ -9,7 +9,7 @@ export interface Birth {
 const ALONE: Point = { rank: 0, coordinates: {} };
 let current: Birth | null = null;
 
-/** Runs a constructor, which is synchronous, with what the base class shall find. */
+/** Runs a constructor, which is synchronous, with the birth that the base class finds. */
 export function bear<A>(birth: Birth, construct: () => A): A {
   const outer = current;
   current = birth;
@@ -20,7 +20,7 @@ export function bear<A>(birth: Birth, construct: () => A): A {
   }
 }
 
-/** Of the actor under construction; an actor made by `new`, in a test, is alone and called after its class. */
+/** Birth of the actor under construction; an actor made by `new`, in a test, is alone and named after its class. */
 export function birthOf(className: string): Birth {
   return current ?? { name: className, point: ALONE };
 }

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { ForgeError } from '@forge/errors';
 import { rootOwner, type Owner } from './supervision';
 
-/** What an endpoint may know of the call it answers. */
+/** Facts about a call, for the endpoint that answers it. */
 export interface CallContext {
   /** Fires when the caller cancels, gives up, or is gone, and when the actor stops. */
   readonly signal: AbortSignal;
@@ -27,7 +27,7 @@ export function runInScope<T>(owner: Owner, call: CallContext | null, run: () =>
   return scopes.run({ owner, call }, run);
 }
 
-/** Runs code that belongs to no actor, although one has asked for it. */
+/** Runs code that belongs to no actor, although an actor asks for it. */
 export function runOutOfScope<T>(run: () => T): T {
   return scopes.exit(run);
 }

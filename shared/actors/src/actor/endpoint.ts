@@ -9,7 +9,7 @@ export interface EndpointOptions {
 }
 
 export interface EndpointDefinition extends Required<EndpointOptions> {
-  /** Where its class is defined: a path or a file: URL. */
+  /** File that defines the class: a path or a file: URL. */
   file: string | null;
 }
 

@@ -1,4 +1,4 @@
-/** Stops one after the other, whatever one of them throws; then throws the first of that. */
+/** Stops all items, one after the other, then throws the first error. */
 export async function stopAll<T>(items: Iterable<T>, stop: (item: T) => Promise<void>): Promise<void> {
   const errors: unknown[] = [];
   for (const item of items) await stop(item).catch((error: unknown) => errors.push(error));

@@ -1,14 +1,14 @@
 import { ForgeError } from '@forge/errors';
 import { stopAll } from './stop-all';
 
-/** Something spawned that broke by itself: a process that died or hung, or an exception nobody was waiting for. */
+/** A fault of something spawned: a process that died or hung, or an exception without a caller. */
 export interface Failure {
   /** The mesh or service that failed. */
   readonly name: string;
-  /** Of its members; left out when it is all of it. */
+  /** Rank of the member that failed; left out when all of it failed. */
   readonly rank?: number;
   readonly error: ForgeError;
-  /** What this failure came from, when supervision passed it on. */
+  /** The failure from which this one came, when supervision passed it on. */
   readonly cause?: Failure;
 }
 
@@ -16,7 +16,7 @@ export interface Failure {
 export type Supervise = (failure: Failure) => boolean | Promise<boolean>;
 
 export interface StopOptions {
-  /** How long messages that have come may still take. Default 10,000. */
+  /** Longest time for messages that have come already. Default 10,000. */
   drainMs?: number;
 }
 
@@ -41,7 +41,7 @@ export async function passedOn(name: string, decide: Supervise, failure: Failure
   }
 }
 
-/** What spawns: an actor, or the program itself. It has a say in failures, and nothing it spawned outlives it. */
+/** An actor or the program, which decides about failures of everything it spawned, and takes it along when it ends. */
 export class Owner {
   private readonly owned = new Set<Owned>();
   private isClosed = false;
@@ -54,7 +54,7 @@ export class Owner {
 
   adopt(child: Owned): void {
     this.owned.add(child);
-    // It was under way when its owner ended.
+    // The child was under way when its owner ended.
     if (this.isClosed) child.stop().catch(() => undefined);
   }
 
@@ -62,7 +62,7 @@ export class Owner {
     this.owned.delete(child);
   }
 
-  /** A failure nobody below has handled. */
+  /** Decides about a failure that is unhandled so far. */
   async handle(failure: Failure): Promise<void> {
     const unhandled = await passedOn(this.name, this.decide, failure);
     if (unhandled === null) return;
@@ -70,13 +70,13 @@ export class Owner {
     this.escalate(isNew ? unhandled : { name: this.name, error: failure.error, cause: failure });
   }
 
-  /** The owner ends: what it has spawned, or still spawns, stops. */
+  /** Ends the owner: everything it has spawned, or still spawns, stops. */
   async close(): Promise<void> {
     this.isClosed = true;
     await this.stopOwned();
   }
 
-  /** Stops what is still there, latest first. */
+  /** Stops everything that is left, latest first. */
   async stopOwned(): Promise<void> {
     await stopAll([...this.owned].reverse(), async (child) => {
       this.owned.delete(child);
@@ -100,7 +100,7 @@ const logAndExit: FaultHook = (failure) => {
 };
 let faultHook = logAndExit;
 
-/** What happens with a failure that no owner handled; by default it is written to stderr and the process exits with 1. */
+/** Sets the end of failures that no owner handled; by default they go to stderr and the process exits with 1. */
 export function setUnhandledFaultHook(hook: FaultHook | null): void {
   faultHook = hook ?? logAndExit;
 }

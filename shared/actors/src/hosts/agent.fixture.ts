@@ -1,6 +1,6 @@
 import { serveHost } from './serve-host';
 
-/** A host at the address that is argument 1, for as long as whoever forked it lives; drained by SIGTERM. */
+/** A host at the address in argument 1, for as long as its parent lives; drained by SIGTERM. */
 async function main(at: string): Promise<void> {
   process.once('disconnect', () => process.exit(1));
   const host = await serveHost({

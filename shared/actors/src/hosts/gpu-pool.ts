@@ -1,6 +1,6 @@
 import { ForgeError } from '@forge/errors';
 
-/** The GPUs of one machine, by index: who has which, and which are free. */
+/** The GPUs of one machine, by index, and which of them are free. */
 export class GpuPool {
   private readonly free: Set<number>;
 

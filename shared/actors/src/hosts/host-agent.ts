@@ -10,14 +10,14 @@ import type { HostProcesses } from './host-processes';
 /** The id of the agent at the address of its host. */
 export const HOST = 'host';
 
-/** What a host is and has. */
+/** A host and its resources. */
 export interface HostDescription {
   readonly name: string;
-  /** Of Forge. */
+  /** Version of Forge. */
   readonly version: string;
   readonly gpus: readonly number[];
   readonly freeGpus: readonly number[];
-  /** Of the processes it runs for others. */
+  /** Ids of the processes that the host runs for others. */
   readonly pids: readonly number[];
 }
 
@@ -27,7 +27,7 @@ export interface StartedProcess {
   readonly port: number;
 }
 
-/** First what was started, then every process that has ended, by its index. */
+/** The processes that were started, then every process that has ended, by its index. */
 export type ProcessNews =
   { readonly started: readonly StartedProcess[] } | { readonly index: number; readonly exit: WireError };
 
@@ -50,7 +50,7 @@ export class HostAgent extends ActorBase {
    * Starts processes, and tells of their ends. The stream is the lease: when its caller ends it, or is lost, those that
    * are left are killed.
    *
-   * @param caller who wants them, for the log.
+   * @param caller name of the caller, for the log.
    * @throws {ForgeError} CAPACITY_GPUS with the numbers; TRANSIENT_REPLICA_LOST; TRANSIENT_SERVICE_UNAVAILABLE while
    *   the agent ends. Then none of them is left.
    */
@@ -61,7 +61,7 @@ export class HostAgent extends ActorBase {
     const kill = (): void => {
       for (const { control } of forked) this.processes.kill(control.pid);
     };
-    // Also while an exit is waited for.
+    // Kill at once, also while an exit is waited for.
     signal.addEventListener('abort', kill, { once: true });
     try {
       yield { started: await Promise.all(forked.map(listening)) };

@@ -10,7 +10,7 @@ export class HostMesh implements ProcessSource {
     if (hosts.length === 0) throw new ForgeError('CONFIG_INVALID', 'a host mesh needs at least one host');
   }
 
-  /** On every host as many processes as the dimensions multiply to; `hosts` is the outermost dimension. */
+  /** Spawns, on every host, as many processes as the dimensions multiply to; `hosts` is the outermost dimension. */
   async spawnProcs<D extends string>(
     dimensions: Dimensions<D>,
     options: SpawnProcsOptions = {},
@@ -22,7 +22,7 @@ export class HostMesh implements ProcessSource {
     return spawnProcMesh<D | 'hosts'>(this, all, options);
   }
 
-  /** Shared out evenly, in the order of the hosts. @internal */
+  /** Shares processes out evenly, in the order of the hosts. @internal */
   start(count: number, gpusPerProcess: number): Promise<ActorProcess[]> {
     const each = count / this.hosts.length;
     return allOrNone(this.hosts.map((host) => host.start(each, gpusPerProcess)));

@@ -1,10 +1,10 @@
-import { ForgeError } from '@forge/errors';
+import { ForgeError, within } from '@forge/errors';
 import { forkProcess, type ForkedProcess } from '../process/forked-process';
 import type { ProcessControl } from '../process/governed-process';
 import type { Address } from '../transports/transport';
 import type { GpuPool } from './gpu-pool';
 
-/** Beyond the drain, for cleanup. */
+/** Time beyond the drain, for cleanup. */
 const END_GRACE_MS = 5_000;
 
 /** The processes a machine runs for others, and its GPUs. */
@@ -14,9 +14,9 @@ export class HostProcesses {
 
   constructor(
     readonly gpus: GpuPool,
-    /** Where processes listen: at a free port. */
+    /** Address at which processes listen, with a free port. */
     private readonly address: Address,
-    /** Told who spawns and releases what. */
+    /** Told which caller spawns and releases which process. */
     private readonly log: (message: string) => void,
   ) {}
 
@@ -25,7 +25,7 @@ export class HostProcesses {
   }
 
   /**
-   * @param caller who wants them.
+   * @param caller name of the caller, for the log.
    * @throws {ForgeError} CAPACITY_GPUS with the numbers; TRANSIENT_SERVICE_UNAVAILABLE once it drains.
    */
   start(caller: string, count: number, gpusPerProcess: number): ForkedProcess[] {
@@ -38,7 +38,7 @@ export class HostProcesses {
     });
   }
 
-  /** Nothing happens where it is gone. */
+  /** Tells a process to end; ignores one that is gone. */
   end(pid: number): void {
     this.running.get(pid)?.end();
   }
@@ -52,11 +52,11 @@ export class HostProcesses {
     this.isLeaving = true;
     const controls = [...this.running.values()];
     for (const control of controls) control.end(drainMs);
-    const timer = setTimeout(() => {
+    const ended = Promise.all(controls.map(({ exited }) => exited));
+    await within(drainMs + END_GRACE_MS, ended, () => {
       for (const control of controls) control.kill();
-    }, drainMs + END_GRACE_MS);
-    await Promise.all(controls.map(({ exited }) => exited));
-    clearTimeout(timer);
+    });
+    await ended;
   }
 
   private fork(caller: string, gpus: readonly number[] | null): ForkedProcess {

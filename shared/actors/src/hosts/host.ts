@@ -15,7 +15,7 @@ export abstract class Host implements ProcessSource {
   abstract start(count: number, gpusPerProcess: number): Promise<ActorProcess[]>;
 
   /**
-   * As many processes as the dimensions multiply to, each an operating-system process of its own.
+   * Spawns as many processes as the dimensions multiply to, each an operating-system process of its own.
    *
    * @throws {ForgeError} as `start`; CONFIG_INVALID for a size that is no positive integer.
    */
@@ -49,7 +49,7 @@ export class LocalHost extends Host {
   }
 }
 
-/** "Processes" that all live in this one. */
+/** A host whose "processes" all live in this one. */
 class InProcessHost extends Host {
   readonly name = 'in-process';
 
@@ -71,7 +71,7 @@ export function inProcessHost(): Host {
   return new InProcessHost();
 }
 
-/** What is started, unless something does not start: then the rest is ended again. */
+/** All processes, or none: when one does not start, the others are ended again. */
 export async function allOrNone(
   starting: readonly Promise<ActorProcess | ActorProcess[]>[],
 ): Promise<ActorProcess[]> {
@@ -83,7 +83,7 @@ export async function allOrNone(
   throw ForgeError.from(failed.reason);
 }
 
-/** By their device files. */
+/** The GPUs of this machine, by their device files. */
 function installedGpus(): number[] {
   try {
     return readdirSync('/dev').flatMap((name) => {

@@ -8,7 +8,7 @@ type Exit = (how: ForgeError) => void;
 
 /**
  * Processes at an agent, for as long as the connection over which they were started: the agent kills what is left when
- * that ends, whatever ended it.
+ * the connection ends.
  */
 export class Lease {
   private readonly exits = new Map<number, Exit>();
@@ -38,14 +38,14 @@ export class Lease {
     }
   }
 
-  /** Ends it, and with it what is left. */
+  /** Ends the lease, and with it the processes that are left. */
   async end(): Promise<void> {
     await this.channel.close();
   }
 
   private control(pid: number, index: number): ProcessControl {
     const tell = (endpoint: string): void => {
-      // Where it can't be told any more, the agent kills all that is left.
+      // An agent that can't be told any more kills all that is left.
       this.channel.call({ ...message(endpoint, [pid]), actor: HOST }).catch(() => undefined);
     };
     return {
@@ -70,7 +70,7 @@ export class Lease {
     } catch (error) {
       reason = ForgeError.from(error);
     }
-    // Those whose exit was told have resolved already.
+    // Exits that were told have resolved already.
     const lost =
       reason ?? new ForgeError('TRANSIENT_REPLICA_LOST', `${this.channel.address} ended its lease`);
     for (const exit of this.exits.values()) exit(lost);

@@ -21,7 +21,7 @@ export class RemoteHost extends Host {
     super();
   }
 
-  /** As it stands. @throws {ForgeError} as `connectHost`. */
+  /** The host as it stands. @throws {ForgeError} as `connectHost`. */
   describe(): Promise<HostDescription> {
     return describe(this.address);
   }
@@ -49,7 +49,7 @@ export class RemoteHost extends Host {
  * A machine on which `forge agent` runs, by the address of the agent. Each mesh on it has a connection of its own, so
  * an agent that was started anew is the same host.
  *
- * @throws {ForgeError} CONFIG_INVALID for what is no address; TRANSIENT_REPLICA_LOST when nobody answers there;
+ * @throws {ForgeError} CONFIG_INVALID for an invalid address; TRANSIENT_REPLICA_LOST when no agent answers there;
  *   CONTRACT_UNAUTHORIZED; CONTRACT_PROTOCOL_MISMATCH.
  */
 export async function connectHost(address: Address): Promise<RemoteHost> {

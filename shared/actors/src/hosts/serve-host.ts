@@ -16,7 +16,7 @@ export interface ServeHostOptions {
   at: Address;
   /** Default: the name of the machine. */
   name?: string;
-  /** Told who spawns and releases what. */
+  /** Told which caller spawns and releases which process. */
   log: (message: string) => void;
 }
 

@@ -29,7 +29,7 @@ export class ActorGroup implements Owned {
     return this.refs.get(rank)!;
   }
 
-  /** Every member in turn. */
+  /** The next member in turn. */
   choose(ranks: readonly number[]): ActorRef {
     return this.ref(ranks[this.nextChoice++ % ranks.length]!);
   }
@@ -41,7 +41,7 @@ export class ActorGroup implements Owned {
     return this.stopping;
   }
 
-  /** Its processes are gone. */
+  /** Lets go of the owner, once the processes are gone. */
   forget(): void {
     this.owner.release(this);
   }

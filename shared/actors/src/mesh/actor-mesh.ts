@@ -7,7 +7,7 @@ import { endpointHandles } from './endpoint-handles';
 import { MeshEndpoint, type MeshEndpointOf } from './mesh-endpoint';
 import type { ProcMesh } from './proc-mesh';
 
-/** What every mesh of actors has; the endpoints of its class come on top. */
+/** Members that every mesh of actors has; the endpoints of its class come on top. */
 export class ActorMeshBase<A extends ActorBase, D extends string> {
   readonly #group: ActorGroup;
   readonly #extent: Extent;
@@ -55,7 +55,7 @@ export class ActorMeshBase<A extends ActorBase, D extends string> {
     return this.#group.ref(this.#extent.ranks()[0]!);
   }
 
-  /** Asked first about failures of the mesh; true handles them, false passes them on. One at a time; a new one replaces it. */
+  /** Sets the handler that is asked first about failures, in place of the last; true handles them, false passes them on. */
   onFailure(supervise: Supervise): void {
     this.#group.onFailure = supervise;
   }

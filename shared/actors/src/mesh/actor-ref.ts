@@ -4,13 +4,13 @@ import { activeTrace, ClientSpan } from '../runtime/tracing';
 import type { CallRequest } from '../wire/call-request';
 import { shortId } from './short-id';
 
-/** How a call is to be made; each adverb takes the ones that make sense for it. */
+/** Options of a call; each adverb takes the ones that make sense for it. */
 export interface CallOptions {
-  /** Until the caller gives up with TRANSIENT_TIMEOUT. */
+  /** Time until the caller gives up with TRANSIENT_TIMEOUT. */
   timeoutMs?: number;
   /** Cancels the call, and the endpoint through its own signal. */
   signal?: AbortSignal;
-  /** The sticky session it belongs to, by its id. */
+  /** Id of the sticky session that the call belongs to. */
   session?: string;
 }
 
@@ -20,7 +20,7 @@ export interface Message {
   readonly options: CallOptions;
   /** The same for every attempt. */
   readonly key: string;
-  /** Of the code that sends it, which may not be the code that is running once its turn has come. */
+  /** Trace of the code that sends the message; other code may run when its turn comes. */
   readonly trace: ReturnType<typeof activeTrace>;
 }
 
@@ -34,7 +34,7 @@ export function message(endpoint: string, args: readonly unknown[], options: Cal
 
 /** One actor, wherever it lives. */
 export class ActorRef {
-  /** What the actor calls itself. */
+  /** The actor's own name. */
   private readonly name: string;
 
   constructor(

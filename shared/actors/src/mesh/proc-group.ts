@@ -98,7 +98,7 @@ export class ProcGroup implements Owned {
     })();
   }
 
-  /** Asks the actor mesh, then the process mesh, then whoever spawned it. */
+  /** Asks the actor mesh, then the process mesh, then its owner. */
   private async fail(failure: Failure, group: ActorGroup | null): Promise<void> {
     let open: Failure | null = failure;
     if (group !== null) open = await passedOn(group.name, group.onFailure, open);
@@ -107,7 +107,7 @@ export class ProcGroup implements Owned {
   }
 }
 
-/** Waits for all; then throws what one of them threw, unless what was to be stopped was gone already. */
+/** Waits for all, then throws the first error; a process that was gone already is no error. */
 async function everyEnd(stopping: readonly Promise<void>[]): Promise<void> {
   for (const outcome of await Promise.allSettled(stopping)) {
     if (outcome.status === 'fulfilled') continue;

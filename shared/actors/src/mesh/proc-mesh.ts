@@ -10,11 +10,11 @@ import type { ActorRef } from './actor-ref';
 import { ProcGroup } from './proc-group';
 
 export interface SpawnProcsOptions {
-  /** In messages about the mesh. Default: its dimensions. */
+  /** Name of the mesh in messages. Default: its dimensions. */
   name?: string;
   /** Gives every process a GPU of its own, the only one it sees. Default false. */
   withGpus?: boolean;
-  /** Asked first when a process dies or hangs, or an actor fails with nobody waiting. */
+  /** Asked first when a process dies or hangs, or an actor fails without a caller. */
   onFailure?: Supervise;
 }
 
@@ -39,13 +39,13 @@ export class ProcMesh<D extends string = string> {
     return this.extent.dimensions;
   }
 
-  /** Of the operating system, in the order of the ranks. */
+  /** Process ids, in the order of the ranks. */
   get pids(): readonly number[] {
     return this.extent.ranks().map((rank) => this.group.processes[rank]?.pid ?? 0);
   }
 
   /**
-   * One actor per process. The class must be exported by the module that defines it.
+   * Spawns one actor per process. The class must be exported by the module that defines it.
    *
    * @throws {ForgeError} what a constructor or `setup` threw (then none is left); CONFIG_ACTOR_UNLOADABLE;
    *   TRANSIENT_REPLICA_LOST.
@@ -65,7 +65,7 @@ export class ProcMesh<D extends string = string> {
     return actorMesh<A, D>(group, this.extent, this);
   }
 
-  /** As `spawn`, for an owner other than the running code. @internal */
+  /** Does what `spawn` does, for an owner other than the running code. @internal */
   async spawnOwned(
     name: string,
     actorClass: ActorClass,
@@ -101,7 +101,7 @@ export class ProcMesh<D extends string = string> {
   }
 }
 
-/** What `host.spawnProcs` does; `owner` is told of failures that nobody handles, and takes the mesh along. */
+/** Starts the processes of a mesh. `owner` is told of unhandled failures, and takes the mesh along when it ends. */
 export async function spawnProcMesh<D extends string>(
   host: ProcessSource,
   dimensions: Dimensions<D>,
@@ -117,7 +117,7 @@ export async function spawnProcMesh<D extends string>(
 
 let local: ProcMesh<never> | null = null;
 
-/** This process as a mesh of one; what is spawned in it is called like any other actor. */
+/** This process as a mesh of one; its actors are called like any other. */
 export function thisProc(): ProcMesh<never> {
   local ??= new ProcMesh(
     new ProcGroup(`process ${process.pid}`, [new LocalProcess()], null, () => false),

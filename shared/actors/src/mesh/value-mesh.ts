@@ -5,7 +5,7 @@ import type { Dimensions, Extent } from '../actor/extent';
 export class ValueMesh<T> implements Iterable<[rank: number, value: T]> {
   constructor(
     private readonly extent: Extent,
-    /** In the order of the ranks. */
+    /** Values in the order of the ranks. */
     readonly values: readonly T[],
   ) {}
 
@@ -44,12 +44,12 @@ export class ValueMesh<T> implements Iterable<[rank: number, value: T]> {
 }
 
 /**
- * A call on several members of which some failed. Code and message are those of the first that did; `results` has
- * what came of each, in their order.
+ * A call on several members of which some failed. Code and message come from the first failure; `results` has the
+ * outcome of each member, in their order.
  */
 export class PartialFailure<T = unknown> extends ForgeError {
   readonly results: readonly PromiseSettledResult<T>[];
-  /** Of the members that failed. */
+  /** Ranks of the members that failed. */
   readonly failedRanks: readonly number[];
 
   constructor(what: string, results: readonly PromiseSettledResult<T>[], ranks: readonly number[]) {

@@ -22,7 +22,7 @@ export interface ActorProcess {
    * @throws {ForgeError} what a cleanup threw, once the process has ended.
    */
   stop(drainMs: number): Promise<void>;
-  /** Ends it at once, without a word to its actors. */
+  /** Ends the process at once, without a word to its actors. */
   kill(): Promise<void>;
 }
 

@@ -15,16 +15,16 @@ const MAIN = join(__dirname.replace(`${sep}src${sep}`, `${sep}dist${sep}`), '../
 /** A Node process for actors that is starting. */
 export interface ForkedProcess {
   readonly control: ProcessControl;
-  /** Where it answers, once it does; rejects with TRANSIENT_REPLICA_LOST when it ends before that. */
+  /** Address at which the process answers; rejects with TRANSIENT_REPLICA_LOST when it ends before it does. */
   readonly address: Promise<Address>;
 }
 
 /**
- * Starts a Node process for actors on this machine. It ends when this one does, whatever this one dies of.
+ * Starts a Node process for actors on this machine. It ends with this process, also when this one is killed.
  *
- * @param at where it listens.
- * @param gpus the only ones it sees; null: those this process sees.
- * @param ended is called once it is gone, before anybody who waits for that goes on.
+ * @param at the address at which it listens.
+ * @param gpus the only GPUs it sees; null: the ones this process sees.
+ * @param ended is called once it is gone, before code that waits for that goes on.
  */
 export function forkProcess(at: Address, gpus: readonly number[] | null, ended: () => void): ForkedProcess {
   const child = fork(MAIN, [at, String(process.pid)], {
@@ -50,7 +50,7 @@ export async function forkActorProcess(
   gpus: readonly number[] | null,
   ended: () => void,
 ): Promise<ActorProcess> {
-  // Nobody else may connect: the directory is this user's only.
+  // Keep other users out: the directory is this user's only.
   const dir = await mkdtemp(join(tmpdir(), 'forge-'));
   const { control, address } = forkProcess(`unix:${join(dir, 's')}`, gpus, () => {
     ended();
@@ -75,7 +75,7 @@ function controlOf(child: ChildProcess, ended: () => void): ProcessControl {
       end(`ended with ${signal ?? `exit code ${String(code)}`}`);
     });
     child.once('error', ({ message }) => {
-      // One that never started has no exit.
+      // A process that never started has no exit.
       if (child.pid === undefined) end(`did not start: ${message}`);
     });
   });
@@ -83,7 +83,7 @@ function controlOf(child: ChildProcess, ended: () => void): ProcessControl {
     pid,
     exited,
     end: (drainMs = 0) => {
-      // One that has just died is told in vain.
+      // A process that has just died is told in vain.
       if (child.connected) child.send(drainMs, () => undefined);
     },
     kill: () => {

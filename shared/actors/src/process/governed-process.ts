@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { check, metricReportSchema } from '@forge/contracts';
-import { ForgeError } from '@forge/errors';
+import { ForgeError, within } from '@forge/errors';
 import { metricCollector } from '@forge/telemetry';
 import type { ActorClass } from '../actor/actor-base';
 import type { Birth } from '../actor/birth';
@@ -10,19 +9,19 @@ import { failureFromWire, type WireActorFailure } from '../runtime/failure-log';
 import type { Channel } from '../transports/transport';
 import type { ActorProcess } from './actor-process';
 
-/** What only whoever started a process can do with it. */
+/** Power over a process, held by the code that started it. */
 export interface ProcessControl {
   readonly pid: number;
-  /** Resolves with how it ended. */
+  /** Resolves with the way in which the process ended. */
   readonly exited: Promise<ForgeError>;
-  /** Tells it to end, its actors having stopped, or stopping within `drainMs` (default 0). */
+  /** Tells the process to end, once its actors have stopped, within `drainMs` (default 0). */
   end(drainMs?: number): void;
   kill(): void;
 }
 
-/** Beyond the drain, for cleanup and for what the actors themselves have spawned. */
+/** Time beyond the drain, for cleanup and for the processes that actors have spawned. */
 const STOP_GRACE_MS = 5_000;
-/** Between the end of a process and the news of it on its channel. */
+/** Time between the end of a process and the news of it on its channel. */
 const LOST_WITHIN_MS = 1_000;
 
 /** A process of actors ruled over a channel, by the agent that lives in it. */
@@ -38,7 +37,7 @@ export class GovernedProcess implements ActorProcess {
   ) {
     const silent = new Promise<ForgeError>((resolve) => (this.tellSilence = resolve));
     this.lost = Promise.race([control.exited, channel.lost, silent]);
-    // One that no longer answers is of no use; it would come back as a stranger. One that was told to end will.
+    // Kill a process that no longer answers, which would come back as a stranger. A process told to end ends by itself.
     void this.lost.then(() => {
       if (!this.isStopping) control.kill();
     });
@@ -63,20 +62,11 @@ export class GovernedProcess implements ActorProcess {
 
   async stop(drainMs: number): Promise<void> {
     this.isStopping = true;
-    const timer = setTimeout(() => {
+    const ending = this.end(drainMs);
+    await within(drainMs + STOP_GRACE_MS, ending, () => {
       this.control.kill();
-    }, drainMs + STOP_GRACE_MS);
-    // Over the channel, behind every message that was sent before. One that is lost by now ends all the same.
-    const failed = await this.rule('stopAll', [drainMs]).then(
-      (last) => {
-        this.handUp(last);
-        return null;
-      },
-      (error: unknown) => ForgeError.from(error),
-    );
-    this.control.end();
-    await this.control.exited;
-    clearTimeout(timer);
+    });
+    const failed = await ending;
     await this.letGo();
     if (failed !== null && failed.code !== 'TRANSIENT_REPLICA_LOST') throw failed;
   }
@@ -87,9 +77,22 @@ export class GovernedProcess implements ActorProcess {
     await this.letGo();
   }
 
+  /** Stops the actors behind every message that was sent before, then the process; what a cleanup threw. */
+  private async end(drainMs: number): Promise<ForgeError | null> {
+    try {
+      this.handUp(await this.rule('stopAll', [drainMs]));
+      return null;
+    } catch (error) {
+      return ForgeError.from(error);
+    } finally {
+      this.control.end();
+      await this.control.exited;
+    }
+  }
+
   /** The end of the process ends the channel, and so tells the calls under way; closing it would call them cancelled. */
   private async letGo(): Promise<void> {
-    await Promise.race([this.channel.lost, sleep(LOST_WITHIN_MS, undefined, { ref: false })]);
+    await within(LOST_WITHIN_MS, this.channel.lost, () => undefined);
     await this.channel.close();
   }
 

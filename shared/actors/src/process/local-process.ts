@@ -23,7 +23,7 @@ export class LocalProcess implements ActorProcess {
     this.lost = new Promise((resolve) => (this.lose = resolve));
   }
 
-  /** There once something was spawned. */
+  /** @throws {ForgeError} BUG_INVARIANT before the first spawn. */
   get channel(): Channel {
     if (this.opened !== null) return this.opened;
     throw new ForgeError('BUG_INVARIANT', 'nothing was spawned in this process yet');
@@ -74,7 +74,7 @@ export class LocalProcess implements ActorProcess {
     return [listener, this.opened];
   }
 
-  /** A round trip: what was sent before it has come. */
+  /** Makes a round trip: every message sent before has come. */
   private async arrival(): Promise<void> {
     const request = { actor: 'nobody', endpoint: 'ping', args: [], key: '' };
     await this.opened?.call(request).catch(() => undefined);

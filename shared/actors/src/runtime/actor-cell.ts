@@ -1,4 +1,4 @@
-import { ForgeError } from '@forge/errors';
+import { ForgeError, within } from '@forge/errors';
 import type { ActorBase, ActorClass } from '../actor/actor-base';
 import { bear, type Birth } from '../actor/birth';
 import { runInScope } from '../actor/call-context';
@@ -10,7 +10,7 @@ import { EndpointContext } from './endpoint-context';
 import { Mailbox } from './mailbox';
 import { ServerSpan } from './tracing';
 
-/** Marks a message nobody waits for the answer of: an unexpected exception then goes to supervision. */
+/** Marks a message without an answer: an unexpected exception then goes to supervision. */
 export const POSTED = 'forge-posted';
 
 /** One living actor: its instance, its mailbox, what it owns. */
@@ -84,7 +84,7 @@ export class ActorCell {
     });
   }
 
-  /** Takes its turn at once, not when it is first asked for an item. */
+  /** Takes its turn at once, before the first item is asked for. */
   stream(request: CallRequest, cancellation: Cancellation): AsyncIterable<unknown> {
     const endpoint = this.resolve(request, true);
     let end: () => void = () => undefined;
@@ -105,7 +105,7 @@ export class ActorCell {
    * @throws {ForgeError} what a cleanup threw, its own or that of something it spawned.
    */
   async stop(drainMs: number): Promise<void> {
-    await within(drainMs, this.mailbox.idle());
+    await within(drainMs, this.mailbox.idle(), () => undefined);
     this.hasStopped = true;
     for (const context of this.signalsInUse) context.abort(this.stopped());
     try {
@@ -167,7 +167,7 @@ export class ActorCell {
     }
   }
 
-  /** A message whose turn has come too late: its caller is gone, or the actor. */
+  /** Refuses a message whose caller or actor has gone before its turn. */
   private refuseLate({ endpoint }: CallRequest, { isCancelled }: Cancellation): void {
     if (isCancelled)
       throw new ForgeError('CANCELLED', `${endpoint} was cancelled before it began`, { endpoint });
@@ -183,19 +183,19 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }
 
-/** Whether nobody will be told of an exception. */
+/** Whether no caller will be told of an exception. */
 function isUnheard({ headers }: CallRequest, cancellation: Cancellation): boolean {
   return headers?.[POSTED] !== undefined || cancellation.isCancelled;
 }
 
-/** An exception of the actor's own code; an error of ours that it passes on speaks of something else. */
+/** Whether the actor's own code has failed; a ForgeError that it passes on speaks of something else. */
 function isUnexpected(thrown: unknown): boolean {
   return !(thrown instanceof ForgeError) || thrown.code === 'BUG_INVARIANT';
 }
 
 /**
- * One of our errors as it is; anything else an endpoint throws is unexpected. A loss of some other replica, which the
- * endpoint itself called, is marked: it is no loss of this one.
+ * A ForgeError as it is, anything else as BUG_ENDPOINT. The loss of another replica, which the endpoint itself called,
+ * is marked by `thrownBy`.
  */
 function endpointError(thrown: unknown, actor: string, endpoint: string): ForgeError {
   if (thrown instanceof ForgeError) {
@@ -206,12 +206,4 @@ function endpointError(thrown: unknown, actor: string, endpoint: string): ForgeE
   }
   const { name, message, stack } = thrown instanceof Error ? thrown : new Error(String(thrown));
   return new ForgeError('BUG_ENDPOINT', message, { actor, endpoint, name, stack }, { cause: thrown });
-}
-
-/** Waits for `promise`, at most for `ms`. */
-async function within(ms: number, promise: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const expired = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
-  await Promise.race([promise, expired]);
-  clearTimeout(timer);
 }

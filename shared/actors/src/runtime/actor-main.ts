@@ -8,8 +8,8 @@ import { FailureLog } from './failure-log';
 import { ProcessAgent } from './process-agent';
 
 /**
- * The main module of an actor process; its arguments are where it listens and the process that owns it, with which it
- * ends.
+ * Main module of an actor process. Its arguments are the address at which it listens and the id of the process that owns
+ * it, with which it ends.
  */
 async function main(address: string, parent: number): Promise<void> {
   enterActorProcess();

@@ -8,7 +8,7 @@ import { ActorBase, type ActorClass } from '../actor/actor-base';
 import { refusedSpawn, runOutOfScope } from '../actor/call-context';
 import { definitionOf } from '../actor/endpoint';
 
-/** Where another process finds an actor class: a file and the name of the class. */
+/** Place where another process finds an actor class: a file and the name of the class. */
 export interface ActorModule {
   readonly file: string;
   /** The file below the root of the program's project, for other machines; null when it lies elsewhere. */
@@ -25,7 +25,7 @@ const RUNS_FROM_SOURCE = extname(__filename) === '.ts';
 const PLAIN = ['.js', '.cjs', '.mjs'];
 
 /**
- * Where `actorClass` is defined, as its `@endpoint()` decorators saw it.
+ * The place where `actorClass` is defined, as its `@endpoint()` decorators saw it.
  *
  * @throws {ForgeError} CONFIG_ACTOR_UNLOADABLE for a class that can't be found again: one without a name or without
  *   an endpoint of its own.

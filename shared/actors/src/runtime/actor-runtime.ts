@@ -31,7 +31,7 @@ export class ActorRuntime implements Handler {
     this.cells.set(id, cell);
   }
 
-  /** Drains an actor for at most `drainMs` and ends it; nothing happens when there is none. */
+  /** Drains an actor for at most `drainMs` and ends it; ignores an unknown id. */
   async stopActor(id: string, drainMs: number): Promise<void> {
     const cell = this.cells.get(id);
     this.cells.delete(id);

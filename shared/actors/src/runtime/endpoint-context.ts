@@ -2,7 +2,7 @@ import type { CallContext } from '../actor/call-context';
 import type { Cancellation } from '../transports/transport';
 import type { CallRequest } from '../wire/call-request';
 
-/** What an endpoint sees of its call. Its signal is made when it is first asked for, which most endpoints never do. */
+/** The call as its endpoint sees it. The signal is made when the endpoint first asks for it, which most never do. */
 export class EndpointContext implements CallContext {
   private controller: AbortController | null = null;
 

@@ -5,7 +5,7 @@ interface Message {
   readonly run: Run;
 }
 
-/** Answers a message: at once, or by the end of the promise. Neither throws nor rejects. */
+/** Answers a message at once, or by the end of the promise; never throws or rejects. */
 type Run = () => Promise<void> | undefined;
 
 /**

@@ -1,12 +1,12 @@
 import { rmSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
 
-/** How long an orphan with a blocked event loop lives at most. */
+/** Longest life of an orphan whose event loop is blocked. */
 const LOOK_MS = 500;
 
 /**
- * A thread that ends the process when its parent is gone. The channel to the parent tells the event loop as much, and
- * sooner, but an endpoint that never returns to it would never hear.
+ * A thread that ends the process when its parent is gone. The event loop hears of it sooner by its channel, unless an
+ * endpoint blocks it.
  */
 const { parent, socketDir } = workerData as { parent: number; socketDir: string | null };
 setInterval(() => {

@@ -27,20 +27,20 @@ export class ProcessAgent extends ActorBase {
     await this.runtime.stopActor(id, drainMs);
   }
 
-  /** Drains all of them for at most `drainMs` and ends them; what they had recorded last. */
+  /** Drains all actors for at most `drainMs` and ends them; returns the last metrics they recorded. */
   @endpoint({ concurrent: true })
   async stopAll(drainMs: number): Promise<MetricReport[]> {
     await this.runtime.stop(drainMs);
     return metricCollector().take();
   }
 
-  /** What code in the process records, as it comes. */
+  /** Metrics that code in the process records, as they come. */
   @endpoint({ concurrent: true })
   async *recorded(): AsyncGenerator<MetricReport[]> {
     yield* recordedReports(metricCollector());
   }
 
-  /** Failures of its actors that nothing in the process has handled. */
+  /** Failures of actors that nothing in the process has handled. */
   @endpoint({ concurrent: true })
   async *failures(): AsyncGenerator<WireActorFailure> {
     yield* this.log;

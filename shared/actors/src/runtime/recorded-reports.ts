@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MetricReport } from '@forge/contracts';
 import type { MetricCollector } from '@forge/telemetry';
 
-/** Between two reports, during which values are gathered. */
+/** Pause between two reports, during which values are gathered. */
 const GATHER_MS = 100;
 
-/** What is recorded, for as long as it is read. */
+/** Reports of recorded values, for as long as they are read. */
 export async function* recordedReports(
   collector: Pick<MetricCollector, 'take' | 'whenRecorded'>,
 ): AsyncGenerator<MetricReport[]> {

@@ -75,7 +75,7 @@ export class ClientSpan {
           throw error;
         }
       },
-      // Not behind a `next` that is waited for.
+      // Ends at once, also while a `next` is waited for.
       return: async () => {
         if (span.isRecording()) span.end();
         return (await items.return?.()) ?? { done: true, value: undefined };
@@ -97,7 +97,7 @@ export class ServerSpan {
 
   private static readonly NONE = new ServerSpan(null, ROOT_CONTEXT);
 
-  /** A call whose headers tell of no trace is not traced. */
+  /** Starts the span of a call; a call without a trace in its headers has none. */
   static start(actor: string, endpoint: string, headers: Headers | undefined): ServerSpan {
     if (headers === undefined) return ServerSpan.NONE;
     const parent = propagation.extract(ROOT_CONTEXT, headers);

@@ -6,7 +6,7 @@ import { serviceHandle, type Service } from './service';
 import { ServiceCore } from './service-core';
 import { serviceConfig, type ServiceOptions } from './service-options';
 
-/** What concerns the calls of a service that others run. */
+/** Options for the calls of a service that others run. */
 export type ConnectOptions = Pick<ServiceOptions, 'router' | 'maxConcurrent' | 'maxQueued' | 'timeoutMs'>;
 
 /**

@@ -20,25 +20,25 @@ export interface DeployedReplica {
   readonly isAlive: boolean;
 }
 
-/** Where the replicas of a service can be found. */
+/** Directory of the replicas of a service. */
 export interface ReplicaDirectory {
   /** The replicas that take calls; one that has left is not among them, one that may have died is. */
   list(): Promise<readonly DeployedReplica[]>;
 }
 
-/** Between two looks into the directory: while some replica is up, and while none is. */
+/** Pause between two looks into the directory: while some replica is up, and while none is. */
 const LOOK_MS = 500;
 const LOOK_ANXIOUSLY_MS = 50;
 
 /**
  * The replicas of a service that others run: taken up as the directory lists them, let go when their channel is lost.
- * One that is listed no more gets no further calls and finishes those it has. Nothing is started or ended here.
+ * A replica that is listed no more gets no further calls and finishes the ones it has. Nothing is started or ended here.
  */
 export class DeployedReplicas implements Replicas {
   readonly exhaustedBy = null;
   private members: Replica[] = [];
   private readonly byAddress = new Map<Address, Replica>();
-  /** Those that get calls, and those that are leaving. */
+  /** Replicas that get calls, and replicas that are leaving. */
   private readonly connected = new Set<Replica>();
   private nextIndex = 0;
   private readonly halted = new AbortController();
@@ -88,7 +88,7 @@ export class DeployedReplicas implements Replicas {
   private async follow(): Promise<void> {
     const { signal } = this.halted;
     while (!signal.aborted) {
-      // A directory that does not answer holds nobody up: the replicas that are known stay.
+      // Keep the known replicas while the directory does not answer.
       const listed = await this.directory.list().catch(() => null);
       if (signal.aborted) return;
       if (listed !== null) await this.compare(listed);
@@ -101,7 +101,7 @@ export class DeployedReplicas implements Replicas {
     const addresses = new Set(listed.map(({ address }) => address));
     for (const [address, replica] of this.byAddress) if (!addresses.has(address)) this.retire(replica);
     const fresh = listed.filter(({ address, isAlive }) => isAlive && !this.byAddress.has(address));
-    // One that does not answer is looked for again in a while: it has just died, or is about to be there.
+    // Look again later for a replica that does not answer: it has just died, or is about to be there.
     await Promise.allSettled(fresh.map((deployed) => this.take(deployed)));
   }
 
@@ -133,7 +133,7 @@ export class DeployedReplicas implements Replicas {
     this.observer.up();
   }
 
-  /** It leaves by itself: it closes its channel when it has finished. */
+  /** Gives a replica no more calls; it closes its channel when it has finished. */
   private retire(replica: Replica): void {
     this.members = this.members.filter((one) => one !== replica);
     for (const [address, one] of this.byAddress) if (one === replica) this.byAddress.delete(address);

@@ -7,7 +7,7 @@ import type { ServiceEventBus } from './service-events';
 import type { ServiceConfig } from './service-options';
 import { Sessions } from './sessions';
 
-/** Where the replicas stand now. */
+/** The replicas as they stand now. */
 interface Replicas {
   readonly all: readonly Replica[];
   readonly healthy: readonly Replica[];

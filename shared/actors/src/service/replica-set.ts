@@ -30,7 +30,7 @@ export class ReplicaSet implements Replicas {
     return this.members;
   }
 
-  /** Those that take calls, in the order of their indices. */
+  /** Replicas that take calls, in the order of their indices. */
   get healthy(): readonly Replica[] {
     return this.up;
   }
@@ -113,7 +113,7 @@ export class ReplicaSet implements Replicas {
     }
   }
 
-  /** An exception nobody waited for counts unless the policy is to keep replicas; a lost process always does. */
+  /** Counts an exception without a caller unless the policy is to keep replicas; a lost process always counts. */
   private isFatal(error: ForgeError): boolean {
     return error.code === 'TRANSIENT_REPLICA_LOST' || this.config.failurePolicy === 'recover';
   }

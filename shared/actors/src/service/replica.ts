@@ -6,11 +6,11 @@ import type { RestartBudget } from './restart-budget';
 import type { ServiceCall } from './service-call';
 import type { Seat } from './sessions';
 
-/** What a replica consists of while it lives. */
+/** Parts of a replica that lives. */
 export interface LaunchedReplica {
-  /** What its actors call themselves. */
+  /** Name of its actors. */
   readonly name: string;
-  /** One per process, by rank. */
+  /** Actors, one per process, by rank. */
   readonly refs: readonly ActorRef[];
   readonly pids: readonly number[];
   /** Calls under way have `drainMs`. */
@@ -24,7 +24,7 @@ export interface ReplicaLimits {
   readonly maxQueued: number;
 }
 
-/** What is told of the calls of a replica. */
+/** Listener to the ends of a replica's calls. */
 export interface ReplicaObserver {
   /** A call failed and its caller does not know yet; true: it was placed anew, and the caller waits on. */
   callFailed(replica: Replica, call: ServiceCall, error: ForgeError, generation: number): boolean;
@@ -34,11 +34,11 @@ export interface ReplicaObserver {
 /** One unit of a service: its processes, the calls they work on, and the calls that wait for them. */
 export class Replica implements Seat {
   state: ReplicaState = 'UNINITIALIZED';
-  /** Counts its starts. */
+  /** Number of starts. */
   generation = 0;
-  /** Bound to it. */
+  /** Number of sessions bound to the replica. */
   sessions = 0;
-  /** Why it is not healthy. */
+  /** Reason why the replica is not healthy. */
   reason: ForgeError | null = null;
   launched: LaunchedReplica | null = null;
   readonly metrics: ReplicaMetrics;
@@ -108,7 +108,7 @@ export class Replica implements Seat {
     return calls;
   }
 
-  /** To all its processes; the result of the first, or with `allRanks` of each. Fails with the first that fails. */
+  /** Sends to all processes; the result of the first, or with `allRanks` of each. Fails with the first that fails. */
   async send(sent: Message, allRanks: boolean): Promise<unknown> {
     const refs = this.refs();
     if (refs.length === 1 && !allRanks) return refs[0]!.call(sent);

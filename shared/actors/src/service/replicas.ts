@@ -5,7 +5,7 @@ import type { ServiceCall } from './service-call';
 /** The replicas of a service, wherever they come from. */
 export interface Replicas {
   readonly all: readonly Replica[];
-  /** Those that take calls, in the order of their indices. */
+  /** Replicas that take calls, in the order of their indices. */
   readonly healthy: readonly Replica[];
   /** Why no replica will ever come up again; null while one is up or may come. */
   readonly exhaustedBy: ForgeError | null;
@@ -19,11 +19,11 @@ export interface Replicas {
   stop(drainMs: number): Promise<void>;
 }
 
-/** Who gives replicas their calls, and is told what becomes of them. */
+/** The side that gives replicas their calls and hears of their ends. */
 export interface ReplicasObserver extends ReplicaObserver {
   /** A replica came up. */
   up(): void;
-  /** These calls have lost their place. */
+  /** Takes calls that have lost their place. */
   displaced(calls: readonly ServiceCall[]): void;
   /** The last replica was given up. */
   exhausted(error: ForgeError): void;

@@ -8,11 +8,11 @@ export interface RestartPolicy {
   maxBackoffMs: number;
 }
 
-/** When a replica may be started again: exponential backoff, and a cap on restarts in a row. */
+/** Restarts that a replica may have: exponential backoff, and a cap on restarts in a row. */
 export class RestartBudget {
   private inRow = 0;
   private healthySince: number | null = null;
-  /** Of its whole life. */
+  /** Restarts in its whole life. */
   total = 0;
 
   constructor(private readonly policy: RestartPolicy) {}

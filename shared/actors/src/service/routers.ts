@@ -9,7 +9,7 @@ export interface Candidate {
   readonly sessions: number;
 }
 
-/** What is to be placed. */
+/** A call that needs a replica. */
 export interface RoutedCall {
   readonly endpoint: string;
   readonly args: readonly unknown[];

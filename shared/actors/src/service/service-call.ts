@@ -3,7 +3,7 @@ import type { CallOptions } from '../mesh/actor-ref';
 import type { Fifo } from '../runtime/fifo';
 import type { Replica } from './replica';
 
-/** What a call is allowed to do. */
+/** Rights of a call. */
 export interface CallTerms {
   readonly service: string;
   readonly endpoint: string;
@@ -40,7 +40,7 @@ export class ServiceCall {
     return this.perform(replica, this.remainingMs());
   }
 
-  /** It stands in `queue` until it is taken out, its time is over, or it is cancelled. */
+  /** Waits in `queue` until it is taken out, its time is over, or it is cancelled. */
   waitsIn(queue: Fifo<ServiceCall>, expired: () => ForgeError, dropped: () => void = () => undefined): void {
     const giveUp = (error: ForgeError): void => {
       queue.remove(this);

@@ -88,7 +88,7 @@ export class ServiceCore implements Owned {
     const sent = message(endpoint, args);
     const moves = this.endpoints.get(endpoint)?.idempotent === true ? 'always' : 'until-started';
     return this.submit(endpoint, args, options, moves, (replica, timeoutMs) =>
-      replica.send({ ...sent, options: within(options, timeoutMs) }, allRanks),
+      replica.send({ ...sent, options: inTime(options, timeoutMs) }, allRanks),
     );
   }
 
@@ -104,7 +104,7 @@ export class ServiceCore implements Owned {
     return new Promise((resolve, reject) => {
       const terms = this.terms(endpoint, args, options, 'never');
       const perform = (to: Replica, timeoutMs: number | undefined): Promise<unknown> =>
-        to.send({ ...sent, options: within(options, timeoutMs) }, allRanks);
+        to.send({ ...sent, options: inTime(options, timeoutMs) }, allRanks);
       const call = new ServiceCall(terms, perform, resolve, reject, this.clock);
       if (replica.hasRoom) replica.accept(call);
       else reject(this.dispatcher.full(call, `replica ${replica.index}`));
@@ -119,7 +119,7 @@ export class ServiceCore implements Owned {
     const ended = new Promise<void>((resolve, reject) => ([end, fail] = [resolve, reject]));
     const items = await new Promise<AsyncIterable<unknown>>((resolve, reject) => {
       this.submit(endpoint, args, options, 'until-started', async (replica, timeoutMs) => {
-        resolve(replica.stream({ ...sent, options: within(options, timeoutMs) }));
+        resolve(replica.stream({ ...sent, options: inTime(options, timeoutMs) }));
         await ended;
       }).catch(reject);
     });
@@ -221,6 +221,6 @@ function isThrownBy(replica: Replica, error: ForgeError): boolean {
   return error.code === 'BUG_ENDPOINT' && error.details.actor === replica.launched?.name;
 }
 
-function within(options: CallOptions, timeoutMs: number | undefined): CallOptions {
+function inTime(options: CallOptions, timeoutMs: number | undefined): CallOptions {
   return timeoutMs === undefined ? options : { ...options, timeoutMs };
 }

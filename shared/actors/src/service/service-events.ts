@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { ForgeError } from '@forge/errors';
 
-/** What a service tells whoever listens. */
+/** Events of a service. */
 export interface ServiceEvents {
   /** Every call of one result or of items; broadcasts have no end. */
   'call-ended': [call: { endpoint: string; replica: number; latencyMs: number; error: ForgeError | null }];
@@ -9,7 +9,7 @@ export interface ServiceEvents {
   /** Gets no more calls until it has recovered. */
   'replica-failed': [failure: { replica: number; error: ForgeError }];
   'replica-recovered': [recovery: { replica: number; restarts: number }];
-  /** Its restarts are used up. */
+  /** The restarts of a replica are used up. */
   'replica-given-up': [failure: { replica: number; error: ForgeError }];
 }
 

@@ -18,7 +18,7 @@ interface Reading {
   readonly of: (replica: ReplicaMetricsSummary) => number;
 }
 
-/** What is read of every replica when a reader collects; attributes `service` and `replica`. */
+/** Readings of every replica when a reader collects; attributes `service` and `replica`. */
 const READINGS: readonly Reading[] = [
   reading('requests', 'counter', '{call}', 'calls accepted', (replica) => replica.totalRequests),
   reading('failures', 'counter', '{call}', 'calls that failed', (replica) => replica.failedRequests),

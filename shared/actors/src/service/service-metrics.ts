@@ -6,17 +6,17 @@ import type { Replicas } from './replicas';
 interface CallMetrics {
   readonly totalRequests: number;
   readonly successfulRequests: number;
-  /** Whatever the error; those given up in the queue included. */
+  /** Calls that failed by any error; calls given up in the queue included. */
   readonly failedRequests: number;
   /** Calls accepted per second, over the last minute. */
   readonly requestRate: number;
-  /** From acceptance to the end, time in the queue included. */
+  /** Time from acceptance to the end, time in the queue included. */
   readonly latencyMeanMs: number;
   readonly latencyP50Ms: number;
   readonly latencyP99Ms: number;
   readonly activeRequests: number;
   readonly queueDepth: number;
-  /** Active requests over those possible at a time. */
+  /** Active requests over possible ones. */
   readonly utilization: number;
   readonly restarts: number;
 }

@@ -3,7 +3,7 @@ import { thisHost, type Host } from '../hosts/host';
 import type { RestartPolicy } from './restart-budget';
 import type { Router, RouterName } from './routers';
 
-/** How a service runs. */
+/** Settings of a service. */
 export interface ServiceOptions {
   /** Unique among the services of this process. Default: the name of the class and a number. */
   name?: string;
@@ -13,7 +13,7 @@ export interface ServiceOptions {
   procsPerReplica?: number;
   /** A GPU of its own for every process. Default false. */
   withGpus?: boolean;
-  /** Where replicas run, in turn; where one can't be started, the next takes it. Default: this machine. */
+  /** Hosts of the replicas, in turn; when one can't start a replica, the next does. Default: this machine. */
   hosts?: readonly Host[];
   /** Default round robin. */
   router?: RouterName | Router;

@@ -156,7 +156,12 @@ describe('a service (the facts of torchforge)', () => {
     const service = await counters(2);
     const session = service.startSession();
     const sticky = service.increment.with({ session });
-    await Promise.all([sticky.choose(), sticky.choose(), service.increment.choose(), service.increment.choose()]);
+    await Promise.all([
+      sticky.choose(),
+      sticky.choose(),
+      service.increment.choose(),
+      service.increment.choose(),
+    ]);
     expect([...service.sessions().keys()]).toEqual([session]);
     expect(service.metrics().service.totalRequests).toBe(4);
   });

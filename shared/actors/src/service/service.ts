@@ -12,17 +12,17 @@ import { Session, type SessionOptions } from './session';
 /** A replica as it stands. */
 export interface ReplicaStatus {
   readonly index: number;
-  /** What its actors call themselves; null while it is not up. */
+  /** Name of its actors; null while the replica is not up. */
   readonly name: string | null;
   readonly state: ReplicaState;
-  /** Of its processes, by rank; none while it is not up. */
+  /** Process ids, by rank; empty while the replica is not up. */
   readonly pids: readonly number[];
   readonly restarts: number;
-  /** Why it is not healthy: code and message. */
+  /** Reason why the replica is not healthy: code and message. */
   readonly reason: string | null;
 }
 
-/** What every service has; the endpoints of its class come on top. */
+/** Members that every service has; the endpoints of its class come on top. */
 export class ServiceBase {
   readonly #core: ServiceCore;
 

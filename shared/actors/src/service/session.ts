@@ -6,7 +6,7 @@ import type { OnSessionLost } from './sessions';
 export interface SessionOptions {
   /** Default: a new one. */
   id?: string;
-  /** When its replica is lost: `move` goes on with a fresh replica and says so; `reject` fails its calls. Default move. */
+  /** Conduct when the replica is lost: `move` goes on with a fresh replica and says so; `reject` fails the calls. Default move. */
   onLost?: OnSessionLost;
 }
 
@@ -33,7 +33,7 @@ export class Session {
     core.dispatcher.sessions.open(id, onLost);
   }
 
-  /** How often its replica was lost and it went on with another. */
+  /** Number of times that the session went on with another replica. */
   get moves(): number {
     return this.core.dispatcher.sessions.movesOf(this.id);
   }

@@ -1,6 +1,6 @@
 import type { Candidate, Router } from './routers';
 
-/** What a session does when its replica is lost: go on with another, whose state is fresh, or fail. */
+/** Conduct of a session whose replica is lost: go on with another, whose state is fresh, or fail. */
 export type OnSessionLost = 'move' | 'reject';
 
 /** A replica as sessions see it; a restart makes it another generation, which knows nothing of the session. */
@@ -17,13 +17,13 @@ interface Binding<S extends Seat> {
   moves: number;
 }
 
-/** Where a session's next call goes. */
+/** Goal of a session's next call. */
 export type Placement<S extends Seat> =
   | { kind: 'stays' | 'bound'; seat: S }
   | { kind: 'moved'; seat: S; from: number }
   | { kind: 'lost'; from: number };
 
-/** Which replica each sticky session is bound to: at its first call, by `router`, until it ends or the replica is lost. */
+/** Bindings of sticky sessions to replicas: by `router`, from the first call until the session ends or the replica is lost. */
 export class Sessions<S extends Seat> {
   private readonly bindings = new Map<string, Binding<S>>();
   private moved = 0;

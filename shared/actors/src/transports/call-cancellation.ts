@@ -1,6 +1,6 @@
 import type { Cancellation } from './transport';
 
-/** The cancellation of one call, for whoever carries it. */
+/** The cancellation of one call, for the transport that carries it. */
 export class CallCancellation implements Cancellation {
   private controller: AbortController | null = null;
   private reason: unknown = null;

@@ -15,7 +15,7 @@ export class CallChannel implements Channel, LinkUser {
   readonly lost: Promise<ForgeError>;
   private tellLost!: (reason: ForgeError) => void;
   private readonly underWay = new Map<number, Exchange>();
-  /** What is sent once the link has room, in order. Withdrawn calls leave a gap. */
+  /** Messages to send once the link has room, in order. Withdrawn calls leave a gap. */
   private readonly waiting: (() => void)[] = [];
   private nextId = 1;
 
@@ -101,7 +101,7 @@ export class CallChannel implements Channel, LinkUser {
       try {
         this.waiting.shift()!();
       } catch {
-        // A post that can't travel; who sent it is gone on.
+        // A post that can't travel; its sender has gone on.
       }
     }
   }

@@ -46,7 +46,7 @@ function transportOf(scheme: string): Transport {
   throw new ForgeError('CONFIG_INVALID', message, { scheme });
 }
 
-/** Not before they are needed: the environment is read here. */
+/** Makes the default transports when they are first needed, since they read the environment. */
 function useDefaults(): void {
   for (const transport of [
     new InProcessTransport(),

@@ -4,7 +4,7 @@ const TICK_MS = 5;
 export interface Deadline {
   /** All that are due in the same tick, in no order. */
   readonly due: Due;
-  /** Place among them; -1 once it is none of them. */
+  /** Place in the heap; -1 once it has left. */
   index: number;
   readonly onDue: () => void;
 }
@@ -68,7 +68,7 @@ export class Deadlines {
     const now = this.clock();
     for (const [tick, { deadlines }] of this.ticks) {
       if (tick * TICK_MS > now) continue;
-      // One that is due may withdraw others of its tick.
+      // A deadline that is due may withdraw others of its tick.
       for (let next = deadlines.at(-1); next !== undefined; next = deadlines.at(-1)) {
         this.withdraw(next);
         next.onDue();

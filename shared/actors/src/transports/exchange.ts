@@ -3,10 +3,10 @@ import type { CallRequest } from '../wire/call-request';
 import type { Frame } from '../wire/frame';
 import type { Deadline } from './deadlines';
 
-/** What a call that was sent is waited for by. */
+/** Receiver of the answers to a call. */
 export interface Waiter {
   onFrame(frame: Frame): void;
-  /** Nothing comes any more. */
+  /** Takes the reason why no answer comes any more. */
   onFailure(error: ForgeError): void;
 }
 

@@ -14,8 +14,8 @@ export type Role = 'caller' | 'listener';
 /**
  * Two peers meet: same protocol version, and the same token or none on both sides. Each proves that it knows the token
  * by an HMAC over both nonces and its role, the caller first, so that a listener answers no stranger. The token itself
- * is never sent, and a proof is good for one connection. What follows on a bare TCP connection is not protected from
- * whoever can change it on the way: that is TLS's part.
+ * is never sent, and a proof is good for one connection. A bare TCP connection is not protected from changes on the
+ * way: that is TLS's part.
  *
  * The link ends with CONTRACT_PROTOCOL_MISMATCH or CONTRACT_UNAUTHORIZED when they do not fit, and the peer is told.
  */
@@ -26,7 +26,7 @@ export class Handshake implements LinkUser {
   constructor(
     private readonly role: Role,
     private readonly token: string | undefined,
-    /** The peer is one of ours: to hand the link over. */
+    /** Takes the link over, once the peer is known. */
     private readonly onMet: () => void,
     private readonly onFailed: (reason: ForgeError) => void,
   ) {}
@@ -55,7 +55,7 @@ export class Handshake implements LinkUser {
   }
 
   onEnd(reason: ForgeError): void {
-    // A length that is none is how most other protocols look here.
+    // Most other protocols look like an invalid length here.
     this.onFailed(
       reason.code === 'CAPACITY_FRAME_TOO_LARGE' ? malformed('something that is no greeting') : reason,
     );

@@ -2,7 +2,7 @@ import { KIND } from '../wire/frame';
 import type { FrameLink } from '../wire/frame-link';
 
 export interface HeartbeatTiming {
-  /** How often a peer that said nothing is asked. */
+  /** Time between two questions to a silent peer. */
   intervalMs: number;
   /** After so many intervals in which nothing came it is lost. */
   misses: number;

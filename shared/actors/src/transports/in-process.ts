@@ -6,7 +6,7 @@ import { Deadlines } from './deadlines';
 import { Serving } from './serving';
 import type { Address, Channel, Handler, Listener, Transport } from './transport';
 
-/** Those who listen in this process, by address. */
+/** Listeners in this process, by address. */
 const listening = new Map<Address, InProcessListener>();
 let unnamed = 0;
 
@@ -85,7 +85,7 @@ class MemoryCarrier implements Carrier {
   }
 
   setReading(): void {
-    // What is written is read in the next turn: nothing piles up that could be held.
+    // Frames are read in the turn after they are written: nothing piles up.
   }
 
   close(): void {

@@ -2,7 +2,7 @@ import { ForgeError } from '@forge/errors';
 import { errorOf, KIND, malformed, type Frame } from '../wire/frame';
 import type { Exchange, Waiter } from './exchange';
 
-/** How many items an endpoint may yield before the consumer asks for the first of them. */
+/** Items that an endpoint may yield before the consumer asks for the first of them. */
 export const STREAM_WINDOW = 16;
 /** Credit is given back in portions. */
 const CREDIT_ITEMS = STREAM_WINDOW / 2;
@@ -31,7 +31,7 @@ export class ItemStream implements AsyncIterator<unknown, undefined>, Waiter {
   private readonly takers: Taker[] = [];
   private received = 0;
   private owed = 0;
-  /** How it ended, once it has; an error is told once. */
+  /** End of the stream, once it has come; an error is told once. */
   private outcome: ForgeError | 'ended' | null = null;
 
   constructor(private readonly source: StreamSource) {}

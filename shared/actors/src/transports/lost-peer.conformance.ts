@@ -30,7 +30,7 @@ export async function endPeer(child: ChildProcess): Promise<void> {
   await once(child, 'exit');
 }
 
-/** What every transport between processes does when one of them is lost. */
+/** Conduct of every transport between processes when one of them is lost. */
 export function lostPeerConformance(name: string, make: () => Promise<ProcessSetup>): void {
   describe(`${name}: a peer in another process`, () => {
     let setup: ProcessSetup;

@@ -12,10 +12,10 @@ export interface Route {
 }
 
 const LIVENESS_MS = 250;
-/** In so many looks in a row the peer was not there: it is lost. Redis may have been away for one. */
+/** Looks in a row without the peer after which it is lost. Redis may have been away for one. */
 const MISSES = 3;
 const FULL_PAUSE_MS = 5;
-/** Of a mailbox or a channel. */
+/** Form of the name of a mailbox or a channel. */
 const NAME = /^[^{}\s]{1,256}$/;
 
 /** The channels that go through one mailbox: gives each what comes for it, and notices when its peer is gone. */
@@ -85,7 +85,7 @@ export class MailboxRoutes {
       if (owner !== null) this.onNew(route, owner);
     }
     const carrier = this.carriers.get(keyOf(route));
-    // Also the last letters of a channel that has ended: they are none of ours any more.
+    // The last letters of a channel that has ended are refused, too.
     if (carrier === undefined) this.onRefused(malformed('a letter of no channel'));
     else carrier.receive(sequence, bytes);
   }
@@ -143,7 +143,7 @@ export class MailboxCarrier implements Carrier {
   }
 
   receive(sequence: number, bytes: Buffer): void {
-    // It was sent again when the answer to the first sending was lost.
+    // The letter was sent again when the answer to the first sending was lost.
     if (sequence < this.received) return;
     if (sequence > this.received) {
       this.onLost(`Redis lost letters ${this.received} to ${sequence - 1}`);
@@ -153,7 +153,7 @@ export class MailboxCarrier implements Carrier {
     this.link?.receive(bytes);
   }
 
-  /** Who has the peer's mailbox now. */
+  /** Notes the current owner of the peer's mailbox. */
   saw(owner: string | null): void {
     if (owner === this.owner) this.misses = 0;
     else if (++this.misses >= MISSES) this.onLost('its process ended or does not say that it lives');

@@ -5,7 +5,7 @@ import { RedisTransport } from './redis';
 import { SocketTransport, type SocketTransportOptions } from './socket';
 import type { Handler, Transport } from './transport';
 
-/** What a peer is told on its command line, as JSON. */
+/** Orders of a peer on its command line, as JSON. */
 export interface PeerSpec {
   at?: string;
   socket?: SocketTransportOptions;

@@ -83,7 +83,8 @@ describe('RedisTransport', () => {
     const channel = await new RedisTransport(redis).connect(listener.address);
     const { letters } = mailboxKeys('noise');
     const letter = { from: 'nobody', channel: 'c', sequence: '0', bytes: 'x' };
-    const wrong = [{ sequence: 'NaN' }, { sequence: '-1' }, { sequence: '' }, { from: '' }, { channel: 'a b' }, { sequence: '7' }, {}]; // prettier-ignore
+    const sequences = ['NaN', '-1', '', '7'].map((sequence) => ({ sequence }));
+    const wrong = [...sequences, { from: '' }, { channel: 'a b' }, {}];
     for (const part of wrong)
       await redis.xadd(letters, '*', ...Object.entries({ ...letter, ...part }).flat());
     await redis.xadd(letters, '*', 'x', 'y');

@@ -13,7 +13,7 @@ import type { Address, Channel, Handler, Listener, OnRefused, Transport } from '
 export interface RedisTransportOptions {
   /** The cluster token, if peers must know it beyond being let into Redis. */
   token?: string;
-  /** How long connecting may take, greeting included; default 5,000. */
+  /** Longest time to connect, greeting included; default 5,000. */
   connectTimeoutMs?: number;
 }
 
@@ -27,7 +27,7 @@ export class RedisTransport implements Transport {
   readonly schemes = ['redis'];
   private readonly deadlines = new Deadlines();
   private readonly connectTimeoutMs: number;
-  /** Where answers to our calls come; there while channels are. */
+  /** Mailbox for answers to our calls, kept while there are channels. */
   private answers: Promise<MailboxRoutes> | null = null;
   private channels = 0;
 
@@ -152,7 +152,7 @@ export class RedisTransport implements Transport {
   }
 
   private async openAnswers(): Promise<MailboxRoutes> {
-    // Nobody calls there: letters of channels we do not know are dropped.
+    // No caller knows this mailbox: letters of unknown channels are dropped.
     return new MailboxRoutes(await Mailbox.open(this.redis, randomUUID(), randomUUID()), null);
   }
 
@@ -164,7 +164,7 @@ export class RedisTransport implements Transport {
   }
 }
 
-/** @throws {ForgeError} CONFIG_INVALID unless it is `redis:NAME`. */
+/** The name in an address. @throws {ForgeError} CONFIG_INVALID unless it is `redis:NAME`. */
 function nameOf(address: Address): string {
   const name = /^redis:([^{}\s]+)$/.exec(address)?.[1];
   if (name !== undefined) return name;

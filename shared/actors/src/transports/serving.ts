@@ -102,13 +102,13 @@ export class Serving implements LinkUser {
     return running;
   }
 
-  /** Nobody waits for the answer any more. */
+  /** Stops a call whose answer is no longer wanted. */
   private stop(id: number, reason: ForgeError): void {
     const running = this.running.get(id);
     if (running === undefined) return;
     this.finish(running);
     running.cancellation.cancel(reason);
-    // Also while an item is waited for.
+    // End the iteration, also while an item is waited for.
     void endIteration(running.iterator);
     running.resume?.();
   }
@@ -158,7 +158,7 @@ export class Serving implements LinkUser {
   }
 
   private post(request: CallRequest): void {
-    // Nobody is there to cancel it, nor to be told that it failed.
+    // A post has no caller that could cancel it or be told that it failed.
     this.handler.call(request, new CallCancellation()).catch((error: unknown) => this.refusal(0, error));
   }
 
@@ -175,14 +175,14 @@ export class Serving implements LinkUser {
     running.resume?.();
   }
 
-  /** The last frame of a call, unless nobody waits for it any more. */
+  /** Sends the last frame of a call, if it is still wanted. */
   private reply(running: Running, frame: Frame): void {
     if (!this.isWanted(running)) return;
     this.finish(running);
     try {
       this.link.send(frame);
     } catch (error) {
-      // A result that can't travel is the answer; of an error, its details are what is left out.
+      // Answer a result that can't travel by the reason, and an error that can't by itself without details.
       const { code, message, details } = ForgeError.from(error);
       if (frame[0] === KIND.error) this.link.send([KIND.error, running.id, frame[2], frame[3], {}]);
       else this.link.send([KIND.error, running.id, code, `${running.request.endpoint}: ${message}`, details]);
@@ -195,7 +195,7 @@ function expired({ endpoint, timeoutMs }: CallRequest): ForgeError {
   return new ForgeError('TRANSIENT_TIMEOUT', message, { endpoint, timeoutMs });
 }
 
-/** An error that is none of ours is the endpoint's fault. */
+/** A ForgeError as it is; any other error is the endpoint's fault. */
 function errorFrame(id: number, error: unknown): Frame {
   const { code, message, details } =
     error instanceof ForgeError
@@ -208,6 +208,6 @@ async function endIteration(iterator: AsyncIterator<unknown> | null): Promise<vo
   try {
     await iterator?.return?.();
   } catch {
-    // It is given up already, and whoever might be told is gone.
+    // The iteration is given up already, and its caller is gone.
   }
 }

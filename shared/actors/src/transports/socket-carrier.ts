@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Carrier, FrameLink } from '../wire/frame-link';
 
-/** How long a closed connection may take to send what it still has, to a peer that may hang. */
+/** Longest time for a closed connection to send its last bytes to a peer that may hang. */
 const CLOSE_DEADLINE_MS = 250;
 
 /** Frames on a stream socket, plain or TLS. */

@@ -23,7 +23,7 @@ export interface SocketTransportOptions {
   tls?: { cert?: string; key?: string; ca?: string };
   /** Default: every 150 ms, lost after 5 misses. With `false`, only a closed connection is noticed. */
   heartbeat?: Partial<HeartbeatTiming> | false;
-  /** How long connecting may take, greeting included; default 5,000. */
+  /** Longest time to connect, greeting included; default 5,000. */
   connectTimeoutMs?: number;
 }
 
@@ -46,7 +46,7 @@ export class SocketTransport implements Transport {
   }
 
   /**
-   * Without `at`: a unix socket in a directory of its own.
+   * Listens at `at`, or at a unix socket in a directory of its own.
    *
    * @throws {ForgeError} CONFIG_INVALID when `at` is no address, is taken, or needs a token or certificate.
    */
@@ -171,7 +171,7 @@ export class SocketTransport implements Transport {
     return createTlsServer({ cert, key, ...(ca === undefined ? {} : { ca }) }, accept);
   }
 
-  /** A listener that knows no token serves whoever reaches it: that must be its own user only. */
+  /** Refuses an address that other users reach, for a listener without a token. */
   private async checkGuarded(address: SocketAddress): Promise<void> {
     if (this.options.token !== undefined) return;
     const shown = formatSocketAddress(address);
@@ -196,7 +196,7 @@ export class SocketTransport implements Transport {
   }
 }
 
-/** Listens, and returns where. A socket file that nobody listens at any more is replaced. */
+/** The address at which the server listens. A stale socket file is replaced. */
 async function bind(server: Server, wanted: SocketAddress): Promise<SocketAddress> {
   const listen = async (): Promise<void> => {
     if (wanted.scheme === 'unix') server.listen(wanted.path);
@@ -220,7 +220,7 @@ async function bind(server: Server, wanted: SocketAddress): Promise<SocketAddres
   return { ...wanted, port: bound.port };
 }
 
-/** Whether it is a socket that nobody listens at. */
+/** Whether the file is a socket without a listener. */
 async function isStale(path: string): Promise<boolean> {
   if (!(await lstat(path)).isSocket()) return false;
   const socket = connectNet(path);

@@ -16,7 +16,7 @@ import { valuesConformance } from './values.conformance';
 const WINDOW = 16;
 const MIB = 2 ** 20;
 
-/** What every transport does, whatever carries its bytes. */
+/** Conduct of every transport. */
 export function transportConformance(name: string, make: () => Promise<ConformanceSetup>): void {
   valuesConformance(name, make);
   describe(`${name}: a transport`, () => {

@@ -2,22 +2,21 @@ import type { ForgeError } from '@forge/errors';
 import type { CallRequest } from '../wire/call-request';
 
 /**
- * Where a process answers calls, as a URL whose scheme names the transport: `inproc:NAME`, `unix:/PATH`,
+ * Place where a process answers calls, as a URL whose scheme names the transport: `inproc:NAME`, `unix:/PATH`,
  * `tcp://HOST:PORT`, `tls://HOST:PORT`, `redis:INBOX`.
  */
 export type Address = string;
 
 /**
- * How a call that nobody wants any more is told so: when the caller cancels, gives up, or is gone. The signal is made
- * when it is first asked for, since making one costs more than all the rest of a small call; whoever needs none does
- * not touch it.
+ * Cancellation of a call whose caller cancels, gives up, or is gone. The signal is made when it is first asked for: making
+ * one costs more than all the rest of a small call.
  */
 export interface Cancellation {
   readonly isCancelled: boolean;
   readonly signal: AbortSignal;
 }
 
-/** What answers calls in a process. */
+/** The side of a process that answers calls. */
 export interface Handler {
   call(request: CallRequest, cancellation: Cancellation): Promise<unknown>;
   /** An ended iteration of the caller is an ended iteration here. */
@@ -51,11 +50,11 @@ export interface Channel {
   close(): Promise<void>;
 }
 
-/** Is told why a peer was turned away, or a call refused: for what it sent. */
+/** Is told why a peer was turned away, or a call refused. */
 export type OnRefused = (why: ForgeError) => void;
 
 export interface Listener {
-  /** Where peers reach it. */
+  /** Address at which peers reach the listener. */
   readonly address: Address;
   /** Takes no more calls, and ends the ones under way. */
   close(): Promise<void>;
@@ -67,7 +66,7 @@ export interface Transport {
   readonly schemes: readonly string[];
   listen(handler: Handler, at?: Address, onRefused?: OnRefused): Promise<Listener>;
   /**
-   * @throws {ForgeError} TRANSIENT_REPLICA_LOST when nobody answers there; CONTRACT_PROTOCOL_MISMATCH when the peer
+   * @throws {ForgeError} TRANSIENT_REPLICA_LOST when no process answers there; CONTRACT_PROTOCOL_MISMATCH when the peer
    *   speaks another version; CONTRACT_UNAUTHORIZED when it does not know our token.
    */
   connect(address: Address): Promise<Channel>;

@@ -9,7 +9,7 @@ import {
 
 const MIB = 2 ** 20;
 
-/** How values travel, whatever carries their bytes. */
+/** Values as they travel by every transport. */
 export function valuesConformance(name: string, make: () => Promise<ConformanceSetup>): void {
   describe(`${name}: values`, () => {
     const { open, setup } = useTransport(make);

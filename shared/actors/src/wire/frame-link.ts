@@ -5,7 +5,7 @@ import { FrameReader } from './frame-reader';
 import { FrameWriter } from './frame-writer';
 import { LOCAL, MAX_FRAME_BYTES, WIRE } from './frame-bounds';
 
-/** What takes bytes to the other side, in order: a socket, a pair of inboxes in Redis, or nothing but memory. */
+/** Carrier of bytes to the other side, in order: a socket, a pair of mailboxes in Redis, or memory. */
 export interface Carrier {
   /** Called with one piece at a time; `done` says that the bytes are out of our hands. */
   write(bytes: Buffer, done: () => void): void;
@@ -17,7 +17,7 @@ export interface Carrier {
   readonly beside?: { readonly out: Binary[]; readonly in: Binary[] };
 }
 
-/** What a link tells its user. */
+/** User of a link, as the link calls it. */
 export interface LinkUser {
   onFrame(frame: Frame): void;
   /** There is room again after `hasRoom` was false. */

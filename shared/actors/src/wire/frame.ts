@@ -26,7 +26,7 @@ export const KIND = {
 export type Kind = (typeof KIND)[keyof typeof KIND];
 export type Frame = readonly [kind: Kind, id: number, ...fields: unknown[]];
 
-/** What the elements of a request are called, where a value in it can't travel. */
+/** Names of the elements of a request, for the path to a value that can't travel. */
 const REQUEST_FIELDS = ['', '', 'actor', 'endpoint', 'args', 'key', 'timeoutMs', 'session', 'headers'];
 
 /** Name of an element of a frame, as the user of a channel knows it. */
@@ -49,7 +49,7 @@ export function requestFrame(
   kind: typeof KIND.call | typeof KIND.stream | typeof KIND.post,
   id: number,
   { actor, endpoint, args, key, session, headers }: CallRequest,
-  /** What is left of the time it may take. */
+  /** Time that is left for the call. */
   leftMs: number | undefined,
 ): Frame {
   return [kind, id, actor, endpoint, args, key, leftMs ?? null, session ?? null, headers ?? null];
@@ -83,7 +83,7 @@ function checked<T extends 'number' | 'string'>(
   return value as T extends 'number' ? number : string;
 }
 
-/** What is thrown for bytes that no peer of ours sends. */
+/** Error for bytes that no peer of ours sends. */
 export function malformed(what: string): ForgeError {
   return new ForgeError(
     'CONTRACT_PROTOCOL_MISMATCH',
