@@ -69,11 +69,17 @@ const REDIS_WAIT_MS = 60_000;
  * supervises waits for its run, and drains on Ctrl-C as well.
  */
 export function runService({ name, start }: ServiceDefinition): void {
-  void serve(name, start).catch((error: unknown) => {
-    const { code, message } = ForgeError.from(error);
-    process.stderr.write(`${name}: ${code}: ${message}\n`);
-    process.exit(code.startsWith('CONFIG_') ? 2 : 1);
-  });
+  void serve(name, start).catch((error: unknown) => exitBecauseOf(name, error));
+}
+
+/**
+ * Ends the process with the error as its last line. Exit code 2 says that a new process would end the same way, which is
+ * not taken for granted of what the system refuses: a full disk gets room again.
+ */
+function exitBecauseOf(name: string, error: unknown): never {
+  const { code, message } = ForgeError.from(error);
+  process.stderr.write(`${name}: ${code}: ${message}\n`);
+  process.exit(error instanceof ForgeError && code.startsWith('CONFIG_') ? 2 : 1);
 }
 
 async function serve(name: string, start: ServiceDefinition['start']): Promise<void> {
@@ -83,7 +89,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const fail = (error: unknown): void => {
     if (ForgeError.from(error).code === 'STALE_EPOCH') logger.warn({ err: error }, 'another one took over');
     else logger.fatal({ err: error }, 'service failed');
-    process.exit(1);
+    exitBecauseOf(name, error);
   };
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
