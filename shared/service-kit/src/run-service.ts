@@ -73,13 +73,14 @@ export function runService({ name, start }: ServiceDefinition): void {
 }
 
 /**
- * Ends the process with the error as its last line. Exit code 2 says that a new process would end the same way, which is
- * not taken for granted of what the system refuses: a full disk gets room again.
+ * Ends the process with the error as its last line. Exit code 2 says that a new process would end the same way, which a
+ * file that is missing does not: somebody may be about to write or replace it.
  */
-function exitBecauseOf(name: string, error: unknown): never {
-  const { code, message } = ForgeError.from(error);
-  process.stderr.write(`${name}: ${code}: ${message}\n`);
-  process.exit(error instanceof ForgeError && code.startsWith('CONFIG_') ? 2 : 1);
+function exitBecauseOf(name: string, cause: unknown): never {
+  const error = ForgeError.from(cause);
+  process.stderr.write(`${name}: ${error.code}: ${error.message}\n`);
+  const mayCome = error.is('CONFIG_PATH_UNUSABLE') && error.details.errno === 'ENOENT';
+  process.exit(error.code.startsWith('CONFIG_') && !mayCome ? 2 : 1);
 }
 
 async function serve(name: string, start: ServiceDefinition['start']): Promise<void> {
