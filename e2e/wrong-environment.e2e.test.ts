@@ -50,7 +50,17 @@ function writeRecipe(rewardModule?: string): void {
   writeFileSync(join(dir, 'small.yaml'), recipe.join('\n'));
 }
 
-describe('forge run', () => {
+/** The record of a run that nobody supervises. */
+function writeMadeRun(): void {
+  mkdirSync(join(dir, 'runs/made'), { recursive: true });
+  const record = {
+    ...{ id: 'made', recipe: 'small', seed: 0, steps: 1, startedAt: '2026-01-01T00:00:00.000Z' },
+    ...{ pid: null, redisUrl: 'redis://127.0.0.1:1', state: 'running' },
+  };
+  writeFileSync(join(dir, 'runs/made/run.json'), JSON.stringify(record));
+}
+
+describe('forge', () => {
   it('works under a TMPDIR longer than the path of a socket', async () => {
     writeRecipe();
     const deep = join(dir, 'scratch-of-a-batch-system'.repeat(4), 'job-55-0');
@@ -68,6 +78,41 @@ describe('forge run', () => {
     expect([code, said]).toEqual([2, expect.stringMatching(`TMPDIR: found ${gone}, .* set TMPDIR to a directory that exists`)]); // prettier-ignore
     expect(said).not.toMatch(/BUG_|^ +at /m);
   });
+
+  it.each([
+    ['run', 'small.yaml'],
+    ['create', 'small.yaml'],
+    ['status', 'made'],
+    ['ledger', 'made'],
+    ['set', 'made', 'steps=2'],
+  ])(
+    '%s refuses a REDIS_URL whose password ends it early, at once, and shows nothing of it',
+    async (...args) => {
+      writeRecipe();
+      writeMadeRun();
+      const { code, said } = await forge({ REDIS_URL: 'redis://:Tatzel@Wurm/x#1@127.0.0.1:1' }, ...args);
+      expect([code, said]).toEqual([2, expect.stringMatching(/^forge: environment variable REDIS_URL: .*percent-encoded.* \[CONFIG_INVALID\]\n$/)]); // prettier-ignore
+      expect(said).not.toMatch(/Tatzel|Wurm/);
+    },
+  );
+
+  it.each(['policy', 'coordinator', 'trainer', 'reward', 'reference', 'replay-buffer'])(
+    '%s refuses it as well',
+    async (service) => {
+      const child = spawn(process.execPath, [join(root, 'services', service, 'dist/main.js')], {
+        env: { ...process.env, FORGE_RUN_ID: 'made', REDIS_URL: 'redis://:Tatzel/Wurm@127.0.0.1:1' },
+      });
+      children.push(child);
+      let said = '';
+      for (const stream of [child.stdout, child.stderr])
+        stream.on('data', (bytes: Buffer) => (said += bytes.toString()));
+      expect(await once(child, 'close')).toEqual([2, null]);
+      expect(said).toMatch(
+        new RegExp(`^${service}: CONFIG_INVALID: environment variable REDIS_URL: .*percent-encoded`),
+      );
+      expect(said).not.toMatch(/Tatzel|Wurm/);
+    },
+  );
 
   it('ends at once with exit code 2 and the words of a service that refuses its recipe', async () => {
     writeRecipe(

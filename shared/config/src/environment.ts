@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
+import { redisAddress, withPassword } from './redis-address';
 import { readSecret, readText } from './secret-file';
 import { splitWords } from './split-words';
 
@@ -59,7 +60,8 @@ export function serviceEnvironment(): ServiceEnvironment {
 /**
  * What the command line is told by its environment.
  *
- * @throws {ForgeError} CONFIG_FILE_UNREADABLE when the password of Redis can't be read.
+ * @throws {ForgeError} CONFIG_INVALID when REDIS_URL is no address; CONFIG_FILE_UNREADABLE when the password of Redis can't
+ *   be read.
  */
 export function cliEnvironment(): { redisUrl: string | undefined; logLevel: string } {
   return { redisUrl: redisUrl(), logLevel: process.env.LOG_LEVEL ?? 'info' };
@@ -72,11 +74,9 @@ export function cliEnvironment(): { redisUrl: string | undefined; logLevel: stri
 function redisUrl(): string | undefined {
   const { REDIS_URL: url } = process.env;
   const password = readSecret('REDIS_PASSWORD');
-  if (!url || password === null || !URL.canParse(url)) return url || undefined;
-  const complete = new URL(url);
-  if (complete.password !== '') return url;
-  complete.password = encodeURIComponent(password);
-  return complete.href;
+  if (!url) return undefined;
+  const address = redisAddress(url);
+  return password === null ? address : withPassword(address, password);
 }
 
 /** The run that services which nobody supervises work for. */
