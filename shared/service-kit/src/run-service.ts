@@ -61,7 +61,6 @@ export interface ServiceDefinition {
 }
 
 const REPORT_INTERVAL_MS = 1000;
-const REDIS_WAIT_MS = 60_000;
 
 /**
  * Runs a service as this process: serves health and readiness over HTTP, connects, reads the run's recipe, starts,
@@ -133,7 +132,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const onWait = (message: string): void => logger.warn(message);
   const redis = await connectRedis(redisUrl, {
     name: `${name}-${replica}`,
-    giveUpAfterMs: REDIS_WAIT_MS,
+    giveUpAfterMs: environment.redisWaitSeconds * 1000,
     onWait,
   });
   redis.on('close', () => logger.warn('lost Redis; waiting for it'));

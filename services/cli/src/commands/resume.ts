@@ -66,7 +66,7 @@ async function goOn(
     );
     const withinMs = recipe.limits.drainSeconds * 1000 + MARGIN_MS;
     await whenProcessesEnded(record, withinMs, say);
-    const redisServer = await redisForResume(record, recipe.limits.restartsPerMinute, say);
+    const redisServer = await redisForResume(record, recipe.limits, say);
     try {
       return await supervise(recipe, {
         id,

@@ -87,7 +87,12 @@ async function superviseAt(
   const supervisor = new Supervisor({
     logDirectory: paths.logs,
     socketDirectory,
-    environment: childEnvironment({ redisUrl: url, runId: id, logLevel }),
+    environment: childEnvironment({
+      redisUrl: url,
+      runId: id,
+      logLevel,
+      redisWaitSeconds: recipe.limits.redisWaitSeconds,
+    }),
     restartsPerMinute: recipe.limits.restartsPerMinute,
     drainMs: recipe.limits.drainSeconds * 1000 + DRAIN_GRACE_MS,
     onTrialEnd: (process, reason) => {
