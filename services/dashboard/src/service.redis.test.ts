@@ -330,6 +330,17 @@ describe('a Redis that is away', () => {
     expect(view.liveProblem).toContain('redis://127.0.0.1:1');
   });
 
+  it('has let the keys of the run expire: the run is not called failed', async () => {
+    const state = await running();
+    expect((await get<RunView>(dashboard, `/runs/${id}`)).live).toMatchObject({ phase: 'running' });
+    await state.remove();
+    const view = await waitFor('the problem', async () => {
+      const now = await get<RunView>(dashboard, `/runs/${id}`);
+      return now.live === null && now;
+    });
+    expect(view).toMatchObject({ run: { state: 'running' }, liveProblem: expect.stringContaining('its state has expired') as string }); // prettier-ignore
+  });
+
   it('knows nothing of the run', async () => {
     under.directory(id, { redisUrl: server.url });
     expect((await get<RunView>(dashboard, `/runs/${id}`)).liveProblem).toContain(`no run ${id}`);

@@ -43,3 +43,4 @@ export { type ReplicaState } from './service/replica';
 export { type Candidate, type RoutedCall, type Router, type RouterName } from './service/routers';
 export { type ActorBlueprint, type ActorOptions } from './blueprint';
 export { useTransport } from './transports/connections';
+export { makeSocketDirectory } from './transports/socket-directory';

@@ -28,6 +28,7 @@ describe('serviceEnvironment', () => {
       httpHost: '127.0.0.1',
       httpPort: 0,
       callAddress: 'unix',
+      redisWaitSeconds: 60,
       logLevel: 'info',
     });
   });
@@ -37,6 +38,10 @@ describe('serviceEnvironment', () => {
     [{ REDIS_URL: 'redis://r', FORGE_RUN_ID: 'run', FORGE_HTTP_PORT: 'eighty' }, 'FORGE_HTTP_PORT'],
     [{ REDIS_URL: 'redis://r', FORGE_RUN_ID: 'run', FORGE_HTTP_PORT: '65536' }, 'FORGE_HTTP_PORT'],
     [{ REDIS_URL: 'redis://r', FORGE_RUN_ID: 'run', LOG_LEVEL: 'loud' }, 'LOG_LEVEL'],
+    [
+      { REDIS_URL: 'redis://r', FORGE_RUN_ID: 'run', FORGE_REDIS_WAIT_SECONDS: '0' },
+      'FORGE_REDIS_WAIT_SECONDS',
+    ],
   ])('names the variable that is missing or wrong (%#)', (environment, name) => {
     process.env = environment;
     expect(serviceEnvironment).toThrow(
@@ -45,12 +50,9 @@ describe('serviceEnvironment', () => {
   });
 
   it('reads back what the starting process gives', () => {
-    process.env = childEnvironment({ redisUrl: 'redis://r:2', runId: 'other', logLevel: 'debug' });
-    expect(serviceEnvironment()).toMatchObject({
-      redisUrl: 'redis://r:2',
-      runId: 'other',
-      logLevel: 'debug',
-    });
+    const given = { redisUrl: 'redis://r:2', runId: 'other', logLevel: 'debug', redisWaitSeconds: 2.5 };
+    process.env = childEnvironment(given);
+    expect(serviceEnvironment()).toMatchObject(given);
   });
 });
 

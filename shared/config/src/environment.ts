@@ -1,7 +1,9 @@
 import { hostname } from 'node:os';
 import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
+import { redisAddress, withPassword } from './redis-address';
 import { readSecret, readText } from './secret-file';
+import { redisWaitSeconds } from './sections';
 import { splitWords } from './split-words';
 
 const serviceSchema = z.object({
@@ -12,6 +14,7 @@ const serviceSchema = z.object({
   FORGE_HTTP_HOST: z.string().min(1).default('127.0.0.1'),
   FORGE_HTTP_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
   FORGE_CALL_ADDRESS: z.string().min(1).default('unix'),
+  FORGE_REDIS_WAIT_SECONDS: redisWaitSeconds(z.coerce.number()),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -27,6 +30,8 @@ export interface ServiceEnvironment {
   callAddress: string;
   /** Under which others reach it where it listens at every interface; null: by its own address. */
   host: string | null;
+  /** How long it waits for Redis, in which the recipe is that says so: `limits.redisWaitSeconds`. */
+  redisWaitSeconds: number;
   logLevel: string;
 }
 
@@ -52,6 +57,7 @@ export function serviceEnvironment(): ServiceEnvironment {
     httpPort: data.FORGE_HTTP_PORT,
     callAddress: data.FORGE_CALL_ADDRESS,
     host: data.FORGE_HOST ?? null,
+    redisWaitSeconds: data.FORGE_REDIS_WAIT_SECONDS,
     logLevel: data.LOG_LEVEL,
   };
 }
@@ -59,7 +65,8 @@ export function serviceEnvironment(): ServiceEnvironment {
 /**
  * What the command line is told by its environment.
  *
- * @throws {ForgeError} CONFIG_FILE_UNREADABLE when the password of Redis can't be read.
+ * @throws {ForgeError} CONFIG_INVALID when REDIS_URL is no address; CONFIG_FILE_UNREADABLE when the password of Redis can't
+ *   be read.
  */
 export function cliEnvironment(): { redisUrl: string | undefined; logLevel: string } {
   return { redisUrl: redisUrl(), logLevel: process.env.LOG_LEVEL ?? 'info' };
@@ -72,11 +79,9 @@ export function cliEnvironment(): { redisUrl: string | undefined; logLevel: stri
 function redisUrl(): string | undefined {
   const { REDIS_URL: url } = process.env;
   const password = readSecret('REDIS_PASSWORD');
-  if (!url || password === null || !URL.canParse(url)) return url || undefined;
-  const complete = new URL(url);
-  if (complete.password !== '') return url;
-  complete.password = encodeURIComponent(password);
-  return complete.href;
+  if (!url) return undefined;
+  const address = redisAddress(url);
+  return password === null ? address : withPassword(address, password);
 }
 
 /** The run that services which nobody supervises work for. */
@@ -94,13 +99,16 @@ export function stackEnvironment(): StackEnvironment {
 
 /** The environment of a service process that this process starts. */
 export function childEnvironment(
-  service: Pick<ServiceEnvironment, 'redisUrl' | 'runId' | 'logLevel'>,
+  service: Pick<ServiceEnvironment, 'redisUrl' | 'runId' | 'logLevel'> &
+    Partial<Pick<ServiceEnvironment, 'redisWaitSeconds'>>,
 ): NodeJS.ProcessEnv {
+  const { redisWaitSeconds } = service;
   return {
     ...process.env,
     REDIS_URL: service.redisUrl,
     FORGE_RUN_ID: service.runId,
     LOG_LEVEL: service.logLevel,
+    ...(redisWaitSeconds !== undefined && { FORGE_REDIS_WAIT_SECONDS: String(redisWaitSeconds) }),
   };
 }
 

@@ -123,6 +123,7 @@ describe('loadRecipe', () => {
     ['rewards.3.weight=1', 'rewards.3: found 3, expected an index of rewards from 0 to 1'],
     ['steps', 'steps: an override has the form key=value'],
     ['=1', '=1: an override has the form key=value'],
+    ['sampling.stop=# end', expect.stringMatching(/^sampling\.stop=# end: # begins a comment.*"# end"$/)],
     ['task={kind: [', expect.stringMatching(/^task=\{kind: \[: .*line 1/s)],
   ])('refuses the override %s', (override, problem) => {
     expect(problemsOf(override)).toEqual([problem]);
@@ -133,7 +134,7 @@ describe('loadRecipe', () => {
     ['steps=1.5', 'steps: found 1.5, expected a whole number'],
     ['steps=many', 'steps: found "many", expected a number'],
     ['steps.a=1', 'steps: found {"a":1}, expected a number'],
-    ['model=', 'model: missing, expected a text'],
+    ['model=null', 'model: missing, expected a text'],
     ['trainer.learningRate=0', 'trainer.learningRate: found 0, expected a number > 0'],
     ['sampling.topP=1.5', 'sampling.topP: found 1.5, expected a number <= 1'],
     ['sampling.stop=[""]', 'sampling.stop.0: found "", expected a text of length >= 1'],

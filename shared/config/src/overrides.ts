@@ -1,7 +1,7 @@
-import { parse } from 'yaml';
 import type { z } from 'zod';
 import { unknownKey } from './issues';
-import { isListAt, keysAt } from './schema-keys';
+import { overrideValue } from './override-value';
+import { isListAt, isTextAt, keysAt } from './schema-keys';
 
 interface Overridden {
   value: Record<string, unknown>;
@@ -10,8 +10,8 @@ interface Overridden {
 }
 
 /**
- * `recipe` with each `a.b=value` set; the value is read as YAML, and null takes the key out, so that its default
- * applies. The key of a list is an index. Keys the schema does not know are problems, with a suggestion.
+ * `recipe` with each `a.b=value` set, as `overrideValue` reads it; null takes the key out, so that its default applies.
+ * The key of a list is an index. Keys the schema does not know are problems, with a suggestion.
  */
 export function applyOverrides(
   recipe: Record<string, unknown>,
@@ -32,11 +32,9 @@ export function applyOverrides(
       problems.push(problem);
       continue;
     }
-    try {
-      set(value, path, parse(override.slice(at + 1)) as unknown);
-    } catch (error) {
-      problems.push(`${override}: ${error instanceof Error ? error.message : String(error)}`);
-    }
+    const given = overrideValue(override.slice(at + 1), isTextAt(schema, path, value));
+    if ('problem' in given) problems.push(`${override}: ${given.problem}`);
+    else set(value, path, given.value);
   }
   return { value, problems };
 }

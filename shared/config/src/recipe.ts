@@ -2,7 +2,7 @@ import { samplingSchema } from '@forge/contracts';
 import { z } from 'zod';
 import { algorithmSchema } from './algorithm';
 import { rewardName, rewardSchema, rewardTimeoutMs } from './reward';
-import { section } from './sections';
+import { redisWaitSeconds, section } from './sections';
 import { sinkSchema } from './sink';
 import { taskSchema } from './task';
 import { keepCheckpoints, rollbackFields, trainerFields } from './trainer';
@@ -193,12 +193,9 @@ export const recipeSchema = z
           'deadline of a call between services; one whose event loop is blocked for so long is ended',
         ),
       drainSeconds: z.number().gt(0).max(3600).default(10).describe('a stopping service may take this long'),
-      redisWaitSeconds: z
-        .number()
-        .gt(0)
-        .max(86_400)
-        .default(60)
-        .describe('how long an unreachable Redis is waited for'),
+      redisWaitSeconds: redisWaitSeconds(z.number()).describe(
+        'how long a process that starts waits for a Redis that does not answer',
+      ),
     }),
     tracing: section({
       sampleRatio: z

@@ -21,8 +21,7 @@ export type RunChangesInput = z.output<typeof runChangesSchema>;
  */
 export function parseRunChanges(assignments: readonly string[]): RunChangesInput {
   const { value, problems } = applyOverrides({}, assignments, runChangesSchema);
-  if (assignments.some((text) => /^stopAtAccuracy=\s*(null|~)?\s*$/.test(text)))
-    value['stopAtAccuracy'] = null;
+  if (assignments.some((text) => /^stopAtAccuracy=null$/.test(text))) value['stopAtAccuracy'] = null;
   const result = runChangesSchema.safeParse(value);
   const all = [
     ...problems,

@@ -18,16 +18,30 @@ export function keysAt(schema: z.ZodType, path: readonly PropertyKey[], input: u
 
 /** Whether the path leads to a list, whose keys are indices. */
 export function isListAt(schema: z.ZodType, path: readonly PropertyKey[], input: unknown): boolean {
+  return schemasAt(schema, path, input).some((one) => one instanceof z.ZodArray || one instanceof z.ZodTuple);
+}
+
+/** Whether the path leads to a field that takes nothing but a text. */
+export function isTextAt(schema: z.ZodType, path: readonly PropertyKey[], input: unknown): boolean {
+  const found = schemasAt(schema, path, input);
+  return found.length > 0 && found.every(isText);
+}
+
+function isText(schema: z.ZodType): boolean {
+  if (schema instanceof z.ZodString) return true;
+  if (schema instanceof z.ZodEnum) return schema.options.every((option) => typeof option === 'string');
+  return schema instanceof z.ZodLiteral && [...schema.values].every((value) => typeof value === 'string');
+}
+
+/** The schemas a path may lead to, without defaults and transforms. */
+function schemasAt(schema: z.ZodType, path: readonly PropertyKey[], input: unknown): z.ZodType[] {
   let current: z.ZodType[] = [schema];
   let value = input;
   for (const step of path) {
     current = current.flatMap((one) => children(one, step, value));
     value = property(value, step);
   }
-  return current.some((one) => {
-    const inner = unwrap(one);
-    return inner instanceof z.ZodArray || inner instanceof z.ZodTuple;
-  });
+  return current.map(unwrap);
 }
 
 /** Dotted paths to every key whose last part is `key`. */

@@ -12,6 +12,11 @@ export const device = z
   .describe('where it computes; cuda takes the libraries that the gpu image has');
 export const threads = z.int().min(1).max(256).default(1).describe('compute threads of one process');
 
+/** How long an unreachable Redis is waited for, as recipes and the environment of a service say it. */
+export function redisWaitSeconds(number: z.ZodNumber | z.ZodCoercedNumber) {
+  return number.gt(0).max(86_400).default(60);
+}
+
 const path = z.string().min(1);
 
 /** A user's module: the file, and what it is given. */

@@ -10,6 +10,7 @@
 export const ERROR_CODES = {
   CONFIG_INVALID: 'fatal',
   CONFIG_FILE_UNREADABLE: 'fatal',
+  CONFIG_PATH_UNUSABLE: 'fatal',
   CONFIG_MODULE_UNLOADABLE: 'fatal',
   CONFIG_LOSS_INVALID: 'fatal',
   CONFIG_MODEL_MISSING: 'fatal',
@@ -37,6 +38,8 @@ export const ERROR_CODES = {
   TRANSIENT_SESSION_LOST: 'transient',
   CAPACITY_EXCEEDED: 'transient',
   CAPACITY_QUEUE_FULL: 'transient',
+  CAPACITY_OPEN_FILES: 'transient',
+  CAPACITY_DISK_FULL: 'fatal',
   CAPACITY_FRAME_TOO_LARGE: 'fatal',
   CAPACITY_GPUS: 'fatal',
   CAPACITY_PROMPT_TOO_LONG: 'fatal',

@@ -68,6 +68,15 @@ describe('listRuns', () => {
     expect(listRunRecords(directory, () => false)[0]?.state).toBe('failed');
   });
 
+  it('takes the summary for the end of a run whose supervisor died before it wrote the record', () => {
+    const path = createRunDirectory(directory, record('a', '2026-01-01T00:00:00.000Z'), '');
+    writeFileSync(join(path, 'summary.json'), '{"state":"finished"}');
+    expect(listRunRecords(directory, () => false)[0]).toEqual({
+      ...record('a', '2026-01-01T00:00:00.000Z'),
+      state: 'finished',
+    });
+  });
+
   it('is not taken in by another process that got the id of the supervisor', () => {
     const run = {
       ...record('a', '2026-01-01T00:00:00.000Z'),

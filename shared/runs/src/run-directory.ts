@@ -91,8 +91,8 @@ export type RunEntry =
   { id: string; record: RunRecord; problem: null } | { id: string; record: null; problem: string };
 
 /**
- * Every readable run under `outputDir`, oldest first. A run whose supervisor is gone without a word has failed; one that
- * nobody supervises is over when its summary says so.
+ * Every readable run under `outputDir`, oldest first. A run is over when its summary says so; one whose supervisor is gone
+ * without a word has failed.
  */
 export function listRunRecords(outputDir: string, isAlive: IsAlive): RunRecord[] {
   return listRuns(outputDir, isAlive)
@@ -131,6 +131,9 @@ function asItIs(directory: string, record: RunRecord, isAlive: IsAlive): RunReco
   if (record.state !== 'running') return record;
   if (record.pid === null) return { ...record, state: summaryState(directory) };
   if (isAlive(record.pid, record.pidMark)) return record;
+  // One that died between the summary and the record has said how the run ended.
+  const state = summaryState(directory);
+  if (state !== 'running') return { ...record, state };
   return { ...record, state: 'failed', message: 'its supervisor ended without a word' };
 }
 

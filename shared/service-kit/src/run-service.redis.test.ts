@@ -76,6 +76,19 @@ describe('runService', () => {
     expect(metrics).toMatch(/service_name="forge-fixture"/);
   });
 
+  it('waits for Redis as long as it is told, and no longer', async () => {
+    const environment = { redisUrl: 'redis://127.0.0.1:1', runId: 'kit', logLevel: 'silent' };
+    const child = spawn(process.execPath, [script], {
+      env: childEnvironment({ ...environment, redisWaitSeconds: 1 }),
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    children.push(child);
+    let said = '';
+    child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString()));
+    expect(await once(child, 'close')).toEqual([1, null]);
+    expect(said).toMatch(/^fixture: TRANSIENT_REDIS_UNREACHABLE: Redis at \S+ did not answer within 1 s/m);
+  });
+
   it('listens where only this machine reaches it, or where its environment says', async () => {
     expect((await start()).replica.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
     const open = await start({}, { FORGE_HTTP_HOST: '127.0.0.2' });

@@ -61,7 +61,6 @@ export interface ServiceDefinition {
 }
 
 const REPORT_INTERVAL_MS = 1000;
-const REDIS_WAIT_MS = 60_000;
 
 /**
  * Runs a service as this process: serves health and readiness over HTTP, connects, reads the run's recipe, starts,
@@ -69,11 +68,18 @@ const REDIS_WAIT_MS = 60_000;
  * supervises waits for its run, and drains on Ctrl-C as well.
  */
 export function runService({ name, start }: ServiceDefinition): void {
-  void serve(name, start).catch((error: unknown) => {
-    const { code, message } = ForgeError.from(error);
-    process.stderr.write(`${name}: ${code}: ${message}\n`);
-    process.exit(code.startsWith('CONFIG_') ? 2 : 1);
-  });
+  void serve(name, start).catch((error: unknown) => exitBecauseOf(name, error));
+}
+
+/**
+ * Ends the process with the error as its last line. Exit code 2 says that a new process would end the same way, which a
+ * file that is missing does not: somebody may be about to write or replace it.
+ */
+function exitBecauseOf(name: string, cause: unknown): never {
+  const error = ForgeError.from(cause);
+  process.stderr.write(`${name}: ${error.code}: ${error.message}\n`);
+  const mayCome = error.is('CONFIG_PATH_UNUSABLE') && error.details.errno === 'ENOENT';
+  process.exit(error.code.startsWith('CONFIG_') && !mayCome ? 2 : 1);
 }
 
 async function serve(name: string, start: ServiceDefinition['start']): Promise<void> {
@@ -83,7 +89,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const fail = (error: unknown): void => {
     if (ForgeError.from(error).code === 'STALE_EPOCH') logger.warn({ err: error }, 'another one took over');
     else logger.fatal({ err: error }, 'service failed');
-    process.exit(1);
+    exitBecauseOf(name, error);
   };
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
@@ -126,7 +132,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const onWait = (message: string): void => logger.warn(message);
   const redis = await connectRedis(redisUrl, {
     name: `${name}-${replica}`,
-    giveUpAfterMs: REDIS_WAIT_MS,
+    giveUpAfterMs: environment.redisWaitSeconds * 1000,
     onWait,
   });
   redis.on('close', () => logger.warn('lost Redis; waiting for it'));

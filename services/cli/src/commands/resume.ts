@@ -43,30 +43,31 @@ export async function resume(
   { dir, from, dashboard = false }: ResumeOptions,
   overrides: readonly string[],
 ): Promise<number> {
-  const record = findRun(dir, id);
+  findRun(dir, id);
   const shown = { isWanted: dashboard, runsDir: dir, isTerminal: process.stdout.isTTY };
-  return withDashboard(shown, (beside) => goOn(record, { dir, from, beside }, overrides));
+  return withDashboard(shown, (beside) => goOn(id, { dir, from, beside }, overrides));
 }
 
 async function goOn(
-  record: RunRecord,
+  id: string,
   { dir, from, beside }: { dir: string; from: number | undefined; beside: Beside },
   overrides: readonly string[],
 ): Promise<number> {
-  const { id } = record;
   const directory = join(dir, id);
   const unclaim = claimRun(directory, isAlive);
   const say = (message: string): void => {
     process.stderr.write(`forge: ${message}\n`);
   };
   try {
+    // Another one may have resumed the run until it was claimed here.
+    const record = findRun(dir, id);
     const stored = steeredRecipe(loadRecipe(runPaths(directory).config, [], { searchDirs: [] }), directory);
     const { recipe, model } = await preflight(
       overrideForResume({ ...stored, output: { ...stored.output, dir } }, overrides),
     );
     const withinMs = recipe.limits.drainSeconds * 1000 + MARGIN_MS;
     await whenProcessesEnded(record, withinMs, say);
-    const redisServer = await redisForResume(record, recipe.limits.restartsPerMinute, say);
+    const redisServer = await redisForResume(record, recipe.limits, say);
     try {
       return await supervise(recipe, {
         id,

@@ -23,6 +23,7 @@ export async function run(
   { record, dashboard = false }: RunOptions = {},
 ): Promise<number> {
   const changes = record ? [...overrides, 'output.record=true'] : overrides;
+  const { redisUrl, logLevel } = cliEnvironment();
   const startedAt = new Date();
   const { recipe, promptTokens } = await preflight(
     dated(loadRecipe(recipeName, changes, { searchDirs: recipeDirs() }), startedAt),
@@ -34,7 +35,6 @@ export async function run(
   for (const expired of removeExpiredState(listRunRecords(recipe.output.dir, isAlive), Date.now()))
     say(`removed the expired state of ${expired}`);
   const id = newRunId(recipe.name, startedAt, randomBytes(2).toString('hex'));
-  const { redisUrl, logLevel } = cliEnvironment();
   const dir = resolve('.forge', 'redis', id);
   const { restartsPerMinute } = recipe.limits;
   const shown = { isWanted: dashboard, runsDir: recipe.output.dir, isTerminal: process.stdout.isTTY };

@@ -72,7 +72,23 @@ async function report(record: RunRecord, dir: string) {
   const { id, recipe, steps, state } = record;
   const [newest] = await newestLines(runPaths(join(dir, id)).metrics, 1);
   const metrics = (newest ?? null) as Record<string, number> | null;
-  if (state !== 'running') return { id, recipe, steps, state, metrics, live: null };
+  const known = { id, recipe, steps, state, metrics };
+  if (state !== 'running') return { ...known, live: null, problem: null };
+  try {
+    return { ...known, ...(await lookLive(record)), problem: null };
+  } catch (error) {
+    if (!(error instanceof ForgeError) || error.code !== 'CONFLICT_STATE') throw error;
+    return { ...known, live: null, problem: error.message };
+  }
+}
+
+/**
+ * What Redis has of a run that goes on.
+ *
+ * @throws {ForgeError} CONFLICT_STATE when its state is gone; TRANSIENT_REDIS_UNREACHABLE.
+ */
+async function lookLive(record: RunRecord) {
+  const { id } = record;
   const url = redisUrlOf(record);
   const redis = await connectRedis(url, { name: 'forge-status', giveUpAfterMs: GIVE_UP_MS });
   const runState = new RunState(redis, id);
@@ -93,7 +109,7 @@ async function report(record: RunRecord, dir: string) {
     const { isPaused } = steering;
     const maxStaleness = storedBound(steering.maxStaleness);
     const live = { version, phase, isPaused, maxStaleness, waitingFor, ledger, jobs, letters, services };
-    return { id, recipe, steps: steering.steps, state, metrics, live };
+    return { steps: steering.steps, live };
   } finally {
     runState.close();
     await queue.close();
@@ -101,8 +117,8 @@ async function report(record: RunRecord, dir: string) {
   }
 }
 
-function render({ id, recipe, steps, state, metrics, live }: Report): string {
-  if (live === null) return [`${id}  ${recipe}  ${state}`, ...learning(metrics)].join('\n');
+function render({ id, recipe, steps, state, metrics, live, problem }: Report): string {
+  if (live === null) return [`${id}  ${recipe}  ${problem ?? state}`, ...learning(metrics)].join('\n');
   const { ledger, jobs, letters, services } = live;
   const discarded = Object.entries(ledger.discarded).map(([reason, count]) => `${count} ${reason}`);
   return [

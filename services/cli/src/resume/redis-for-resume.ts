@@ -1,10 +1,8 @@
 import { join } from 'node:path';
 import { connectRedis, provisionRedis, withoutPassword, type ProvisionedRedis } from '@forge/broker';
-import { cliEnvironment } from '@forge/config';
+import { cliEnvironment, type Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { redisUrlOf, type RunRecord } from '@forge/runs';
-
-const GIVE_UP_MS = 5_000;
 
 /**
  * The Redis a run goes on with: its own one, started again from its files, or the one it was given. One that is gone
@@ -12,7 +10,7 @@ const GIVE_UP_MS = 5_000;
  */
 export async function redisForResume(
   record: RunRecord,
-  restartsPerMinute: number,
+  { restartsPerMinute, redisWaitSeconds }: Pick<Recipe['limits'], 'restartsPerMinute' | 'redisWaitSeconds'>,
   say: (message: string) => void,
 ): Promise<ProvisionedRedis> {
   const { id, redisDir, redisUrl } = record;
@@ -20,7 +18,7 @@ export async function redisForResume(
   const own = (dir: string): Promise<ProvisionedRedis> =>
     provisionRedis({ dir, log: say, mayInstall: true, restartsPerMinute });
   if (redisDir !== null) return own(redisDir);
-  if (given === undefined && !(await answers(record))) {
+  if (given === undefined && !(await answers(record, redisWaitSeconds * 1000, say))) {
     say(`Redis at ${redisUrl}, where the state of ${id} was, does not answer (REDIS_URL names another)`);
     return own(join('.forge', 'redis', id));
   }
@@ -32,10 +30,14 @@ export async function redisForResume(
   return provisionRedis({ url, dir: '', log: say, mayInstall: false });
 }
 
-async function answers(record: RunRecord): Promise<boolean> {
+async function answers(
+  record: RunRecord,
+  giveUpAfterMs: number,
+  onWait: (message: string) => void,
+): Promise<boolean> {
   try {
     const url = redisUrlOf(record);
-    (await connectRedis(url, { name: 'forge-resume', giveUpAfterMs: GIVE_UP_MS })).disconnect();
+    (await connectRedis(url, { name: 'forge-resume', giveUpAfterMs, onWait })).disconnect();
     return true;
   } catch (error) {
     // The password of a container went with it.

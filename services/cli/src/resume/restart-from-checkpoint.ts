@@ -70,7 +70,7 @@ async function newest(
   if (checkpoint === null) {
     const reasons = passedOver.map(({ step, reason }) => `step-${step}: ${reason}`);
     const message = `run ${id} can't be resumed: ${why}, and there is no good checkpoint (${reasons.join('; ') || 'none was written'}); start a new run`;
-    throw new ForgeError('CONFLICT_STATE', message, { id, passedOver });
+    throw new ForgeError('CONFLICT_STATE', message, { id, passedOver: reasons });
   }
   for (const { step, reason } of passedOver) say(`checkpoint step-${step} is passed over: ${reason}`);
   return checkpoint;

@@ -1,6 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeSocketDirectory } from '@forge/actors';
 import {
   connectRedis,
   Registry,
@@ -20,7 +20,7 @@ import { duration, headerNow, type RunHeader } from '../shown/view';
 import type { Beside } from './beside-run';
 import { Fleet } from './fleet';
 import { writeLastSpans } from './last-spans';
-import { Supervisor } from './supervisor';
+import { Supervisor, WRONG_CONFIGURATION } from './supervisor';
 
 const STOP_DEADLINE_MS = 30_000;
 const EXPIRE_DEADLINE_MS = 5_000;
@@ -43,7 +43,18 @@ export interface Start {
 }
 
 /** Runs the services of a run whose state and directory `open` makes ready, shows it, and ends them with it. */
-export async function supervise(
+export async function supervise(recipe: Recipe, start: Start): Promise<number> {
+  // Not in the run directory: the path of a socket may not be long.
+  const socketDirectory = await makeSocketDirectory('forge-run-');
+  try {
+    return await superviseAt(socketDirectory, recipe, start);
+  } finally {
+    await rm(socketDirectory, { recursive: true, force: true });
+  }
+}
+
+async function superviseAt(
+  socketDirectory: string,
   recipe: Recipe,
   { id, startedAt, redisServer, logLevel, say, beside, open }: Start,
 ): Promise<number> {
@@ -72,13 +83,16 @@ export async function supervise(
   const paths = runPaths(directory);
   const monitor = new RunMonitor(runState, header, process.stdout);
   beside?.(directory, (message) => monitor.say(message));
-  let failure: string | null = null;
-  // Not in the run directory: the path of a socket may not be long.
-  const socketDirectory = await mkdtemp(join(tmpdir(), 'forge-run-'));
+  const failures: { message: string; isHopeless: boolean }[] = [];
   const supervisor = new Supervisor({
     logDirectory: paths.logs,
     socketDirectory,
-    environment: childEnvironment({ redisUrl: url, runId: id, logLevel }),
+    environment: childEnvironment({
+      redisUrl: url,
+      runId: id,
+      logLevel,
+      redisWaitSeconds: recipe.limits.redisWaitSeconds,
+    }),
     restartsPerMinute: recipe.limits.restartsPerMinute,
     drainMs: recipe.limits.drainSeconds * 1000 + DRAIN_GRACE_MS,
     onTrialEnd: (process, reason) => {
@@ -87,8 +101,9 @@ export async function supervise(
     onRestart: ({ service, replica }, reason) => {
       monitor.say(`${service}/${replica} ended (${reason}); starting it again`);
     },
-    onFailure: ({ service, replica }, reason) => {
-      failure = `${service}/${replica} ended (${reason}); see ${join(paths.logs, `${service}-${replica}.log`)}`;
+    onFailure: ({ service, replica }, reason, isHopeless) => {
+      const log = join(paths.logs, `${service}-${replica}.log`);
+      failures.push({ message: `${service}/${replica} ended (${reason}); see ${log}`, isHopeless });
       monitor.stop();
     },
   });
@@ -106,7 +121,6 @@ export async function supervise(
   const { state, message } = monitor.current;
   fleet.stop();
   await supervisor.stop(STOP_DEADLINE_MS);
-  await rm(socketDirectory, { recursive: true, force: true });
   interrupts.end();
   await writeLastSpans(new SpanLog(redis, runState), directory, recipe);
   // A Redis that is gone for good keeps nobody waiting.
@@ -116,19 +130,20 @@ export async function supervise(
   runState.close();
   redis.disconnect();
 
+  const [failure] = failures;
   const end =
-    failure !== null
+    failure !== undefined
       ? 'failed'
       : interrupts.isInterrupted()
         ? 'interrupted'
         : state === 'failed'
           ? 'failed'
           : 'finished';
-  const said = failure ?? message;
+  const said = failure?.message ?? message;
   const { steps } = headerNow(header, monitor.current);
   writeRunRecord(directory, { ...record, steps, state: end, ...(said === null ? {} : { message: said }) });
   process.stdout.write(`${closingWords(directory, end, said)}\n`);
-  return { finished: 0, failed: 1, interrupted: 130 }[end];
+  return failure?.isHopeless ? WRONG_CONFIGURATION : { finished: 0, failed: 1, interrupted: 130 }[end];
 }
 
 /** The services of a run, and how many of each it starts with. */

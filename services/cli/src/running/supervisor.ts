@@ -1,7 +1,11 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { RestartWindow } from '@forge/broker';
+import { lastWords } from './last-words';
+
+/** Exit code of a service whose recipe, environment or model is wrong: started again it would end the same way. */
+export const WRONG_CONFIGURATION = 2;
 
 /** One service process of a run. */
 export interface ServiceProcess {
@@ -23,7 +27,8 @@ export interface SupervisorOptions {
   /** A process that is on trial has ended; it is not started again. */
   onTrialEnd(process: ServiceProcess, reason: string): void;
   onRestart(process: ServiceProcess, reason: string): void;
-  onFailure(process: ServiceProcess, reason: string): void;
+  /** A process has ended and is not started again; `isHopeless` where it would end the same way. */
+  onFailure(process: ServiceProcess, reason: string, isHopeless: boolean): void;
 }
 
 interface Running extends ServiceProcess {
@@ -35,10 +40,19 @@ interface Running extends ServiceProcess {
   leaves: { thenStart: boolean } | null;
 }
 
+/** How a process ended. */
+interface End {
+  /** Its signal or exit code. */
+  how: string;
+  /** What it said last. */
+  words: string | null;
+  isHopeless: boolean;
+}
+
 /**
  * Starts the services of a run as child processes and keeps them running: a dead one is started again with
- * growing pauses, one that dies too often within a minute ends the run. Children notice the death of this
- * process by their closed IPC channel and end too.
+ * growing pauses, one that dies too often within a minute ends the run, and so does one that can't work at all, at once.
+ * Children notice the death of this process by their closed IPC channel and end too.
  *
  * What is told to leave does not count as dead.
  */
@@ -127,7 +141,9 @@ export class Supervisor {
 
   private launch(process: ServiceProcess, isTrial: boolean): Running {
     const { service, replica } = process;
-    const log = openSync(join(this.options.logDirectory, `${service}-${replica}.log`), 'a');
+    const logFile = join(this.options.logDirectory, `${service}-${replica}.log`);
+    const log = openSync(logFile, 'a');
+    const { size: logStart } = fstatSync(log);
     const child = fork(mainOf(service), {
       env: {
         ...this.options.environment,
@@ -140,7 +156,11 @@ export class Supervisor {
     const exited = new Promise<void>((resolve) => {
       child.once('exit', (code, signal) => {
         resolve();
-        this.ended(running, signal ?? `exit ${code}`);
+        this.ended(running, {
+          how: signal ?? `exit ${code}`,
+          words: signal === null ? lastWords(logFile, logStart, service) : null,
+          isHopeless: code === WRONG_CONFIGURATION,
+        });
       });
     });
     const running: Running = { service, replica, child, exited, isTrial, leaves: null };
@@ -165,7 +185,7 @@ export class Supervisor {
     this.holders.set(name, successor);
   }
 
-  private ended(one: Running, reason: string): void {
+  private ended(one: Running, end: End): void {
     const { service, replica } = one;
     const process = { service, replica };
     const name = key(process);
@@ -176,27 +196,29 @@ export class Supervisor {
     if (isHolder) this.holders.delete(name);
     if (this.stopping) return;
     if (one.isTrial) {
-      this.options.onTrialEnd(process, reason);
+      this.options.onTrialEnd(process, end.isHopeless ? reasonOf(end) : end.how);
       return;
     }
     // One that gave up its name, or was fenced off by whoever takes it on, was expected to end.
     if (!isHolder) return;
     const successor = this.successors.get(name);
     if (successor) this.succeed(name, successor);
-    else if (one.leaves === null) this.startAgain(process, reason);
-    else if (one.leaves.thenStart) this.start(process);
+    else if (one.leaves !== null) {
+      if (one.leaves.thenStart) this.start(process);
+    } else if (end.isHopeless) this.options.onFailure(process, reasonOf(end), true);
+    else this.startAgain(process, end);
   }
 
-  private startAgain(process: ServiceProcess, reason: string): void {
+  private startAgain(process: ServiceProcess, end: End): void {
     const name = key(process);
     const restarts = this.restarts.get(name) ?? new RestartWindow(this.options.restartsPerMinute);
     this.restarts.set(name, restarts);
     const pauseMs = restarts.next(performance.now());
     if (pauseMs === null) {
-      this.options.onFailure(process, reason);
+      this.options.onFailure(process, reasonOf(end), false);
       return;
     }
-    this.options.onRestart(process, reason);
+    this.options.onRestart(process, end.how);
     const timer = setTimeout(() => {
       this.timers.delete(name);
       this.start(process);
@@ -205,6 +227,7 @@ export class Supervisor {
   }
 }
 
+const reasonOf = ({ how, words }: End) => (words === null ? how : `${how}: ${words}`);
 const key = ({ service, replica }: ServiceProcess) => `${service}/${replica}`;
 
 /** The program of a service. */

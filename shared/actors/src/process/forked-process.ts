@@ -1,11 +1,10 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join, sep } from 'node:path';
 import { actorEnvironment } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { connectTo } from '../transports/connections';
+import { makeSocketDirectory } from '../transports/socket-directory';
 import type { Address } from '../transports/transport';
 import type { ActorProcess } from './actor-process';
 import { GovernedProcess, type ProcessControl } from './governed-process';
@@ -29,7 +28,7 @@ export interface ForkedProcess {
 export function forkProcess(at: Address, gpus: readonly number[] | null, ended: () => void): ForkedProcess {
   const child = fork(MAIN, [at, String(process.pid)], {
     env: actorEnvironment(gpus),
-    execArgv: process.execArgv.filter((argument) => !argument.startsWith('--inspect')),
+    execArgv: inheritedArguments(process.execArgv),
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const control = controlOf(child, ended);
@@ -39,6 +38,20 @@ export function forkProcess(at: Address, gpus: readonly number[] | null, ended: 
     return outcome;
   });
   return { control, address };
+}
+
+const INSPECTOR = /^--inspect/;
+/** A program in an argument; a child that inherited it would run that, and start children of its own. */
+const PROGRAM = /^(-[ep]{1,2}|--eval|--print)$/;
+const PROGRAM_OR_ITS_KIND = /^--(eval|print|input-type)=/;
+
+/** The arguments of Node that a child shares with this process: those that say how it runs, not what. */
+export function inheritedArguments(execArgv: readonly string[]): string[] {
+  return execArgv.filter(
+    (argument, at) =>
+      ![INSPECTOR, PROGRAM, PROGRAM_OR_ITS_KIND].some((kind) => kind.test(argument)) &&
+      !PROGRAM.test(execArgv[at - 1] ?? ''),
+  );
 }
 
 /**
@@ -51,7 +64,7 @@ export async function forkActorProcess(
   ended: () => void,
 ): Promise<ActorProcess> {
   // Keep other users out: the directory is this user's only.
-  const dir = await mkdtemp(join(tmpdir(), 'forge-'));
+  const dir = await makeSocketDirectory();
   const { control, address } = forkProcess(`unix:${join(dir, 's')}`, gpus, () => {
     ended();
     rmSync(dir, { recursive: true, force: true });

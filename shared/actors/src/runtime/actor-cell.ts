@@ -188,22 +188,26 @@ function isUnheard({ headers }: CallRequest, cancellation: Cancellation): boolea
   return headers?.[POSTED] !== undefined || cancellation.isCancelled;
 }
 
-/** Whether the actor's own code has failed; a ForgeError that it passes on speaks of something else. */
+/** Whether the actor's own code has failed; an error of ours or of the system speaks of something else. */
 function isUnexpected(thrown: unknown): boolean {
-  return !(thrown instanceof ForgeError) || thrown.code === 'BUG_INVARIANT';
+  return ForgeError.from(thrown).code === 'BUG_INVARIANT';
 }
 
 /**
- * A ForgeError as it is, anything else as BUG_ENDPOINT. The loss of another replica, which the endpoint itself called,
- * is marked by `thrownBy`.
+ * A ForgeError as it is, one of the system as what it says about the environment, anything else as BUG_ENDPOINT. The loss
+ * of another replica, which the endpoint itself called, is marked by `thrownBy`.
  */
 function endpointError(thrown: unknown, actor: string, endpoint: string): ForgeError {
   if (thrown instanceof ForgeError) {
-    const isOfAnother = thrown.code === 'TRANSIENT_REPLICA_LOST' && thrown.details.actor !== actor;
-    if (!isOfAnother) return thrown;
-    const details = { ...thrown.details, thrownBy: `${actor}.${endpoint}` };
-    return new ForgeError(thrown.code, thrown.message, details, { cause: thrown });
+    const isOfAnother = thrown.is('TRANSIENT_REPLICA_LOST') && thrown.details.actor !== actor;
+    return isOfAnother ? thrownBy(`${actor}.${endpoint}`, thrown) : thrown;
   }
+  const known = ForgeError.from(thrown);
+  if (!isUnexpected(known)) return thrownBy(`${actor}.${endpoint}`, known);
   const { name, message, stack } = thrown instanceof Error ? thrown : new Error(String(thrown));
   return new ForgeError('BUG_ENDPOINT', message, { actor, endpoint, name, stack }, { cause: thrown });
+}
+
+function thrownBy(place: string, error: ForgeError): ForgeError {
+  return new ForgeError(error.code, error.message, { ...error.details, thrownBy: place }, { cause: error });
 }

@@ -213,12 +213,12 @@ function displaced(call: ServiceCall): ForgeError {
 
 /** A loss that the endpoint itself ran into says so in `thrownBy`. */
 function isLossOfReplica(error: ForgeError): boolean {
-  return error.code === 'TRANSIENT_REPLICA_LOST' && error.details.thrownBy === undefined;
+  return error.is('TRANSIENT_REPLICA_LOST') && error.details.thrownBy === undefined;
 }
 
 /** An exception of this actor, not one it has passed on from another it called. */
 function isThrownBy(replica: Replica, error: ForgeError): boolean {
-  return error.code === 'BUG_ENDPOINT' && error.details.actor === replica.launched?.name;
+  return error.is('BUG_ENDPOINT') && error.details.actor === replica.launched?.name;
 }
 
 function inTime(options: CallOptions, timeoutMs: number | undefined): CallOptions {

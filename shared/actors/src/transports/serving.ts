@@ -195,12 +195,11 @@ function expired({ endpoint, timeoutMs }: CallRequest): ForgeError {
   return new ForgeError('TRANSIENT_TIMEOUT', message, { endpoint, timeoutMs });
 }
 
-/** A ForgeError as it is; any other error is the endpoint's fault. */
+/** A ForgeError as it is, one of the system as what it says about the environment; any other error is the endpoint's fault. */
 function errorFrame(id: number, error: unknown): Frame {
-  const { code, message, details } =
-    error instanceof ForgeError
-      ? error
-      : new ForgeError('BUG_ENDPOINT', error instanceof Error ? error.message : String(error));
+  const known = ForgeError.from(error);
+  const isBug = known.code === 'BUG_INVARIANT' && known !== error;
+  const { code, message, details } = isBug ? new ForgeError('BUG_ENDPOINT', known.message) : known;
   return [KIND.error, id, code, message.slice(0, MAX_MESSAGE_LENGTH), details];
 }
 

@@ -2,7 +2,7 @@ import { ForgeError } from '@forge/errors';
 import type { Address } from './transport';
 
 /** The longest path a unix socket can have on Linux and macOS. */
-const MAX_SOCKET_PATH_BYTES = 103;
+export const MAX_SOCKET_PATH_BYTES = 103;
 
 export type SocketAddress =
   { scheme: 'unix'; path: string } | { scheme: 'tcp' | 'tls'; host: string; port: number };

@@ -1,8 +1,7 @@
 import { once } from 'node:events';
-import { lstat, mkdtemp, rm, stat, unlink } from 'node:fs/promises';
+import { lstat, rm, stat, unlink } from 'node:fs/promises';
 import { connect as connectNet, createServer as createNetServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { ForgeError } from '@forge/errors';
 import { FrameLink } from '../wire/frame-link';
@@ -14,6 +13,7 @@ import { tellingRefusals } from './refused-peer';
 import { Serving } from './serving';
 import { formatSocketAddress, parseSocketAddress, type SocketAddress } from './socket-address';
 import { SocketCarrier } from './socket-carrier';
+import { makeSocketDirectory } from './socket-directory';
 import type { Address, Channel, Handler, Listener, OnRefused, Transport } from './transport';
 
 export interface SocketTransportOptions {
@@ -51,7 +51,7 @@ export class SocketTransport implements Transport {
    * @throws {ForgeError} CONFIG_INVALID when `at` is no address, is taken, or needs a token or certificate.
    */
   async listen(handler: Handler, at?: Address, onRefused?: OnRefused): Promise<Listener> {
-    const ownDir = at === undefined ? await mkdtemp(join(tmpdir(), 'forge-')) : null;
+    const ownDir = at === undefined ? await makeSocketDirectory() : null;
     const wanted = parseSocketAddress(at ?? `unix:${ownDir}/s`);
     await this.checkGuarded(wanted);
     const sockets = new Set<Socket>();

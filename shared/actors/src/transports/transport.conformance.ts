@@ -81,11 +81,11 @@ export function transportConformance(name: string, make: () => Promise<Conforman
       it('reject with the error of the endpoint', async () => {
         const { channel } = await open(
           handlerOf({
-            ours: () => Promise.reject(new ForgeError('CAPACITY_GPUS', 'too few', { free: 1n })),
+            ours: () => Promise.reject(new ForgeError('CAPACITY_GPUS', 'too few', { free: 1n } as never)),
             foreign: () => {
               throw new TypeError('x is undefined');
             },
-            unsendable: () => Promise.reject(new ForgeError('CANCELLED', 'why', { f: () => 1 })),
+            unsendable: () => Promise.reject(new ForgeError('CANCELLED', 'why', { f: () => 1 } as never)),
           }),
         );
         expect(await failure(channel.call(request('ours')))).toMatchObject({

@@ -48,6 +48,18 @@ describe('connectRedis', () => {
     }
   });
 
+  it('refuses a database that Redis does not have, and takes one that it has', async () => {
+    const to = (database: number) =>
+      connectRedis(`${server.url}/${database}`, { name: 'test', giveUpAfterMs: 5_000 });
+    await expect(to(99)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/does not open database 99: ERR .*out of range/) as string,
+    });
+    const redis = await to(3);
+    expect(await redis.client('INFO')).toMatch(/ db=3 /);
+    redis.disconnect();
+  });
+
   it('refuses a Redis that may evict keys', async () => {
     const redis = await server.connect();
     await redis.config('SET', 'maxmemory-policy', 'allkeys-lru');

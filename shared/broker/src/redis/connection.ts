@@ -30,8 +30,8 @@ export const PATIENT = {
  * A connection to a Redis that answers.
  *
  * @throws {ForgeError} TRANSIENT_REDIS_UNREACHABLE when it does not answer in time; CONTRACT_UNAUTHORIZED at once
- *   when it does not accept user or password, or its certificate is not trusted; CONFIG_INVALID when it would evict keys
- *   or is older than 6.2.
+ *   when it does not accept user or password, or its certificate is not trusted; CONFIG_INVALID when it would evict keys,
+ *   does not have the database, or is older than 6.2.
  */
 export async function connectRedis(url: string, options: ConnectOptions): Promise<Redis> {
   const redis = new Redis(url, { ...PATIENT, connectionName: options.name });
@@ -60,6 +60,7 @@ export async function connectRedis(url: string, options: ConnectOptions): Promis
       const message = `Redis at ${shownUrl} did not answer within ${seconds} s: ${lastError}`;
       throw new ForgeError('TRANSIENT_REDIS_UNREACHABLE', message, { url: shownUrl });
     });
+    await checkDatabase(redis, shownUrl);
     await checkServer(redis, shownUrl);
     return redis;
   } catch (error) {
@@ -91,6 +92,16 @@ export async function redisMemory(redis: Redis): Promise<RedisMemory> {
 async function fieldsOfInfo(redis: Redis): Promise<(name: string) => string> {
   const info = await redis.info();
   return (name) => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? '';
+}
+
+/** A connection whose database is refused goes on with database 0, which is somebody else's. */
+async function checkDatabase(redis: Redis, url: string): Promise<void> {
+  const database = Number(redis.options.db ?? 0);
+  if (database === 0) return;
+  await redis.select(database).catch((cause: Error) => {
+    const message = `Redis at ${url} does not open database ${database}: ${cause.message}; name one that it has, or raise its setting databases`;
+    throw new ForgeError('CONFIG_INVALID', message, { url, database });
+  });
 }
 
 async function checkServer(redis: Redis, url: string): Promise<void> {

@@ -98,6 +98,19 @@ describe('admission', () => {
     expect(await state.admit(10)).toEqual([]);
     expect(await state.phase()).toEqual({ phase: 'stopping', message: 'enough' });
   });
+
+  it('is gone, not failed, once its keys have expired', async () => {
+    const state = await newRun();
+    await state.remove();
+    const gone = {
+      code: 'CONFLICT_STATE',
+      message: expect.stringMatching(
+        /^no run \S+ in this Redis: .*expired \(limits\.keepStateHours\)/,
+      ) as string,
+    };
+    await expect(state.phase()).rejects.toMatchObject(gone);
+    await expect(state.config()).rejects.toMatchObject(gone);
+  });
 });
 
 describe('groups', () => {

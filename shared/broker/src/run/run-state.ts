@@ -114,12 +114,19 @@ export class RunState {
   async config(): Promise<unknown> {
     const text = await this.redis.get(this.keys.config);
     if (text !== null) return JSON.parse(text) as unknown;
-    throw new ForgeError('CONFLICT_STATE', `no run ${this.runId} in this Redis`, { runId: this.runId });
+    throw this.gone();
   }
 
+  /** @throws {ForgeError} CONFLICT_STATE when there is no such run, as when its state has expired. */
   async phase(): Promise<{ phase: RunPhase; message: string | null }> {
     const [state, message] = await this.redis.hmget(this.keys.run, 'state', 'message');
-    return { phase: (state ?? 'failed') as RunPhase, message: message ?? null };
+    if (typeof state !== 'string') throw this.gone();
+    return { phase: state as RunPhase, message: message ?? null };
+  }
+
+  private gone(): ForgeError {
+    const message = `no run ${this.runId} in this Redis: it was not made there, or its state has expired (limits.keepStateHours) or was removed`;
+    return new ForgeError('CONFLICT_STATE', message, { runId: this.runId });
   }
 
   /** Moves the run on and wakes everyone. */
