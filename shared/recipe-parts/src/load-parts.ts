@@ -83,11 +83,10 @@ async function loadReward(config: RewardConfig): Promise<Reward> {
       return wordsReward(config);
     case 'code':
       return codeReward(config);
-    case 'module':
-      return {
-        ...checkReward(await fromModule(config.module, config.options), config.module),
-        name: rewardName(config),
-      };
+    case 'module': {
+      const own = checkReward(await fromModule(config.module, config.options), config.module);
+      return { ...own, name: rewardName(config) };
+    }
   }
 }
 

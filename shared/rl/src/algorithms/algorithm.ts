@@ -40,16 +40,17 @@ const hasGradient: Algorithm['isInformative'] = (_rewards, advantages) => advant
  * is not 0. Its loss sees zeros wherever the mask is 0, and gets the metrics every algorithm has.
  */
 export function defineAlgorithm(definition: AlgorithmDefinition): Algorithm {
-  const { loss, needsReference = false } = definition;
+  const { name = 'custom', needsReference = false } = definition;
   return {
-    name: 'custom',
-    rollout: defaultRollout,
-    isInformative: hasGradient,
-    ...definition,
+    name,
     needsReference,
+    // The parts are called on the definition, which may be of a class.
+    rollout: definition.rollout?.bind(definition) ?? defaultRollout,
+    advantage: (rewards) => definition.advantage(rewards),
+    isInformative: definition.isInformative?.bind(definition) ?? hasGradient,
     loss(rawTerms) {
       const terms = maskPadding(rawTerms);
-      const { loss: value, metrics } = lossResult(loss(terms));
+      const { loss: value, metrics } = lossResult(definition.loss(terms));
       return { loss: value, metrics: { ...policyMetrics(terms, { needsReference }), ...metrics } };
     },
   };
