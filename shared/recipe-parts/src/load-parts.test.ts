@@ -137,7 +137,7 @@ describe('loadRewards', () => {
     expect((await handle.score(sample, marked)).rewards).toEqual({ answer: 1 });
   });
 
-  it('refuses a module that makes no reward, and a pattern that is none', async () => {
+  it('refuses a module that makes no reward, and an invalid pattern', async () => {
     const module = write('number.ts', 'export default 3;');
     await expect(loadRewards(recipe({ rewards: [{ module }] }))).rejects.toMatchObject({
       code: 'CONFIG_MODULE_UNLOADABLE',

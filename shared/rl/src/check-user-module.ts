@@ -15,8 +15,8 @@ const ALGORITHM: Record<keyof Algorithm, Kind> = {
 const REWARD: Record<keyof Reward, Kind> = { name: 'string', score: 'function' };
 
 /**
- * What a user's algorithm module made, checked. Its functions are called on the object that was made, which may be of a class:
- * methods, getters and private fields are not among the fields of a copy.
+ * The algorithm a user's module made, checked. Its functions are called on the object itself: one of a class has methods,
+ * getters and private fields, which no copy would have.
  *
  * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE naming `path` and the first field that does not fit.
  */
@@ -33,7 +33,7 @@ export function checkAlgorithm(value: unknown, path: string): Algorithm {
 }
 
 /**
- * What a user's reward module made, checked; like an algorithm, it may be of a class.
+ * The reward a user's module made, checked; like an algorithm, it may be of a class.
  *
  * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE naming `path` and the first field that does not fit.
  */

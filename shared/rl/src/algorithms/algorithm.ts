@@ -6,20 +6,20 @@ import { defaultRollout, type Rollout } from '../rollouts/rollout';
 /** The rewards of a group to one advantage per episode. */
 export type Advantage = (rewards: readonly number[]) => number[];
 
-/** How a policy learns: where episodes come from, what they are worth, and what is minimised. */
+/** A way for a policy to learn: the source of episodes, their worth, and the loss to minimise. */
 export interface Algorithm {
   name: string;
   rollout: Rollout;
   advantage: Advantage;
-  /** The loss and its metrics, safe on padding; `finishMetrics` turns the batch's sums into what is shown. */
+  /** The loss and its metrics, safe on padding; `finishMetrics` turns the batch's sums into those shown. */
   loss: (terms: LossTerms) => Required<LossResult>;
-  /** Whether episodes must carry the log-probs of the reference model. */
+  /** Set when episodes must carry the log-probs of the reference model. */
   needsReference: boolean;
-  /** Whether a group is worth a place in the batch; dynamic sampling prefers those that are. */
+  /** True for a group worth a place in the batch, which dynamic sampling prefers. */
   isInformative: (rewards: readonly number[], advantages: readonly number[]) => boolean;
 }
 
-/** What an author writes; the rest has defaults. */
+/** The parts an author writes; the rest has defaults. */
 export interface AlgorithmDefinition {
   name?: string;
   rollout?: Rollout;
@@ -29,7 +29,7 @@ export interface AlgorithmDefinition {
   isInformative?: Algorithm['isInformative'];
 }
 
-/** What a user's algorithm module exports as default: `options` are those of the recipe. */
+/** Default export of a user's algorithm module: `options` are those of the recipe. */
 export type AlgorithmFactory = (options: Record<string, unknown>) => Algorithm;
 
 /** A group whose advantages are all 0 has no gradient. */
