@@ -9,7 +9,7 @@ export async function start({ recipe }: ServiceContext): Promise<ServiceInstance
   return {
     ready: () => true,
     actor: reward,
-    // What is still being scored when its time is over is asked for again from another replica.
+    // Another replica is asked again for items still being scored when the time is over.
     drain: () => reward.stop({ drainMs: recipe.limits.drainSeconds * 500 }),
     totals: async () => ({ ...(await reward.stats.callOne()) }),
   };

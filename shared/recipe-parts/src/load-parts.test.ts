@@ -121,13 +121,23 @@ describe('loadRewards', () => {
     });
   });
 
+  it("keeps the methods, getters and private fields of a user's class", async () => {
+    const module = write(
+      'judge.ts',
+      `class Base { #full = 2; get name() { return 'base'; } score(_sample, text) { return this.grade(text); } private grade(text) { return text.length * this.#full; } }
+       export default () => new (class extends Base {})();`,
+    );
+    const handle = await loadRewards(recipe({ rewards: [{ module }] }));
+    expect((await handle.score(sample, completion)).rewards).toEqual({ judge: 4 });
+  });
+
   it('compares answers as people write them', async () => {
     const handle = await loadRewards(recipe({ rewards: [{ name: 'answer', tolerance: 0.1 }] }));
     const marked = { ...completion, text: 'So it is \\boxed{\\$18.95}.' };
     expect((await handle.score(sample, marked)).rewards).toEqual({ answer: 1 });
   });
 
-  it('refuses a module that makes no reward, and a pattern that is none', async () => {
+  it('refuses a module that makes no reward, and an invalid pattern', async () => {
     const module = write('number.ts', 'export default 3;');
     await expect(loadRewards(recipe({ rewards: [{ module }] }))).rejects.toMatchObject({
       code: 'CONFIG_MODULE_UNLOADABLE',

@@ -83,11 +83,10 @@ async function loadReward(config: RewardConfig): Promise<Reward> {
       return wordsReward(config);
     case 'code':
       return codeReward(config);
-    case 'module':
-      return {
-        ...checkReward(await fromModule(config.module, config.options), config.module),
-        name: rewardName(config),
-      };
+    case 'module': {
+      const own = checkReward(await fromModule(config.module, config.options), config.module);
+      return { ...own, name: rewardName(config) };
+    }
   }
 }
 
@@ -109,7 +108,7 @@ async function fromModule(path: string, options: Record<string, unknown>): Promi
 }
 
 /**
- * Where samples come from.
+ * The source of samples that a recipe names.
  *
  * @throws {ForgeError} CONFIG_FILE_UNREADABLE; CONFIG_DATASET_INVALID naming file and line, or both hashes of a file that has
  *   changed.
@@ -136,7 +135,7 @@ function readLines(path: string, sha256: string | undefined): string[] {
 }
 
 /**
- * The task with the hashes of its files, from where on it is refused with others; those it has already stay.
+ * The task with the hashes of its files, which refuses changed ones from then on. Hashes it has already stay.
  *
  * @throws {ForgeError} CONFIG_FILE_UNREADABLE
  */

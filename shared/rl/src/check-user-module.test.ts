@@ -1,12 +1,54 @@
+import type { Episode } from '@forge/contracts';
+import { Graph, mul, type Tensor } from '@forge/graph';
 import { grpo } from './algorithms/grpo';
 import { checkAlgorithm, checkReward } from './check-user-module';
+import type { LossTerms } from './losses/loss';
+import { completionOf, sampleOf } from './rewards/completion.fixture';
+import type { RolloutContext } from './rollouts/rollout';
 
 const code = 'CONFIG_MODULE_UNLOADABLE';
 
 describe('checkAlgorithm', () => {
   it('passes an algorithm', () => {
-    const algorithm = grpo();
-    expect(checkAlgorithm(algorithm, 'mine.ts')).toBe(algorithm);
+    const { name, advantage, needsReference } = checkAlgorithm(grpo({ klCoefficient: 1 }), 'mine.ts');
+    expect([name, needsReference, advantage([1, 0])[0]]).toEqual(['grpo', true, expect.closeTo(0.707, 3)]);
+  });
+
+  it('calls the methods of a class on its object', async () => {
+    class Base {
+      #scale = 3;
+      get name(): string {
+        return 'mine';
+      }
+      get needsReference(): boolean {
+        return this.#scale > 2;
+      }
+      advantage(rewards: readonly number[]): number[] {
+        return rewards.map((reward) => this.#scale * reward);
+      }
+      isInformative(rewards: readonly number[]): boolean {
+        return this.advantage(rewards)[0] === this.#scale;
+      }
+      rollout(): Promise<Episode[]> {
+        return Promise.resolve(Array.from({ length: this.#scale }));
+      }
+      loss(terms: LossTerms): { loss: Tensor; metrics: object } {
+        return { loss: mul(terms.logprobs, this.#scale), metrics: {} };
+      }
+    }
+    const { name, needsReference, advantage, isInformative, rollout, loss } = checkAlgorithm(
+      new (class extends Base {})(),
+      'mine.ts',
+    );
+    expect([name, needsReference, advantage([1, 2]), isInformative([1], [])]).toEqual([
+      'mine',
+      true,
+      [3, 6],
+      true,
+    ]);
+    expect(await rollout({} as RolloutContext)).toHaveLength(3);
+    const logprobs = new Graph().input('logprobs', 'float32', ['B', 'T']);
+    expect(loss({ logprobs } as LossTerms).loss.shape).toEqual(['B', 'T']);
   });
 
   it.each<[unknown, string]>([
@@ -25,8 +67,23 @@ describe('checkAlgorithm', () => {
 
 describe('checkReward', () => {
   it('passes a reward', () => {
-    const reward = { name: 'mine', score: () => 1 };
-    expect(checkReward(reward, 'mine.ts')).toBe(reward);
+    const { name, score } = checkReward({ name: 'mine', score: () => 1 }, 'mine.ts');
+    expect([name, score(sampleOf(), 'a', completionOf('a'))]).toEqual(['mine', 1]);
+  });
+
+  it('calls the methods of a class on its object', () => {
+    class Judge {
+      #calls = 0;
+      get name(): string {
+        return 'judge';
+      }
+      score(): number {
+        return (this.#calls += 1);
+      }
+    }
+    const { name, score } = checkReward(new (class extends Judge {})(), 'mine.ts');
+    const scores = [1, 2].map(() => score(sampleOf(), 'a', completionOf('a')));
+    expect([name, scores]).toEqual(['judge', [1, 2]]);
   });
 
   it('names what is wrong', () => {

@@ -15,21 +15,31 @@ const ALGORITHM: Record<keyof Algorithm, Kind> = {
 const REWARD: Record<keyof Reward, Kind> = { name: 'string', score: 'function' };
 
 /**
- * What a user's algorithm module made, checked.
+ * The algorithm a user's module made, checked. Its functions are called on the object itself: one of a class has methods,
+ * getters and private fields, which no copy would have.
  *
  * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE naming `path` and the first field that does not fit.
  */
 export function checkAlgorithm(value: unknown, path: string): Algorithm {
-  return checkFields<Algorithm>(value, ALGORITHM, path, 'an algorithm, as defineAlgorithm() makes it');
+  const own = checkFields<Algorithm>(value, ALGORITHM, path, 'an algorithm, as defineAlgorithm() makes it');
+  return {
+    name: own.name,
+    needsReference: own.needsReference,
+    rollout: (context) => own.rollout(context),
+    advantage: (rewards) => own.advantage(rewards),
+    loss: (terms) => own.loss(terms),
+    isInformative: (rewards, advantages) => own.isInformative(rewards, advantages),
+  };
 }
 
 /**
- * What a user's reward module made, checked.
+ * The reward a user's module made, checked; like an algorithm, it may be of a class.
  *
  * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE naming `path` and the first field that does not fit.
  */
 export function checkReward(value: unknown, path: string): Reward {
-  return checkFields<Reward>(value, REWARD, path, 'a reward, { name, score(sample, text, completion) }');
+  const own = checkFields<Reward>(value, REWARD, path, 'a reward, { name, score(sample, text, completion) }');
+  return { name: own.name, score: (sample, text, completion) => own.score(sample, text, completion) };
 }
 
 function checkFields<T extends object>(

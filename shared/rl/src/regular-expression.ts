@@ -2,7 +2,7 @@
 import { createContext, Script, type Context } from 'node:vm';
 import { ForgeError } from '@forge/errors';
 
-/** A linear expression takes a thousandth of it for 100,000 characters. */
+/** Longest time of a search; a linear one takes a thousandth of it for 100,000 characters. */
 const SEARCH_MS = 1_000;
 
 /** @throws {ForgeError} CONFIG_INVALID naming `field` when `pattern` is not a regular expression. */

@@ -11,19 +11,39 @@ const run = (source: string, tests: readonly string[] = ['true'], limits: Partia
 describe('CodeSandbox', () => {
   it('counts the expressions that are true', async () => {
     const source = 'const add = (a, b) => a + b; class Box { constructor(v) { this.v = v; } }';
-    const tests = ['add(1, 2) === 3', 'add(1, 2) === 4', 'new Box(7).v === 7', 'add(1, 2)', 'missing(1) === 1', '"true"', ') syntax']; // prettier-ignore
+    const tests = [
+      'add(1, 2) === 3',
+      'add(1, 2) === 4',
+      'new Box(7).v === 7',
+      'add(1, 2)',
+      'missing(1) === 1',
+      '"true"',
+      ') syntax',
+    ];
     expect(await run(source, tests)).toEqual({ passed: 2 });
   });
 
   it('waits for promises, and not for those that never settle', async () => {
-    const source = 'const later = async (v) => v; const never = new Promise(() => {}); const rejects = Promise.reject(1);'; // prettier-ignore
-    const tests = ['later(3).then((v) => v === 3)', '(async () => (await later(4)) === 4)()', 'never', 'rejects', 'later("true")']; // prettier-ignore
+    const source =
+      'const later = async (v) => v; const never = new Promise(() => {}); const rejects = Promise.reject(1);';
+    const tests = [
+      'later(3).then((v) => v === 3)',
+      '(async () => (await later(4)) === 4)()',
+      'never',
+      'rejects',
+      'later("true")',
+    ];
     expect(await run(source, tests)).toEqual({ passed: 2 });
   });
 
   it('says what a program throws, cut short, whatever that is', async () => {
-    expect(await run('throw new RangeError("no " + "x".repeat(1e6))')).toEqual({ passed: 0, error: expect.stringMatching(/^RangeError: no x{150,200}$/) as string }); // prettier-ignore
-    expect(await run('throw { get name() { throw 1 }, message: { toString: () => "x".repeat(1e9) } }')).toMatchObject({ passed: 0 }); // prettier-ignore
+    expect(await run('throw new RangeError("no " + "x".repeat(1e6))')).toEqual({
+      passed: 0,
+      error: expect.stringMatching(/^RangeError: no x{150,200}$/) as string,
+    });
+    expect(
+      await run('throw { get name() { throw 1 }, message: { toString: () => "x".repeat(1e9) } }'),
+    ).toMatchObject({ passed: 0 });
     expect(await run('throw null')).toMatchObject({ passed: 0 });
     expect(await run('let let = 1 +')).toMatchObject({ passed: 0, error: /SyntaxError/ });
   });
@@ -62,7 +82,7 @@ describe('CodeSandbox', () => {
     expect(await run('const x = 1', ['x === 1'])).toEqual({ passed: 1 });
   });
 
-  it('stops promises nobody waits for', async () => {
+  it('stops promises that are not waited for', async () => {
     const source = 'let n = 0; const chain = () => { n++; return Promise.resolve().then(chain); }; chain();';
     await run(source);
     expect(await run('const x = 1', ['x === 1'])).toEqual({ passed: 1 });
@@ -78,7 +98,27 @@ describe('CodeSandbox', () => {
   });
 
   it('has nothing but the language', async () => {
-    const names = ['process', 'require', 'module', 'fetch', 'XMLHttpRequest', 'WebSocket', 'setTimeout', 'setInterval', 'Deno', 'Bun', 'std', 'os', 'navigator', 'WebAssembly', 'Worker', '__dirname', 'Buffer', 'performance', 'queueMicrotask']; // prettier-ignore
+    const names = [
+      'process',
+      'require',
+      'module',
+      'fetch',
+      'XMLHttpRequest',
+      'WebSocket',
+      'setTimeout',
+      'setInterval',
+      'Deno',
+      'Bun',
+      'std',
+      'os',
+      'navigator',
+      'WebAssembly',
+      'Worker',
+      '__dirname',
+      'Buffer',
+      'performance',
+      'queueMicrotask',
+    ];
     const present = names.map((name) => `typeof ${name} === 'undefined'`);
     expect(await run('', present)).toEqual({ passed: names.length });
     const source = `
@@ -91,14 +131,23 @@ describe('CodeSandbox', () => {
   });
 
   it('does not let a program change what tests rely on', async () => {
-    const tests = ['JSON.stringify(f([1])) === JSON.stringify([2])', '[1, 2].every((x) => x === f(x))', 'Object.is(f(1), 2)', 'new Set([f(1)]).has(2)', 'f(1) === 2', '`${f(1)}` === "2"', 'Array.from(f([1, 2])).join() === "2"', 'Promise.resolve(f(1)).then((v) => v === 2)']; // prettier-ignore
+    const tests = [
+      'JSON.stringify(f([1])) === JSON.stringify([2])',
+      '[1, 2].every((x) => x === f(x))',
+      'Object.is(f(1), 2)',
+      'new Set([f(1)]).has(2)',
+      'f(1) === 2',
+      '`${f(1)}` === "2"',
+      'Array.from(f([1, 2])).join() === "2"',
+      'Promise.resolve(f(1)).then((v) => v === 2)',
+    ];
     const honest = 'const f = (x) => x;';
     const cheats = `
       JSON.stringify = () => ''; Object.is = () => true; Array.prototype.every = () => true; Set.prototype.has = () => true;
       Array.from = () => ({ join: () => '2' }); Promise.prototype.then = function () { return Promise.resolve(true); };
       Object.prototype.toString = Object.prototype.valueOf = () => 2; globalThis.eval = () => () => true;
       var JSON = { stringify: () => '' };`;
-    // What a test hands over leads to the built-ins of its own realm.
+    // Values a test hands over lead to the built-ins of its own realm.
     const reaching = `
       const f = (x) => {
         try {
@@ -160,6 +209,9 @@ describe('codeReward', () => {
   });
 
   it('refuses a sample without tests', async () => {
-    await expect(score('1', ' \n')).rejects.toMatchObject({ code: 'CONFIG_DATASET_INVALID', message: /sample 's' has no tests/ }); // prettier-ignore
+    await expect(score('1', ' \n')).rejects.toMatchObject({
+      code: 'CONFIG_DATASET_INVALID',
+      message: /sample 's' has no tests/,
+    });
   });
 });

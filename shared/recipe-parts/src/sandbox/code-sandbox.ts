@@ -5,7 +5,7 @@ import type { Program, Verdict } from './run-program';
 import type { SandboxApi } from './sandbox-worker';
 
 export interface CodeSandboxOptions {
-  /** How long one program may take, tests included. */
+  /** Longest time of one program, tests included. */
   timeMs: number;
   /** Programs that run at the same time, each in a thread. */
   parallel: number;
@@ -14,8 +14,8 @@ export interface CodeSandboxOptions {
 type Thread = WorkerHandle<SandboxApi>;
 
 /**
- * Runs programs nobody vouches for, so many at a time. A thread whose program takes too long, or breaks the interpreter,
- * is ended, and another one takes its place. Threads start when they are needed and keep no process from ending.
+ * Runs untrusted programs, so many at a time. A thread whose program takes too long, or breaks the interpreter, is ended and
+ * replaced. Threads start when they are needed and keep no process from ending.
  */
 export class CodeSandbox {
   private readonly idle: Thread[] = [];
@@ -24,7 +24,7 @@ export class CodeSandbox {
 
   constructor(private readonly options: CodeSandboxOptions) {}
 
-  /** What becomes of a program; whatever it does, this does not fail. */
+  /** The verdict on a program, which may do anything: this does not fail. */
   async run(program: Program): Promise<Verdict> {
     const thread = await this.acquire();
     const verdict = await this.inTime(thread.call('run', program));
@@ -38,7 +38,7 @@ export class CodeSandbox {
     return { passed: 0, error: verdict };
   }
 
-  /** The verdict, or why there is none; the thread is no good any more then. */
+  /** The verdict, or the reason why the thread gives none and is not to be used again. */
   private inTime(running: Promise<Verdict>): Promise<Verdict | string> {
     const { timeMs } = this.options;
     const ended = running.catch((error: Error) => error.message);

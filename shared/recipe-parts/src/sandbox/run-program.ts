@@ -6,7 +6,7 @@ import {
   type QuickJSWASMModule,
 } from 'quickjs-emscripten-core';
 
-/** A program nobody vouches for, and what it must do. */
+/** An untrusted program, and the tests it must pass. */
 export interface Program {
   source: string;
   /** JavaScript expressions; each that is `true` after the program ran is a test passed. */
@@ -19,7 +19,7 @@ export interface Program {
 export interface Verdict {
   /** Tests that passed. */
   passed: number;
-  /** Why the program itself did not come to its end. */
+  /** The reason why the program itself did not come to its end. */
   error?: string;
 }
 
@@ -28,7 +28,7 @@ const STEPS_PER_QUESTION = 10_000;
 const STACK_BYTES = 256 * 1024;
 const SHOWN_CHARACTERS = 200;
 
-/** Runs before the program: what it does must not depend on chance, and what it prints goes nowhere. */
+/** Runs before the program, so that nothing depends on chance and output goes nowhere. */
 const PROGRAM_PRELUDE = `
 (() => {
   let state = 1;
@@ -38,8 +38,8 @@ const PROGRAM_PRELUDE = `
 })();`;
 
 /**
- * Tests run in a realm of their own, whose built-ins the program can't replace, not even by what tests hand to it; names
- * this realm does not know are looked up in the program's, by the `eval` that had before the program ran.
+ * Tests run in a realm of their own, whose built-ins the program can't replace, not even through the values tests hand to it.
+ * Names unknown there are looked up in the program's realm, by the `eval` it had before the program ran.
  */
 const TEST_PRELUDE = `
 ((evaluate) => {
@@ -86,7 +86,7 @@ export class ProgramRunner {
       try {
         for (const part of [tests, mine, runtime]) part.dispose();
       } catch {
-        // What was interrupted in the middle can't always be freed.
+        // Memory of an interrupted program can't always be freed.
         this.quickJs = null;
       }
     }
@@ -116,7 +116,7 @@ function judge(program: QuickJSContext, test: QuickJSContext, is: Program): Verd
 
 class ProgramError extends Error {}
 
-/** The value of a piece of source. @throws {ProgramError} what it throws. */
+/** The value of a piece of source. @throws {ProgramError} with the error of the source. */
 function take(context: QuickJSContext, source: string): QuickJSHandle {
   const result = context.evalCode(source, 'program.js');
   if (result.error === undefined) return result.value;
@@ -124,7 +124,7 @@ function take(context: QuickJSContext, source: string): QuickJSHandle {
   throw new ProgramError(thrown);
 }
 
-/** Reads names and texts one by one: what a program throws may be anything, of any size. */
+/** Reads names and texts one by one: a program may throw anything, of any size. */
 function describe(context: QuickJSContext, error: QuickJSHandle): string {
   if (context.typeof(error) === 'object') {
     const [name, message] = ['name', 'message'].map((key) =>
@@ -139,7 +139,7 @@ function text(context: QuickJSContext, value: QuickJSHandle): string {
   return context.typeof(value) === 'string' ? context.getString(value).slice(0, SHOWN_CHARACTERS) : '';
 }
 
-/** Whether an expression, or the promise it gives, is `true` and nothing but. */
+/** True for an expression that is `true`, or a promise of it, and nothing else. */
 function holds(context: QuickJSContext, test: string): boolean {
   try {
     return take(context, `with ($program) { (${test}\n) }`).consume((value) => {

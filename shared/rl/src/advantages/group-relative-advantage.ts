@@ -4,7 +4,7 @@ import type { Advantage } from '../algorithms/algorithm';
 const STD_EPSILON = 1e-4;
 
 /**
- * How much better each episode did than the mean of its group; with `normalizeByStd` in units of the group's unbiased
+ * The distance of each episode's reward from the mean of its group; with `normalizeByStd` in units of the group's unbiased
  * standard deviation (+ 1e-4).
  *
  * Edge: a group of one, or of equal rewards -> all zeros, exactly.

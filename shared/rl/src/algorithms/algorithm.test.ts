@@ -1,8 +1,10 @@
-import { neg } from '@forge/graph';
+import type { Episode } from '@forge/contracts';
+import { mul, neg, type Tensor } from '@forge/graph';
 import { tokenMean } from '../losses/batch-mean';
 import { evaluateLoss } from '../losses/loss.fixture';
-import { defaultRollout } from '../rollouts/rollout';
-import { defineAlgorithm } from './algorithm';
+import type { LossTerms } from '../losses/loss';
+import { defaultRollout, type RolloutContext } from '../rollouts/rollout';
+import { defineAlgorithm, type AlgorithmDefinition } from './algorithm';
 
 const advantage = (rewards: readonly number[]) => [...rewards];
 
@@ -45,5 +47,31 @@ describe('defineAlgorithm', () => {
       advantage: 7,
       kl_reference: Math.E - 2,
     });
+  });
+
+  it('takes a definition of a class, whose methods use its private fields', async () => {
+    class Mine implements AlgorithmDefinition {
+      #scale = 3;
+      get needsReference(): boolean {
+        return this.#scale === 3;
+      }
+      advantage(rewards: readonly number[]): number[] {
+        return rewards.map((reward) => this.#scale * reward);
+      }
+      isInformative(): boolean {
+        return this.#scale === 3;
+      }
+      rollout(): Promise<Episode[]> {
+        return Promise.resolve(Array.from({ length: this.#scale }));
+      }
+      loss(terms: LossTerms): Tensor {
+        return tokenMean(mul(terms.logprobs, this.#scale), terms);
+      }
+    }
+    const mine = defineAlgorithm(new (class extends Mine {})());
+    expect([mine.name, mine.needsReference, mine.advantage([2])]).toEqual(['custom', true, [6]]);
+    expect(mine.isInformative([], [])).toBe(true);
+    expect(await mine.rollout({} as RolloutContext)).toHaveLength(3);
+    expect(evaluateLoss(mine.loss, { logprobs: [[-1]], advantages: [7] }).loss).toBe(-3);
   });
 });

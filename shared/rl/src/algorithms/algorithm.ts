@@ -6,20 +6,20 @@ import { defaultRollout, type Rollout } from '../rollouts/rollout';
 /** The rewards of a group to one advantage per episode. */
 export type Advantage = (rewards: readonly number[]) => number[];
 
-/** How a policy learns: where episodes come from, what they are worth, and what is minimised. */
+/** A way for a policy to learn: the source of episodes, their worth, and the loss to minimise. */
 export interface Algorithm {
   name: string;
   rollout: Rollout;
   advantage: Advantage;
-  /** The loss and its metrics, safe on padding; `finishMetrics` turns the batch's sums into what is shown. */
+  /** The loss and its metrics, safe on padding; `finishMetrics` turns the batch's sums into those shown. */
   loss: (terms: LossTerms) => Required<LossResult>;
-  /** Whether episodes must carry the log-probs of the reference model. */
+  /** Set when episodes must carry the log-probs of the reference model. */
   needsReference: boolean;
-  /** Whether a group is worth a place in the batch; dynamic sampling prefers those that are. */
+  /** True for a group worth a place in the batch, which dynamic sampling prefers. */
   isInformative: (rewards: readonly number[], advantages: readonly number[]) => boolean;
 }
 
-/** What an author writes; the rest has defaults. */
+/** The parts an author writes; the rest has defaults. */
 export interface AlgorithmDefinition {
   name?: string;
   rollout?: Rollout;
@@ -29,7 +29,7 @@ export interface AlgorithmDefinition {
   isInformative?: Algorithm['isInformative'];
 }
 
-/** What a user's algorithm module exports as default: `options` are those of the recipe. */
+/** Default export of a user's algorithm module: `options` are those of the recipe. */
 export type AlgorithmFactory = (options: Record<string, unknown>) => Algorithm;
 
 /** A group whose advantages are all 0 has no gradient. */
@@ -40,16 +40,17 @@ const hasGradient: Algorithm['isInformative'] = (_rewards, advantages) => advant
  * is not 0. Its loss sees zeros wherever the mask is 0, and gets the metrics every algorithm has.
  */
 export function defineAlgorithm(definition: AlgorithmDefinition): Algorithm {
-  const { loss, needsReference = false } = definition;
+  const { name = 'custom', needsReference = false } = definition;
   return {
-    name: 'custom',
-    rollout: defaultRollout,
-    isInformative: hasGradient,
-    ...definition,
+    name,
     needsReference,
+    // The parts are called on the definition, which may be of a class.
+    rollout: definition.rollout?.bind(definition) ?? defaultRollout,
+    advantage: (rewards) => definition.advantage(rewards),
+    isInformative: definition.isInformative?.bind(definition) ?? hasGradient,
     loss(rawTerms) {
       const terms = maskPadding(rawTerms);
-      const { loss: value, metrics } = lossResult(loss(terms));
+      const { loss: value, metrics } = lossResult(definition.loss(terms));
       return { loss: value, metrics: { ...policyMetrics(terms, { needsReference }), ...metrics } };
     },
   };

@@ -1,7 +1,7 @@
 /*
  * torchforge's SimpleGRPOLoss, exactly. Differs from GRPO (Shao et al., 2024): no clipping, and no ratio to the policy
- * that generated: whatever its age, data counts as on-policy. torchforge lets a gradient reach the reference log-probs;
- * here they are an input of the graph and nobody asks for it.
+ * that generated: data counts as on-policy at any age. torchforge lets a gradient reach the reference log-probs; here they
+ * are an input of the graph, without one.
  */
 import { mul, sub } from '@forge/graph';
 import { sequenceMean } from '../losses/batch-mean';

@@ -3,8 +3,8 @@ import { dependence, grad, Graph, type Dim, type Tensor } from '@forge/graph';
 import { isTensor, lossResult, type Loss, type LossTerms } from './loss';
 
 /**
- * Builds a loss and its gradient as the trainer does, without values, so that what is wrong with it is said before a run
- * begins. `path` is the module it comes from.
+ * Builds a loss and its gradient as the trainer does, without values: its errors are found before a run begins. `path` is the
+ * module it comes from.
  *
  * @throws {ForgeError} CONFIG_LOSS_INVALID naming `path` and the op, shape or metric that does not fit.
  */
@@ -27,7 +27,7 @@ export function checkLoss(loss: Loss, path: string): void {
   }
 }
 
-/** What the loss of one micro-batch is given, with shapes but no values. */
+/** The terms of one micro-batch, with shapes but no values. */
 function symbolicTerms(): LossTerms {
   const graph = new Graph();
   const input = (name: keyof LossTerms, shape: readonly Dim[]): Tensor => graph.input(name, 'float32', shape);

@@ -1,6 +1,6 @@
 import { cast, clip, less, minimum, mul, type Tensor } from '@forge/graph';
 
-/** How far below and above 1 a ratio counts. */
+/** Distances below and above 1 within which a ratio counts. */
 export interface ClipRange {
   low: number;
   high: number;

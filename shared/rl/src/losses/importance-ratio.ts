@@ -1,7 +1,7 @@
 import { clip, exp, minimum, stopGradient, sub, type Tensor } from '@forge/graph';
 
 /**
- * How much likelier each token is under the policy than under the one that drew it: pi / behaviour.
+ * The probability of each token under the policy over that under the one that drew it: pi / behaviour.
  *
  * Shapes: both [B, T] -> [B, T].
  */

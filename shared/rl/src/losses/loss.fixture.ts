@@ -1,7 +1,7 @@
 import { evaluate, grad, Graph, type Values } from '@forge/graph';
 import { lossResult, type Loss, type LossTerms } from './loss';
 
-/** A micro-batch; what is left out is 0, the mask 1, the counts those of this micro-batch. */
+/** A micro-batch; terms left out are 0, the mask 1, the counts those of this micro-batch. */
 export interface LossCase {
   logprobs: number[][];
   behaviour?: number[][];

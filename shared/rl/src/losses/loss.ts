@@ -2,7 +2,7 @@ import { ForgeError } from '@forge/errors';
 import type { Tensor } from '@forge/graph';
 
 /**
- * What a loss sees of one micro-batch.
+ * The tensors of one micro-batch that a loss sees.
  *
  * Shapes: [B, T] except the counts, []; T counts predicted tokens. Padding and tokens the policy did not choose
  * have mask 0.
@@ -39,7 +39,7 @@ export interface LossResult {
 export type Loss = (terms: LossTerms) => LossResult | Tensor;
 
 /**
- * What a loss returned, as a result with metrics.
+ * The value a loss returned, as a result with metrics.
  *
  * @throws {ForgeError} CONFIG_LOSS_INVALID for anything but a tensor or `{ loss, metrics }`.
  */

@@ -5,7 +5,7 @@ import { k3 } from './k3';
 import type { LossTerms } from './loss';
 
 /**
- * What every algorithm shows of a batch, as token means that add up over micro-batches: `entropy`; `kl_behaviour`,
+ * The metrics every algorithm shows of a batch, as token means that add up over micro-batches: `entropy`; `kl_behaviour`,
  * KL(behaviour || policy) by k3 from the behaviour's own tokens; `kl_reference`, KL(policy || reference) by k3; and the
  * first two moments of the importance ratio, which `finishMetrics` turns into the effective sample size.
  */

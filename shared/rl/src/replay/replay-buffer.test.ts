@@ -104,7 +104,7 @@ describe('ReplayBuffer', () => {
     expect(next(filled(five, { ...options, seed: 8 }))).not.toEqual(next(filled(five, options)));
   });
 
-  it('refuses a size that is none', () => {
+  it('refuses an invalid size', () => {
     expect(() => make({ batchSize: 0 })).toThrow('batchSize: found 0');
     expect(() => make({ maxBufferSize: 1.5 })).toThrow('maxBufferSize: found 1.5');
   });

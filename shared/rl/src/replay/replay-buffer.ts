@@ -10,14 +10,14 @@ export interface ReplayBufferOptions<Item> {
   maxPolicyAge?: number;
   /** Items kept at most; beyond it the oldest makes room. Infinity by default. */
   maxBufferSize?: number;
-  /** How often an item may be drawn again after the first time; Infinity for no bound. */
+  /** Draws of an item after its first; Infinity for no bound. */
   maxResampleCount?: number;
   seed?: number;
   /** Policy version that produced an item. */
   versionOf: (item: Item) => number;
 }
 
-/** All of a buffer, as plain data. */
+/** A whole buffer as plain data. */
 export interface ReplayBufferState<Item> {
   buffer: { item: Item; sampleCount: number }[];
   /** Batches drawn so far: with the seed, the state of the random numbers. */
@@ -37,7 +37,7 @@ export class ReplayBuffer<Item> {
   private draws = 0;
   private readonly options: Required<ReplayBufferOptions<Item>>;
 
-  /** @throws {ForgeError} CONFIG_INVALID for a size that is no whole number of at least 1. */
+  /** @throws {ForgeError} CONFIG_INVALID for a size other than a whole number of at least 1. */
   constructor(options: ReplayBufferOptions<Item>) {
     this.options = {
       dataParallelSize: 1,
@@ -69,7 +69,7 @@ export class ReplayBuffer<Item> {
     return this.entries.at(position)?.item;
   }
 
-  /** Removes what is too old for `policyVersion` or was drawn as often as it may be; how many items. */
+  /** Removes items too old for `policyVersion` or drawn as often as they may be; their number. */
   evict(policyVersion: number): number {
     const { maxPolicyAge, maxResampleCount, versionOf } = this.options;
     const before = this.entries.length;
@@ -116,7 +116,7 @@ export class ReplayBuffer<Item> {
     };
   }
 
-  /** Takes over all of another buffer: what it draws next is what that one would have drawn. */
+  /** Takes over another buffer, and draws next as that one would have. */
   restore({ buffer, draws, seed }: ReplayBufferState<Item>): void {
     this.entries = buffer.map((entry) => ({ ...entry }));
     this.options.seed = seed;

@@ -9,8 +9,8 @@ export interface AnswerRewardOptions {
 }
 
 /**
- * 1 when the text's answer is the sample's, as people write answers, else 0. The answer is what stands in `\boxed{}`, after
- * `####` or in answer tags; without these it is the last number, or the last line where the sample's answer is no number.
+ * 1 when the text's answer is the sample's, as people write answers, else 0. The answer stands in `\boxed{}`, after `####` or in
+ * answer tags; without these it is the last number, or the last line where the sample's answer is a text.
  *
  * Numbers are equal whatever their separators, signs, fractions, currency and units; a percentage is its number and its
  * hundredth. Other answers are equal but for case, white space and typesetting.
@@ -40,7 +40,7 @@ function isSameNumber(expected: WrittenNumber, given: WrittenNumber, tolerance: 
     : isClose(expected.value, given.value / 100);
 }
 
-/** Typesetting makes no answer so many times as long. */
+/** Typesetting makes an answer at most so many times as long. */
 const TYPESET_FACTOR = 16;
 
 function isSameText(expected: string, given: string): boolean {

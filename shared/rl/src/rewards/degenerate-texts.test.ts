@@ -13,7 +13,7 @@ import { wordsReward } from './words-reward';
 const LENGTH = 1_000_000;
 const LIMIT_MS = 20_000;
 
-/** What a degenerate completion repeats, with what it begins and ends. */
+/** Parts of degenerate completions: the start, the part repeated, the end. */
 const TEXTS: readonly [string, string, string][] = [
   ['', '<answer>', ''],
   ['<answer>', '</answer', ''],
@@ -83,7 +83,7 @@ describe('parsePythonFloat', () => {
   });
 });
 
-/** What `run` gives; a regular expression that goes on for longer is interrupted. */
+/** The result of `run`; a regular expression that goes on for longer is interrupted. */
 function within<T>(run: () => T): T {
   return runInContext('run()', createContext({ run }), { timeout: LIMIT_MS }) as T;
 }

@@ -1,18 +1,18 @@
 /**
- * What a text gives as its answer, by the marks people agree on: the last `\boxed{…}` that is closed, else the rest of the last
- * line with `####`, else the last `<answer>…</answer>`. Null without any.
+ * The answer of a text by the marks people agree on: the last `\boxed{…}` that is closed, else the rest of the last line with
+ * `####`, else the last `<answer>…</answer>`. Null without any.
  */
 export function finalAnswer(text: string): string | null {
   return lastBoxed(text) ?? afterHashes(text) ?? insideTags(text);
 }
 
-/** A box, a brace, or what is escaped: a backslash or a brace that is none. */
+/** A box, a brace, or a backslash or brace that is escaped and means itself. */
 const BOX_OR_BRACE = /\\(?:boxed|fbox)\s?\{|\\[\\{}]|[{}]/g;
 
 /** The content of the closed box that is opened last, braces inside it included. */
 function lastBoxed(text: string): string | null {
   let [start, end] = [0, 0];
-  /** Where the content of each open brace begins; 0 for one that is no box. */
+  /** Start of the content of each open box; 0 for another brace. */
   const opened: number[] = [];
   for (const { 0: found, index } of text.matchAll(BOX_OR_BRACE)) {
     const content = index + found.length;

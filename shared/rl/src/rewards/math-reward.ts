@@ -4,13 +4,13 @@ import type { Reward } from './reward';
 export interface MathRewardOptions {
   /** Largest difference that does not yet count as wrong (exclusive). */
   tolerance?: number;
-  /** For the right number anywhere outside the answer tags. */
+  /** Reward of the right number anywhere outside the answer tags. */
   partialCredit?: number;
 }
 
 const CURRENCY_COMMAS_SPACE = new RegExp(`[$,${PYTHON_SPACE}]`, 'g');
 
-/** The number a person wrote, dollar signs, thousands separators and white space aside; null if it is none. */
+/** The number a person wrote, dollar signs, thousands separators and white space aside; null for an invalid one. */
 export function parseAmount(text: string): number | null {
   return parsePythonFloat(text.replace(CURRENCY_COMMAS_SPACE, ''));
 }
@@ -35,7 +35,7 @@ export function mathReward({ tolerance = 1e-6, partialCredit = 0.1 }: MathReward
 
 const [OPEN, CLOSE] = ['<answer>', '</answer>'];
 
-/** What stands in the first pair of answer tags, and the text without any pair; in one pass, however many are open. */
+/** The content of the first pair of answer tags, and the text without any pair; in one pass, however many are open. */
 function splitByTags(text: string): { inside: string; outside: string } {
   let [inside, outside, from] = ['', '', 0];
   for (;;) {

@@ -43,7 +43,7 @@ export function plainForm(text: string): string {
     .replace(CURRENCY, (sign, at: number, whole: string) => (whole[at - 1] === '-' ? '' : ' '));
 }
 
-/** What stands for a `\frac`, set off from the whole number in front of it. */
+/** The plain form of a `\frac`, set off from the whole number in front of it. */
 function fraction(groups: readonly unknown[]): string {
   const [above, aboveDigit, below, belowDigit, at, whole] = groups as [
     string?,

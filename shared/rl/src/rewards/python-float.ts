@@ -10,8 +10,8 @@ const INFINITY = /^[+-]?inf(?:inity)?$/i;
 const NAN = /^[+-]?nan$/i;
 
 /**
- * What Python's `float(text)` gives, or null where it raises ValueError: decimal digits of any script, underscores
- * between digits, exponents, signed inf, infinity and nan, surrounding white space; no hexadecimal.
+ * The value of Python's `float(text)`, or null where it raises ValueError: decimal digits of any script, underscores between
+ * digits, exponents, signed inf, infinity and nan, surrounding white space; no hexadecimal.
  *
  * @see https://docs.python.org/3/library/functions.html#float
  */
@@ -51,7 +51,7 @@ function placeInRun(codePoint: number): number {
 }
 
 /**
- * What Python's `str` gives for a float, except that a whole number is written as an int, digit by digit.
+ * The text of Python's `str` for a float, except that a whole number is written as an int, digit by digit.
  *
  * Both languages write the shortest digits that read back as the same number; they differ in when they switch to
  * exponents, and in the exponent's form.

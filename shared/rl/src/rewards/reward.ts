@@ -8,13 +8,13 @@ export interface Reward {
   score(sample: Sample, text: string, completion: Completion): number | Promise<number>;
 }
 
-/** What a user's reward module exports as default: `options` are those of the recipe. */
+/** Default export of a user's reward module: `options` are those of the recipe. */
 export type RewardFactory = (options: Record<string, unknown>) => Reward;
 
 const unobserved: ObserveReward = (_name, score) => score();
 
 /**
- * All rewards as one: the weighted sum, and each raw value under its name.
+ * Several rewards as one: the weighted sum, and each raw value under its name.
  *
  * @throws {ForgeError} CONFIG_INVALID when two rewards share a name; NUMERIC_NON_FINITE (from `score`) when a reward
  *   returns anything but a finite number.

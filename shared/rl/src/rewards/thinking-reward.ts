@@ -2,9 +2,9 @@ import { PYTHON_SPACE } from './python-float';
 import type { Reward } from './reward';
 
 export interface ThinkingRewardOptions {
-  /** For a tag without a block, or an empty block. */
+  /** Reward of a tag without a block, or of an empty block. */
   partialReward?: number;
-  /** For a block with content. */
+  /** Reward of a block with content. */
   fullReward?: number;
 }
 
@@ -29,7 +29,7 @@ export function thinkingReward({ partialReward = 0.2, fullReward = 1 }: Thinking
   };
 }
 
-/** What stands from each tag that opens to the next one that closes; tags between open no block. */
+/** The text from each tag that opens to the next one that closes; tags between open no block. */
 function blocksOf(text: string, tags: readonly RegExpExecArray[]): string[] {
   let start: number | null = null;
   const blocks: string[] = [];

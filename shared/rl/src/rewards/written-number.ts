@@ -6,7 +6,7 @@ export interface WrittenNumber {
   isPercent: boolean;
 }
 
-/** No answer is longer; a longer text is not searched for numbers but at its end. */
+/** Length of an answer at most; a longer text is searched for numbers at its end only. */
 const LONGEST = 256;
 const SEPARATOR = "[,'\u2019_\u00a0\u2009\u202f]";
 const WHOLE = `(?:\\d{1,3}(?:${SEPARATOR}\\d{3})+(?!\\d)|\\d{1,2}(?:,\\d{2})+,\\d{3}(?!\\d)|\\d+)`;
@@ -30,12 +30,12 @@ const MULTIPLES: Readonly<Record<string, number>> = {
   billion: 1e9,
   trillion: 1e12,
 };
-/** What makes more of a number than one with a unit: arithmetic, an inequality, a variable, other digits. */
+/** Signs that a number is part of an expression: arithmetic, an inequality, a variable, other digits. */
 const NOT_A_UNIT = /[+*=<>√π∞\\!|]|(?<![\p{L}_^])\d|^[a-z](?![\p{L}^/])|^\s*[/^(]/u;
 
 /**
- * The number that a short text is, words and units around it aside; of an equation, what its right side is. Null for a text
- * with none or several, and for one in which the number is part of an expression.
+ * The one number of a short text, words and units around it aside; of an equation, that of its right side. Null for a text with
+ * none or several, and for one in which the number is part of an expression.
  */
 export function writtenNumber(text: string): WrittenNumber | null {
   if (text.length > LONGEST) return null;

@@ -11,7 +11,7 @@ export function episode(completion: Completion, score: Score): Episode {
  * The episode of a conversation, from the completions of the policy in order.
  *
  * Each completion's prompt must begin with all tokens so far (the earlier prompt and what the policy answered);
- * what it adds to them (a tool's answer, the user's next message) is context and gets mask 0.
+ * additions to them (a tool's answer, the user's next message) are context and get mask 0.
  *
  * @throws {ForgeError} CONTRACT_INVALID_MESSAGE when a prompt does not continue the tokens so far, e.g. because the
  *   history was re-tokenised from text: the recorded log-probs would belong to other tokens.

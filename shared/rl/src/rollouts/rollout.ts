@@ -13,7 +13,7 @@ export interface Score {
   rewards: Record<string, number>;
 }
 
-/** Calls one reward function; whoever gives it sees how long each takes. */
+/** Calls one reward function, and lets the caller see how long each takes. */
 export type ObserveReward = (name: string, score: () => number | Promise<number>) => number | Promise<number>;
 
 /** The rewards of a recipe as a rollout sees them. */

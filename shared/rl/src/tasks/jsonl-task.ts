@@ -8,11 +8,11 @@ import { hashText } from './seeded-hash';
 import type { Task } from './task';
 
 export interface JsonlTaskOptions {
-  /** Where the lines come from, for messages and sample ids. */
+  /** Source of the lines, for messages and sample ids. */
   path: string;
   /** Field with the prompt, a text or a list of messages; dots lead inside: `messages.0.content`. */
   promptField: string;
-  /** Field with the reference answer, found likewise; also the completion to imitate. Left out: samples have no answer. */
+  /** Field with the reference answer, found likewise; also the completion to imitate. Without it samples have no answer. */
   answerField?: string | undefined;
   /** Regular expression whose first group, else whole match, is the answer inside `answerField`. */
   answerPattern?: string | undefined;

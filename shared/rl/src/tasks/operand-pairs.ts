@@ -6,7 +6,7 @@ export interface OperandPair {
   small: number;
 }
 
-/** All pairs whose larger operand has `largeDigits` digits and whose smaller one has `smallDigits`, numbered from 0. */
+/** Pairs whose larger operand has `largeDigits` digits and whose smaller one has `smallDigits`, numbered from 0. */
 export interface PairSet {
   readonly size: number;
   pair(rank: number): OperandPair;

@@ -28,7 +28,7 @@ export function promptOfField(
   return systemPrompt === undefined ? messages : withSystem(messages, systemPrompt);
 }
 
-/** What two prompts share that ask the same: the one message of the user, or all but the system's. */
+/** The part that prompts which ask the same share: the one message of the user, or all but the system's. */
 export function questionOf(prompt: Sample['prompt']): string {
   if (typeof prompt === 'string') return prompt;
   const asked = prompt.filter(({ role }) => role !== 'system');

@@ -13,6 +13,6 @@ export interface Task {
   /** The training sample at a position of the run, any whole number >= 0; a pure function of seed and position. */
   sample(index: number): Sample;
   readonly heldOut: readonly Sample[];
-  /** What to imitate at that position, where the task knows. */
+  /** The pair to imitate at that position, where the task knows. */
   supervised?(index: number): SupervisedPair;
 }

@@ -1,4 +1,4 @@
-/** Which item an index falls to, and how many times that item came before. */
+/** The item an index falls to, and how many times that item came before. */
 export interface Slot {
   item: number;
   turn: number;
