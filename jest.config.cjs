@@ -14,7 +14,11 @@ const common = {
       },
     ],
   },
-  moduleNameMapper: { '^@forge/([^/]+)$': '<rootDir>/shared/$1/src/index.ts' },
+  moduleNameMapper: {
+    '^@forge/([^/]+)$': '<rootDir>/shared/$1/src/index.ts',
+    // A dynamic import names the compiled file.
+    '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1'],
+  },
   modulePathIgnorePatterns: ['<rootDir>/.*/dist/', '<rootDir>/.nx/', '<rootDir>/.forge/', '<rootDir>/runs/'],
 };
 

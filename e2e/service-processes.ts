@@ -71,6 +71,8 @@ export class ServiceProcesses {
   /**
    * Creates the run and starts one process per service, and as many of the policy as the recipe has; `calls` says what
    * their calls go through.
+   *
+   * @param variables are added to the environment of each process.
    */
   static async start(
     redis: Pick<TestRedis, 'url'>,
@@ -78,6 +80,7 @@ export class ServiceProcesses {
     runId: string,
     recipe: Recipe,
     calls: 'unix' | 'redis' = 'unix',
+    variables: NodeJS.ProcessEnv = {},
   ): Promise<ServiceProcesses> {
     const runState = new RunState(connection, runId);
     const { maxStaleness, steps, stopAtAccuracy } = recipe;
@@ -85,7 +88,8 @@ export class ServiceProcesses {
     await runState.create(storedRecipe(recipe), settings);
     const runDir = join(recipe.output.dir, runId);
     mkdirSync(runDir, { recursive: true });
-    const environment = childEnvironment({ redisUrl: redis.url, runId, logLevel: 'error' });
+    const ours = childEnvironment({ redisUrl: redis.url, runId, logLevel: 'error' });
+    const environment = { ...ours, ...variables };
     const sockets = mkdtempSync(join(tmpdir(), 'forge-e2e-'));
     const processes = new ServiceProcesses(runState, runDir, environment, sockets, calls);
     for (const service of SERVICES) processes.launch(service);
