@@ -23,11 +23,14 @@ beforeAll(async () => {
   dir = await directoryWithModel();
   const recipe = smallRecipe(dir, { steps: 1, tracing: { sampleRatio: 0 } });
   const log = join(dir, 'loaded.jsonl');
-  const environment = {
+  const variables = {
     NODE_OPTIONS: `--require ${join(__dirname, 'loaded-packages.cjs')}`,
     FORGE_TEST_LOADED: log,
   };
-  const processes = await ServiceProcesses.start(server, redis, 'loaded', recipe, 'unix', environment);
+  const processes = await ServiceProcesses.start(server, redis, 'loaded', recipe, {
+    variables,
+    isBundled: false,
+  });
   try {
     await processes.finished();
     await processes.stop();

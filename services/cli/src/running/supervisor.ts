@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { RestartWindow } from '@forge/broker';
+import { bundleOf } from '@forge/threads';
 
 /** One service process of a run. */
 export interface ServiceProcess {
@@ -209,5 +210,5 @@ const key = ({ service, replica }: ServiceProcess) => `${service}/${replica}`;
 
 /** The program of a service. */
 export function mainOf(service: string): string {
-  return join(dirname(require.resolve(`@forge/${service}/package.json`)), 'dist', 'main.js');
+  return bundleOf(join(dirname(require.resolve(`@forge/${service}/package.json`)), 'dist', 'main.js'));
 }
