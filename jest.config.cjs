@@ -14,9 +14,18 @@ const common = {
       },
     ],
   },
-  moduleNameMapper: { '^@forge/([^/]+)$': '<rootDir>/shared/$1/src/index.ts' },
+  moduleNameMapper: {
+    '^@forge/([^/]+)$': '<rootDir>/shared/$1/src/index.ts',
+    // A dynamic import names the compiled file.
+    '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1'],
+  },
   modulePathIgnorePatterns: ['<rootDir>/.*/dist/', '<rootDir>/.nx/', '<rootDir>/.forge/', '<rootDir>/runs/'],
 };
+
+/** Pipelines that measure time or memory have the machine to themselves. */
+const MEASURING = ['change-while-running', 'chaos/chaos', 'fuzz/fuzz', 'slowness'].map(
+  (name) => `<rootDir>/e2e/${name}.e2e.test.ts`,
+);
 
 /** Unit tests run on the sources; worker threads and child processes run from dist/, so build first. */
 module.exports = {
@@ -26,15 +35,13 @@ module.exports = {
       testMatch: [
         '<rootDir>/{shared,services}/*/src/**/*.test.ts',
         '<rootDir>/services/*/web/src/**/*.test.ts',
-        '<rootDir>/{e2e,examples,bench}/**/!(*.e2e).test.ts',
+        '<rootDir>/{e2e,examples,bench}/**/*.test.ts',
+        ...MEASURING.map((file) => `!${file}`),
       ],
     },
-    {
-      ...common,
-      testMatch: ['<rootDir>/e2e/**/*.e2e.test.ts'],
-      runner: '<rootDir>/infra/bootstrap/one-by-one.cjs',
-    },
+    { ...common, testMatch: MEASURING, runner: '<rootDir>/infra/bootstrap/one-by-one.cjs' },
   ],
+  reporters: ['default', ['<rootDir>/infra/bootstrap/times-reporter.cjs', { rootDir: __dirname }]],
   testTimeout: 60_000,
   maxWorkers: 2,
 };

@@ -23,7 +23,7 @@ describe('a run whose services reach nothing but Redis', () => {
       steps: 3,
       evaluation: { everySteps: 3, samples: 16, reward: 'exact' },
     });
-    run = await ServiceProcesses.start(redis, connection, 'through-redis', recipe, 'redis');
+    run = await ServiceProcesses.start(redis, connection, 'through-redis', recipe, { calls: 'redis' });
     const registry = new Registry(connection, 'through-redis');
     await run.reached(1);
     await run.killAndRestart('reward');

@@ -6,6 +6,7 @@ import { RunState, type Redis } from '@forge/broker';
 import { candidatesPerBatch, childEnvironment, recipeSchema, storedRecipe, type Recipe } from '@forge/config';
 import { createModel, saveModel } from '@forge/model';
 import { waitFor, type TestRedis } from '@forge/testing';
+import { bundleOf } from '@forge/threads';
 
 const root = join(__dirname, '..');
 
@@ -55,6 +56,15 @@ export function smallRecipe(dir: string, overrides: Record<string, unknown> = {}
   });
 }
 
+export interface StartOptions {
+  /** What calls between services go through. */
+  calls?: 'unix' | 'redis';
+  /** Added to the environment of each process. */
+  variables?: NodeJS.ProcessEnv;
+  /** Whether services start from their bundles. */
+  isBundled?: boolean;
+}
+
 /** The processes of one run. */
 export class ServiceProcesses {
   private readonly children = new Map<ReplicaName, ChildProcess>();
@@ -66,18 +76,16 @@ export class ServiceProcesses {
     /** Directory of the sockets; their paths must be short. */
     readonly sockets: string,
     private readonly calls: 'unix' | 'redis',
+    private readonly mainOf: (service: string) => string,
   ) {}
 
-  /**
-   * Creates the run and starts one process per service, and as many of the policy as the recipe has; `calls` says what
-   * their calls go through.
-   */
+  /** Creates the run and starts one process per service, and as many of the policy as the recipe has. */
   static async start(
     redis: Pick<TestRedis, 'url'>,
     connection: Redis,
     runId: string,
     recipe: Recipe,
-    calls: 'unix' | 'redis' = 'unix',
+    { calls = 'unix', variables = {}, isBundled = true }: StartOptions = {},
   ): Promise<ServiceProcesses> {
     const runState = new RunState(connection, runId);
     const { maxStaleness, steps, stopAtAccuracy } = recipe;
@@ -85,9 +93,14 @@ export class ServiceProcesses {
     await runState.create(storedRecipe(recipe), settings);
     const runDir = join(recipe.output.dir, runId);
     mkdirSync(runDir, { recursive: true });
-    const environment = childEnvironment({ redisUrl: redis.url, runId, logLevel: 'error' });
+    const ours = childEnvironment({ redisUrl: redis.url, runId, logLevel: 'error' });
+    const environment = { ...ours, ...variables };
     const sockets = mkdtempSync(join(tmpdir(), 'forge-e2e-'));
-    const processes = new ServiceProcesses(runState, runDir, environment, sockets, calls);
+    const mainOf = (service: string): string => {
+      const compiled = join(root, 'services', service, 'dist/main.js');
+      return isBundled ? bundleOf(compiled) : compiled;
+    };
+    const processes = new ServiceProcesses(runState, runDir, environment, sockets, calls, mainOf);
     for (const service of SERVICES) processes.launch(service);
     for (let replica = 1; replica < recipe.policy.replicas; replica++) processes.launch(`policy/${replica}`);
     return processes;
@@ -101,7 +114,7 @@ export class ServiceProcesses {
 
   launch(name: ReplicaName): void {
     const [service = name, replica = '0'] = name.split('/');
-    const child = fork(join(root, 'services', service, 'dist/main.js'), {
+    const child = fork(this.mainOf(service), {
       cwd: root,
       env: {
         ...this.environment,

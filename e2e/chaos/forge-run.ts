@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connectRedis, Registry, RunState, withPasswordFrom, type Redis, type Replica } from '@forge/broker';
 import { recipeToYaml, type Recipe } from '@forge/config';
 import { waitFor } from '@forge/testing';
+import { bundleOf } from '@forge/threads';
 import { keepHistory } from './append-only-file';
 import type { Kind } from './chaos-plan';
 
@@ -158,7 +159,7 @@ export class ForgeRun {
    */
   standIn({ kind, replica }: Part): void {
     const { redisUrl, runId, workDir } = this.is;
-    const child = spawn(process.execPath, [join(root, 'services', kind, 'dist/main.js')], {
+    const child = spawn(process.execPath, [bundleOf(join(root, 'services', kind, 'dist/main.js'))], {
       cwd: workDir,
       env: {
         ...process.env,

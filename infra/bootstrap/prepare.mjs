@@ -53,5 +53,6 @@ export function prepare() {
   const first = !existsSync(join(root, 'services', 'cli', 'dist', 'main.js'));
   if (first) say('building (tsc -b) ...');
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], 'build');
+  run(process.execPath, [join(root, 'infra', 'bootstrap', 'bundle.mjs')], 'bundling');
   buildPage();
 }

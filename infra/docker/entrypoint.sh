@@ -1,7 +1,7 @@
 #!/bin/sh
 # The first argument names a service, which then is this process, or is a command of forge: policy, create, ledger RUN.
 set -eu
-main="/app/services/${1:-}/dist/main.js"
+main="/app/services/${1:-}/dist/main.bundle/start.js"
 if [ "${1:-}" != cli ] && [ -n "${1:-}" ] && [ -f "$main" ]; then
   exec node "$main"
 fi

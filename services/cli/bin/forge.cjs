@@ -7,4 +7,5 @@ if (!existsSync(main)) {
   process.stderr.write('forge: not built yet; run `npm install && npm run build` (or `npm start`) first\n');
   process.exit(2);
 }
-require(main);
+const { bundleOf } = require('@forge/threads');
+require(bundleOf(main));

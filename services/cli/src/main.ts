@@ -1,28 +1,20 @@
 import { ForgeError } from '@forge/errors';
 import { Command, InvalidArgumentError } from 'commander';
-import { agent } from './commands/agent';
-import { dashboard } from './commands/dashboard';
-import { pauseRun, restartRun, scaleRun, setRun, unpauseRun, type ControlOptions } from './commands/control';
-import {
-  discardDeadLetters,
-  listDeadLetters,
-  replayDeadLetters,
-  showDeadLetter,
-  type DeadLetterOptions,
-} from './commands/dead-letter';
-import { create } from './commands/create';
-import { evaluate } from './commands/evaluate';
-import { generate } from './commands/generate';
-import { ledger } from './commands/ledger';
-import { removeRuns } from './commands/remove-runs';
-import { replayRun, type ReplayCommandOptions } from './commands/replay';
-import { resume } from './commands/resume';
-import { run, type RunOptions } from './commands/run';
-import { runs } from './commands/runs';
-import { sft } from './commands/sft';
-import { status, type StatusOptions } from './commands/status';
-import { trace } from './commands/trace';
-import { listWeights, rollBackWeights, verifyRunWeights, type WeightsOptions } from './commands/weights';
+import type { agent } from './commands/agent';
+import type { ControlOptions } from './commands/control';
+import type { create } from './commands/create';
+import type { dashboard } from './commands/dashboard';
+import type { DeadLetterOptions } from './commands/dead-letter';
+import type { evaluate } from './commands/evaluate';
+import type { generate } from './commands/generate';
+import type { ledger } from './commands/ledger';
+import type { ReplayCommandOptions } from './commands/replay';
+import type { resume } from './commands/resume';
+import type { RunOptions } from './commands/run';
+import type { runs } from './commands/runs';
+import type { StatusOptions } from './commands/status';
+import type { trace } from './commands/trace';
+import type { rollBackWeights, WeightsOptions } from './commands/weights';
 
 /** The user has to change something: recipe, file, option. */
 const USAGE_ERROR = 2;
@@ -56,6 +48,7 @@ function exitWith(code: Promise<number> | number): Promise<void> {
   );
 }
 
+// A command is loaded when it is asked for: most need little of what the others load.
 const program = new Command('forge').description(
   'Reinforcement-learning post-training as message-queue microservices.',
 );
@@ -74,7 +67,7 @@ recipeArguments(program.command('run').description('run a recipe of reinforcemen
   .option(...dashboardOption)
   .option('--no-dashboard', 'show it on the terminal only (default)')
   .action((recipe: string, overrides: string[], options: RunOptions) =>
-    exitWith(run(recipe, overrides, options)),
+    exitWith(import('./commands/run.js').then(({ run }) => run(recipe, overrides, options))),
   );
 program
   .command('resume')
@@ -85,7 +78,7 @@ program
   .option('--from <step>', 'go back to the checkpoint of this step', number)
   .option(...dashboardOption)
   .action((id: string, overrides: string[], options: Parameters<typeof resume>[1]) =>
-    exitWith(resume(id, options, overrides)),
+    exitWith(import('./commands/resume.js').then(({ resume }) => resume(id, options, overrides))),
   );
 program
   .command('replay')
@@ -95,7 +88,9 @@ program
   .option('--to <step>', 'the step to end at', number)
   .option('--model <dir>', 'the base model, where it is not where it was')
   .option('--json', 'one JSON object')
-  .action((id: string, options: ReplayCommandOptions) => exitWith(replayRun(id, options)));
+  .action((id: string, options: ReplayCommandOptions) =>
+    exitWith(import('./commands/replay.js').then(({ replayRun }) => replayRun(id, options))),
+  );
 program
   .command('create')
   .description('make a run for services that others start, unless it is there already')
@@ -103,10 +98,11 @@ program
   .argument('[overrides...]', 'key=value')
   .option('--id <id>', 'id of the run (default: FORGE_RUN_ID, or a new one)')
   .action((recipe: string | undefined, overrides: string[], options: Parameters<typeof create>[2]) =>
-    exitWith(create(recipe, overrides, options)),
+    exitWith(import('./commands/create.js').then(({ create }) => create(recipe, overrides, options))),
   );
 recipeArguments(program.command('sft').description('train a new model by imitation')).action(
-  (recipe: string, overrides: string[]) => exitWith(sft(recipe, overrides)),
+  (recipe: string, overrides: string[]) =>
+    exitWith(import('./commands/sft.js').then(({ sft }) => sft(recipe, overrides))),
 );
 program
   .command('eval')
@@ -117,7 +113,7 @@ program
   .option('--samples <n>', 'held-out samples', number)
   .option('--json', 'one JSON object')
   .action((model: string, overrides: string[], options: Parameters<typeof evaluate>[1]) =>
-    exitWith(evaluate(model, options, overrides)),
+    exitWith(import('./commands/evaluate.js').then(({ evaluate }) => evaluate(model, options, overrides))),
   );
 program
   .command('generate')
@@ -131,7 +127,7 @@ program
   .option('--chat', "send the prompt as a user message through the model's chat template")
   .option('--json', 'one JSON object with token ids and log-probs')
   .action((model: string, prompt: string, options: Parameters<typeof generate>[2]) =>
-    exitWith(generate(model, prompt, options)),
+    exitWith(import('./commands/generate.js').then(({ generate }) => generate(model, prompt, options))),
   );
 program
   .command('status')
@@ -140,14 +136,18 @@ program
   .option(...outputDir)
   .option('--json', 'JSON')
   .option('--watch', 'again and again, until the run is over or Ctrl-C')
-  .action((id: string | undefined, options: StatusOptions) => exitWith(status(id, options)));
+  .action((id: string | undefined, options: StatusOptions) =>
+    exitWith(import('./commands/status.js').then(({ status }) => status(id, options))),
+  );
 program
   .command('dashboard')
   .description('show runs on a page, and steer them; changes need the token in the address it prints')
   .option(...outputDir)
   .option('--host <host>', 'interface it listens at (default: 127.0.0.1, for this machine only)')
   .option('--port <port>', 'port (default: 7700, or another one where that is taken)', port)
-  .action((options: Parameters<typeof dashboard>[0]) => exitWith(dashboard(options)));
+  .action((options: Parameters<typeof dashboard>[0]) =>
+    exitWith(import('./commands/dashboard.js').then(({ dashboard }) => dashboard(options))),
+  );
 program
   .command('ledger')
   .description('where every admitted group of a run is')
@@ -156,7 +156,9 @@ program
   .option('--rollout <index>', 'the history of one group', number)
   .option('--verify', 'count everything again, and exit with 1 when something disagrees')
   .option('--json', 'JSON')
-  .action((id: string, options: Parameters<typeof ledger>[1]) => exitWith(ledger(id, options)));
+  .action((id: string, options: Parameters<typeof ledger>[1]) =>
+    exitWith(import('./commands/ledger.js').then(({ ledger }) => ledger(id, options))),
+  );
 program
   .command('trace')
   .description('what happened to a rollout, when and where, as a waterfall')
@@ -166,7 +168,7 @@ program
   .option('--step <n>', 'the trace of an optimizer step instead', number)
   .option('--json', 'JSON')
   .action((id: string, rollout: number | undefined, options: Parameters<typeof trace>[2]) =>
-    exitWith(trace(id, rollout, options)),
+    exitWith(import('./commands/trace.js').then(({ trace }) => trace(id, rollout, options))),
   );
 const controlCommand = (name: string, description: string): Command =>
   program
@@ -177,19 +179,24 @@ const controlCommand = (name: string, description: string): Command =>
 controlCommand('set', 'change settings of a running run: maxStaleness, steps, stopAtAccuracy')
   .argument('<settings...>', 'key=value, e.g. maxStaleness=8')
   .action((id: string, settings: string[], options: ControlOptions) =>
-    exitWith(setRun(id, settings, options)),
+    exitWith(import('./commands/control.js').then(({ setRun }) => setRun(id, settings, options))),
   );
 controlCommand('scale', 'start or drain replicas of policy, reward or reference while a run goes on')
   .argument('<counts...>', 'service=number, e.g. policy=3')
-  .action((id: string, counts: string[], options: ControlOptions) => exitWith(scaleRun(id, counts, options)));
+  .action((id: string, counts: string[], options: ControlOptions) =>
+    exitWith(import('./commands/control.js').then(({ scaleRun }) => scaleRun(id, counts, options))),
+  );
 controlCommand('restart', 'start processes anew, one after the other, without a break')
   .argument('<service>', 'a service, or one replica of it: policy/0')
-  .action((id: string, target: string, options: ControlOptions) => exitWith(restartRun(id, target, options)));
+  .action((id: string, target: string, options: ControlOptions) =>
+    exitWith(import('./commands/control.js').then(({ restartRun }) => restartRun(id, target, options))),
+  );
 controlCommand('pause', 'admit no more groups; what is in flight is finished').action(
-  (id: string, options: ControlOptions) => exitWith(pauseRun(id, options)),
+  (id: string, options: ControlOptions) =>
+    exitWith(import('./commands/control.js').then(({ pauseRun }) => pauseRun(id, options))),
 );
 controlCommand('unpause', 'admit groups again').action((id: string, options: ControlOptions) =>
-  exitWith(unpauseRun(id, options)),
+  exitWith(import('./commands/control.js').then(({ unpauseRun }) => unpauseRun(id, options))),
 );
 const deadLetter = program.command('dead-letter').description('work of a run that failed for good');
 const deadLetterCommand = (name: string, description: string): Command =>
@@ -200,22 +207,32 @@ const deadLetterCommand = (name: string, description: string): Command =>
     .option(...outputDir)
     .option('--json', 'JSON');
 deadLetterCommand('list', 'all of it, oldest first').action((id: string, options: DeadLetterOptions) =>
-  exitWith(listDeadLetters(id, options)),
+  exitWith(import('./commands/dead-letter.js').then(({ listDeadLetters }) => listDeadLetters(id, options))),
 );
 deadLetterCommand('show', 'one letter, with what was worked on')
   .argument('<letter>', 'its id')
   .action((id: string, letter: string, options: DeadLetterOptions) =>
-    exitWith(showDeadLetter(id, letter, options)),
+    exitWith(
+      import('./commands/dead-letter.js').then(({ showDeadLetter }) => showDeadLetter(id, letter, options)),
+    ),
   );
 deadLetterCommand('replay', 'roll the samples of failed groups out again, as new groups of the running run')
   .argument('<letters...>', 'their ids')
   .action((id: string, letters: string[], options: DeadLetterOptions) =>
-    exitWith(replayDeadLetters(id, letters, options)),
+    exitWith(
+      import('./commands/dead-letter.js').then(({ replayDeadLetters }) =>
+        replayDeadLetters(id, letters, options),
+      ),
+    ),
   );
 deadLetterCommand('discard', 'throw letters away')
   .argument('<letters...>', 'their ids')
   .action((id: string, letters: string[], options: DeadLetterOptions) =>
-    exitWith(discardDeadLetters(id, letters, options)),
+    exitWith(
+      import('./commands/dead-letter.js').then(({ discardDeadLetters }) =>
+        discardDeadLetters(id, letters, options),
+      ),
+    ),
   );
 const weights = program.command('weights').description('weight versions of a run');
 const weightsCommand = (name: string, description: string): Command =>
@@ -226,30 +243,37 @@ const weightsCommand = (name: string, description: string): Command =>
     .option(...outputDir)
     .option('--json', 'JSON');
 weightsCommand('list', 'those that are kept, oldest first').action((id: string, options: WeightsOptions) =>
-  exitWith(listWeights(id, options)),
+  exitWith(import('./commands/weights.js').then(({ listWeights }) => listWeights(id, options))),
 );
 weightsCommand('verify', 'read all of them again, and exit with 1 when one is not what it should be').action(
-  (id: string, options: WeightsOptions) => exitWith(verifyRunWeights(id, options)),
+  (id: string, options: WeightsOptions) =>
+    exitWith(import('./commands/weights.js').then(({ verifyRunWeights }) => verifyRunWeights(id, options))),
 );
 weightsCommand('rollback', 'let the trainer go back to a version that is kept, at its next step')
   .requiredOption('--to <version>', 'a version that is kept, or has a checkpoint', number)
   .option('--wait <seconds>', 'how long to wait for it', number, 60)
   .action((id: string, options: Parameters<typeof rollBackWeights>[1]) =>
-    exitWith(rollBackWeights(id, options)),
+    exitWith(import('./commands/weights.js').then(({ rollBackWeights }) => rollBackWeights(id, options))),
   );
 const runsCommand = program
   .command('runs')
   .description('list runs')
   .option(...outputDir)
   .option('--json', 'JSON')
-  .action((options: Parameters<typeof runs>[0]) => exitWith(runs(options)));
+  .action((options: Parameters<typeof runs>[0]) =>
+    exitWith(import('./commands/runs.js').then(({ runs }) => runs(options))),
+  );
 runsCommand
   .command('rm')
   .description('delete runs that are over: their directories, and their state in Redis')
   .argument('<runs...>', 'their ids')
   .option('--yes', 'do it; without, only say what would be removed')
   .action((ids: string[], options: { yes?: boolean }, command: Command) =>
-    exitWith(removeRuns(ids, { ...options, ...command.optsWithGlobals<{ dir: string }>() })),
+    exitWith(
+      import('./commands/remove-runs.js').then(({ removeRuns }) =>
+        removeRuns(ids, { ...options, ...command.optsWithGlobals<{ dir: string }>() }),
+      ),
+    ),
   );
 
 program
@@ -261,6 +285,8 @@ program
     AGENT,
   )
   .option('--name <name>', 'name of the host (default: that of the machine)')
-  .action((options: Parameters<typeof agent>[0]) => exitWith(agent(options)));
+  .action((options: Parameters<typeof agent>[0]) =>
+    exitWith(import('./commands/agent.js').then(({ agent }) => agent(options))),
+  );
 
 program.parseAsync().catch((error: unknown) => exitWith(Promise.reject(error as Error)));

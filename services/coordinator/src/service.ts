@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { queueGauges, RolloutQueue } from '@forge/broker';
+import { openRolloutQueue, queueGauges } from '@forge/broker';
 import { candidatesPerBatch, usesReference, type Recipe } from '@forge/config';
 import { SERVICES, type ServiceName } from '@forge/contracts';
 import { loadTask } from '@forge/recipe-parts';
@@ -43,7 +43,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       logger.warn(message);
     },
   });
-  const queue = new RolloutQueue(context.redisUrl, runId, undefined, queueLimits(recipe));
+  const queue = await openRolloutQueue(context.redisUrl, runId, undefined, queueLimits(recipe));
   const lifecycle = await Lifecycle.open({
     ...{ runState, queue, registry, task, evaluations, services, coordinator, logger },
     evaluation: recipe.evaluation,

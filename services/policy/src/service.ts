@@ -1,5 +1,5 @@
 import { batched, connectService, thisProc } from '@forge/actors';
-import { RolloutQueue } from '@forge/broker';
+import { openRolloutQueue } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 import { loadAlgorithm } from '@forge/recipe-parts';
 import { Policy, ReferenceModel, Reward, type ScoreItem, type ScoreResult } from '@forge/rl-actors';
@@ -76,7 +76,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     activity,
   });
   const slowMs = recipe.tracing.slowSeconds * 1000;
-  const queue = new RolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
+  const queue = await openRolloutQueue(context.redisUrl, context.runId, undefined, queueLimits(recipe));
   let quietUntil = 0;
   queue.work({
     name: replica,

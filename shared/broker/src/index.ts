@@ -14,13 +14,14 @@ export { Registry, type CallsMade, type Replica } from './run/registry';
 export { type Position, type Restart } from './run/resumption';
 export { type RejectionPlace, type Refused, Rejections } from './refused/rejections';
 export { RestartWindow } from './redis/restart-window';
-export {
+export { openRolloutQueue } from './jobs/open-rollout-queue';
+export type {
+  Delivery,
+  JobFailure,
+  QueueLimits,
+  QueueTiming,
   RolloutQueue,
-  type Delivery,
-  type JobFailure,
-  type QueueLimits,
-  type QueueTiming,
-  type WorkOptions,
+  WorkOptions,
 } from './jobs/rollout-queue';
 export { expireRun, removeOrphans, removeRun } from './run/run-removal';
 export type { Admission } from './groups/admission';

@@ -1,8 +1,10 @@
+import { keepOnnxRuntimeQuiet } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import type { DType } from '@forge/graph';
-// Before onnxruntime loads.
-import './without-telemetry';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
+
+// A worker thread has a copy of the environment, which onnxruntime does not read: whoever starts one calls this first.
+keepOnnxRuntimeQuiet();
 
 /** A concrete tensor in host memory, row-major. */
 export interface HostTensor {
@@ -31,14 +33,15 @@ export interface Engine {
   createSession(onnx: Uint8Array): Promise<Session>;
 }
 
-/** The onnxruntime engine. */
+/** The onnxruntime engine; the library is loaded with the first session. */
 export function createEngine(options: EngineOptions): Engine {
   return {
     options,
     createSession: async (onnx) => {
+      const runtime = await import('onnxruntime-node');
       let session: InferenceSession;
       try {
-        session = await InferenceSession.create(onnx, {
+        session = await runtime.InferenceSession.create(onnx, {
           executionProviders: [options.provider],
           intraOpNumThreads: options.threads,
           interOpNumThreads: 1,
@@ -50,10 +53,11 @@ export function createEngine(options: EngineOptions): Engine {
       } catch (cause) {
         throw sessionError(options, cause);
       }
-      return new OnnxSession(session);
+      return new OnnxSession(session, runtime.Tensor);
     },
   };
 }
+
 
 function sessionError(options: EngineOptions, cause: unknown): ForgeError {
   const reason = cause instanceof Error ? cause.message : String(cause);
@@ -65,7 +69,10 @@ function sessionError(options: EngineOptions, cause: unknown): ForgeError {
 }
 
 class OnnxSession implements Session {
-  constructor(private readonly session: InferenceSession) {}
+  constructor(
+    private readonly session: InferenceSession,
+    private readonly tensorClass: typeof Tensor,
+  ) {}
 
   get inputNames(): readonly string[] {
     return this.session.inputNames;
@@ -81,7 +88,7 @@ class OnnxSession implements Session {
       const feed = feeds[name];
       if (feed === undefined)
         throw new ForgeError('SHAPE_MISMATCH', `no value for the input ${name}`, { name });
-      inputs[name] = toOrt(feed);
+      inputs[name] = this.toOrt(feed);
     }
     const results = await this.compute(inputs);
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromOrt(tensor)]));
@@ -89,6 +96,10 @@ class OnnxSession implements Session {
 
   release(): Promise<void> {
     return this.session.release();
+  }
+
+  private toOrt({ dtype, shape, data }: HostTensor): Tensor {
+    return new this.tensorClass(dtype, data as never, shape as number[]);
   }
 
   private async compute(inputs: Record<string, Tensor>): Promise<InferenceSession.OnnxValueMapType> {
@@ -99,10 +110,6 @@ class OnnxSession implements Session {
       throw new ForgeError('SHAPE_MISMATCH', `onnxruntime: ${reason}`, {}, { cause });
     }
   }
-}
-
-function toOrt({ dtype, shape, data }: HostTensor): Tensor {
-  return new Tensor(dtype, data as never, shape as number[]);
 }
 
 function fromOrt(value: InferenceSession.OnnxValueMapType[string]): HostTensor {

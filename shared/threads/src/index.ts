@@ -6,3 +6,4 @@ export {
   type WorkerCallOptions,
   type WorkerHandle,
 } from './worker';
+export { bundleDirectory, bundleOf } from './bundle-of';

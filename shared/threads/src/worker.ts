@@ -1,6 +1,7 @@
 import { extname, sep } from 'node:path';
 import { parentPort, Worker, type Transferable } from 'node:worker_threads';
 import { ForgeError, type WireError } from '@forge/errors';
+import { bundleOf } from './bundle-of';
 
 type Request =
   | { kind: 'call'; id: number; method: string; argument: unknown }
@@ -56,7 +57,7 @@ export function spawnWorker<Api extends WorkerApi>(
   workerData?: unknown,
   { keepsProcess = true }: SpawnOptions = {},
 ): WorkerHandle<Api> {
-  const worker = new Worker(compiledPath(module), { workerData });
+  const worker = new Worker(bundleOf(compiledPath(module)), { workerData });
   if (!keepsProcess) worker.unref();
   const pending = new Map<
     number,

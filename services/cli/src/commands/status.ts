@@ -1,10 +1,9 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectRedis, Registry, RolloutQueue, RunState, type CallsMade, type Replica } from '@forge/broker';
+import { connectRedis, openRolloutQueue, Registry, RunState, type CallsMade, type Replica } from '@forge/broker';
 import { SERVICES, runPaths, storedBound } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { isAlive, listRunRecords, newestLines, redisUrlOf, type RunRecord } from '@forge/runs';
-import { createLogUpdate } from 'log-update';
 
 const GIVE_UP_MS = 3_000;
 const WATCH_MS = 1_000;
@@ -46,6 +45,7 @@ async function watch(find: () => RunRecord[], options: StatusOptions): Promise<n
   const stopping = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
   const isInPlace = process.stdout.isTTY && !options.json;
+  const { createLogUpdate } = await import('log-update');
   const live = createLogUpdate(process.stdout);
   let last = '';
   for (;;) {
@@ -93,7 +93,7 @@ async function lookLive(record: RunRecord) {
   const redis = await connectRedis(url, { name: 'forge-status', giveUpAfterMs: GIVE_UP_MS });
   const runState = new RunState(redis, id);
   const registry = new Registry(redis, id);
-  const queue = new RolloutQueue(url, id);
+  const queue = await openRolloutQueue(url, id);
   try {
     const [version, { phase }, steering, waitingFor, ledger, jobs, letters, ...replicas] = await Promise.all([
       runState.version(),

@@ -1,4 +1,4 @@
-import { redisMemory, RolloutQueue, RunState, SpanLog } from '@forge/broker';
+import { redisMemory, openRolloutQueue, RunState, SpanLog } from '@forge/broker';
 import { recipeSchema } from '@forge/config';
 import { encode, type Group, type RolloutJob } from '@forge/contracts';
 import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
@@ -72,7 +72,7 @@ describe('a run at all of its limits', () => {
       await state.rejectGroup(entry!, 'invalid', { code: 'C', message: 'm', attempts: 1, payload: encode(group(index)) }); // prettier-ignore
     };
     for (let k = 0; k < 32; k++) for (const { index } of await state.admit(100)) await reject(index);
-    const queue = new RolloutQueue(server.url, 'run', undefined, { attempts: 3, keptCompleted: 300 });
+    const queue = await openRolloutQueue(server.url, 'run', undefined, { attempts: 3, keptCompleted: 300 });
     await queue.add(Array.from({ length: 300 }, (_, index) => job(index)));
     const nothing = () => Promise.resolve();
     queue.work({

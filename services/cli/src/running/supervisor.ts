@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { RestartWindow } from '@forge/broker';
+import { bundleOf } from '@forge/threads';
 import { lastWords } from './last-words';
 
 /** Exit code of a service whose recipe, environment or model is wrong: started again it would end the same way. */
@@ -232,5 +233,5 @@ const key = ({ service, replica }: ServiceProcess) => `${service}/${replica}`;
 
 /** The program of a service. */
 export function mainOf(service: string): string {
-  return join(dirname(require.resolve(`@forge/${service}/package.json`)), 'dist', 'main.js');
+  return bundleOf(join(dirname(require.resolve(`@forge/${service}/package.json`)), 'dist', 'main.js'));
 }

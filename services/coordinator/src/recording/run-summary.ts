@@ -1,7 +1,7 @@
 import type { RunState } from '@forge/broker';
 import type { Recipe } from '@forge/config';
 import type { Evaluation } from '../evaluations';
-import { renderReport, type RunSummary } from './report';
+import type { RunSummary } from './report';
 import type { RunDirectory } from './run-directory';
 import { storedBound } from '@forge/contracts';
 
@@ -35,6 +35,8 @@ export async function writeRunSummary(
     weightsHash: weights?.announcement.sha256 ?? null,
     ledger: { ...ledger },
   };
+  // The library that draws its charts is large, and wanted at the end of a run only.
+  const { renderReport } = await import('./report.js');
   const samples = await directory.samples();
   const stride = Math.max(1, Math.ceil(samples.length / REPORTED_SAMPLES));
   const html = renderReport({

@@ -3,7 +3,8 @@ import {
   queueGauges,
   readBacklog,
   Registry,
-  RolloutQueue,
+  openRolloutQueue,
+  type RolloutQueue,
   RunState,
   withoutPassword,
   type Redis,
@@ -143,7 +144,7 @@ async function connect(record: RunRecord): Promise<LiveAccess> {
     redis,
     runState,
     registry: new Registry(redis, record.id),
-    queue: new RolloutQueue(url, record.id),
+    queue: await openRolloutQueue(url, record.id),
   };
 }
 

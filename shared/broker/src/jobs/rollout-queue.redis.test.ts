@@ -231,11 +231,11 @@ describe('a worker process', () => {
   /** A process that publishes the group of its job when `publishes`, says so, and never ends the job. */
   function startVictim(runId: string, publishes: boolean, timing = TIMING) {
     const script = `
-      const { connectRedis, RolloutQueue, RunState } = require(${JSON.stringify(join(__dirname, '../../dist'))});
+      const { connectRedis, openRolloutQueue, RunState } = require(${JSON.stringify(join(__dirname, '../../dist'))});
       const url = ${JSON.stringify(server.url)};
-      connectRedis(url, { name: 'victim', giveUpAfterMs: 5000 }).then((redis) => {
+      connectRedis(url, { name: 'victim', giveUpAfterMs: 5000 }).then(async (redis) => {
         const state = new RunState(redis, '${runId}');
-        new RolloutQueue(url, '${runId}', ${JSON.stringify(timing)}).work({
+        (await openRolloutQueue(url, '${runId}', ${JSON.stringify(timing)})).work({
           name: 'victim',
           concurrency: 1,
           handler: async (job) => {

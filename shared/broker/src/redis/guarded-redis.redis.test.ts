@@ -7,7 +7,7 @@ const PASSWORD = 'p@ss/w:rd?1';
 
 /** Every class that talks to Redis does what it is for; Redis is restarted in between. */
 const USE_ALL = `
-  const { connectRedis, expireRun, Mailbox, redisMemory, Registry, removeOrphans, removeRun, RolloutQueue, RunState } = require(${DIST});
+  const { connectRedis, expireRun, Mailbox, redisMemory, Registry, removeOrphans, removeRun, openRolloutQueue, RunState } = require(${DIST});
   (async () => {
     const url = process.env.URL;
     const redis = await connectRedis(url, { name: 'test', giveUpAfterMs: 20000, onWait: console.error });
@@ -19,7 +19,7 @@ const USE_ALL = `
     await registry.heartbeat({ service: 's', replica: '0', url: 'u', pid: 1, isReady: true, answers: null, callsMade: [] });
     const reading = run.readGroups('buffer', 1, 20000);
     const waiting = run.waitForSignal('0', 20000);
-    const queue = new RolloutQueue(url, 'run');
+    const queue = await openRolloutQueue(url, 'run');
     const done = new Promise((resolve, reject) =>
       queue.work({ name: 'w', concurrency: 1, handler: async (job) => resolve(job.index), onFailed: async (f) => reject(new Error(f.message)), onError: () => undefined }));
     process.once('message', async () => {

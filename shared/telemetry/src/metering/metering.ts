@@ -1,7 +1,4 @@
-import { createRequire } from 'node:module';
 import type { MeteringOptions, StartedMetering } from './start-metering';
-
-const load = createRequire(__filename);
 
 /**
  * The metrics of a process for others. The SDK is loaded and registered when it is first wanted: at a scrape, or at once
@@ -24,9 +21,8 @@ export class Metering {
     await started?.stop();
   }
 
-  private load(): Promise<StartedMetering> {
-    const sdk = load('./start-metering') as typeof import('./start-metering.js');
-    return sdk.startMetering(this.options);
+  private async load(): Promise<StartedMetering> {
+    return (await import('./start-metering.js')).startMetering(this.options);
   }
 
   private readonly giveUp = (error: unknown): void => {
