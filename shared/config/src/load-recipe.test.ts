@@ -108,7 +108,7 @@ describe('loadRecipe', () => {
   });
 
   it('takes a stored recipe without maxStaleness for a synchronous one, never for an unbounded one', () => {
-    const { maxStaleness: _, ...stored } = storedRecipe(load()) as { maxStaleness: unknown };
+    const stored = { ...(storedRecipe(load()) as object), maxStaleness: undefined };
     expect(parseResolvedRecipe(stored).maxStaleness).toBe(0);
   });
 

@@ -71,14 +71,11 @@ function sections(value: Shown, path: string): string[] {
       const [name, kind] =
         Object.entries(choice.properties!).find(([, one]) => one.const !== undefined) ?? [];
       const where = inList === undefined ? path : `${path}.<n>`;
-      const { [name ?? '']: _, ...rest } = choice.properties!;
+      const properties = Object.fromEntries(
+        Object.entries(choice.properties!).filter(([key]) => key !== name),
+      );
       const which = kind === undefined ? '' : `, \`${name}: ${String(kind.const)}\``;
-      return [
-        `### \`${where}\`${which}`,
-        '',
-        ...saidOf(choice),
-        ...tables({ ...choice, properties: rest }, where),
-      ];
+      return [`### \`${where}\`${which}`, '', ...saidOf(choice), ...tables({ ...choice, properties }, where)];
     });
 }
 

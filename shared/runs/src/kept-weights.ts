@@ -1,5 +1,4 @@
 import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import type { LedgerSnapshot } from '@forge/broker';
 import { runPaths, type WeightsManifest } from '@forge/contracts';
 import { WeightStore } from '@forge/weights';

@@ -1,5 +1,4 @@
 import { readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { runPaths } from '@forge/contracts';
 import { storedRecipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
