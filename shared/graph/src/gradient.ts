@@ -20,8 +20,8 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
 }
 
 /**
- * Whether the gradient of `loss` gets to `x`, and the ops on the way that let none through: stopGradient, and ops whose
- * results are not of float32, by their types in ONNX.
+ * The reach of the gradient of `loss`: true when it gets to `x`, and the ops on the way that let none through: stopGradient,
+ * and ops whose results are not of float32, by their types in ONNX.
  */
 export function dependence(loss: Tensor, x: Tensor): { hasGradient: boolean; cutBy: string[] } {
   const reached = new Set<Tensor>([x]);

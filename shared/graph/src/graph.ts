@@ -8,7 +8,7 @@ export type Attribute =
   number | string | readonly number[] | { readonly float: number } | LoopBody | { readonly constant: Tensor };
 export type Attributes = Readonly<Record<string, Attribute>>;
 
-/** What a loop repeats: a graph whose inputs are counter, condition and state, and whose outputs are condition, state and scans. */
+/** The body of a loop: a graph with the inputs counter, condition and state, and the outputs condition, state and scans. */
 export interface LoopBody {
   readonly body: Graph;
   readonly outputs: readonly Tensor[];
@@ -39,7 +39,7 @@ export class Tensor {
     readonly name: string,
     readonly dtype: DType,
     readonly shape: readonly Dim[],
-    /** What computes it; null for inputs and constants. */
+    /** The node that computes it; null for inputs and constants. */
     readonly node: Node | null,
     /** The value of a constant. */
     readonly data: ConstantData | null = null,

@@ -14,11 +14,11 @@ export const loopOp = defineOp({
 const conditionOp = defineOp({ type: 'Identity', reference: ([x]) => [x!] });
 
 export interface LoopOptions {
-  /** How often the body runs: a number, or an int64 scalar. */
+  /** Rounds of the body: a number, or an int64 scalar. */
   trips: number | Tensor;
   /** Length of the scans along their first axis; needed when `trips` is a tensor. */
   tripsDim?: Dim;
-  /** What is carried from one round to the next. */
+  /** Tensors carried from one round to the next. */
   state: readonly Tensor[];
   /** Shapes of the state where they differ from that of the first value, e.g. an axis that grows: [B, 'R']. */
   stateShapes?: readonly (readonly Dim[])[];

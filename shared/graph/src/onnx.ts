@@ -44,7 +44,7 @@ interface Reachable {
   constants: Tensor[];
 }
 
-/** What `outputs` need of their own graph and of those around it, nodes in an order in which they can run. */
+/** The tensors and nodes that `outputs` need, of their own graph and of those around it, in an order in which they can run. */
 export function reachable(outputs: readonly Tensor[]): Reachable {
   const found: Reachable = { nodes: [], inputs: [], constants: [] };
   const seen = new Set<Tensor | Node>();
@@ -71,7 +71,7 @@ export function reachable(outputs: readonly Tensor[]): Reachable {
   return found;
 }
 
-/** What a loop body uses of the graphs around it; nothing for other nodes. */
+/** The tensors of the graphs around it that a loop body uses; none for other nodes. */
 function captured(node: Node): Tensor[] {
   const body = node.attributes.body;
   if (!isBody(body)) return [];

@@ -16,7 +16,7 @@ export interface Op {
   /** ONNX operator set; '' is the standard one. */
   readonly domain: string;
   /**
-   * The gradients of the inputs from that of the first output; null where there is none. `wanted(i)` says whether
+   * The gradients of the inputs from that of the first output; null where no gradient flows. `wanted(i)` says whether
    * the gradient of input i is used at all. Left out for ops through which no gradient flows.
    */
   readonly gradient?: (
@@ -24,7 +24,7 @@ export interface Op {
     outputGradient: Tensor,
     wanted: (input: number) => boolean,
   ) => readonly (Tensor | null)[];
-  /** What the op computes, in float64. */
+  /** The values that the op computes, in float64. */
   readonly reference: (inputs: readonly (Values | null)[], attributes: Attributes) => readonly Values[];
 }
 

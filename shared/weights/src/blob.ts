@@ -6,7 +6,7 @@ import { readable, type TensorEntry } from './safetensors-header';
 /** Small enough that hashing a piece does not hold up heartbeats. */
 const PIECE_BYTES = 4 << 20;
 
-/** What is in a weights file. */
+/** The content of a weights file. */
 export interface BlobContent {
   sha256: string;
   sizeBytes: number;

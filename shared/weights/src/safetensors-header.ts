@@ -5,7 +5,7 @@ import { elementCount } from './parameters';
 export const DTYPE_BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
 export type SafetensorsDtype = keyof typeof DTYPE_BYTES;
 
-/** Where one tensor lies in a safetensors file; a tensor that nobody reads may have any dtype. */
+/** The place of one tensor in a safetensors file; one that is not read may have any dtype. */
 export interface TensorEntry<Dtype extends string = SafetensorsDtype> {
   readonly name: string;
   readonly dtype: Dtype;

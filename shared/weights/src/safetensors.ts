@@ -18,7 +18,7 @@ import {
 /** One `read` or `write` of Node moves less than 2 GiB. */
 const MAX_TRANSFER_BYTES = 1 << 30;
 
-/** What a safetensors file says of itself. */
+/** The size and the header of a safetensors file. */
 export async function readHeader(
   file: FileHandle,
   path: string,

@@ -18,10 +18,10 @@ import { WeightReader } from './weight-reader';
 
 const BLOB = /^([0-9a-f]{64})\.safetensors$/;
 const MANIFEST = /^v(\d+)-e\d+\.json$/;
-/** What a writer that died left of a blob or a manifest. */
+/** Leftovers of a writer that died: parts of a blob or a manifest. */
 const LEFTOVER = /^v(\d+)-e\d+\..*tmp$/;
 
-/** Of a version no step and no parent is known. */
+/** The origin of a version without a step and a parent. */
 const NO_ORIGIN: WeightsOrigin = { parent: null, trained: null };
 
 /**
@@ -60,8 +60,17 @@ export class WeightStore {
     const written = hash.digest('hex');
     const { sha256, sizeBytes, tensors } = await inspectBlob(temporary);
     if (sha256 !== written) throw corrupt(temporary, `wrote sha256 ${written}, read ${sha256}`);
-    const manifest: WeightsManifest = { schemaVersion: 1, version, epoch, sha256, sizeBytes, parent, trained, tensors }; // prettier-ignore
-    // Before the blob: whoever collects spares what a manifest names.
+    const manifest: WeightsManifest = {
+      schemaVersion: 1,
+      version,
+      epoch,
+      sha256,
+      sizeBytes,
+      parent,
+      trained,
+      tensors,
+    };
+    // The manifest comes before the blob: a collector spares every blob that a manifest names.
     await this.#writeManifest(name, manifest);
     const blob = this.blobOf(manifest);
     await rename(temporary, blob);
@@ -81,14 +90,14 @@ export class WeightStore {
     return path.join(this.#dir, `${sha256}.safetensors`);
   }
 
-  /** How a version that is kept was announced. */
+  /** The announcement of a version that is kept. */
   announcementOf(manifest: WeightsManifest): WeightsAnnouncement {
     const { version, epoch, sizeBytes, sha256 } = manifest;
     return { schemaVersion: 1, version, epoch, path: this.blobOf(manifest), sizeBytes, sha256 };
   }
 
   /**
-   * What is kept, oldest version first; of a version that several trainers published one each.
+   * The manifests that are kept, oldest version first; one of each trainer that published the version.
    *
    * @throws {ForgeError} CONTRACT_WEIGHTS_CORRUPT for a manifest that can't be read.
    */

@@ -2,7 +2,7 @@
 export interface ChunkMark {
   /** Milliseconds since the epoch. */
   endedAtMs: number;
-  /** Of the weights that generated it. */
+  /** Policy version of the weights that generated it. */
   version: number;
   tokens: number;
   /** Completions that were under way. */
@@ -14,7 +14,7 @@ export interface ChunkListener {
   onChunk?: (chunk: ChunkMark) => void;
 }
 
-/** Counts what a chunk does for the requests that want to know. */
+/** Counts the tokens and rows of a chunk for the requests that listen. */
 export class ChunkMarks {
   private readonly marks = new Map<ChunkListener, ChunkMark>();
 

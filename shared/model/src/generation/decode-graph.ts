@@ -54,7 +54,7 @@ export function prefillModel(config: ModelConfig, parameters: Parameters, mode: 
 export interface DecodeVariant {
   /** Some row has top-k or top-p. */
   isFiltering: boolean;
-  /** No row goes on afterwards, so that nobody needs the new keys and values. */
+  /** No row goes on afterwards, so the new keys and values are not needed. */
   isFinal: boolean;
 }
 

@@ -51,7 +51,7 @@ interface Weights {
   sessions: Map<SessionKind, Session>;
 }
 
-/** Tokens whose keys and values some rows want. */
+/** Tokens [P] whose keys and values some rows want. */
 interface Prefilling {
   tokens: readonly number[];
   rows: Sequence[];
@@ -62,8 +62,11 @@ const MIN_ROWS = 2;
 
 /**
  * Generates with continuous batching: between two chunks, finished sequences leave, waiting ones join, and new weights
- * take effect. What a rollout gives depends on the weights, the seed, its id, its prompt and its sampling only, to the
- * bit, and not on what it is batched with. (With weights as 'inputs' that needs an engine with one thread.)
+ * take effect. A completion depends on the weights, the seed, its id, its prompt and its sampling only, to the bit, and
+ * not on its batch. (With weights as 'inputs' that needs an engine with one thread.)
+ *
+ * Shapes of a chunk: B rows, those of `active` and copies of the first up to `minRows`; trips <= `chunk` tokens a row; C
+ * distinct caches padded to P positions. See `decodeModel` for every input and output.
  */
 export class Generator {
   private readonly rules: SequenceRules;
@@ -111,7 +114,10 @@ export class Generator {
   }
 
   /**
-   * One completion per rollout id; they share the work on the prompt.
+   * One completion per rollout id, in their order; they share the work on the prompt.
+   *
+   * Shapes: promptTokenIds [P], 0 < P < maxPositions -> tokenIds, logprobs, versions [T] of each completion, T at most
+   * sampling.maxTokens and maxPositions - P.
    *
    * @throws {ForgeError} CAPACITY_PROMPT_TOO_LONG when the prompt leaves no position to generate; CANCELLED when the
    *   signal fires or the generator closes; NUMERIC_NON_FINITE when the weights give no probabilities.
@@ -158,7 +164,7 @@ export class Generator {
     const swapped = this.swapping
       .then(() => (version < this.newest ? undefined : this.swap(version, parameters)))
       .finally(() => (this.swaps -= 1));
-    // Whoever called learns of the failure; the calls behind go on.
+    // The caller learns of a failure; later calls go on.
     this.swapping = swapped.catch(() => undefined);
     return swapped;
   }
@@ -190,7 +196,7 @@ export class Generator {
     if (this.running === null) await this.applyWeights();
   }
 
-  /** Fails what is left of a request. */
+  /** Fails the unfinished rows of a request. */
   private drop(request: GenerateRequest, error: ForgeError): void {
     const isOther = (row: Sequence): boolean => row.request !== request;
     for (const row of [...this.waiting, ...this.active]) if (!isOther(row)) row.fail(error);
@@ -200,7 +206,7 @@ export class Generator {
 
   private async run(): Promise<void> {
     const clock = this.options.clock ?? (() => performance.now());
-    // Whatever else is asked for in this turn of the event loop joins the first chunk.
+    // Requests of the same turn of the event loop join the first chunk.
     await setImmediate();
     while (this.waiting.length + this.active.length > 0 && !this.isClosed) {
       const startedAt = clock();
@@ -214,7 +220,7 @@ export class Generator {
       this.busyMs += clock() - startedAt;
       await setImmediate();
     }
-    // In the same turn as the check above: what is asked for later starts anew.
+    // The same turn as the check above: a later request starts a new run.
     this.running = null;
   }
 
@@ -238,6 +244,8 @@ export class Generator {
   /**
    * Fills the caches of rows with all their tokens but the last, which is the input of the next decoding step. Rows
    * with the same tokens share the work.
+   *
+   * Shapes: caches [layers * 2][kvHeads, P, headDim]; P = tokens of the row - 1.
    */
   private async prefill(rows: readonly Sequence[]): Promise<void> {
     const { config } = this.options;
@@ -266,6 +274,12 @@ export class Generator {
     }
   }
 
+  /**
+   * The outputs of `prefillModel` for sequences side by side, padded on the right.
+   *
+   * Shapes: tokens, positions int64 [S, W] -> keys.L, values.L [S, kvHeads, W, headDim]; W = longest of the S sequences,
+   * at least 2.
+   */
   private async runPrefill(sequences: readonly Prefilling[]): Promise<Record<string, HostTensor>> {
     const width = Math.max(MIN_ROWS, ...sequences.map(({ tokens }) => tokens.length));
     const shape = [sequences.length, width];
@@ -282,6 +296,12 @@ export class Generator {
     });
   }
 
+  /**
+   * Decodes up to `chunk` tokens for every active row, and finishes the rows that are done.
+   *
+   * Shapes: sampled int64 and logprobs [trips, B, 1]; token t of row r lies at t * B + r. Rows behind the active ones are
+   * copies of the first, up to `minRows`.
+   */
   private async decodeChunk(): Promise<void> {
     const { chunk, config } = this.options;
     const rows = this.active;
@@ -335,6 +355,12 @@ export class Generator {
     return isFinal ? 'plainFinal' : 'plain';
   }
 
+  /**
+   * The inputs of `decodeModel` that are not weights.
+   *
+   * Shapes: tokens int64 [B, 1]; lengths int64 [B]; uniforms [B, trips]; temperature, greedy, topK, topP [B, 1]; caches as
+   * `KvCache.batch` has them.
+   */
   private feedsOf(rows: readonly Sequence[], trips: number): Record<string, HostTensor> {
     const missing = Math.max(0, this.minRows() - rows.length);
     const padded = missing > 0 ? [...rows, ...Array.from({ length: missing }, () => rows[0]!)] : rows;
@@ -373,7 +399,7 @@ export class Generator {
   }
 
   /**
-   * Rows that decoding needs: with fewer of a row's key-value heads than threads, onnxruntime would divide one head's
+   * The fewest rows that decoding takes: with fewer of a row's key-value heads than threads, onnxruntime would divide one head's
    * attention among threads, and so add in another order.
    */
   private minRows(): number {

@@ -17,7 +17,7 @@ export interface PromptCache {
   readonly parts: readonly Float32Array[];
 }
 
-/** The first `length` positions of row `row` of what prefill gave. */
+/** The first `length` positions of row `row` of the outputs of prefill. */
 export function promptCache(
   outputs: Readonly<Record<string, HostTensor>>,
   row: number,
@@ -32,12 +32,12 @@ export function promptCache(
   return { length, parts };
 }
 
-/** What prefill would give of no tokens. */
+/** The cache of a prompt whose only token is not prefilled. */
 export function emptyPromptCache({ layers }: ModelConfig): PromptCache {
   return { length: 0, parts: cacheNames(layers).map(() => new Float32Array(0)) };
 }
 
-/** Keys and values of one sequence: those of its prompt, which others may share, and behind them its own. */
+/** Keys and values of one sequence: the prompt's, which others may share, and behind them its own. */
 export class KvCache {
   /** [kvHeads, capacity, headDim] each, of which `ownLength` positions are used. */
   private own: Float32Array[] = [];
@@ -50,7 +50,7 @@ export class KvCache {
     return this.prompt.length + this.ownLength;
   }
 
-  /** Adds the first `count` positions of row `row` of what decoding gave. */
+  /** Adds the first `count` positions of row `row` of the outputs of decoding. */
   append(
     outputs: Readonly<Record<string, HostTensor>>,
     row: number,
@@ -66,9 +66,11 @@ export class KvCache {
   }
 
   /**
-   * The distinct ones of these caches as one batch, padded at the end with zeros: keys.L and values.L
-   * [C, kvHeads, P, headDim]; and which of them each sequence has: cacheOf int64 [B]. Sequences that have generated
-   * nothing yet have the cache of their prompt.
+   * The distinct caches as one batch, padded at the end with zeros, and the cache of each sequence. Sequences that have
+   * generated nothing yet share the cache of their prompt.
+   *
+   * Shapes: keys.L and values.L [C, kvHeads, P, headDim] by layer, cacheOf int64 [B]; C distinct caches, P their longest
+   * length up to a multiple of 8, B sequences.
    */
   static batch(
     caches: readonly KvCache[],
@@ -103,7 +105,7 @@ export class KvCache {
     return feeds;
   }
 
-  /** Writes what one head has in part `index` to `data` at `at`. */
+  /** Writes one head of part `index` to `data` at `at`. */
   private copyHead(data: Float32Array, at: number, index: number, head: number, headDim: number): void {
     const size = this.prompt.length * headDim;
     if (size > 0) data.set(this.prompt.parts[index]!.subarray(head * size, (head + 1) * size), at);

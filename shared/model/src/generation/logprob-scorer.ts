@@ -9,7 +9,7 @@ export interface LogprobScorerOptions {
   engine: Engine;
   config: ModelConfig;
   parameters: Parameters;
-  /** 'inputs' where every call may bring other parameters; 'initializers' unless given. */
+  /** 'inputs' for other parameters at every call; 'initializers' unless given. */
   weights?: WeightMode;
   /** Log-probs are those of logits / temperature. */
   temperature?: number;
@@ -49,8 +49,10 @@ export class LogprobScorer {
   }
 
   /**
-   * The log-prob of every token given those before it; that of the first is 0. Other `parameters` than those of the
-   * options count with weights as 'inputs' only.
+   * The log-prob of every token given the tokens before it; 0 for the first. Other `parameters` than those of the options
+   * count with weights as 'inputs' only.
+   *
+   * Shapes: each sequence [T] -> its log-probs [T].
    */
   async score(
     sequences: readonly ArrayLike<number>[],

@@ -22,9 +22,9 @@ import {
   type Tensor,
 } from '@forge/graph';
 
-/** How each row is sampled; all [B, 1]. */
+/** The sampling of each row; all [B, 1]. */
 export interface RowSampling {
-  /** 1 where the row is greedy. */
+  /** Divides the logits; 1 where the row is greedy. */
   temperature: Tensor;
   /** 1.0 for greedy rows, else 0.0. */
   greedy: Tensor;
@@ -66,7 +66,7 @@ function draw(weights: Tensor, uniform: Tensor): Tensor {
   return firstBeyond(running, mul(uniform, slice(running, 1, width - 1, width)), lessOrEqual);
 }
 
-/** How many of `running` [B, V] come before the threshold [B, 1], at most V - 1; int64 [B, 1]. */
+/** The number of entries of `running` [B, V] before the threshold [B, 1], at most V - 1; int64 [B, 1]. */
 function firstBeyond(running: Tensor, threshold: Tensor, isBefore: typeof less): Tensor {
   const before = sum(cast(isBefore(running, threshold), 'float32'), [1], { keepDims: true });
   return cast(minimum(before, (running.shape[1] as number) - 1), 'int64');
@@ -88,7 +88,7 @@ function cutoff(logprobs: Tensor, limit: Tensor, share: Tensor): Tensor {
   return maximum(byCount, where(less(share, 1), byShare, NO_CUTOFF));
 }
 
-/** One position further, and not beyond the last there is: a row that is full idles there until its chunk ends. */
+/** One position further, at most the last: a full row idles there until its chunk ends. */
 export function following(positions: Tensor, maxPositions: number): Tensor {
   return minimum(add(positions, 1), maxPositions - 1);
 }

@@ -5,6 +5,7 @@ import type { KvCache } from './kv-cache';
 import { StopStrings, type TextRules } from './stop-strings';
 import { rolloutKey, uniformAt, type RolloutKey } from './uniform';
 
+/** Completions to generate from one prompt. Shapes: promptTokenIds [P], rolloutIds [completions]. */
 export interface GenerateRequest extends ChunkListener {
   promptTokenIds: readonly number[];
   /** One rollout id per wanted completion; with the seed it decides the random numbers. */
@@ -14,13 +15,18 @@ export interface GenerateRequest extends ChunkListener {
   signal?: AbortSignal;
 }
 
-/** When a sequence ends, and how its tokens read. */
+/** The ends of a sequence, and the text of its tokens. */
 export interface SequenceRules extends TextRules {
   maxPositions: number;
   endTokenIds: readonly number[];
 }
 
-/** One completion while it is generated. */
+/**
+ * One completion while it is generated.
+ *
+ * Shapes: tokenIds, logprobs, versions [T]; T = tokens generated so far. The cache holds keys and values of P + T - 1 of
+ * the P prompt and T generated tokens: all but the last, which is the next input.
+ */
 export class Sequence {
   readonly tokenIds: number[] = [];
   cache: KvCache | null = null;
@@ -40,19 +46,19 @@ export class Sequence {
     this.stopStrings = new StopStrings(request.sampling.stop, rules);
   }
 
-  /** The last token, which decoding goes on from. */
+  /** The last token, which is the input of the next decoding step. */
   get lastTokenId(): number {
     return this.tokenIds.at(-1) ?? this.request.promptTokenIds.at(-1)!;
   }
 
-  /** Tokens that may follow. */
+  /** The number of tokens that may follow. */
   get tokensLeft(): number {
     const { promptTokenIds, sampling } = this.request;
     const room = this.rules.maxPositions - promptTokenIds.length;
     return Math.min(sampling.maxTokens, room) - this.tokenIds.length;
   }
 
-  /** Whether the last token is an end token. */
+  /** True once the last token is an end token. */
   get isEnd(): boolean {
     return this.rules.endTokenIds.includes(this.tokenIds.at(-1) ?? -1);
   }

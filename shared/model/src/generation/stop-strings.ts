@@ -1,4 +1,4 @@
-/** How generated tokens read. */
+/** The text of generated tokens. */
 export interface TextRules {
   /** Text of tokens; special tokens are left out unless `skipSpecialTokens` is false. */
   decodeText: (tokenIds: readonly number[], options?: { skipSpecialTokens?: boolean }) => string;
@@ -10,7 +10,7 @@ export interface TextRules {
 export interface Stopped {
   /** Up to the stop string, special tokens left out. */
   text: string;
-  /** How many tokens it takes until the stop string is whole. */
+  /** Tokens until the stop string is whole. */
   tokens: number;
 }
 
@@ -33,7 +33,7 @@ export class StopStrings {
     ];
   }
 
-  /** What the first stop string leaves of `tokenIds`, which begin with those of the last call; null while there is none. */
+  /** The part of `tokenIds` that the first stop string leaves; null while none is there. Calls give the same tokens and more. */
   find(tokenIds: readonly number[]): Stopped | null {
     const found = this.searches.map((search) => search.find(tokenIds)).filter((stopped) => stopped !== null);
     const [first = null] = found.sort((a, b) => a.tokens - b.tokens || a.text.length - b.text.length);
@@ -48,7 +48,7 @@ const MARGIN = 8;
 class StopSearch {
   private readonly longest: number;
   private readonly shown: ReadonlySet<number>;
-  /** Tokens in whose text no stop string is. */
+  /** Leading tokens whose text holds no stop string. */
   private searched = 0;
 
   constructor(
@@ -100,7 +100,7 @@ class StopSearch {
     return this.rules.decodeText(kept.slice(0, count)) + text.slice(start.length, at);
   }
 
-  /** Where the first of the stop strings begins in `text`. */
+  /** The place in `text` where the first stop string begins. */
   private begin(text: string): number | null {
     const found = this.stop.map((string) => text.indexOf(string)).filter((at) => at >= 0);
     return found.length === 0 ? null : Math.min(...found);

@@ -4,11 +4,11 @@ import type { Parameters } from '@forge/weights';
 import type { WeightSource } from '../transformer/transformer';
 
 /**
- * Whether the weights are part of the graph (prepacked, faster) or given at every run (no new session for new ones).
+ * The place of the weights: in the graph (prepacked, faster), or in the inputs of every run (no new session for new ones).
  *
  * Edge: on several threads, onnxruntime cuts the sums of a product with weights that are not prepacked in one way for
- * small batches and in another for large ones. So with 'inputs', what a rollout gives is independent of its batch to the
- * bit on one thread only; with 'initializers' on any number.
+ * small batches and in another for large ones. So with 'inputs', a rollout is independent of its batch to the bit on one
+ * thread only; with 'initializers' on any number.
  */
 export type WeightMode = 'initializers' | 'inputs';
 
@@ -26,7 +26,7 @@ export function weightSource(graph: Graph, parameters: Parameters, mode: WeightM
   };
 }
 
-/** What a run of a graph has to be given for its weights. */
+/** The inputs of a run that are weights; none with 'initializers'. */
 export function weightFeeds(parameters: Parameters, mode: WeightMode): Record<string, HostTensor> {
   if (mode === 'initializers') return {};
   return Object.fromEntries(

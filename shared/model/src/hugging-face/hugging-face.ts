@@ -9,9 +9,9 @@ import { jsonOf, readModelFiles, type ModelFiles } from './model-files';
 import { matchParameters, tensorRoles } from '../transformer/parameter-shapes';
 import { createTokenizer, type Tokenizer } from './tokenizer';
 
-/** A model as it lies in a Hugging Face folder. */
+/** A model of a Hugging Face folder. */
 export interface LoadedModel {
-  /** Where it was loaded from; empty for a model that was created. */
+  /** The folder it was loaded from; empty for a model that was created. */
   readonly dir: string;
   readonly config: ModelConfig;
   readonly parameters: Parameters;

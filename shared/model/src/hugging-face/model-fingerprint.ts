@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ModelConfig } from '../transformer/model-config';
 
-/** Sha256 (hex) of what the weights of a model must fit: equal for models that differ in their weights only. */
+/** Sha256 (hex) of the shape that weights must fit: equal for models that differ in their weights only. */
 export function modelFingerprint({ initializerRange: _, ...architecture }: ModelConfig): string {
   return createHash('sha256').update(canonical(architecture)).digest('hex');
 }

@@ -9,7 +9,7 @@ export interface AdamWOptions {
   weightDecay: number;
 }
 
-/** What a checkpoint holds besides the parameters; shapes as the parameters of the same name. */
+/** The part of a checkpoint besides the parameters; shapes as the parameters of the same name. */
 export interface OptimizerState {
   /** Updates applied so far. */
   step: number;

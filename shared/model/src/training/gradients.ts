@@ -34,7 +34,7 @@ export function globalNorm(gradients: Gradients): number {
   return Math.sqrt(squares);
 }
 
-/** What multiplies gradients of norm `norm` so that the norm does not exceed `maxNorm`. */
+/** The factor that brings gradients of norm `norm` down to `maxNorm`; 1 for smaller ones. */
 export function clipScale(norm: number, maxNorm: number): number {
   return norm > maxNorm ? maxNorm / norm : 1;
 }

@@ -1,8 +1,8 @@
-/** How the learning rate moves over a run. Steps count optimizer updates. */
+/** The course of the learning rate over a run. Steps count optimizer updates. */
 export interface LearningRateSchedule {
   /** The peak, reached at the end of the warm-up. */
   learningRate: number;
-  /** What follows the warm-up: the peak kept, or a fall to zero after `totalSteps` by a line or half a cosine. */
+  /** The course after the warm-up: the peak kept, or a fall to zero after `totalSteps` by a line or half a cosine. */
   schedule: 'constant' | 'linear' | 'cosine';
   /** Steps over which the rate rises linearly; 0 starts at the peak. */
   warmupSteps: number;

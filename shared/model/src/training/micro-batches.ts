@@ -36,7 +36,7 @@ export interface MicroBatch {
   /** Flat positions [N] in [B, T] whose prediction is trained, ascending, and the tokens [N] they predict. */
   trainedPositions: BigInt64Array;
   targets: BigInt64Array;
-  /** Where in `trainedPositions` each flat position [B, T] stands; N where it is not trained. */
+  /** The index in `trainedPositions` of each flat position [B, T]; N where it is not trained. */
   trainedIndex: BigInt64Array;
 }
 

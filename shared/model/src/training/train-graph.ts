@@ -15,10 +15,10 @@ export interface TrainGraphOptions {
   recompute: boolean;
 }
 
-/** What the graph gives per micro-batch; the losses and metrics of all micro-batches add up to the batch's. */
+/** The outputs of the graph per micro-batch; the losses and metrics of all micro-batches add up to the batch's. */
 export interface TrainOutputs {
   loss: Tensor;
-  /** Of the trained tokens in order of position, [N]. */
+  /** Log-probs of the trained tokens in order of position, [N]. */
   logprobs: Tensor;
   metrics: Record<string, Tensor>;
   /** By parameter name. */

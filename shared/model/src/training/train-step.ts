@@ -16,7 +16,7 @@ export interface OptimizerOptions extends AdamWOptions, LearningRateSchedule {
 
 export interface TrainStepOptions extends TrainGraphOptions {
   engine: Engine;
-  /** Where training starts; copied. */
+  /** The parameters that training starts with; copied. */
   parameters: Parameters;
   optimizer: OptimizerOptions;
   /** A step beyond one of these is not applied; left out: no bound. */
@@ -28,7 +28,7 @@ export interface TrainStepOptions extends TrainGraphOptions {
 }
 
 export interface StepLimits {
-  /** Of the gradient before clipping. */
+  /** Euclidean norm of the gradient before clipping. */
   maxGradientNorm?: number | undefined;
   /** KL(behaviour || policy) of the batch, in nats; with a loss that has the metric `kl_behaviour`. */
   maxKl?: number | undefined;
@@ -45,7 +45,7 @@ export interface StepResult {
   tokens: number;
   /** Padded tokens that went through the model. */
   paddedTokens: number;
-  /** Largest |trainer - behaviour| log-prob over trained tokens of the version being trained; 0 if there is none. */
+  /** Largest |trainer - behaviour| log-prob over trained tokens of the version being trained; 0 without such tokens. */
   logprobMismatch: number;
   /** The same over tokens of any policy version: grows with the lag, information only. */
   logprobMismatchAnyVersion: number;

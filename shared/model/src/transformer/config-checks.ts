@@ -6,7 +6,7 @@ export interface ConfigChecks {
   /** @throws {ForgeError} CONFIG_MODEL_UNSUPPORTED: the field asks for something we do not compute. */
   refuse(field: string, found: unknown, expected: string): never;
   /**
-   * What `parse` gives, of the whole file or of its field `parent`.
+   * The result of `parse`, which reads the whole file or its field `parent`.
    *
    * @throws {ForgeError} CONFIG_INVALID where `parse` throws a ZodError.
    */

@@ -36,7 +36,7 @@ const ARCHITECTURES = {
 } as const;
 type Architecture = keyof typeof ARCHITECTURES;
 
-/** What `num_key_value_heads` is when it is absent; as many as `num_attention_heads` for Llama, and when it is null. */
+/** Defaults of an absent `num_key_value_heads`; null, and absent for Llama, means `num_attention_heads`. */
 const DEFAULT_KV_HEADS: Partial<Record<Architecture, number>> = { mistral: 8, qwen2: 32, qwen3: 32 };
 
 const size = z.int().positive();
@@ -128,7 +128,7 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
   };
 }
 
-/** What `architectures` and `model_type` say; either may be absent. */
+/** The model that `architectures` and `model_type` name; either may be absent. */
 function parseArchitecture(json: unknown, { refuse, checked }: ConfigChecks): Architecture {
   const { architectures, model_type: type } = checked(() => kindSchema.parse(json));
   const known = Object.keys(ARCHITECTURES) as Architecture[];

@@ -36,7 +36,7 @@ export function parameterShapes(config: ModelConfig): Map<string, readonly numbe
   return shapes;
 }
 
-/** What a tensor of a checkpoint is to the model of `config`, by name. */
+/** The role of a checkpoint's tensor in the model of `config`, by name. */
 export function tensorRoles(config: ModelConfig): (name: string) => TensorRole {
   const shapes = parameterShapes(config);
   return (name) => (shapes.has(name) ? 'needed' : isRotaryTable(name) ? 'unread' : 'spare');

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { oneOf, type ConfigChecks } from './config-checks';
 
 /**
- * How positions turn into rotation angles, beyond plain RoPE.
+ * The change of rotation angles beyond plain RoPE.
  *
  * @see https://github.com/huggingface/transformers/blob/main/src/transformers/modeling_rope_utils.py
  */
@@ -27,7 +27,7 @@ export type RopeScaling =
       readonly originalMaxPositions: number;
       /** Multiplies cos and sin. */
       readonly attentionFactor: number;
-      /** Whether the bounds of the interpolated range are rounded to whole dimensions. */
+      /** Rounds the bounds of the interpolated range to whole dimensions. */
       readonly truncate: boolean;
     };
 

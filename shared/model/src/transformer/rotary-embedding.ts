@@ -56,7 +56,7 @@ function llama3Frequency(frequency: number, scaling: RopeScaling & { type: 'llam
   return fround(fround(fround(1 - kept) * frequency) / factor) + fround(kept * frequency);
 }
 
-/** How far the frequency of each pair is stretched, from 0, not at all, to 1, by the whole factor. */
+/** The share of the factor by which each pair's wavelength is stretched: 0 not at all, 1 by the whole factor. */
 function yarnRamp(headDim: number, theta: number, scaling: RopeScaling & { type: 'yarn' }): Float32Array {
   const pairOfTurns = (turns: number): number =>
     (headDim * Math.log(scaling.originalMaxPositions / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
@@ -69,7 +69,7 @@ function yarnRamp(headDim: number, theta: number, scaling: RopeScaling & { type:
   );
 }
 
-/** The waves of every position of the model's; [maxPositions, headDim / 2] each. */
+/** The waves at every position of the model, [maxPositions, headDim / 2] each. */
 export function rotaryTables(config: ModelConfig): { cosines: Float32Array; sines: Float32Array } {
   const { maxPositions, rope } = config;
   const frequencies = rotaryFrequencies(config);

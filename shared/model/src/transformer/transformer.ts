@@ -23,7 +23,7 @@ export interface TransformerInput {
   tokens: Tensor;
   /** int64 [B, T] */
   positions: Tensor;
-  /** What a query may look at; causal over the T tokens of its own row unless said otherwise. */
+  /** The keys that a query may look at; causal over the T tokens of its own row unless given. */
   attention?: Attention;
   /** Recompute each layer's activations in the backward pass instead of keeping them. */
   recompute?: boolean;
@@ -38,8 +38,8 @@ export interface TransformerInput {
  * The Llama-family decoder, the one definition behind prefill, decoding, scoring and training. Gives what the LM head
  * multiplies, the hidden states after the final norm: [B, T, hiddenSize], or [N, hiddenSize] with `select`.
  *
- * Rows are padded on the right: under causal attention no token sees the padding behind it, so what comes out at
- * the padding is meaningless and must be masked by the caller.
+ * Rows are padded on the right: under causal attention no token sees the padding behind it. The outputs at the padding are
+ * meaningless, and the caller masks them.
  */
 export function transformer(config: ModelConfig, weights: WeightSource, input: TransformerInput): Tensor {
   const { tokens, positions } = input;
