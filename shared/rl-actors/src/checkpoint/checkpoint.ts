@@ -14,7 +14,7 @@ import {
 } from '@forge/model';
 import type { Parameters } from '@forge/weights';
 import { z } from 'zod';
-import { readMoments, writeMoments } from '../trainer/moments';
+import { readMoments, writeMoments } from './moments';
 import { checkSeal, damaged, sealOf, sealSchema } from './seal';
 
 const count = z.int().min(0);

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { WeightsAnnouncement } from '@forge/contracts';
 import { loadModel, type LoadedModel, type OptimizerState } from '@forge/model';
 import { WeightStore } from '@forge/weights';
-import { OptimizerStore } from '../trainer/optimizer-store';
+import { OptimizerStore } from './optimizer-store';
 import { writeCheckpoint } from './checkpoint';
 import { Checkpoints } from './checkpoints';
 import { findResumePoint } from './resume-point';

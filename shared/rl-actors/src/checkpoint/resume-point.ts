@@ -1,6 +1,6 @@
 import type { WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { OptimizerStore } from '../trainer/optimizer-store';
+import { OptimizerStore } from './optimizer-store';
 import type { ResumePoint } from '../trainer/trainer-config';
 import { readCheckpoint, type Checkpoint } from './checkpoint';
 import { Checkpoints } from './checkpoints';

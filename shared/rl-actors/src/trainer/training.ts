@@ -22,7 +22,7 @@ import { loadAlgorithm } from '@forge/recipe-parts';
 import { hashSafetensors, WeightReader, WeightStore, type Parameters } from '@forge/weights';
 import type { TrainingEpisode } from '../training-episode';
 import { checkLag, type LagStatistics } from './lag';
-import { OptimizerStore } from './optimizer-store';
+import { OptimizerStore } from '../checkpoint/optimizer-store';
 import { decodeGroups, trainEpisodes } from './train-episodes';
 import type { ResumePoint, TrainerSettings } from './trainer-config';
 

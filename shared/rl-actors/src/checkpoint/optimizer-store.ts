@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { replaceFile } from '@forge/files';
 import type { OptimizerState } from '@forge/model';
-import { checkSeal, damaged, sealOf, sealSchema } from '../checkpoint/seal';
+import { checkSeal, damaged, sealOf, sealSchema } from './seal';
 import { readMoments, writeMoments } from './moments';
 
 const FILE = /^v(\d+)-e\d+\.optimizer\./;
