@@ -18,7 +18,7 @@ const replicas = z.int().min(1).max(256).default(1).describe('processes of this 
 const date = z.iso
   .date()
   .optional()
-  .describe('day (YYYY-MM-DD) that chat templates are told who ask for it; left out: the day it is started');
+  .describe('what chat templates that ask for the date are told; left out: the day of the start');
 
 export const recipeSchema = z
   .strictObject({

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { decodeByteFallback } from '../hugging-face/byte-decoders';
 import { StopStrings, type TextRules } from './stop-strings';
 
 const BYTES = new TextEncoder();
@@ -105,6 +106,21 @@ describe('StopStrings', () => {
       ),
       { numRuns: 500 },
     );
+  });
+
+  it('finds them among bytes of which some are no text, however the tokens come in', () => {
+    const byteFallback: TextRules['decodeText'] = (tokenIds, { isGrowing = false } = {}) =>
+      decodeByteFallback(
+        tokenIds.map((id) => `<0x${id.toString(16).padStart(2, '0')}>`),
+        isGrowing,
+      ).join('');
+    const rules = { decodeText: byteFallback, specialTokens: new Map<number, string>() };
+    const tokenIds = tokens('日本語'.repeat(9), '終わり', 0xe2, 'x');
+    expect(byteFallback(tokenIds)).not.toContain('終');
+    for (let size = 1; size <= tokenIds.length; size++) {
+      const expected = { size, text: '日本語'.repeat(9), tokens: 90 };
+      expect({ size, ...search(['終わり'], tokenIds, size, rules) }).toEqual(expected);
+    }
   });
 
   it('reads each token a few times only, however long the completion', () => {

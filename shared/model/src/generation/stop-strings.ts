@@ -1,7 +1,13 @@
 /** The text of generated tokens. */
 export interface TextRules {
-  /** Text of tokens; special tokens are left out unless `skipSpecialTokens` is false. */
-  decodeText: (tokenIds: readonly number[], options?: { skipSpecialTokens?: boolean }) => string;
+  /**
+   * Text of tokens; special tokens are left out unless `skipSpecialTokens` is false. With `isGrowing` what is text stays
+   * text, whatever follows.
+   */
+  decodeText: (
+    tokenIds: readonly number[],
+    options?: { skipSpecialTokens?: boolean; isGrowing?: boolean },
+  ) => string;
   /** Text of each special token by its id. */
   specialTokens: ReadonlyMap<number, string>;
 }
@@ -97,7 +103,7 @@ class StopSearch {
       count -= 1;
       start = this.textOf(kept.slice(0, count));
     }
-    return this.rules.decodeText(kept.slice(0, count)) + text.slice(start.length, at);
+    return this.rules.decodeText(kept.slice(0, count), { isGrowing: true }) + text.slice(start.length, at);
   }
 
   /** The place in `text` where the first stop string begins. */
@@ -108,8 +114,8 @@ class StopSearch {
 
   private textOf(tokenIds: readonly number[]): string {
     const { decodeText, specialTokens } = this.rules;
-    if (this.shown.size === 0) return decodeText(tokenIds);
+    if (this.shown.size === 0) return decodeText(tokenIds, { isGrowing: true });
     const isShown = (id: number): boolean => this.shown.has(id) || !specialTokens.has(id);
-    return decodeText(tokenIds.filter(isShown), { skipSpecialTokens: false });
+    return decodeText(tokenIds.filter(isShown), { skipSpecialTokens: false, isGrowing: true });
   }
 }

@@ -1,4 +1,4 @@
-/** The bytes as characters that are none of JSON's and no spaces, as byte-level vocabularies write them. */
+/** Each byte by the printable character that stands for it in byte-level vocabularies. */
 const BYTE_OF_CHARACTER: ReadonlyMap<string, number> = (() => {
   const isShown = (byte: number): boolean => (byte >= 33 && byte <= 126) || (byte >= 161 && byte !== 173);
   let next = 256;

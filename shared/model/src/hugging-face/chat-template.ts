@@ -1,7 +1,8 @@
 import path from 'node:path';
 import type { ChatMessage } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { jinjaTemplate, TemplateRefusal, type JinjaTemplate } from './jinja/interpreter';
+import { TemplateRefusal } from './jinja/interpreter';
+import { jinjaTemplate, type JinjaTemplate } from './jinja/template';
 import { jsonOf, textOf, type ModelFiles } from './model-files';
 
 /** Turns messages into the text a chat model was trained on, up to where the assistant begins to speak. */
@@ -9,7 +10,7 @@ export type ChatTemplate = (messages: readonly ChatMessage[]) => string;
 
 interface ChatTemplateOptions {
   readonly specialTexts: Readonly<Record<string, string | undefined>>;
-  /** The day that templates are told who ask for it (YYYY-MM-DD). */
+  /** The day told to templates that ask for it (YYYY-MM-DD). */
   readonly date: string | undefined;
 }
 

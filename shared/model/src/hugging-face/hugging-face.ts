@@ -22,7 +22,7 @@ export interface LoadedModel {
 
 /**
  * The model in folder `dir`, checked as a whole: `config.json` describes something we compute, the tokenizer fits
- * it, and the weights are exactly the tensors it asks for. `date` is the day that chat templates are told who ask for it
+ * it, and the weights are exactly the tensors it asks for. `date` is the day told to chat templates that ask for it
  * (YYYY-MM-DD).
  *
  * @throws {ForgeError} CONFIG_MODEL_MISSING, CONFIG_INVALID, CONFIG_MODEL_UNSUPPORTED, CONFIG_TOKENIZER_INVALID,

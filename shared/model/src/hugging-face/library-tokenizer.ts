@@ -3,7 +3,7 @@ import { AddedTokenPieces } from './added-token-pieces';
 import type { AddedToken } from './added-tokens';
 import { decodeByteFallback, decodeByteLevel } from './byte-decoders';
 
-/** What we use of the library beside its public types. */
+/** Parts of the library that its public types leave out. */
 interface Internals {
   encode_text(text: string | null): string[] | null;
   normalizer: ((text: string) => string) | null;

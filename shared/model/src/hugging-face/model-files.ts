@@ -79,7 +79,7 @@ export function textOf(files: ModelFiles, name: string, dir: string): string | u
   }
 }
 
-/** Where a text in UTF-8 first is none. */
+/** The offset of the first byte that is invalid in UTF-8. */
 function invalidByte(bytes: Uint8Array): number {
   const valid = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
   for (let at = valid.indexOf('\ufffd'); at >= 0; at = valid.indexOf('\ufffd', at + 1)) {

@@ -7,7 +7,7 @@ const MOST_PIECES = 4;
 const INCOMPLETE = '�';
 
 /**
- * What each token at `positions` (ascending) adds to the text, special tokens included. A character made of several
+ * The text that each token at `positions` (ascending) adds, special tokens included. A character made of several
  * tokens is the text of the last of them, the others have none.
  *
  * Shapes: tokenIds [T], the result as positions.

@@ -35,7 +35,7 @@ export interface Tokenizer {
 export interface TokenizerOptions {
   /** The `vocab_size` of `config.json`: every token needs an embedding. */
   readonly embeddingRows: number;
-  /** The day that chat templates are told who ask for it (YYYY-MM-DD). */
+  /** The day told to templates that ask for it (YYYY-MM-DD). */
   readonly date?: string | undefined;
 }
 
@@ -69,9 +69,7 @@ export function createTokenizer(
       { file, found: vocabSize, expected: embeddingRows },
     );
   }
-  const specialById = new Map(
-    added.filter((token) => token.special).map(({ id, content }) => [id, content]),
-  );
+  const specialById = new Map(added.filter((token) => token.special).map(({ id, content }) => [id, content]));
   const idsOfAdded = new Map(added.map(({ content, id }) => [content, id]));
   const tokenId = (token: string): number | undefined => idsOfAdded.get(token) ?? vocabulary.get(token);
   const specials = specialTexts(special);

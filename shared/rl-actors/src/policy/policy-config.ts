@@ -7,7 +7,9 @@ const workerConfigSchema = z.strictObject({
   date: z.iso
     .date()
     .optional()
-    .describe('day (YYYY-MM-DD) that chat templates are told who ask for it; left out: such templates fail'),
+    .describe(
+      'what chat templates that ask for the date are told, as YYYY-MM-DD; left out: they are refused',
+    ),
   ...workerFields,
   scoring: z
     .strictObject({

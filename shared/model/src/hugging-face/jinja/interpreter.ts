@@ -1,9 +1,8 @@
-import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
-import { DICT_METHODS, LIST_METHODS, dictOf } from './container-methods';
+import { Environment, Interpreter } from '@huggingface/jinja';
+import { DICT_METHODS, LIST_METHODS } from './container-methods';
 import { filterOf } from './filters';
 import { operated } from './operators';
 import { printed } from './printed';
-import { strftime } from './strftime';
 import { testOf } from './tests';
 import { TEXT_METHODS } from './text-methods';
 import {
@@ -28,7 +27,6 @@ import {
   missing,
   none,
   text,
-  textArgument,
   type Args,
   type Key,
   type Value,
@@ -36,6 +34,9 @@ import {
 
 /** The template itself refuses what it is given, by `raise_exception`. */
 export class TemplateRefusal extends Error {}
+
+/** The function that tells the date. */
+export const CLOCK = 'strftime_now';
 
 /** A part of the parsed template; `type` tells which. */
 interface Node {
@@ -84,7 +85,7 @@ class LoopControl extends Error {
   }
 }
 
-/** What we use of the library's interpreter; its types keep these methods private. */
+/** Methods of the library's interpreter that its types keep private. */
 interface Library {
   run(program: Node): Value;
   evaluate(node: Node | undefined, scope: Environment): Value;
@@ -103,7 +104,7 @@ const SILENT = new Set(['Set', 'Macro', 'Comment']);
  * The library's interpreter where it does as Jinja does, and Jinja's way where it does not: loops that end early,
  * values as Python prints, compares and joins them, the methods, filters and tests that templates use.
  */
-class JinjaInterpreter extends LibraryInterpreter {
+export class JinjaInterpreter extends LibraryInterpreter {
   /** Loops under way, each by a body of its own. */
   private readonly loops = new WeakMap<readonly Node[], { isEnded: boolean; hasPassed: boolean }>();
 
@@ -280,57 +281,6 @@ function named(node: Node): string {
   return type === 'IntegerLiteral' ? String(value) : '...';
 }
 
-function setVariable(scope: Environment, name: string, value: Value): void {
+export function setVariable(scope: Environment, name: string, value: Value): void {
   scope.variables.set(name, value as Parameters<Environment['setVariable']>[1]);
-}
-
-const CLOCK = 'strftime_now';
-
-/** Renders with variables; `date` (YYYY-MM-DD) is the day `strftime_now` tells. */
-export type JinjaTemplate = (
-  variables: Readonly<Record<string, unknown>>,
-  date: string | undefined,
-) => string;
-
-/**
- * A template that renders as Jinja does with the settings of transformers.
- *
- * @throws {Error} when it does not parse; (the template) TemplateRefusal, or Error naming what can't be done.
- */
-export function jinjaTemplate(source: string): JinjaTemplate {
-  const lines = source.replace(/\r\n?/g, '\n');
-  const program = parse(tokenize(lines, { trim_blocks: true, lstrip_blocks: true }));
-  return (variables, date) => {
-    const scope = new Environment();
-    for (const [name, value] of Object.entries({ ...CONSTANTS, ...variables })) scope.set(name, value);
-    for (const [name, value] of Object.entries(globals(date))) setVariable(scope, name, value);
-    return printed(new JinjaInterpreter(scope).run(program));
-  };
-}
-
-const CONSTANTS = { true: true, false: false, none: null, True: true, False: false, None: null };
-
-function globals(date: string | undefined): Record<string, Value> {
-  return {
-    dict: callable(dictOf),
-    range: callable(({ positional }) => list(rangeOf(positional))),
-    raise_exception: callable(({ positional: [message] }) => {
-      throw new TemplateRefusal(message === undefined ? 'refused' : printed(message));
-    }),
-    [CLOCK]: callable((args) => {
-      if (date === undefined) throw new Error('strftime_now(), but no date is set; set date: YYYY-MM-DD');
-      return text(strftime(date, textArgument(args, 0, 'format') ?? ''));
-    }),
-  };
-}
-
-function rangeOf(positional: readonly Value[]): Value[] {
-  const given = positional.map((value) => {
-    if (isInteger(value)) return value.value;
-    throw new Error(`range: found ${kindOf(value)}, expected whole numbers`);
-  });
-  const [start = 0, stop = 0, step = 1] = given.length === 1 ? [0, given[0]!] : given;
-  if (step === 0) throw new Error('range: the step is 0');
-  const length = Math.max(0, Math.ceil((stop - start) / step));
-  return Array.from({ length }, (_, i) => integer(start + i * step));
 }

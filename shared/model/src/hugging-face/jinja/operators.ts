@@ -103,7 +103,7 @@ export function operated(operator: string, a: Value, b: Value): Value {
   }
 }
 
-/** What `+`, `*` and `%` do to texts and lists; undefined for other operands. */
+/** The result of `+`, `*` and `%` on texts and lists; undefined for other operands. */
 function joined(operator: string, a: Value, b: Value): Value | undefined {
   if (operator === '+') {
     if (isText(a) && isText(b)) return text(a.value + b.value);

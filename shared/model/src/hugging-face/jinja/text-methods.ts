@@ -151,7 +151,7 @@ const justify =
       justified(self, integerArgument(args, 0, 'width', 0), textArgument(args, 1, 'fillchar') ?? ' ', side),
     );
 
-/** Whether there is a character, and each matches. */
+/** True for a text of one character or more that all match. */
 const every =
   (pattern: RegExp): Method =>
   (self) =>

@@ -24,7 +24,7 @@ export interface Callable extends Value {
   readonly value: (args: Value[], scope: Environment) => Value;
 }
 
-/** The library exports none of its classes of values, but gives values of each. */
+/** A value of the library, which exports no classes of values. */
 const sample = (value: unknown): Value => new Environment().set('sample', value);
 const classOf = (value: Value) => value.constructor as new (value: unknown) => Value;
 
@@ -104,7 +104,7 @@ export function keyOf(value: Value | undefined): Key | undefined {
   return isText(value) || isInteger(value) ? value.value : undefined;
 }
 
-/** What a loop over `value` goes through, or undefined when it can't be looped over. */
+/** The items a loop over `value` goes through, or undefined when it can't be looped over. */
 export function itemsOf(value: Value): readonly Value[] | undefined {
   if (isList(value)) return value.value;
   if (isText(value)) return [...value.value].map(text);
@@ -112,7 +112,7 @@ export function itemsOf(value: Value): readonly Value[] | undefined {
   return isMissing(value) ? [] : undefined;
 }
 
-/** What a function is called with. */
+/** Arguments of a call. */
 export interface Args {
   readonly positional: readonly Value[];
   readonly named: ReadonlyMap<string, Value>;

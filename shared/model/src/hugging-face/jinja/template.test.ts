@@ -1,5 +1,6 @@
 import { Template } from '@huggingface/jinja';
-import { jinjaTemplate, TemplateRefusal } from './interpreter';
+import { TemplateRefusal } from './interpreter';
+import { jinjaTemplate } from './template';
 
 const messages = [
   { role: 'system', content: 'be brief' },
