@@ -10,7 +10,14 @@ interface DeclaredDetails {
   CONFIG_PATH_UNUSABLE: SystemDetails;
   CONFIG_INVALID: { problems?: readonly string[]; [field: string]: unknown };
   CONFIG_TOKENIZER_INVALID: { file?: string; field?: string; found?: unknown; [field: string]: unknown };
-  CONFIG_MODEL_UNSUPPORTED: { file?: string; field?: string; found?: unknown; expected?: unknown };
+  CONFIG_LOSS_INVALID: { path?: string; [field: string]: unknown };
+  CONFIG_MODEL_UNSUPPORTED: {
+    file?: string;
+    field?: string;
+    tensor?: string;
+    found?: unknown;
+    expected?: unknown;
+  };
   CONTRACT_INVALID_MESSAGE: { what?: string; [field: string]: unknown };
   CONTRACT_UNSERIALIZABLE: { path?: string };
   CONTRACT_PROTOCOL_MISMATCH: { role?: string; version?: number; peerVersion?: unknown; what?: string };
@@ -20,7 +27,12 @@ interface DeclaredDetails {
   CAPACITY_DISK_FULL: SystemDetails;
   CAPACITY_OPEN_FILES: SystemDetails;
   CAPACITY_QUEUE_FULL: { maxConcurrent?: number; maxQueued?: number };
-  CAPACITY_FRAME_TOO_LARGE: { sizeBytes?: number; limitBytes?: number; limitElements?: number };
+  CAPACITY_FRAME_TOO_LARGE: {
+    index?: number;
+    sizeBytes?: number;
+    limitBytes?: number;
+    limitElements?: number;
+  };
   CAPACITY_PROMPT_TOO_LONG: { tokens?: number; maxPositions?: number };
   BUG_ENDPOINT: { actor?: string; endpoint?: string; name?: string };
 }
