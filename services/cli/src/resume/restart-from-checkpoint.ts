@@ -85,7 +85,11 @@ async function named(
   const steps = await checkpoints.steps();
   if (!steps.includes(step)) {
     const there = steps.length === 0 ? 'there is none' : `there are those of step ${steps.join(', ')}`;
-    throw new ForgeError('CONFLICT_STATE', `run ${id} has no checkpoint of step ${step}; ${there}`, { id, step, steps }); // prettier-ignore
+    throw new ForgeError('CONFLICT_STATE', `run ${id} has no checkpoint of step ${step}; ${there}`, {
+      id,
+      step,
+      steps,
+    });
   }
   const checkpoint = await readCheckpoint(checkpoints.path(step));
   accept(checkpoint, checkpoints.path(step));
