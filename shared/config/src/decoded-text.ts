@@ -7,8 +7,8 @@ const BYTE_ORDER_MARKS: readonly (readonly [encoding: string, ...mark: number[]]
 ];
 
 /**
- * The text of a file: UTF-8 with or without a byte order mark, or UTF-16 with one. Of any other the position is told at
- * which it stops to be UTF-8: a replacement character in its place would change what the author wrote.
+ * The text of a file: UTF-8 with or without a byte order mark, or UTF-16 with one. Any other is
+ * refused at the byte where it stops to be UTF-8: a replacement character would change what the author wrote.
  */
 export function decodedText(bytes: Uint8Array): DecodedText {
   const encoding = BYTE_ORDER_MARKS.find(([, ...mark]) => mark.every((byte, at) => bytes[at] === byte))?.[0];

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { readSummary, type RunRecord } from '@forge/runs';
 
 /**
- * That a run which goes on at `version` has something left to do.
+ * Checks that a run which goes on at `version` has something left to do.
  *
  * @throws {ForgeError} CONFLICT_STATE when it has finished and its goals are as they were; CONFIG_INVALID for fewer
  *   steps than are done.

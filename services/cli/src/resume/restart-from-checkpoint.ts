@@ -36,10 +36,10 @@ export async function restartFromCheckpoint(
     go: async (recipe, settings) => {
       const { weights } = runPaths(directory);
       const epochs = [epoch, await runState.resumption.epoch(), ...epochsIn(weights)];
-      // The old state goes first: whoever is stopped here starts from a checkpoint again.
+      // The old state goes first: a resume that is stopped here starts from a checkpoint again.
       await runState.remove();
       const abandoned = await checkpoints.abandonAfter(step);
-      // What follows would be taken for older than the versions of a future that does not come.
+      // New versions would be taken for older than those of a future that does not come.
       rmSync(weights, { recursive: true, force: true });
       const missing = cutRunFiles(directory, { step, nextIndex, metrics });
       say(`${why}: going on from the checkpoint of step ${step}`);
@@ -96,7 +96,7 @@ async function named(
   return checkpoint;
 }
 
-/** Of the trainers whose versions lie there. */
+/** Epochs of the trainers whose versions lie there. */
 function epochsIn(weights: string): number[] {
   try {
     return readdirSync(weights).flatMap((name) => /^v\d+-e(\d+)\./.exec(name)?.slice(1).map(Number) ?? []);
