@@ -75,7 +75,10 @@ describe('forge', () => {
     writeRecipe();
     const gone = join(dir, 'gone');
     const { code, said } = await forge({ TMPDIR: gone }, 'run', 'small.yaml');
-    expect([code, said]).toEqual([2, expect.stringMatching(`TMPDIR: found ${gone}, .* set TMPDIR to a directory that exists`)]); // prettier-ignore
+    expect([code, said]).toEqual([
+      2,
+      expect.stringMatching(`TMPDIR: found ${gone}, .* set TMPDIR to a directory that exists`),
+    ]);
     expect(said).not.toMatch(/BUG_|^ +at /m);
   });
 
@@ -91,7 +94,12 @@ describe('forge', () => {
       writeRecipe();
       writeMadeRun();
       const { code, said } = await forge({ REDIS_URL: 'redis://:Tatzel@Wurm/x#1@127.0.0.1:1' }, ...args);
-      expect([code, said]).toEqual([2, expect.stringMatching(/^forge: environment variable REDIS_URL: .*percent-encoded.* \[CONFIG_INVALID\]\n$/)]); // prettier-ignore
+      expect([code, said]).toEqual([
+        2,
+        expect.stringMatching(
+          /^forge: environment variable REDIS_URL: .*percent-encoded.* \[CONFIG_INVALID\]\n$/,
+        ),
+      ]);
       expect(said).not.toMatch(/Tatzel|Wurm/);
     },
   );

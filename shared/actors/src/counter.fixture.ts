@@ -42,7 +42,7 @@ export class Counter extends ForgeActor {
   /** Throws what can't be sent as it is. */
   @endpoint()
   failWithCode(): void {
-    throw new ForgeError('BUG_INVARIANT', 'I was asked to fail with code', { code: (() => 1) as never });
+    throw new ForgeError('BUG_INVARIANT', 'I was asked to fail with code', { code: () => 1 } as never);
   }
 
   @endpoint()

@@ -57,7 +57,7 @@ const ownModule = z.strictObject({
 
 const algorithm = z.discriminatedUnion('name', [grpo, reinforce, ownModule]);
 
-/** What is maximised, and how; `{ module: ./mine.ts }` is an algorithm of the user's own. */
+/** The objective, and how it is maximised; `{ module: ./mine.ts }` is an algorithm of the user's own. */
 export const algorithmSchema = named(algorithm).describe('the learning algorithm');
 
 export type AlgorithmConfig = z.output<typeof algorithm>;

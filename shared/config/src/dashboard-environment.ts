@@ -12,14 +12,14 @@ const dashboardSchema = z.object({
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
-/** What the dashboard is told by its environment. */
+/** Settings that the dashboard reads from its environment. */
 export interface DashboardEnvironment {
   /** Output directory of the runs. */
   runsDir: string;
   host: string;
   /** Null: any, but its own where that is free. */
   port: number | null;
-  /** What who changes something has to know; null: one is to be made. */
+  /** The secret of those who may change something; null: the dashboard makes one. */
   token: string | null;
   logLevel: string;
 }

@@ -139,6 +139,14 @@ describe('secrets in files', () => {
     );
   });
 
+  it('refuses one that is not UTF-8, and shows no byte of it', () => {
+    writeFileSync(file, Buffer.from('p\xe4ss', 'latin1'));
+    process.env = { FORGE_CLUSTER_TOKEN_FILE: file };
+    expect(actorSecurity).toThrow(
+      `environment variable FORGE_CLUSTER_TOKEN_FILE: ${file} is not UTF-8; save it as UTF-8`,
+    );
+  });
+
   it('refuses an empty one', () => {
     writeFileSync(file, '\n');
     process.env = { FORGE_CLUSTER_TOKEN_FILE: file };

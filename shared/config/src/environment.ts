@@ -18,7 +18,7 @@ const serviceSchema = z.object({
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
-/** What a service process is told by its environment. */
+/** Settings that a service process reads from its environment. */
 export interface ServiceEnvironment {
   redisUrl: string;
   runId: string;
@@ -63,7 +63,7 @@ export function serviceEnvironment(): ServiceEnvironment {
 }
 
 /**
- * What the command line is told by its environment.
+ * Settings that the command line reads from its environment.
  *
  * @throws {ForgeError} CONFIG_INVALID when REDIS_URL is no address; CONFIG_FILE_UNREADABLE when the password of Redis can't
  *   be read.

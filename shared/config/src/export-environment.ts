@@ -8,7 +8,7 @@ export interface ExportEnvironment {
   endpoint: string;
 }
 
-/** Of every rollout there are about ten spans, and JSON costs a fraction of what protobuf does in JavaScript. */
+/** A rollout has about ten spans, and JSON costs a fraction of what protobuf does in JavaScript. */
 const DEFAULT_PROTOCOL = { METRICS: 'http/protobuf', TRACES: 'http/json' } as const;
 const PROTOCOLS = ['grpc', 'http/protobuf', 'http/json'] as const;
 

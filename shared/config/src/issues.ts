@@ -56,7 +56,7 @@ export function unknownKey(path: readonly string[], schema: z.ZodType, input: un
   return `${path.join('.')}: unknown key${hint}`;
 }
 
-/** What the field takes, in words. */
+/** The values that a field takes, in words. */
 function expectation(issue: z.core.$ZodIssue, found: unknown): string {
   switch (issue.code) {
     case 'invalid_type':

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { ForgeError } from '@forge/errors';
 import { createJiti } from 'jiti';
 
-/** What a user's module may import wherever it lies: the same instances that run here. */
+/** Packages that a user's module may import wherever it lies: the same instances that run here. */
 const PUBLIC_PACKAGES = [
   '@forge/rl',
   '@forge/graph',
@@ -39,7 +39,7 @@ export async function loadModule(path: string): Promise<unknown> {
 }
 
 /**
- * What a TypeScript or JavaScript file exports. Our packages, and those of `packages` (name to file), are the
+ * The exports of a TypeScript or JavaScript file. Our packages, and those of `packages` (name to file), are the
  * instances that run here.
  *
  * @throws whatever the module throws.

@@ -195,6 +195,18 @@ describe('loadRecipe', () => {
     });
   });
 
+  it('reads a recipe that an editor saved as UTF-16, and refuses one that is not UTF-8 at the place', () => {
+    writeFileSync(join(dir, 'wide.yaml'), Buffer.from(`\ufeff${MINIMAL}`, 'utf16le'));
+    expect(loadRecipe(join(dir, 'wide.yaml'), [], { searchDirs: [] })).toEqual(load());
+    const bytes = Buffer.from(`# Fran\xe7ois\n${MINIMAL}`, 'latin1');
+    writeFileSync(join(dir, 'latin.yaml'), bytes);
+    const error = errorOf(() => loadRecipe(join(dir, 'latin.yaml'), [], { searchDirs: [] }));
+    expect([error.code, error.message]).toEqual([
+      'CONFIG_FILE_UNREADABLE',
+      `${join(dir, 'latin.yaml')}: line 1, column 7: byte 0xe7 is not UTF-8; save the file as UTF-8`,
+    ]);
+  });
+
   it('says which recipes there are when a name is unknown', () => {
     const error = errorOf(() => loadRecipe('minimla', [], { searchDirs: [dir, '/nowhere'] }));
     expect(error.code).toBe('CONFIG_FILE_UNREADABLE');

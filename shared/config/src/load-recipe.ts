@@ -4,6 +4,7 @@ import { storedBound } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { parseDocument, stringify } from 'yaml';
 import type { z } from 'zod';
+import { decodedText } from './decoded-text';
 import { applyOverrides } from './overrides';
 import { describeIssues, invalidConfig, parseConfig } from './issues';
 import { recipeSchema, sftRecipeSchema, type Recipe, type SftRecipe } from './recipe';
@@ -103,14 +104,17 @@ function findRecipe(nameOrPath: string, { searchDirs }: RecipeSource): string {
 }
 
 function readYaml(path: string): Record<string, unknown> {
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    text = readFileSync(path, 'utf8');
+    bytes = readFileSync(path);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ForgeError('CONFIG_FILE_UNREADABLE', `${path}: ${reason}`, { path }, { cause });
   }
-  const document = parseDocument(text);
+  const decoded = decodedText(bytes);
+  if ('problem' in decoded)
+    throw new ForgeError('CONFIG_FILE_UNREADABLE', `${path}: ${decoded.problem}`, { path });
+  const document = parseDocument(decoded.text);
   const [error] = document.errors;
   if (error) throw new ForgeError('CONFIG_FILE_UNREADABLE', `${path}: ${error.message}`, { path });
   let value: unknown;

@@ -1,6 +1,6 @@
 import { exportEnvironment, otelVariable, type ExportEnvironment } from './export-environment';
 
-/** What the standard variables of OpenTelemetry say about metrics that its SDK does not read by itself. */
+/** Standard variables of OpenTelemetry about metrics that its SDK does not read by itself. */
 export interface MeteringEnvironment extends ExportEnvironment {
   /** `OTEL_METRIC_EXPORT_INTERVAL` */
   intervalMs: number;

@@ -2,7 +2,7 @@
 export interface MlflowEnvironment {
   /** `MLFLOW_TRACKING_URI` */
   uri: string | undefined;
-  /** Of `MLFLOW_TRACKING_TOKEN`, or `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`. */
+  /** Header made of `MLFLOW_TRACKING_TOKEN`, or `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`. */
   authorization: string | undefined;
 }
 

@@ -71,7 +71,9 @@ describe('overrideValue of anything else', () => {
 
 it.each([true, false])('null takes a key out, and nothing is refused (a text: %s)', (isText) => {
   expect(overrideValue('null', isText)).toEqual({ value: null });
-  expect(overrideValue('', isText)).toEqual({ problem: expect.stringMatching(/nothing is given; null takes a key out/) as string }); // prettier-ignore
+  expect(overrideValue('', isText)).toEqual({
+    problem: expect.stringMatching(/nothing is given; null takes a key out/) as string,
+  });
 });
 
 describe('applyOverrides', () => {
@@ -82,7 +84,13 @@ describe('applyOverrides', () => {
   };
 
   it('knows which fields take a text, in lists and in the chosen member of a union', () => {
-    const overrides = ['task.answerPattern=#### (.+)', 'task.systemPrompt=Say: yes', 'sampling.stop.0=# end', 'model=007', 'rewards.1.module=#1.ts']; // prettier-ignore
+    const overrides = [
+      'task.answerPattern=#### (.+)',
+      'task.systemPrompt=Say: yes',
+      'sampling.stop.0=# end',
+      'model=007',
+      'rewards.1.module=#1.ts',
+    ];
     expect(applyOverrides(recipe, overrides, recipeSchema)).toEqual({
       value: {
         task: { kind: 'jsonl', path: 'd.jsonl', answerPattern: '#### (.+)', systemPrompt: 'Say: yes' },
@@ -95,7 +103,11 @@ describe('applyOverrides', () => {
   });
 
   it('changes nothing where it refuses, and says how a text for a module is quoted', () => {
-    const { value, problems } = applyOverrides(recipe, ['task.answerPattern=', 'rewards.1.options.sign=# 1'], recipeSchema); // prettier-ignore
+    const { value, problems } = applyOverrides(
+      recipe,
+      ['task.answerPattern=', 'rewards.1.options.sign=# 1'],
+      recipeSchema,
+    );
     expect(value).toEqual(recipe);
     expect(problems).toEqual([
       expect.stringMatching(/^task\.answerPattern=: nothing is given/),

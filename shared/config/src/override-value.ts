@@ -1,6 +1,6 @@
 import { isMap, isScalar, isSeq, Lexer, parseDocument, type Document } from 'yaml';
 
-/** What an override sets, or why it can't be told. */
+/** The value that an override sets, or why it can't be told. */
 export type OverrideValue = { value: unknown } | { problem: string };
 
 /**
@@ -17,7 +17,7 @@ export function overrideValue(text: string, isText: boolean): OverrideValue {
   return isText ? { value: unquoted(text) ?? text } : yamlValue(text);
 }
 
-/** What stands in the quotes around all of a text; null where there are none. */
+/** The text in the quotes around all of it; null where there are no such quotes. */
 function unquoted(text: string): string | null {
   if (!/^(".*"|'.*')$/s.test(text)) return null;
   const { contents, errors } = parseDocument(text);
@@ -39,7 +39,7 @@ function yamlValue(text: string): OverrideValue {
   }
 }
 
-/** What of a text YAML would read as something else than a value; null where it reads all of it. */
+/** The reason why YAML would not read all of a text as its value; null where it does. */
 function whatIsLost(text: string, { contents }: Document.Parsed): string | null {
   if ([...new Lexer().lex(text)].some((token) => token.startsWith('#')))
     return '# begins a comment, and what follows would be dropped';

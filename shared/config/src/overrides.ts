@@ -5,7 +5,7 @@ import { isListAt, isTextAt, keysAt } from './schema-keys';
 
 interface Overridden {
   value: Record<string, unknown>;
-  /** What is wrong with the overrides themselves. */
+  /** Faults of the overrides themselves. */
   problems: string[];
 }
 
@@ -39,7 +39,7 @@ export function applyOverrides(
   return { value, problems };
 }
 
-/** What is wrong with the first part of the path that leads nowhere; null when all of it is known or free. */
+/** The fault of the first part of the path that leads nowhere; null when all of it is known or free. */
 function pathProblem(path: readonly string[], schema: z.ZodType, value: unknown): string | null {
   let at = value;
   for (const [depth, key] of path.entries()) {

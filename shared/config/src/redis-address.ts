@@ -13,7 +13,7 @@ const MAX_PORT = 65_535;
 
 /**
  * An address of Redis in the form that every connection reads alike: `redis://` or `rediss://`, or the path of a socket.
- * Of one that is refused nothing is shown, since any part of it may be of the password.
+ * A refusal shows nothing of it, since any part may be of the password.
  *
  * @throws {ForgeError} CONFIG_INVALID saying how it is written.
  */

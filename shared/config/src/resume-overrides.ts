@@ -2,7 +2,7 @@ import { invalidConfig, describeIssues } from './issues';
 import { applyOverrides } from './overrides';
 import { recipeSchema, type Recipe } from './recipe';
 
-/** What may change when a run goes on: how long, how much at once and how often, but not what is computed. */
+/** Keys that may change when a run goes on: how long, how much at once and how often, but not what is computed. */
 const CHANGEABLE =
   /^(steps|stopAtAccuracy|(policy|reference|reward)\.replicas|limits\.\w+|evaluation\.(everySteps|samples)|trainer\.(checkpointEverySteps|keepCheckpoints)|output\.sampleRollouts)$/;
 const NAMED =

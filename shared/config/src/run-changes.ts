@@ -5,7 +5,7 @@ import { recipeSchema } from './recipe';
 
 const { maxStaleness, steps, stopAtAccuracy } = recipeSchema.in.shape;
 
-/** What of a recipe may change while its run goes on; all the rest is read once, when a service starts. */
+/** Keys of a recipe that may change while its run goes on; services read all others once, at their start. */
 const runChangesSchema = z.strictObject({
   maxStaleness: maxStaleness.unwrap().optional(),
   steps: steps.optional(),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /**
  * The keys an object may have at a dotted path of a schema; null where the path leads to no object with fixed keys.
- * Of a union, those of the member that `input` is; of all members when it is none of them.
+ * A union has the keys of the member that `input` is, and those of all members where it is another thing.
  */
 export function keysAt(schema: z.ZodType, path: readonly PropertyKey[], input: unknown): string[] | null {
   let current: z.ZodType[] = [schema];

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ForgeError } from '@forge/errors';
+import { decodedText } from './decoded-text';
 
 /**
  * A secret: the value of `variable`, or the contents of the file that `<variable>_FILE` names, without the white space
@@ -22,8 +23,9 @@ export function readSecret(variable: string): string | null {
 
 /** @throws {ForgeError} CONFIG_FILE_UNREADABLE naming the variable that names the file. */
 export function readText(variable: string, path: string): string {
+  let bytes: Uint8Array;
   try {
-    return readFileSync(path, 'utf8');
+    bytes = readFileSync(path);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ForgeError(
@@ -33,4 +35,9 @@ export function readText(variable: string, path: string): string {
       { cause },
     );
   }
+  const decoded = decodedText(bytes);
+  if ('text' in decoded) return decoded.text;
+  // Not the byte that was found, which is a part of the secret.
+  const message = `environment variable ${variable}: ${path} is not UTF-8; save it as UTF-8`;
+  throw new ForgeError('CONFIG_FILE_UNREADABLE', message, { variable, path });
 }

@@ -5,7 +5,7 @@ import {
   type ExportEnvironment,
 } from './export-environment';
 
-/** What the standard variables of OpenTelemetry say about traces that its SDK does not read by itself. */
+/** Standard variables of OpenTelemetry about traces that its SDK does not read by itself. */
 export interface TracingEnvironment extends ExportEnvironment {
   /** `OTEL_TRACES_SAMPLER` and its argument as a share of traces; null where it is unset. */
   sampleRatio: number | null;

@@ -38,7 +38,7 @@ interface DeclaredDetails {
   BUG_ENDPOINT: { actor?: string; endpoint?: string; name?: string };
 }
 
-/** What the operating system refused. */
+/** A refusal of the operating system. */
 export interface SystemDetails {
   /** Its name for the reason, such as ENOSPC. */
   errno?: string;
@@ -46,9 +46,9 @@ export interface SystemDetails {
   path?: string | undefined;
 }
 
-/** What an error gathers on its way, whatever its code is. */
+/** Details that an error of any code gathers on its way. */
 interface GatheredDetails {
-  /** What is wrong, in a word, as it is counted. */
+  /** The fault in a word, as it is counted. */
   reason?: string;
   /** The endpoint that passed it on. */
   thrownBy?: string;

@@ -39,7 +39,7 @@ const REASONS: ReadonlyMap<string, Reason> = new Map([
 const AMBIGUOUS = ['EACCES', 'EPERM', 'ENOENT'];
 const NO_PROGRAM = unusable('install it, or correct PATH and the working directory');
 
-/** What an error of Node says about the environment, with a way out; null where it says nothing about that. */
+/** An error of Node as one about the environment, with a way out; null where it is about something else. */
 export function systemErrorOf(error: unknown): SystemError | null {
   if (typeof error !== 'object' || error === null) return null;
   const { code: errno, syscall, path, message } = error as NodeJS.ErrnoException;

@@ -1,5 +1,5 @@
 /**
- * What `promise` gives, or, once `ms` have passed, what `onLate` gives or throws; a rejection that comes later is nobody's
+ * The value of `promise`, or, once `ms` have passed, what `onLate` gives or throws; a rejection that comes later is nobody's
  * any more.
  */
 export async function within<T, L = never>(ms: number, promise: Promise<T>, onLate: () => L): Promise<T | L> {

@@ -41,8 +41,12 @@ describe('checkGoals', () => {
   });
 
   it('refuses one that has finished, and says how it would go on', () => {
-    expect(() => check('finished', 10)).toThrow(/all 10 steps are done; more are trained by forge resume run steps=20/); // prettier-ignore
-    expect(() => check('finished', 7, { stopAtAccuracy: 0.9 })).toThrow(/accuracy 0.920 is reached; raise stopAtAccuracy, or take it out by forge resume run stopAtAccuracy=null/); // prettier-ignore
+    expect(() => check('finished', 10)).toThrow(
+      /all 10 steps are done; more are trained by forge resume run steps=20/,
+    );
+    expect(() => check('finished', 7, { stopAtAccuracy: 0.9 })).toThrow(
+      /accuracy 0.920 is reached; raise stopAtAccuracy, or take it out by forge resume run stopAtAccuracy=null/,
+    );
   });
 
   it('refuses fewer steps than are done', () => {

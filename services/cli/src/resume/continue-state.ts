@@ -78,7 +78,11 @@ async function whenNobodyBeats(redis: Redis, id: string, withinMs: number): Prom
     if (alive.length === 0) return;
     if (performance.now() > deadline) {
       const names = alive.map(({ service, replica, pid }) => `${service}/${replica} (process ${pid})`);
-      throw new ForgeError('CONFLICT_STATE', `run ${id} is still running: heartbeats of ${names.join(', ')}; stop it first`, { id, alive: names }); // prettier-ignore
+      throw new ForgeError(
+        'CONFLICT_STATE',
+        `run ${id} is still running: heartbeats of ${names.join(', ')}; stop it first`,
+        { id, alive: names },
+      );
     }
     await sleep(POLL_MS);
   }

@@ -35,10 +35,10 @@ export async function restartFromCheckpoint(
     go: async (recipe, settings) => {
       const { weights } = runPaths(directory);
       const epochs = [epoch, await runState.resumption.epoch(), ...epochsIn(weights)];
-      // The old state goes first: whoever is stopped here starts from a checkpoint again.
+      // The old state goes first: a resume that is stopped here starts from a checkpoint again.
       await runState.remove();
       const abandoned = await checkpoints.abandonAfter(step);
-      // What follows would be taken for older than the versions of a future that does not come.
+      // New versions would be taken for older than those of a future that does not come.
       rmSync(weights, { recursive: true, force: true });
       const missing = cutRunFiles(directory, { step, nextIndex, metrics });
       say(`${why}: going on from the checkpoint of step ${step}`);
@@ -84,14 +84,18 @@ async function named(
   const steps = await checkpoints.steps();
   if (!steps.includes(step)) {
     const there = steps.length === 0 ? 'there is none' : `there are those of step ${steps.join(', ')}`;
-    throw new ForgeError('CONFLICT_STATE', `run ${id} has no checkpoint of step ${step}; ${there}`, { id, step, steps }); // prettier-ignore
+    throw new ForgeError('CONFLICT_STATE', `run ${id} has no checkpoint of step ${step}; ${there}`, {
+      id,
+      step,
+      steps,
+    });
   }
   const checkpoint = await readCheckpoint(checkpoints.path(step));
   accept(checkpoint, checkpoints.path(step));
   return checkpoint;
 }
 
-/** Of the trainers whose versions lie there. */
+/** Epochs of the trainers whose versions lie there. */
 function epochsIn(weights: string): number[] {
   try {
     return readdirSync(weights).flatMap((name) => /^v\d+-e(\d+)\./.exec(name)?.slice(1).map(Number) ?? []);

@@ -10,10 +10,10 @@ import { candidatesPerBatch, recipeToYaml, storedRecipe, type Recipe } from '@fo
 import { createRunDirectory, processMark, type RunRecord } from '@forge/runs';
 import { checkMemory, memoryNeed } from './redis-memory';
 
-/** Who supervises a run, and where its state is. */
+/** The supervisor of a run, and the place of its state. */
 export type RunPlace = Pick<RunRecord, 'pid' | 'pidMark' | 'redisUrl' | 'redisDir' | 'redisPasswordFile'>;
 
-/** What a run is beside its recipe. */
+/** Everything of a run beside its recipe. */
 export interface NewRun {
   id: string;
   startedAt: Date;
@@ -31,7 +31,7 @@ export function placeOf({ url, dir, passwordFile }: ProvisionedRedis): RunPlace 
   };
 }
 
-/** What the state of a run needs to know of its recipe. */
+/** The settings of a recipe that the state of its run needs. */
 export function settingsOf(recipe: Recipe): RunSettings {
   const { maxStaleness, steps, stopAtAccuracy } = recipe;
   return { maxStaleness, candidatesPerBatch: candidatesPerBatch(recipe), steps, stopAtAccuracy };

@@ -24,7 +24,8 @@ export interface DashboardProcess {
 /** It ends with this process, however that ends. */
 export function startDashboard({ logFile, ...options }: DashboardOptions): DashboardProcess {
   const log = logFile === undefined ? null : openSync(logFile, 'a');
-  const stdio: StdioOptions = log === null ? ['ignore', 'inherit', 'inherit', 'ipc'] : ['ignore', log, log, 'ipc'];
+  const stdio: StdioOptions =
+    log === null ? ['ignore', 'inherit', 'inherit', 'ipc'] : ['ignore', log, log, 'ipc'];
   const child = fork(mainOf('dashboard'), { env: dashboardChildEnvironment(options), stdio });
   if (log !== null) closeSync(log);
   const ended = new Promise<{ status: number; reason: string }>((resolve) => {
@@ -44,4 +45,4 @@ export function startDashboard({ logFile, ...options }: DashboardOptions): Dashb
     ended,
     stop: () => child.kill('SIGTERM'),
   };
-} // prettier-ignore
+}

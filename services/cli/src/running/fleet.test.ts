@@ -46,7 +46,15 @@ function fleetOf(counts: Record<string, number>) {
       Promise.resolve(
         [...holders.values(), ...successors.values()]
           .filter(({ process }) => process.service === service && !broken.has(key(process)))
-          .map(({ process, pid }) => ({ ...process, pid, isReady: true, url: '', answers: null, callsMade: [], seenAtMs: 0 })), // prettier-ignore
+          .map(({ process, pid }) => ({
+            ...process,
+            pid,
+            isReady: true,
+            url: '',
+            answers: null,
+            callsMade: [],
+            seenAtMs: 0,
+          })),
       ),
   };
   const controls = {

@@ -20,7 +20,7 @@ const PAYLOAD_CAP = 65_536;
 const TEXT_BYTES_PER_TOKEN = 4;
 /** Msgpack of a token that is shown: text, log-prob, version. */
 const SHOWN_TOKEN_BYTES = 20;
-/** What the allocator of Redis takes beyond what is asked for. */
+/** Memory that the allocator of Redis takes, by memory that is asked for. */
 const OVERHEAD = 1.3;
 
 /** Bytes of Redis memory a run may take at most, in parts; `total` with what the allocator adds. */
@@ -35,7 +35,7 @@ export interface MemoryNeed {
 }
 
 /**
- * What a run may hold in Redis when every one of its limits is reached: groups held x completions x tokens, the jobs
+ * The memory a run may hold in Redis when every one of its limits is reached: groups held x completions x tokens, the jobs
  * in flight and kept, telemetry, the records of the ledger, and dead letters. Prompts as long as `promptTokens`.
  */
 export function memoryNeed(recipe: Recipe, promptTokens: number): MemoryNeed {

@@ -45,7 +45,7 @@ interface Running extends ServiceProcess {
 interface End {
   /** Its signal or exit code. */
   how: string;
-  /** What it said last. */
+  /** Its last line. */
   words: string | null;
   isHopeless: boolean;
 }
@@ -55,13 +55,13 @@ interface End {
  * growing pauses, one that dies too often within a minute ends the run, and so does one that can't work at all, at once.
  * Children notice the death of this process by their closed IPC channel and end too.
  *
- * What is told to leave does not count as dead.
+ * A process that is told to leave does not count as dead.
  */
 export class Supervisor {
   private readonly children = new Set<Running>();
-  /** Who has a name. */
+  /** The process of each name. */
   private readonly holders = new Map<string, Running>();
-  /** Who is started beside the holder of a name, to take its place. */
+  /** The process that is to take the place of the one with a name. */
   private readonly successors = new Map<string, Running>();
   private readonly restarts = new Map<string, RestartWindow>();
   /** Names whose process is dead and about to be started again. */
@@ -81,7 +81,7 @@ export class Supervisor {
     names.set(key(process), this.launch(process, true));
   }
 
-  /** Ends the trial of a process; whoever had its name before is asked to drain. */
+  /** Ends the trial of a process; the process that had its name before is asked to drain. */
   accept(process: ServiceProcess): void {
     const name = key(process);
     const successor = this.successors.get(name);
@@ -114,7 +114,7 @@ export class Supervisor {
     return [...this.holders.values()].filter((one) => one.service === service && one.leaves === null);
   }
 
-  /** Process id of who has a name, or is to take it; undefined for none, and for one that leaves. */
+  /** Process id of the holder of a name, or its successor; undefined where there is none or it leaves. */
   pidOf(process: ServiceProcess): number | undefined {
     const one = this.successors.get(key(process)) ?? this.holders.get(key(process));
     return one === undefined || one.leaves !== null ? undefined : one.child.pid;
@@ -200,7 +200,7 @@ export class Supervisor {
       this.options.onTrialEnd(process, end.isHopeless ? reasonOf(end) : end.how);
       return;
     }
-    // One that gave up its name, or was fenced off by whoever takes it on, was expected to end.
+    // A process that gave up its name, or was fenced off by its successor, was expected to end.
     if (!isHolder) return;
     const successor = this.successors.get(name);
     if (successor) this.succeed(name, successor);
