@@ -13,7 +13,7 @@ const WAYS: [what: string, pattern: RegExp, allowed: string[]][] = [
   // A script that is a constant: only there a search that does not end has a deadline.
   ['node:vm', /['"](node:)?vm['"]/, ['shared/rl/src/regular-expression.ts']],
   ['objects of V8', /['"](node:)?v8['"]|\bdeserialize\s*\(/, []],
-  ['the build of msgpackr that makes functions', /['"]msgpackr['"]/, ['shared/contracts/src/msgpackr-no-eval.d.ts']], // prettier-ignore
+  ['the build of msgpackr that makes functions', /['"]msgpackr['"]/, []],
   // What is loaded is a file that the recipe or the program of the user names.
   [
     'a module by a computed name',

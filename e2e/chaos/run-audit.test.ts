@@ -15,15 +15,15 @@ const count = (name: string, by: number) => command('HINCRBY', key('ledger'), na
 
 function groupOf(index: number, versions: readonly number[]): Group {
   const episode = {
-    tokenIds: [0, ...versions.map(() => 1)],
-    mask: [0 as const, ...versions.map(() => 1 as const)],
-    logprobs: [0, ...versions.map(() => 0)],
-    versions: [-1, ...versions],
+    tokenIds: Int32Array.of(0, ...versions.map(() => 1)),
+    mask: Uint8Array.of(0, ...versions.map(() => 1)),
+    logprobs: new Float32Array(versions.length + 1),
+    versions: Int32Array.of(-1, ...versions),
     reward: 1,
     rewards: { exact: 1 },
     text: '',
   };
-  return { schemaVersion: 1, runId: 'run', index, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes: [episode] }; // prettier-ignore
+  return { schemaVersion: 2, runId: 'run', index, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes: [episode] }; // prettier-ignore
 }
 
 /** One group on its way, transaction by transaction, up to its batch. */
@@ -170,7 +170,7 @@ describe('transactionsOf', () => {
       const [group] = await state.readGroups('buffer', 1, 0);
       await state.storeGroup(group!.entryId, { index, version: step }, group!.payload);
       await state.formBatch(
-        { schemaVersion: 1, step, groups: [{ index, advantages: [0] }], statistics: {} },
+        { schemaVersion: 2, version: step, groups: [{ index, advantages: [0] }], statistics: {} },
         [],
       );
       const version = step + 1;

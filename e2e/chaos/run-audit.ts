@@ -143,7 +143,7 @@ export class RunAudit {
 
   private keep(index: string, payload: Buffer): void {
     const { episodes } = decode(groupSchema, payload, `group ${index}`);
-    const chosen = episodes.flatMap(({ mask, versions }) => versions.filter((_, t) => mask[t] === 1));
+    const chosen = episodes.flatMap(({ mask, versions }) => [...versions].filter((_, t) => mask[t] === 1));
     this.versions.set(index, chosen);
   }
 

@@ -12,7 +12,15 @@ const root = join(__dirname, '..', '..');
 const UP_WITHIN_MS = 30_000;
 const SAMPLE = { id: 's', prompt: '1+1=', answer: '2' };
 const COMPLETION = { text: '2', promptTokenIds: [1], tokenIds: [2], logprobs: [-1], versions: [0], stopReason: 'end' }; // prettier-ignore
-const EPISODE = { tokenIds: [1, 2], mask: [0, 1], logprobs: [0, -1], versions: [-1, 0], reward: 1, rewards: {}, text: '' }; // prettier-ignore
+const EPISODE = {
+  tokenIds: Int32Array.of(1, 2),
+  mask: Uint8Array.of(0, 1),
+  logprobs: Float32Array.of(0, -1),
+  versions: Int32Array.of(-1, 0),
+  reward: 1,
+  rewards: {},
+  text: '',
+};
 
 const ENDPOINTS = (weights: WeightsAnnouncement): Readonly<Record<string, ActorPlace['endpoints']>> => ({
   policy: { generate: [SAMPLE.prompt], updateWeights: [weights], mismatch: [EPISODE], stats: [] },

@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { z } from 'zod';
 
 /*
@@ -21,6 +22,37 @@ export function numbers(isOne: (value: number) => boolean, expected: string, max
     return at < 0 ? null : `expected ${expected} at ${at}, found ${shown(value[at])}`;
   };
   return z.custom<number[]>((value) => faultOf(value) === null, {
+    error: ({ input }) => faultOf(input) ?? '',
+  });
+}
+
+/** Which typed array a field is, by the name that msgpack and errors give it. */
+const TYPED = {
+  Int32Array: types.isInt32Array,
+  Float32Array: types.isFloat32Array,
+  Uint8Array: types.isUint8Array,
+};
+interface TypedArrays {
+  Int32Array: Int32Array;
+  Float32Array: Float32Array;
+  Uint8Array: Uint8Array;
+}
+
+/** A typed array with an entry per token. `expected` says which ones are allowed, e.g. 'an int >= 0'. */
+export function perToken<Name extends keyof TypedArrays>(
+  name: Name,
+  isOne: (value: number) => boolean,
+  expected: string,
+) {
+  const faultOf = (value: unknown): string | null => {
+    if (!TYPED[name](value)) return `expected ${/^[IU]/.test(name) ? 'an' : 'a'} ${name}`;
+    const { length } = value;
+    if (length > MAX_TOKENS) return `expected at most ${MAX_TOKENS} numbers, found ${length}`;
+    for (let at = 0; at < length; at++)
+      if (!isOne(value[at]!)) return `expected ${expected} at ${at}, found ${value[at]}`;
+    return null;
+  };
+  return z.custom<TypedArrays[Name]>((value) => faultOf(value) === null, {
     error: ({ input }) => faultOf(input) ?? '',
   });
 }

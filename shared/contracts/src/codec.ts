@@ -1,45 +1,82 @@
 import { ForgeError } from '@forge/errors';
-import { Packr } from 'msgpackr/index-no-eval';
 import type { z } from 'zod';
-import { faultIn } from './msgpack-outline';
-
-const packr = new Packr({ useRecords: false, moreTypes: false });
+import { unwritableIn } from './msgpack/unwritable';
+import { EXTENSION, MAX_ELEMENTS, MsgpackFault, type ValueBounds } from './msgpack/value-format';
+import { ValueReader } from './msgpack/value-reader';
+import { ValueWriter } from './msgpack/value-writer';
 
 /** Larger messages are refused unread. */
 export const MAX_MESSAGE_BYTES = 64 * 2 ** 20;
-/** Of what an error says about a message: as much of it may come from whoever sent it. */
+/** Bounds of a message that is read; the metadata of a sample are the only part of free depth. */
+const BOUNDS: ValueBounds = {
+  maxDepth: 64,
+  maxElements: MAX_ELEMENTS,
+  extensions: [EXTENSION.undefined, EXTENSION.typedArray],
+};
+/** Characters of an error about a message, as the message may have come from anyone. */
 const MAX_WORDS = 300;
 
 /** Why a message is refused; `details.reason` of the error. */
 export type MessageFault =
   'too-large' | 'not-msgpack' | 'not-json' | 'wrong-version' | 'wrong-shape' | 'unknown' | 'duplicate';
 
-/** Msgpack of a message that is JSON-like: no classes, no code. */
+class MessageWriter extends ValueWriter {
+  encode(message: unknown): Buffer {
+    this.base = 0;
+    this.at = 0;
+    try {
+      this.begin(message);
+      const bytes = this.chunk.subarray(0, this.at);
+      return this.isWide ? bytes : Buffer.from(bytes);
+    } finally {
+      if (this.isWide) this.renew(this.at);
+    }
+  }
+}
+
+const writer = new MessageWriter({ ...BOUNDS, maxElements: Infinity });
+
+/**
+ * Msgpack of a message: plain data, typed arrays as their bytes. Equal messages give equal bytes.
+ *
+ * @throws {ForgeError} CONTRACT_UNSERIALIZABLE naming the path of a value that is no data.
+ */
 export function encode(message: unknown): Buffer {
-  return packr.pack(message);
+  try {
+    return writer.encode(message);
+  } catch (cause) {
+    const found = unwritableIn(message, 'message', BOUNDS.maxDepth);
+    if (found === null) throw cause;
+    const { path, reason } = found;
+    throw new ForgeError('CONTRACT_UNSERIALIZABLE', `${path} is ${reason}, which can't be written`, {
+      path,
+      reason,
+    });
+  }
 }
 
 /**
  * The message in `bytes`, checked against `schema`.
  *
- * @throws {ForgeError} CONTRACT_INVALID_MESSAGE when the bytes are too many, are not JSON-like msgpack or do not fit
- *   the schema.
+ * @throws {ForgeError} CONTRACT_INVALID_MESSAGE when the bytes are more than `maxBytes`, not msgpack of plain data, or do
+ *   not fit the schema.
  */
 export function decode<S extends z.ZodType>(
   schema: S,
   bytes: Uint8Array | undefined,
   what: string,
+  maxBytes = MAX_MESSAGE_BYTES,
 ): z.output<S> {
   if (bytes === undefined) throw invalidMessage(what, 'wrong-shape', 'the field of the message is missing');
-  if (bytes.length > MAX_MESSAGE_BYTES)
-    throw invalidMessage(what, 'too-large', `${bytes.length} bytes; expected at most ${MAX_MESSAGE_BYTES}`);
-  const fault = faultIn(bytes);
-  if (fault !== null) throw invalidMessage(what, 'not-msgpack', `no message in msgpack: ${fault}`);
+  if (bytes.length > maxBytes)
+    throw invalidMessage(what, 'too-large', `${bytes.length} bytes; expected at most ${maxBytes}`);
   let message: unknown;
   try {
-    message = packr.unpack(bytes);
+    const { buffer, byteOffset, length } = bytes;
+    message = new ValueReader(Buffer.from(buffer, byteOffset, length), BOUNDS).read(0, length);
   } catch (cause) {
-    throw invalidMessage(what, 'not-msgpack', 'not msgpack', {}, cause);
+    if (!(cause instanceof MsgpackFault)) throw cause;
+    throw invalidMessage(what, 'not-msgpack', `no message in msgpack: it ${cause.message}`, {}, cause);
   }
   return check(schema, message, what);
 }
@@ -58,7 +95,7 @@ export function check<S extends z.ZodType>(schema: S, message: unknown, what: st
   throw invalidMessage(what, fault, `${field || 'message'}: ${issue?.message ?? ''}`, { field });
 }
 
-/** What is thrown for a message that is refused. */
+/** The error for a message that is refused. */
 export function invalidMessage(
   what: string,
   reason: MessageFault,

@@ -1,9 +1,11 @@
 import { z } from 'zod';
-import { atMost, isCount, isLogprob, MAX_REWARD, namedNumbers, numbers } from './bounded';
+import { atMost, isLogprob, MAX_REWARD, namedNumbers, perToken } from './bounded';
+import { schemaVersion } from './schema-version';
 import { traceOriginSchema } from './trace-origin';
 import { weightHashesSchema } from './weights';
 
-const isVersion = (value: number): boolean => value === -1 || isCount(value);
+/** Tokens of a sequence. Shape: [T]. */
+export const tokenIdsSchema = perToken('Int32Array', (id) => id >= 0, 'an int >= 0');
 
 /**
  * One scored trajectory, ready to train on.
@@ -14,11 +16,11 @@ const isVersion = (value: number): boolean => value === -1 || isCount(value);
  */
 export const episodeSchema = z
   .strictObject({
-    tokenIds: numbers(isCount, 'an int >= 0').refine((ids) => ids.length >= 2, 'expected at least 2 tokens'),
-    mask: numbers((value) => value === 0 || value === 1, '0 or 1') as z.ZodType<(0 | 1)[]>,
-    logprobs: numbers(isLogprob, 'a finite number <= 0'),
-    versions: numbers(isVersion, 'an int >= -1'),
-    referenceLogprobs: numbers(Number.isFinite, 'a finite number').optional(),
+    tokenIds: tokenIdsSchema.refine((ids) => ids.length >= 2, 'expected at least 2 tokens'),
+    mask: perToken('Uint8Array', (chosen) => chosen <= 1, '0 or 1'),
+    logprobs: perToken('Float32Array', isLogprob, 'a finite number <= 0'),
+    versions: perToken('Int32Array', (version) => version >= -1, 'an int >= -1'),
+    referenceLogprobs: perToken('Float32Array', Number.isFinite, 'a finite number').optional(),
     reward: z.number().min(-MAX_REWARD).max(MAX_REWARD),
     /** The reward by function, before weighting. */
     rewards: namedNumbers(MAX_REWARD),
@@ -39,7 +41,7 @@ export const episodeSchema = z
 
 /** The episodes of one prompt: the unit of admission, of advantages and of batches. */
 export const groupSchema = z.strictObject({
-  schemaVersion: z.literal(1),
+  schemaVersion: schemaVersion(2),
   runId: z.string().min(1),
   /** Position in the run's order of prompts; identifies the group. */
   index: z.int().min(0),
@@ -58,26 +60,31 @@ export const groupSchema = z.strictObject({
 export type Episode = z.infer<typeof episodeSchema>;
 export type Group = z.infer<typeof groupSchema>;
 
-/** The version of an episode is that of its oldest token. */
-export function episodeVersion(episode: Pick<Episode, 'versions'>): number {
+/** The versions of tokens, wherever they are listed; -1 for tokens that no policy produced. */
+interface Versioned {
+  versions: Iterable<number>;
+}
+
+/** The version of an episode: that of its oldest token. */
+export function episodeVersion(episode: Versioned): number {
   return oldestVersion([episode]);
 }
 
-/** The version of a group is that of the oldest token of all its episodes. */
-export function oldestVersion(episodes: readonly Pick<Episode, 'versions'>[]): number {
+/** The version of a group: that of the oldest token of all its episodes. */
+export function oldestVersion(episodes: readonly Versioned[]): number {
   let oldest = Number.POSITIVE_INFINITY;
   for (const { versions } of episodes) for (const v of versions) if (v >= 0 && v < oldest) oldest = v;
   return oldest;
 }
 
 /** The versions that produced tokens of the episodes. */
-export function versionsOf(episodes: readonly Pick<Episode, 'versions'>[]): number[] {
-  const versions = new Set(episodes.flatMap((episode) => [...new Set(episode.versions)]));
+export function versionsOf(episodes: readonly Versioned[]): number[] {
+  const versions = new Set(episodes.flatMap((episode) => [...new Set<number>(episode.versions)]));
   return [...versions].filter((version) => version >= 0).sort((a, b) => a - b);
 }
 
 /** The version of the newest token of all episodes. */
-export function newestVersion(episodes: readonly Pick<Episode, 'versions'>[]): number {
+export function newestVersion(episodes: readonly Versioned[]): number {
   let newest = -1;
   for (const { versions } of episodes) for (const v of versions) if (v > newest) newest = v;
   return newest;

@@ -1,11 +1,11 @@
 import { ForgeError } from '@forge/errors';
-import { hostileBytes, nested, seededRandom } from '@forge/testing';
+import { HOSTILE_MSGPACK, hostileBytes, nested, seededRandom } from '@forge/testing';
 import fc from 'fast-check';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { check, decode, encode, MAX_MESSAGE_BYTES } from './codec';
 import { completionSchema } from './completion';
 import { episodeSchema, groupSchema } from './episode';
-import { batchSchema, deadLetterSchema, rolloutJobSchema, telemetryEventSchema } from './messages'; // prettier-ignore
+import { batchSchema, deadLetterSchema, rolloutJobSchema, telemetryEventSchema } from './messages';
 import { sampleSchema } from './sample';
 import { samplingSchema } from './sampling';
 import { weightsAnnouncementSchema } from './weights';
@@ -13,6 +13,8 @@ import { weightsAnnouncementSchema } from './weights';
 const count = fc.nat(2 ** 40);
 const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => (Object.is(x, -0) ? 0 : x));
 const logprob = fc.double({ min: -1e300, max: 0, noNaN: true }).map((x) => (Object.is(x, -0) ? 0 : x));
+const id = fc.nat(2 ** 31 - 1);
+const float = fc.float({ max: 0, noNaN: true, noDefaultInfinity: true });
 const name = fc.string({ minLength: 1, maxLength: 20, unit: 'binary' });
 const values = fc.dictionary(
   name.filter((one) => one !== '__proto__'),
@@ -49,17 +51,23 @@ const completion = fc.array(fc.tuple(count, logprob, count)).map((tokens) => ({
   versions: tokens.map(([, , version]) => version),
   stopReason: 'end',
 }));
-const episode = fc.tuple(fc.array(fc.tuple(count, logprob, count), { minLength: 1 }), fc.double({ min: -1e12, max: 1e12, noNaN: true }), rewards).map(([tokens, reward, rewards]) => ({
-  tokenIds: [3, ...tokens.map(([id]) => id)],
-  mask: [0, ...tokens.map(() => 1)],
-  logprobs: [0, ...tokens.map(([, one]) => one)],
-  versions: [-1, ...tokens.map(([, , version]) => version)],
-  reward: Object.is(reward, -0) ? 0 : reward,
-  rewards,
-  text: '',
-})); // prettier-ignore
+const episode = fc
+  .tuple(
+    fc.array(fc.tuple(id, float, id), { minLength: 1 }),
+    fc.double({ min: -1e12, max: 1e12, noNaN: true }),
+    rewards,
+  )
+  .map(([tokens, reward, rewards]) => ({
+    tokenIds: Int32Array.of(3, ...tokens.map(([one]) => one)),
+    mask: Uint8Array.of(0, ...tokens.map(() => 1)),
+    logprobs: Float32Array.of(0, ...tokens.map(([, one]) => one)),
+    versions: Int32Array.of(-1, ...tokens.map(([, , version]) => version)),
+    reward: Object.is(reward, -0) ? 0 : reward,
+    rewards,
+    text: '',
+  }));
 const group = fc.record({
-  schemaVersion: fc.constant(1),
+  schemaVersion: fc.constant(2),
   runId: name,
   index: count,
   sampleId: name,
@@ -78,6 +86,17 @@ const shownTokens = fc.array(fc.tuple(fc.string(), logprob, count), { maxLength:
   versions: tokens.map(([, , version]) => version),
 }));
 
+/** A prompt of one token and two the policy chose. */
+const EPISODE = {
+  tokenIds: Int32Array.of(3, 4, 5),
+  mask: Uint8Array.of(0, 1, 1),
+  logprobs: Float32Array.of(0, -0.5, -1),
+  versions: Int32Array.of(-1, 7, 7),
+  reward: 0,
+  rewards: {},
+  text: '',
+};
+
 /** Every schema of a message, with messages that fit it. */
 const MESSAGES: readonly (readonly [string, z.ZodType, fc.Arbitrary<unknown>])[] = [
   ['sample', sampleSchema, sample],
@@ -87,7 +106,7 @@ const MESSAGES: readonly (readonly [string, z.ZodType, fc.Arbitrary<unknown>])[]
   ['group', groupSchema, group],
   ['rollout job', rolloutJobSchema, fc.record({ kind: fc.constant('rollout'), schemaVersion: fc.constant(1), index: count, sample, minVersion: count })],
   ['evaluation job', rolloutJobSchema, fc.record({ kind: fc.constant('evaluation'), schemaVersion: fc.constant(1), minVersion: count, part: count, parts: fc.integer({ min: 1, max: 9 }), samples: fc.array(sample, { minLength: 1, maxLength: 3 }) })],
-  ['batch', batchSchema, fc.record({ schemaVersion: fc.constant(1), step: count, groups: fc.array(fc.record({ index: count, advantages: fc.array(finite) }), { minLength: 1 }), statistics: values })],
+  ['batch', batchSchema, fc.record({ schemaVersion: fc.constant(2), version: count, groups: fc.array(fc.record({ index: count, advantages: fc.array(finite) }), { minLength: 1 }), statistics: values })],
   ['weights', weightsAnnouncementSchema, fc.record({ schemaVersion: fc.constant(1), version: count, epoch: count, path: name, sizeBytes: fc.integer({ min: 1 }), sha256: fc.constant('a'.repeat(64)) })],
   ['dead letter', deadLetterSchema, fc.record({ schemaVersion: fc.constant(1), kind: fc.constantFrom('rollout', 'job'), index: fc.option(count), code: name, message: fc.string(), attempts: count, payload: fc.uint8Array().map((bytes) => Buffer.from(bytes)), sizeBytes: count })],
   ['telemetry step', telemetryEventSchema, fc.record({ kind: fc.constant('step'), step: count, values })],
@@ -163,16 +182,121 @@ describe.each(MESSAGES)('a message: %s', (_, schema, valid) => {
   });
 });
 
+describe('fields of an entry per token', () => {
+  const faultOf = (wrong: object): string | undefined =>
+    episodeSchema.safeParse({ ...EPISODE, ...wrong }).error?.issues[0]?.message;
+
+  it('travel as their bytes: 4 for a token, a log-prob and a version each, 1 for the mask', () => {
+    const tokens = 10_000;
+    const long = {
+      tokenIds: new Int32Array(tokens).fill(70_000),
+      mask: new Uint8Array(tokens).fill(1),
+      logprobs: new Float32Array(tokens).fill(-1 / 3),
+      versions: new Int32Array(tokens).fill(70_000),
+    };
+    const bytes = encode({ ...EPISODE, ...long });
+    expect(bytes.length).toBeLessThan(13 * tokens + 200);
+    expect(decode(episodeSchema, bytes, 'episode')).toEqual({ ...EPISODE, ...long });
+  });
+
+  it('come out aligned, wherever they lay in the message', () => {
+    for (let text = ''; text.length < 8; text += 'x') {
+      const group = { text, episodes: [EPISODE] };
+      const found = decode(
+        z.strictObject({ text: z.string(), episodes: z.array(episodeSchema) }),
+        encode(group),
+        'it',
+      );
+      expect(found).toEqual(group);
+    }
+  });
+
+  it.each([
+    ['NaN', { logprobs: Float32Array.of(0, NaN, -1) }, 'expected a finite number <= 0 at 1, found NaN'],
+    [
+      'an infinite number',
+      { logprobs: Float32Array.of(0, -1, -Infinity) },
+      'expected a finite number <= 0 at 2, found -Infinity',
+    ],
+    [
+      'a log-prob above 0',
+      { logprobs: Float32Array.of(0, 0.5, -1) },
+      'expected a finite number <= 0 at 1, found 0.5',
+    ],
+    [
+      'NaN of the reference',
+      { referenceLogprobs: Float32Array.of(NaN, 0, 0) },
+      'expected a finite number at 0, found NaN',
+    ],
+    ['a negative token', { tokenIds: Int32Array.of(3, -4, 5) }, 'expected an int >= 0 at 1, found -4'],
+    ['a version below -1', { versions: Int32Array.of(-2, 7, 7) }, 'expected an int >= -1 at 0, found -2'],
+    ['a mask of 2', { mask: Uint8Array.of(0, 2, 1) }, 'expected 0 or 1 at 1, found 2'],
+    ['a list', { tokenIds: [3, 4, 5] }, 'expected an Int32Array'],
+    ['bytes', { tokenIds: Buffer.alloc(12) }, 'expected an Int32Array'],
+    ['doubles', { logprobs: new Float64Array(3) }, 'expected a Float32Array'],
+    [
+      'what calls itself a typed array',
+      { mask: { length: 3, [Symbol.toStringTag]: 'Uint8Array' } },
+      'expected an Uint8Array',
+    ],
+    [
+      'another length',
+      { logprobs: new Float32Array(2) },
+      'mask, logprobs, versions and referenceLogprobs must be as long as tokenIds',
+    ],
+    [
+      'more than there can be',
+      { tokenIds: new Int32Array(2 ** 20 + 1) },
+      'expected at most 1048576 numbers, found 1048577',
+    ],
+  ])('are refused in words when they hold %s', (_, wrong, words) => {
+    expect(faultOf(wrong)).toBe(words);
+  });
+
+  it('of a message of the version before are refused as such', () => {
+    const old = {
+      ...EPISODE,
+      tokenIds: [3, 4, 5],
+      mask: [0, 1, 1],
+      logprobs: [0, -0.5, -1],
+      versions: [-1, 7, 7],
+    };
+    const message = {
+      schemaVersion: 1,
+      runId: 'r',
+      index: 0,
+      sampleId: 's',
+      promptText: '',
+      replica: '0',
+      weights: {},
+      episodes: [old],
+    };
+    expect(() => decode(groupSchema, encode(message), 'group 0')).toThrow(
+      expect.objectContaining({
+        message:
+          'group 0: schemaVersion: found version 1, expected 2: another version of Forge wrote it; run the same version everywhere',
+        details: { what: 'group 0', reason: 'wrong-version', field: 'schemaVersion' },
+      }),
+    );
+  });
+});
+
+describe('encode', () => {
+  it('names what is no data', () => {
+    expect(() => encode({ list: [{ f: () => 1 }] })).toThrow(
+      "message.list[0].f is a function, which can't be written",
+    );
+  });
+});
+
 describe('decode', () => {
   const reasonOf = (bytes: Uint8Array): unknown => refusalOf(groupSchema, bytes)?.details.reason;
 
-  it.each([
-    ['a nesting of 100,000', Buffer.concat([Buffer.alloc(100_000, 0x91), Buffer.from([0xc0])])],
-    ['a list of 4 billion', Buffer.from('ddffffffff', 'hex')],
-    ['a text of 4 GB', Buffer.from('dbffffffff61', 'hex')],
-    ['a regular expression', Buffer.from('c70578 92a161a167'.replace(' ', ''), 'hex')],
-    ['a value that is none', Buffer.from('c1', 'hex')],
-    ['two values', Buffer.from('c0c0', 'hex')],
+  it.each<readonly [string, Buffer]>([
+    ...HOSTILE_MSGPACK,
+    ['a map, which only frames carry', Buffer.from('c7020391c0', 'hex')],
+    ['a date, which only frames carry', encode(new Date(0))],
+    ['a bigint of 200 bits, which only frames carry', encode(2n ** 200n)],
   ])('refuses %s', (_, bytes) => {
     expect(reasonOf(bytes)).toBe('not-msgpack');
   });
@@ -188,13 +312,13 @@ describe('decode', () => {
     ['tokens', { tokenIds: new Array(1e6).fill(null) }],
     ['rewards', { rewards: Object.fromEntries(Array.from({ length: 1e5 }, (_, i) => [i, null])) }],
   ])('says one thing about a million wrong %s', (field, wrong) => {
-    const found = episodeSchema.safeParse({ tokenIds: [1, 2], mask: [0, 1], logprobs: [0, 0], versions: [-1, 0], reward: 0, rewards: {}, text: '', ...wrong }); // prettier-ignore
+    const found = episodeSchema.safeParse({ ...EPISODE, ...wrong });
     expect(found.error?.issues.map(({ path }) => path.join('.'))).toEqual([Object.keys(wrong)[0]]);
     expect(field).toBeTruthy();
   });
 
   it('looks at no more episodes than a group may have', () => {
-    const message = { schemaVersion: 1, runId: 'r', index: 0, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes: new Array(1e6).fill({}) }; // prettier-ignore
+    const message = { schemaVersion: 2, runId: 'r', index: 0, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes: new Array(1e6).fill({}) }; // prettier-ignore
     expect(groupSchema.safeParse(message).error?.issues).toMatchObject([
       { path: ['episodes'], message: 'expected at most 1024' },
     ]);
@@ -202,7 +326,7 @@ describe('decode', () => {
 
   it('tells an old version from a wrong shape', () => {
     expect(() =>
-      check(batchSchema, { schemaVersion: 2, step: 0, groups: [], statistics: {} }, 'batch'),
+      check(batchSchema, { schemaVersion: 1, step: 0, groups: [], statistics: {} }, 'batch'),
     ).toThrow(
       expect.objectContaining({
         details: { what: 'batch', reason: 'wrong-version', field: 'schemaVersion' },

@@ -12,6 +12,7 @@ export {
   episodeSchema,
   groupSchema,
   episodeVersion,
+  tokenIdsSchema,
   newestVersion,
   oldestVersion,
   versionsOf,
@@ -39,6 +40,7 @@ export {
   type MetricState,
   type Reduction,
 } from './recorded-metrics';
+export { schemaVersion } from './schema-version';
 export { traceOriginSchema, traceparentSchema, type TraceOrigin } from './trace-origin';
 export {
   weightHashesSchema,
@@ -62,3 +64,7 @@ export {
   type PipelineLink,
   type ServiceName,
 } from './services';
+export { unwritableIn, type Unwritable } from './msgpack/unwritable';
+export { EXTENSION, MAX_ELEMENTS, MsgpackFault, type Binary, type ValueBounds } from './msgpack/value-format';
+export { ValueReader } from './msgpack/value-reader';
+export { ValueWriter } from './msgpack/value-writer';

@@ -2,13 +2,14 @@ import { z } from 'zod';
 import { atMost, isCount, isLogprob, MAX_REWARD, namedNumbers, numbers } from './bounded';
 import { metricReportSchema } from './recorded-metrics';
 import { sampleSchema } from './sample';
+import { schemaVersion } from './schema-version';
 import { traceOriginSchema } from './trace-origin';
 
 /** Job of the `rollout` queue: generate and score one group, or one slice of an evaluation. */
 export const rolloutJobSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('rollout'),
-    schemaVersion: z.literal(1),
+    schemaVersion: schemaVersion(1),
     index: z.int().min(0),
     sample: sampleSchema,
     /** No token of this group may come from a policy older than this. */
@@ -17,7 +18,7 @@ export const rolloutJobSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('evaluation'),
-    schemaVersion: z.literal(1),
+    schemaVersion: schemaVersion(1),
     /** Policy version that asked for the evaluation; the policy answers with this version or a newer one. */
     minVersion: z.int().min(0),
     part: z.int().min(0),
@@ -28,8 +29,9 @@ export const rolloutJobSchema = z.discriminatedUnion('kind', [
 
 /** Entry of the `batches` stream: batch n is trained at version n and produces version n + 1. */
 export const batchSchema = z.strictObject({
-  schemaVersion: z.literal(1),
-  step: z.int().min(0),
+  schemaVersion: schemaVersion(2),
+  /** Policy version it is trained at. */
+  version: z.int().min(0),
   /** Trained groups in the order they enter the batch, each with one advantage per episode. */
   groups: atMost(
     65_536,
@@ -45,7 +47,7 @@ export const batchSchema = z.strictObject({
 
 /** Work that failed for good, or a message that made no sense, kept for people. */
 export const deadLetterSchema = z.strictObject({
-  schemaVersion: z.literal(1),
+  schemaVersion: schemaVersion(1),
   /** A rollout job, one or more samples of an evaluation, a message of the episodes stream, or a job of no known kind. */
   kind: z.enum(['rollout', 'evaluation', 'message', 'job']),
   /** The group it is about. */

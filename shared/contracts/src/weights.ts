@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { schemaVersion } from './schema-version';
 import { traceparentSchema } from './trace-origin';
 
 const sha256 = z.string().length(64);
@@ -8,7 +9,7 @@ const MAX_VERSIONS = 4_096;
 
 /** Entry of the `weights` stream: a version whose blob is complete, verified and readable at `path`. */
 export const weightsAnnouncementSchema = z.strictObject({
-  schemaVersion: z.literal(1),
+  schemaVersion: schemaVersion(1),
   version: count,
   /** The trainer incarnation that published it. */
   epoch: count,
@@ -29,7 +30,7 @@ export const weightsOriginSchema = z.strictObject({
 
 /** Describes a published version: beside the blobs, as `v<version>-e<epoch>.json`. */
 export const weightsManifestSchema = weightsOriginSchema.extend({
-  schemaVersion: z.literal(1),
+  schemaVersion: schemaVersion(1),
   version: count,
   epoch: count,
   /** Of the blob, which is named by it. */

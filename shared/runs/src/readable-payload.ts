@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { KeptLetter } from '@forge/broker';
 import { decode } from '@forge/contracts';
 import { z } from 'zod';
@@ -11,7 +12,7 @@ export function readablePayload({ payload, sizeBytes }: Pick<KeptLetter, 'payloa
   if (bytes.length === sizeBytes) {
     const parsers = [
       () => JSON.parse(bytes.toString()) as unknown,
-      () => decode(z.record(z.string(), z.unknown()), bytes, 'payload'),
+      () => listed(decode(z.record(z.string(), z.unknown()), bytes, 'payload')),
     ];
     for (const parse of parsers) {
       try {
@@ -22,4 +23,13 @@ export function readablePayload({ payload, sizeBytes }: Pick<KeptLetter, 'payloa
     }
   }
   return bytes.subarray(0, SHOWN_BYTES).toString('hex');
+}
+
+/** The same data with typed arrays as lists, as JSON shows them; bytes stay. */
+function listed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(listed);
+  if (types.isTypedArray(value))
+    return Buffer.isBuffer(value) ? value : Array.from(value as ArrayLike<number>);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, listed(one)]));
 }

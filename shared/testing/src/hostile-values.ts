@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 /** Uniform in 0..1. */
 export type Random = () => number;
 
@@ -55,7 +57,10 @@ const SPOILERS: Readonly<Record<string, (at: Place, random: Random) => void>> = 
     holder[key] = pick<unknown>(random, [null, true, 'x', '', 7, {}, [], [[]], { length: 3 }, 0.5]);
   },
   'not finite': ({ holder, key }, random) => {
-    holder[key] = pick(random, [NaN, Infinity, -Infinity]);
+    const value = holder[key];
+    const wrong = pick(random, [NaN, Infinity, -Infinity]);
+    if (types.isFloat32Array(value) && value.length > 0) value[Math.floor(random() * value.length)] = wrong;
+    else holder[key] = wrong;
   },
   'huge number': ({ holder, key }, random) => {
     holder[key] = pick(random, [1e308, -1e308, 2 ** 53, 2 ** 64, -(2 ** 63), 1e13]);
@@ -65,10 +70,19 @@ const SPOILERS: Readonly<Record<string, (at: Place, random: Random) => void>> = 
   },
   'wrong length': ({ holder, key }, random) => {
     const value = holder[key];
-    if (!Array.isArray(value)) holder[key] = [value, value, value];
+    if (types.isTypedArray(value)) holder[key] = value.slice(0, Math.floor(random() * value.length));
+    else if (!Array.isArray(value)) holder[key] = [value, value, value];
     else if (random() < 0.5) value.length = Math.floor(random() * value.length);
     else value.push(...(value as unknown[]).slice(0, 3), 0);
   },
+};
+
+/** Ways to spoil a typed array. */
+const TYPED_SPOILERS: Readonly<Record<string, (value: NodeJS.TypedArray) => unknown>> = {
+  'another typed array': (value) => new Float64Array(value.length),
+  'list for a typed array': (value) => Array.from(value as Iterable<number>),
+  'bytes for a typed array': ({ buffer, byteOffset, byteLength }) =>
+    Buffer.from(buffer, byteOffset, byteLength),
 };
 
 const LARGE: Readonly<Record<string, (at: Place, random: Random) => void>> = {
@@ -91,7 +105,14 @@ export function spoil(random: Random, valid: unknown, largeEvery = LARGE_EVERY):
   const root = { message: structuredClone(valid) };
   const isLarge = random() * largeEvery < 1;
   const [kind, change] = pick(random, Object.entries(isLarge ? LARGE : SPOILERS));
-  change(somewhere(random, root), random);
+  const at = somewhere(random, root);
+  const value = at.holder[at.key];
+  if (types.isTypedArray(value) && random() < 0.3) {
+    const [typedKind, changed] = pick(random, Object.entries(TYPED_SPOILERS));
+    at.holder[at.key] = changed(value);
+    return { kind: typedKind, value: root.message };
+  }
+  change(at, random);
   return { kind, value: root.message };
 }
 

@@ -8,6 +8,7 @@ export {
   type Random,
 } from './hostile-values';
 export { BYTE_KINDS, hostileBytes, hostileJson, randomBytes, type HostileBytes } from './hostile-bytes';
+export { HOSTILE_MSGPACK } from './hostile-msgpack';
 export { hasTlsRedis, startGuardedRedis, type GuardedRedis } from './guarded-redis';
 export { startLossyProxy, type LossyProxy } from './lossy-proxy';
 export { hasOpenssl, selfSigned } from './self-signed';

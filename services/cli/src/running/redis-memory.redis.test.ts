@@ -31,21 +31,21 @@ describe('memoryNeed', () => {
   it('is groups x completions x tokens and so on', () => {
     const need = memoryNeed(recipe, PROMPT_TOKENS);
     expect(need).toEqual({
-      // A token of 33 bytes, an episode of 220 of them and 512 bytes.
-      groups: 64 * 4 * (220 * 33 + 512),
+      // A token of 21 bytes, an episode of 220 of them and 512 bytes.
+      groups: 64 * 4 * (220 * 21 + 512),
       jobs: (64 + 300) * (2_048 + 80),
       // One of two events shows four texts of 220 tokens, and 200 tokens of each.
       telemetry: 500 * (512 + 0.5 * 4 * (220 * 4 + 200 * 20)),
       history: 2_000 * 128,
       spans: 320 * 800,
-      deadLetters: 50 * 4 * (220 * 33 + 512),
-      total: Math.ceil(1.3 * (1_989_632 + 774_592 + 5_136_000 + 256_000 + 256_000 + 1_554_400)),
+      deadLetters: 50 * 4 * (220 * 21 + 512),
+      total: Math.ceil(1.3 * (1_313_792 + 774_592 + 5_136_000 + 256_000 + 256_000 + 1_026_400)),
     });
   });
 
   it('counts no more groups than the staleness bound admits', () => {
     const { groups } = memoryNeed({ ...recipe, maxStaleness: 1 }, PROMPT_TOKENS);
-    expect(groups).toBe(2 * 8 * 4 * (220 * 33 + 512));
+    expect(groups).toBe(2 * 8 * 4 * (220 * 21 + 512));
   });
 });
 
@@ -134,18 +134,18 @@ function group(index: number): Group {
   const per = <T>(value: (t: number) => T): T[] => Array.from({ length: TOKENS }, (_, t) => value(t));
   const chosen = (t: number): boolean => t >= PROMPT_TOKENS;
   const episode = {
-    tokenIds: per((t) => 20_000 + t),
-    mask: per((t) => (chosen(t) ? 1 : 0) as 0 | 1),
-    logprobs: per((t) => (chosen(t) ? -Math.sqrt(t) / 7 : 0)),
-    versions: per((t) => (chosen(t) ? 300 : -1)),
-    referenceLogprobs: per((t) => (chosen(t) ? -Math.sqrt(t) / 9 : 0)),
+    tokenIds: Int32Array.from(per((t) => 20_000 + t)),
+    mask: Uint8Array.from(per((t) => Number(chosen(t)))),
+    logprobs: Float32Array.from(per((t) => (chosen(t) ? -Math.sqrt(t) / 7 : 0))),
+    versions: Int32Array.from(per((t) => (chosen(t) ? 300 : -1))),
+    referenceLogprobs: Float32Array.from(per((t) => (chosen(t) ? -Math.sqrt(t) / 9 : 0))),
     reward: 0.5,
     rewards: { exact: 0.5 },
     text: 'word '.repeat(176),
   };
   const episodes = [episode, episode, episode, episode];
   return {
-    schemaVersion: 1,
+    schemaVersion: 2,
     runId: 'run',
     index,
     sampleId: 's',

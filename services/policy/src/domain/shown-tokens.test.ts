@@ -4,10 +4,10 @@ import { shownTokens } from './shown-tokens';
 const texts = (tokenIds: readonly number[], positions: readonly number[]) =>
   Promise.resolve(positions.map((at) => String(tokenIds[at])));
 const episodeOf = (mask: (0 | 1)[]): Episode => ({
-  tokenIds: mask.map((_, t) => 10 + t),
-  mask,
-  logprobs: mask.map((chosen, t) => (chosen ? -t / 3 : 0)),
-  versions: mask.map((chosen, t) => (chosen ? t : -1)),
+  tokenIds: Int32Array.from(mask, (_, t) => 10 + t),
+  mask: Uint8Array.from(mask),
+  logprobs: Float32Array.from(mask, (chosen, t) => (chosen ? -t / 3 : 0)),
+  versions: Int32Array.from(mask, (chosen, t) => (chosen ? t : -1)),
   reward: 0,
   rewards: {},
   text: '',

@@ -14,12 +14,18 @@ export async function shownTokens(
   const shown: Promise<ShownTokens>[] = [];
   let left = SHOWN_TOKENS.perRollout;
   for (const episode of episodes.slice(0, SHOWN_COMPLETIONS)) {
-    const chosen = episode.mask.flatMap((isChosen, t) => (isChosen === 1 ? [t] : []));
-    const positions = chosen.slice(0, Math.min(left, SHOWN_TOKENS.perCompletion));
+    const positions = firstChosen(episode.mask, Math.min(left, SHOWN_TOKENS.perCompletion));
     left -= positions.length;
     if (positions.length > 0) shown.push(tokensAt(episode, positions, tokenTexts));
   }
   return Promise.all(shown);
+}
+
+/** Where the policy chose a token, the first `limit` places. */
+function firstChosen(mask: Uint8Array, limit: number): number[] {
+  const positions: number[] = [];
+  for (let t = 0; t < mask.length && positions.length < limit; t++) if (mask[t] === 1) positions.push(t);
+  return positions;
 }
 
 async function tokensAt(
@@ -27,7 +33,7 @@ async function tokensAt(
   positions: readonly number[],
   tokenTexts: TokenTexts,
 ): Promise<ShownTokens> {
-  const texts = await tokenTexts(tokenIds.slice(0, positions.at(-1)! + 1), positions);
+  const texts = await tokenTexts([...tokenIds.subarray(0, positions.at(-1)! + 1)], positions);
   return {
     texts: [...texts],
     logprobs: positions.map((t) => Math.round(logprobs[t]! * 1e4) / 1e4),

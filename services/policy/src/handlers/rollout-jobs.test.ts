@@ -53,7 +53,8 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
         return Promise.resolve({ reward: exact, rewards: { exact } });
       },
     },
-    reference: (sequences) => Promise.resolve(sequences.map((tokenIds) => tokenIds.map((_, t) => -t))),
+    reference: (sequences) =>
+      Promise.resolve(sequences.map((tokenIds) => Array.from(tokenIds, (_, t) => -t))),
     generate: (call) => {
       calls.push(call);
       return Promise.resolve(
@@ -91,7 +92,7 @@ describe('RolloutJobs', () => {
         // Of those a token of the group is of.
         weights: { '4': '4'.repeat(64) },
         episodes: [
-          { reward: 1, tokenIds: [1, 2, 3], versions: [-1, -1, 4] },
+          { reward: 1, tokenIds: Int32Array.of(1, 2, 3), versions: Int32Array.of(-1, -1, 4) },
           { reward: 0, text: '6' },
         ],
       },
@@ -120,7 +121,7 @@ describe('RolloutJobs', () => {
   it('asks the reference model where the algorithm needs it, for the tokens the policy chose', async () => {
     const { handler, published } = jobs({ algorithm: { rollout: defaultRollout, needsReference: true } });
     await handler.handle(rollout(7));
-    expect(published[0]?.episodes[0]?.referenceLogprobs).toEqual([0, 0, -2]);
+    expect(published[0]?.episodes[0]?.referenceLogprobs).toEqual(Float32Array.of(0, 0, -2));
   });
 
   it('waits while the episodes stream is full', async () => {
@@ -224,6 +225,27 @@ describe('RolloutJobs', () => {
       await expect(handler.handle(job)).rejects.toMatchObject({ code: 'TRANSIENT_TIMEOUT' });
       expect([events, letters]).toEqual([[], []]);
     });
+  });
+
+  it('gives a group up at once that is larger than a message, and says what to lower', async () => {
+    const completion = {
+      ...{
+        text: 'x'.repeat(33 * 2 ** 20),
+        promptTokenIds: [1],
+        tokenIds: [3],
+        logprobs: [-0.5],
+        versions: [4],
+      },
+      stopReason: 'length' as const,
+    };
+    const { handler, published } = jobs({ generate: () => Promise.resolve([completion, completion]) });
+    await expect(handler.handle(rollout(7))).rejects.toMatchObject({
+      code: 'CAPACITY_FRAME_TOO_LARGE',
+      message: expect.stringMatching(
+        /^group 7 takes \d+ bytes, a message at most 67108864; lower algorithm.groupSize or sampling.maxTokens$/,
+      ) as string,
+    });
+    expect(published).toEqual([]);
   });
 
   it('hands jobs back that wait for weights when it drains', async () => {

@@ -3,6 +3,7 @@ import type { RunState } from '@forge/broker';
 import { candidatesPerBatch, type Recipe } from '@forge/config';
 import {
   encode,
+  MAX_MESSAGE_BYTES,
   invalidMessage,
   newestVersion,
   oldestVersion,
@@ -33,7 +34,7 @@ export interface RolloutJobsOptions {
   replica: string;
   reward: RewardHandle;
   /** Log-probs of the sequences of a group under the reference model. */
-  reference: (sequences: readonly (readonly number[])[]) => Promise<number[][]>;
+  reference: (sequences: readonly ArrayLike<number>[]) => Promise<number[][]>;
   generate: (request: GenerateCall) => Promise<Completion[]>;
   /** Distance of the recorded log-probs from the training graph's; null when it can't be told any more. */
   mismatch: (episode: Episode) => Promise<number | null>;
@@ -130,7 +131,7 @@ export class RolloutJobs {
     const mismatch = isChecked ? await this.options.mismatch(episodes[0]!) : null;
     const trace = attempt.origin();
     const group: Group = {
-      schemaVersion: 1,
+      schemaVersion: 2,
       runId: runState.runId,
       index,
       sampleId: sample.id,
@@ -216,8 +217,9 @@ export class RolloutJobs {
   /** A full stream makes the job wait; a group that is published already changes nothing. */
   private async publish(group: Group, attempt: Attempt, event?: TelemetryEvent): Promise<void> {
     const { runState } = this.options;
-    const payload = encode(group);
     const { index, replica, episodes } = group;
+    const payload = encode(group);
+    if (payload.length > MAX_MESSAGE_BYTES) throw tooLarge(index, payload.length);
     const origin = { replica, oldest: oldestVersion(episodes), newest: newestVersion(episodes) };
     for (;;) {
       attempt.sending();
@@ -244,4 +246,12 @@ export class RolloutJobs {
       tokens: await shownTokens(episodes, this.options.tokenTexts),
     };
   }
+}
+
+function tooLarge(index: number, sizeBytes: number): ForgeError {
+  return new ForgeError(
+    'CAPACITY_FRAME_TOO_LARGE',
+    `group ${index} takes ${sizeBytes} bytes, a message at most ${MAX_MESSAGE_BYTES}; lower algorithm.groupSize or sampling.maxTokens`,
+    { index, sizeBytes, limitBytes: MAX_MESSAGE_BYTES },
+  );
 }

@@ -2,16 +2,16 @@ import type { Episode, Group } from '@forge/contracts';
 import { batchStatistics, toCandidate } from './candidate';
 
 const episode = (reward: number, versions: number[] = [3, 3]): Episode => ({
-  tokenIds: [1, ...versions.map(() => 2)],
-  mask: [0, ...versions.map(() => 1 as const)],
-  logprobs: [0, ...versions.map(() => -0.5)],
-  versions: [-1, ...versions],
+  tokenIds: Int32Array.of(1, ...versions.map(() => 2)),
+  mask: Uint8Array.of(0, ...versions.map(() => 1 as const)),
+  logprobs: Float32Array.of(0, ...versions.map(() => -0.5)),
+  versions: Int32Array.of(-1, ...versions),
   reward,
   rewards: { math: reward },
   text: '',
 });
 const group = (episodes: Episode[], index = 4): Group => ({
-  schemaVersion: 1,
+  schemaVersion: 2,
   runId: 'run',
   index,
   sampleId: `s${index}`,

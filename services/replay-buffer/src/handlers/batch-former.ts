@@ -85,7 +85,10 @@ export class BatchFormer {
       ...(trace && { trace: { traceparent: trace.traceparent, admittedAtMs: trace.admittedAtMs } }),
     }));
     try {
-      await this.runState.formBatch({ schemaVersion: 1, step, groups, statistics }, indicesOf(notSelected));
+      await this.runState.formBatch(
+        { schemaVersion: 2, version: step, groups, statistics },
+        indicesOf(notSelected),
+      );
     } catch (error) {
       if (!(error instanceof ForgeError)) throw error;
       // The bound was lowered in this moment: what is too old for the new one goes next time.

@@ -42,7 +42,7 @@ function replayBuffer(runState: RunState) {
 
 function group(runState: RunState, index: number, reward: number, version = 0): Group {
   return {
-    schemaVersion: 1,
+    schemaVersion: 2,
     runId: runState.runId,
     index,
     sampleId: `s${index}`,
@@ -51,10 +51,10 @@ function group(runState: RunState, index: number, reward: number, version = 0): 
     weights: { [version]: '0'.repeat(64) },
     episodes: [
       {
-        tokenIds: [1, 2],
-        mask: [0, 1],
-        logprobs: [0, -1],
-        versions: [-1, version],
+        tokenIds: Int32Array.of(1, 2),
+        mask: Uint8Array.of(0, 1),
+        logprobs: Float32Array.of(0, -1),
+        versions: Int32Array.of(-1, version),
         reward,
         rewards: {},
         text: '2',
@@ -229,7 +229,7 @@ describe('replay buffer', () => {
     await publish(state, replacement!.index, 0.5, 2);
     await intake.turn(10);
     expect((await state.readBatch('trainer', 10))?.batch).toMatchObject({
-      step: 2,
+      version: 2,
       statistics: { 'groups/discarded': 1, 'groups/discarded_share': 1 / 5 },
     });
   });
@@ -245,11 +245,11 @@ describe('replay buffer', () => {
     await state.controls.set({ maxStaleness: 0 });
     await batches.form();
     expect(await state.ledger()).toMatchObject({ buffered: 4, discarded: {} });
-    expect(await state.readBatch('trainer', 10)).toMatchObject({ batch: { step: 0 }, maxStaleness: 2 });
+    expect(await state.readBatch('trainer', 10)).toMatchObject({ batch: { version: 0 }, maxStaleness: 2 });
     await commit(state, 0);
     await batches.form();
     expect(await state.ledger()).toMatchObject({ buffered: 0, discarded: { stale: 4 }, isBalanced: true });
-    expect(await state.readBatch('trainer', 10)).toMatchObject({ batch: { step: 1 }, maxStaleness: 2 });
+    expect(await state.readBatch('trainer', 10)).toMatchObject({ batch: { version: 1 }, maxStaleness: 2 });
     await commit(state, 1);
     expect(await state.admit(12)).toEqual([12, 13, 14, 15].map((index) => ({ index, minVersion: 2 })));
   });
@@ -291,7 +291,7 @@ describe('replay buffer', () => {
     await one.intake.turn(10);
     for (const index of [2, 3]) await publish(state, index);
     await other.intake.turn(10);
-    expect((await state.readBatch('trainer', 10))?.batch.step).toBe(0);
+    expect((await state.readBatch('trainer', 10))?.batch.version).toBe(0);
     // Both hold as many as Redis, but not the same.
     for (const index of [4, 5]) await publish(state, index);
     await other.intake.turn(10);

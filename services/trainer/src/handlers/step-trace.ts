@@ -32,7 +32,7 @@ export class StepTrace {
     work: (trace: StepTrace) => Promise<void>,
   ): Promise<void> {
     const { groups } = batch;
-    const step = batch.step + 1;
+    const step = batch.version + 1;
     const attributes = { 'forge.step': step, 'forge.groups': groups.length };
     const links = groups.flatMap(({ index, trace }) =>
       trace === undefined ? [] : [linkTo(trace.traceparent, { 'forge.rollout.index': index })],
@@ -60,7 +60,7 @@ export class StepTrace {
     if (!isTrained) this.span?.setAttribute('forge.rollback.to', rolledBackTo);
     for (const { index, trace } of this.batch.groups) {
       if (trace === undefined || this.traceparent === undefined) continue;
-      const attributes = { 'forge.step': this.batch.step + 1 };
+      const attributes = { 'forge.step': this.batch.version + 1 };
       if (isTrained) {
         const [startMs, links] = [Date.now(), [linkTo(this.traceparent, attributes)]];
         const parent = traceOf(trace.traceparent);

@@ -1,22 +1,22 @@
 import type { LeasedBatch, RunSteering } from '@forge/broker';
 import { TrainingLoop, type TrainingLoopOptions } from './training-loop';
 
-const batchOf = (step: number): LeasedBatch => ({
-  batch: { schemaVersion: 1, step, groups: [{ index: step, advantages: [0] }], statistics: {} },
+const batchOf = (version: number): LeasedBatch => ({
+  batch: { schemaVersion: 2, version, groups: [{ index: version, advantages: [0] }], statistics: {} },
   payloads: [Buffer.from('group')],
-  maxStaleness: 4 + step,
+  maxStaleness: 4 + version,
 });
 
 /** The loop of the second trainer of a run, which is at version 3, and what it asks of its Trainer. */
 function loopOf({ batches, epoch = 2 }: { batches: LeasedBatch[]; epoch?: number }) {
-  const trained: [step: number, maxStaleness: number][] = [];
+  const trained: [version: number, maxStaleness: number][] = [];
   const committed: number[] = [];
   const steering: RunSteering = { maxStaleness: 0, steps: 9, stopAtAccuracy: null, isPaused: false, epoch };
   const result = { metrics: {}, lag: { 'lag/mean': 0, 'lag/max': 0 }, durationMs: 1, tokens: 1 };
   const trainer = {
     trainBatch: {
-      callOne: ({ step }: LeasedBatch['batch'], _: unknown, maxStaleness: number) => {
-        trained.push([step, maxStaleness]);
+      callOne: ({ version }: LeasedBatch['batch'], _: unknown, maxStaleness: number) => {
+        trained.push([version, maxStaleness]);
         return Promise.resolve(result);
       },
     },

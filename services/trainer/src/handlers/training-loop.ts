@@ -106,7 +106,7 @@ export class TrainingLoop {
     const leased = await this.activity.during('waits/batch', async () => {
       const next = await runState.readBatch(CONSUMER, blockMs);
       // A predecessor that waited in the same moment was given the one before; it comes to its successor with the next read.
-      return next !== null && next.batch.step > version ? runState.readBatch(CONSUMER, blockMs) : next;
+      return next !== null && next.batch.version > version ? runState.readBatch(CONSUMER, blockMs) : next;
     });
     this.waitMs += clock() - waitedFrom;
     if (leased) await this.activity.during('busy', () => this.step(leased));
@@ -176,7 +176,7 @@ export class TrainingLoop {
     } catch (error) {
       if (!(error instanceof ForgeError) || !WENT_WRONG.includes(error.code)) throw error;
       this.wentWrong = error.message;
-      await this.rollBack(leased, { to: batch.step, isAsked: false }, trace);
+      await this.rollBack(leased, { to: batch.version, isAsked: false }, trace);
       return;
     }
     const { lag, ...result } = trained;
@@ -186,7 +186,7 @@ export class TrainingLoop {
       const { logprob_mismatch: mismatch = 0 } = metrics;
       if (mismatch > MISMATCH_BOUND)
         logger.warn(
-          { step: batch.step + 1, mismatch, ...trace.ids },
+          { step: batch.version + 1, mismatch, ...trace.ids },
           'generator and trainer disagree on log-probs',
         );
       return { ...metrics, ...lag };
@@ -208,8 +208,8 @@ export class TrainingLoop {
       return false;
     }
     const why = isAsked ? 'it was asked for' : (this.wentWrong ?? '');
-    const message = `step ${batch.step + 1} goes back to version ${to}: ${why}`;
-    logger.warn({ step: batch.step + 1, to, why, ...trace.ids }, 'step rolled back');
+    const message = `step ${batch.version + 1} goes back to version ${to}: ${why}`;
+    logger.warn({ step: batch.version + 1, to, why, ...trace.ids }, 'step rolled back');
     await runState.emit({ kind: 'run', state: 'running', message });
     const untrained = ({ stepMs, waitMs }: Timing): Record<string, number> => ({
       ...batch.statistics,
@@ -242,7 +242,7 @@ export class TrainingLoop {
     this.waitMs = 0;
     // Told before the commit: who dies in between tells it twice rather than never.
     await runState.emit({ kind: 'step', step: version, values });
-    await trace.part('commit', () => runState.commitStep(batch.step, announcement, rolledBack));
+    await trace.part('commit', () => runState.commitStep(batch.version, announcement, rolledBack));
     trace.committed(version, rolledBack?.to);
     await this.stood(version, values);
     if (version % checkpointEverySteps === 0) await trace.part('checkpoint', () => this.checkpoint());

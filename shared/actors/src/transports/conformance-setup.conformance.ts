@@ -5,6 +5,8 @@ import type { Address, Channel, Handler, Listener, Transport } from './transport
 export interface ConformanceSetup {
   transport: Transport;
   at?: Address;
+  /** Whether both ends are in this process, where frames have no bound. */
+  isLocal?: boolean;
   stop?(): Promise<void>;
 }
 

@@ -10,7 +10,7 @@ import fc from 'fast-check';
 import { errorOf, KIND, PROTOCOL_VERSION, type Frame } from '../wire/frame';
 import { FrameReader } from '../wire/frame-reader';
 import { FrameWriter } from '../wire/frame-writer';
-import { MAX_FRAME_BYTES } from '../wire/value-format';
+import { MAX_FRAME_BYTES } from '../wire/frame-bounds';
 import { failure, handlerOf, request } from './conformance-setup.conformance';
 import { endPeer, startPeer } from './lost-peer.conformance';
 import { SocketTransport } from './socket';

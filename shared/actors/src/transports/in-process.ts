@@ -1,3 +1,4 @@
+import type { Binary } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { FrameLink, type Carrier, type LinkUser } from '../wire/frame-link';
 import { CallChannel } from './call-channel';
@@ -9,7 +10,11 @@ import type { Address, Channel, Handler, Listener, Transport } from './transport
 const listening = new Map<Address, InProcessListener>();
 let unnamed = 0;
 
-/** Calls within one process. They go through the same frames as any others, so nothing is shared by reference. */
+/**
+ * Calls within one process. They go through the same frames as any others, so nothing is shared by reference, but for
+ * what lies in shared memory (`SharedArrayBuffer`), as between threads. Large binary values are copied once, and frames
+ * may be as large as memory allows.
+ */
 export class InProcessTransport implements Transport {
   readonly schemes = ['inproc'];
   private readonly deadlines = new Deadlines();
@@ -43,7 +48,10 @@ class InProcessListener implements Listener {
   ) {}
 
   accept(deadlines: Deadlines): Channel {
-    const [ours, theirs] = [new MemoryCarrier(), new MemoryCarrier()];
+    const there: Binary[] = [];
+    const back: Binary[] = [];
+    const ours = new MemoryCarrier({ out: back, in: there });
+    const theirs = new MemoryCarrier({ out: there, in: back });
     const link = new FrameLink(ours, NOBODY);
     theirs.peer = link;
     ours.peer = new FrameLink(theirs, NOBODY);
@@ -66,6 +74,8 @@ const NOBODY: LinkUser = { onFrame: () => undefined, onRoom: () => undefined, on
 /** Hands bytes to the link of the other side, one turn of the event loop later, so that calls starve nothing else. */
 class MemoryCarrier implements Carrier {
   peer: FrameLink | null = null;
+
+  constructor(readonly beside: { out: Binary[]; in: Binary[] }) {}
 
   write(bytes: Buffer, done: () => void): void {
     setImmediate(() => {

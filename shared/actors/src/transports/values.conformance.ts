@@ -12,7 +12,7 @@ const MIB = 2 ** 20;
 /** How values travel, whatever carries their bytes. */
 export function valuesConformance(name: string, make: () => Promise<ConformanceSetup>): void {
   describe(`${name}: values`, () => {
-    const { open } = useTransport(make);
+    const { open, setup } = useTransport(make);
     const echo = handlerOf({ echo: ({ args }) => args[0] });
 
     const values: [string, unknown][] = [
@@ -113,6 +113,7 @@ export function valuesConformance(name: string, make: () => Promise<ConformanceS
     });
 
     it('are refused when they are larger than a frame, either way, and the channel lives on', async () => {
+      if (setup().isLocal === true) return;
       const { channel } = await open(
         handlerOf({ big: () => Buffer.alloc(65 * MIB), echo: ({ args }) => args[0] }),
       );

@@ -2,7 +2,7 @@ import { ForgeError } from '@forge/errors';
 import { KIND, type Frame } from './frame';
 import { FrameLink, type Carrier } from './frame-link';
 import { FrameReader } from './frame-reader';
-import { MAX_FRAME_BYTES } from './value-format';
+import { MAX_FRAME_BYTES } from './frame-bounds';
 
 const MIB = 2 ** 20;
 

@@ -1,8 +1,9 @@
+import type { Binary } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { byeFrame, type Frame } from './frame';
 import { FrameReader } from './frame-reader';
 import { FrameWriter } from './frame-writer';
-import { MAX_FRAME_BYTES } from './value-format';
+import { LOCAL, MAX_FRAME_BYTES, WIRE } from './frame-bounds';
 
 /** What takes bytes to the other side, in order: a socket, a pair of inboxes in Redis, or nothing but memory. */
 export interface Carrier {
@@ -12,6 +13,8 @@ export interface Carrier {
   setReading(isReading: boolean): void;
   /** Ends the connection. Called once, when nothing is written any more. */
   close(): void;
+  /** Where both sides share this memory: the large values that go beside the bytes, in each direction. */
+  readonly beside?: { readonly out: Binary[]; readonly in: Binary[] };
 }
 
 /** What a link tells its user. */
@@ -35,7 +38,7 @@ const FLUSH_DEADLINE_MS = 250;
  * sent while the carrier is busy, go out together.
  */
 export class FrameLink {
-  private readonly writer = new FrameWriter();
+  private readonly writer: FrameWriter;
   private readonly reader: FrameReader;
   private isFlushing = false;
   private isFull = false;
@@ -51,11 +54,15 @@ export class FrameLink {
   constructor(
     private readonly carrier: Carrier,
     private user: LinkUser,
-    maxFrameBytes = MAX_FRAME_BYTES,
+    maxFrameBytes?: number,
   ) {
-    this.reader = new FrameReader((frame) => {
+    const { beside } = carrier;
+    const bounds = beside === undefined ? WIRE : LOCAL;
+    const onFrame = (frame: Frame): void => {
       if (this.ended === null) this.user.onFrame(frame);
-    }, maxFrameBytes);
+    };
+    this.writer = new FrameWriter(bounds, beside?.out);
+    this.reader = new FrameReader(onFrame, maxFrameBytes ?? bounds.maxFrameBytes, bounds, beside?.in);
   }
 
   /** From now on, frames are another one's: the peers know each other. */

@@ -1,6 +1,8 @@
+import { constants } from 'node:buffer';
+import { MsgpackFault, ValueReader, type Binary } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { KIND, malformed, type Frame, type Kind } from './frame';
-import { ValueReader } from './value-reader';
+import { WIRE, type FrameBounds } from './frame-bounds';
 
 const HEADER_BYTES = 4;
 const FIRST_PARTIAL_BYTES = 64 * 1024;
@@ -18,6 +20,9 @@ export class FrameReader {
     private readonly onFrame: (frame: Frame) => void,
     /** Largest frame that is accepted. */
     public maxFrameBytes: number,
+    private readonly bounds: FrameBounds = WIRE,
+    /** Values that the writer put beside the frames. */
+    private readonly beside: Binary[] | null = null,
   ) {}
 
   /**
@@ -49,12 +54,12 @@ export class FrameReader {
 
   /** Reads whole frames; returns how many bytes they are. */
   private frames(bytes: Buffer): number {
-    const values = new ValueReader(bytes);
+    const values = new ValueReader(bytes, this.bounds, this.beside);
     let at = 0;
     while (bytes.length - at >= HEADER_BYTES) {
       const end = at + HEADER_BYTES + this.announced(bytes, at);
       if (end > bytes.length) break;
-      this.onFrame(frameOf(values.read(at + HEADER_BYTES, end)));
+      this.onFrame(frameOf(valueOf(values, at + HEADER_BYTES, end)));
       at = end;
     }
     return at;
@@ -79,12 +84,22 @@ export class FrameReader {
   private gather(piece: Buffer): void {
     const needed = this.partialBytes + piece.length;
     if (needed > this.partial.length) {
-      const wider = Buffer.allocUnsafeSlow(Math.max(FIRST_PARTIAL_BYTES, 2 * needed));
+      const wider = Buffer.allocUnsafeSlow(
+        Math.max(FIRST_PARTIAL_BYTES, Math.min(2 * needed, constants.MAX_LENGTH)),
+      );
       this.partial.copy(wider, 0, 0, this.partialBytes);
       this.partial = wider;
     }
     piece.copy(this.partial, this.partialBytes);
     this.partialBytes = needed;
+  }
+}
+
+function valueOf(values: ValueReader, start: number, end: number): unknown {
+  try {
+    return values.read(start, end);
+  } catch (error) {
+    throw error instanceof MsgpackFault ? malformed(`msgpack that ${error.message}`) : error;
   }
 }
 

@@ -89,7 +89,7 @@ for _, entry in ipairs(redis.call('XRANGE', KEYS[8], '-', '+')) do
   local batch = unpacked(fieldOf(entry, 'batch'))
   local indices = {}
   for _, group in ipairs(batch.groups or {}) do table.insert(indices, tostring(group.index)) end
-  for _, value in ipairs({ entry[1], tostring(batch.step), table.concat(indices, ',') }) do
+  for _, value in ipairs({ entry[1], tostring(batch.version), table.concat(indices, ',') }) do
     table.insert(batches, value)
   end
 end

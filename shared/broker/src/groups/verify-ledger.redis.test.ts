@@ -27,9 +27,9 @@ const announcement = (version: number, epoch: number): WeightsAnnouncement => ({
   sha256: String(version).repeat(64),
 });
 
-const batchOf = (step: number, indices: number[]) => ({
-  schemaVersion: 1 as const,
-  step,
+const batchOf = (version: number, indices: number[]) => ({
+  schemaVersion: 2 as const,
+  version,
   groups: indices.map((index) => ({ index, advantages: [1] })),
   statistics: {},
 });

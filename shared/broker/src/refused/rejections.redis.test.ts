@@ -33,16 +33,21 @@ describe('a batch that is none', () => {
   it('is a dead letter, and the one behind it is trained', async () => {
     const state = await newRun();
     const { batches } = state.keys;
-    const forged = { schemaVersion: 1, step: 0, groups: [{ index: 0, advantages: [1] }], statistics: {} };
-    for (const bytes of [Buffer.from('nonsense'), encode({ ...forged, schemaVersion: 2 }), encode(forged)])
+    const forged = {
+      schemaVersion: 2 as const,
+      version: 0,
+      groups: [{ index: 0, advantages: [1] }],
+      statistics: {},
+    };
+    for (const bytes of [Buffer.from('nonsense'), encode({ ...forged, schemaVersion: 1 }), encode(forged)])
       await add(batches, 'batch', bytes);
     await add(batches, 'other', 'x');
     const index = (await state.admit(1))[0]!.index;
     await state.publishGroup(index, Buffer.from('episodes'));
     const [group] = await state.readGroups('buffer', 1, 0);
     await state.storeGroup(group!.entryId, { index, version: 0 }, group!.payload);
-    await state.formBatch({ ...forged, schemaVersion: 1 }, []);
-    expect((await state.readBatch('trainer', 0))?.batch.step).toBe(0);
+    await state.formBatch(forged, []);
+    expect((await state.readBatch('trainer', 0))?.batch.version).toBe(0);
     expect(await state.rejections.totals()).toEqual({
       'batches/not-msgpack': 1,
       'batches/wrong-version': 1,

@@ -34,9 +34,9 @@ function newState(runId: string, redis: Redis): RunState {
 }
 
 const settings = { maxStaleness: Infinity, candidatesPerBatch: 2, steps: 5 };
-const batch = (step: number, indices: number[]) => ({
-  schemaVersion: 1 as const,
-  step,
+const batch = (version: number, indices: number[]) => ({
+  schemaVersion: 2 as const,
+  version,
   groups: indices.map((index) => ({ index, advantages: [1] })),
   statistics: {},
 });

@@ -59,7 +59,7 @@ async function step(state: RunState, epoch: number, trained: number, fails = fal
   const indices = admitted.map(({ index }) => index);
   for (const index of indices) await store(state, index, version);
   const groups = indices.slice(0, trained).map((index) => ({ index, advantages: [1] }));
-  await state.formBatch({ schemaVersion: 1, step: version, groups, statistics: {} }, indices.slice(trained));
+  await state.formBatch({ schemaVersion: 2, version, groups, statistics: {} }, indices.slice(trained));
   await state.readBatch('trainer', 0);
   await state.commitStep(version, announcement(version + 1, epoch));
 }
@@ -139,7 +139,7 @@ describe('a state that is made from a checkpoint', () => {
     // As the run that was not interrupted: three groups of version 2, from prompt 7 on.
     expect(await state.admit(9)).toEqual([7, 8, 9].map((index) => expect.objectContaining({ index, minVersion: 2 }) as unknown)); // prettier-ignore
     for (const index of [7, 8, 9]) await store(state, index, 2);
-    await state.formBatch({ schemaVersion: 1, step: 2, groups: [{ index: 7, advantages: [1] }], statistics: {} }, [8, 9]); // prettier-ignore
+    await state.formBatch({ schemaVersion: 2, version: 2, groups: [{ index: 7, advantages: [1] }], statistics: {} }, [8, 9]); // prettier-ignore
     await state.readBatch('trainer', 0);
     await expect(state.commitStep(2, announcement(3, 4))).rejects.toMatchObject({ code: 'STALE_EPOCH' });
     await state.commitStep(2, announcement(3, epoch));

@@ -139,7 +139,7 @@ describe('under any schedule', () => {
           const leased = await state.readBatch('trainer', 0);
           if (leased === null) return;
           if (this.epoch === 0) this.epoch = await state.newEpoch();
-          const { step } = leased.batch;
+          const { version: step } = leased.batch;
           await state.commitStep(step, announcement(step + 1, this.epoch));
           for (const payload of leased.payloads)
             this.trainedLags.push([step - Number(payload.toString()), leased.maxStaleness]);

@@ -26,9 +26,9 @@ export const announcement = (version: number, epoch: number): WeightsAnnouncemen
 });
 
 /** Groups of two, one above and one below the mean. */
-export const batchOf = (step: number, indices: number[]) => ({
-  schemaVersion: 1 as const,
-  step,
+export const batchOf = (version: number, indices: number[]) => ({
+  schemaVersion: 2 as const,
+  version,
   groups: indices.map((index) => ({ index, advantages: [1, -1] })),
   statistics: {},
 });

@@ -203,7 +203,7 @@ describe('batches', () => {
       // prettier-ignore
       await expect(state.formBatch(batchOf(0, [...chosen]), others)).rejects.toMatchObject({
         code: 'CONFLICT_STATE',
-        details: { step: 0, groups: chosen.length, others: others.length },
+        details: { version: 0, groups: chosen.length, others: others.length },
       });
     expect(await state.ledger()).toEqual(before);
     expect(await state.nextBatch()).toBe(0);

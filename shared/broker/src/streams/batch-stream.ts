@@ -17,7 +17,7 @@ import { staleEpoch, type Rollback } from './weight-versions';
 
 export interface LeasedBatch {
   batch: Batch;
-  /** Encoded groups in the order of `batch.groups`. */
+  /** Encoded groups in the order of `batch.groups`, in shared memory: threads are handed them without a copy. */
   payloads: Buffer[];
   /** The bound it was formed under: the lag that its tokens may have, whatever the run is set to meanwhile. */
   maxStaleness: number;
@@ -28,6 +28,9 @@ const NOT_FORMED: Readonly<Record<string, string>> = {
   count: 'its groups and the others are not as many as a batch consumes',
   state: 'a group is not buffered or named twice',
 };
+
+/** Groups whose episodes are asked for at once: a reply is held whole on both sides, whatever the batch. */
+const READ_AT_ONCE = 8;
 
 /** A reader that meets more entries that are none looks after other things in between. */
 const MOST_REFUSED = 64;
@@ -49,14 +52,14 @@ export class BatchStream {
     const { groups, ledger, run, buffer, payloads, leases, batches } = this.keys;
     const chosen = batch.groups.map(({ index }) => index);
     const keys = [groups, ledger, run, buffer, payloads, leases, batches];
-    const args = [batch.step, encode(batch), chosen.length, ...chosen, ...others];
+    const args = [batch.version, encode(batch), chosen.length, ...chosen, ...others];
     const result = await scripts.formBatch.run(this.redis, keys, args);
     if (result === 'stale')
-      throw new ForgeError('STALE_EPISODE', `batch ${batch.step} holds a group older than maxStaleness`);
+      throw new ForgeError('STALE_EPISODE', `batch ${batch.version} holds a group older than maxStaleness`);
     if (result !== 'formed') {
       const why = NOT_FORMED[String(result)] ?? String(result);
-      throw new ForgeError('CONFLICT_STATE', `batch ${batch.step} was not formed: ${why}`, {
-        step: batch.step,
+      throw new ForgeError('CONFLICT_STATE', `batch ${batch.version} was not formed: ${why}`, {
+        version: batch.version,
         groups: chosen.length,
         others: others.length,
       });
@@ -93,9 +96,9 @@ export class BatchStream {
     const bytes = fields.get('batch');
     try {
       const batch = decode(batchSchema, bytes, 'batch');
-      const lease = await this.redis.hget(this.keys.leases, String(batch.step));
+      const lease = await this.redis.hget(this.keys.leases, String(batch.version));
       if (lease === null || (JSON.parse(lease) as { entry: string }).entry !== id)
-        throw invalidMessage('batch', 'unknown', `no batch of step ${batch.step} was formed by entry ${id}`);
+        throw invalidMessage('batch', 'unknown', `no batch ${batch.version} was formed by entry ${id}`);
       return { batch, payloads: await this.payloadsOf(batch), maxStaleness: leasedBound(lease) };
     } catch (error) {
       if (!(error instanceof ForgeError) || error.code !== 'CONTRACT_INVALID_MESSAGE') throw error;
@@ -104,12 +107,24 @@ export class BatchStream {
     }
   }
 
-  private async payloadsOf({ step, groups }: Batch): Promise<Buffer[]> {
-    const indices = groups.map(({ index }) => String(index));
-    const payloads = await this.redis.hmgetBuffer(this.keys.payloads, ...indices);
-    const missing = indices.filter((_, i) => !payloads[i]);
-    if (missing.length === 0) return payloads as Buffer[];
-    const message = `batch ${step} lacks the episodes of groups ${missing.join(', ')}`;
-    throw new ForgeError('BUG_INVARIANT', message);
+  private async payloadsOf({ version, groups }: Batch): Promise<Buffer[]> {
+    const payloads: Buffer[] = [];
+    for (let start = 0; start < groups.length; start += READ_AT_ONCE) {
+      const indices = groups.slice(start, start + READ_AT_ONCE).map(({ index }) => String(index));
+      const found = await this.redis.hmgetBuffer(this.keys.payloads, ...indices);
+      for (const [i, payload] of found.entries()) {
+        if (payload === null)
+          throw new ForgeError('BUG_INVARIANT', `batch ${version} lacks the episodes of group ${indices[i]}`);
+        payloads.push(shared(payload));
+      }
+    }
+    return payloads;
   }
+}
+
+/** A copy in memory of its own that threads share. */
+function shared(bytes: Buffer): Buffer {
+  const copy = Buffer.from(new SharedArrayBuffer(bytes.length));
+  bytes.copy(copy);
+  return copy;
 }

@@ -94,7 +94,7 @@ describe('weights', () => {
     for (const { entryId, index, payload } of await state.readGroups('buffer', 2, 0))
       await state.storeGroup(entryId, { index, version: step }, payload);
     const groups = admitted.map(({ index }) => ({ index, advantages: [1] }));
-    await state.formBatch({ schemaVersion: 1, step, groups, statistics: {} }, []);
+    await state.formBatch({ schemaVersion: 2, version: step, groups, statistics: {} }, []);
     await state.readBatch('trainer', 0);
   }
 
@@ -117,7 +117,7 @@ describe('weights', () => {
     });
     expect((await weights.wanted()).rollback).toBe(0);
     // The same batch comes to the new trainer; a call that is sent twice changes nothing.
-    expect((await state.readBatch('trainer', 0))?.batch.step).toBe(1);
+    expect((await state.readBatch('trainer', 0))?.batch.version).toBe(1);
     await state.commitStep(1, { ...back, epoch: second }, { to: 0, isAsked: true });
     await state.commitStep(1, { ...back, epoch: second }, { to: 0, isAsked: true });
     expect(await weights.wanted()).toEqual({ publish: null, rollback: null, rollbacksInARow: 0 });

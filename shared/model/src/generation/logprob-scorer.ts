@@ -53,7 +53,7 @@ export class LogprobScorer {
    * options count with weights as 'inputs' only.
    */
   async score(
-    sequences: readonly (readonly number[])[],
+    sequences: readonly ArrayLike<number>[],
     parameters = this.options.parameters,
   ): Promise<number[][]> {
     const feeds = weightFeeds(parameters, this.options.weights ?? 'initializers');
@@ -85,12 +85,12 @@ export class LogprobScorer {
   }
 
   private async run(
-    sequences: readonly (readonly number[])[],
+    sequences: readonly ArrayLike<number>[],
     width: number,
     weights: Record<string, HostTensor>,
   ): Promise<Float32Array> {
     const shape = [sequences.length, width];
-    const grid = (value: (sequence: readonly number[], t: number) => number): HostTensor => {
+    const grid = (value: (sequence: ArrayLike<number>, t: number) => number): HostTensor => {
       const data = new BigInt64Array(sequences.length * width);
       sequences.forEach((sequence, row) => {
         for (let t = 0; t < width; t++) data[row * width + t] = BigInt(value(sequence, t));

@@ -1,18 +1,19 @@
-import type { Episode } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 
 /**
- * What the train step needs of one episode. Where `mask` is 1 the token is trained; `versions` says which policy
+ * The part of one episode that the train step needs. Where `mask` is 1 the token is trained; `versions` says which policy
  * version produced it, -1 for a token no policy produced (supervised data).
  *
  * Shapes: every array [tokens of the episode].
  */
-export type TrainEpisode = Pick<
-  Episode,
-  'tokenIds' | 'mask' | 'logprobs' | 'versions' | 'referenceLogprobs'
-> & {
+export interface TrainEpisode {
+  tokenIds: ArrayLike<number>;
+  mask: ArrayLike<number>;
+  logprobs: ArrayLike<number>;
+  versions: ArrayLike<number>;
+  referenceLogprobs?: ArrayLike<number> | undefined;
   advantage: number;
-};
+}
 
 /**
  * Episodes of similar length side by side, padded on the right to the longest.
@@ -64,7 +65,10 @@ export function cutMicroBatches(episodes: readonly TrainEpisode[], maxTokens: nu
 
 /** Predicted tokens that are trained. The first token of an episode is never predicted. */
 export function countTrainedTokens(episode: TrainEpisode): number {
-  return episode.mask.reduce<number>((count, trained, t) => (t > 0 ? count + trained : count), 0);
+  const { mask } = episode;
+  let count = 0;
+  for (let t = 1; t < mask.length; t++) count += mask[t]!;
+  return count;
 }
 
 function fill(episodes: readonly TrainEpisode[], chosen: readonly number[], width: number): MicroBatch {

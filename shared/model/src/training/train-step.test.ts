@@ -248,8 +248,8 @@ describe('TrainStep', () => {
       episodes.map((episode, i) => (i === 2 ? change(episode) : episode));
 
     it.each([
-      ['behaviour', poisoned((e) => ({ ...e, logprobs: e.logprobs.map(() => Number.NaN) }))],
-      ['reference', poisoned((e) => ({ ...e, referenceLogprobs: e.mask.map(() => Infinity) }))],
+      ['behaviour', poisoned((e) => ({ ...e, logprobs: Array.from(e.logprobs, () => Number.NaN) }))],
+      ['reference', poisoned((e) => ({ ...e, referenceLogprobs: Array.from(e.mask, () => Infinity) }))],
       ['advantages', poisoned((e) => ({ ...e, advantage: -Infinity }))],
     ])('names the input %s and updates nothing', async (tensor, batch) => {
       const step = await trainStep();
@@ -275,7 +275,7 @@ describe('TrainStep', () => {
       const step = await trainStep();
       const batch = poisoned((e) => ({
         ...e,
-        logprobs: e.logprobs.map((_, t) => (e.mask[t] ? -200 : 0)),
+        logprobs: Array.from(e.logprobs, (_, t) => (e.mask[t] ? -200 : 0)),
         advantage: -1,
       }));
       await expect(step.step(batch)).rejects.toThrow(/gradient of model\.\S+ is not finite/);
@@ -320,7 +320,7 @@ describe('TrainStep', () => {
     const batch = episodes.map((episode, row) => ({
       ...episode,
       // Row 0 comes from an older version, whose log-probs were others.
-      versions: episode.mask.map((m) => (m ? (row === 0 ? 0 : 1) : -1)),
+      versions: Array.from(episode.mask, (m) => (m ? (row === 0 ? 0 : 1) : -1)),
       logprobs: scores[row]!.map((score, t) => (episode.mask[t] ? score - (row === 0 ? 0.5 : 0) : 0)),
     }));
     const { logprobMismatch, logprobMismatchAnyVersion } = await step.step(batch);

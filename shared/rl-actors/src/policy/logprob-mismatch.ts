@@ -2,7 +2,7 @@ import type { Episode } from '@forge/contracts';
 
 /** The version that produced every token the policy chose; null when there were several. */
 export function soleVersion({ versions }: Pick<Episode, 'versions'>): number | null {
-  const distinct = new Set(versions.filter((version) => version >= 0));
+  const distinct = new Set<number>(versions.filter((version) => version >= 0));
   const [version] = distinct;
   return distinct.size === 1 ? version! : null;
 }
@@ -12,6 +12,8 @@ export function logprobMismatch(
   { mask, logprobs }: Pick<Episode, 'mask' | 'logprobs'>,
   scored: readonly number[],
 ): number {
-  const differences = mask.map((chosen, t) => (chosen === 1 ? Math.abs(scored[t]! - logprobs[t]!) : 0));
-  return Math.max(...differences);
+  let largest = 0;
+  for (const [t, chosen] of mask.entries())
+    if (chosen === 1) largest = Math.max(largest, Math.abs(scored[t]! - logprobs[t]!));
+  return largest;
 }

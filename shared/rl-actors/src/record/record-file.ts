@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { batchSchema, decode, encode } from '@forge/contracts';
+import { batchSchema, decode, encode, schemaVersion } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
 import { trainerConfigSchema } from '../trainer/trainer-config';
@@ -36,7 +36,7 @@ export const recordedStepSchema = z.strictObject({
 
 /** The whole file: the encoded content under its checksum. */
 const fileSchema = z.strictObject({
-  schemaVersion: z.literal(1),
+  schemaVersion: schemaVersion(2),
   sha256: hash,
   content: bytes,
 });
@@ -69,7 +69,7 @@ export function parseStepFile(name: string): StepFile | null {
 /** The bytes of a file of the record; equal contents give equal bytes. */
 export function seal(content: RecordedBase | RecordedStep): Buffer {
   const encoded = encode(content);
-  return encode({ schemaVersion: 1, sha256: sha256(encoded), content: encoded });
+  return encode({ schemaVersion: 2, sha256: sha256(encoded), content: encoded });
 }
 
 /**
@@ -79,9 +79,9 @@ export function seal(content: RecordedBase | RecordedStep): Buffer {
  */
 export function unseal<S extends z.ZodType>(schema: S, file: Uint8Array, path: string): z.output<S> {
   try {
-    const { sha256: expected, content } = decode(fileSchema, file, path);
+    const { sha256: expected, content } = decode(fileSchema, file, path, Infinity);
     const found = sha256(content);
-    if (found === expected) return decode(schema, content, path);
+    if (found === expected) return decode(schema, content, path, Infinity);
     throw new ForgeError('CONTRACT_INVALID_MESSAGE', `${path}: its sha256 is ${found}, expected ${expected}`);
   } catch (cause) {
     if (!(cause instanceof ForgeError)) throw cause;

@@ -12,10 +12,10 @@ afterAll(() => {
 });
 
 const hash = (digit: number): string => String(digit).repeat(64);
-const batch = (step: number): Batch => ({
-  schemaVersion: 1,
-  step,
-  groups: [{ index: 2 * step, advantages: [1, -1] }],
+const batch = (version: number): Batch => ({
+  schemaVersion: 2,
+  version,
+  groups: [{ index: 2 * version, advantages: [1, -1] }],
   statistics: { 'reward/mean': 0.5 },
 });
 const payload = (step: number): Buffer => encode({ index: 2 * step } satisfies Partial<Group>);
@@ -102,11 +102,24 @@ describe('TrainingRecord', () => {
     };
     expect(await broken(swap(''))).toMatchObject(refused('found batch 0 of run run, expected batch 1 of run run')); // prettier-ignore
     expect(await broken(swap(other))).toMatchObject(refused('found batch 0 of run other'));
-    const newer = encode({ schemaVersion: 2, sha256: hash(0), content: Buffer.alloc(1) });
+    const newer = encode({ schemaVersion: 3, sha256: hash(0), content: Buffer.alloc(1) });
     expect(await broken((dir) => writeFileSync(join(dir, 'base.msgpack'), newer))).toMatchObject(
       refused('schemaVersion'),
     );
     expect(await broken((dir) => writeFileSync(join(dir, 'base.msgpack'), seal({ runId: 'run', batch: batch(0), payloads: [], rolledBackTo: null, weights: hash(1) })))).toMatchObject(refused('trainer')); // prettier-ignore
+  });
+
+  it('gives back a step of any size', () => {
+    const large = Buffer.alloc(36 * 2 ** 20, 7);
+    const step = {
+      runId: 'run',
+      batch: batch(0),
+      payloads: [large, large],
+      rolledBackTo: null,
+      weights: hash(1),
+    };
+    const { payloads } = unseal(recordedStepSchema, seal(step), 'step-1.1.msgpack');
+    expect(payloads.map((bytes) => large.equals(bytes))).toEqual([true, true]);
   });
 
   it('refuses a file cut anywhere, or with any bit flipped', () => {

@@ -57,7 +57,7 @@ export class Recorder {
     rolledBackTo: number | null = null,
   ): Promise<void> {
     const { runId, epoch } = this;
-    return this.write(stepFile({ version: batch.step + 1, epoch }), {
+    return this.write(stepFile({ version: batch.version + 1, epoch }), {
       runId,
       batch,
       payloads: [...payloads],

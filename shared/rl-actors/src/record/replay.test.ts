@@ -27,9 +27,9 @@ function batchOf(step: number): { batch: Batch; payload: Buffer } {
   const episodes = advantages
     .map((advantage) => trainingEpisode(advantage, [version, version, version]))
     .map(({ advantage: _advantage, ...episode }) => episode);
-  const group: Group = { schemaVersion: 1, runId: 'run', index: step, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes }; // prettier-ignore
+  const group: Group = { schemaVersion: 2, runId: 'run', index: step, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes }; // prettier-ignore
   return {
-    batch: { schemaVersion: 1, step, groups: [{ index: step, advantages }], statistics: {} },
+    batch: { schemaVersion: 2, version: step, groups: [{ index: step, advantages }], statistics: {} },
     payload: encode(group),
   };
 }

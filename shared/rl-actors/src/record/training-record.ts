@@ -52,8 +52,8 @@ export class TrainingRecord {
     const path = join(this.dir, stepFile({ version, epoch }));
     const step = await readRecorded(recordedStepSchema, path);
     const { runId, batch } = step;
-    if (runId === this.base.runId && batch.step === version - 1) return step;
-    const message = `${path}: found batch ${batch.step} of run ${runId}, expected batch ${version - 1} of run ${this.base.runId}`;
+    if (runId === this.base.runId && batch.version === version - 1) return step;
+    const message = `${path}: found batch ${batch.version} of run ${runId}, expected batch ${version - 1} of run ${this.base.runId}`;
     throw new ForgeError('CONFIG_FILE_UNREADABLE', message, { path });
   }
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig, scorerFields } from '@forge/config';
-import { check } from '@forge/contracts';
+import { check, tokenIdsSchema } from '@forge/contracts';
 import type { WorkerHandle } from '@forge/threads';
 import { ActivityClock } from '@forge/telemetry';
 import { z } from 'zod';
@@ -19,10 +19,8 @@ export type ReferenceConfig = z.input<typeof referenceConfigSchema>;
 /** With every default filled in. */
 export type ReferenceSettings = z.output<typeof referenceConfigSchema>;
 
-const sequencesSchema = z
-  .array(z.array(z.int().min(0)).min(1))
-  .min(1)
-  .max(1024);
+const sequence = z.union([tokenIdsSchema, z.array(z.int().min(0))]).refine(({ length }) => length > 0);
+const sequencesSchema = z.array(sequence).min(1).max(1024);
 
 /** A frozen model that says how likely it finds given tokens. */
 export class ReferenceModel extends ForgeActor {
@@ -52,7 +50,7 @@ export class ReferenceModel extends ForgeActor {
    * Shapes: sequences [N][T], result the same.
    */
   @endpoint({ idempotent: true })
-  async logprobs(sequences: readonly (readonly number[])[]): Promise<number[][]> {
+  async logprobs(sequences: readonly ArrayLike<number>[]): Promise<number[][]> {
     const checked = check(sequencesSchema, sequences, 'logprobs request');
     const logprobs = await this.activity.during('busy', () => this.worker.call('score', checked));
     this.tokens += checked.reduce((sum, sequence) => sum + sequence.length, 0);

@@ -21,7 +21,8 @@ const api = {
   open: async (): Promise<void> => {
     await scorer;
   },
-  score: async (sequences: number[][]): Promise<number[][]> => (await scorer).score(sequences),
+  score: async (sequences: readonly ArrayLike<number>[]): Promise<number[][]> =>
+    (await scorer).score(sequences),
 };
 
 export type ReferenceApi = typeof api;

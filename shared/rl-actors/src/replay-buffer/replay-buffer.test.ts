@@ -34,7 +34,7 @@ describe('ReplayBuffer', () => {
   it('refuses what is no episode, and keeps the rest', async () => {
     const buffer = await spawn();
     await buffer.add.callOne(trainingEpisode(1));
-    const broken = { ...trainingEpisode(1), mask: [1] as 1[] };
+    const broken = { ...trainingEpisode(1), mask: Uint8Array.of(1) };
     await expect(buffer.add.callOne(broken)).rejects.toMatchObject({ code: 'CONTRACT_INVALID_MESSAGE' });
     expect(await buffer.length.callOne()).toBe(1);
     await expect(spawn({ batchSize: 0 })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });

@@ -4,10 +4,10 @@ import { checkLag, type NamedEpisodes } from './lag';
 const group = (index: number, ...versions: number[][]): NamedEpisodes => ({
   name: `group ${index}`,
   episodes: versions.map((tokens): Episode => ({
-    tokenIds: [0, ...tokens.map(() => 1)],
-    mask: [0, ...tokens.map(() => 1 as const)],
-    logprobs: [0, ...tokens.map(() => -1)],
-    versions: [-1, ...tokens],
+    tokenIds: Int32Array.of(0, ...tokens.map(() => 1)),
+    mask: Uint8Array.of(0, ...tokens.map(() => 1 as const)),
+    logprobs: Float32Array.of(0, ...tokens.map(() => -1)),
+    versions: Int32Array.of(-1, ...tokens),
     reward: 0,
     rewards: {},
     text: '',

@@ -3,16 +3,16 @@ import { encode } from '@forge/contracts';
 import { decodeGroups, trainEpisodes } from './train-episodes';
 
 const episode = (token: number): Episode => ({
-  tokenIds: [1, token],
-  mask: [0, 1],
-  logprobs: [0, -1],
-  versions: [-1, 0],
+  tokenIds: Int32Array.of(1, token),
+  mask: Uint8Array.of(0, 1),
+  logprobs: Float32Array.of(0, -1),
+  versions: Int32Array.of(-1, 0),
   reward: 0,
   rewards: {},
   text: '',
 });
 const group = (index: number, tokens: number[]): Group => ({
-  schemaVersion: 1,
+  schemaVersion: 2,
   runId: 'run',
   index,
   sampleId: 's',
@@ -22,8 +22,8 @@ const group = (index: number, tokens: number[]): Group => ({
   episodes: tokens.map(episode),
 });
 const batch: Batch = {
-  schemaVersion: 1,
-  step: 0,
+  schemaVersion: 2,
+  version: 0,
   groups: [
     { index: 2, advantages: [1, -1] },
     { index: 5, advantages: [0.5] },

@@ -18,8 +18,8 @@ export function trainEpisodes(batch: Batch, groups: readonly Group[]): TrainEpis
     if (group?.index !== index || group.episodes.length !== advantages.length) {
       throw new ForgeError(
         'BUG_INVARIANT',
-        `batch ${batch.step}: found group ${group?.index} with ${group?.episodes.length} episodes, expected group ${index} with ${advantages.length}`,
-        { step: batch.step, index },
+        `batch ${batch.version}: found group ${group?.index} with ${group?.episodes.length} episodes, expected group ${index} with ${advantages.length}`,
+        { batch: batch.version, index },
       );
     }
     return group.episodes.map((episode, k) => ({ ...episode, advantage: advantages[k]! }));

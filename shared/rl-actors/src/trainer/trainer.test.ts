@@ -41,7 +41,7 @@ describe('Trainer', () => {
     const [byEpisodes, byBatch] = await Promise.all([spawn(), spawn()]);
     await byEpisodes.trainStep.callOne(episodes(0));
     const group: Group = {
-      schemaVersion: 1,
+      schemaVersion: 2,
       runId: 'run',
       index: 4,
       sampleId: 's',
@@ -50,7 +50,7 @@ describe('Trainer', () => {
       weights: { '0': '0'.repeat(64) },
       episodes: episodes(0).map(({ advantage: _advantage, ...one }) => one),
     };
-    const batch = { schemaVersion: 1 as const, step: 0, groups: [{ index: 4, advantages: [1, -0.5] }], statistics: {} }; // prettier-ignore
+    const batch = { schemaVersion: 2 as const, version: 0, groups: [{ index: 4, advantages: [1, -0.5] }], statistics: {} }; // prettier-ignore
     await byBatch.trainBatch.callOne(batch, [encode(group)]);
     const [a, b] = await Promise.all([byEpisodes.pushWeights.callOne(), byBatch.pushWeights.callOne()]);
     expect(b.sha256).toBe(a.sha256);
@@ -58,6 +58,35 @@ describe('Trainer', () => {
       message: 'batch 0 came to version 1 of the policy',
     });
     await Promise.all([byEpisodes.stop(), byBatch.stop()]);
+  });
+
+  it('trains on a batch larger than any frame between processes, which it is handed in either kind of memory', async () => {
+    const trainer = await spawn();
+    const text = 'x'.repeat(36 * 2 ** 20);
+    const groups = [0, 1].map((index): Group => ({
+      schemaVersion: 2,
+      runId: 'run',
+      index,
+      sampleId: 's',
+      promptText: '',
+      replica: '0',
+      weights: {},
+      episodes: episodes(0).map(({ advantage: _advantage, ...one }, k) => (k === 0 ? { ...one, text } : one)),
+    }));
+    const [own, another] = groups.map(encode);
+    const shared = Buffer.from(new SharedArrayBuffer(another!.length));
+    another!.copy(shared);
+    const batch = (version: number) => ({
+      schemaVersion: 2 as const,
+      version,
+      groups: groups.map(({ index }) => ({ index, advantages: [1, -0.5] })),
+      statistics: {},
+    });
+    const result = await trainer.trainBatch.callOne(batch(0), [own!, shared]);
+    expect(result.tokens).toBe(12);
+    // Neither is taken away from the caller, who records it.
+    expect([own!.length, shared.equals(another!)]).toEqual([another!.length, true]);
+    await trainer.stop();
   });
 
   it('refuses tokens older than maxStaleness, and what is no episode', async () => {

@@ -55,7 +55,7 @@ export class Trainer extends ForgeActor {
 
   /**
    * One step on a batch of the pipeline, whose encoded groups are `payloads` in its order; `maxStaleness` is the bound
-   * it was formed under, by default that of the config.
+   * it was formed under, by default that of the config. Payloads in shared memory reach the thread without a copy.
    *
    * @throws {ForgeError} as `trainStep`; BUG_INVARIANT when the batch is for another version or other groups.
    */
@@ -65,7 +65,8 @@ export class Trainer extends ForgeActor {
     payloads: readonly Uint8Array[],
     maxStaleness = this.settings.maxStaleness,
   ): Promise<TrainedStep> {
-    return this.worker.call('trainBatch', { batch, payloads, maxStaleness });
+    const transfer = ownBuffers(payloads);
+    return this.worker.call('trainBatch', { batch, payloads, maxStaleness }, { transfer });
   }
 
   /**
@@ -132,4 +133,11 @@ export class Trainer extends ForgeActor {
   resume(from: ResumePoint): Promise<number> {
     return this.worker.call('resume', check(resumePointSchema, from, 'resume point'));
   }
+}
+
+/** The buffers that hold one payload each, which the thread can be given; it shares or copies what lies in others. */
+function ownBuffers(payloads: readonly Uint8Array[]): ArrayBuffer[] {
+  return payloads.flatMap(({ buffer, byteLength }) =>
+    buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [],
+  );
 }

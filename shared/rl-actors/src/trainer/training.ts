@@ -102,11 +102,15 @@ export class Training {
     maxStaleness: number,
   ): Promise<TrainedStep> {
     const { version } = this;
-    if (batch.step !== version) {
-      throw new ForgeError('BUG_INVARIANT', `batch ${batch.step} came to version ${version} of the policy`, {
-        step: batch.step,
-        version,
-      });
+    if (batch.version !== version) {
+      throw new ForgeError(
+        'BUG_INVARIANT',
+        `batch ${batch.version} came to version ${version} of the policy`,
+        {
+          batch: batch.version,
+          version,
+        },
+      );
     }
     const groups = decodeGroups(batch, payloads);
     const parts = groups.map(({ index, episodes }) => ({ name: `group ${index}`, episodes }));

@@ -16,10 +16,10 @@ describe('episode', () => {
   it('takes the prompt as context and trains on the completion', () => {
     const result = episode(turn([1, 2], [3, 4, 5], 7), score);
     expect(result).toEqual({
-      tokenIds: [1, 2, 3, 4, 5],
-      mask: [0, 0, 1, 1, 1],
-      logprobs: [0, 0, -0.3, -0.4, -0.5],
-      versions: [-1, -1, 7, 7, 7],
+      tokenIds: Int32Array.of(1, 2, 3, 4, 5),
+      mask: Uint8Array.of(0, 0, 1, 1, 1),
+      logprobs: Float32Array.of(0, 0, -0.3, -0.4, -0.5),
+      versions: Int32Array.of(-1, -1, 7, 7, 7),
       reward: 0.5,
       rewards: { exact: 1 },
       text: '3 4 5',
@@ -32,10 +32,10 @@ describe('episodeFromTurns', () => {
   it('trains on every answer of the policy and on nothing in between', () => {
     const result = episodeFromTurns([turn([1], [2, 3], 4), turn([1, 2, 3, 9, 8], [5], 6)], score);
     expect(result).toMatchObject({
-      tokenIds: [1, 2, 3, 9, 8, 5],
-      mask: [0, 1, 1, 0, 0, 1],
-      logprobs: [0, -0.2, -0.3, 0, 0, -0.5],
-      versions: [-1, 4, 4, -1, -1, 6],
+      tokenIds: Int32Array.of(1, 2, 3, 9, 8, 5),
+      mask: Uint8Array.of(0, 1, 1, 0, 0, 1),
+      logprobs: Float32Array.of(0, -0.2, -0.3, 0, 0, -0.5),
+      versions: Int32Array.of(-1, 4, 4, -1, -1, 6),
       text: '2 3\n5',
     });
     expect(episodeSchema.safeParse(result).success).toBe(true);
@@ -52,7 +52,7 @@ describe('episodeFromTurns', () => {
 describe('withReference', () => {
   it('keeps the log-probs of the tokens the policy chose', () => {
     const [result] = withReference([episode(turn([1, 2], [3, 4], 0), score)], [[0, -9, -0.25, -0.5]]);
-    expect(result?.referenceLogprobs).toEqual([0, 0, -0.25, -0.5]);
+    expect(result?.referenceLogprobs).toEqual(Float32Array.of(0, 0, -0.25, -0.5));
   });
 });
 
@@ -71,7 +71,7 @@ describe('defaultRollout', () => {
       reward: { score: (_sample, c) => Promise.resolve({ reward: c.tokenIds[0]!, rewards: {} }) },
     });
     expect(asked).toEqual([['12+7=', { n: 3 }]]);
-    expect(episodes.map(({ tokenIds, reward }) => [tokenIds, reward])).toEqual([
+    expect(episodes.map(({ tokenIds, reward }) => [[...tokenIds], reward])).toEqual([
       [[9, 1], 1],
       [[9, 2], 2],
       [[9, 3], 3],

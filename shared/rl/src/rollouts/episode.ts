@@ -18,7 +18,7 @@ export function episode(completion: Completion, score: Score): Episode {
  */
 export function episodeFromTurns(turns: readonly Completion[], score: Score): Episode {
   const tokenIds: number[] = [];
-  const mask: Episode['mask'] = [];
+  const mask: number[] = [];
   const logprobs: number[] = [];
   const versions: number[] = [];
   turns.forEach((turn, i) => {
@@ -45,16 +45,23 @@ export function episodeFromTurns(turns: readonly Completion[], score: Score): Ep
       versions.push(turn.versions[t]!);
     });
   });
-  return { tokenIds, mask, logprobs, versions, ...score, text: turns.map(({ text }) => text).join('\n') };
+  return {
+    tokenIds: Int32Array.from(tokenIds),
+    mask: Uint8Array.from(mask),
+    logprobs: Float32Array.from(logprobs),
+    versions: Int32Array.from(versions),
+    ...score,
+    text: turns.map(({ text }) => text).join('\n'),
+  };
 }
 
 /** The episodes with the reference model's log-probs of the tokens the policy chose. Shapes: logprobs [N][T]. */
 export function withReference<E extends Episode>(
   episodes: readonly E[],
-  logprobs: readonly (readonly number[])[],
+  logprobs: readonly ArrayLike<number>[],
 ): E[] {
   return episodes.map((episode, k) => ({
     ...episode,
-    referenceLogprobs: episode.mask.map((chosen, t) => (chosen === 1 ? logprobs[k]![t]! : 0)),
+    referenceLogprobs: Float32Array.from(episode.mask, (chosen, t) => (chosen === 1 ? logprobs[k]![t]! : 0)),
   }));
 }

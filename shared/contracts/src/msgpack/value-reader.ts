@@ -1,14 +1,12 @@
-import { ForgeError } from '@forge/errors';
-import { malformed } from './frame';
-import { ELEMENT_TYPES, EXTENSION, MAX_DEPTH, MAX_ELEMENTS } from './value-format';
+import { ELEMENT_TYPES, EXTENSION, MsgpackFault, type Binary, type ValueBounds } from './value-format';
 
 /** Short strings that recur (names of actors, endpoints and fields) are made once. */
 const KNOWN_STRINGS = 1024;
 const knownStrings = new Array<string>(KNOWN_STRINGS).fill('');
 
 /**
- * Reads msgpack as `FrameWriter` writes it, and nothing else: no extension makes an object of a class or runs code.
- * What it returns shares no memory with the bytes.
+ * Reads msgpack as `ValueWriter` writes it, and nothing else: no extension makes an object of a class or runs code.
+ * The values share no memory with the bytes.
  */
 export class ValueReader {
   private readonly view: DataView;
@@ -16,28 +14,33 @@ export class ValueReader {
   private end = 0;
   private elementsLeft = 0;
 
-  constructor(private readonly bytes: Buffer) {
+  constructor(
+    private readonly bytes: Buffer,
+    private readonly bounds: ValueBounds,
+    /** Values that the writer put beside the bytes, oldest first. */
+    private readonly beside: Binary[] | null = null,
+  ) {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
-  /** @throws {ForgeError} CONTRACT_PROTOCOL_MISMATCH unless the bytes from `start` to `end` are exactly one value. */
+  /** @throws {MsgpackFault} unless the bytes from `start` to `end` are exactly one value. */
   read(start: number, end: number): unknown {
     this.at = start;
     this.end = end;
-    this.elementsLeft = MAX_ELEMENTS;
+    this.elementsLeft = this.bounds.maxElements;
     let value: unknown;
     try {
       value = this.value(0);
     } catch (error) {
       // A number that is cut off (RangeError of the view), or a bigint or array beyond what there can be.
-      throw error instanceof ForgeError ? error : malformed(`msgpack that can't be read: ${String(error)}`);
+      throw error instanceof MsgpackFault ? error : new MsgpackFault(`can't be read: ${String(error)}`);
     }
-    if (this.at !== end) throw malformed('msgpack that does not end with its frame');
+    if (this.at !== end) throw new MsgpackFault(`goes on for ${end - this.at} bytes behind its end`);
     return value;
   }
 
   private value(depth: number): unknown {
-    const tag = this.bytes[this.at++]!;
+    const tag = this.bytes[this.skip(1)]!;
     if (tag < 0x80) return tag;
     if (tag >= 0xe0) return tag - 0x100;
     if (tag >= 0xa0 && tag < 0xc0) return this.shortString(tag & 0x1f);
@@ -95,7 +98,7 @@ export class ValueReader {
       case 0xdf:
         return this.object(this.length(tag - 0xdd), depth + 1);
       default:
-        throw malformed(`msgpack with the tag ${tag}`);
+        throw new MsgpackFault(`has a value of type 0x${tag.toString(16)}`);
     }
   }
 
@@ -108,7 +111,7 @@ export class ValueReader {
   /** The place of as many bytes, which are behind it then. */
   private skip(sizeBytes: number): number {
     const at = this.at;
-    if (sizeBytes > this.end - at) throw malformed('msgpack that is cut off');
+    if (sizeBytes > this.end - at) throw new MsgpackFault('ends too early');
     this.at = at + sizeBytes;
     return at;
   }
@@ -145,9 +148,11 @@ export class ValueReader {
 
   /** Every element takes a byte at least, so that no length can ask for more than was sent. */
   private enter(elements: number, depth: number): void {
+    const { maxDepth, maxElements } = this.bounds;
     this.elementsLeft -= elements;
-    if (elements > this.end - this.at || this.elementsLeft < 0 || depth > MAX_DEPTH)
-      throw malformed('msgpack with more elements or deeper nesting than is accepted');
+    if (elements > this.end - this.at) throw new MsgpackFault('ends too early');
+    if (this.elementsLeft < 0) throw new MsgpackFault(`has more than ${maxElements} elements`);
+    if (depth > maxDepth) throw new MsgpackFault(`is nested deeper than ${maxDepth}`);
   }
 
   private array(length: number, depth: number): unknown[] {
@@ -161,8 +166,8 @@ export class ValueReader {
     this.enter(size, depth);
     const object: Record<string, unknown> = {};
     for (let i = 0; i < size; i++) {
-      const key = this.value(MAX_DEPTH);
-      if (typeof key !== 'string') throw malformed('an object with a key that is no string');
+      const key = this.value(this.bounds.maxDepth);
+      if (typeof key !== 'string') throw new MsgpackFault('has an object with a key that is no string');
       const value = this.value(depth);
       if (key !== '__proto__') object[key] = value;
       // Assigned, it would be the prototype.
@@ -176,11 +181,12 @@ export class ValueReader {
     const type = this.view.getUint8(this.skip(1));
     const end = this.at + sizeBytes;
     const value = this.extensionOf(type, sizeBytes, depth);
-    if (this.at !== end) throw malformed(`an extension ${type} of the wrong length`);
+    if (this.at !== end) throw new MsgpackFault(`has an extension ${type} of the wrong length`);
     return value;
   }
 
   private extensionOf(type: number, sizeBytes: number, depth: number): unknown {
+    if (!this.bounds.extensions.includes(type)) throw new MsgpackFault(`has an extension of type ${type}`);
     switch (type) {
       case EXTENSION.undefined:
         this.skip(sizeBytes);
@@ -202,14 +208,19 @@ export class ValueReader {
         return new Set(this.list(depth + 1));
       case EXTENSION.typedArray: {
         const ElementType = ELEMENT_TYPES[this.content(1)[0]!];
-        if (ElementType === undefined) throw malformed('a typed array of no known type');
-        const { buffer, byteOffset, length } = this.content(sizeBytes - 1);
+        if (ElementType === undefined) throw new MsgpackFault('has a typed array of no known type');
         // A copy, which is aligned as the type needs it.
-        const copy = (buffer as ArrayBuffer).slice(byteOffset, byteOffset + length);
-        return ElementType === ArrayBuffer ? copy : new ElementType(copy);
+        const { buffer } = Uint8Array.prototype.slice.call(this.content(sizeBytes - 1));
+        return ElementType === ArrayBuffer ? buffer : new ElementType(buffer);
+      }
+      case EXTENSION.beside: {
+        this.skip(sizeBytes);
+        const value = this.beside?.shift();
+        if (value === undefined) throw new MsgpackFault('refers to a value that is not beside it');
+        return value;
       }
       default:
-        throw malformed(`an extension ${type}`);
+        throw new MsgpackFault(`has an extension of type ${type}`);
     }
   }
 
@@ -217,6 +228,6 @@ export class ValueReader {
     const tag = this.view.getUint8(this.skip(1));
     if (tag >= 0x90 && tag < 0xa0) return this.array(tag & 0x0f, depth);
     if (tag === 0xdc || tag === 0xdd) return this.array(this.length(tag - 0xdb), depth);
-    throw malformed('a map or set that is no list');
+    throw new MsgpackFault('has a map or set that is no list');
   }
 }
