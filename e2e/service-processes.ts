@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RunState, type Redis } from '@forge/broker';
-import { candidatesPerBatch, childEnvironment, recipeSchema, type Recipe } from '@forge/config';
+import { candidatesPerBatch, childEnvironment, recipeSchema, storedRecipe, type Recipe } from '@forge/config';
 import { createModel, saveModel } from '@forge/model';
 import { waitFor, type TestRedis } from '@forge/testing';
 
@@ -82,7 +82,7 @@ export class ServiceProcesses {
     const runState = new RunState(connection, runId);
     const { maxStaleness, steps, stopAtAccuracy } = recipe;
     const settings = { maxStaleness, steps, stopAtAccuracy, candidatesPerBatch: candidatesPerBatch(recipe) };
-    await runState.create(recipe, settings);
+    await runState.create(storedRecipe(recipe), settings);
     const runDir = join(recipe.output.dir, runId);
     mkdirSync(runDir, { recursive: true });
     const environment = childEnvironment({ redisUrl: redis.url, runId, logLevel: 'error' });

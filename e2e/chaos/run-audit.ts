@@ -1,5 +1,5 @@
 import { runKeys } from '@forge/broker';
-import { decode, groupSchema } from '@forge/contracts';
+import { boundOf, decode, groupSchema } from '@forge/contracts';
 import type { Command } from './append-only-file';
 
 /** What the history of a run shows. */
@@ -85,7 +85,7 @@ export class RunAudit {
         for (const [step] of pairs(args)) this.bounds.set(Number(step.toString()), this.maxStaleness);
       } else if (change === `HSET ${run}`) {
         for (const [field, value] of pairs(args)) {
-          if (field.toString() === 'maxStaleness') this.maxStaleness = Number(value.toString().replace('inf', 'Infinity')); // prettier-ignore
+          if (field.toString() === 'maxStaleness') this.maxStaleness = boundOf(value.toString());
           if (field.toString() === 'version') this.commit(Number(value.toString()));
         }
       } else if (change === `HINCRBY ${run}` && args[0]?.toString() === 'epoch') {

@@ -24,6 +24,7 @@ export {
   loadRecipe,
   loadSftRecipe,
   parseResolvedRecipe,
+  storedRecipe,
   recipeToYaml,
   type RecipeSource,
 } from './load-recipe';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ForgeError } from '@forge/errors';
 import { parse } from 'yaml';
-import { loadRecipe, loadSftRecipe, parseResolvedRecipe, recipeToYaml } from './load-recipe';
+import { loadRecipe, loadSftRecipe, parseResolvedRecipe, recipeToYaml, storedRecipe } from './load-recipe';
 import { candidatesPerBatch } from './recipe';
 
 const shipped = join(__dirname, '../../../infra/recipes');
@@ -99,8 +99,17 @@ describe('loadRecipe', () => {
 
   it('brings an infinite staleness back from JSON and YAML', () => {
     const recipe = load('maxStaleness=.inf');
-    expect(parseResolvedRecipe(JSON.parse(JSON.stringify(recipe)))).toEqual(recipe);
+    const stored = JSON.parse(JSON.stringify(storedRecipe(recipe))) as object;
+    expect(stored).toMatchObject({ maxStaleness: 'inf' });
+    expect(parseResolvedRecipe(stored)).toEqual(recipe);
+    // As older versions stored it.
+    expect(parseResolvedRecipe({ ...stored, maxStaleness: null })).toEqual(recipe);
     expect(parse(recipeToYaml(recipe))).toMatchObject({ maxStaleness: Infinity });
+  });
+
+  it('takes a stored recipe without maxStaleness for a synchronous one, never for an unbounded one', () => {
+    const { maxStaleness: _, ...stored } = storedRecipe(load()) as { maxStaleness: unknown };
+    expect(parseResolvedRecipe(stored).maxStaleness).toBe(0);
   });
 
   it.each([

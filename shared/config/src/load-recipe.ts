@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { storedBound } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { parseDocument, stringify } from 'yaml';
 import type { z } from 'zod';
@@ -32,14 +33,20 @@ export function loadSftRecipe(
   return load(sftRecipeSchema, 'sft', nameOrPath, overrides, source);
 }
 
+/** A resolved recipe as it goes into JSON, which has no infinite number. */
+export function storedRecipe(recipe: Recipe): object {
+  return { ...recipe, maxStaleness: storedBound(recipe.maxStaleness) };
+}
+
 /**
- * A recipe that was resolved before and went through JSON: infinity became null on the way.
+ * The recipe that `storedRecipe` stored. One without `maxStaleness` gets the default, as any other key; null stands for
+ * no bound in recipes that older versions stored.
  *
  * @throws {ForgeError} CONFIG_INVALID, as when another version of Forge wrote it.
  */
 export function parseResolvedRecipe(json: unknown): Recipe {
-  const recipe = json as { maxStaleness?: unknown };
-  const value = { ...recipe, maxStaleness: recipe.maxStaleness ?? Infinity };
+  const isUnbounded = (json as { maxStaleness?: unknown } | null)?.maxStaleness === null;
+  const value = isUnbounded ? { ...(json as object), maxStaleness: Infinity } : json;
   return parseConfig(recipeSchema, value, 'the stored recipe');
 }
 

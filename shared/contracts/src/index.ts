@@ -40,6 +40,7 @@ export {
   type MetricState,
   type Reduction,
 } from './recorded-metrics';
+export { boundOf, storedBound, storedBoundSchema, type StoredBound } from './staleness-bound';
 export { schemaVersion } from './schema-version';
 export { traceOriginSchema, traceparentSchema, type TraceOrigin } from './trace-origin';
 export {

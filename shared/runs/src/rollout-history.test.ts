@@ -31,7 +31,7 @@ describe('rolloutHistory', () => {
       ],
       step: 5,
       lag: 2,
-      maxStaleness: 'Infinity',
+      maxStaleness: 'inf',
       produced: { version: 5, weights: 'f' },
     });
   });

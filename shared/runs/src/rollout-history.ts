@@ -1,4 +1,5 @@
 import type { LedgerSnapshot } from '@forge/broker';
+import { storedBound } from '@forge/contracts';
 
 export type RolloutHistory = NonNullable<ReturnType<typeof rolloutHistory>>;
 
@@ -34,7 +35,7 @@ export function rolloutHistory(
     /** The step whose batch had it as a candidate, by the version it makes, as in metrics.jsonl. */
     step: step === null ? null : step + 1,
     lag: step === null || origin === null ? null : step - origin.oldest,
-    maxStaleness: bound === undefined ? null : String(bound),
+    maxStaleness: bound === undefined ? null : String(storedBound(bound)),
     produced: isTrained ? { version: step! + 1, weights: weightsOf(step! + 1) } : null,
     reason,
   };

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectRedis, Registry, RolloutQueue, RunState, type CallsMade, type Replica } from '@forge/broker';
-import { runPaths, SERVICES } from '@forge/contracts';
+import { runPaths, SERVICES, storedBound } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { isAlive, listRunRecords, newestLines, redisUrlOf, type RunRecord } from '@forge/runs';
 import { createLogUpdate } from 'log-update';
@@ -91,7 +91,7 @@ async function report(record: RunRecord, dir: string) {
     ]);
     const services = Object.fromEntries(SERVICES.map((service, i) => [service, replicas[i]!]));
     const { isPaused } = steering;
-    const maxStaleness = Number.isFinite(steering.maxStaleness) ? steering.maxStaleness : '.inf';
+    const maxStaleness = storedBound(steering.maxStaleness);
     const live = { version, phase, isPaused, maxStaleness, waitingFor, ledger, jobs, letters, services };
     return { id, recipe, steps: steering.steps, state, metrics, live };
   } finally {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry, verifyLedger, type Redis, type RunSettings, type RunState } from '@forge/broker';
-import type { Recipe } from '@forge/config';
+import { storedRecipe, type Recipe } from '@forge/config';
 import { SERVICES } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { findResumePoint } from '@forge/rl-actors';
@@ -64,7 +64,7 @@ export async function continueState({
     go: async (recipe, settings) => {
       cutRunFiles(directory, { step: version, nextIndex: null, metrics: {} });
       say(`going on with ${id} where it was, at step ${version}`);
-      return runState.resumption.reopen(recipe, settings);
+      return runState.resumption.reopen(storedRecipe(recipe), settings);
     },
   };
 }

@@ -1,5 +1,6 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { storedRecipe } from '@forge/config';
 import { runPaths } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { ModelConfig } from '@forge/model';
@@ -46,7 +47,7 @@ export async function restartFromCheckpoint(
         say(`checkpoint step-${one} is of a future that does not come: kept as step-${one}.abandoned`);
       if (missing.length > 0)
         say(`metrics of step ${missing.join(', ')} are lost: they had not been written`);
-      return runState.resumption.restore(recipe, settings, {
+      return runState.resumption.restore(storedRecipe(recipe), settings, {
         version: step,
         epoch: Math.max(...epochs),
         nextIndex,

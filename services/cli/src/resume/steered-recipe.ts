@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Recipe } from '@forge/config';
-import { runPaths } from '@forge/contracts';
+import { boundOf, runPaths } from '@forge/contracts';
 
 /** A recipe with what `forge set` changed while the run went on, as its `controls.jsonl` has it. */
 export function steeredRecipe(recipe: Recipe, directory: string): Recipe {
@@ -12,7 +12,7 @@ export function steeredRecipe(recipe: Recipe, directory: string): Recipe {
     if (change?.operation !== 'set') continue;
     const { name, to } = change;
     if (name === 'steps') steered.steps = Number(to);
-    else if (name === 'maxStaleness') steered.maxStaleness = to === 'inf' ? Infinity : Number(to);
+    else if (name === 'maxStaleness') steered.maxStaleness = boundOf(to);
     else if (name === 'stopAtAccuracy') steered.stopAtAccuracy = to === '' ? undefined : Number(to);
   }
   return steered;

@@ -6,7 +6,7 @@ import {
   type RunSettings,
   type RunState,
 } from '@forge/broker';
-import { candidatesPerBatch, recipeToYaml, type Recipe } from '@forge/config';
+import { candidatesPerBatch, recipeToYaml, storedRecipe, type Recipe } from '@forge/config';
 import { createRunDirectory, processMark, type RunRecord } from '@forge/runs';
 import { checkMemory, memoryNeed } from './redis-memory';
 
@@ -50,7 +50,7 @@ export async function createRun(
 ): Promise<{ record: RunRecord; directory: string }> {
   const warning = checkMemory(memoryNeed(recipe, promptTokens), await redisMemory(redis));
   if (warning !== null) say(warning);
-  await runState.create(recipe, settingsOf(recipe));
+  await runState.create(storedRecipe(recipe), settingsOf(recipe));
   const record = recordOf(recipe, run);
   return { record, directory: createRunDirectory(recipe.output.dir, record, recipeToYaml(recipe)) };
 }

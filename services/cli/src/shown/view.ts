@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { boundOf } from '@forge/contracts';
 import { busyShare, generatedPerSecond, timeLeftMs, type RunProgress } from './progress';
 
 /** What a run was started as. */
@@ -18,9 +19,7 @@ export function headerNow(header: RunHeader, { settings }: Pick<RunProgress, 'se
   return {
     ...header,
     ...(steps !== undefined && { steps: Number(steps) }),
-    ...(maxStaleness !== undefined && {
-      maxStaleness: maxStaleness === 'inf' ? Infinity : Number(maxStaleness),
-    }),
+    ...(maxStaleness !== undefined && { maxStaleness: boundOf(maxStaleness) }),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { TelemetryEvent } from '@forge/contracts';
+import type { StoredBound, TelemetryEvent } from '@forge/contracts';
 import type { Evaluation } from '../evaluations';
 import type { MetricsRow } from './run-metrics';
 import { label, lineChart, SERIES_COLORS, type Series } from './line-chart';
@@ -12,7 +12,7 @@ export interface RunSummary {
   recipe: string;
   seed: number;
   /** The last one it was set to. */
-  maxStaleness: number | 'Infinity';
+  maxStaleness: StoredBound;
   /** `interrupted`: the run was told to end before it was done. */
   state: 'finished' | 'failed' | 'interrupted';
   steps: number;

@@ -1,5 +1,6 @@
 import type { RunState } from '@forge/broker';
 import type { Recipe } from '@forge/config';
+import { storedBound } from '@forge/contracts';
 import type { Evaluation } from '../evaluations';
 import { renderReport, type RunSummary } from './report';
 import type { RunDirectory } from './run-directory';
@@ -24,7 +25,7 @@ export async function writeRunSummary(
     runId: runState.runId,
     recipe: recipe.name,
     seed: recipe.seed,
-    maxStaleness: Number.isFinite(maxStaleness) ? maxStaleness : 'Infinity',
+    maxStaleness: storedBound(maxStaleness),
     state,
     steps,
     seconds,

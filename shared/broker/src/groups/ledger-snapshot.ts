@@ -1,3 +1,4 @@
+import { boundOf } from '@forge/contracts';
 import type { Redis } from 'ioredis';
 import { parseGroupRecord, type GroupRecord } from './group-record';
 import type { RunKeys } from '../keys';
@@ -220,9 +221,6 @@ interface StoredBatch {
   indices: string[];
   maxStaleness: string;
 }
-
-/** A staleness bound as it is written in Redis. */
-export const boundOf = (stored: string): number => (stored === 'inf' ? Infinity : Number(stored));
 
 /** The staleness bound that a stored lease was formed under. */
 export const leasedBound = (json: string): number => leaseOf(0, json).maxStaleness;

@@ -1,9 +1,8 @@
-import { SINGLE_SERVICES } from '@forge/contracts';
+import { boundOf, SINGLE_SERVICES, storedBound } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { RunKeys } from '../keys';
-import { boundOf } from '../groups/ledger-snapshot';
 import type { RunSettings } from './run-bounds';
 import { Script } from '../redis/script';
 
@@ -262,6 +261,5 @@ export function steeringFields({ maxStaleness, steps, stopAtAccuracy }: RunSetti
 
 /** A setting as the `run` hash has it; empty for none. */
 function settingText(value: number | null): string {
-  if (value === null) return '';
-  return Number.isFinite(value) ? String(value) : 'inf';
+  return value === null ? '' : String(storedBound(value));
 }

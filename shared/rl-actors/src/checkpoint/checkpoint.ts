@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { check } from '@forge/contracts';
+import { check, storedBoundSchema } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { flush, replaceDirectory } from '@forge/files';
 import {
@@ -38,7 +38,7 @@ const checkpointSchema = z.strictObject({
   step: count,
   /** The trainer that wrote it. */
   epoch: count,
-  maxStaleness: z.union([count, z.literal('inf')]),
+  maxStaleness: storedBoundSchema,
   /** `modelFingerprint` of the architecture. */
   model: z.string().length(64),
   /** Null for a trainer that belongs to no run. */

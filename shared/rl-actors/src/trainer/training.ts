@@ -1,6 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { runPaths, type Batch, type WeightsAnnouncement, type WeightsOrigin } from '@forge/contracts';
+import {
+  runPaths,
+  storedBound,
+  type Batch,
+  type WeightsAnnouncement,
+  type WeightsOrigin,
+} from '@forge/contracts';
 import { createEngine } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import {
@@ -196,7 +202,7 @@ export class Training {
     const { config, files } = this.model;
     const checkpoints = new Checkpoints(dir);
     const path = checkpoints.path(this.version);
-    const about = { epoch, maxStaleness: maxStaleness === Infinity ? ('inf' as const) : maxStaleness, run };
+    const about = { epoch, maxStaleness: storedBound(maxStaleness), run };
     const model = { config, files, parameters: this.step.parameters() };
     await writeCheckpoint(path, about, model, this.step.state());
     await checkpoints.retain(keepCheckpoints, this.version);

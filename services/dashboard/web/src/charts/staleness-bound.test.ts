@@ -10,6 +10,6 @@ it('is the same all along where nobody changed it', () => {
 });
 
 it('changes with the step after the version it was changed at', () => {
-  const bounds = stalenessBounds(2, [change(10, '4', 'Infinity'), change(20, 'Infinity', '2')]);
+  const bounds = stalenessBounds(2, [change(10, '4', 'inf'), change(20, 'inf', '2')]);
   expect([0, 10, 11, 20, 21, 99].map((step) => boundAt(bounds, step))).toEqual([4, 4, null, null, 2, 2]);
 });

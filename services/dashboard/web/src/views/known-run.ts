@@ -18,12 +18,10 @@ export function maxStalenessOf({
 }: Pick<KnownRun, 'view' | 'controls'>): number | null | undefined {
   if (view.live !== null) return view.live.maxStaleness;
   const changed = controls.findLast(({ name }) => name === 'maxStaleness')?.to;
-  const value =
-    changed === undefined
-      ? (view.config as { maxStaleness?: unknown } | null)?.maxStaleness
-      : Number(changed);
-  if (value === null || value === Infinity) return null;
-  return typeof value === 'number' && !Number.isNaN(value) ? value : undefined;
+  const value = changed ?? (view.config as { maxStaleness?: unknown } | null)?.maxStaleness;
+  if (value === null || value === 'inf') return null;
+  const bound = typeof value === 'string' ? Number(value) : value;
+  return typeof bound === 'number' && !Number.isNaN(bound) ? bound : undefined;
 }
 
 /** How stale they might be at each step. */
