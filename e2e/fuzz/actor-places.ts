@@ -23,7 +23,7 @@ const EPISODE = {
 };
 
 const ENDPOINTS = (weights: WeightsAnnouncement): Readonly<Record<string, ActorPlace['endpoints']>> => ({
-  policy: { generate: [SAMPLE.prompt], updateWeights: [weights], mismatch: [EPISODE], stats: [] },
+  policy: { generate: [SAMPLE.prompt], applyWeights: [weights], mismatch: [EPISODE], stats: [] },
   reward: { score: [[{ sample: SAMPLE, completion: COMPLETION }]], evaluateResponse: [SAMPLE, COMPLETION] },
   reference: { logprobs: [[[1, 2, 3]]], stats: [] },
 });

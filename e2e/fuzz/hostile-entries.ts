@@ -44,7 +44,7 @@ function entry(random: Random, kind: string, name: string, bytes: Buffer): Hosti
   return { kind, fields: [name, bytes] };
 }
 
-export function hostileEpisodes(random: Random, facts: RunFacts): HostileEntry {
+export function hostileGroup(random: Random, facts: RunFacts): HostileEntry {
   const { runId, trained, admitted } = facts;
   const roll = random();
   const index = far(random);

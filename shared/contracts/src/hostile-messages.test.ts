@@ -74,7 +74,7 @@ const group = fc.record({
   promptText: fc.string(),
   episodes: fc.array(episode, { minLength: 1, maxLength: 4 }),
   replica: fc.string(),
-  weights: fc.dictionary(fc.nat().map(String), fc.constant('a'.repeat(64)), {
+  weightHashes: fc.dictionary(fc.nat().map(String), fc.constant('a'.repeat(64)), {
     maxKeys: 4,
     noNullPrototype: true,
   }),
@@ -268,7 +268,7 @@ describe('fields of an entry per token', () => {
       sampleId: 's',
       promptText: '',
       replica: '0',
-      weights: {},
+      weightHashes: {},
       episodes: [old],
     };
     expect(() => decode(groupSchema, encode(message), 'group 0')).toThrow(
@@ -318,7 +318,7 @@ describe('decode', () => {
   });
 
   it('looks at no more episodes than a group may have', () => {
-    const message = { schemaVersion: 2, runId: 'r', index: 0, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes: new Array(1e6).fill({}) }; // prettier-ignore
+    const message = { schemaVersion: 2, runId: 'r', index: 0, sampleId: 's', promptText: '', replica: '0', weightHashes: {}, episodes: new Array(1e6).fill({}) }; // prettier-ignore
     expect(groupSchema.safeParse(message).error?.issues).toMatchObject([
       { path: ['episodes'], message: 'expected at most 1024' },
     ]);

@@ -152,7 +152,7 @@ function group(index: number): Group {
     promptText: 'p',
     episodes,
     replica: '0',
-    weights: { '0': '0'.repeat(64) },
+    weightHashes: { '0': '0'.repeat(64) },
   };
 }
 

@@ -64,7 +64,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
           tokenIds: [3],
           logprobs: [-0.5],
           versions: [4],
-          weights: { '4': '4'.repeat(64), ...(id === '7-0' && { '3': '3'.repeat(64) }) },
+          weightHashes: { '4': '4'.repeat(64), ...(id === '7-0' && { '3': '3'.repeat(64) }) },
           stopReason: 'end',
         })),
       );
@@ -90,7 +90,7 @@ describe('RolloutJobs', () => {
         runId: 'run',
         index: 7,
         // Of those a token of the group is of.
-        weights: { '4': '4'.repeat(64) },
+        weightHashes: { '4': '4'.repeat(64) },
         episodes: [
           { reward: 1, tokenIds: Int32Array.of(1, 2, 3), versions: Int32Array.of(-1, -1, 4) },
           { reward: 0, text: '6' },

@@ -48,7 +48,7 @@ keep(ARGV[1], ARGV[2], ARGV[3])
 
 /**
  * Puts the sample of a group that was given up back: the next admitted group rolls it out. The letter is gone then.
- * KEYS dead letters, their order, run, groups, replays   ARGV id, index, cap on the replays that wait
+ * KEYS dead letters, their order, run, records, replays   ARGV id, index, cap on the replays that wait
  * Returns replayed, missing (no such letter, or it was replayed before), forgotten (the group has no record any more),
  * full, or the state of a run that admits nothing any more.
  */
@@ -129,8 +129,8 @@ export class DeadLetters {
         id,
       });
     }
-    const { deadLetters, deadLetterOrder, run, groups, replays } = this.keys;
-    const keys = [deadLetters, deadLetterOrder, run, groups, replays];
+    const { deadLetters, deadLetterOrder, run, records, replays } = this.keys;
+    const keys = [deadLetters, deadLetterOrder, run, records, replays];
     const result = String(await replayLetter.run(this.redis, keys, [id, index, this.cap]));
     if (result === 'replayed') return;
     if (result === 'missing') throw missing(id);

@@ -7,7 +7,7 @@ import { LETTERS } from '../groups/group-scripts';
 
 /** Where messages come in that may be refused: streams, the queue, the HTTP and the actor address of services. */
 export type RejectionPlace =
-  'episodes' | 'batches' | 'weights' | 'telemetry' | 'spans' | 'rollout' | 'http' | 'calls';
+  'groups' | 'batches' | 'weights' | 'telemetry' | 'spans' | 'rollout' | 'http' | 'calls';
 
 /** How many messages were refused, by reason; why is said of one of them. */
 export interface Refused {

@@ -40,7 +40,7 @@ return redis.call('XADD', KEYS[4], '*', 'event', ARGV[2])
 
 /**
  * Makes the state of a run that goes on from a checkpoint, whole or not at all. What is there of an older one is deleted.
- * KEYS run, config, episodes, batches, ledger, telemetry, then every other key of the run
+ * KEYS run, config, groups, batches, ledger, telemetry, then every other key of the run
  * ARGV consumer group, config, telemetry event, number of fields and values of the ledger, these, then those of the run
  * Returns the id of the telemetry event. Sent twice before anything uses it, it does the same again.
  */
@@ -134,8 +134,8 @@ export class Resumption {
       firstKept: nextIndex,
       firstKeptVersion: version + 1,
     };
-    const { run, config: configKey, episodes, batches, ledger, telemetry } = this.keys;
-    const first = [run, configKey, episodes, batches, ledger, telemetry];
+    const { run, config: configKey, groups, batches, ledger, telemetry } = this.keys;
+    const first = [run, configKey, groups, batches, ledger, telemetry];
     const others = stateKeys(this.keys).filter((key) => !first.includes(key));
     await removeRun(this.redis, this.runId);
     return (await restore.run(

@@ -87,8 +87,8 @@ export class RunState {
    * @throws {ForgeError} CONFLICT_STATE when the run exists already.
    */
   async create(config: unknown, settings: RunSettings): Promise<void> {
-    const { run, config: configKey, episodes, batches } = this.keys;
-    const first = [run, configKey, episodes, batches];
+    const { run, config: configKey, groups, batches } = this.keys;
+    const first = [run, configKey, groups, batches];
     const others = stateKeys(this.keys).filter((key) => !first.includes(key));
     const fields = {
       state: 'running',
@@ -175,10 +175,10 @@ export class RunState {
    * `pendingGroups` and queues them again. So does whoever lost the answer of this call.
    */
   async admit(limit: number, coordinator = 0): Promise<Admission[]> {
-    const { run, ledger, groups, pending, versions, replays } = this.keys;
+    const { run, ledger, records, pending, versions, replays } = this.keys;
     const answer = await this.run(
       scripts.admit,
-      [run, ledger, groups, pending, versions, replays],
+      [run, ledger, records, pending, versions, replays],
       [limit, this.bounds.inFlight, this.callId(), this.bounds.history, this.bounds.held, coordinator],
     );
     if (answer === 'stale') throw staleCoordinator(coordinator);
@@ -209,13 +209,13 @@ export class RunState {
     origin?: GroupOrigin,
     event?: TelemetryEvent,
   ): Promise<'accepted' | 'duplicate' | 'full'> {
-    const { groups, pending, episodes, telemetry } = this.keys;
-    const { episodes: cap, telemetry: telemetryCap } = this.bounds;
+    const { records, pending, groups, telemetry } = this.keys;
+    const { groups: cap, telemetry: telemetryCap } = this.bounds;
     const note = origin === undefined ? '' : originNote(origin);
     const told = event === undefined ? '' : encode(event);
     const result = await this.run(
       scripts.publishGroup,
-      [groups, pending, episodes, telemetry],
+      [records, pending, groups, telemetry],
       [index, payload, cap, note, told, telemetryCap],
     );
     return result as 'accepted' | 'duplicate' | 'full';
@@ -226,10 +226,10 @@ export class RunState {
    * given and has not acknowledged, then those another reader left behind.
    */
   async readGroups(consumer: string, count: number, blockMs: number): Promise<StreamedGroup[]> {
-    const { episodes } = this.keys;
-    let entries = await this.streams.readOwn(episodes, consumer, count);
-    if (entries.length === 0) entries = await this.streams.claim(episodes, consumer, count);
-    if (entries.length === 0) entries = await this.streams.readNew(episodes, consumer, count, blockMs);
+    const { groups } = this.keys;
+    let entries = await this.streams.readOwn(groups, consumer, count);
+    if (entries.length === 0) entries = await this.streams.claim(groups, consumer, count);
+    if (entries.length === 0) entries = await this.streams.readNew(groups, consumer, count, blockMs);
     return entries.map(({ id, fields }) => ({
       entryId: id,
       index: Number(fields.get('index')?.toString() ?? Number.NaN),
@@ -247,8 +247,8 @@ export class RunState {
     group: BufferedGroup,
     payload: Buffer,
   ): Promise<'stored' | 'duplicate' | 'unknown'> {
-    const { groups, ledger, episodes, buffer, payloads, signals } = this.keys;
-    const keys = [groups, ledger, episodes, buffer, payloads, signals];
+    const { records, ledger, groups, buffer, payloads, signals } = this.keys;
+    const keys = [records, ledger, groups, buffer, payloads, signals];
     const args = [CONSUMER_GROUP, entryId, group.index, JSON.stringify(group), payload];
     return (await this.run(scripts.storeGroup, keys, args)) as 'stored' | 'duplicate' | 'unknown';
   }
@@ -262,13 +262,13 @@ export class RunState {
     reason: string,
     failure: Failure,
   ): Promise<boolean> {
-    const { groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals, rejected } =
+    const { records, run, deadLetters, deadLetterOrder, ledger, pending, groups, signals, rejected } =
       this.keys;
-    const keys = [groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals, rejected];
+    const keys = [records, run, deadLetters, deadLetterOrder, ledger, pending, groups, signals, rejected];
     const kind = entryId === undefined ? 'rollout' : 'message';
     const id = entryId === undefined ? `r-${index ?? ''}` : `m-${entryId}`;
     const letter = letterOf({ kind, index }, failure);
-    const count = fieldOf('episodes', failure.reason ?? failure.code);
+    const count = fieldOf('groups', failure.reason ?? failure.code);
     const args = [
       id,
       letter,
@@ -296,10 +296,10 @@ export class RunState {
   /** Discards buffered groups; their admission returns. */
   async discard(indices: readonly number[], reason: string): Promise<number> {
     if (indices.length === 0) return 0;
-    const { groups, ledger, run, buffer, payloads, signals } = this.keys;
+    const { records, ledger, run, buffer, payloads, signals } = this.keys;
     return (await this.run(
       scripts.discard,
-      [groups, ledger, run, buffer, payloads, signals],
+      [records, ledger, run, buffer, payloads, signals],
       [reason, ...indices],
     )) as number;
   }

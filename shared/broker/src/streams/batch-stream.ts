@@ -49,9 +49,9 @@ export class BatchStream {
 
   /** As `RunState.formBatch`. */
   async form(batch: Batch, others: readonly number[]): Promise<void> {
-    const { groups, ledger, run, buffer, payloads, leases, batches } = this.keys;
+    const { records, ledger, run, buffer, payloads, leases, batches } = this.keys;
     const chosen = batch.groups.map(({ index }) => index);
-    const keys = [groups, ledger, run, buffer, payloads, leases, batches];
+    const keys = [records, ledger, run, buffer, payloads, leases, batches];
     const args = [batch.version, encode(batch), chosen.length, ...chosen, ...others];
     const result = await scripts.formBatch.run(this.redis, keys, args);
     if (result === 'stale')
@@ -68,9 +68,10 @@ export class BatchStream {
 
   /** As `RunState.commitStep`. */
   async commit(step: number, announcement: WeightsAnnouncement, rolledBack?: Rollback): Promise<void> {
-    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests } =
+    const { records, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests } =
       this.keys;
-    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests]; // prettier-ignore
+    const inputs = [records, ledger, run, payloads, leases, batches];
+    const keys = [...inputs, weights, signals, versions, weightsRequests];
     const { epoch, sha256 } = announcement;
     const rollback = [rolledBack?.to ?? '', rolledBack?.isAsked ? 1 : 0];
     const args = [CONSUMER_GROUP, step, epoch, encode(announcement), sha256, ...rollback];

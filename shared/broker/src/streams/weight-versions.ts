@@ -207,15 +207,15 @@ export class WeightVersions {
   /** Hash of a version of this run; null where it has none, or forgot it. */
   async hashOf(version: number): Promise<string | null> {
     const record = await this.redis.hget(this.keys.versions, String(version));
-    return record === null ? null : (JSON.parse(record) as { weights: string }).weights;
+    return record === null ? null : (JSON.parse(record) as { weightsHash: string }).weightsHash;
   }
 
   /**
-   * The first of `weights` that is no version of this run, or has another hash there, in words; null when all are as they
+   * The first of `hashes` that is no version of this run, or has another hash there, in words; null when all are as they
    * were announced. Of a version that is forgotten nothing can be said.
    */
-  async disagreement(weights: WeightHashes): Promise<string | null> {
-    const versions = Object.keys(weights);
+  async disagreement(hashes: WeightHashes): Promise<string | null> {
+    const versions = Object.keys(hashes);
     if (versions.length === 0) return null;
     const [newest, records] = await Promise.all([
       this.redis.hget(this.keys.run, 'version'),
@@ -223,13 +223,13 @@ export class WeightVersions {
     ]);
     for (const [i, version] of versions.entries()) {
       const record = records[i] ?? null;
-      const found = `version ${version} with weights ${weights[version]}`;
+      const found = `version ${version} with weights ${hashes[version]}`;
       if (record === null) {
         if (Number(version) > Number(newest)) return `${found}, but the run is at ${newest}`;
         continue;
       }
-      const { weights: expected } = JSON.parse(record) as { weights: string };
-      if (weights[version] !== expected) return `${found}, but that version is ${expected}`;
+      const { weightsHash: expected } = JSON.parse(record) as { weightsHash: string };
+      if (hashes[version] !== expected) return `${found}, but that version is ${expected}`;
     }
     return null;
   }

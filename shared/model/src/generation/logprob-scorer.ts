@@ -10,7 +10,7 @@ export interface LogprobScorerOptions {
   config: ModelConfig;
   parameters: Parameters;
   /** 'inputs' where every call may bring other parameters; 'initializers' unless given. */
-  weights?: WeightMode;
+  weightMode?: WeightMode;
   /** Log-probs are those of logits / temperature. */
   temperature?: number;
   /** Padded tokens of one forward pass at most; a longer sequence goes alone. */
@@ -32,7 +32,7 @@ export class LogprobScorer {
       parameters,
       temperature = 1,
       logitsChunk = 1024,
-      weights: mode = 'initializers',
+      weightMode: mode = 'initializers',
     } = options;
     const graph = new Graph();
     const weights = weightSource(graph, parameters, mode);
@@ -50,13 +50,13 @@ export class LogprobScorer {
 
   /**
    * The log-prob of every token given those before it; that of the first is 0. Other `parameters` than those of the
-   * options count with weights as 'inputs' only.
+   * options count with `weightMode` 'inputs' only.
    */
   async score(
     sequences: readonly ArrayLike<number>[],
     parameters = this.options.parameters,
   ): Promise<number[][]> {
-    const feeds = weightFeeds(parameters, this.options.weights ?? 'initializers');
+    const feeds = weightFeeds(parameters, this.options.weightMode ?? 'initializers');
     const results: number[][] = sequences.map(() => []);
     const byLength = sequences
       .map((_, i) => i)

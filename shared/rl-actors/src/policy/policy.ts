@@ -97,10 +97,10 @@ export class Policy extends ForgeActor {
    * @throws {ForgeError} STALE_WEIGHTS when they were deleted; CONTRACT_WEIGHTS_CORRUPT.
    */
   @endpoint({ concurrent: true, idempotent: true })
-  async updateWeights(announcement: WeightsAnnouncement): Promise<number> {
+  async applyWeights(announcement: WeightsAnnouncement): Promise<number> {
     const checked = check(weightsAnnouncementSchema, announcement, 'announcement');
     const [parent, startMs] = [activeTrace(), Date.now()];
-    const { version, fetchedAtMs, appliedAtMs } = await this.worker.call('setWeights', checked);
+    const { version, fetchedAtMs, appliedAtMs } = await this.worker.call('applyWeights', checked);
     const attributes = { 'forge.policy.version': checked.version };
     recordSpan(
       'fetch',

@@ -61,7 +61,7 @@ describe('Recorder', () => {
     expect(files(dir)).toEqual(expect.objectContaining(before));
     expect(await (await TrainingRecord.open(dir)).step(2)).toMatchObject({
       rolledBackTo: 0,
-      weights: hash(0),
+      weightsHash: hash(0),
     });
   });
 });
@@ -70,10 +70,10 @@ describe('TrainingRecord', () => {
   it('gives back what was recorded, to the byte', async () => {
     const { dir } = await recorded(2);
     const record = await TrainingRecord.open(dir);
-    expect(record).toMatchObject({ lastVersion: 2, base: { runId: 'run', weights: hash(0) } });
+    expect(record).toMatchObject({ lastVersion: 2, base: { runId: 'run', weightsHash: hash(0) } });
     expect(record.base.trainer).toMatchObject({ model: 'model', steps: 3, algorithm: { name: 'grpo' } });
     const step = await record.step(2);
-    expect(step).toMatchObject({ batch: batch(1), weights: hash(2) });
+    expect(step).toMatchObject({ batch: batch(1), weightsHash: hash(2) });
     expect(step.payloads.map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual([payload(1).toString('hex')]); // prettier-ignore
   });
 
@@ -106,7 +106,7 @@ describe('TrainingRecord', () => {
     expect(await broken((dir) => writeFileSync(join(dir, 'base.msgpack'), newer))).toMatchObject(
       refused('schemaVersion'),
     );
-    expect(await broken((dir) => writeFileSync(join(dir, 'base.msgpack'), seal({ runId: 'run', batch: batch(0), payloads: [], rolledBackTo: null, weights: hash(1) })))).toMatchObject(refused('trainer')); // prettier-ignore
+    expect(await broken((dir) => writeFileSync(join(dir, 'base.msgpack'), seal({ runId: 'run', batch: batch(0), payloads: [], rolledBackTo: null, weightsHash: hash(1) })))).toMatchObject(refused('trainer')); // prettier-ignore
   });
 
   it('gives back a step of any size', () => {
@@ -116,7 +116,7 @@ describe('TrainingRecord', () => {
       batch: batch(0),
       payloads: [large, large],
       rolledBackTo: null,
-      weights: hash(1),
+      weightsHash: hash(1),
     };
     const { payloads } = unseal(recordedStepSchema, seal(step), 'step-1.1.msgpack');
     expect(payloads.map((bytes) => large.equals(bytes))).toEqual([true, true]);
@@ -128,10 +128,10 @@ describe('TrainingRecord', () => {
       batch: batch(0),
       payloads: [payload(0)],
       rolledBackTo: null,
-      weights: hash(1),
+      weightsHash: hash(1),
     });
     const read = (bytes: Uint8Array): unknown => unseal(recordedStepSchema, bytes, 'step-1.1.msgpack');
-    expect(read(whole)).toMatchObject({ weights: hash(1) });
+    expect(read(whole)).toMatchObject({ weightsHash: hash(1) });
     for (let length = 0; length < whole.length; length++)
       expect(() => read(whole.subarray(0, length))).toThrow('the file is damaged');
     for (let bit = 0; bit < 8 * whole.length; bit++) {
