@@ -23,7 +23,16 @@ function groupOf(index: number, versions: readonly number[]): Group {
     rewards: { exact: 1 },
     text: '',
   };
-  return { schemaVersion: 2, runId: 'run', index, sampleId: 's', promptText: '', replica: '0', weightHashes: {}, episodes: [episode] }; // prettier-ignore
+  return {
+    schemaVersion: 2,
+    runId: 'run',
+    index,
+    sampleId: 's',
+    promptText: '',
+    replica: '0',
+    weightHashes: {},
+    episodes: [episode],
+  };
 }
 
 /** One group on its way, transaction by transaction, up to its batch. */

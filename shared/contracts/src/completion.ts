@@ -5,7 +5,7 @@ import { weightHashesSchema } from './weights';
 const tokenIds = numbers(isCount, 'an int >= 0');
 
 /**
- * What the policy generated for one prompt.
+ * Answer that the policy generated to one prompt.
  *
  * `tokenIds`, `logprobs` and `versions` have one entry per generated token: the token, its log-prob under the
  * temperature-scaled distribution it was drawn from (before top-k and top-p), and the policy version that

@@ -61,7 +61,12 @@ describe('a run at all of its limits', () => {
     const before = await redisMemory(redis);
     expect(before.maxBytes).toBeNull();
     const { limits } = recipe;
-    const bounds = { held: limits.heldGroups, history: limits.historyGroups, deadLetters: limits.deadLetters, telemetry: limits.telemetryEvents }; // prettier-ignore
+    const bounds = {
+      held: limits.heldGroups,
+      history: limits.historyGroups,
+      deadLetters: limits.deadLetters,
+      telemetry: limits.telemetryEvents,
+    };
     const state = new RunState(redis, 'run', bounds);
     await state.create(recipe, { maxStaleness: Infinity, candidatesPerBatch: 8, steps: recipe.steps });
 
@@ -69,7 +74,12 @@ describe('a run at all of its limits', () => {
     const reject = async (index: number) => {
       await state.publishGroup(index, Buffer.from('x'), { replica: '0', oldest: 0, newest: 0 });
       const [entry] = await state.readGroups('buffer', 1, 0);
-      await state.rejectGroup(entry!, 'invalid', { code: 'C', message: 'm', attempts: 1, payload: encode(group(index)) }); // prettier-ignore
+      await state.rejectGroup(entry!, 'invalid', {
+        code: 'C',
+        message: 'm',
+        attempts: 1,
+        payload: encode(group(index)),
+      });
     };
     for (let k = 0; k < 32; k++) for (const { index } of await state.admit(100)) await reject(index);
     const queue = new RolloutQueue(server.url, 'run', undefined, { attempts: 3, keptCompleted: 300 });
@@ -91,8 +101,23 @@ describe('a run at all of its limits', () => {
         logprobs: Array.from({ length: 200 }, (_, t) => -Math.sqrt(t) / 7),
         versions: Array.from({ length: 200 }, () => 300),
       }));
-      if (k % 2) await state.emit({ kind: 'rollout', index: k, version: 0, prompt: 'p', texts, rewards: [0, 0, 0, 1], tokens }); // prettier-ignore
-      else await state.emit({ kind: 'service', service: 'policy', replica: '0', values: { tokens: k, busyMs: k } }); // prettier-ignore
+      if (k % 2)
+        await state.emit({
+          kind: 'rollout',
+          index: k,
+          version: 0,
+          prompt: 'p',
+          texts,
+          rewards: [0, 0, 0, 1],
+          tokens,
+        });
+      else
+        await state.emit({
+          kind: 'service',
+          service: 'policy',
+          replica: '0',
+          values: { tokens: k, busyMs: k },
+        });
     }
     const spans = new SpanLog(redis, state, limits.spans);
     for (let k = 0; k < 20; k++) await spans.add('x'.repeat(64 * 700));

@@ -82,7 +82,13 @@ describe('replay buffer', () => {
     const state = await newRun();
     const { intake } = replayBuffer(state);
     await state.admit(4);
-    for (const [index, reward] of [[3, 1], [1, 0.5], [0, 0.5], [2, 0]] as const) await publish(state, index, reward); // prettier-ignore
+    for (const [index, reward] of [
+      [3, 1],
+      [1, 0.5],
+      [0, 0.5],
+      [2, 0],
+    ] as const)
+      await publish(state, index, reward);
     await intake.turn(10);
 
     const leased = await state.readBatch('trainer', 10);
@@ -184,7 +190,11 @@ describe('replay buffer', () => {
       activity,
     });
     await state.admit(2);
-    for (const [index, reward] of [[0, 0.25], [1, 1]] as const) await publish(state, index, reward); // prettier-ignore
+    for (const [index, reward] of [
+      [0, 0.25],
+      [1, 1],
+    ] as const)
+      await publish(state, index, reward);
     await intake.turn(10);
     expect(await state.ledger()).toMatchObject({ buffered: 1, discarded: { invalid: 1 }, isBalanced: true });
     expect(await state.deadLetters.list()).toMatchObject([{ index: 0, message: 'what a reward' }]);

@@ -45,13 +45,13 @@ export interface LedgerSnapshot {
   ledger: Ledger;
   forgotten: Forgotten;
   groups: ReadonlyMap<number, GroupRecord>;
-  /** Records that are none, and so on for the rest. */
+  /** Invalid records and fields, each in words. */
   unreadable: string[];
   /** Groups whose job has no result. */
   pending: number[];
   /** Version of each buffered group's oldest token. */
   buffer: ReadonlyMap<number, number>;
-  /** Groups whose episodes are kept. */
+  /** Groups whose payloads are kept. */
   payloads: number[];
   leases: Lease[];
   batches: Omit<Lease, 'maxStaleness'>[];
@@ -171,7 +171,12 @@ function parseSnapshot(parts: Parts): LedgerSnapshot {
     groups: new Map(groups.sort((a, b) => a.index - b.index).map((record) => [record.index, record])),
     unreadable,
     pending: part(3).map(Number),
-    buffer: new Map(pairsOf(part(4)).map(([index, version]) => [Number(index), number(version, `the version of buffered group ${index}`)])), // prettier-ignore
+    buffer: new Map(
+      pairsOf(part(4)).map(([index, version]) => [
+        Number(index),
+        number(version, `the version of buffered group ${index}`),
+      ]),
+    ),
     payloads: part(5).map(Number),
     leases: leases.sort((a, b) => a.step - b.step),
     batches: inThrees(part(7)).map(([entry, step, indices]) => ({

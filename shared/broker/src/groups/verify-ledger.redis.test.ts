@@ -144,7 +144,8 @@ describe('verifyLedger', () => {
     ],
     [
       'two counts that are wrong by as much',
-      ({ keys }) => Promise.all([redis.hincrby(keys.ledger, 'buffered', 1), redis.hincrby(keys.ledger, 'leased', -1)]), // prettier-ignore
+      ({ keys }) =>
+        Promise.all([redis.hincrby(keys.ledger, 'buffered', 1), redis.hincrby(keys.ledger, 'leased', -1)]),
       [
         'ledger: buffered is 2, but the count of their records is 1',
         'ledger: leased is 0, but the count of their records is 1',
@@ -233,12 +234,27 @@ describe('verifyLedger', () => {
     ],
     [
       'a group that was trained twice',
-      ({ keys }) => redis.hset(keys.versions, '1', JSON.stringify({ weightsHash: '1'.repeat(64), epoch: 1, groups: ['1', '0', '0'], maxStaleness: '2' })), // prettier-ignore
+      ({ keys }) =>
+        redis.hset(
+          keys.versions,
+          '1',
+          JSON.stringify({
+            weightsHash: '1'.repeat(64),
+            epoch: 1,
+            groups: ['1', '0', '0'],
+            maxStaleness: '2',
+          }),
+        ),
       ['group 0: trained at step 0 and at step 0'],
     ],
     [
       'a trained group that no batch had',
-      ({ keys }) => redis.hset(keys.versions, '1', JSON.stringify({ weightsHash: '1'.repeat(64), epoch: 1, groups: ['1'], maxStaleness: '2' })), // prettier-ignore
+      ({ keys }) =>
+        redis.hset(
+          keys.versions,
+          '1',
+          JSON.stringify({ weightsHash: '1'.repeat(64), epoch: 1, groups: ['1'], maxStaleness: '2' }),
+        ),
       ['group 0: trained, but in no batch that was committed'],
     ],
     [
@@ -253,7 +269,12 @@ describe('verifyLedger', () => {
     ],
     [
       'a trained group that was too old',
-      ({ keys }) => redis.hset(keys.versions, '1', JSON.stringify({ weightsHash: '1'.repeat(64), epoch: 1, groups: ['1', '0'], maxStaleness: '-1' })), // prettier-ignore
+      ({ keys }) =>
+        redis.hset(
+          keys.versions,
+          '1',
+          JSON.stringify({ weightsHash: '1'.repeat(64), epoch: 1, groups: ['1', '0'], maxStaleness: '-1' }),
+        ),
       [
         'group 1: tokens of versions 0 to 0 at step 0, admitted for 0 and newer, maxStaleness -1',
         'group 0: tokens of versions 0 to 0 at step 0, admitted for 0 and newer, maxStaleness -1',
@@ -261,7 +282,12 @@ describe('verifyLedger', () => {
     ],
     [
       'weights that are not those that were announced',
-      ({ keys }) => redis.hset(keys.versions, '1', JSON.stringify({ weightsHash: 'other', epoch: 1, groups: ['1', '0'], maxStaleness: '2' })), // prettier-ignore
+      ({ keys }) =>
+        redis.hset(
+          keys.versions,
+          '1',
+          JSON.stringify({ weightsHash: 'other', epoch: 1, groups: ['1', '0'], maxStaleness: '2' }),
+        ),
       ['version 1: the weights announced are not those recorded'],
     ],
   ])('finds %s', async (_what, corrupt, problems) => {

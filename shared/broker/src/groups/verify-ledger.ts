@@ -126,7 +126,9 @@ function verifyLeases({ run, leases, batches, groups }: LedgerSnapshot): string[
     if (batch === undefined) problems.push(`step ${step}: leased, but its batch is not in the stream`);
     else if (batch.step !== step || !isSame(batch.indices, indices))
       problems.push(`step ${step}: its batch in the stream has other groups or another step`);
-    problems.push(...when(wrongStep(indices, step, groups), `in the lease of step ${step}, but not in their records`)); // prettier-ignore
+    problems.push(
+      ...when(wrongStep(indices, step, groups), `in the lease of step ${step}, but not in their records`),
+    );
   }
   if (batches.length !== expected)
     problems.push(`${batches.length} batches in the stream, but ${expected} are formed and not committed`);

@@ -2,14 +2,14 @@ import type { Redis } from 'ioredis';
 import type { RunKeys } from '../keys';
 import { Script } from '../redis/script';
 
-/** What waits somewhere, and for how long the oldest of it; 0 where nothing does. */
+/** Work that waits in one place, and the age of its oldest; 0 where nothing waits. */
 export interface Waiting {
   depth: number;
   ageMs: number;
 }
 
 /**
- * How long the streams of a run are and when their oldest entries came.
+ * Reads the lengths of a run's streams and the times of their oldest entries.
  *
  * KEYS groups, batches, buffer
  * ARGV none
@@ -35,7 +35,7 @@ export interface Backlog {
   buffered: number;
 }
 
-/** What waits for the next service of the pipeline, as it stands. */
+/** Work that waits for the next service of the pipeline now. */
 export async function readBacklog(
   redis: Redis,
   { groups, batches, buffer }: Pick<RunKeys, 'groups' | 'batches' | 'buffer'>,

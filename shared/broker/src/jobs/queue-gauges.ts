@@ -1,7 +1,7 @@
 import type { Backlog } from './backlog';
 import type { RolloutQueue } from './rollout-queue';
 
-/** How much waits between the services of a run, and for how long, by the names of docs/metrics.md. */
+/** Depth and age of the work between the services of a run, by the names of docs/metrics.md. */
 export async function queueGauges(
   queue: Pick<RolloutQueue, 'counts' | 'waitingMs'>,
   backlog: () => Promise<Backlog>,

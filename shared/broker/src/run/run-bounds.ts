@@ -24,7 +24,7 @@ export interface RunBounds {
   telemetry: number;
 }
 
-/** Where a recipe says nothing else. */
+/** Bounds where a recipe sets no others. */
 export const BOUNDS: RunBounds = {
   inFlight: 512,
   held: 4_096,

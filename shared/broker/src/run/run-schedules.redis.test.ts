@@ -100,7 +100,12 @@ describe('under any schedule', () => {
         }
         case 'fail':
           if (job === undefined) return;
-          await state.rejectGroup({ index: job.index }, 'failed', { code: 'C', message: 'm', attempts: 1, payload: '' }); // prettier-ignore
+          await state.rejectGroup({ index: job.index }, 'failed', {
+            code: 'C',
+            message: 'm',
+            attempts: 1,
+            payload: '',
+          });
           this.jobs.delete(job.index);
           return;
         case 'replay': {

@@ -200,7 +200,6 @@ describe('batches', () => {
       [[0, 0], []],
       [[0], [0]],
     ] as const)
-      // prettier-ignore
       await expect(state.formBatch(batchOf(0, [...chosen]), others)).rejects.toMatchObject({
         code: 'CONFLICT_STATE',
         details: { version: 0, groups: chosen.length, others: others.length },

@@ -32,12 +32,11 @@ const NOT_FORMED: Readonly<Record<string, string>> = {
 /** Groups whose episodes are asked for at once: a reply is held whole on both sides, whatever the batch. */
 const READ_AT_ONCE = 8;
 
-/** A reader that meets more entries that are none looks after other things in between. */
+/** Invalid entries that a reader drops at once before it looks after other things. */
 const MOST_REFUSED = 64;
 
 /**
- * The batches from their forming to the commit of the step they are for. What comes to the trainer and is none becomes a
- * dead letter.
+ * The batches from their forming to the commit of their step. An invalid entry becomes a dead letter.
  */
 export class BatchStream {
   constructor(
@@ -47,7 +46,7 @@ export class BatchStream {
     private readonly rejections: Rejections,
   ) {}
 
-  /** As `RunState.formBatch`. */
+  /** The work of `RunState.formBatch`. */
   async form(batch: Batch, others: readonly number[]): Promise<void> {
     const { records, ledger, run, buffer, payloads, leases, batches } = this.keys;
     const chosen = batch.groups.map(({ index }) => index);
@@ -66,7 +65,7 @@ export class BatchStream {
     }
   }
 
-  /** As `RunState.commitStep`. */
+  /** The work of `RunState.commitStep`. */
   async commit(step: number, announcement: WeightsAnnouncement, rolledBack?: Rollback): Promise<void> {
     const { records, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests } =
       this.keys;

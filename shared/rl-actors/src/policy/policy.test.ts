@@ -120,7 +120,14 @@ describe('Policy', () => {
     const policy = await spawn();
     const call = policy.generate.callOne('1+1=', { temperature: -1 });
     await expect(call).rejects.toMatchObject({ code: 'CONTRACT_INVALID_MESSAGE' });
-    const gone = { schemaVersion: 1 as const, version: 9, epoch: 0, path: join(dir, 'v9'), sizeBytes: 1, sha256: '0'.repeat(64) }; // prettier-ignore
+    const gone = {
+      schemaVersion: 1 as const,
+      version: 9,
+      epoch: 0,
+      path: join(dir, 'v9'),
+      sizeBytes: 1,
+      sha256: '0'.repeat(64),
+    };
     await expect(policy.applyWeights.callOne(gone)).rejects.toMatchObject({ code: 'STALE_WEIGHTS' });
     expect(await policy.version.callOne()).toBe(0);
     await policy.stop();

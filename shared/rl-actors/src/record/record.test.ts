@@ -74,7 +74,9 @@ describe('TrainingRecord', () => {
     expect(record.base.trainer).toMatchObject({ model: 'model', steps: 3, algorithm: { name: 'grpo' } });
     const step = await record.step(2);
     expect(step).toMatchObject({ batch: batch(1), weightsHash: hash(2) });
-    expect(step.payloads.map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual([payload(1).toString('hex')]); // prettier-ignore
+    expect(step.payloads.map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual([
+      payload(1).toString('hex'),
+    ]);
   });
 
   const broken = async (change: (dir: string) => void): Promise<unknown> => {
@@ -90,9 +92,14 @@ describe('TrainingRecord', () => {
   });
 
   it('refuses a record that is missing, or lacks a file', async () => {
-    expect(await broken((dir) => rmSync(dir, { recursive: true }))).toMatchObject(refused('started with --record')); // prettier-ignore
-    for (const [name, words] of [['base.msgpack', 'base.msgpack: missing'], ['step-1.1.msgpack', 'makes version 1 is missing']] as const)
-      expect(await broken((dir) => rmSync(join(dir, name)))).toMatchObject(refused(words)); // prettier-ignore
+    expect(await broken((dir) => rmSync(dir, { recursive: true }))).toMatchObject(
+      refused('started with --record'),
+    );
+    for (const [name, words] of [
+      ['base.msgpack', 'base.msgpack: missing'],
+      ['step-1.1.msgpack', 'makes version 1 is missing'],
+    ] as const)
+      expect(await broken((dir) => rmSync(join(dir, name)))).toMatchObject(refused(words));
   });
 
   it('refuses a file of another run, another step or another schema', async () => {
@@ -100,13 +107,22 @@ describe('TrainingRecord', () => {
     const swap = (from: string) => (dir: string) => {
       writeFileSync(join(dir, 'step-2.1.msgpack'), readFileSync(join(from || dir, 'step-1.1.msgpack')));
     };
-    expect(await broken(swap(''))).toMatchObject(refused('found batch 0 of run run, expected batch 1 of run run')); // prettier-ignore
+    expect(await broken(swap(''))).toMatchObject(
+      refused('found batch 0 of run run, expected batch 1 of run run'),
+    );
     expect(await broken(swap(other))).toMatchObject(refused('found batch 0 of run other'));
     const newer = encode({ schemaVersion: 3, sha256: hash(0), content: Buffer.alloc(1) });
     expect(await broken((dir) => writeFileSync(join(dir, 'base.msgpack'), newer))).toMatchObject(
       refused('schemaVersion'),
     );
-    expect(await broken((dir) => writeFileSync(join(dir, 'base.msgpack'), seal({ runId: 'run', batch: batch(0), payloads: [], rolledBackTo: null, weightsHash: hash(1) })))).toMatchObject(refused('trainer')); // prettier-ignore
+    expect(
+      await broken((dir) =>
+        writeFileSync(
+          join(dir, 'base.msgpack'),
+          seal({ runId: 'run', batch: batch(0), payloads: [], rolledBackTo: null, weightsHash: hash(1) }),
+        ),
+      ),
+    ).toMatchObject(refused('trainer'));
   });
 
   it('gives back a step of any size', () => {

@@ -27,7 +27,16 @@ function batchOf(step: number): { batch: Batch; payload: Buffer } {
   const episodes = advantages
     .map((advantage) => trainingEpisode(advantage, [version, version, version]))
     .map(({ advantage: _advantage, ...episode }) => episode);
-  const group: Group = { schemaVersion: 2, runId: 'run', index: step, sampleId: 's', promptText: '', replica: '0', weightHashes: {}, episodes }; // prettier-ignore
+  const group: Group = {
+    schemaVersion: 2,
+    runId: 'run',
+    index: step,
+    sampleId: 's',
+    promptText: '',
+    replica: '0',
+    weightHashes: {},
+    episodes,
+  };
   return {
     batch: { schemaVersion: 2, version: step, groups: [{ index: step, advantages }], statistics: {} },
     payload: encode(group),
@@ -95,7 +104,11 @@ describe('replay', () => {
     const file = (name: string) => JSON.parse(readFileSync(join(arithmetic, name), 'utf8')) as object;
     const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
     const model = join(root, 'other');
-    await saveModel(model, createModel(Object.fromEntries(names.map((name) => [name, file(name)])) as never, 7), { dtype: 'F32' }); // prettier-ignore
+    await saveModel(
+      model,
+      createModel(Object.fromEntries(names.map((name) => [name, file(name)])) as never, 7),
+      { dtype: 'F32' },
+    );
     await expect(collect({ to: 3, model })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining(`expected ${hashes[0]}, from which the run started`) as string,

@@ -50,7 +50,12 @@ describe('Trainer', () => {
       weightHashes: { '0': '0'.repeat(64) },
       episodes: episodes(0).map(({ advantage: _advantage, ...one }) => one),
     };
-    const batch = { schemaVersion: 2 as const, version: 0, groups: [{ index: 4, advantages: [1, -0.5] }], statistics: {} }; // prettier-ignore
+    const batch = {
+      schemaVersion: 2 as const,
+      version: 0,
+      groups: [{ index: 4, advantages: [1, -0.5] }],
+      statistics: {},
+    };
     await byBatch.trainBatch.callOne(batch, [encode(group)]);
     const [a, b] = await Promise.all([byEpisodes.publishWeights.callOne(), byBatch.publishWeights.callOne()]);
     expect(b.sha256).toBe(a.sha256);
@@ -158,7 +163,6 @@ describe('Trainer', () => {
       [changed, 'found sha256'],
       [bytes.subarray(1), 'bytes, expected'],
     ] as const) {
-      // prettier-ignore
       writeFileSync(moments, spoilt);
       await expect(trainer.resume.callOne(published)).rejects.toMatchObject({
         code: 'CONTRACT_WEIGHTS_CORRUPT',
