@@ -38,7 +38,7 @@ async function generatorWith(engine: Engine, chunk: number): Promise<Generator> 
     version: 0,
     endTokenIds: [],
     maxBatch: BATCH,
-    weights: 'initializers',
+    weightMode: 'initializers',
     decodeText: String,
   } as const;
   return Generator.create({ ...common, engine, config, parameters, chunk });

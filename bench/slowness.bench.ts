@@ -27,8 +27,8 @@ export async function run(): Promise<void> {
 function report(slow: Slow, readings: readonly Reading[]): void {
   const last = readings.at(-1)!;
   const problems = aboveLimits(readings);
-  const { inFlight, held, episodes, jobs } = last;
-  console.log(`slow ${slow}: ${last.version - readings[0]!.version} steps in ${FOR_MS / 1000} s; at its end ${inFlight} groups in flight, ${held} held, ${episodes} in the episodes stream, ${jobs} jobs`); // prettier-ignore
+  const { inFlight, held, groups, jobs } = last;
+  console.log(`slow ${slow}: ${last.version - readings[0]!.version} steps in ${FOR_MS / 1000} s; at its end ${inFlight} groups in flight, ${held} held, ${groups} in the groups stream, ${jobs} jobs`); // prettier-ignore
   const series: [string, (reading: Reading) => number][] = [
     ['redis', ({ redisBytes }) => redisBytes],
     ...Object.keys(last.residentBytes).map((service): [string, (reading: Reading) => number] => [

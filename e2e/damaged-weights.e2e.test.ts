@@ -38,8 +38,8 @@ async function killAndSpoil(run: ServiceProcesses): Promise<number> {
   const version = await waitFor(
     'a run that has nothing to train',
     async () => {
-      const { run: state, leases, episodes, buffer } = await run.runState.ledgerSnapshot();
-      const isIdle = leases.length === 0 && episodes.length === 0 && buffer.size < 8;
+      const { run: state, leases, streamed, buffer } = await run.runState.ledgerSnapshot();
+      const isIdle = leases.length === 0 && streamed.length === 0 && buffer.size < 8;
       return isIdle && existsSync(checkpointOf(run, state.version)) && state.version;
     },
     30_000,

@@ -203,8 +203,8 @@ describeWithChromium('the page of the dashboard', () => {
     // A message that is none becomes a dead letter, and so does a group whose reward throws.
     const redis = await redisOf(id);
     const runState = new RunState(redis, id);
-    const { episodes } = runState.keys;
-    await redis.xadd(episodes, '*', 'index', '5', 'payload', 'no group');
+    const { groups } = runState.keys;
+    await redis.xadd(groups, '*', 'index', '5', 'payload', 'no group');
     writeFileSync(breaks, '');
 
     // Without a token, with a wrong one, and with the right one.
@@ -378,7 +378,7 @@ describeWithChromium('the page of the dashboard', () => {
     await page.locator('.banner').waitFor({ state: 'detached' });
 
     // The end, and after it: nothing can be changed then.
-    await redis.xadd(episodes, '*', 'index', '6', 'payload', 'no group');
+    await redis.xadd(groups, '*', 'index', '6', 'payload', 'no group');
     await page.goto(at(id, 'ledger'));
     await page.getByRole('button', { name: /^Replay/ }).waitFor();
     const last = (await viewOf(id)).run.step + 20;

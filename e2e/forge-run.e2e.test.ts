@@ -96,7 +96,7 @@ describe('forge run', () => {
     expect(await history.exit).toBe(0);
     const { sha256 } = { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string };
     expect(JSON.parse(history.said())).toMatchObject({
-      rollout: { index: 11, state: 'trained', job: `r-${id}-11`, replica: '0', generatedBy: [{ version: 2, weights: sha256 }], step: 3, lag: 0, produced: { version: 3, weights: sha256 }, reason: null }, // prettier-ignore
+      rollout: { index: 11, state: 'trained', job: `r-${id}-11`, replica: '0', generatedBy: [{ version: 2, weightsHash: sha256 }], step: 3, lag: 0, produced: { version: 3, weightsHash: sha256 }, reason: null }, // prettier-ignore
     });
     writeFileSync(join(runDir(), 'metrics.jsonl'), rows.slice(1).join('\n') + '\n');
     const wrong = start('ledger', id, '--verify');

@@ -95,7 +95,7 @@ it('shows what every service does and what user code records, in each sink and t
     'weights/apply_ms',
     'recovery/reward_s',
     'queue/rollouts/depth',
-    'queue/episodes/age_s',
+    'queue/groups/age_s',
     'lag/share/0',
     'groups/discarded_share',
     'tokens/trained_per_second',

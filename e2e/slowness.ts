@@ -18,7 +18,7 @@ export interface Reading {
   inFlight: number;
   /** In flight, buffered and in batches. */
   held: number;
-  episodes: number;
+  groups: number;
   telemetry: number;
   records: number;
   /** Jobs that wait, run or are kept. */
@@ -123,12 +123,12 @@ async function read(
   atMs: number,
 ): Promise<Reading> {
   const { keys } = runState;
-  const [ledger, memory, episodes, telemetry, records, jobKeys, version] = await Promise.all([
+  const [ledger, memory, groups, telemetry, records, jobKeys, version] = await Promise.all([
     runState.ledger(),
     redis.info('memory'),
-    redis.xlen(keys.episodes),
+    redis.xlen(keys.groups),
     redis.xlen(keys.telemetry),
-    redis.hlen(keys.groups),
+    redis.hlen(keys.records),
     redis.keys(`${keys.queuePrefix}:${keys.rolloutQueue}:r-*`),
     runState.version(),
   ]);
@@ -139,7 +139,7 @@ async function read(
     residentBytes,
     inFlight,
     held: inFlight + buffered + leased,
-    episodes,
+    groups,
     telemetry,
     records,
     jobs: jobKeys.filter((key) => !key.endsWith(':lock')).length,
@@ -157,7 +157,7 @@ export function aboveLimits(readings: readonly Reading[]): string[] {
   const bounds: [keyof Reading, number][] = [
     ['inFlight', queuedGroups],
     ['held', heldGroups],
-    ['episodes', episodesStream],
+    ['groups', episodesStream],
     ['telemetry', telemetryEvents + 100],
     ['records', historyGroups + heldGroups],
     ['jobs', completedJobs + queuedGroups + JOBS_AT_A_TIME],

@@ -26,7 +26,7 @@ import {
   Dataset,
   Policy,
   ReferenceModel,
-  ReplayBuffer,
+  EpisodeBuffer,
   Reward,
   Trainer,
 } from '@forge/rl-actors';
@@ -168,7 +168,7 @@ async function spawnParts(dir: string) {
     dataset: await here.spawn('dataset', Dataset, { task: { kind: 'arithmetic', maxDigits: 2 } }),
     reward: await here.spawn('reward', Reward, { rewards: [{ name: 'exact' }] }),
     advantages: await here.spawn('advantages', ComputeAdvantages, { algorithm }),
-    buffer: await here.spawn('buffer', ReplayBuffer, { batchSize: GROUPS * GROUP_SIZE, maxPolicyAge: 0 }),
+    buffer: await here.spawn('buffer', EpisodeBuffer, { batchSize: GROUPS * GROUP_SIZE, maxPolicyAge: 0 }),
   };
 }
 
@@ -196,7 +196,7 @@ async function step(parts: Parts): Promise<string> {
   const [batch = []] = (await buffer.sample.callOne(await trainer.version.callOne())) ?? [];
   const { loss, tokens, lag } = await trainer.trainStep.callOne(batch);
   // Every replica takes the new weights at its next chunk of tokens; nothing waits for it.
-  const versions = await policy.updateWeights.call(await trainer.pushWeights.callOne());
+  const versions = await policy.applyWeights.call(await trainer.publishWeights.callOne());
   const reward = batch.reduce((sum, one) => sum + one.reward, 0) / batch.length;
   const trained = `reward ${reward.toFixed(2)}, loss ${loss.toFixed(4)}, ${tokens} tokens, lag ${lag['lag/max']}`;
   return `${trained}; policies at version ${versions.join(' ')}`;

@@ -10,7 +10,7 @@ import { RunAudit, type Audit } from './run-audit';
 const command = (...parts: (string | number | Buffer)[]): Command =>
   parts.map((part) => (Buffer.isBuffer(part) ? part : Buffer.from(String(part))));
 const key = (name: string) => `forge:{run}:${name}`;
-const move = (index: number, state: string) => command('HSET', key('groups'), index, state);
+const move = (index: number, state: string) => command('HSET', key('records'), index, state);
 const count = (name: string, by: number) => command('HINCRBY', key('ledger'), name, by);
 
 function groupOf(index: number, versions: readonly number[]): Group {
@@ -23,7 +23,16 @@ function groupOf(index: number, versions: readonly number[]): Group {
     rewards: { exact: 1 },
     text: '',
   };
-  return { schemaVersion: 2, runId: 'run', index, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes: [episode] }; // prettier-ignore
+  return {
+    schemaVersion: 2,
+    runId: 'run',
+    index,
+    sampleId: 's',
+    promptText: '',
+    replica: '0',
+    weightHashes: {},
+    episodes: [episode],
+  };
 }
 
 /** One group on its way, transaction by transaction, up to its batch. */

@@ -67,11 +67,11 @@ export class RunAudit {
 
   /** Takes in what was changed at once. */
   take(transaction: readonly Command[]): void {
-    const { groups, payloads, ledger, leases, run } = this.keys;
+    const { records, payloads, ledger, leases, run } = this.keys;
     let isMoved = false;
     for (const [name, key, ...args] of transaction) {
       const change = `${name!.toString().toUpperCase()} ${key?.toString() ?? ''}`;
-      if (change === `HSET ${groups}`) {
+      if (change === `HSET ${records}`) {
         // A record begins with the state.
         for (const [index, record] of pairs(args))
           this.move(index.toString(), record.toString('latin1', 0, 1));
@@ -91,7 +91,7 @@ export class RunAudit {
       } else if (change === `HINCRBY ${run}` && args[0]?.toString() === 'epoch') {
         this.epochs += Number(args[1]!.toString());
       }
-      isMoved ||= change.endsWith(groups) || change.endsWith(ledger);
+      isMoved ||= change.endsWith(records) || change.endsWith(ledger);
     }
     if (this.rolledBackNow > 0)
       this.violate(`${this.rolledBackNow} groups left their batch without a commit`);

@@ -11,7 +11,14 @@ import type { ActorPlace } from './socket-target';
 const root = join(__dirname, '..', '..');
 const UP_WITHIN_MS = 30_000;
 const SAMPLE = { id: 's', prompt: '1+1=', answer: '2' };
-const COMPLETION = { text: '2', promptTokenIds: [1], tokenIds: [2], logprobs: [-1], versions: [0], stopReason: 'end' }; // prettier-ignore
+const COMPLETION = {
+  text: '2',
+  promptTokenIds: [1],
+  tokenIds: [2],
+  logprobs: [-1],
+  versions: [0],
+  stopReason: 'end',
+};
 const EPISODE = {
   tokenIds: Int32Array.of(1, 2),
   mask: Uint8Array.of(0, 1),
@@ -23,7 +30,7 @@ const EPISODE = {
 };
 
 const ENDPOINTS = (weights: WeightsAnnouncement): Readonly<Record<string, ActorPlace['endpoints']>> => ({
-  policy: { generate: [SAMPLE.prompt], updateWeights: [weights], mismatch: [EPISODE], stats: [] },
+  policy: { generate: [SAMPLE.prompt], applyWeights: [weights], mismatch: [EPISODE], stats: [] },
   reward: { score: [[{ sample: SAMPLE, completion: COMPLETION }]], evaluateResponse: [SAMPLE, COMPLETION] },
   reference: { logprobs: [[[1, 2, 3]]], stats: [] },
 });

@@ -108,7 +108,7 @@ export class FuzzRun {
     const totals = growth(totalsBefore, await run.runState.rejections.totals());
     say(`\nrefused in all: ${listed(totals)}`);
     const isWork = ([name]: [string, number]): boolean =>
-      /^(episodes|batches|rollout)\//.test(name) && name !== 'episodes/duplicate';
+      /^(groups|batches|rollout)\//.test(name) && name !== 'groups/duplicate';
     const work = Object.entries(totals)
       .filter(isWork)
       .reduce((sum, [, count]) => sum + count, 0);
@@ -167,7 +167,7 @@ export class FuzzRun {
     this.tell(tally, refused, startedAt);
     if (place === null) return;
     // A group that was on its way and given up for a message under its index comes too late with its own.
-    const late = place === 'episodes' ? (await this.givenUp()) - givenUpBefore : 0;
+    const late = place === 'groups' ? (await this.givenUp()) - givenUpBefore : 0;
     this.expect(name, total(refused), tally.sent + late - missed, tally.sent + late);
   }
 
@@ -238,7 +238,7 @@ export class FuzzRun {
       const all = await redis.hgetallBuffer(keys.payloads);
       return Object.entries(all).sort(([a], [b]) => Number(a) - Number(b))[0];
     });
-    const isOver = async () => /^[td]/.test((await redis.hget(keys.groups, index)) ?? '');
+    const isOver = async () => /^[td]/.test((await redis.hget(keys.records, index)) ?? '');
     await waitFor('its end', isOver, 60_000);
     const trained = groupIn(payload);
     const newestWeights = (await this.run.runState.weights.latest())!.announcement;

@@ -44,7 +44,7 @@ function entry(random: Random, kind: string, name: string, bytes: Buffer): Hosti
   return { kind, fields: [name, bytes] };
 }
 
-export function hostileEpisodes(random: Random, facts: RunFacts): HostileEntry {
+export function hostileGroup(random: Random, facts: RunFacts): HostileEntry {
   const { runId, trained, admitted } = facts;
   const roll = random();
   const index = far(random);
@@ -147,9 +147,23 @@ function isFar(event: TelemetryEvent): boolean {
 
 /** The stored fields of a job that is to be refused. None: only its id is queued. */
 export function hostileJob(random: Random): { kind: string; fields: Record<string, string> } {
-  const job = random() < 0.7
-    ? { kind: 'rollout', schemaVersion: 1, index: far(random), minVersion: 0, sample: { id: 's', prompt: '1+1=', answer: '2' } }
-    : { kind: 'evaluation', schemaVersion: 1, minVersion: far(random), part: 0, parts: 1, samples: [{ id: 's', prompt: '1+1=' }] }; // prettier-ignore
+  const job =
+    random() < 0.7
+      ? {
+          kind: 'rollout',
+          schemaVersion: 1,
+          index: far(random),
+          minVersion: 0,
+          sample: { id: 's', prompt: '1+1=', answer: '2' },
+        }
+      : {
+          kind: 'evaluation',
+          schemaVersion: 1,
+          minVersion: far(random),
+          part: 0,
+          parts: 1,
+          samples: [{ id: 's', prompt: '1+1=' }],
+        };
   const stored = { name: 'rollout', opts: '{"attempts":3}', timestamp: '1', delay: '0', priority: '0' };
   const roll = random();
   if (roll < 0.02) return { kind: 'no such job', fields: {} };

@@ -2,7 +2,7 @@ import type { Redis, RunState } from '@forge/broker';
 import { waitFor, type Random } from '@forge/testing';
 import {
   hostileBatch,
-  hostileEpisodes,
+  hostileGroup,
   hostileJob,
   hostileSpans,
   hostileTelemetry,
@@ -18,7 +18,7 @@ const BURST = 256;
 const SMALLER_BURSTS: Partial<Record<Stream, number>> = { weights: 16, spans: 128 };
 const READ_WITHIN_MS = 120_000;
 const MESSAGES = {
-  episodes: hostileEpisodes,
+  groups: hostileGroup,
   batches: hostileBatch,
   weights: hostileWeights,
   telemetry: hostileTelemetry,

@@ -183,11 +183,11 @@ export interface RolloutHistory {
   job: string;
   replica: string | null;
   /** Versions that generated it, with the hash of their weights. */
-  generatedBy: { version: number; weights: string | null }[] | null;
+  generatedBy: { version: number; weightsHash: string | null }[] | null;
   /** Step whose batch had it as a candidate; the number is that of the version it makes, as in `MetricsRow`. */
   step: number | null;
   lag: number | null;
-  produced: { version: number; weights: string | null } | null;
+  produced: { version: number; weightsHash: string | null } | null;
   replayOf: number | null;
 }
 

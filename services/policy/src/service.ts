@@ -31,7 +31,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const weights = new WeightsFollower({
     versions: runState.weights,
     user: `policy/${replica}`,
-    apply: (announcement) => policy.updateWeights.callOne(announcement),
+    apply: (announcement) => policy.applyWeights.callOne(announcement),
     logger,
   });
   const following = weights.follow().catch(fail);

@@ -7,7 +7,7 @@ import { GroupIntake } from './handlers/group-intake';
 
 const BLOCK_MS = 1000;
 
-/** Groups in, batches out: one loop follows the episodes stream, the other the commits of the trainer. */
+/** Groups in, batches out: one loop follows the groups stream, the other the commits of the trainer. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, replica, logger, traces, fail } = context;
   const rules = {

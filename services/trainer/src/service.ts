@@ -59,7 +59,7 @@ export async function start({
     ? await Recorder.open(runPaths(dir).trainingRecord, runId, version, epoch)
     : null;
   if (from !== latest?.announcement) {
-    const published = await trainer.pushWeights.callOne();
+    const published = await trainer.publishWeights.callOne();
     await checkSame(latest?.announcement, published).catch(giveUp);
     if (version === 0) await recorder?.base(settings, published.sha256);
     await runState.weights.announce(published);

@@ -36,7 +36,8 @@ export {
   type WantedProcesses,
 } from './run/run-controls';
 export type { RunBounds, RunSettings } from './run/run-bounds';
-export { RunState, type BufferedGroup, type RunPhase, type StreamedGroup } from './run/run-state';
+export { type BufferedGroup, type StreamedGroup } from './run/group-flow';
+export { RunState, type RunPhase } from './run/run-state';
 export { SpanLog } from './streams/span-log';
 export { type TelemetryEntry } from './streams/telemetry-stream';
 export { verifyLedger } from './groups/verify-ledger';

@@ -11,7 +11,7 @@ export function runKeys(runId: string) {
     /** Hash: how many groups are admitted, in flight, buffered, leased, trained and discarded by reason. */
     ledger: key('ledger'),
     /** Hash: the record of every group by index, its state first. */
-    groups: key('groups'),
+    records: key('records'),
     /** Hash: oldest version allowed, by index, of groups whose job has no result yet. */
     pending: key('pending'),
     /** Hash: what the replay buffer needs to know of each buffered group, as JSON by index. */
@@ -23,7 +23,7 @@ export function runKeys(runId: string) {
     /** Hash: by version, the hash of its weights and what it was made of. */
     versions: key('versions'),
     /** Stream: finished groups, policy to replay buffer. */
-    episodes: key('episodes'),
+    groups: key('groups'),
     /** Stream: batches, replay buffer to trainer. */
     batches: key('batches'),
     /** Stream: announced weight versions, trainer to everyone. */

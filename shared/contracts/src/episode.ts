@@ -51,7 +51,7 @@ export const groupSchema = z.strictObject({
   /** Which policy replica produced it. */
   replica: z.string(),
   /** Hash of the weights of every version that produced a token. */
-  weights: weightHashesSchema,
+  weightHashes: weightHashesSchema,
   trace: traceOriginSchema.optional(),
   /** Largest |training graph - generator| log-prob of one completion under the same weights, where it was checked. */
   logprobMismatch: z.number().min(0).optional(),

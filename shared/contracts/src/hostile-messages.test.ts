@@ -74,7 +74,7 @@ const group = fc.record({
   promptText: fc.string(),
   episodes: fc.array(episode, { minLength: 1, maxLength: 4 }),
   replica: fc.string(),
-  weights: fc.dictionary(fc.nat().map(String), fc.constant('a'.repeat(64)), {
+  weightHashes: fc.dictionary(fc.nat().map(String), fc.constant('a'.repeat(64)), {
     maxKeys: 4,
     noNullPrototype: true,
   }),
@@ -100,20 +100,101 @@ const EPISODE = {
 /** Every schema of a message, with messages that fit it. */
 const MESSAGES: readonly (readonly [string, z.ZodType, fc.Arbitrary<unknown>])[] = [
   ['sample', sampleSchema, sample],
-  ['sampling', samplingSchema, fc.record({ temperature: fc.double({ min: 0.1, max: 10, noNaN: true }), topK: fc.nat(), topP: fc.constant(1), maxTokens: fc.integer({ min: 1, max: 100 }), stop: fc.array(name, { maxLength: 3 }) })],
+  [
+    'sampling',
+    samplingSchema,
+    fc.record({
+      temperature: fc.double({ min: 0.1, max: 10, noNaN: true }),
+      topK: fc.nat(),
+      topP: fc.constant(1),
+      maxTokens: fc.integer({ min: 1, max: 100 }),
+      stop: fc.array(name, { maxLength: 3 }),
+    }),
+  ],
   ['completion', completionSchema, completion],
   ['episode', episodeSchema, episode],
   ['group', groupSchema, group],
-  ['rollout job', rolloutJobSchema, fc.record({ kind: fc.constant('rollout'), schemaVersion: fc.constant(1), index: count, sample, minVersion: count })],
-  ['evaluation job', rolloutJobSchema, fc.record({ kind: fc.constant('evaluation'), schemaVersion: fc.constant(1), minVersion: count, part: count, parts: fc.integer({ min: 1, max: 9 }), samples: fc.array(sample, { minLength: 1, maxLength: 3 }) })],
-  ['batch', batchSchema, fc.record({ schemaVersion: fc.constant(2), version: count, groups: fc.array(fc.record({ index: count, advantages: fc.array(finite) }), { minLength: 1 }), statistics: values })],
-  ['weights', weightsAnnouncementSchema, fc.record({ schemaVersion: fc.constant(1), version: count, epoch: count, path: name, sizeBytes: fc.integer({ min: 1 }), sha256: fc.constant('a'.repeat(64)) })],
-  ['dead letter', deadLetterSchema, fc.record({ schemaVersion: fc.constant(1), kind: fc.constantFrom('rollout', 'job'), index: fc.option(count), code: name, message: fc.string(), attempts: count, payload: fc.uint8Array().map((bytes) => Buffer.from(bytes)), sizeBytes: count })],
+  [
+    'rollout job',
+    rolloutJobSchema,
+    fc.record({
+      kind: fc.constant('rollout'),
+      schemaVersion: fc.constant(1),
+      index: count,
+      sample,
+      minVersion: count,
+    }),
+  ],
+  [
+    'evaluation job',
+    rolloutJobSchema,
+    fc.record({
+      kind: fc.constant('evaluation'),
+      schemaVersion: fc.constant(1),
+      minVersion: count,
+      part: count,
+      parts: fc.integer({ min: 1, max: 9 }),
+      samples: fc.array(sample, { minLength: 1, maxLength: 3 }),
+    }),
+  ],
+  [
+    'batch',
+    batchSchema,
+    fc.record({
+      schemaVersion: fc.constant(2),
+      version: count,
+      groups: fc.array(fc.record({ index: count, advantages: fc.array(finite) }), { minLength: 1 }),
+      statistics: values,
+    }),
+  ],
+  [
+    'weights',
+    weightsAnnouncementSchema,
+    fc.record({
+      schemaVersion: fc.constant(1),
+      version: count,
+      epoch: count,
+      path: name,
+      sizeBytes: fc.integer({ min: 1 }),
+      sha256: fc.constant('a'.repeat(64)),
+    }),
+  ],
+  [
+    'dead letter',
+    deadLetterSchema,
+    fc.record({
+      schemaVersion: fc.constant(1),
+      kind: fc.constantFrom('rollout', 'job'),
+      index: fc.option(count),
+      code: name,
+      message: fc.string(),
+      attempts: count,
+      payload: fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+      sizeBytes: count,
+    }),
+  ],
   ['telemetry step', telemetryEventSchema, fc.record({ kind: fc.constant('step'), step: count, values })],
-  ['telemetry service', telemetryEventSchema, fc.record({ kind: fc.constant('service'), service: name, replica: name, values })],
-  ['telemetry rollout', telemetryEventSchema, fc.record({ kind: fc.constant('rollout'), index: count, version: count, prompt: fc.string(), texts: fc.array(fc.string()), rewards: fc.array(finite), rewardsByFunction: fc.array(rewards), tokens: fc.array(shownTokens, { maxLength: 8 }) })],
+  [
+    'telemetry service',
+    telemetryEventSchema,
+    fc.record({ kind: fc.constant('service'), service: name, replica: name, values }),
+  ],
+  [
+    'telemetry rollout',
+    telemetryEventSchema,
+    fc.record({
+      kind: fc.constant('rollout'),
+      index: count,
+      version: count,
+      prompt: fc.string(),
+      texts: fc.array(fc.string()),
+      rewards: fc.array(finite),
+      rewardsByFunction: fc.array(rewards),
+      tokens: fc.array(shownTokens, { maxLength: 8 }),
+    }),
+  ],
   ['telemetry run', telemetryEventSchema, fc.record({ kind: fc.constant('run'), state: name })],
-]; // prettier-ignore
+];
 
 function refusalOf(schema: z.ZodType, bytes: Uint8Array): ForgeError | null {
   try {
@@ -268,7 +349,7 @@ describe('fields of an entry per token', () => {
       sampleId: 's',
       promptText: '',
       replica: '0',
-      weights: {},
+      weightHashes: {},
       episodes: [old],
     };
     expect(() => decode(groupSchema, encode(message), 'group 0')).toThrow(
@@ -318,7 +399,16 @@ describe('decode', () => {
   });
 
   it('looks at no more episodes than a group may have', () => {
-    const message = { schemaVersion: 2, runId: 'r', index: 0, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes: new Array(1e6).fill({}) }; // prettier-ignore
+    const message = {
+      schemaVersion: 2,
+      runId: 'r',
+      index: 0,
+      sampleId: 's',
+      promptText: '',
+      replica: '0',
+      weightHashes: {},
+      episodes: new Array(1e6).fill({}),
+    };
     expect(groupSchema.safeParse(message).error?.issues).toMatchObject([
       { path: ['episodes'], message: 'expected at most 1024' },
     ]);

@@ -55,18 +55,18 @@ export const deadLetterSchema = z.strictObject({
   code: z.string(),
   message: z.string(),
   attempts: z.int().min(0),
-  /** As it came: JSON of a job, bytes of a message; cut at 64 KiB. */
+  /** Payload as it came, cut at 64 KiB: JSON of a job, bytes of a message. */
   payload: z.instanceof(Uint8Array),
-  /** Of the whole payload. */
+  /** Size of the whole payload. */
   sizeBytes: z.int().min(0),
 });
 
 const values = namedNumbers();
 const count = z.int().min(0);
-/** Of a service or a replica. */
+/** Name of a service or a replica. */
 const name = z.string().min(1).max(128);
 
-/** Of a rollout that is shown so many completions at most have their tokens, and so many tokens. */
+/** Bounds of a rollout that is shown: completions with their tokens, and tokens. */
 export const SHOWN_COMPLETIONS = 8;
 export const SHOWN_TOKENS = { perCompletion: 512, perRollout: 1024 };
 
@@ -94,12 +94,12 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     parts: z.int().min(1),
     correct: count,
     total: count,
-    /** Of the rest, those that could not be answered or judged; left out: none. */
+    /** Samples of the rest that could not be answered or judged; left out: none. */
     failed: count.optional(),
   }),
-  /** What a service did since its last report, e.g. `tokens`, `busyMs`, `residentBytes`. */
+  /** Work of a service since its last report, e.g. `tokens`, `busyMs`, `residentBytes`. */
   z.strictObject({ kind: z.literal('service'), service: name, replica: name, values }),
-  /** What the code of a service, and whatever runs on its behalf, has recorded since its last such report. */
+  /** Metrics that a service, and the code that runs on its behalf, recorded since its last such report. */
   z.strictObject({
     kind: z.literal('recorded'),
     service: name,
@@ -118,9 +118,9 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     texts: atMost(1024, z.string()),
     /** Weighted sums. */
     rewards: numbers(Number.isFinite, 'a finite number', 1024),
-    /** Of each completion its rewards by function, before weighting. */
+    /** Rewards by function of each completion, before weighting. */
     rewardsByFunction: atMost(1024, namedNumbers(MAX_REWARD)).optional(),
-    /** Of the first completions the first tokens that the policy chose. */
+    /** First tokens that the policy chose, of the first completions. */
     tokens: atMost(SHOWN_COMPLETIONS, shownTokensSchema).optional(),
   }),
   /** Somebody changed a running run: a setting, how many replicas there are, a restart, a pause. */
@@ -137,7 +137,7 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     from: z.string(),
     to: z.string(),
   }),
-  /** What the run waits for, when nothing has changed for a while; null when it goes on. */
+  /** Reason why nothing has changed for a while; null when the run goes on. */
   z.strictObject({ kind: z.literal('waiting'), for: z.string().nullable() }),
   /** A run-level change: `running`, `resumed`, `saved`, `finished`, `failed` with a message. */
   z.strictObject({ kind: z.literal('run'), state: z.string().max(64), message: z.string().optional() }),

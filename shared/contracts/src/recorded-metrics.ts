@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { atMost } from './bounded';
 
-/** How the values of a key become one. */
+/** Rules by which the values of a key become one. */
 export const reduceSchema = z.enum(['mean', 'sum', 'max', 'min', 'std']);
 
 const count = z.int().min(0);
@@ -13,7 +13,7 @@ function isSmall(value: unknown): boolean {
   return typeof value !== 'object' || value === null || Object.keys(value).length <= MAX_NAMES;
 }
 
-/** What is known of the values of one key: enough to merge it with others exactly. */
+/** Summary of the values of one key, which merges with others exactly. */
 export const metricStateSchema = z.discriminatedUnion('reduce', [
   z.strictObject({ reduce: z.literal('mean'), sum: z.number(), count }),
   z.strictObject({ reduce: z.literal('sum'), total: z.number() }),
@@ -22,9 +22,9 @@ export const metricStateSchema = z.discriminatedUnion('reduce', [
   z.strictObject({ reduce: z.literal('std'), sum: z.number(), sumOfSquares: z.number(), count }),
 ]);
 
-/** What one process recorded for a while. */
+/** Metrics that one process recorded for a while. */
 export const metricReportSchema = z.strictObject({
-  /** Who recorded it, below the process that hands it on; empty: that process itself. */
+  /** Recorder below the process that hands it on; empty: that process itself. */
   rank: z.string().max(256),
   states: z
     .custom<Record<string, z.input<typeof metricStateSchema>>>(isSmall, {

@@ -15,7 +15,9 @@ export const samplingSchema = z.strictObject({
     .array(z.string().min(1))
     .max(16)
     .default([])
-    .describe('strings that end a completion, special tokens too; the text is cut before the first one found'),
+    .describe(
+      'strings that end a completion, special tokens too; the text is cut before the first one found',
+    ),
 });
 
 export type Sampling = z.infer<typeof samplingSchema>;

@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { check, invalidMessage, MAX_MESSAGE_BYTES } from './codec';
 
 const NEW_LINE = 0x0a;
-/** No more: each span is looked at by whoever reads it, among thousands of others that nobody will. */
+/** The shape of a line; spans are checked by their reader, as most are never read. */
 const spanLineSchema = z.looseObject({ resourceSpans: z.array(z.looseObject({})) });
 
 /**
  * A line of the OTLP file format, an entry of the `spans` stream.
  *
- * @throws {ForgeError} CONTRACT_INVALID_MESSAGE when it is none.
+ * @throws {ForgeError} CONTRACT_INVALID_MESSAGE when the line is invalid.
  */
 export function checkSpanLine(bytes: Buffer | undefined): Buffer {
   if (bytes === undefined)

@@ -4,7 +4,7 @@ import { traceparentSchema } from './trace-origin';
 
 const sha256 = z.string().length(64);
 const count = z.int().min(0);
-/** More than any sequence of tokens takes. */
+/** Versions that the tokens of one sequence may come from at most. */
 const MAX_VERSIONS = 4_096;
 
 /** Entry of the `weights` stream: a version whose blob is complete, verified and readable at `path`. */
@@ -16,11 +16,11 @@ export const weightsAnnouncementSchema = z.strictObject({
   path: z.string().min(1),
   sizeBytes: z.int().min(1),
   sha256,
-  /** Of the step that made it. */
+  /** Trace of the step that made it. */
   traceparent: traceparentSchema.optional(),
 });
 
-/** What a version was made of. */
+/** Origin of a version: its parent and its batch. */
 export const weightsOriginSchema = z.strictObject({
   /** The version it was trained from, or went back to; null: a run starts from it. */
   parent: z.strictObject({ version: count, sha256 }).nullable(),
@@ -33,10 +33,10 @@ export const weightsManifestSchema = weightsOriginSchema.extend({
   schemaVersion: schemaVersion(1),
   version: count,
   epoch: count,
-  /** Of the blob, which is named by it. */
+  /** Hash of the blob, which is named by it. */
   sha256,
   sizeBytes: z.int().min(1),
-  /** What lies where in the blob. */
+  /** Places of the tensors in the blob. */
   tensors: z.array(
     z.strictObject({
       name: z.string(),
@@ -57,7 +57,7 @@ function isHashes(value: unknown): boolean {
   return entries.length <= MAX_VERSIONS && entries.every(fits);
 }
 
-/** By policy version, the hash of the weights that produced tokens. */
+/** Hashes of the weights that produced tokens, by policy version. */
 export const weightHashesSchema = z.custom<Record<string, string>>(isHashes, {
   error: 'expected hashes of 64 characters by version',
 });

@@ -3,7 +3,7 @@ export { type PolicyConfig, type SamplingOverrides, type WorkerConfig } from './
 export { ReferenceModel, type ReferenceConfig } from './reference/reference-model';
 export { Reward, type RewardActorConfig } from './reward/reward';
 export { type ScoreItem, type ScoreResult } from './reward/score';
-export { ReplayBuffer, type ReplayBufferConfig } from './replay-buffer/replay-buffer';
+export { EpisodeBuffer, type EpisodeBufferConfig } from './episode-buffer/episode-buffer';
 export { Trainer } from './trainer/trainer';
 export { type ResumePoint, type TrainerConfig } from './trainer/trainer-config';
 export { type TrainedStep } from './trainer/training';

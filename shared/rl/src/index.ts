@@ -45,5 +45,5 @@ export { arithmeticTask, type ArithmeticTaskOptions } from './tasks/arithmetic-t
 export type { Operator } from './tasks/operand-pairs';
 export { jsonlTask, type JsonlTaskOptions } from './tasks/jsonl-task';
 export { promptsTask } from './tasks/prompts-task';
-export { ReplayBuffer, type ReplayBufferOptions, type ReplayBufferState } from './replay/replay-buffer';
+export { EpisodeBuffer, type EpisodeBufferOptions, type EpisodeBufferState } from './replay/episode-buffer';
 export { checkAlgorithm, checkReward } from './check-user-module';

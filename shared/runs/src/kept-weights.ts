@@ -58,6 +58,7 @@ export async function keptWeights(
 function committed(manifests: readonly WeightsManifest[], { versions }: LedgerSnapshot): WeightsManifest[] {
   const newest = new Map<number, WeightsManifest>();
   for (const manifest of manifests)
-    if (versions.get(manifest.version)?.weights === manifest.sha256) newest.set(manifest.version, manifest);
+    if (versions.get(manifest.version)?.weightsHash === manifest.sha256)
+      newest.set(manifest.version, manifest);
   return [...newest.values()];
 }

@@ -12,9 +12,9 @@ const trained: GroupRecord = {
 };
 const versionsOf = (...hashes: string[]) =>
   new Map(
-    hashes.map((weights, version) => [
+    hashes.map((weightsHash, version) => [
       version,
-      { version, weights, epoch: 1, rolledBackTo: null, batch: { indices: [7], maxStaleness: Infinity } },
+      { version, weightsHash, epoch: 1, rolledBackTo: null, batch: { indices: [7], maxStaleness: Infinity } },
     ]),
   );
 
@@ -26,13 +26,13 @@ describe('rolloutHistory', () => {
       job: 'r-run-7',
       replica: '1',
       generatedBy: [
-        { version: 2, weights: 'c' },
-        { version: 3, weights: 'd' },
+        { version: 2, weightsHash: 'c' },
+        { version: 3, weightsHash: 'd' },
       ],
       step: 5,
       lag: 2,
       maxStaleness: 'inf',
-      produced: { version: 5, weights: 'f' },
+      produced: { version: 5, weightsHash: 'f' },
     });
   });
 

@@ -15,7 +15,7 @@ export function rolloutHistory(
   const record = groups.get(index);
   if (record === undefined) return null;
   const { state, minVersion, replayOf, origin, step, reason } = record;
-  const weightsOf = (version: number): string | null => versions.get(version)?.weights ?? null;
+  const hashOf = (version: number): string | null => versions.get(version)?.weightsHash ?? null;
   const isTrained = state === 'trained';
   const made = isTrained ? versions.get(step! + 1) : undefined;
   const bound = made?.batch?.maxStaleness ?? leases.find((lease) => lease.step === step)?.maxStaleness;
@@ -30,13 +30,13 @@ export function rolloutHistory(
       origin === null
         ? null
         : Array.from({ length: origin.newest - origin.oldest + 1 }, (_, k) => origin.oldest + k).map(
-            (version) => ({ version, weights: weightsOf(version) }),
+            (version) => ({ version, weightsHash: hashOf(version) }),
           ),
     /** The step whose batch had it as a candidate, by the version it makes, as in metrics.jsonl. */
     step: step === null ? null : step + 1,
     lag: step === null || origin === null ? null : step - origin.oldest,
     maxStaleness: bound === undefined ? null : String(storedBound(bound)),
-    produced: isTrained ? { version: step! + 1, weights: weightsOf(step! + 1) } : null,
+    produced: isTrained ? { version: step! + 1, weightsHash: hashOf(step! + 1) } : null,
     reason,
   };
 }

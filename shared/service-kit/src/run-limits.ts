@@ -6,7 +6,7 @@ export function runBounds({ limits }: Pick<Recipe, 'limits'>): RunBounds {
   return {
     inFlight: limits.queuedGroups,
     held: limits.heldGroups,
-    episodes: limits.episodesStream,
+    groups: limits.episodesStream,
     history: limits.historyGroups,
     deadLetters: limits.deadLetters,
     telemetry: limits.telemetryEvents,

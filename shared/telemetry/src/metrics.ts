@@ -175,7 +175,7 @@ export const METRICS = [
     'queue/<queue>/depth',
     '',
     'coordinator',
-    'as of its last report: jobs that wait (`rollouts`), groups in the `episodes` stream, groups in the `buffer`, `batches` formed and not committed',
+    'as of its last report: jobs that wait (`rollouts`), `groups` on their way to it, groups in the `buffer`, `batches` formed and not committed',
   ),
   metric(
     'queue/<queue>/age_s',

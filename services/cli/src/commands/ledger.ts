@@ -119,7 +119,7 @@ function renderHistory(history: RolloutHistory): string[] {
       ? []
       : [
           row('generated', `by policy/${replica}, version ${generatedBy.map((v) => v.version).join(', ')}`),
-          ...generatedBy.map((v) => row('', `version ${v.version}  ${v.weights ?? 'forgotten'}`)),
+          ...generatedBy.map((v) => row('', `version ${v.version}  ${v.weightsHash ?? 'forgotten'}`)),
         ]),
     ...(step === null
       ? []
@@ -131,6 +131,6 @@ function renderHistory(history: RolloutHistory): string[] {
         ]),
     ...(produced === null
       ? []
-      : [row('produced', `version ${produced.version}  ${produced.weights ?? 'forgotten'}`)]),
+      : [row('produced', `version ${produced.version}  ${produced.weightsHash ?? 'forgotten'}`)]),
   ];
 }

@@ -34,15 +34,15 @@ export async function replayRun(id: string, { dir, json, to, model }: ReplayComm
   for await (const step of replay(record, { to: end, ...(model !== undefined && { model }) })) {
     last = step;
     show(step);
-    if (isInterrupted || step.weights !== step.recorded) break;
+    if (isInterrupted || step.weightsHash !== step.recorded) break;
   }
   if (isInterrupted) return INTERRUPTED;
-  const { version, weights, recorded } = last!;
-  const isEqual = weights === recorded;
-  const report = { run: id, steps: version, weightsHash: weights, recorded, isEqual };
+  const { version, weightsHash, recorded } = last!;
+  const isEqual = weightsHash === recorded;
+  const report = { run: id, steps: version, weightsHash, recorded, isEqual };
   const words = isEqual
-    ? `${version} steps replayed, all as recorded\nweights  ${weights}`
-    : `step ${version} differs\nweights   ${weights}\nrecorded  ${recorded}`;
+    ? `${version} steps replayed, all as recorded\nweights  ${weightsHash}`
+    : `step ${version} differs\nweights   ${weightsHash}\nrecorded  ${recorded}`;
   process.stdout.write(`${json ? JSON.stringify(report) : words}\n`);
   return isEqual ? 0 : 1;
 }
@@ -63,9 +63,9 @@ function lastVersion(record: TrainingRecord, directory: string, to: number | und
 /** Redrawn in place on a terminal, a line now and then elsewhere. */
 function progressOn(output: NodeJS.WriteStream, end: number): (step: ReplayedStep) => void {
   const live = createLogUpdate(output);
-  return ({ version, weights, recorded }) => {
-    const line = `step ${version}/${end}  ${weights.slice(0, 16)}`;
-    const isLast = version === end || weights !== recorded;
+  return ({ version, weightsHash, recorded }) => {
+    const line = `step ${version}/${end}  ${weightsHash.slice(0, 16)}`;
+    const isLast = version === end || weightsHash !== recorded;
     if (output.isTTY) live(line);
     else if (isLast || version % PLAIN_EVERY_STEPS === 0) output.write(`${line}\n`);
     if (output.isTTY && isLast) live.done();

@@ -69,7 +69,7 @@ export function verifyRunFiles(
     if (found !== expected) problems.push(`summary.json: ${what} is ${String(found)}, but the run's is ${String(expected)}`); // prettier-ignore
   };
   differing('steps', summary['steps'], run.version);
-  differing('weightsHash', summary['weightsHash'], versions.get(run.version)?.weights ?? null);
+  differing('weightsHash', summary['weightsHash'], versions.get(run.version)?.weightsHash ?? null);
   differing(
     'ledger.trained',
     (summary['ledger'] as { trained?: number } | undefined)?.trained,

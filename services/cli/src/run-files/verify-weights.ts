@@ -28,18 +28,18 @@ export async function verifyWeights(
     const { version, epoch, sha256, parent } = manifest;
     const name = `version ${version} (epoch ${epoch})`;
     const recorded = versions.get(version);
-    const isOurs = recorded?.weights === sha256;
+    const isOurs = recorded?.weightsHash === sha256;
     const blob = await verifyBlob(store, manifest);
     const isKept = (await store.manifests()).some((one) => one.version === version && one.epoch === epoch);
     if (!isKept) continue;
     if (blob !== null && (isOurs || !blob.isMissing)) problems.push(`${name}: ${blob.problem}`);
     if (recorded !== undefined && recorded.epoch === epoch && !isOurs)
-      problems.push(`${name}: its manifest says ${sha256}, the run ${recorded.weights}`);
-    const parentHash = parent === null ? undefined : versions.get(parent.version)?.weights;
+      problems.push(`${name}: its manifest says ${sha256}, the run ${recorded.weightsHash}`);
+    const parentHash = parent === null ? undefined : versions.get(parent.version)?.weightsHash;
     if (isOurs && parentHash !== undefined && parentHash !== parent!.sha256)
       problems.push(`${name}: its parent is version ${parent!.version} with ${parent!.sha256}, the run's is ${parentHash}`); // prettier-ignore
   }
-  const isThere = before.some((one) => one.sha256 === versions.get(run.version)?.weights);
+  const isThere = before.some((one) => one.sha256 === versions.get(run.version)?.weightsHash);
   const isSince = (await store.manifests()).some(({ version }) => version > run.version);
   if (versions.has(run.version) && !isThere && !isSince)
     problems.push(`version ${run.version}, which the run is at, is not there`);

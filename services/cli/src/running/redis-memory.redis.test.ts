@@ -177,7 +177,7 @@ function group(index: number): Group {
     promptText: 'p',
     episodes,
     replica: '0',
-    weights: { '0': '0'.repeat(64) },
+    weightHashes: { '0': '0'.repeat(64) },
   };
 }
 

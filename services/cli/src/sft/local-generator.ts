@@ -26,7 +26,7 @@ export async function localGenerator(
     maxBatch: MAX_BATCH,
     chunk: CHUNK,
     // Unpacked weights on several threads would tie results to the batch.
-    weights: threads === 1 ? 'inputs' : 'initializers',
+    weightMode: threads === 1 ? 'inputs' : 'initializers',
     decodeText: (ids, options) => tokenizer.decode(ids, options),
     specialTokens: tokenizer.specialTokens,
   });

@@ -147,7 +147,7 @@ describe('serviceValues', () => {
     const values = serviceValues([
       service('policy', '0', { busyMs: 500, 'waits/rewardMs': 250, idleMs: 250, intervalMs: 1000, tokens: 300, residentBytes: 10 }),
       service('policy', '1', { busyMs: 500, idleMs: 0, intervalMs: 500, tokens: 100, residentBytes: 30 }),
-      service('coordinator', '0', { busyMs: 1, idleMs: 3, 'queue/episodes/depth': 7, residentBytes: 1 }),
+      service('coordinator', '0', { busyMs: 1, idleMs: 3, 'queue/groups/depth': 7, residentBytes: 1 }),
     ]); // prettier-ignore
     expect(values).toEqual({
       'busy/policy': 0.75,
@@ -158,7 +158,7 @@ describe('serviceValues', () => {
       'busy/coordinator': 0.25,
       'idle/coordinator': 0.75,
       'memory/coordinator_bytes': 1,
-      'queue/episodes/depth': 7,
+      'queue/groups/depth': 7,
     });
   });
 });

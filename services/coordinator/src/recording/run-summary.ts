@@ -1,9 +1,9 @@
 import type { RunState } from '@forge/broker';
 import type { Recipe } from '@forge/config';
+import { storedBound } from '@forge/contracts';
 import type { Evaluation } from '../evaluations';
 import type { RunSummary } from './report';
 import type { RunDirectory } from './run-directory';
-import { storedBound } from '@forge/contracts';
 
 const REPORTED_SAMPLES = 60;
 

@@ -26,7 +26,7 @@ export interface PipelineEvidence {
 /** The queue or stream that carries something, by its name in docs/metrics.md. */
 const QUEUES: Readonly<Partial<Record<PipelineLink['carries'], string>>> = {
   jobs: 'rollouts',
-  groups: 'episodes',
+  groups: 'groups',
   batches: 'batches',
 };
 

@@ -64,7 +64,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
           tokenIds: [3],
           logprobs: [-0.5],
           versions: [4],
-          weights: { '4': '4'.repeat(64), ...(id === '7-0' && { '3': '3'.repeat(64) }) },
+          weightHashes: { '4': '4'.repeat(64), ...(id === '7-0' && { '3': '3'.repeat(64) }) },
           stopReason: 'end',
         })),
       );
@@ -90,7 +90,7 @@ describe('RolloutJobs', () => {
         runId: 'run',
         index: 7,
         // Of those a token of the group is of.
-        weights: { '4': '4'.repeat(64) },
+        weightHashes: { '4': '4'.repeat(64) },
         episodes: [
           { reward: 1, tokenIds: Int32Array.of(1, 2, 3), versions: Int32Array.of(-1, -1, 4) },
           { reward: 0, text: '6' },
@@ -194,7 +194,10 @@ describe('RolloutJobs', () => {
     const { handler, calls, events } = jobs();
     const samples = [sample, { ...sample, answer: '9' }];
     await handler.handle({ kind: 'evaluation', schemaVersion: 1, minVersion: 4, part: 1, parts: 2, samples });
-    expect(calls.map(({ sampling }) => [sampling.temperature, sampling.topK])).toEqual([[0, 0], [0, 0]]); // prettier-ignore
+    expect(calls.map(({ sampling }) => [sampling.temperature, sampling.topK])).toEqual([
+      [0, 0],
+      [0, 0],
+    ]);
     expect(events).toEqual([{ kind: 'evaluation', version: 4, part: 1, parts: 2, correct: 1, total: 2 }]);
   });
 
@@ -210,12 +213,24 @@ describe('RolloutJobs', () => {
 
     it.each([
       ['tries a reward that throws again, then', new TypeError('boom'), 'BUG_INVARIANT', 3],
-      ['at once, when a retry would give the same,', new ForgeError('CAPACITY_PROMPT_TOO_LONG', 'boom'), 'CAPACITY_PROMPT_TOO_LONG', 1], // prettier-ignore
-      ['tries a reward again that takes too long for it, then', new ForgeError('TRANSIENT_TIMEOUT', 'boom', { sampleId: 'poison' }), 'TRANSIENT_TIMEOUT', 3], // prettier-ignore
+      [
+        'at once, when a retry would give the same,',
+        new ForgeError('CAPACITY_PROMPT_TOO_LONG', 'boom'),
+        'CAPACITY_PROMPT_TOO_LONG',
+        1,
+      ],
+      [
+        'tries a reward again that takes too long for it, then',
+        new ForgeError('TRANSIENT_TIMEOUT', 'boom', { sampleId: 'poison' }),
+        'TRANSIENT_TIMEOUT',
+        3,
+      ],
     ])('%s counts it as failed and keeps it as a dead letter', async (_, error, code, attempts) => {
       const { handler, events, letters } = jobs(failing(error));
       await handler.handle(job);
-      expect(events).toEqual([{ kind: 'evaluation', version: 4, part: 0, parts: 1, correct: 2, total: 3, failed: 1 }]); // prettier-ignore
+      expect(events).toEqual([
+        { kind: 'evaluation', version: 4, part: 0, parts: 1, correct: 2, total: 3, failed: 1 },
+      ]);
       expect(letters).toEqual([
         ['e-poison', 'evaluation', { code, message: 'boom', attempts, payload: JSON.stringify(samples[1]) }],
       ]);

@@ -138,7 +138,7 @@ export class RolloutJobs {
       promptText: promptText(sample),
       episodes: algorithm.needsReference ? await this.withReference(episodes, attempt) : episodes,
       replica,
-      weights: Object.fromEntries(
+      weightHashes: Object.fromEntries(
         versionsOf(episodes).flatMap((version) => (hashes[version] ? [[version, hashes[version]]] : [])),
       ),
       ...(mismatch !== null && { logprobMismatch: mismatch }),
@@ -203,7 +203,7 @@ export class RolloutJobs {
         const rolloutIds = Array.from({ length: n }, () => `${id}-${completions++}`);
         const request = { prompt, rolloutIds, sampling: { ...defaults, ...overrides } };
         const made = await attempt.generating(() => this.options.generate(request));
-        for (const { weights } of made) Object.assign(hashes, weights);
+        for (const { weightHashes } of made) Object.assign(hashes, weightHashes);
         return made;
       },
     };

@@ -16,7 +16,7 @@ const group = (episodes: Episode[], index = 4): Group => ({
   index,
   sampleId: `s${index}`,
   promptText: '1+1=',
-  weights: {},
+  weightHashes: {},
   episodes,
   replica: 'policy-0',
 });

@@ -18,7 +18,7 @@ export interface GroupIntakeOptions {
 
 const READ_AT_ONCE = 32;
 
-/** Takes groups off the episodes stream: into the buffer, or to the dead letter when they make no sense. */
+/** Takes groups off the groups stream: into the buffer, or to the dead letter when they make no sense. */
 export class GroupIntake {
   constructor(private readonly options: GroupIntakeOptions) {}
 
@@ -45,7 +45,7 @@ export class GroupIntake {
       // It depends on the message alone, and on what the algorithm makes of it: trying again would give the same.
       return this.reject(entry, error, { group });
     }
-    const foreign = await runState.weights.disagreement(group.weights);
+    const foreign = await runState.weights.disagreement(group.weightHashes);
     if (foreign !== null) {
       // Nobody's fault where Redis forgot the newest versions: policies have them until they go back, too.
       const failure = invalidMessage(`group ${index}`, 'unknown', `tokens are of ${foreign}`);
@@ -55,7 +55,7 @@ export class GroupIntake {
     if (trace !== undefined) candidate.trace = { ...trace, cameAtMs: cameAtMs(entryId) };
     const result = await runState.storeGroup(entryId, { ...candidate }, payload);
     if (result === 'stored') batches.add(candidate);
-    else if (result === 'duplicate') runState.rejections.count('episodes', 'duplicate');
+    else if (result === 'duplicate') runState.rejections.count('groups', 'duplicate');
     else
       await this.reject(
         { ...entry, index: Number.NaN },
@@ -79,7 +79,7 @@ export class GroupIntake {
       const trace = traces.kept(index, read.trace, cameAtMs(entryId));
       endRollout(trace, { 'forge.rollout.index': index, 'forge.rollout.end': why }, failure);
     }
-    runState.rejections.tell('episodes', failure, 1);
+    runState.rejections.tell('groups', failure, 1);
   }
 }
 
@@ -94,7 +94,7 @@ function groupOf({ index, payload }: StreamedGroup, runId: string): Group {
     const found = `the payload is group ${group.index} of run ${group.runId}`;
     throw invalidMessage(`group ${index} of run ${runId}`, 'unknown', found, { index, runId });
   }
-  const [versions, named] = [versionsOf(group.episodes), Object.keys(group.weights).map(Number)];
+  const [versions, named] = [versionsOf(group.episodes), Object.keys(group.weightHashes).map(Number)];
   if (versions.join() !== named.join()) {
     const found = `tokens are of versions ${versions.join(', ')}, its weights of ${named.join(', ')}`;
     throw invalidMessage(`group ${index}`, 'wrong-shape', found, { index });

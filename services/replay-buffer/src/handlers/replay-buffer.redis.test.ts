@@ -48,7 +48,7 @@ function group(runState: RunState, index: number, reward: number, version = 0): 
     sampleId: `s${index}`,
     promptText: '1+1=',
     replica: '0',
-    weights: { [version]: '0'.repeat(64) },
+    weightHashes: { [version]: '0'.repeat(64) },
     episodes: [
       {
         tokenIds: Int32Array.of(1, 2),
@@ -82,7 +82,13 @@ describe('replay buffer', () => {
     const state = await newRun();
     const { intake } = replayBuffer(state);
     await state.admit(4);
-    for (const [index, reward] of [[3, 1], [1, 0.5], [0, 0.5], [2, 0]] as const) await publish(state, index, reward); // prettier-ignore
+    for (const [index, reward] of [
+      [3, 1],
+      [1, 0.5],
+      [0, 0.5],
+      [2, 0],
+    ] as const)
+      await publish(state, index, reward);
     await intake.turn(10);
 
     const leased = await state.readBatch('trainer', 10);
@@ -127,14 +133,14 @@ describe('replay buffer', () => {
     await publish(state, 0);
     await intake.turn(10);
     const send = (index: number, message: Group) =>
-      connection.xadd(state.keys.episodes, '*', 'index', index, 'payload', encode(message));
+      connection.xadd(state.keys.groups, '*', 'index', index, 'payload', encode(message));
     await send(0, group(state, 0, 1));
     await send(7, group(state, 7, 1));
     await send(1, group(state, 2, 1));
     await publish(state, 1, 0.5, 1);
     await intake.turn(10);
     await state.rejections.flush();
-    expect(await state.rejections.totals()).toEqual({ 'episodes/duplicate': 1, 'episodes/unknown': 3 });
+    expect(await state.rejections.totals()).toEqual({ 'groups/duplicate': 1, 'groups/unknown': 3 });
     expect((await state.deadLetters.list()).map(({ index, message }) => [index, message])).toEqual([
       [null, 'group 7: there is no such group'],
       [1, `group 1 of run ${state.runId}: the payload is group 2 of run ${state.runId}`],
@@ -150,8 +156,8 @@ describe('replay buffer', () => {
     await state.weights.announce({ schemaVersion: 1, epoch: await epochOf(state), ...announcement });
     await state.admit(4);
     const foreign = [{ '0': 'f'.repeat(64) }, {}, { '0': '0'.repeat(64), '1': '1'.repeat(64) }];
-    for (const [index, weights] of foreign.entries())
-      await state.publishGroup(index, encode({ ...group(state, index, 1), weights }));
+    for (const [index, weightHashes] of foreign.entries())
+      await state.publishGroup(index, encode({ ...group(state, index, 1), weightHashes }));
     await publish(state, 3);
     await intake.turn(10);
     expect(await state.ledger()).toMatchObject({
@@ -184,7 +190,11 @@ describe('replay buffer', () => {
       activity,
     });
     await state.admit(2);
-    for (const [index, reward] of [[0, 0.25], [1, 1]] as const) await publish(state, index, reward); // prettier-ignore
+    for (const [index, reward] of [
+      [0, 0.25],
+      [1, 1],
+    ] as const)
+      await publish(state, index, reward);
     await intake.turn(10);
     expect(await state.ledger()).toMatchObject({ buffered: 1, discarded: { invalid: 1 }, isBalanced: true });
     expect(await state.deadLetters.list()).toMatchObject([{ index: 0, message: 'what a reward' }]);

@@ -20,7 +20,7 @@ function loopOf({ batches, epoch = 2 }: { batches: LeasedBatch[]; epoch?: number
         return Promise.resolve(result);
       },
     },
-    pushWeights: { callOne: () => Promise.resolve({ version: 4 }) },
+    publishWeights: { callOne: () => Promise.resolve({ version: 4 }) },
   };
   const runState = {
     phase: () => Promise.resolve({ phase: 'running', message: null }),

@@ -19,7 +19,7 @@ export interface TrainingLoopOptions {
     controls: Pick<RunState['controls'], 'steering'>;
     resumption: Pick<RunState['resumption'], 'position'>;
   };
-  trainer: Pick<ActorMesh<Trainer>, 'trainBatch' | 'rollBack' | 'pushWeights' | 'save' | 'checkpoint'>;
+  trainer: Pick<ActorMesh<Trainer>, 'trainBatch' | 'rollBack' | 'publishWeights' | 'save' | 'checkpoint'>;
   /** Names of the policies that are alive, among those that use weights. */
   livePolicies: () => Promise<ReadonlySet<string>>;
   seed: number;
@@ -140,7 +140,7 @@ export class TrainingLoop {
     await runState.weights.takeAsked();
     if (asked !== version) return;
     logger.warn({ version }, 'weights are published again: somebody could not read them');
-    await runState.weights.announce(await trainer.pushWeights.callOne(await this.versionsInUse()));
+    await runState.weights.announce(await trainer.publishWeights.callOne(await this.versionsInUse()));
   }
 
   /** Versions that live policies generate with or read, and the one to go back to. */
@@ -230,7 +230,7 @@ export class TrainingLoop {
   ): Promise<void> {
     const { runState, trainer, recorder, clock, checkpointEverySteps } = this.options;
     const inUse = await this.versionsInUse();
-    const published = await trace.part('publish weights', () => trainer.pushWeights.callOne(inUse), {
+    const published = await trace.part('publish weights', () => trainer.publishWeights.callOne(inUse), {
       kind: SpanKind.PRODUCER,
     });
     const { traceparent } = trace;

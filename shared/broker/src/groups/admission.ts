@@ -6,7 +6,7 @@ export interface Admission {
   replayOf?: number;
 }
 
-/** From the fields Redis keeps; `replayed` is empty where it replays no group. */
+/** The admission in the fields that Redis keeps; `replayed` is empty where it replays no group. */
 export function admissionOf(
   index: number | string,
   minVersion: number | string,

@@ -1,7 +1,7 @@
-/** Where a group is. `published` counts as in flight in the ledger. */
+/** Place of a group. `published` counts as in flight in the ledger. */
 export type GroupState = 'inFlight' | 'published' | 'buffered' | 'leased' | 'trained' | 'discarded';
 
-/** Who generated a group, with which versions of the policy. */
+/** Replica that generated a group, and the versions it did so with. */
 export interface GroupOrigin {
   replica: string;
   /** Versions of its oldest and its newest token. */
@@ -9,7 +9,7 @@ export interface GroupOrigin {
   newest: number;
 }
 
-/** What Redis keeps of a group from its admission on, until it is forgotten. */
+/** Record that Redis keeps of a group from its admission on, until it is forgotten. */
 export interface GroupRecord {
   index: number;
   state: GroupState;
@@ -21,7 +21,7 @@ export interface GroupRecord {
   origin: GroupOrigin | null;
   /** The step whose batch it went into, or was not selected for. */
   step: number | null;
-  /** Why it was discarded. */
+  /** Reason why it was discarded. */
   reason: string | null;
 }
 
@@ -52,7 +52,7 @@ export function parseGroupRecord(index: number, text: string): GroupRecord | nul
   };
 }
 
-/** What publishing adds to the record of a group. */
+/** Note that publishing adds to the record of a group. */
 export function originNote({ replica, oldest, newest }: GroupOrigin): string {
   return ` r${replica.replaceAll(/\s/g, '_')} v${oldest}-${newest}`;
 }

@@ -1,8 +1,8 @@
 import { Script } from '../redis/script';
 
 /*
- * The record of a group, by index in the `groups` hash, begins with the group's state:
- *   f  in flight: a job has been or will be queued          p  published: in the episodes stream
+ * The record of a group, by index in the `records` hash, begins with the group's state:
+ *   f  in flight: a job has been or will be queued          p  published: in the groups stream
  *   b  buffered: in the replay buffer                       l  leased: part of a batch
  *   t  trained                                              d  discarded
  * and goes on with what happened to it, a letter for each: ` m<minVersion>` and ` o<group it replays>` (admit), ` r<replica> v<oldest>-<newest>`
@@ -12,7 +12,7 @@ import { Script } from '../redis/script';
  * of the others (invariant L).
  */
 
-/** For scripts whose first key is `groups`: reads the state of a group, and moves it with a note for its record. */
+/** For scripts whose first key is `records`: reads the state of a group, and moves it with a note for its record. */
 const MOVES = `
 local function stateOf(index)
   return string.sub(redis.call('HGET', KEYS[1], index) or '', 1, 1)
@@ -43,7 +43,7 @@ end
 
 /**
  * Makes a run, whole or not at all.
- * KEYS run, config, episodes, batches, then every other key of the run: what is left there is of no run and deleted
+ * KEYS run, config, groups, batches, then every other key of the run: what is left there is of no run and deleted
  * ARGV id of the call, consumer group, config, then field, value ... of the run
  * Returns created (also when this very call did it before) or exists.
  */
@@ -64,14 +64,14 @@ return 'created'
  * Admits groups, and forgets as many of the oldest that are trained or discarded as there are more than the history may
  * hold: their records are deleted and counted, and those of the versions that were made of nothing else, but the newest,
  * are deleted.
- * KEYS run, ledger, groups, pending, versions, replays
+ * KEYS run, ledger, records, pending, versions, replays
  * ARGV limit, cap on groups in flight, id of the call, cap on the records kept, cap on groups in flight, buffered and
  *   leased together, coordinator
  * Returns index, minVersion, and the group it replays or '', of each admitted group, flat; what it returned before when
  * the newest call comes again; stale when another coordinator took over.
  */
 export const admit = new Script(`
-local run, ledger, groups, pending, versions, replays = unpack(KEYS)
+local run, ledger, records, pending, versions, replays = unpack(KEYS)
 if (redis.call('HGET', run, 'coordinator') or '0') ~= ARGV[6] then return 'stale' end
 local last = redis.call('HMGET', run, 'admitCall', 'admitAnswer')
 if last[1] == ARGV[3] then return cjson.decode(last[2]) end
@@ -91,7 +91,7 @@ while started < bound and #admitted / 3 < room do
   local minVersion = 0
   if h[3] ~= 'inf' then minVersion = math.max(0, math.floor(started / candidates) - tonumber(h[3])) end
   local replayed = redis.call('LPOP', replays)
-  redis.call('HSET', groups, nextIndex, 'f m' .. minVersion .. (replayed and ' o' .. replayed or ''))
+  redis.call('HSET', records, nextIndex, 'f m' .. minVersion .. (replayed and ' o' .. replayed or ''))
   redis.call('HSET', pending, nextIndex, minVersion .. (replayed and ' ' .. replayed or ''))
   for _, value in ipairs({ nextIndex, minVersion, replayed or '' }) do table.insert(admitted, value) end
   started = started + 1
@@ -105,11 +105,11 @@ if #admitted > 0 then
 end
 local first, forgotten = tonumber(h[8] or 0), 0
 while nextIndex - first > tonumber(ARGV[4]) and forgotten < #admitted do
-  local record = redis.call('HGET', groups, first) or ''
+  local record = redis.call('HGET', records, first) or ''
   local state, reason = string.sub(record, 1, 1), string.match(record, ' x(%S+)')
   if state ~= 't' and state ~= 'd' then break end
   redis.call('HINCRBY', ledger, state == 't' and 'forgotten:trained' or ('forgotten:discarded:' .. (reason or '')), 1)
-  redis.call('HDEL', groups, first)
+  redis.call('HDEL', records, first)
   first = first + 1
   forgotten = forgotten + 1
 end
@@ -132,8 +132,8 @@ return admitted
 `);
 
 /**
- * Puts a finished group on the episodes stream, once, and what is to be told of it on that of telemetry.
- * KEYS groups, pending, episodes, telemetry
+ * Puts a finished group on the groups stream, once, and what is to be told of it on that of telemetry.
+ * KEYS records, pending, groups, telemetry
  * ARGV index, payload, cap on the stream's length, note for the group's record, event or '', cap on telemetry
  * Returns accepted, duplicate or full.
  */
@@ -149,7 +149,7 @@ return 'accepted'
 
 /**
  * Moves a group from the stream to the buffer and acknowledges the entry, unless nobody knows the group.
- * KEYS groups, ledger, episodes, buffer, payloads, signals   ARGV consumer group, entry, index, meta, payload
+ * KEYS records, ledger, groups, buffer, payloads, signals   ARGV consumer group, entry, index, meta, payload
  * Returns stored, duplicate when the group was stored or given up before (the buffer then holds what it should), or
  * unknown when it was never admitted or is forgotten; the entry is still there then.
  */
@@ -169,7 +169,7 @@ return 'stored'
 /**
  * Gives up a group: one whose job failed for good while it is in flight, or one that is published by what came as its
  * message. Its admission returns, and the letter is kept.
- * KEYS groups, run, dead letters, their order, ledger, pending, episodes, signals, rejected
+ * KEYS records, run, dead letters, their order, ledger, pending, groups, signals, rejected
  * ARGV id of the letter, letter, cap on the letters, consumer group, entry or '', index or '', reason,
  *   name of the count of refused messages
  * Returns 1 when a group was given up, else 0; then a letter is kept only of a message that was still there.
@@ -197,7 +197,7 @@ return 1
 
 /**
  * Discards buffered groups and returns their admission.
- * KEYS groups, ledger, run, buffer, payloads, signals   ARGV reason, index ...
+ * KEYS records, ledger, run, buffer, payloads, signals   ARGV reason, index ...
  * Returns how many were discarded.
  */
 export const discard = new Script(`${MOVES}
@@ -222,7 +222,7 @@ return count
 /**
  * Forms the batch of a step: chosen groups are leased, the other candidates discarded without returning admission,
  * since the step that consumes them raises the bound.
- * KEYS groups, ledger, run, buffer, payloads, leases, batches
+ * KEYS records, ledger, run, buffer, payloads, leases, batches
  * ARGV step, batch, number of chosen groups, chosen index ..., other index ...
  * Returns formed (also when the same call formed it before), or why not: step (another batch is due), count (not as
  * many groups as a batch consumes), state (a group is not buffered, or named twice), stale (invariant S).
@@ -268,7 +268,7 @@ return 'formed'
  * Ends an optimizer step: its groups are trained, the new version is current, announced and entered in `versions` with
  * what it was made of and where the run stands in its prompts. Where the new version has the weights of an earlier one instead, its groups are discarded without
  * returning admission, since the step that consumed them raises the bound; that it was asked for is over then.
- * KEYS groups, ledger, run, payloads, leases, batches, weights, signals, versions, weights requests
+ * KEYS records, ledger, run, payloads, leases, batches, weights, signals, versions, weights requests
  * ARGV consumer group, step, epoch, announcement, hash of the weights, version it went back to or '', 1 when it was
  *   asked to
  * Returns committed, duplicate (this step is committed already by this epoch), or stale (another trainer took over,
@@ -301,7 +301,7 @@ redis.call('XACK', KEYS[6], ARGV[1], lease.entry)
 redis.call('XDEL', KEYS[6], lease.entry)
 redis.call('HSET', KEYS[3], 'version', step + 1)
 redis.call('HSET', KEYS[9], step + 1, cjson.encode({
-  weights = ARGV[5], epoch = tonumber(ARGV[3]), groups = lease.indices, maxStaleness = lease.maxStaleness,
+  weightsHash = ARGV[5], epoch = tonumber(ARGV[3]), groups = lease.indices, maxStaleness = lease.maxStaleness,
   rolledBackTo = tonumber(ARGV[6]),
   nextIndex = (step + 1) * tonumber(h[3]) + tonumber(h[4]) - tonumber(h[5]),
   trained = tonumber(redis.call('HGET', KEYS[2], 'trained')) }))
@@ -319,7 +319,7 @@ export const announceWeights = new Script(`
 local h = redis.call('HMGET', KEYS[1], 'version', 'epoch')
 if h[2] ~= ARGV[1] or h[1] ~= ARGV[2] then return 'stale' end
 if ARGV[2] == '0' or redis.call('HEXISTS', KEYS[4], ARGV[2]) == 0 then
-  redis.call('HSET', KEYS[4], ARGV[2], cjson.encode({ weights = ARGV[4], epoch = tonumber(ARGV[1]) }))
+  redis.call('HSET', KEYS[4], ARGV[2], cjson.encode({ weightsHash = ARGV[4], epoch = tonumber(ARGV[1]) }))
 end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', 16, '*', 'announcement', ARGV[3])
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', 100, '*', 'what', 'announced')

@@ -19,7 +19,7 @@ export interface Lease {
 export interface VersionRecord {
   version: number;
   /** sha256 of its file. */
-  weights: string;
+  weightsHash: string;
   /** The trainer's epoch. */
   epoch: number;
   /** The earlier version whose weights it has; null where its step trained. */
@@ -45,18 +45,18 @@ export interface LedgerSnapshot {
   ledger: Ledger;
   forgotten: Forgotten;
   groups: ReadonlyMap<number, GroupRecord>;
-  /** Records that are none, and so on for the rest. */
+  /** Invalid records and fields, each in words. */
   unreadable: string[];
   /** Groups whose job has no result. */
   pending: number[];
   /** Version of each buffered group's oldest token. */
   buffer: ReadonlyMap<number, number>;
-  /** Groups whose episodes are kept. */
+  /** Groups whose payloads are kept. */
   payloads: number[];
   leases: Lease[];
   batches: Omit<Lease, 'maxStaleness'>[];
-  /** Entries of the episodes stream; null: it names no group. */
-  episodes: { entry: string; index: number | null }[];
+  /** Entries of the groups stream; null: it names no group. */
+  streamed: { entry: string; index: number | null }[];
   versions: ReadonlyMap<number, VersionRecord>;
   newestWeights: { version: number; sha256: string } | null;
 }
@@ -64,9 +64,9 @@ export interface LedgerSnapshot {
 /**
  * Reads everything the ledger counts in one go, so that the parts fit together while the run goes on. It changes
  * nothing.
- * KEYS run, ledger, groups, pending, buffer, payloads, leases, batches, episodes, versions, weights
+ * KEYS run, ledger, records, pending, buffer, payloads, leases, batches, groups, versions, weights
  * Returns the hashes flat (of pending and payloads the fields, of buffer field and version), and flat the entries:
- * batches id, step, indices; episodes id, index; weights version, sha256 of the newest.
+ * batches id, version, indices; groups id, index; weights version, sha256 of the newest.
  */
 const snapshot = new Script(`
 local function unpacked(bytes)
@@ -94,13 +94,13 @@ for _, entry in ipairs(redis.call('XRANGE', KEYS[8], '-', '+')) do
     table.insert(batches, value)
   end
 end
-local episodes = {}
+local streamed = {}
 local after = '-'
 repeat
   local entries = redis.call('XRANGE', KEYS[9], after, '+', 'COUNT', 8)
   for _, entry in ipairs(entries) do
-    table.insert(episodes, entry[1])
-    table.insert(episodes, fieldOf(entry, 'index'))
+    table.insert(streamed, entry[1])
+    table.insert(streamed, fieldOf(entry, 'index'))
     after = '(' .. entry[1]
   end
 until #entries == 0
@@ -112,27 +112,15 @@ if newest then
 end
 return { redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]), redis.call('HGETALL', KEYS[3]),
   redis.call('HKEYS', KEYS[4]), buffer, redis.call('HKEYS', KEYS[6]), redis.call('HGETALL', KEYS[7]),
-  batches, episodes, redis.call('HGETALL', KEYS[10]), weights }
+  batches, streamed, redis.call('HGETALL', KEYS[10]), weights }
 `);
 
 type Parts = readonly [string[], ...string[][]];
 
 export async function readLedgerSnapshot(redis: Redis, keys: RunKeys): Promise<LedgerSnapshot> {
-  const { run, ledger, groups, pending, buffer, payloads, leases, batches, episodes, versions, weights } =
+  const { run, ledger, records, pending, buffer, payloads, leases, batches, groups, versions, weights } =
     keys;
-  const names = [
-    run,
-    ledger,
-    groups,
-    pending,
-    buffer,
-    payloads,
-    leases,
-    batches,
-    episodes,
-    versions,
-    weights,
-  ];
+  const names = [run, ledger, records, pending, buffer, payloads, leases, batches, groups, versions, weights];
   return parseSnapshot((await snapshot.run(redis, names, [])) as string[][] as unknown as Parts);
 }
 
@@ -183,7 +171,12 @@ function parseSnapshot(parts: Parts): LedgerSnapshot {
     groups: new Map(groups.sort((a, b) => a.index - b.index).map((record) => [record.index, record])),
     unreadable,
     pending: part(3).map(Number),
-    buffer: new Map(pairsOf(part(4)).map(([index, version]) => [Number(index), number(version, `the version of buffered group ${index}`)])), // prettier-ignore
+    buffer: new Map(
+      pairsOf(part(4)).map(([index, version]) => [
+        Number(index),
+        number(version, `the version of buffered group ${index}`),
+      ]),
+    ),
     payloads: part(5).map(Number),
     leases: leases.sort((a, b) => a.step - b.step),
     batches: inThrees(part(7)).map(([entry, step, indices]) => ({
@@ -191,7 +184,7 @@ function parseSnapshot(parts: Parts): LedgerSnapshot {
       step: number(step, `the step of batch entry ${entry}`),
       indices: indices === '' ? [] : indices.split(',').map(Number),
     })),
-    episodes: pairsOf(part(8)).map(([entry, index]) => ({
+    streamed: pairsOf(part(8)).map(([entry, index]) => ({
       entry,
       index: /^\d+$/.test(index) ? Number(index) : null,
     })),
@@ -232,14 +225,14 @@ function leaseOf(step: number, json: string): Lease {
 
 function versionOf(version: number, json: string): VersionRecord {
   const stored = JSON.parse(json) as {
-    weights: string;
+    weightsHash: string;
     epoch: number;
     groups?: string[];
     maxStaleness: string;
     rolledBackTo?: number;
   };
-  const { weights, epoch, groups, maxStaleness, rolledBackTo = null } = stored;
+  const { weightsHash, epoch, groups, maxStaleness, rolledBackTo = null } = stored;
   const batch =
     groups === undefined ? null : { indices: groups.map(Number), maxStaleness: boundOf(maxStaleness) };
-  return { version, weights, epoch, rolledBackTo, batch };
+  return { version, weightsHash, epoch, rolledBackTo, batch };
 }

@@ -1,4 +1,4 @@
-/** How many groups are where. */
+/** Counts of groups by place. */
 export interface Ledger {
   admitted: number;
   inFlight: number;

@@ -78,7 +78,7 @@ it('finds nothing wrong with a batch that was rolled back, and what is wrong wit
   expect(versions.get(2)).toMatchObject({ rolledBackTo: 0, batch: { indices: [3] } });
   // The step consumed its candidates: their admission did not return, the bound went up.
   expect(run).toMatchObject({ version: 2, nextBatch: 2, started: run.nextIndex - 1 });
-  await redis.hset(state.keys.groups, '3', 'd m0 r0 v0-0 s1 xstale');
+  await redis.hset(state.keys.records, '3', 'd m0 r0 v0-0 s1 xstale');
   expect(await problemsOf(state)).toContain(
     'group 3: in the batch of step 1, which is committed, but not rolled back',
   );
@@ -122,10 +122,10 @@ describe('verifyLedger', () => {
       { index: 9, state: 'inFlight', minVersion: 0, replayOf: null, origin: null, step: null, reason: null },
     ]);
     expect([...versions.values()]).toEqual([
-      { version: 0, weights: '0'.repeat(64), epoch: 1, rolledBackTo: null, batch: null },
+      { version: 0, weightsHash: '0'.repeat(64), epoch: 1, rolledBackTo: null, batch: null },
       {
         version: 1,
-        weights: '1'.repeat(64),
+        weightsHash: '1'.repeat(64),
         epoch: 1,
         rolledBackTo: null,
         batch: { indices: [1, 0], maxStaleness: 2 },
@@ -144,7 +144,8 @@ describe('verifyLedger', () => {
     ],
     [
       'two counts that are wrong by as much',
-      ({ keys }) => Promise.all([redis.hincrby(keys.ledger, 'buffered', 1), redis.hincrby(keys.ledger, 'leased', -1)]), // prettier-ignore
+      ({ keys }) =>
+        Promise.all([redis.hincrby(keys.ledger, 'buffered', 1), redis.hincrby(keys.ledger, 'leased', -1)]),
       [
         'ledger: buffered is 2, but the count of their records is 1',
         'ledger: leased is 0, but the count of their records is 1',
@@ -152,7 +153,7 @@ describe('verifyLedger', () => {
     ],
     [
       'a lost group',
-      ({ keys }) => redis.hdel(keys.groups, '9'),
+      ({ keys }) => redis.hdel(keys.records, '9'),
       [
         'ledger: inFlight is 5, but the count of their records is 4',
         'group 9: admitted, but no record',
@@ -161,7 +162,7 @@ describe('verifyLedger', () => {
     ],
     [
       'a group nobody admitted',
-      ({ keys }) => redis.hset(keys.groups, '99', 'd m0 xfailed'),
+      ({ keys }) => redis.hset(keys.records, '99', 'd m0 xfailed'),
       [
         'ledger: discarded:failed is 1, but the count of their records is 2',
         'started is 12, but admitted without what returned is 11',
@@ -170,7 +171,7 @@ describe('verifyLedger', () => {
     ],
     [
       'a record that says nothing',
-      ({ keys }) => redis.hset(keys.groups, '6', 'lost in thought'),
+      ({ keys }) => redis.hset(keys.records, '6', 'lost in thought'),
       [
         'the record of group 6 is lost in thought',
         'ledger: buffered is 1, but the count of their records is 0',
@@ -200,14 +201,14 @@ describe('verifyLedger', () => {
       ['group 0: in the buffer, but trained'],
     ],
     [
-      'a group that is twice in the episodes stream',
-      ({ keys }) => redis.xadd(keys.episodes, '*', 'index', '7', 'payload', 'again'),
-      ['group 7: twice in the episodes stream'],
+      'a group that is twice in the groups stream',
+      ({ keys }) => redis.xadd(keys.groups, '*', 'index', '7', 'payload', 'again'),
+      ['group 7: twice in the groups stream'],
     ],
     [
       'a published group that is gone',
-      ({ keys }) => redis.del(keys.episodes),
-      ['group 7: published, but not in the episodes stream'],
+      ({ keys }) => redis.del(keys.groups),
+      ['group 7: published, but not in the groups stream'],
     ],
     [
       'a batch that is gone from the stream',
@@ -233,12 +234,27 @@ describe('verifyLedger', () => {
     ],
     [
       'a group that was trained twice',
-      ({ keys }) => redis.hset(keys.versions, '1', JSON.stringify({ weights: '1'.repeat(64), epoch: 1, groups: ['1', '0', '0'], maxStaleness: '2' })), // prettier-ignore
+      ({ keys }) =>
+        redis.hset(
+          keys.versions,
+          '1',
+          JSON.stringify({
+            weightsHash: '1'.repeat(64),
+            epoch: 1,
+            groups: ['1', '0', '0'],
+            maxStaleness: '2',
+          }),
+        ),
       ['group 0: trained at step 0 and at step 0'],
     ],
     [
       'a trained group that no batch had',
-      ({ keys }) => redis.hset(keys.versions, '1', JSON.stringify({ weights: '1'.repeat(64), epoch: 1, groups: ['1'], maxStaleness: '2' })), // prettier-ignore
+      ({ keys }) =>
+        redis.hset(
+          keys.versions,
+          '1',
+          JSON.stringify({ weightsHash: '1'.repeat(64), epoch: 1, groups: ['1'], maxStaleness: '2' }),
+        ),
       ['group 0: trained, but in no batch that was committed'],
     ],
     [
@@ -253,7 +269,12 @@ describe('verifyLedger', () => {
     ],
     [
       'a trained group that was too old',
-      ({ keys }) => redis.hset(keys.versions, '1', JSON.stringify({ weights: '1'.repeat(64), epoch: 1, groups: ['1', '0'], maxStaleness: '-1' })), // prettier-ignore
+      ({ keys }) =>
+        redis.hset(
+          keys.versions,
+          '1',
+          JSON.stringify({ weightsHash: '1'.repeat(64), epoch: 1, groups: ['1', '0'], maxStaleness: '-1' }),
+        ),
       [
         'group 1: tokens of versions 0 to 0 at step 0, admitted for 0 and newer, maxStaleness -1',
         'group 0: tokens of versions 0 to 0 at step 0, admitted for 0 and newer, maxStaleness -1',
@@ -261,7 +282,12 @@ describe('verifyLedger', () => {
     ],
     [
       'weights that are not those that were announced',
-      ({ keys }) => redis.hset(keys.versions, '1', JSON.stringify({ weights: 'other', epoch: 1, groups: ['1', '0'], maxStaleness: '2' })), // prettier-ignore
+      ({ keys }) =>
+        redis.hset(
+          keys.versions,
+          '1',
+          JSON.stringify({ weightsHash: 'other', epoch: 1, groups: ['1', '0'], maxStaleness: '2' }),
+        ),
       ['version 1: the weights announced are not those recorded'],
     ],
   ])('finds %s', async (_what, corrupt, problems) => {

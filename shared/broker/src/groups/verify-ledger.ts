@@ -77,12 +77,12 @@ function verifyRecords({ run, groups }: LedgerSnapshot): string[] {
 
 /** Every group is in the place that its state says, and in no other. */
 function verifyPlaces(snapshot: LedgerSnapshot): string[] {
-  const { pending, episodes, buffer, payloads, leases } = snapshot;
-  const streamed = episodes.flatMap(({ index }) => (index === null ? [] : [index]));
+  const { pending, streamed, buffer, payloads, leases } = snapshot;
+  const indices = streamed.flatMap(({ index }) => (index === null ? [] : [index]));
   const leased = leases.flatMap(({ indices }) => indices);
   return [
     ...samePlace(snapshot, 'pending', pending, ['inFlight']),
-    ...samePlace(snapshot, 'the episodes stream', streamed, ['published']),
+    ...samePlace(snapshot, 'the groups stream', indices, ['published']),
     ...samePlace(snapshot, 'the buffer', [...buffer.keys()], ['buffered']),
     ...samePlace(snapshot, 'the leases', leased, ['leased']),
     ...samePlace(snapshot, 'payloads', payloads, ['buffered', 'leased']),
@@ -126,7 +126,9 @@ function verifyLeases({ run, leases, batches, groups }: LedgerSnapshot): string[
     if (batch === undefined) problems.push(`step ${step}: leased, but its batch is not in the stream`);
     else if (batch.step !== step || !isSame(batch.indices, indices))
       problems.push(`step ${step}: its batch in the stream has other groups or another step`);
-    problems.push(...when(wrongStep(indices, step, groups), `in the lease of step ${step}, but not in their records`)); // prettier-ignore
+    problems.push(
+      ...when(wrongStep(indices, step, groups), `in the lease of step ${step}, but not in their records`),
+    );
   }
   if (batches.length !== expected)
     problems.push(`${batches.length} batches in the stream, but ${expected} are formed and not committed`);
@@ -172,10 +174,10 @@ function verifyVersions(snapshot: LedgerSnapshot): string[] {
   const beyond = [...versions.keys()].filter((version) => version > run.version);
   if (beyond.length > 0)
     problems.push(`version ${beyond.join(', ')}: recorded, but the run is at ${run.version}`);
-  const { weights } = versions.get(run.version) ?? {};
+  const { weightsHash } = versions.get(run.version) ?? {};
   if (newestWeights === null ? run.version > 0 : newestWeights.version !== run.version)
     problems.push(`version is ${run.version}, but ${newestWeights?.version ?? 'none'} was announced last`);
-  else if (newestWeights !== null && newestWeights.sha256 !== weights)
+  else if (newestWeights !== null && newestWeights.sha256 !== weightsHash)
     problems.push(`version ${run.version}: the weights announced are not those recorded`);
   return problems;
 }

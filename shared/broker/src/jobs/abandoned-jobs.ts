@@ -44,7 +44,7 @@ export function putBackAbandoned({
       const lock = await redis.get(queue.toKey(`${id}:lock`));
       if (lock === null) continue;
       await redis.hincrby(queue.toKey(id), 'stc', 1);
-      // Whoever holds another lock by now has the job.
+      // Another worker holds the lock by now and has the job.
       await job.moveToWait(lock).catch(() => undefined);
     }
   };

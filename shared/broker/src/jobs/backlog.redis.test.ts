@@ -14,18 +14,18 @@ it('says how much waits where, and for how long', async () => {
   const state = new RunState(redis, 'backlog');
   await state.create({}, { maxStaleness: 1, candidatesPerBatch: 1, steps: 5 });
   const nothing = { depth: 0, ageMs: 0 };
-  expect(await readBacklog(redis, state.keys)).toEqual({ episodes: nothing, batches: nothing, buffered: 0 });
+  expect(await readBacklog(redis, state.keys)).toEqual({ groups: nothing, batches: nothing, buffered: 0 });
 
   await state.admit(2);
   for (const index of [0, 1]) await state.publishGroup(index, Buffer.from('episodes'));
   const waited = await waitFor('age', async () => {
-    const { episodes } = await readBacklog(redis, state.keys);
-    return episodes.ageMs >= 20 && episodes;
+    const { groups } = await readBacklog(redis, state.keys);
+    return groups.ageMs >= 20 && groups;
   });
   expect(waited.depth).toBe(2);
   const [first] = await state.readGroups('buffer', 1, 0);
   await state.storeGroup(first!.entryId, { index: 0, version: 0 }, first!.payload);
-  expect(await readBacklog(redis, state.keys)).toMatchObject({ episodes: { depth: 1 }, buffered: 1 });
+  expect(await readBacklog(redis, state.keys)).toMatchObject({ groups: { depth: 1 }, buffered: 1 });
   await state.formBatch(
     { schemaVersion: 2, version: 0, groups: [{ index: 0, advantages: [] }], statistics: {} },
     [],

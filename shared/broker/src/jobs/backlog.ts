@@ -2,46 +2,46 @@ import type { Redis } from 'ioredis';
 import type { RunKeys } from '../keys';
 import { Script } from '../redis/script';
 
-/** What waits somewhere, and for how long the oldest of it; 0 where nothing does. */
+/** Work that waits in one place, and the age of its oldest; 0 where nothing waits. */
 export interface Waiting {
   depth: number;
   ageMs: number;
 }
 
 /**
- * How long the streams of a run are and when their oldest entries came.
+ * Reads the lengths of a run's streams and the times of their oldest entries.
  *
- * KEYS episodes, batches, buffer
+ * KEYS groups, batches, buffer
  * ARGV none
- * Returns the length of episodes and the id of its first entry ('' for none), the same of batches, the size of buffer.
+ * Returns the length of groups and the id of its first entry ('' for none), the same of batches, the size of buffer.
  */
 const READ = new Script(`
 local function stream(key)
   local first = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
   return redis.call('XLEN', key), first and first[1] or ''
 end
-local episodes, episode = stream(KEYS[1])
+local groups, group = stream(KEYS[1])
 local batches, batch = stream(KEYS[2])
-return { episodes, episode, batches, batch, redis.call('HLEN', KEYS[3]), redis.call('TIME') }
+return { groups, group, batches, batch, redis.call('HLEN', KEYS[3]), redis.call('TIME') }
 `);
 
 /** Work of a run that is done in part. */
 export interface Backlog {
   /** Groups on their way to the replay buffer. */
-  episodes: Waiting;
+  groups: Waiting;
   /** Batches that are formed and not committed. */
   batches: Waiting;
   /** Groups in the replay buffer. */
   buffered: number;
 }
 
-/** What waits for the next service of the pipeline, as it stands. */
+/** Work that waits for the next service of the pipeline now. */
 export async function readBacklog(
   redis: Redis,
-  { episodes, batches, buffer }: Pick<RunKeys, 'episodes' | 'batches' | 'buffer'>,
+  { groups, batches, buffer }: Pick<RunKeys, 'groups' | 'batches' | 'buffer'>,
 ): Promise<Backlog> {
-  const reply = await READ.run(redis, [episodes, batches, buffer], []);
-  const [episodesLength, episode, batchesLength, batch, buffered, [seconds, microseconds]] = reply as [
+  const reply = await READ.run(redis, [groups, batches, buffer], []);
+  const [groupsLength, group, batchesLength, batch, buffered, [seconds, microseconds]] = reply as [
     number,
     string,
     number,
@@ -54,5 +54,5 @@ export async function readBacklog(
     depth,
     ageMs: id === '' ? 0 : Math.max(0, nowMs - Number(id.split('-')[0])),
   });
-  return { episodes: waiting(episodesLength, episode), batches: waiting(batchesLength, batch), buffered };
+  return { groups: waiting(groupsLength, group), batches: waiting(batchesLength, batch), buffered };
 }

@@ -1,12 +1,12 @@
 import type { Backlog } from './backlog';
 import type { RolloutQueue } from './rollout-queue';
 
-/** How much waits between the services of a run, and for how long, by the names of docs/metrics.md. */
+/** Depth and age of the work between the services of a run, by the names of docs/metrics.md. */
 export async function queueGauges(
   queue: Pick<RolloutQueue, 'counts' | 'waitingMs'>,
   backlog: () => Promise<Backlog>,
 ): Promise<Record<string, number>> {
-  const [counts, waitingMs, { episodes, batches, buffered }] = await Promise.all([
+  const [counts, waitingMs, { groups, batches, buffered }] = await Promise.all([
     queue.counts(),
     queue.waitingMs(),
     backlog(),
@@ -15,8 +15,8 @@ export async function queueGauges(
   return {
     'queue/rollouts/depth': waiting + prioritized + delayed,
     'queue/rollouts/age_s': waitingMs / 1000,
-    'queue/episodes/depth': episodes.depth,
-    'queue/episodes/age_s': episodes.ageMs / 1000,
+    'queue/groups/depth': groups.depth,
+    'queue/groups/age_s': groups.ageMs / 1000,
     'queue/buffer/depth': buffered,
     'queue/batches/depth': batches.depth,
     'queue/batches/age_s': batches.ageMs / 1000,

@@ -42,7 +42,7 @@ export interface JobFailure extends Failure {
   queuedAtMs: number | null;
 }
 
-/** How a job came to be worked on. */
+/** History of a job up to this attempt. */
 export interface Delivery {
   /** Counts from 1, also those whose worker died. */
   attempt: number;
@@ -151,7 +151,7 @@ export class RolloutQueue {
       await say(this.failureOf(id, data, timestamp, attemptsMade + 1, error));
       if (isOfJob(error.details)) onRefused?.(error);
     };
-    /** Who leaves takes nothing on any more: another worker has the job at once. */
+    /** A worker that leaves takes on nothing more: another one has the job at once. */
     const leave = async (job: Job, why: string, token?: string): Promise<never> => {
       await job.moveToWait(token);
       throw new WaitingError(why);
@@ -280,7 +280,7 @@ function isOfJob(details: Readonly<Record<string, unknown>>): details is { what:
   return typeof what === 'string' && what.startsWith('job') && typeof reason === 'string';
 }
 
-/** Of data that may be nested too deep for JSON. */
+/** JSON of data that may be nested too deep for it. */
 function textOf(data: unknown): string {
   if (typeof data === 'string') return data;
   try {

@@ -5,7 +5,14 @@ import { RolloutQueue, type JobFailure } from './rollout-queue';
 jest.setTimeout(30_000);
 
 const JOB = { kind: 'rollout', schemaVersion: 1, index: 1, minVersion: 0, sample: { id: 's', prompt: 'p' } };
-const FIELDS = { name: 'rollout', data: JSON.stringify(JOB), opts: '{}', timestamp: '1', delay: '0', priority: '0' }; // prettier-ignore
+const FIELDS = {
+  name: 'rollout',
+  data: JSON.stringify(JOB),
+  opts: '{}',
+  timestamp: '1',
+  delay: '0',
+  priority: '0',
+};
 
 /** Stored jobs that are damaged, each otherwise, and what is said about them. */
 const DAMAGED: Readonly<Record<string, [Record<string, string>, string]>> = {

@@ -68,7 +68,7 @@ export async function removeUnreadable(
   for (const [i, id] of ids.entries()) {
     const why = faultOf(id, jobs[i]!);
     if (why === null) continue;
-    // Of several workers one does it, and another if that one dies with it.
+    // One of several workers does it, and another if that one dies with it.
     const isMine = await redis.set(key(`${id}:unreadable`), '1', 'PX', CLAIM_MS, 'NX');
     if (isMine === null) continue;
     await tell({ id, payload: jobs[i]![0] ?? '', why });

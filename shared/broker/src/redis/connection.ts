@@ -76,7 +76,7 @@ export interface RedisMemory {
   /** Its `maxmemory`; null where it has none. */
   maxBytes: number | null;
   usedBytes: number;
-  /** Of its machine. */
+  /** Memory of its machine. */
   systemBytes: number;
 }
 
@@ -123,7 +123,7 @@ async function checkServer(redis: Redis, url: string): Promise<void> {
   }
 }
 
-/** What no waiting mends: the user, the password or the certificate is not accepted. */
+/** Error that no waiting mends: the user, the password or the certificate is not accepted. */
 function refusal(error: NodeJS.ErrnoException, url: string): ForgeError | null {
   const { message, code = '' } = error;
   const why = /^(WRONGPASS|NOAUTH|NOPERM)/.test(message)

@@ -73,14 +73,31 @@ const CONNECT = `
       await server.restart();
       if (child.connected) child.send('go');
       const said = await ended;
-      expect([said.startsWith("{") ? JSON.parse(said) : said]).toEqual([{ payload: "payload", letters: 1, jobs: "number", ledger: true, snapshot: true }]); // prettier-ignore
+      expect([said.startsWith('{') ? JSON.parse(said) : said]).toEqual([
+        { payload: 'payload', letters: 1, jobs: 'number', ledger: true, snapshot: true },
+      ]);
     });
 
     it.each([
-      ['another password', (url: string) => url.replace(encodeURIComponent(PASSWORD), 'wrong'), true, /is not for us: WRONGPASS .* set user and password by REDIS_URL/], // prettier-ignore
+      [
+        'another password',
+        (url: string) => url.replace(encodeURIComponent(PASSWORD), 'wrong'),
+        true,
+        /is not for us: WRONGPASS .* set user and password by REDIS_URL/,
+      ],
       ['no password', (url: string) => url.replace(/\/\/.*@/, '//'), true, /is not for us: NOAUTH/],
-      ['an authority it does not know', (url: string) => url, false, /is not for us: self-signed certificate; .*NODE_EXTRA_CA_CERTS/], // prettier-ignore
-      ['a name that is not in the certificate', (url: string) => url.replace('localhost', '127.0.0.1'), true, /altnames/], // prettier-ignore
+      [
+        'an authority it does not know',
+        (url: string) => url,
+        false,
+        /is not for us: self-signed certificate; .*NODE_EXTRA_CA_CERTS/,
+      ],
+      [
+        'a name that is not in the certificate',
+        (url: string) => url.replace('localhost', '127.0.0.1'),
+        true,
+        /altnames/,
+      ],
     ])('is refused to %s with one word, at once', async (_, change, knowsCa, message) => {
       const url = change(server.url);
       const { ended } = client(CONNECT, url, knowsCa ? server.caFile : undefined);

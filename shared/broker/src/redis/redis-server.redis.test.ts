@@ -31,7 +31,7 @@ describe('an own Redis that is killed', () => {
   });
 
   it('comes back where it was with ledger and streams, and commands wait for it', async () => {
-    const state = new RunState(await server.connect(), 'run', { inFlight: 500, episodes: 500 });
+    const state = new RunState(await server.connect(), 'run', { inFlight: 500, groups: 500 });
     states.push(state);
     await state.create({ some: 'recipe' }, { maxStaleness: Infinity, candidatesPerBatch: 100, steps: 3 });
     const admitted = await state.admit(300);

@@ -217,7 +217,14 @@ async function startContainer(dir: string, log: (message: string) => void): Prom
     throw new ForgeError('TRANSIENT_REDIS_UNREACHABLE', message);
   };
   // The image gives what lies in /data to the user it runs as.
-  const server = ['redis-server', '/data/password.conf', '--appendonly', 'yes', '--maxmemory-policy', 'noeviction']; // prettier-ignore
+  const server = [
+    'redis-server',
+    '/data/password.conf',
+    '--appendonly',
+    'yes',
+    '--maxmemory-policy',
+    'noeviction',
+  ];
   const id = docker('create', '--rm', '-p', `127.0.0.1:${port}:6379`, CONTAINER_IMAGE, ...server);
   const stop = (): Promise<void> => {
     spawnSync('docker', ['rm', '--force', id], { stdio: 'ignore' });
@@ -228,7 +235,10 @@ async function startContainer(dir: string, log: (message: string) => void): Prom
     docker('start', id);
     const url = withPasswordFrom(`redis://127.0.0.1:${port}`, passwordFile);
     if (await answers(url, new Promise(() => undefined))) return { url, dir: null, passwordFile, stop };
-    throw new ForgeError('TRANSIENT_REDIS_UNREACHABLE', `${CONTAINER_IMAGE} does not answer at ${withoutPassword(url)}`); // prettier-ignore
+    throw new ForgeError(
+      'TRANSIENT_REDIS_UNREACHABLE',
+      `${CONTAINER_IMAGE} does not answer at ${withoutPassword(url)}`,
+    );
   } catch (error) {
     await stop();
     throw error;

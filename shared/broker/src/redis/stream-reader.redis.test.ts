@@ -36,7 +36,7 @@ describe('a consumer group that Redis lost', () => {
   it('is made again, and what the stream holds is delivered', async () => {
     const state = await newRun('lost');
     await state.publishGroup(0, Buffer.from('a'));
-    await redis.xgroup('DESTROY', state.keys.episodes, CONSUMER_GROUP);
+    await redis.xgroup('DESTROY', state.keys.groups, CONSUMER_GROUP);
     await redis.xgroup('DESTROY', state.keys.batches, CONSUMER_GROUP);
     expect(indices(await state.readGroups('buffer', 10, 0))).toEqual([0]);
     expect(await state.readBatch('trainer', 0)).toBeNull();
@@ -45,8 +45,8 @@ describe('a consumer group that Redis lost', () => {
   it('is made again for a reader that waits, also with its stream', async () => {
     const state = await newRun('waiting');
     for (const [index, lose] of [
-      () => redis.xgroup('DESTROY', state.keys.episodes, CONSUMER_GROUP),
-      () => redis.del(state.keys.episodes),
+      () => redis.xgroup('DESTROY', state.keys.groups, CONSUMER_GROUP),
+      () => redis.del(state.keys.groups),
     ].entries()) {
       const reading = state.readGroups('buffer', 10, 10_000);
       await blocked(1);

@@ -40,7 +40,7 @@ export class StreamReader {
     return entriesOf(reply);
   }
 
-  /** What this consumer has read and not acknowledged. */
+  /** Entries that this consumer has read and not acknowledged. */
   async readOwn(stream: string, consumer: string, count: number): Promise<StreamEntry[]> {
     const reply = await this.read(stream, (connection) =>
       connection.xreadgroupBuffer('GROUP', CONSUMER_GROUP, consumer, 'COUNT', count, 'STREAMS', stream, '0'),
@@ -48,7 +48,7 @@ export class StreamReader {
     return entriesOf(reply);
   }
 
-  /** Takes over what a dead reader has read and not acknowledged. */
+  /** Takes over entries that a dead reader has read and not acknowledged. */
   async claim(stream: string, consumer: string, count: number): Promise<StreamEntry[]> {
     const args = [stream, CONSUMER_GROUP, consumer, this.claimIdleMs, '0', 'COUNT', count];
     const reply = await this.read(stream, (connection) => connection.callBuffer('XAUTOCLAIM', ...args));

@@ -73,7 +73,7 @@ describe('dead letters', () => {
     await state.publishGroup(0, Buffer.from('good'));
     expect(await state.rejectGroup({ index: 0 }, 'failed', failure())).toBe(false);
     const redis = await server.connect();
-    const entryId = (await redis.xadd(state.keys.episodes, '*', 'index', '1', 'payload', 'forged'))!;
+    const entryId = (await redis.xadd(state.keys.groups, '*', 'index', '1', 'payload', 'forged'))!;
     expect(await state.rejectGroup({ index: 1, entryId }, 'invalid', failure())).toBe(false);
     expect(await state.ledger()).toMatchObject({ inFlight: 2, discarded: {} });
     expect(await idsOf(state)).toEqual([`m-${entryId}`]);

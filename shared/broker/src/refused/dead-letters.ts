@@ -5,26 +5,26 @@ import type { RunKeys } from '../keys';
 import { Script } from '../redis/script';
 import { LETTERS } from '../groups/group-scripts';
 
-/** What is known of work that failed for good. */
+/** Facts about work that failed for good. */
 export interface Failure {
-  /** Of `docs/errors.md`. */
+  /** Code of `docs/errors.md`. */
   code: string;
   message: string;
-  /** How often it was tried. */
+  /** Times it was tried. */
   attempts: number;
-  /** What was worked on, as it came. */
+  /** Work as it came. */
   payload: Buffer | string;
-  /** What is wrong with a message in a word; the count of refused ones goes by it, else by the code. */
+  /** Fault of a message in a word, which refused messages are counted by; left out: by the code. */
   reason?: string;
 }
 
 export interface KeptLetter extends DeadLetter {
   id: string;
-  /** When it came, by the clock of Redis. */
+  /** Time it came, by the clock of Redis. */
   atMs: number;
 }
 
-/** Of the payload as much is kept. */
+/** Bytes of the payload that are kept. */
 const PAYLOAD_CAP = 65_536;
 
 /** The letter of a failure, encoded. */
@@ -34,8 +34,8 @@ export function letterOf(
 ): Buffer {
   const bytes = Buffer.from(payload as string);
   const kept = bytes.subarray(0, PAYLOAD_CAP);
-  const letter: DeadLetter = { schemaVersion: 1, ...about, code, message, attempts, payload: kept, sizeBytes: bytes.length }; // prettier-ignore
-  return encode(letter);
+  const failed = { code, message, attempts, payload: kept, sizeBytes: bytes.length };
+  return encode({ schemaVersion: 1, ...about, ...failed } satisfies DeadLetter);
 }
 
 /**
@@ -48,7 +48,7 @@ keep(ARGV[1], ARGV[2], ARGV[3])
 
 /**
  * Puts the sample of a group that was given up back: the next admitted group rolls it out. The letter is gone then.
- * KEYS dead letters, their order, run, groups, replays   ARGV id, index, cap on the replays that wait
+ * KEYS dead letters, their order, run, records, replays   ARGV id, index, cap on the replays that wait
  * Returns replayed, missing (no such letter, or it was replayed before), forgotten (the group has no record any more),
  * full, or the state of a run that admits nothing any more.
  */
@@ -65,7 +65,7 @@ redis.call('RPUSH', KEYS[5], string.match(record, ' o(%d+)') or ARGV[2])
 return 'replayed'
 `);
 
-/** Work that failed for good, and messages that made no sense: to be looked at, replayed or thrown away. */
+/** Work that failed for good, and invalid messages: to be looked at, replayed or thrown away. */
 export class DeadLetters {
   constructor(
     private readonly redis: Redis,
@@ -92,7 +92,7 @@ export class DeadLetters {
     );
   }
 
-  /** @throws {ForgeError} CONFLICT_STATE when there is none. */
+  /** @throws {ForgeError} CONFLICT_STATE when there is no such letter. */
   async get(id: string): Promise<KeptLetter> {
     const { deadLetters, deadLetterOrder } = this.keys;
     const [bytes, atMs] = await Promise.all([
@@ -103,7 +103,7 @@ export class DeadLetters {
     return keptLetter(id, Number(atMs), bytes);
   }
 
-  /** How many there are, were dropped for newer ones, and wait to be admitted again. */
+  /** Numbers of letters that are kept, were dropped for newer ones, and wait to be admitted again. */
   async counts(): Promise<{ kept: number; dropped: number; waiting: number }> {
     const { run, deadLetters, replays } = this.keys;
     const [kept, dropped, waiting] = await Promise.all([
@@ -129,8 +129,8 @@ export class DeadLetters {
         id,
       });
     }
-    const { deadLetters, deadLetterOrder, run, groups, replays } = this.keys;
-    const keys = [deadLetters, deadLetterOrder, run, groups, replays];
+    const { deadLetters, deadLetterOrder, run, records, replays } = this.keys;
+    const keys = [deadLetters, deadLetterOrder, run, records, replays];
     const result = String(await replayLetter.run(this.redis, keys, [id, index, this.cap]));
     if (result === 'replayed') return;
     if (result === 'missing') throw missing(id);
@@ -143,7 +143,7 @@ export class DeadLetters {
     throw new ForgeError('CONFLICT_STATE', `dead letter ${id} can't be replayed: ${why}`, { id, index });
   }
 
-  /** @throws {ForgeError} CONFLICT_STATE when there is none. */
+  /** @throws {ForgeError} CONFLICT_STATE when there is no such letter. */
   async discard(id: string): Promise<void> {
     const { deadLetters, deadLetterOrder } = this.keys;
     await this.redis.zrem(deadLetterOrder, id);

@@ -1,21 +1,21 @@
 import { invalidMessage, type TelemetryEvent } from '@forge/contracts';
 import type { ForgeError } from '@forge/errors';
 
-/** How far the run is. */
+/** Progress of the run. */
 export interface RunPosition {
   /** Optimizer steps applied. */
   version: number;
   /** Groups admitted so far. */
   admitted: number;
-  /** What its state says, e.g. `running`. */
+  /** Phase of the run, e.g. `running`. */
   phase: string;
 }
 
-/** What ends whoever follows a run. */
+/** States at which a follower of the run ends. */
 const ENDS = ['finished', 'failed', 'interrupted'];
 
 /**
- * Why an event of the right form can't be of this run, null when it can: a step or version that is not there yet, a group
+ * Reason why an event of the right form can't be of this run, null when it can: a step or version that is not there yet, a group
  * that was never admitted, a slice outside its evaluation, the end of a run that goes on.
  *
  * A step is told before it is committed, so the next one may be told already.

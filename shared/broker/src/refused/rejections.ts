@@ -5,15 +5,15 @@ import { CONSUMER_GROUP, type RunKeys } from '../keys';
 import { Script } from '../redis/script';
 import { LETTERS } from '../groups/group-scripts';
 
-/** Where messages come in that may be refused: streams, the queue, the HTTP and the actor address of services. */
+/** Places where messages come in that may be refused: streams, the queue, the HTTP and the actor address of services. */
 export type RejectionPlace =
-  'episodes' | 'batches' | 'weights' | 'telemetry' | 'spans' | 'rollout' | 'http' | 'calls';
+  'groups' | 'batches' | 'weights' | 'telemetry' | 'spans' | 'rollout' | 'http' | 'calls';
 
-/** How many messages were refused, by reason; why is said of one of them. */
+/** Counts of refused messages by reason, with the words about one of them. */
 export interface Refused {
   place: RejectionPlace;
   counts: Readonly<Record<string, number>>;
-  /** Of the newest. */
+  /** Words about the newest. */
   message: string;
 }
 
@@ -129,7 +129,7 @@ export function fieldOf(place: RejectionPlace, why: string | ForgeError): string
   return `${place}/${reasonOf(why)}`;
 }
 
-/** What is wrong with a message in a word, or else the code of the error. */
+/** Fault of a message in a word, or else the code of the error. */
 function reasonOf(why: string | ForgeError): string {
   if (typeof why === 'string') return why;
   return typeof why.details.reason === 'string' ? why.details.reason : why.code;

@@ -28,7 +28,7 @@ afterAll(async () => {
 });
 
 function newState(runId: string, redis: Redis): RunState {
-  const state = new RunState(redis, runId, { inFlight: 100, episodes: 100 });
+  const state = new RunState(redis, runId, { inFlight: 100, groups: 100 });
   states.push(state);
   return state;
 }

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { runKeys } from '../keys';
 import { Script } from '../redis/script';
 
-/** What a replica saw of the calls it made to one replica of another service. */
+/** Calls that a replica made to one replica of another service, as it saw them. */
 const callsMadeSchema = z.strictObject({
   service: z.string(),
   replica: z.string(),

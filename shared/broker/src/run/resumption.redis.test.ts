@@ -97,7 +97,10 @@ describe('a run that is opened again', () => {
     );
     expect(await state.phase()).toEqual({ phase: 'running', message: null });
     expect([await state.waitingFor(), await state.config()]).toEqual([null, { seed: 1, steps: 20 }]);
-    expect((await state.readTelemetry('0', 1)).at(-1)).toEqual({ id: told, event: { kind: 'run', state: 'resumed' } }); // prettier-ignore
+    expect((await state.readTelemetry('0', 1)).at(-1)).toEqual({
+      id: told,
+      event: { kind: 'run', state: 'resumed' },
+    });
     expect((await state.ledgerSnapshot()).ledger).toEqual(ledger);
     expect(await problemsOf(state)).toEqual([]);
     expect(await state.controls.steering()).toMatchObject({
@@ -120,7 +123,9 @@ describe('a state that is made from a checkpoint', () => {
     const told = await state.resumption.restore({ seed: 1 }, SETTINGS, { version: 2, epoch: 4, ...position });
 
     expect(await redis.keys(`${state.keys.queuePrefix}:rollout:*`)).toEqual([]);
-    expect(await state.readTelemetry('0', 1)).toEqual([{ id: told, event: { kind: 'run', state: 'resumed' } }]); // prettier-ignore
+    expect(await state.readTelemetry('0', 1)).toEqual([
+      { id: told, event: { kind: 'run', state: 'resumed' } },
+    ]);
     expect(await state.weights.latest()).toBe(null);
     expect(await state.resumption.position(2)).toEqual(position);
     const epoch = await state.newEpoch();
@@ -137,9 +142,14 @@ describe('a state that is made from a checkpoint', () => {
       isBalanced: true,
     });
     // As the run that was not interrupted: three groups of version 2, from prompt 7 on.
-    expect(await state.admit(9)).toEqual([7, 8, 9].map((index) => expect.objectContaining({ index, minVersion: 2 }) as unknown)); // prettier-ignore
+    expect(await state.admit(9)).toEqual(
+      [7, 8, 9].map((index) => expect.objectContaining({ index, minVersion: 2 }) as unknown),
+    );
     for (const index of [7, 8, 9]) await store(state, index, 2);
-    await state.formBatch({ schemaVersion: 2, version: 2, groups: [{ index: 7, advantages: [1] }], statistics: {} }, [8, 9]); // prettier-ignore
+    await state.formBatch(
+      { schemaVersion: 2, version: 2, groups: [{ index: 7, advantages: [1] }], statistics: {} },
+      [8, 9],
+    );
     await state.readBatch('trainer', 0);
     await expect(state.commitStep(2, announcement(3, 4))).rejects.toMatchObject({ code: 'STALE_EPOCH' });
     await state.commitStep(2, announcement(3, epoch));

@@ -6,7 +6,7 @@ import type { RunSettings } from './run-bounds';
 import { removeRun } from './run-removal';
 import { Script } from '../redis/script';
 
-/** Where a run stands in its prompts at a version. */
+/** Place of a run in its prompts at a version. */
 export interface Position {
   /** The next prompt, when those that were trained, not selected or given up by then are left out. */
   nextIndex: number;
@@ -14,7 +14,7 @@ export interface Position {
   trained: number;
 }
 
-/** What a new state of a run is made from. */
+/** Facts that a new state of a run is made from. */
 export interface Restart extends Position {
   version: number;
   /** The trainers so far; the next one has a higher number. */
@@ -40,7 +40,7 @@ return redis.call('XADD', KEYS[4], '*', 'event', ARGV[2])
 
 /**
  * Makes the state of a run that goes on from a checkpoint, whole or not at all. What is there of an older one is deleted.
- * KEYS run, config, episodes, batches, ledger, telemetry, then every other key of the run
+ * KEYS run, config, groups, batches, ledger, telemetry, then every other key of the run
  * ARGV consumer group, config, telemetry event, number of fields and values of the ledger, these, then those of the run
  * Returns the id of the telemetry event. Sent twice before anything uses it, it does the same again.
  */
@@ -57,7 +57,7 @@ return redis.call('XADD', KEYS[6], '*', 'event', ARGV[3])
 
 const RESUMED: TelemetryEvent = { kind: 'run', state: 'resumed' };
 
-/** How a run that is over goes on. Nobody may work on it while it is called. */
+/** Makes a run that is over go on. No service of it may run meanwhile. */
 export class Resumption {
   constructor(
     private readonly redis: Redis,
@@ -65,7 +65,7 @@ export class Resumption {
     private readonly keys: RunKeys,
   ) {}
 
-  /** Where the run stood when `version`, the current one, was committed. */
+  /** Place of the run when `version`, the current one, was committed. */
   async position(version: number): Promise<Position> {
     const { run, versions, ledger } = this.keys;
     const stored = await this.redis.hget(versions, String(version));
@@ -134,8 +134,8 @@ export class Resumption {
       firstKept: nextIndex,
       firstKeptVersion: version + 1,
     };
-    const { run, config: configKey, episodes, batches, ledger, telemetry } = this.keys;
-    const first = [run, configKey, episodes, batches, ledger, telemetry];
+    const { run, config: configKey, groups, batches, ledger, telemetry } = this.keys;
+    const first = [run, configKey, groups, batches, ledger, telemetry];
     const others = stateKeys(this.keys).filter((key) => !first.includes(key));
     await removeRun(this.redis, this.runId);
     return (await restore.run(

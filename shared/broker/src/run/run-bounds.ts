@@ -14,8 +14,8 @@ export interface RunBounds {
   inFlight: number;
   /** Groups in flight, buffered and leased at most; at least as many as a batch consumes. */
   held: number;
-  /** Entries of the episodes stream at most. */
-  episodes: number;
+  /** Entries of the groups stream at most. */
+  groups: number;
   /** Groups whose records are kept; the oldest that are trained or discarded are forgotten beyond it. */
   history: number;
   /** Dead letters; the oldest make room and are counted. */
@@ -24,11 +24,11 @@ export interface RunBounds {
   telemetry: number;
 }
 
-/** Where a recipe says nothing else. */
+/** Bounds where a recipe sets no others. */
 export const BOUNDS: RunBounds = {
   inFlight: 512,
   held: 4_096,
-  episodes: 1024,
+  groups: 1024,
   history: 100_000,
   deadLetters: 1_000,
   telemetry: 20_000,

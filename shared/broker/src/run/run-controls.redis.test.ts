@@ -72,7 +72,12 @@ describe('RunControls', () => {
     const { replicas, restarts } = await state.controls.wanted();
     expect(Object.fromEntries(replicas)).toEqual({ ...COUNTS, policy: 3, reward: 256 });
     const outcomes = [...restarts].map(([name, { outcome }]) => [name, outcome] as const);
-    expect(Object.fromEntries(outcomes)).toEqual({ 'policy/0': '', 'policy/1': 'exit 1', 'policy/2': null, 'trainer/0': null }); // prettier-ignore
+    expect(Object.fromEntries(outcomes)).toEqual({
+      'policy/0': '',
+      'policy/1': 'exit 1',
+      'policy/2': null,
+      'trainer/0': null,
+    });
     await state.controls.restart('policy/0');
     expect((await state.controls.wanted()).restarts.get('policy/0')?.outcome).toBeNull();
     // A supervisor that takes over leaves what is wanted.
@@ -84,7 +89,10 @@ describe('RunControls', () => {
     ['coordinator: there is exactly one', ({ controls }) => controls.scale({ coordinator: 2 })],
     ['trainer: there is exactly one', ({ controls }) => controls.scale({ policy: 2, trainer: 1 })],
     ['replay-buffer: there is exactly one', ({ controls }) => controls.scale({ 'replay-buffer': 2 })],
-    ['policy: found 0 replicas, expected a whole number from 1 to 256', ({ controls }) => controls.scale({ policy: 0 })], // prettier-ignore
+    [
+      'policy: found 0 replicas, expected a whole number from 1 to 256',
+      ({ controls }) => controls.scale({ policy: 0 }),
+    ],
     ['policy: found 257 replicas', ({ controls }) => controls.scale({ policy: 257 })],
     ['policy: found 1.5 replicas', ({ controls }) => controls.scale({ policy: 1.5 })],
     ['reference: the run has no such process; it has', ({ controls }) => controls.scale({ reference: 2 })],

@@ -1,4 +1,4 @@
-import { SINGLE_SERVICES, boundOf, storedBound } from '@forge/contracts';
+import { boundOf, SINGLE_SERVICES, storedBound } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
@@ -6,7 +6,7 @@ import type { RunKeys } from '../keys';
 import type { RunSettings } from './run-bounds';
 import { Script } from '../redis/script';
 
-/** What steers a run; all of it may change while the run goes on. */
+/** Settings that steer a run; all may change while the run goes on. */
 export interface RunSteering {
   /** Policy versions a trained token may be old; may be Infinity. */
   maxStaleness: number;
@@ -28,9 +28,9 @@ export interface RunChanges {
   stopAtAccuracy?: number | null | undefined;
 }
 
-/** What the supervisor of a run is to bring about. */
+/** Processes that the supervisor of a run is to bring about. */
 export interface WantedProcesses {
-  /** By service. */
+  /** Wanted replicas by service. */
   replicas: ReadonlyMap<string, number>;
   /** By process (`policy/0`), the newest request to start it anew. */
   restarts: ReadonlyMap<string, RestartRequest>;
@@ -98,7 +98,7 @@ export class RunControls {
     private readonly telemetryCap: number,
   ) {}
 
-  /** What steers the run now. */
+  /** Settings that steer the run now. */
   async steering(): Promise<RunSteering> {
     const [maxStaleness, steps, accuracy, paused, epoch] = await this.redis.hmget(
       this.keys.run,
@@ -200,7 +200,7 @@ export class RunControls {
     await this.redis.hset(this.keys.wanted, `${RESTARTED}${name}`, `${request} ${problem}`);
   }
 
-  /** What the supervisor of the run is to bring about. */
+  /** Processes that the supervisor of the run is to bring about. */
   async wanted(): Promise<WantedProcesses> {
     const fields = Object.entries(await this.redis.hgetall(this.keys.wanted));
     const under = (prefix: string): [string, string][] =>
@@ -222,7 +222,7 @@ export class RunControls {
 
   private async change(
     operation: ControlOperation,
-    /** Of each its name to people, the field and the value. */
+    /** Name for people, field and value of each change. */
     changes: readonly (readonly string[])[],
   ): Promise<void> {
     const { run, wanted, telemetry, signals } = this.keys;

@@ -27,7 +27,15 @@ async function newRun(runId: string): Promise<RunState> {
   const sample = { id: 's', prompt: '1+1=' };
   await queue.add([{ kind: 'rollout', schemaVersion: 1, index: 0, minVersion: 0, sample }]);
   await queue.close();
-  const replica = { service: 'policy', replica: '0', url: 'http://x', pid: 1, isReady: true, answers: null, callsMade: [] }; // prettier-ignore
+  const replica = {
+    service: 'policy',
+    replica: '0',
+    url: 'http://x',
+    pid: 1,
+    isReady: true,
+    answers: null,
+    callsMade: [],
+  };
   await new Registry(redis, runId).heartbeat(replica);
   state.close();
   return state;

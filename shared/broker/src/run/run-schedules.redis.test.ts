@@ -2,7 +2,8 @@ import { startTestRedis, type TestRedis } from '@forge/testing';
 import fc from 'fast-check';
 import type { Admission } from '../groups/admission';
 import type { RunBounds, RunSettings } from './run-bounds';
-import type { BufferedGroup, RunState } from './run-state';
+import type { BufferedGroup } from './group-flow';
+import type { RunState } from './run-state';
 import { announcement, batchOf, createRun } from './run-state.fixture';
 import { verifyLedger } from '../groups/verify-ledger';
 
@@ -100,7 +101,12 @@ describe('under any schedule', () => {
         }
         case 'fail':
           if (job === undefined) return;
-          await state.rejectGroup({ index: job.index }, 'failed', { code: 'C', message: 'm', attempts: 1, payload: '' }); // prettier-ignore
+          await state.rejectGroup({ index: job.index }, 'failed', {
+            code: 'C',
+            message: 'm',
+            attempts: 1,
+            payload: '',
+          });
           this.jobs.delete(job.index);
           return;
         case 'replay': {

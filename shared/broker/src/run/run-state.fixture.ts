@@ -8,14 +8,14 @@ export async function createRun(
   redis: Redis,
   id: string,
   settings: Partial<RunSettings> = {},
-  bounds: Partial<RunBounds> = { inFlight: 100, episodes: 100 },
+  bounds: Partial<RunBounds> = { inFlight: 100, groups: 100 },
 ): Promise<RunState> {
   const state = new RunState(redis, id, bounds);
   await state.create({ some: 'recipe' }, { maxStaleness: 1, candidatesPerBatch: 2, steps: 5, ...settings });
   return state;
 }
 
-/** Of weights that nobody reads. */
+/** An announcement of weights that nobody reads. */
 export const announcement = (version: number, epoch: number): WeightsAnnouncement => ({
   schemaVersion: 1,
   version,

@@ -58,7 +58,7 @@ describe('admission', () => {
   });
 
   it('stops at the cap on groups in flight', async () => {
-    const state = await newRun({ maxStaleness: Infinity }, { inFlight: 3, episodes: 100 });
+    const state = await newRun({ maxStaleness: Infinity }, { inFlight: 3, groups: 100 });
     expect(await state.admit(100)).toHaveLength(3);
   });
 
@@ -124,7 +124,7 @@ describe('groups', () => {
   });
 
   it('are told of when they are accepted, and only then', async () => {
-    const state = await newRun({ maxStaleness: 4 }, { inFlight: 10, episodes: 1 });
+    const state = await newRun({ maxStaleness: 4 }, { inFlight: 10, groups: 1 });
     await state.admit(2);
     const waiting: TelemetryEvent = { kind: 'waiting', for: 'a test' };
     const publish = (index: number) => state.publishGroup(index, Buffer.from('a'), undefined, waiting);
@@ -133,7 +133,7 @@ describe('groups', () => {
   });
 
   it('wait when the stream is full', async () => {
-    const state = await newRun({ maxStaleness: 4 }, { inFlight: 10, episodes: 1 });
+    const state = await newRun({ maxStaleness: 4 }, { inFlight: 10, groups: 1 });
     await state.admit(2);
     await state.publishGroup(0, Buffer.from('a'));
     expect(await state.publishGroup(1, Buffer.from('b'))).toBe('full');
@@ -213,7 +213,6 @@ describe('batches', () => {
       [[0, 0], []],
       [[0], [0]],
     ] as const)
-      // prettier-ignore
       await expect(state.formBatch(batchOf(0, [...chosen]), others)).rejects.toMatchObject({
         code: 'CONFLICT_STATE',
         details: { version: 0, groups: chosen.length, others: others.length },
@@ -282,7 +281,7 @@ describe('a run', () => {
     expect(await state.ledger()).toMatchObject({ admitted: 0, isBalanced: true });
     expect(await state.readGroups('buffer', 10, 0)).toEqual([]);
     expect((await redis.keys(state.keys.all)).sort()).toEqual(
-      [state.keys.batches, state.keys.config, state.keys.episodes, state.keys.run].sort(),
+      [state.keys.batches, state.keys.config, state.keys.groups, state.keys.run].sort(),
     );
   });
 

@@ -1,47 +1,27 @@
-import {
-  encode,
-  type Batch,
-  type RolloutJob,
-  type TelemetryEvent,
-  type WeightsAnnouncement,
-} from '@forge/contracts';
 import { randomUUID } from 'node:crypto';
+import type { Batch, RolloutJob, TelemetryEvent, WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
-import { admissionOf, type Admission } from '../groups/admission';
-import { BatchStream, type LeasedBatch } from '../streams/batch-stream';
-import { DeadLetters, letterOf, type Failure } from '../refused/dead-letters';
-import { originNote, type GroupOrigin } from '../groups/group-record';
-import { CONSUMER_GROUP, runKeys, stateKeys, type RunKeys } from '../keys';
+import type { Admission } from '../groups/admission';
+import type { GroupOrigin } from '../groups/group-record';
+import * as scripts from '../groups/group-scripts';
 import { ledgerOf, type Ledger } from '../groups/ledger';
 import { readLedgerSnapshot, type LedgerSnapshot } from '../groups/ledger-snapshot';
+import { jobStanding, type JobStanding } from '../jobs/job-standing';
+import { CONSUMER_GROUP, runKeys, stateKeys, type RunKeys } from '../keys';
+import { StreamReader } from '../redis/stream-reader';
+import { DeadLetters, type Failure } from '../refused/dead-letters';
+import { Rejections } from '../refused/rejections';
+import { BatchStream, type LeasedBatch } from '../streams/batch-stream';
+import { TelemetryStream, type TelemetryEntry } from '../streams/telemetry-stream';
+import { WeightVersions, type Rollback } from '../streams/weight-versions';
+import { GroupFlow, staleCoordinator, type BufferedGroup, type StreamedGroup } from './group-flow';
 import { Resumption } from './resumption';
 import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
 import { RunControls, steeringFields } from './run-controls';
 import { expireRun, removeRun } from './run-removal';
-import * as scripts from '../groups/group-scripts';
-import { jobStanding, type JobStanding } from '../jobs/job-standing';
-import { fieldOf, Rejections } from '../refused/rejections';
-import type { Script } from '../redis/script';
-import { StreamReader } from '../redis/stream-reader';
-import { TelemetryStream, type TelemetryEntry } from '../streams/telemetry-stream';
-import { WeightVersions, type Rollback } from '../streams/weight-versions';
 
 export type RunPhase = 'running' | 'stopping' | 'finished' | 'failed';
-
-/** What the replay buffer keeps of a group besides its episodes. */
-export interface BufferedGroup {
-  index: number;
-  /** Version of the group's oldest token. */
-  version: number;
-  [field: string]: unknown;
-}
-
-export interface StreamedGroup {
-  entryId: string;
-  index: number;
-  payload: Buffer;
-}
 
 /**
  * The state of one run in Redis. Every change is one atomic script, so that several coordinators, or one that was
@@ -57,10 +37,9 @@ export class RunState {
   readonly rejections: Rejections;
   private readonly bounds: RunBounds;
   private readonly streams: StreamReader;
+  private readonly groups: GroupFlow;
   private readonly batches: BatchStream;
   private readonly telemetry: TelemetryStream;
-  private readonly instance = randomUUID();
-  private calls = 0;
 
   /** `claimIdleMs`: `readGroups` takes over an entry that its reader has not acknowledged for so long. */
   constructor(
@@ -77,6 +56,7 @@ export class RunState {
     this.rejections = new Rejections(redis, this.keys, this.bounds.deadLetters);
     this.weights = new WeightVersions(redis, this.keys, this.streams, this.rejections);
     this.controls = new RunControls(redis, this.keys, this.bounds.telemetry);
+    this.groups = new GroupFlow(redis, this.keys, this.streams, this.bounds);
     this.batches = new BatchStream(redis, this.keys, this.streams, this.rejections);
     this.telemetry = new TelemetryStream(redis, this.keys, this.streams, this.bounds.telemetry);
   }
@@ -87,8 +67,8 @@ export class RunState {
    * @throws {ForgeError} CONFLICT_STATE when the run exists already.
    */
   async create(config: unknown, settings: RunSettings): Promise<void> {
-    const { run, config: configKey, episodes, batches } = this.keys;
-    const first = [run, configKey, episodes, batches];
+    const { run, config: configKey, groups, batches } = this.keys;
+    const first = [run, configKey, groups, batches];
     const others = stateKeys(this.keys).filter((key) => !first.includes(key));
     const fields = {
       state: 'running',
@@ -100,11 +80,8 @@ export class RunState {
       candidates: settings.candidatesPerBatch,
       ...steeringFields(settings),
     };
-    const result = await this.run(
-      scripts.create,
-      [...first, ...others],
-      [this.callId(), CONSUMER_GROUP, JSON.stringify(config), ...Object.entries(fields).flat()],
-    );
+    const args = [randomUUID(), CONSUMER_GROUP, JSON.stringify(config), ...Object.entries(fields).flat()];
+    const result = await scripts.create.run(this.redis, [...first, ...others], args);
     if (result === 'exists') {
       throw new ForgeError('CONFLICT_STATE', `run ${this.runId} exists already`, { runId: this.runId });
     }
@@ -135,13 +112,13 @@ export class RunState {
     await this.redis.xadd(this.keys.signals, 'MAXLEN', '~', 100, '*', 'what', phase);
   }
 
-  /** Says what the run waits for; null when it goes on. */
+  /** Says why the run waits; null when it goes on. */
   async setWaitingFor(what: string | null): Promise<void> {
     await this.redis.hset(this.keys.run, 'waitingFor', what ?? '');
     await this.emit({ kind: 'waiting', for: what });
   }
 
-  /** What the run waits for, null while it goes on. */
+  /** Reason why the run waits; null while it goes on. */
   async waitingFor(): Promise<string | null> {
     return (await this.redis.hget(this.keys.run, 'waitingFor')) || null;
   }
@@ -179,136 +156,76 @@ export class RunState {
    * @throws {ForgeError} STALE_EPOCH when another coordinator took over.
    *
    * Edge: a coordinator that dies before it queued the jobs leaves admitted groups without one; its successor reads
-   * `pendingGroups` and queues them again. So does whoever lost the answer of this call.
+   * `pendingGroups` and queues them again. So does a coordinator that lost the answer of this call.
    */
-  async admit(limit: number, coordinator = 0): Promise<Admission[]> {
-    const { run, ledger, groups, pending, versions, replays } = this.keys;
-    const answer = await this.run(
-      scripts.admit,
-      [run, ledger, groups, pending, versions, replays],
-      [limit, this.bounds.inFlight, this.callId(), this.bounds.history, this.bounds.held, coordinator],
-    );
-    if (answer === 'stale') throw staleCoordinator(coordinator);
-    const flat = answer as (number | string)[];
-    return Array.from({ length: flat.length / 3 }, (_, i) =>
-      admissionOf(flat[3 * i]!, flat[3 * i + 1]!, String(flat[3 * i + 2])),
-    );
+  admit(limit: number, coordinator = 0): Promise<Admission[]> {
+    return this.groups.admit(limit, coordinator);
   }
 
   /** Groups that were admitted and have no result yet, oldest first. */
-  async pendingGroups(): Promise<Admission[]> {
-    const all = await this.redis.hgetall(this.keys.pending);
-    return Object.entries(all)
-      .map(([index, stored]) => {
-        const [minVersion = '', replayed = ''] = stored.split(' ');
-        return admissionOf(index, minVersion, replayed);
-      })
-      .sort((a, b) => a.index - b.index);
+  pendingGroups(): Promise<Admission[]> {
+    return this.groups.pendingGroups();
   }
 
   /**
    * Puts a finished group on the way to the replay buffer; a second call for the same group changes nothing. `origin`
    * goes into its record; `event` is told when the group is accepted, and only then.
    */
-  async publishGroup(
+  publishGroup(
     index: number,
     payload: Buffer,
     origin?: GroupOrigin,
     event?: TelemetryEvent,
   ): Promise<'accepted' | 'duplicate' | 'full'> {
-    const { groups, pending, episodes, telemetry } = this.keys;
-    const { episodes: cap, telemetry: telemetryCap } = this.bounds;
-    const note = origin === undefined ? '' : originNote(origin);
-    const told = event === undefined ? '' : encode(event);
-    const result = await this.run(
-      scripts.publishGroup,
-      [groups, pending, episodes, telemetry],
-      [index, payload, cap, note, told, telemetryCap],
-    );
-    return result as 'accepted' | 'duplicate' | 'full';
+    return this.groups.publishGroup(index, payload, origin, event);
   }
 
   /**
    * Finished groups, waiting up to `blockMs` for one: first those this consumer, or its predecessor of the same name, was
    * given and has not acknowledged, then those another reader left behind.
    */
-  async readGroups(consumer: string, count: number, blockMs: number): Promise<StreamedGroup[]> {
-    const { episodes } = this.keys;
-    let entries = await this.streams.readOwn(episodes, consumer, count);
-    if (entries.length === 0) entries = await this.streams.claim(episodes, consumer, count);
-    if (entries.length === 0) entries = await this.streams.readNew(episodes, consumer, count, blockMs);
-    return entries.map(({ id, fields }) => ({
-      entryId: id,
-      index: Number(fields.get('index')?.toString() ?? Number.NaN),
-      payload: fields.get('payload') ?? Buffer.alloc(0),
-    }));
+  readGroups(consumer: string, count: number, blockMs: number): Promise<StreamedGroup[]> {
+    return this.groups.readGroups(consumer, count, blockMs);
   }
 
   /**
    * Moves a group from the stream to the buffer. `duplicate`: it is there already or was given up; nothing is left to
    * do. A call that ioredis sent again after a lost connection may say so of the group it stored itself. `unknown`: there
-   * is no such group, and what came is to be rejected.
+   * is no such group, and the entry is to be rejected.
    */
-  async storeGroup(
+  storeGroup(
     entryId: string,
     group: BufferedGroup,
     payload: Buffer,
   ): Promise<'stored' | 'duplicate' | 'unknown'> {
-    const { groups, ledger, episodes, buffer, payloads, signals } = this.keys;
-    const keys = [groups, ledger, episodes, buffer, payloads, signals];
-    const args = [CONSUMER_GROUP, entryId, group.index, JSON.stringify(group), payload];
-    return (await this.run(scripts.storeGroup, keys, args)) as 'stored' | 'duplicate' | 'unknown';
+    return this.groups.storeGroup(entryId, group, payload);
   }
 
   /**
-   * Gives up a group that came as nonsense (`entryId`) or whose job failed for good: its admission returns, and what is
-   * known of the failure becomes a dead letter. False when there was nothing to give up any more.
+   * Gives up a group whose message is invalid (`entryId`) or whose job failed for good: its admission returns, and the
+   * failure becomes a dead letter. False when there was nothing to give up any more.
    */
-  async rejectGroup(
-    { entryId, index }: { entryId?: string; index: number | null },
+  rejectGroup(
+    group: { entryId?: string; index: number | null },
     reason: string,
     failure: Failure,
   ): Promise<boolean> {
-    const { groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals, rejected } =
-      this.keys;
-    const keys = [groups, run, deadLetters, deadLetterOrder, ledger, pending, episodes, signals, rejected];
-    const kind = entryId === undefined ? 'rollout' : 'message';
-    const id = entryId === undefined ? `r-${index ?? ''}` : `m-${entryId}`;
-    const letter = letterOf({ kind, index }, failure);
-    const count = fieldOf('episodes', failure.reason ?? failure.code);
-    const args = [
-      id,
-      letter,
-      this.bounds.deadLetters,
-      CONSUMER_GROUP,
-      entryId ?? '',
-      index ?? '',
-      reason,
-      count,
-    ];
-    return (await this.run(scripts.rejectGroup, keys, args)) === 1;
+    return this.groups.rejectGroup(group, reason, failure);
   }
 
-  /** What the replay buffer holds, by index. */
-  async bufferedGroups(): Promise<BufferedGroup[]> {
-    const all = await this.redis.hvals(this.keys.buffer);
-    return all.map((text) => JSON.parse(text) as BufferedGroup).sort((a, b) => a.index - b.index);
+  /** Groups that the replay buffer holds, by index. */
+  bufferedGroups(): Promise<BufferedGroup[]> {
+    return this.groups.bufferedGroups();
   }
 
   /** How many groups the replay buffer holds. */
   bufferedCount(): Promise<number> {
-    return this.redis.hlen(this.keys.buffer);
+    return this.groups.bufferedCount();
   }
 
   /** Discards buffered groups; their admission returns. */
-  async discard(indices: readonly number[], reason: string): Promise<number> {
-    if (indices.length === 0) return 0;
-    const { groups, ledger, run, buffer, payloads, signals } = this.keys;
-    return (await this.run(
-      scripts.discard,
-      [groups, ledger, run, buffer, payloads, signals],
-      [reason, ...indices],
-    )) as number;
+  discard(indices: readonly number[], reason: string): Promise<number> {
+    return this.groups.discard(indices, reason);
   }
 
   /**
@@ -323,8 +240,8 @@ export class RunState {
   }
 
   /**
-   * The next batch to train, one that was handed out before and not committed first; null when there is none yet. What
-   * comes and is none becomes a dead letter.
+   * The next batch to train, one that was handed out before and not committed first; null when none is formed. An invalid
+   * entry becomes a dead letter.
    */
   readBatch(consumer: string, blockMs: number): Promise<LeasedBatch | null> {
     return this.batches.read(consumer, blockMs);
@@ -386,23 +303,4 @@ export class RunState {
   close(): void {
     this.streams.close();
   }
-
-  /** Names one call, however often it is sent. */
-  private callId(): string {
-    return `${this.instance}-${++this.calls}`;
-  }
-
-  private run(
-    script: Script,
-    keys: readonly string[],
-    args: readonly (string | number | Buffer)[],
-  ): Promise<unknown> {
-    return script.run(this.redis, keys, args);
-  }
-}
-
-function staleCoordinator(coordinator: number): ForgeError {
-  return new ForgeError('STALE_EPOCH', `coordinator ${coordinator} was replaced by another one`, {
-    coordinator,
-  });
 }

@@ -32,12 +32,11 @@ const NOT_FORMED: Readonly<Record<string, string>> = {
 /** Groups whose episodes are asked for at once: a reply is held whole on both sides, whatever the batch. */
 const READ_AT_ONCE = 8;
 
-/** A reader that meets more entries that are none looks after other things in between. */
+/** Invalid entries that a reader drops at once before it looks after other things. */
 const MOST_REFUSED = 64;
 
 /**
- * The batches from their forming to the commit of the step they are for. What comes to the trainer and is none becomes a
- * dead letter.
+ * The batches from their forming to the commit of their step. An invalid entry becomes a dead letter.
  */
 export class BatchStream {
   constructor(
@@ -47,11 +46,11 @@ export class BatchStream {
     private readonly rejections: Rejections,
   ) {}
 
-  /** As `RunState.formBatch`. */
+  /** The work of `RunState.formBatch`. */
   async form(batch: Batch, others: readonly number[]): Promise<void> {
-    const { groups, ledger, run, buffer, payloads, leases, batches } = this.keys;
+    const { records, ledger, run, buffer, payloads, leases, batches } = this.keys;
     const chosen = batch.groups.map(({ index }) => index);
-    const keys = [groups, ledger, run, buffer, payloads, leases, batches];
+    const keys = [records, ledger, run, buffer, payloads, leases, batches];
     const args = [batch.version, encode(batch), chosen.length, ...chosen, ...others];
     const result = await scripts.formBatch.run(this.redis, keys, args);
     if (result === 'stale')
@@ -66,11 +65,12 @@ export class BatchStream {
     }
   }
 
-  /** As `RunState.commitStep`. */
+  /** The work of `RunState.commitStep`. */
   async commit(step: number, announcement: WeightsAnnouncement, rolledBack?: Rollback): Promise<void> {
-    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests } =
+    const { records, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests } =
       this.keys;
-    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests]; // prettier-ignore
+    const inputs = [records, ledger, run, payloads, leases, batches];
+    const keys = [...inputs, weights, signals, versions, weightsRequests];
     const { epoch, sha256 } = announcement;
     const rollback = [rolledBack?.to ?? '', rolledBack?.isAsked ? 1 : 0];
     const args = [CONSUMER_GROUP, step, epoch, encode(announcement), sha256, ...rollback];

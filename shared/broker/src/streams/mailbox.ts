@@ -124,7 +124,7 @@ export class Mailbox {
     return this.isClosed;
   }
 
-  /** Who owns a mailbox now; null when nobody does. */
+  /** Owner of a mailbox now; null when it has none. */
   ownerOf(name: string): Promise<string | null> {
     return this.redis.get(mailboxKeys(name).owner);
   }

@@ -5,14 +5,14 @@ import type { RunKeys } from '../keys';
 import { implausible, type RunPosition } from '../refused/plausible-event';
 import type { StreamReader } from '../redis/stream-reader';
 
-/** An event, or why there is none in an entry. */
+/** An event, or the reason why an entry holds an invalid one. */
 export type TelemetryEntry =
   { id: string; event: TelemetryEvent } | { id: string; event: null; fault: ForgeError };
 
 /** Entries read at once. */
 const COUNT = 500;
 
-/** What services say for people. Whoever follows it passes over what makes no sense. */
+/** Events of services for people. Readers pass over invalid ones. */
 export class TelemetryStream {
   private position: RunPosition = { version: 0, admitted: 0, phase: 'running' };
 

@@ -15,12 +15,12 @@ import { Script } from '../redis/script';
 import type { StreamEntry, StreamReader } from '../redis/stream-reader';
 
 export interface AnnouncedWeights {
-  /** Of the entry; what to read after next. */
+  /** Id of the entry, to read after next. */
   id: string;
   announcement: WeightsAnnouncement;
 }
 
-/** What a policy does with weights. */
+/** Use that a policy makes of weights. */
 export interface WeightsUse {
   /** The version it generates with; null: none yet. */
   version: number | null;
@@ -35,7 +35,7 @@ export interface Rollback {
   isAsked: boolean;
 }
 
-/** What the trainer is to do besides training. */
+/** Requests to the trainer besides training. */
 export interface Wanted {
   /** A version that somebody could not read. */
   publish: number | null;
@@ -100,7 +100,7 @@ export class WeightVersions {
     return Number((await this.redis.hget(this.keys.run, 'version')) ?? 0);
   }
 
-  /** The newest version that was announced. What makes no sense, or no trainer announced, is dropped here and below. */
+  /** The newest version that was announced. Entries that are invalid, or that no trainer announced, are dropped. */
   async latest(): Promise<AnnouncedWeights | null> {
     for (;;) {
       const entries = await this.streams.newest(this.keys.weights, WINDOW);
@@ -123,7 +123,7 @@ export class WeightVersions {
     await this.redis.hdel(this.keys.weightsUsers, user);
   }
 
-  /** Who uses what, also those who died without a word. */
+  /** Uses by user, also of those that died without a word. */
   async users(): Promise<Map<string, WeightsUse>> {
     const all = await this.redis.hgetall(this.keys.weightsUsers);
     return new Map(Object.entries(all).map(([user, text]) => [user, JSON.parse(text) as WeightsUse]));
@@ -176,7 +176,7 @@ export class WeightVersions {
     return this.redis.hget(this.keys.weightsRequests, 'refused');
   }
 
-  /** What was announced once more, or late, is older than the newest there is. */
+  /** Picks by version: an announcement that came again or late is not the newest. */
   private async newestOf(entries: readonly StreamEntry[]): Promise<AnnouncedWeights | null> {
     const refused: { id: string; why: ForgeError }[] = [];
     let newest: AnnouncedWeights | null = null;
@@ -196,8 +196,8 @@ export class WeightVersions {
   }
 
   /**
-   * The scripts that announce a version enter it first. Of old versions they are forgotten: then nothing is lost, as
-   * newer ones were announced.
+   * The scripts that announce a version enter it first. Records of old versions are forgotten, when newer
+   * ones are announced.
    */
   private async checkAnnounced({ version, sha256 }: WeightsAnnouncement): Promise<void> {
     if ((await this.hashOf(version)) === sha256) return;
@@ -207,15 +207,15 @@ export class WeightVersions {
   /** Hash of a version of this run; null where it has none, or forgot it. */
   async hashOf(version: number): Promise<string | null> {
     const record = await this.redis.hget(this.keys.versions, String(version));
-    return record === null ? null : (JSON.parse(record) as { weights: string }).weights;
+    return record === null ? null : (JSON.parse(record) as { weightsHash: string }).weightsHash;
   }
 
   /**
-   * The first of `weights` that is no version of this run, or has another hash there, in words; null when all are as they
-   * were announced. Of a version that is forgotten nothing can be said.
+   * The first of `hashes` that is no version of this run, or has another hash there, in words; null when all are as they
+   * were announced. A version that is forgotten is passed over.
    */
-  async disagreement(weights: WeightHashes): Promise<string | null> {
-    const versions = Object.keys(weights);
+  async disagreement(hashes: WeightHashes): Promise<string | null> {
+    const versions = Object.keys(hashes);
     if (versions.length === 0) return null;
     const [newest, records] = await Promise.all([
       this.redis.hget(this.keys.run, 'version'),
@@ -223,13 +223,13 @@ export class WeightVersions {
     ]);
     for (const [i, version] of versions.entries()) {
       const record = records[i] ?? null;
-      const found = `version ${version} with weights ${weights[version]}`;
+      const found = `version ${version} with weights ${hashes[version]}`;
       if (record === null) {
         if (Number(version) > Number(newest)) return `${found}, but the run is at ${newest}`;
         continue;
       }
-      const { weights: expected } = JSON.parse(record) as { weights: string };
-      if (weights[version] !== expected) return `${found}, but that version is ${expected}`;
+      const { weightsHash: expected } = JSON.parse(record) as { weightsHash: string };
+      if (hashes[version] !== expected) return `${found}, but that version is ${expected}`;
     }
     return null;
   }

@@ -2,9 +2,9 @@ import { types } from 'node:util';
 
 /** A value that can't be written. */
 export interface Unwritable {
-  /** Where it is. */
+  /** Its place, e.g. `args[0].x`. */
   path: string;
-  /** What it is, e.g. `a function`. */
+  /** Its kind, e.g. `a function`. */
   reason: string;
 }
 
@@ -57,7 +57,7 @@ function isCarried(value: object): boolean {
   return kinds.some((isKind) => isKind(value));
 }
 
-/** What a value consists of, with the steps that lead there. */
+/** Parts of a value, with the steps that lead there. */
 function* childrenOf(value: object): Generator<[string, unknown]> {
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) yield [`[${i}]`, value[i]];

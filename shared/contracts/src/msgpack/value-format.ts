@@ -3,7 +3,7 @@ export class MsgpackFault extends Error {
   override readonly name = 'MsgpackFault';
 }
 
-/** How much one value may be. */
+/** Bounds of one value. */
 export interface ValueBounds {
   /** Deepest nesting. */
   maxDepth: number;

@@ -10,7 +10,7 @@ describe('Generator', () => {
     ['inputs', 1],
   ] as const)(
     'gives the same bits whatever a rollout is batched with, weights as %s on %d threads',
-    async (weights, threads) => {
+    async (weightMode, threads) => {
       const config: ModelConfig = {
         ...tiny,
         hiddenSize: 128,
@@ -23,7 +23,7 @@ describe('Generator', () => {
         maxBatch: 256,
         engine: createEngine({ threads, provider: 'cpu' }),
         config,
-        weights,
+        weightMode,
         decodeText: String,
       });
       const ask = (ids: string[], promptTokenIds: number[], overrides: Partial<Sampling> = {}) =>

@@ -11,7 +11,7 @@ describe('Generator', () => {
       code: 'NUMERIC_NON_FINITE',
       details: { version: 5 },
     });
-    await generator.setWeights(6, initializeParameters(tiny, 1));
+    await generator.applyWeights(6, initializeParameters(tiny, 1));
     expect((await generator.generate(request))[0]!.tokenIds).toHaveLength(12);
     await generator.close();
   });
@@ -21,9 +21,9 @@ describe('Generator', () => {
     let gate = Promise.resolve();
     const generator = await generatorOf({ engine: watchedEngine({ beforeSession: () => gate }) });
     gate = new Promise((resolve) => (release = resolve));
-    const first = generator.setWeights(3, initializeParameters(tiny, 3));
-    const newest = generator.setWeights(5, initializeParameters(tiny, 5));
-    const late = generator.setWeights(4, initializeParameters(tiny, 4));
+    const first = generator.applyWeights(3, initializeParameters(tiny, 3));
+    const newest = generator.applyWeights(5, initializeParameters(tiny, 5));
+    const late = generator.applyWeights(4, initializeParameters(tiny, 4));
     release();
     await Promise.all([first, newest, late]);
     expect(generator.version).toBe(5);
@@ -32,7 +32,7 @@ describe('Generator', () => {
     const fresh = await generatorOf({ version: 5, parameters: initializeParameters(tiny, 5) });
     expect(completion).toEqual((await fresh.generate(request))[0]);
     // Weights may also go back, as when the trainer starts again from a checkpoint.
-    await generator.setWeights(2, initializeParameters(tiny, 2));
+    await generator.applyWeights(2, initializeParameters(tiny, 2));
     expect(generator.version).toBe(2);
     await Promise.all([generator.close(), fresh.close()]);
   });
@@ -43,10 +43,10 @@ describe('Generator', () => {
       fails ? Promise.reject(new Error('no memory')) : Promise.resolve();
     const generator = await generatorOf({ engine: watchedEngine({ beforeSession }) });
     fails = true;
-    await expect(generator.setWeights(1, initializeParameters(tiny, 2))).rejects.toThrow('no memory');
+    await expect(generator.applyWeights(1, initializeParameters(tiny, 2))).rejects.toThrow('no memory');
     fails = false;
     expect(generator.version).toBe(0);
-    await generator.setWeights(2, initializeParameters(tiny, 2));
+    await generator.applyWeights(2, initializeParameters(tiny, 2));
     expect(generator.version).toBe(2);
     await generator.close();
   });
@@ -61,7 +61,7 @@ describe('Generator', () => {
     };
     const [before] = await generator.generate(request);
     const running = generator.generate(request);
-    await generator.setWeights(7, initializeParameters(tiny, 2));
+    await generator.applyWeights(7, initializeParameters(tiny, 2));
     const [mixed] = await running;
     const switched = mixed!.versions.indexOf(7);
     expect(switched).toBeGreaterThanOrEqual(0);

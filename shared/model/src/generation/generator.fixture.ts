@@ -43,7 +43,7 @@ export async function generatorOf(overrides: Partial<GeneratorOptions> = {}): Pr
     endTokenIds: [],
     maxBatch: 64,
     chunk: 4,
-    weights: 'initializers',
+    weightMode: 'initializers',
     decodeText: letters,
     ...overrides,
   });

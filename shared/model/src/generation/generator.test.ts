@@ -13,8 +13,8 @@ const stories = join(__dirname, '../../../../../shared/models/stories260k');
 describe('Generator', () => {
   it.each(['initializers', 'inputs'] as const)(
     'gives the log-probs of the scorer, weights as %s',
-    async (weights) => {
-      const generator = await generatorOf({ weights });
+    async (weightMode) => {
+      const generator = await generatorOf({ weightMode });
       const completions = await generator.generate({
         rolloutIds: ['x-0', 'x-1', 'x-2'],
         promptTokenIds: [1, 2, 3, 4, 5, 6, 7, 8, 9],
@@ -249,7 +249,7 @@ describeIfPresent('stories260k (skipped where ../shared is absent)', () => {
       endTokenIds: [],
       maxBatch: 8,
       chunk: 16,
-      weights: 'initializers',
+      weightMode: 'initializers',
       decodeText: (ids, options) => model.tokenizer.decode(ids, options),
     });
     const count = golden.token_ids.length - 1;

@@ -23,7 +23,7 @@ export interface GeneratorOptions {
   /** Tokens decoded per engine run at most; finished rows leave and new weights take effect in between. */
   chunk: number;
   /** With 'inputs', rollouts are independent of their batch to the bit on an engine with one thread only. */
-  weights: WeightMode;
+  weightMode: WeightMode;
   /** Compute the cache of running sequences again when new weights take effect, instead of keeping the old one. */
   refreshCache?: boolean;
   decodeText: TextRules['decodeText'];
@@ -76,10 +76,10 @@ export class Generator {
   private next: Weights | null = null;
   private running: Promise<void> | null = null;
   private isClosed = false;
-  /** The calls of setWeights so far, one after the other. */
+  /** The calls of applyWeights so far, one after the other. */
   private swapping: Promise<void> = Promise.resolve();
   private swaps = 0;
-  /** The newest version among the calls of setWeights under way. */
+  /** The newest version among the calls of applyWeights under way. */
   private newest = -1;
   private tokens = 0;
   private busyMs = 0;
@@ -87,7 +87,7 @@ export class Generator {
   private constructor(private readonly options: GeneratorOptions) {
     const { config, endTokenIds, decodeText, specialTokens = new Map<number, string>() } = options;
     this.rules = { maxPositions: config.maxPositions, endTokenIds, decodeText, specialTokens };
-    this.current = weightsOf(options.version, options.parameters, options.weights);
+    this.current = weightsOf(options.version, options.parameters, options.weightMode);
   }
 
   static async create(options: GeneratorOptions): Promise<Generator> {
@@ -158,7 +158,7 @@ export class Generator {
    * New weights, which take effect at the next chunk. Sequences under way go on with the cache they have. Of calls that
    * overlap, the newest version wins, whatever the order they come in; the older ones do nothing.
    */
-  setWeights(version: number, parameters: Parameters): Promise<void> {
+  applyWeights(version: number, parameters: Parameters): Promise<void> {
     this.newest = this.swaps === 0 ? version : Math.max(this.newest, version);
     this.swaps += 1;
     const swapped = this.swapping
@@ -180,9 +180,9 @@ export class Generator {
 
   private async swap(version: number, parameters: Parameters): Promise<void> {
     if (this.isClosed) throw cancelled();
-    const { weights } = this.options;
-    const fresh = weightsOf(version, parameters, weights);
-    if (weights === 'inputs') fresh.sessions = this.current.sessions;
+    const { weightMode } = this.options;
+    const fresh = weightsOf(version, parameters, weightMode);
+    if (weightMode === 'inputs') fresh.sessions = this.current.sessions;
     else {
       try {
         for (const kind of [...this.current.sessions.keys()]) await this.session(fresh, kind);
@@ -193,7 +193,7 @@ export class Generator {
     }
     await this.dropNext();
     this.next = fresh;
-    if (this.running === null) await this.applyWeights();
+    if (this.running === null) await this.useNext();
   }
 
   /** Fails the unfinished rows of a request. */
@@ -211,7 +211,7 @@ export class Generator {
     while (this.waiting.length + this.active.length > 0 && !this.isClosed) {
       const startedAt = clock();
       try {
-        await this.applyWeights();
+        await this.useNext();
         await this.admit();
         if (this.active.length > 0) await this.decodeChunk();
       } catch (error) {
@@ -224,7 +224,7 @@ export class Generator {
     this.running = null;
   }
 
-  private async applyWeights(): Promise<void> {
+  private async useNext(): Promise<void> {
     if (this.next === null) return;
     const old = this.current;
     this.current = this.next;
@@ -347,7 +347,7 @@ export class Generator {
 
   /** With weights as inputs, sessions last, and a variant for chunks that nothing follows pays. */
   private decodeKind(rows: readonly Sequence[], isLast: boolean): SessionKind {
-    const isFinal = isLast && this.options.weights === 'inputs';
+    const isFinal = isLast && this.options.weightMode === 'inputs';
     const isFiltering = rows.some(
       ({ request: { sampling } }) => sampling.temperature > 0 && (sampling.topK > 0 || sampling.topP < 1),
     );
@@ -410,7 +410,7 @@ export class Generator {
   private async session(weights: Weights, kind: SessionKind): Promise<Session> {
     const known = weights.sessions.get(kind);
     if (known) return known;
-    const { config, engine, weights: mode } = this.options;
+    const { config, engine, weightMode: mode } = this.options;
     const variant = { isFiltering: kind.startsWith('filtering'), isFinal: kind.endsWith('Final') };
     const model =
       kind === 'prefill'

@@ -10,7 +10,7 @@ export interface LogprobScorerOptions {
   config: ModelConfig;
   parameters: Parameters;
   /** 'inputs' for other parameters at every call; 'initializers' unless given. */
-  weights?: WeightMode;
+  weightMode?: WeightMode;
   /** Log-probs are those of logits / temperature. */
   temperature?: number;
   /** Padded tokens of one forward pass at most; a longer sequence goes alone. */
@@ -32,7 +32,7 @@ export class LogprobScorer {
       parameters,
       temperature = 1,
       logitsChunk = 1024,
-      weights: mode = 'initializers',
+      weightMode: mode = 'initializers',
     } = options;
     const graph = new Graph();
     const weights = weightSource(graph, parameters, mode);
@@ -50,7 +50,7 @@ export class LogprobScorer {
 
   /**
    * The log-prob of every token given the tokens before it; 0 for the first. Other `parameters` than those of the options
-   * count with weights as 'inputs' only.
+   * count with `weightMode` 'inputs' only.
    *
    * Shapes: each sequence [T] -> its log-probs [T].
    */
@@ -58,7 +58,7 @@ export class LogprobScorer {
     sequences: readonly ArrayLike<number>[],
     parameters = this.options.parameters,
   ): Promise<number[][]> {
-    const feeds = weightFeeds(parameters, this.options.weights ?? 'initializers');
+    const feeds = weightFeeds(parameters, this.options.weightMode ?? 'initializers');
     const results: number[][] = sequences.map(() => []);
     const byLength = sequences
       .map((_, i) => i)

@@ -217,7 +217,7 @@ describe('the transformer, against plain loops in float64', () => {
       endTokenIds: [],
       maxBatch: 8,
       chunk: 5,
-      weights: 'initializers',
+      weightMode: 'initializers',
       decodeText: String,
     } as const;
     const generator = await Generator.create({ ...common, engine, config, parameters });

@@ -73,7 +73,13 @@ export async function writeCheckpoint(
       files[name] = await sealOf(join(temporary, name));
     }
     const { step } = state;
-    const checkpoint: Checkpoint = { schemaVersion: 1, step, ...about, model: modelFingerprint(model.config), files }; // prettier-ignore
+    const checkpoint: Checkpoint = {
+      schemaVersion: 1,
+      step,
+      ...about,
+      model: modelFingerprint(model.config),
+      files,
+    };
     await writeFile(join(temporary, DESCRIPTION), `${JSON.stringify(checkpoint, null, 2)}\n`);
     await flush(join(temporary, DESCRIPTION));
     await flush(temporary);

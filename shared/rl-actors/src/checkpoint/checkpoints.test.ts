@@ -27,8 +27,17 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true }));
 
 const filled = (value: number): Parameters =>
-  new Map([...model.parameters].map(([name, { shape, data }]) => [name, { shape, data: data.map((x) => x * 0.1 + value) }])); // prettier-ignore
-const stateOf = (step: number): OptimizerState => ({ step, firstMoments: filled(step), secondMoments: filled(-step) }); // prettier-ignore
+  new Map(
+    [...model.parameters].map(([name, { shape, data }]) => [
+      name,
+      { shape, data: data.map((x) => x * 0.1 + value) },
+    ]),
+  );
+const stateOf = (step: number): OptimizerState => ({
+  step,
+  firstMoments: filled(step),
+  secondMoments: filled(-step),
+});
 const run: RunPosition = { id: 'run', seed: 3, nextIndex: 17, trained: 8, metrics: { loss: 0.5 } };
 
 async function write(step: number): Promise<string> {
@@ -58,12 +67,28 @@ describe('a checkpoint', () => {
   });
 
   it.each<[string, (path: string) => void, RegExp]>([
-    ['a bit of the weights', (path) => flip(join(path, 'model.safetensors')), /model\.safetensors: found sha256 .* expected/], // prettier-ignore
-    ['a bit of the moments', (path) => flip(join(path, 'optimizer.safetensors')), /optimizer\.safetensors: found sha256/], // prettier-ignore
-    ['the end of the moments', (path) => truncateSync(join(path, 'optimizer.safetensors'), 999), /optimizer\.safetensors: found 999 bytes, expected \d+/], // prettier-ignore
+    [
+      'a bit of the weights',
+      (path) => flip(join(path, 'model.safetensors')),
+      /model\.safetensors: found sha256 .* expected/,
+    ],
+    [
+      'a bit of the moments',
+      (path) => flip(join(path, 'optimizer.safetensors')),
+      /optimizer\.safetensors: found sha256/,
+    ],
+    [
+      'the end of the moments',
+      (path) => truncateSync(join(path, 'optimizer.safetensors'), 999),
+      /optimizer\.safetensors: found 999 bytes, expected \d+/,
+    ],
     ['the tokenizer', (path) => rmSync(join(path, 'tokenizer.json')), /tokenizer\.json: it is missing/],
     ['its description', (path) => rmSync(join(path, 'checkpoint.json')), /checkpoint\.json: it is missing/],
-    ['half of its description', (path) => truncateSync(join(path, 'checkpoint.json'), 40), /checkpoint\.json: not JSON/], // prettier-ignore
+    [
+      'half of its description',
+      (path) => truncateSync(join(path, 'checkpoint.json'), 40),
+      /checkpoint\.json: not JSON/,
+    ],
   ])('is refused without %s', async (_what, spoil, message) => {
     const path = await write(4);
     spoil(path);

@@ -17,7 +17,11 @@ beforeAll(async () => {
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'forge-resume-'))));
 afterEach(() => rmSync(dir, { recursive: true }));
 
-const state = (step: number): OptimizerState => ({ step, firstMoments: model.parameters, secondMoments: model.parameters }); // prettier-ignore
+const state = (step: number): OptimizerState => ({
+  step,
+  firstMoments: model.parameters,
+  secondMoments: model.parameters,
+});
 
 async function publish(version: number): Promise<WeightsAnnouncement> {
   const weights = join(dir, 'weights');
@@ -58,8 +62,16 @@ describe('findResumePoint', () => {
   it.each<[string, (blob: string) => void, string]>([
     ['the weights are changed', flip, '.safetensors: found sha256'],
     ['the weights are gone', (blob) => rmSync(blob), '.safetensors: it is missing'],
-    ['the moments are cut', (blob) => truncateSync(beside(blob, 'v5-e2.optimizer.safetensors'), 100), 'v5-e2.optimizer.safetensors: found 100 bytes'], // prettier-ignore
-    ['the moments are not sealed', (blob) => rmSync(beside(blob, 'v5-e2.optimizer.seal')), 'v5-e2.optimizer.seal: it is missing'], // prettier-ignore
+    [
+      'the moments are cut',
+      (blob) => truncateSync(beside(blob, 'v5-e2.optimizer.safetensors'), 100),
+      'v5-e2.optimizer.safetensors: found 100 bytes',
+    ],
+    [
+      'the moments are not sealed',
+      (blob) => rmSync(beside(blob, 'v5-e2.optimizer.seal')),
+      'v5-e2.optimizer.seal: it is missing',
+    ],
   ])('is the checkpoint of the same step when %s', async (_what, spoil, reason) => {
     const path = await checkpoint(5);
     const announcement = await publish(5);
@@ -72,7 +84,10 @@ describe('findResumePoint', () => {
 
   it('is the checkpoint of the same step when nothing was announced', async () => {
     const path = await checkpoint(5);
-    expect(await find(5, null)).toEqual({ from: path, note: expect.stringContaining('nothing was announced') as string }); // prettier-ignore
+    expect(await find(5, null)).toEqual({
+      from: path,
+      note: expect.stringContaining('nothing was announced') as string,
+    });
   });
 
   it('is nothing when the checkpoint is older: a committed step is not taken back by itself', async () => {
@@ -81,7 +96,9 @@ describe('findResumePoint', () => {
     flip(announcement.path);
     await expect(find(5, announcement)).rejects.toMatchObject({
       code: 'CONTRACT_WEIGHTS_CORRUPT',
-      message: expect.stringMatching(/^step 5 of run run is committed, but can't be read \(.*found sha256.*step-5.*missing.*\); forge resume run --from 4 goes back/) as string, // prettier-ignore
+      message: expect.stringMatching(
+        /^step 5 of run run is committed, but can't be read \(.*found sha256.*step-5.*missing.*\); forge resume run --from 4 goes back/,
+      ) as string,
     });
   });
 

@@ -77,7 +77,7 @@ class Generation {
   }
 
   /** Takes the announced weights, which are used from the next chunk on; the version that is current then. */
-  async setWeights(announcement: WeightsAnnouncement): Promise<WeightsSet> {
+  async applyWeights(announcement: WeightsAnnouncement): Promise<WeightsSet> {
     const { version, sha256 } = announcement;
     const parameters = await timed('weights/fetch_ms', async () =>
       copied(await this.reader.read(announcement)),
@@ -95,7 +95,7 @@ class Generation {
     if (this.generator === null) {
       this.generator = this.create(version, parameters);
       await this.generator;
-    } else await (await this.generator).setWeights(version, parameters);
+    } else await (await this.generator).applyWeights(version, parameters);
     return (await this.generator).version;
   }
 
@@ -117,7 +117,10 @@ class Generation {
       signal,
       ...(isTimed && { onChunk: (chunk: ChunkMark) => chunks.push(chunk) }),
     });
-    const hashed = completions.map((completion) => ({ ...completion, weights: this.hashesOf(completion) }));
+    const hashed = completions.map((completion) => ({
+      ...completion,
+      weightHashes: this.hashesOf(completion),
+    }));
     return { completions: hashed, chunks };
   }
 
@@ -157,7 +160,7 @@ class Generation {
       endTokenIds: tokenizer.endTokenIds,
       maxBatch,
       chunk,
-      weights: weights === 'auto' ? cheapest : weights,
+      weightMode: weights === 'auto' ? cheapest : weights,
       refreshCache,
       decodeText: (ids, options) => tokenizer.decode(ids, options),
       specialTokens: tokenizer.specialTokens,
@@ -171,7 +174,7 @@ class Generation {
       engine: createEngine({ threads, provider: device }),
       config: this.model.config,
       parameters,
-      weights: 'inputs',
+      weightMode: 'inputs',
       temperature: settings.sampling.temperature || 1,
       ...scoring,
     });
@@ -193,7 +196,7 @@ const api = {
   open: async (): Promise<void> => {
     await generation;
   },
-  setWeights: async (announcement: WeightsAnnouncement) => (await generation).setWeights(announcement),
+  applyWeights: async (announcement: WeightsAnnouncement) => (await generation).applyWeights(announcement),
   generate: async (request: GenerateRequest, signal: AbortSignal) =>
     (await generation).generate(request, signal),
   mismatch: async (episode: Episode) => (await generation).mismatch(episode),

@@ -83,22 +83,22 @@ describe('Policy', () => {
       }),
     ]);
     const prompt = '82-1=';
-    const base = await trainer.pushWeights.callOne();
+    const base = await trainer.publishWeights.callOne();
     const [before] = await policy.generate.callOne(prompt, greedy);
-    expect(before!.weights).toEqual({ '0': base.sha256 });
+    expect(before!.weightHashes).toEqual({ '0': base.sha256 });
     const wrong = episode(before!, { reward: 0, rewards: {} });
     expect(await policy.mismatch.callOne(wrong)).toBeLessThan(1e-4);
     await trainer.trainStep.callOne([{ ...wrong, advantage: -1 }]);
-    const announcement = await trainer.pushWeights.callOne();
+    const announcement = await trainer.publishWeights.callOne();
 
     const underWay = policy.generate.callOne(prompt, { n: 1024 });
     await waitFor('the first tokens', async () => (await policy.stats.callOne()).tokens > 20);
-    expect(await policy.updateWeights.callOne(announcement)).toBe(1);
+    expect(await policy.applyWeights.callOne(announcement)).toBe(1);
     const completions = await underWay;
     const stamped = completions.flatMap(({ versions }) => versions);
     const hashes = { '0': base.sha256, '1': announcement.sha256 };
-    for (const { versions, weights } of completions)
-      expect(weights).toEqual(
+    for (const { versions, weightHashes } of completions)
+      expect(weightHashes).toEqual(
         Object.fromEntries(Object.entries(hashes).filter(([v]) => versions.includes(Number(v)))),
       );
     expect([stamped[0], stamped.at(-1)]).toEqual([0, 1]);
@@ -120,8 +120,15 @@ describe('Policy', () => {
     const policy = await spawn();
     const call = policy.generate.callOne('1+1=', { temperature: -1 });
     await expect(call).rejects.toMatchObject({ code: 'CONTRACT_INVALID_MESSAGE' });
-    const gone = { schemaVersion: 1 as const, version: 9, epoch: 0, path: join(dir, 'v9'), sizeBytes: 1, sha256: '0'.repeat(64) }; // prettier-ignore
-    await expect(policy.updateWeights.callOne(gone)).rejects.toMatchObject({ code: 'STALE_WEIGHTS' });
+    const gone = {
+      schemaVersion: 1 as const,
+      version: 9,
+      epoch: 0,
+      path: join(dir, 'v9'),
+      sizeBytes: 1,
+      sha256: '0'.repeat(64),
+    };
+    await expect(policy.applyWeights.callOne(gone)).rejects.toMatchObject({ code: 'STALE_WEIGHTS' });
     expect(await policy.version.callOne()).toBe(0);
     await policy.stop();
   });

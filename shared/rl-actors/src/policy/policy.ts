@@ -80,7 +80,8 @@ export class Policy extends ForgeActor {
       sampling,
     };
     check(rolloutIdsSchema, request.rolloutIds, 'rolloutIds');
-    const parent = traceparent === null ? activeTrace() : traceOf(check(traceparentSchema, traceparent, 'traceparent')); // prettier-ignore
+    const parent =
+      traceparent === null ? activeTrace() : traceOf(check(traceparentSchema, traceparent, 'traceparent'));
     return inSpan('generate', { parent }, async (span) => {
       const timed = { ...request, isTimed: span?.isRecording() === true };
       const { completions, chunks } = await this.worker.call('generate', timed, { signal });
@@ -97,10 +98,10 @@ export class Policy extends ForgeActor {
    * @throws {ForgeError} STALE_WEIGHTS when they were deleted; CONTRACT_WEIGHTS_CORRUPT.
    */
   @endpoint({ concurrent: true, idempotent: true })
-  async updateWeights(announcement: WeightsAnnouncement): Promise<number> {
+  async applyWeights(announcement: WeightsAnnouncement): Promise<number> {
     const checked = check(weightsAnnouncementSchema, announcement, 'announcement');
     const [parent, startMs] = [activeTrace(), Date.now()];
-    const { version, fetchedAtMs, appliedAtMs } = await this.worker.call('setWeights', checked);
+    const { version, fetchedAtMs, appliedAtMs } = await this.worker.call('applyWeights', checked);
     const attributes = { 'forge.policy.version': checked.version };
     recordSpan(
       'fetch',
@@ -135,7 +136,10 @@ export class Policy extends ForgeActor {
   /** What each of the tokens at `positions`, in ascending order, adds to the text, for people; special ones included. */
   @endpoint({ concurrent: true, idempotent: true })
   tokenTexts(tokenIds: readonly number[], positions: readonly number[]): Promise<string[]> {
-    const tokens = { tokenIds: check(countsSchema, tokenIds, 'tokenIds'), positions: check(countsSchema, positions, 'positions') }; // prettier-ignore
+    const tokens = {
+      tokenIds: check(countsSchema, tokenIds, 'tokenIds'),
+      positions: check(countsSchema, positions, 'positions'),
+    };
     return this.worker.call('tokenTexts', tokens);
   }
 }

@@ -19,7 +19,7 @@ export const recordedBaseSchema = z.strictObject({
     steps: true,
   }),
   /** sha256 of version 0, as it is announced. */
-  weights: hash,
+  weightsHash: hash,
 });
 
 /** One optimizer step; its file names the version that it makes, as in `metrics.jsonl`. */
@@ -31,7 +31,7 @@ export const recordedStepSchema = z.strictObject({
   /** The version the step went back to instead of training. */
   rolledBackTo: z.int().min(0).nullable(),
   /** sha256 of the version the step made, as it is announced. */
-  weights: hash,
+  weightsHash: hash,
 });
 
 /** The whole file: the encoded content under its checksum. */

@@ -61,7 +61,7 @@ describe('Recorder', () => {
     expect(files(dir)).toEqual(expect.objectContaining(before));
     expect(await (await TrainingRecord.open(dir)).step(2)).toMatchObject({
       rolledBackTo: 0,
-      weights: hash(0),
+      weightsHash: hash(0),
     });
   });
 });
@@ -70,11 +70,13 @@ describe('TrainingRecord', () => {
   it('gives back what was recorded, to the byte', async () => {
     const { dir } = await recorded(2);
     const record = await TrainingRecord.open(dir);
-    expect(record).toMatchObject({ lastVersion: 2, base: { runId: 'run', weights: hash(0) } });
+    expect(record).toMatchObject({ lastVersion: 2, base: { runId: 'run', weightsHash: hash(0) } });
     expect(record.base.trainer).toMatchObject({ model: 'model', steps: 3, algorithm: { name: 'grpo' } });
     const step = await record.step(2);
-    expect(step).toMatchObject({ batch: batch(1), weights: hash(2) });
-    expect(step.payloads.map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual([payload(1).toString('hex')]); // prettier-ignore
+    expect(step).toMatchObject({ batch: batch(1), weightsHash: hash(2) });
+    expect(step.payloads.map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual([
+      payload(1).toString('hex'),
+    ]);
   });
 
   const broken = async (change: (dir: string) => void): Promise<unknown> => {
@@ -90,9 +92,14 @@ describe('TrainingRecord', () => {
   });
 
   it('refuses a record that is missing, or lacks a file', async () => {
-    expect(await broken((dir) => rmSync(dir, { recursive: true }))).toMatchObject(refused('started with --record')); // prettier-ignore
-    for (const [name, words] of [['base.msgpack', 'base.msgpack: missing'], ['step-1.1.msgpack', 'makes version 1 is missing']] as const)
-      expect(await broken((dir) => rmSync(join(dir, name)))).toMatchObject(refused(words)); // prettier-ignore
+    expect(await broken((dir) => rmSync(dir, { recursive: true }))).toMatchObject(
+      refused('started with --record'),
+    );
+    for (const [name, words] of [
+      ['base.msgpack', 'base.msgpack: missing'],
+      ['step-1.1.msgpack', 'makes version 1 is missing'],
+    ] as const)
+      expect(await broken((dir) => rmSync(join(dir, name)))).toMatchObject(refused(words));
   });
 
   it('refuses a file of another run, another step or another schema', async () => {
@@ -100,13 +107,22 @@ describe('TrainingRecord', () => {
     const swap = (from: string) => (dir: string) => {
       writeFileSync(join(dir, 'step-2.1.msgpack'), readFileSync(join(from || dir, 'step-1.1.msgpack')));
     };
-    expect(await broken(swap(''))).toMatchObject(refused('found batch 0 of run run, expected batch 1 of run run')); // prettier-ignore
+    expect(await broken(swap(''))).toMatchObject(
+      refused('found batch 0 of run run, expected batch 1 of run run'),
+    );
     expect(await broken(swap(other))).toMatchObject(refused('found batch 0 of run other'));
     const newer = encode({ schemaVersion: 3, sha256: hash(0), content: Buffer.alloc(1) });
     expect(await broken((dir) => writeFileSync(join(dir, 'base.msgpack'), newer))).toMatchObject(
       refused('schemaVersion'),
     );
-    expect(await broken((dir) => writeFileSync(join(dir, 'base.msgpack'), seal({ runId: 'run', batch: batch(0), payloads: [], rolledBackTo: null, weights: hash(1) })))).toMatchObject(refused('trainer')); // prettier-ignore
+    expect(
+      await broken((dir) =>
+        writeFileSync(
+          join(dir, 'base.msgpack'),
+          seal({ runId: 'run', batch: batch(0), payloads: [], rolledBackTo: null, weightsHash: hash(1) }),
+        ),
+      ),
+    ).toMatchObject(refused('trainer'));
   });
 
   it('gives back a step of any size', () => {
@@ -116,7 +132,20 @@ describe('TrainingRecord', () => {
       batch: batch(0),
       payloads: [large, large],
       rolledBackTo: null,
-      weights: hash(1),
+      weightsHash: hash(1),
+    };
+    const { payloads } = unseal(recordedStepSchema, seal(step), 'step-1.1.msgpack');
+    expect(payloads.map((bytes) => large.equals(bytes))).toEqual([true, true]);
+  });
+
+  it('gives back a step of any size', () => {
+    const large = Buffer.alloc(36 * 2 ** 20, 7);
+    const step = {
+      runId: 'run',
+      batch: batch(0),
+      payloads: [large, large],
+      rolledBackTo: null,
+      weightsHash: hash(1),
     };
     const { payloads } = unseal(recordedStepSchema, seal(step), 'step-1.1.msgpack');
     expect(payloads.map((bytes) => large.equals(bytes))).toEqual([true, true]);
@@ -128,10 +157,10 @@ describe('TrainingRecord', () => {
       batch: batch(0),
       payloads: [payload(0)],
       rolledBackTo: null,
-      weights: hash(1),
+      weightsHash: hash(1),
     });
     const read = (bytes: Uint8Array): unknown => unseal(recordedStepSchema, bytes, 'step-1.1.msgpack');
-    expect(read(whole)).toMatchObject({ weights: hash(1) });
+    expect(read(whole)).toMatchObject({ weightsHash: hash(1) });
     for (let length = 0; length < whole.length; length++)
       expect(() => read(whole.subarray(0, length))).toThrow('the file is damaged');
     for (let bit = 0; bit < 8 * whole.length; bit++) {

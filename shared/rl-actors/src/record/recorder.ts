@@ -42,8 +42,8 @@ export class Recorder {
   }
 
   /** What training starts from: the hash of version 0, and the trainer's settings. */
-  base(trainer: RecordedBase['trainer'], weights: string): Promise<void> {
-    return this.write(BASE_FILE, { runId: this.runId, trainer, weights });
+  base(trainer: RecordedBase['trainer'], weightsHash: string): Promise<void> {
+    return this.write(BASE_FILE, { runId: this.runId, trainer, weightsHash });
   }
 
   /**
@@ -53,7 +53,7 @@ export class Recorder {
   step(
     batch: Batch,
     payloads: readonly Uint8Array[],
-    weights: string,
+    weightsHash: string,
     rolledBackTo: number | null = null,
   ): Promise<void> {
     const { runId, epoch } = this;
@@ -62,7 +62,7 @@ export class Recorder {
       batch,
       payloads: [...payloads],
       rolledBackTo,
-      weights,
+      weightsHash,
     });
   }
 

@@ -27,7 +27,16 @@ function batchOf(step: number): { batch: Batch; payload: Buffer } {
   const episodes = advantages
     .map((advantage) => trainingEpisode(advantage, [version, version, version]))
     .map(({ advantage: _advantage, ...episode }) => episode);
-  const group: Group = { schemaVersion: 2, runId: 'run', index: step, sampleId: 's', promptText: '', replica: '0', weights: {}, episodes }; // prettier-ignore
+  const group: Group = {
+    schemaVersion: 2,
+    runId: 'run',
+    index: step,
+    sampleId: 's',
+    promptText: '',
+    replica: '0',
+    weightHashes: {},
+    episodes,
+  };
   return {
     batch: { schemaVersion: 2, version: step, groups: [{ index: step, advantages }], statistics: {} },
     payload: encode(group),
@@ -48,27 +57,27 @@ describe('replay', () => {
     const settings = recordedBaseSchema.shape.trainer.parse({ model: arithmetic, optimizer });
     const trainer = await thisProc().spawn('trainer', Trainer, { ...settings, dir: root, maxStaleness: 1 });
     const recorder = await Recorder.open(dir, 'run', 0, 1);
-    hashes.push((await trainer.pushWeights.callOne()).sha256);
+    hashes.push((await trainer.publishWeights.callOne()).sha256);
     await recorder.base(settings, hashes[0]!);
     for (const step of [0, 1, 2]) {
       const { batch, payload } = batchOf(step);
       await trainer.trainBatch.callOne(batch, [payload]);
-      hashes.push((await trainer.pushWeights.callOne()).sha256);
+      hashes.push((await trainer.publishWeights.callOne()).sha256);
       await recorder.step(batch, [payload], hashes[step + 1]!);
     }
     // Step 3 goes back to version 1, and is trained on after that.
     const [untrained, next] = [batchOf(3), batchOf(4)];
     await trainer.rollBack.callOne(1, hashes[1]!);
-    hashes.push((await trainer.pushWeights.callOne()).sha256);
+    hashes.push((await trainer.publishWeights.callOne()).sha256);
     await recorder.step(untrained.batch, [untrained.payload], hashes[4]!, 1);
     await trainer.trainBatch.callOne(next.batch, [next.payload]);
-    hashes.push((await trainer.pushWeights.callOne()).sha256);
+    hashes.push((await trainer.publishWeights.callOne()).sha256);
     await recorder.step(next.batch, [next.payload], hashes[5]!);
     await trainer.stop();
   });
 
   it('comes to the weights of every step, also where it went back, and leaves nothing behind', async () => {
-    const expected = hashes.map((weights, version) => ({ version, weights, recorded: weights }));
+    const expected = hashes.map((weightsHash, version) => ({ version, weightsHash, recorded: weightsHash }));
     expect(hashes[4]).toBe(hashes[1]);
     expect(new Set(hashes).size).toBe(5);
     expect(await collect({ to: 5 })).toEqual(expected);
@@ -82,7 +91,12 @@ describe('replay', () => {
     const others = { ...batch, groups: [{ index: 1, advantages: [-1, -1] }] };
     await recorder.step(others, [payload], hashes[2]!);
     const steps = await collect({ to: 3 });
-    expect(steps.map(({ weights, recorded }) => weights === recorded)).toEqual([true, true, false, false]);
+    expect(steps.map(({ weightsHash, recorded }) => weightsHash === recorded)).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
     await recorder.step(batch, [payload], hashes[2]!);
   });
 
@@ -90,7 +104,11 @@ describe('replay', () => {
     const file = (name: string) => JSON.parse(readFileSync(join(arithmetic, name), 'utf8')) as object;
     const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
     const model = join(root, 'other');
-    await saveModel(model, createModel(Object.fromEntries(names.map((name) => [name, file(name)])) as never, 7), { dtype: 'F32' }); // prettier-ignore
+    await saveModel(
+      model,
+      createModel(Object.fromEntries(names.map((name) => [name, file(name)])) as never, 7),
+      { dtype: 'F32' },
+    );
     await expect(collect({ to: 3, model })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining(`expected ${hashes[0]}, from which the run started`) as string,

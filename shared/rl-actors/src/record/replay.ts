@@ -17,7 +17,7 @@ export interface ReplayOptions {
 export interface ReplayedStep {
   version: number;
   /** sha256 of the weights it made, and of those it made when it was recorded. */
-  weights: string;
+  weightsHash: string;
   recorded: string;
 }
 
@@ -44,20 +44,20 @@ export async function* replay(
     const config = { ...record.base.trainer, model, dir };
     const trainer = await thisProc().spawn('trainer', Trainer, config);
     try {
-      const { sha256: base } = await trainer.pushWeights.callOne();
-      const { weights: expected } = record.base;
+      const { sha256: base } = await trainer.publishWeights.callOne();
+      const { weightsHash: expected } = record.base;
       if (base !== expected) {
         const message = `${model}: its weights are ${base}, expected ${expected}, from which the run started; name the directory of that model with --model`;
         throw new ForgeError('CONFIG_INVALID', message, { model, found: base, expected });
       }
-      yield { version: 0, weights: base, recorded: expected };
+      yield { version: 0, weightsHash: base, recorded: expected };
       for (let version = 1; version <= to; version++) {
-        const { batch, payloads, rolledBackTo, weights: recorded } = await record.step(version);
+        const { batch, payloads, rolledBackTo, weightsHash: recorded } = await record.step(version);
         // The bound on lag held when the step was recorded, and may have been another one for each.
         if (rolledBackTo === null) await trainer.trainBatch.callOne(batch, payloads, Infinity);
         else await trainer.rollBack.callOne(rolledBackTo, null);
-        const { sha256: weights } = await trainer.pushWeights.callOne([...wanted]);
-        yield { version, weights, recorded };
+        const { sha256: weightsHash } = await trainer.publishWeights.callOne([...wanted]);
+        yield { version, weightsHash, recorded };
       }
     } finally {
       await trainer.stop();

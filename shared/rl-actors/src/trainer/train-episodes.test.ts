@@ -17,7 +17,7 @@ const group = (index: number, tokens: number[]): Group => ({
   index,
   sampleId: 's',
   promptText: '',
-  weights: {},
+  weightHashes: {},
   replica: '0',
   episodes: tokens.map(episode),
 });

@@ -26,11 +26,11 @@ const episodes = (version: number) =>
 describe('Trainer', () => {
   it('counts its steps, and gives the same bits for the same steps', async () => {
     const [first, second] = await Promise.all([spawn(), spawn()]);
-    const base = await first.pushWeights.callOne();
+    const base = await first.publishWeights.callOne();
     const result = await first.trainStep.callOne(episodes(0));
     expect(result).toMatchObject({ tokens: 6, learningRate: 1e-3, lag: { 'lag/mean': 0, 'lag/max': 0 } });
     expect(await second.trainStep.callOne(episodes(0))).toMatchObject({ loss: result.loss });
-    const [one, other] = await Promise.all([first.pushWeights.callOne(), second.pushWeights.callOne()]);
+    const [one, other] = await Promise.all([first.publishWeights.callOne(), second.publishWeights.callOne()]);
     expect([base.version, one.version, await first.version.callOne()]).toEqual([0, 1, 1]);
     expect(one.sha256).toBe(other.sha256);
     expect(one.sha256).not.toBe(base.sha256);
@@ -47,12 +47,17 @@ describe('Trainer', () => {
       sampleId: 's',
       promptText: '',
       replica: '0',
-      weights: { '0': '0'.repeat(64) },
+      weightHashes: { '0': '0'.repeat(64) },
       episodes: episodes(0).map(({ advantage: _advantage, ...one }) => one),
     };
-    const batch = { schemaVersion: 2 as const, version: 0, groups: [{ index: 4, advantages: [1, -0.5] }], statistics: {} }; // prettier-ignore
+    const batch = {
+      schemaVersion: 2 as const,
+      version: 0,
+      groups: [{ index: 4, advantages: [1, -0.5] }],
+      statistics: {},
+    };
     await byBatch.trainBatch.callOne(batch, [encode(group)]);
-    const [a, b] = await Promise.all([byEpisodes.pushWeights.callOne(), byBatch.pushWeights.callOne()]);
+    const [a, b] = await Promise.all([byEpisodes.publishWeights.callOne(), byBatch.publishWeights.callOne()]);
     expect(b.sha256).toBe(a.sha256);
     await expect(byBatch.trainBatch.callOne(batch, [encode(group)])).rejects.toMatchObject({
       message: 'batch 0 came to version 1 of the policy',
@@ -70,7 +75,7 @@ describe('Trainer', () => {
       sampleId: 's',
       promptText: '',
       replica: '0',
-      weights: {},
+      weightHashes: {},
       episodes: episodes(0).map(({ advantage: _advantage, ...one }, k) => (k === 0 ? { ...one, text } : one)),
     }));
     const [own, another] = groups.map(encode);
@@ -106,21 +111,24 @@ describe('Trainer', () => {
   it('goes on with the same bits from a checkpoint or a published version', async () => {
     const trainer = await spawn();
     await trainer.trainStep.callOne(episodes(0));
-    const [checkpoint, published] = [await trainer.checkpoint.callOne(), await trainer.pushWeights.callOne()];
+    const [checkpoint, published] = [
+      await trainer.checkpoint.callOne(),
+      await trainer.publishWeights.callOne(),
+    ];
     await trainer.trainStep.callOne(episodes(1));
-    const { sha256 } = await trainer.pushWeights.callOne();
+    const { sha256 } = await trainer.publishWeights.callOne();
 
     const resumed = await spawn({ resumeFrom: checkpoint });
     await resumed.trainStep.callOne(episodes(1));
-    expect((await resumed.pushWeights.callOne()).sha256).toBe(sha256);
+    expect((await resumed.publishWeights.callOne()).sha256).toBe(sha256);
     expect(await trainer.resume.callOne(published)).toBe(1);
     await trainer.trainStep.callOne(episodes(1));
-    expect((await trainer.pushWeights.callOne()).sha256).toBe(sha256);
+    expect((await trainer.publishWeights.callOne()).sha256).toBe(sha256);
 
     const successor = await spawn();
     expect(await successor.takeOver.callOne(7, published)).toBe(1);
     await successor.trainStep.callOne(episodes(1));
-    expect(await successor.pushWeights.callOne()).toMatchObject({ sha256, epoch: 7, version: 2 });
+    expect(await successor.publishWeights.callOne()).toMatchObject({ sha256, epoch: 7, version: 2 });
 
     await expect(trainer.resume.callOne(model)).rejects.toMatchObject({
       code: 'CONTRACT_WEIGHTS_CORRUPT',
@@ -135,7 +143,10 @@ describe('Trainer', () => {
     const trainer = await spawn(half);
     await trainer.trainStep.callOne(episodes(0));
     const resumed = await spawn({ ...half, resumeFrom: await trainer.checkpoint.callOne() });
-    const [one, other] = await Promise.all([trainer.pushWeights.callOne(), resumed.pushWeights.callOne()]);
+    const [one, other] = await Promise.all([
+      trainer.publishWeights.callOne(),
+      resumed.publishWeights.callOne(),
+    ]);
     expect(other.sha256).toBe(one.sha256);
     await Promise.all([trainer.stop(), resumed.stop()]);
   });
@@ -143,7 +154,7 @@ describe('Trainer', () => {
   it('refuses moments of a published version that are cut, changed or gone', async () => {
     const trainer = await spawn();
     await trainer.trainStep.callOne(episodes(0));
-    const published = await trainer.pushWeights.callOne();
+    const published = await trainer.publishWeights.callOne();
     const moments = join(dirname(published.path), 'v1-e0.optimizer.safetensors');
     const bytes = readFileSync(moments);
     const changed = Buffer.from(bytes);
@@ -152,7 +163,6 @@ describe('Trainer', () => {
       [changed, 'found sha256'],
       [bytes.subarray(1), 'bytes, expected'],
     ] as const) {
-      // prettier-ignore
       writeFileSync(moments, spoilt);
       await expect(trainer.resume.callOne(published)).rejects.toMatchObject({
         code: 'CONTRACT_WEIGHTS_CORRUPT',
@@ -166,14 +176,14 @@ describe('Trainer', () => {
 
   it('goes back to a version that is kept, by a version of its own', async () => {
     const trainer = await spawn({ keepSeconds: 0 });
-    const hashes: string[] = [(await trainer.pushWeights.callOne()).sha256];
+    const hashes: string[] = [(await trainer.publishWeights.callOne()).sha256];
     for (const version of [0, 1]) {
       await trainer.trainStep.callOne(episodes(version));
       if (version === 0) await trainer.checkpoint.callOne();
-      hashes.push((await trainer.pushWeights.callOne()).sha256);
+      hashes.push((await trainer.publishWeights.callOne()).sha256);
     }
     await trainer.rollBack.callOne(1, hashes[1]!);
-    const back = await trainer.pushWeights.callOne();
+    const back = await trainer.publishWeights.callOne();
     expect([back.version, back.sha256]).toEqual([3, hashes[1]]);
     const dir = dirname(back.path);
     const [, manifest] = (await new WeightStore({ dir, keep: 2 }).manifests()).slice(-2);
@@ -182,12 +192,14 @@ describe('Trainer', () => {
     // With the moments of that version: another trainer that takes them up there comes to the same bits.
     const other = await spawn({ resumeFrom: back });
     for (const one of [trainer, other]) await one.trainStep.callOne(episodes(3));
-    expect((await other.pushWeights.callOne()).sha256).toBe((await trainer.pushWeights.callOne()).sha256);
+    expect((await other.publishWeights.callOne()).sha256).toBe(
+      (await trainer.publishWeights.callOne()).sha256,
+    );
 
     await trainer.rollBack.callOne(4);
     for (const version of [5, 6, 7]) {
       await trainer.trainStep.callOne(episodes(version));
-      await trainer.pushWeights.callOne();
+      await trainer.publishWeights.callOne();
     }
     await expect(trainer.rollBack.callOne(2)).rejects.toMatchObject({
       code: 'CONFLICT_STATE',
@@ -196,18 +208,18 @@ describe('Trainer', () => {
     expect(await trainer.version.callOne()).toBe(8);
     // Of version 1 there is a checkpoint.
     await trainer.rollBack.callOne(1, hashes[1]!);
-    expect(await trainer.pushWeights.callOne()).toMatchObject({ version: 9, sha256: hashes[1] });
+    expect(await trainer.publishWeights.callOne()).toMatchObject({ version: 9, sha256: hashes[1] });
     await Promise.all([trainer.stop(), other.stop()]);
   });
 
   it('refuses a step beyond its limits and stays where it was', async () => {
     const trainer = await spawn({ rollback: { maxGradientNorm: 1e-6 } });
-    const base = await trainer.pushWeights.callOne();
+    const base = await trainer.publishWeights.callOne();
     await expect(trainer.trainStep.callOne(episodes(0))).rejects.toMatchObject({
       code: 'NUMERIC_LIMIT_EXCEEDED',
     });
     await trainer.rollBack.callOne(0, base.sha256);
-    expect(await trainer.pushWeights.callOne()).toMatchObject({ version: 1, sha256: base.sha256 });
+    expect(await trainer.publishWeights.callOne()).toMatchObject({ version: 1, sha256: base.sha256 });
     await trainer.stop();
   });
 
@@ -221,7 +233,7 @@ describe('Trainer', () => {
     expect(readdirSync(join(dir, 'checkpoints')).sort()).toEqual(['step-2', 'step-3']);
     await trainer.save.callOne('model');
     const saved = (await loadModel(join(dir, 'model'))).parameters;
-    const pushed = await new WeightReader().read(await trainer.pushWeights.callOne());
+    const pushed = await new WeightReader().read(await trainer.publishWeights.callOne());
     expect(parametersHash(saved)).toBe(parametersHash(pushed));
     await trainer.stop();
   });

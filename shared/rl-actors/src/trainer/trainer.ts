@@ -74,7 +74,7 @@ export class Trainer extends ForgeActor {
    * the newest `keepVersions` and those `inUse` stay.
    */
   @endpoint()
-  pushWeights(inUse: readonly number[] = []): Promise<WeightsAnnouncement> {
+  publishWeights(inUse: readonly number[] = []): Promise<WeightsAnnouncement> {
     return this.worker.call('publish', check(versionsSchema, inUse, 'versions in use'));
   }
 

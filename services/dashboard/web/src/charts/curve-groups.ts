@@ -54,11 +54,11 @@ const RULES: readonly { title: string; groups: readonly GroupRule[] }[] = [
       group(
         'What waits',
         'queue/rollouts/depth',
-        'queue/episodes/depth',
+        'queue/groups/depth',
         'queue/buffer/depth',
         'queue/batches/depth',
       ),
-      group('For how long it waits', 'queue/rollouts/age_s', 'queue/episodes/age_s', 'queue/batches/age_s'),
+      group('For how long it waits', 'queue/rollouts/age_s', 'queue/groups/age_s', 'queue/batches/age_s'),
       group('New weights on their way', 'weights/publish_ms', 'weights/fetch_ms', 'weights/apply_ms'),
       group('Recovery after a death', 'recovery/*'),
       group('Memory', 'memory/*'),

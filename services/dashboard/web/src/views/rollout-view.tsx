@@ -108,16 +108,16 @@ function History({ id, history }: { id: string; history: RolloutHistory }) {
   );
 }
 
-function Versions({ versions }: { versions: readonly { version: number; weights: string | null }[] }) {
+function Versions({ versions }: { versions: readonly { version: number; weightsHash: string | null }[] }) {
   return (
     <>
       {versions.map(({ version, weights }, k) => (
         <span key={version}>
           {k > 0 && ', '}version {version}
-          {weights !== null && (
-            <code class="muted" title={weights}>
+          {weightsHash !== null && (
+            <code class="muted" title={weightsHash}>
               {' '}
-              {weights.slice(0, 12)}
+              {weightsHash.slice(0, 12)}
             </code>
           )}
         </span>

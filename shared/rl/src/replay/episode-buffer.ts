@@ -1,7 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import { mix } from '../tasks/seeded-hash';
 
-export interface ReplayBufferOptions<Item> {
+export interface EpisodeBufferOptions<Item> {
   /** Items of one rank's batch. */
   batchSize: number;
   /** Batches drawn at once, one per data-parallel rank. */
@@ -18,7 +18,7 @@ export interface ReplayBufferOptions<Item> {
 }
 
 /** A whole buffer as plain data. */
-export interface ReplayBufferState<Item> {
+export interface EpisodeBufferState<Item> {
   buffer: { item: Item; sampleCount: number }[];
   /** Batches drawn so far: with the seed, the state of the random numbers. */
   draws: number;
@@ -26,19 +26,19 @@ export interface ReplayBufferState<Item> {
 }
 
 /**
- * A replay buffer in memory: items go in one by one, come out in random batches, and leave when they are too old or
+ * A buffer of episodes in memory: items go in one by one, come out in random batches, and leave when they are too old or
  * were drawn often enough.
  *
  * @see torchforge's ReplayBuffer, whose `max_buffer_size` stops counting after the first draw and whose
  *   `max_resample_count` can't be unbounded; here both hold.
  */
-export class ReplayBuffer<Item> {
+export class EpisodeBuffer<Item> {
   private entries: { item: Item; sampleCount: number }[] = [];
   private draws = 0;
-  private readonly options: Required<ReplayBufferOptions<Item>>;
+  private readonly options: Required<EpisodeBufferOptions<Item>>;
 
   /** @throws {ForgeError} CONFIG_INVALID for a size other than a whole number of at least 1. */
-  constructor(options: ReplayBufferOptions<Item>) {
+  constructor(options: EpisodeBufferOptions<Item>) {
     this.options = {
       dataParallelSize: 1,
       maxPolicyAge: Infinity,
@@ -50,7 +50,7 @@ export class ReplayBuffer<Item> {
     for (const field of ['batchSize', 'dataParallelSize', 'maxBufferSize'] as const) {
       const value = this.options[field];
       if (value >= 1 && (Number.isInteger(value) || value === Infinity)) continue;
-      const message = `replay buffer: ${field}: found ${value}, expected a whole number of at least 1`;
+      const message = `episode buffer: ${field}: found ${value}, expected a whole number of at least 1`;
       throw new ForgeError('CONFIG_INVALID', message, { field, value });
     }
   }
@@ -108,7 +108,7 @@ export class ReplayBuffer<Item> {
     this.entries = [];
   }
 
-  state(): ReplayBufferState<Item> {
+  state(): EpisodeBufferState<Item> {
     return {
       buffer: this.entries.map((entry) => ({ ...entry })),
       draws: this.draws,
@@ -117,7 +117,7 @@ export class ReplayBuffer<Item> {
   }
 
   /** Takes over another buffer, and draws next as that one would have. */
-  restore({ buffer, draws, seed }: ReplayBufferState<Item>): void {
+  restore({ buffer, draws, seed }: EpisodeBufferState<Item>): void {
     this.entries = buffer.map((entry) => ({ ...entry }));
     this.options.seed = seed;
     this.draws = draws;

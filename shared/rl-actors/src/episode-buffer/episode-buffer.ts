@@ -1,16 +1,16 @@
 import { endpoint, ForgeActor } from '@forge/actors';
 import { check, episodeVersion } from '@forge/contracts';
-import { ReplayBuffer as Buffer, type ReplayBufferOptions, type ReplayBufferState } from '@forge/rl';
+import { EpisodeBuffer as Buffer, type EpisodeBufferOptions, type EpisodeBufferState } from '@forge/rl';
 import { trainingEpisodeSchema, type TrainingEpisode } from '../training-episode';
 
-export type ReplayBufferConfig = Omit<ReplayBufferOptions<TrainingEpisode>, 'versionOf'>;
+export type EpisodeBufferConfig = Omit<EpisodeBufferOptions<TrainingEpisode>, 'versionOf'>;
 
 /** Episodes on their way to the trainer. The version of an episode is that of its oldest token. */
-export class ReplayBuffer extends ForgeActor {
+export class EpisodeBuffer extends ForgeActor {
   private readonly buffer: Buffer<TrainingEpisode>;
 
   /** @throws {ForgeError} CONFIG_INVALID for a size that is no whole number of at least 1. */
-  constructor(config: ReplayBufferConfig) {
+  constructor(config: EpisodeBufferConfig) {
     super();
     this.buffer = new Buffer<TrainingEpisode>({ ...config, versionOf: episodeVersion });
   }
@@ -51,13 +51,13 @@ export class ReplayBuffer extends ForgeActor {
 
   /** All of it, for a checkpoint. */
   @endpoint({ idempotent: true })
-  state(): ReplayBufferState<TrainingEpisode> {
+  state(): EpisodeBufferState<TrainingEpisode> {
     return this.buffer.state();
   }
 
   /** Goes on exactly where the buffer of that state was. */
   @endpoint({ idempotent: true })
-  restore(state: ReplayBufferState<TrainingEpisode>): void {
+  restore(state: EpisodeBufferState<TrainingEpisode>): void {
     this.buffer.restore(state);
   }
 }

@@ -1,12 +1,12 @@
 import { thisProc } from '@forge/actors';
 import { trainingEpisode } from '../training-episode.fixture';
-import { ReplayBuffer } from './replay-buffer';
+import { EpisodeBuffer } from './episode-buffer';
 
 const spawn = (config: object = {}) =>
-  thisProc().spawn('buffer', ReplayBuffer, { batchSize: 2, maxPolicyAge: 1, ...config });
+  thisProc().spawn('buffer', EpisodeBuffer, { batchSize: 2, maxPolicyAge: 1, ...config });
 const versions = (...all: number[]) => all.map((v, i) => trainingEpisode(i, [v, v + 1, v + 2]));
 
-describe('ReplayBuffer', () => {
+describe('EpisodeBuffer', () => {
   it('keeps episodes in order and counts their age from the oldest token', async () => {
     const buffer = await spawn();
     const [old, fresh] = versions(0, 3);

@@ -1,19 +1,19 @@
-import { ReplayBuffer, type ReplayBufferOptions } from './replay-buffer';
+import { EpisodeBuffer, type EpisodeBufferOptions } from './episode-buffer';
 
 interface Item {
   id: number;
   version: number;
 }
-const make = (options: Partial<ReplayBufferOptions<Item>> = {}) =>
-  new ReplayBuffer<Item>({ batchSize: 2, maxPolicyAge: 1, versionOf: ({ version }) => version, ...options });
-const filled = (versions: readonly number[], options: Partial<ReplayBufferOptions<Item>> = {}) => {
+const make = (options: Partial<EpisodeBufferOptions<Item>> = {}) =>
+  new EpisodeBuffer<Item>({ batchSize: 2, maxPolicyAge: 1, versionOf: ({ version }) => version, ...options });
+const filled = (versions: readonly number[], options: Partial<EpisodeBufferOptions<Item>> = {}) => {
   const buffer = make(options);
   versions.forEach((version, id) => buffer.add({ id, version }));
   return buffer;
 };
 const idsOf = (batches: Item[][] | null) => batches?.map((batch) => batch.map(({ id }) => id));
 
-describe("ReplayBuffer, by torchforge's facts", () => {
+describe("EpisodeBuffer, by torchforge's facts", () => {
   it('keeps what was added, in order', () => {
     const buffer = filled([0, 0]);
     expect(buffer.size).toBe(2);
@@ -67,7 +67,7 @@ describe("ReplayBuffer, by torchforge's facts", () => {
   });
 });
 
-describe('ReplayBuffer', () => {
+describe('EpisodeBuffer', () => {
   it('never holds more than maxBufferSize, before and after a draw', () => {
     const buffer = filled([0, 0, 0, 0], { maxBufferSize: 3, maxResampleCount: Infinity });
     expect([buffer.size, buffer.at(0)?.id]).toEqual([3, 1]);

@@ -1,0 +1,167 @@
+import { randomUUID } from 'node:crypto';
+import { encode, type TelemetryEvent } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import type { Redis } from 'ioredis';
+import { admissionOf, type Admission } from '../groups/admission';
+import { originNote, type GroupOrigin } from '../groups/group-record';
+import * as scripts from '../groups/group-scripts';
+import { CONSUMER_GROUP, type RunKeys } from '../keys';
+import type { StreamReader } from '../redis/stream-reader';
+import { letterOf, type Failure } from '../refused/dead-letters';
+import { fieldOf } from '../refused/rejections';
+import type { RunBounds } from './run-bounds';
+
+/** Facts that the replay buffer keeps of a group besides its episodes. */
+export interface BufferedGroup {
+  index: number;
+  /** Version of the group's oldest token. */
+  version: number;
+  [field: string]: unknown;
+}
+
+export interface StreamedGroup {
+  entryId: string;
+  index: number;
+  payload: Buffer;
+}
+
+/** The groups of a run from their admission to the buffer, or to their end before it. */
+export class GroupFlow {
+  private readonly instance = randomUUID();
+  private calls = 0;
+
+  constructor(
+    private readonly redis: Redis,
+    private readonly keys: RunKeys,
+    private readonly streams: StreamReader,
+    private readonly bounds: RunBounds,
+  ) {}
+
+  /** The work of `RunState.admit`. */
+  async admit(limit: number, coordinator: number): Promise<Admission[]> {
+    const { run, ledger, records, pending, versions, replays } = this.keys;
+    const { inFlight, held, history } = this.bounds;
+    // The same however often it is sent.
+    const call = `${this.instance}-${++this.calls}`;
+    const answer = await scripts.admit.run(
+      this.redis,
+      [run, ledger, records, pending, versions, replays],
+      [limit, inFlight, call, history, held, coordinator],
+    );
+    if (answer === 'stale') throw staleCoordinator(coordinator);
+    const flat = answer as (number | string)[];
+    return Array.from({ length: flat.length / 3 }, (_, i) =>
+      admissionOf(flat[3 * i]!, flat[3 * i + 1]!, String(flat[3 * i + 2])),
+    );
+  }
+
+  /** The work of `RunState.pendingGroups`. */
+  async pendingGroups(): Promise<Admission[]> {
+    const all = await this.redis.hgetall(this.keys.pending);
+    return Object.entries(all)
+      .map(([index, stored]) => {
+        const [minVersion = '', replayed = ''] = stored.split(' ');
+        return admissionOf(index, minVersion, replayed);
+      })
+      .sort((a, b) => a.index - b.index);
+  }
+
+  /** The work of `RunState.publishGroup`. */
+  async publishGroup(
+    index: number,
+    payload: Buffer,
+    origin?: GroupOrigin,
+    event?: TelemetryEvent,
+  ): Promise<'accepted' | 'duplicate' | 'full'> {
+    const { records, pending, groups, telemetry } = this.keys;
+    const { groups: cap, telemetry: telemetryCap } = this.bounds;
+    const note = origin === undefined ? '' : originNote(origin);
+    const told = event === undefined ? '' : encode(event);
+    const result = await scripts.publishGroup.run(
+      this.redis,
+      [records, pending, groups, telemetry],
+      [index, payload, cap, note, told, telemetryCap],
+    );
+    return result as 'accepted' | 'duplicate' | 'full';
+  }
+
+  /** The work of `RunState.readGroups`. */
+  async readGroups(consumer: string, count: number, blockMs: number): Promise<StreamedGroup[]> {
+    const { groups } = this.keys;
+    let entries = await this.streams.readOwn(groups, consumer, count);
+    if (entries.length === 0) entries = await this.streams.claim(groups, consumer, count);
+    if (entries.length === 0) entries = await this.streams.readNew(groups, consumer, count, blockMs);
+    return entries.map(({ id, fields }) => ({
+      entryId: id,
+      index: Number(fields.get('index')?.toString() ?? Number.NaN),
+      payload: fields.get('payload') ?? Buffer.alloc(0),
+    }));
+  }
+
+  /** The work of `RunState.storeGroup`. */
+  async storeGroup(
+    entryId: string,
+    group: BufferedGroup,
+    payload: Buffer,
+  ): Promise<'stored' | 'duplicate' | 'unknown'> {
+    const { records, ledger, groups, buffer, payloads, signals } = this.keys;
+    const keys = [records, ledger, groups, buffer, payloads, signals];
+    const args = [CONSUMER_GROUP, entryId, group.index, JSON.stringify(group), payload];
+    return (await scripts.storeGroup.run(this.redis, keys, args)) as 'stored' | 'duplicate' | 'unknown';
+  }
+
+  /** The work of `RunState.rejectGroup`. */
+  async rejectGroup(
+    { entryId, index }: { entryId?: string; index: number | null },
+    reason: string,
+    failure: Failure,
+  ): Promise<boolean> {
+    const { records, run, deadLetters, deadLetterOrder, ledger, pending, groups, signals, rejected } =
+      this.keys;
+    const keys = [records, run, deadLetters, deadLetterOrder, ledger, pending, groups, signals, rejected];
+    const kind = entryId === undefined ? 'rollout' : 'message';
+    const id = entryId === undefined ? `r-${index ?? ''}` : `m-${entryId}`;
+    const letter = letterOf({ kind, index }, failure);
+    const count = fieldOf('groups', failure.reason ?? failure.code);
+    const args = [
+      id,
+      letter,
+      this.bounds.deadLetters,
+      CONSUMER_GROUP,
+      entryId ?? '',
+      index ?? '',
+      reason,
+      count,
+    ];
+    return (await scripts.rejectGroup.run(this.redis, keys, args)) === 1;
+  }
+
+  /** The work of `RunState.bufferedGroups`. */
+  async bufferedGroups(): Promise<BufferedGroup[]> {
+    const all = await this.redis.hvals(this.keys.buffer);
+    return all.map((text) => JSON.parse(text) as BufferedGroup).sort((a, b) => a.index - b.index);
+  }
+
+  /** The work of `RunState.bufferedCount`. */
+  bufferedCount(): Promise<number> {
+    return this.redis.hlen(this.keys.buffer);
+  }
+
+  /** The work of `RunState.discard`. */
+  async discard(indices: readonly number[], reason: string): Promise<number> {
+    if (indices.length === 0) return 0;
+    const { records, ledger, run, buffer, payloads, signals } = this.keys;
+    return (await scripts.discard.run(
+      this.redis,
+      [records, ledger, run, buffer, payloads, signals],
+      [reason, ...indices],
+    )) as number;
+  }
+}
+
+/** The error for a coordinator that another one has replaced. */
+export function staleCoordinator(coordinator: number): ForgeError {
+  return new ForgeError('STALE_EPOCH', `coordinator ${coordinator} was replaced by another one`, {
+    coordinator,
+  });
+}
