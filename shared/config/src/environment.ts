@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
 import { redisAddress, withPassword } from './redis-address';
-import { readSecret, readText } from './secret-file';
+import { readNamedFile, readSecret } from './secret-file';
 import { redisWaitSeconds } from './sections';
 import { splitWords } from './split-words';
 
@@ -162,5 +162,5 @@ export function agentAddresses(): readonly string[] {
 
 function pem<Part extends string>(variable: string, part: Part): Partial<Record<Part, string>> {
   const path = process.env[variable];
-  return path ? ({ [part]: readText(variable, path) } as Partial<Record<Part, string>>) : {};
+  return path ? ({ [part]: readNamedFile(variable, path) } as Partial<Record<Part, string>>) : {};
 }

@@ -195,15 +195,19 @@ describe('loadRecipe', () => {
     });
   });
 
-  it('reads a recipe that an editor saved as UTF-16, and refuses one that is not UTF-8 at the place', () => {
-    writeFileSync(join(dir, 'wide.yaml'), Buffer.from(`\ufeff${MINIMAL}`, 'utf16le'));
-    expect(loadRecipe(join(dir, 'wide.yaml'), [], { searchDirs: [] })).toEqual(load());
-    const bytes = Buffer.from(`# Fran\xe7ois\n${MINIMAL}`, 'latin1');
-    writeFileSync(join(dir, 'latin.yaml'), bytes);
-    const error = errorOf(() => loadRecipe(join(dir, 'latin.yaml'), [], { searchDirs: [] }));
-    expect([error.code, error.message]).toEqual([
-      'CONFIG_FILE_UNREADABLE',
-      `${join(dir, 'latin.yaml')}: line 1, column 7: byte 0xe7 is not UTF-8; save the file as UTF-8`,
+  it('reads a recipe with a byte order mark, and refuses one that is not UTF-8, at the place', () => {
+    const write = (name: string, bytes: Buffer) => {
+      writeFileSync(join(dir, name), bytes);
+      return join(dir, name);
+    };
+    const marked = write('marked.yaml', Buffer.from(`\ufeff${MINIMAL}`));
+    expect(loadRecipe(marked, [], { searchDirs: [] })).toEqual(load());
+    const latin = write('latin.yaml', Buffer.from(`# Fran\xe7ois\n${MINIMAL}`, 'latin1'));
+    const wide = write('wide.yaml', Buffer.from(`\ufeff${MINIMAL}`, 'utf16le'));
+    const refused = [latin, wide].map((path) => errorOf(() => loadRecipe(path, [], { searchDirs: [] })));
+    expect(refused.map(({ code, message }) => [code, message])).toEqual([
+      ['CONFIG_FILE_UNREADABLE', expect.stringContaining(`${latin}:1: found byte E7 as byte 7 of the line`)],
+      ['CONFIG_FILE_UNREADABLE', expect.stringContaining(`${wide}: found UTF-16, expected UTF-8`)],
     ]);
   });
 

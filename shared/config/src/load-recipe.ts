@@ -1,12 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { storedBound } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { parseDocument, stringify } from 'yaml';
 import type { z } from 'zod';
-import { decodedText } from './decoded-text';
 import { applyOverrides } from './overrides';
 import { describeIssues, invalidConfig, parseConfig } from './issues';
+import { readText } from './read-text';
 import { recipeSchema, sftRecipeSchema, type Recipe, type SftRecipe } from './recipe';
 import { nearest } from './suggestion';
 
@@ -104,17 +104,7 @@ function findRecipe(nameOrPath: string, { searchDirs }: RecipeSource): string {
 }
 
 function readYaml(path: string): Record<string, unknown> {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ForgeError('CONFIG_FILE_UNREADABLE', `${path}: ${reason}`, { path }, { cause });
-  }
-  const decoded = decodedText(bytes);
-  if ('problem' in decoded)
-    throw new ForgeError('CONFIG_FILE_UNREADABLE', `${path}: ${decoded.problem}`, { path });
-  const document = parseDocument(decoded.text);
+  const document = parseDocument(readText(path));
   const [error] = document.errors;
   if (error) throw new ForgeError('CONFIG_FILE_UNREADABLE', `${path}: ${error.message}`, { path });
   let value: unknown;

@@ -1,6 +1,6 @@
+import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { ForgeError } from '@forge/errors';
-import { decodedText } from './decoded-text';
 
 /**
  * A secret: the value of `variable`, or the contents of the file that `<variable>_FILE` names, without the white space
@@ -16,14 +16,14 @@ export function readSecret(variable: string): string | null {
     const message = `environment variables ${variable} and ${variable}_FILE are both set; leave one of them out`;
     throw new ForgeError('CONFIG_INVALID', message, { variable });
   }
-  const secret = readText(`${variable}_FILE`, path).trim();
+  const secret = readNamedFile(`${variable}_FILE`, path).trim();
   if (secret !== '') return secret;
   throw new ForgeError('CONFIG_INVALID', `environment variable ${variable}_FILE: ${path} is empty`, { path });
 }
 
 /** @throws {ForgeError} CONFIG_FILE_UNREADABLE naming the variable that names the file. */
-export function readText(variable: string, path: string): string {
-  let bytes: Uint8Array;
+export function readNamedFile(variable: string, path: string): string {
+  let bytes: Buffer;
   try {
     bytes = readFileSync(path);
   } catch (cause) {
@@ -35,8 +35,7 @@ export function readText(variable: string, path: string): string {
       { cause },
     );
   }
-  const decoded = decodedText(bytes);
-  if ('text' in decoded) return decoded.text;
+  if (isUtf8(bytes)) return bytes.toString('utf8').replace(/^\ufeff/, '');
   // Not the byte that was found, which is a part of the secret.
   const message = `environment variable ${variable}: ${path} is not UTF-8; save it as UTF-8`;
   throw new ForgeError('CONFIG_FILE_UNREADABLE', message, { variable, path });
