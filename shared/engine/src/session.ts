@@ -58,7 +58,6 @@ export function createEngine(options: EngineOptions): Engine {
   };
 }
 
-
 function sessionError(options: EngineOptions, cause: unknown): ForgeError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   if (options.provider !== 'cpu' && /provider|backend/i.test(reason)) {
