@@ -1,6 +1,7 @@
-import { within } from '@forge/errors';
 import type { RunState } from '@forge/broker';
+import { within } from '@forge/errors';
 import type { Logger } from '@forge/telemetry';
+import { Patience } from './patience';
 import type { RunSituation } from './run-situation';
 import { waitingFor } from './waiting-for';
 
@@ -8,7 +9,7 @@ export interface WatchdogOptions {
   runState: Pick<RunState, 'setWaitingFor'>;
   /** Where the run stands now. */
   look: () => Promise<RunSituation>;
-  /** How long nothing may change before the run counts as waiting. */
+  /** The least silence that counts as a stall. */
   stallMs: number;
   /** Milliseconds. */
   clock: () => number;
@@ -18,8 +19,13 @@ export interface WatchdogOptions {
 /** A Redis that takes longer to say where the run stands is away. */
 const ANSWERS_WITHIN_MS = 2_000;
 
-/** Says what a run waits for once nothing has changed for a while, and that it goes on once something has. */
+/**
+ * Says what a run waits for once nothing has moved for clearly longer than the pace of its step, and that it goes on once
+ * something has.
+ */
 export class Watchdog {
+  private readonly patience: Patience;
+  private situation: RunSituation | null = null;
   private stand = '';
   private since: number;
   private said: string | null = null;
@@ -27,27 +33,45 @@ export class Watchdog {
 
   constructor(private readonly options: WatchdogOptions) {
     this.since = options.clock();
+    this.patience = new Patience(options.stallMs);
   }
 
-  /** Looks at the run; to be called again and again. */
-  async turn(): Promise<void> {
-    const { runState, stallMs, clock, logger } = this.options;
+  /** Looks at the run; to be called again and again. Where it stands, null while Redis does not answer. */
+  async turn(): Promise<RunSituation | null> {
+    const { runState, clock, logger } = this.options;
     const situation = await this.look();
-    if (situation !== null) {
-      const { phase, isPaused, version, nextBatch, ledger, held, isModelSaved } = situation;
-      const stand = JSON.stringify([phase, isPaused, version, nextBatch, ledger, held, isModelSaved]);
-      if (stand !== this.stand) {
-        this.stand = stand;
-        this.since = clock();
-      }
-    }
+    if (situation !== null) this.compare(situation);
     const waitedMs = clock() - this.since;
-    const what = waitedMs >= stallMs ? waitingFor(situation) : null;
-    if (what === this.said) return;
+    const what = this.stallAfter(waitedMs, situation);
+    if (what === this.said) return situation;
     this.said = what;
     if (what === null) logger.info('the run goes on');
     else logger.warn({ waitedMs: Math.round(waitedMs) }, `the run waits for ${what}`);
     if (situation !== null) await runState.setWaitingFor(what);
+    return situation;
+  }
+
+  /** Ends the silence where the run has moved. */
+  private compare(situation: RunSituation): void {
+    const stand = standOf(situation);
+    if (stand === this.stand) return;
+    const nowMs = this.options.clock();
+    const before = this.situation;
+    // A service that was missing says nothing about the pace of one that works.
+    if (before !== null && waitingFor(before).isAtWork)
+      this.patience.ended({ step: before.version, stage: stageOf(before), ms: nowMs - this.since });
+    this.patience.at(situation.version, nowMs);
+    this.situation = situation;
+    this.stand = stand;
+    this.since = nowMs;
+  }
+
+  /** What the run waits for when the silence is too long, null before. */
+  private stallAfter(waitedMs: number, situation: RunSituation | null): string | null {
+    if (waitedMs < this.options.stallMs) return null;
+    const wait = waitingFor(situation);
+    if (situation === null || !wait.isAtWork) return wait.for;
+    return waitedMs < this.patience.limitMs(stageOf(situation), this.since) ? null : wait.for;
   }
 
   /** Null while Redis does not answer; the question is asked once and not again until then. */
@@ -55,4 +79,23 @@ export class Watchdog {
     this.looking ??= this.options.look().finally(() => (this.looking = null));
     return within(ANSWERS_WITHIN_MS, this.looking, () => null);
   }
+}
+
+/** All that moves while a run goes on: it is silent while this stays the same. */
+function standOf({
+  phase,
+  isPaused,
+  version,
+  nextBatch,
+  ledger,
+  held,
+  isModelSaved,
+  work,
+}: RunSituation): string {
+  return JSON.stringify([phase, isPaused, version, nextBatch, ledger, held, isModelSaved, work]);
+}
+
+function stageOf({ phase, version, nextBatch }: RunSituation): string {
+  if (phase !== 'running') return phase;
+  return nextBatch > version ? 'training' : 'rollouts';
 }

@@ -4,6 +4,7 @@ import {
   encode,
   invalidMessage,
   type Batch,
+  type TelemetryEvent,
   type WeightsAnnouncement,
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
@@ -45,6 +46,8 @@ export class BatchStream {
     private readonly keys: RunKeys,
     private readonly streams: StreamReader,
     private readonly rejections: Rejections,
+    /** Entries of telemetry kept. */
+    private readonly telemetryCap: number,
   ) {}
 
   /** As `RunState.formBatch`. */
@@ -67,14 +70,21 @@ export class BatchStream {
   }
 
   /** As `RunState.commitStep`. */
-  async commit(step: number, announcement: WeightsAnnouncement, rolledBack?: Rollback): Promise<void> {
-    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests } =
-      this.keys;
-    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests]; // prettier-ignore
+  async commit(
+    step: number,
+    announcement: WeightsAnnouncement,
+    rolledBack: Rollback | undefined,
+    metrics: Readonly<Record<string, number>>,
+  ): Promise<void> {
+    const { groups, ledger, run, payloads, leases, batches, weights, signals, versions } = this.keys;
+    const keys = [groups, ledger, run, payloads, leases, batches, weights, signals, versions];
+    const { weightsRequests, telemetry } = this.keys;
     const { epoch, sha256 } = announcement;
     const rollback = [rolledBack?.to ?? '', rolledBack?.isAsked ? 1 : 0];
+    const told = encode({ kind: 'step', step: step + 1, values: metrics } satisfies TelemetryEvent);
     const args = [CONSUMER_GROUP, step, epoch, encode(announcement), sha256, ...rollback];
-    const result = await scripts.commitStep.run(this.redis, keys, args);
+    args.push(told, this.telemetryCap);
+    const result = await scripts.commitStep.run(this.redis, [...keys, weightsRequests, telemetry], args);
     if (result === 'stale') throw staleEpoch(step, epoch);
   }
 
