@@ -67,6 +67,8 @@ export interface LiveView {
   /** Milliseconds since the epoch. */
   atMs: number;
   version: number;
+  /** How far the step under way is; null where that is not known, or it is quick. */
+  step: StepView | null;
   phase: string;
   /** What it waits for, when nothing has changed for a while. */
   waitingFor: string | null;
@@ -78,6 +80,16 @@ export interface LiveView {
   /** Wanted replicas by service that can be scaled. */
   wanted: Record<string, number>;
   deadLetters: number;
+}
+
+/** The step under way. */
+export interface StepView {
+  /** The version it makes. */
+  step: number;
+  /** Done so far, 0..1. */
+  share: number;
+  /** `training, 3 of 16 micro-batches, 0:42 of about 1:10`. */
+  text: string;
 }
 
 export interface ReplicaView {
@@ -132,13 +144,54 @@ export interface PipelineEdge {
   ratePerSecond: number | null;
 }
 
-/** What holds the run back. */
-export interface Verdict {
-  bound:
-    'starting' | 'trainer' | 'policy' | 'reward' | 'reference' | 'staleness' | 'balanced' | 'paused' | 'over';
-  /** A plain sentence with the measured share, and what to do. */
-  text: string;
-}
+/** What holds a run back; `verdictWords` says it. All shares are of time, 0..1. */
+export type Verdict =
+  | { bound: 'starting'; waitingFor: string | null }
+  | { bound: 'paused' }
+  | { bound: 'over'; state: RunStatus; step: number; steps: number; atEnd: Bottleneck | null }
+  /** `waitingFor`: what a run waits for that has been silent for too long. */
+  | (Bottleneck & { waitingFor: string | null });
+
+/** The slowest part, with the shares that show it. `replicas`: how many are wanted now; null where that is not known. */
+export type Bottleneck =
+  | {
+      bound: 'trainer';
+      trainerBusy: number;
+      /** Why policies stand still: nobody takes their groups, or they have nothing to do. */
+      policies: 'full' | 'idle';
+      policiesStill: number;
+      replicas: number | null;
+    }
+  | {
+      bound: 'policy';
+      trainerLacking: number;
+      /** What takes the policies' time: the model, or the code of rollouts. */
+      work: 'generating' | 'rollout';
+      share: number;
+      replicas: number | null;
+    }
+  | {
+      bound: 'reward' | 'reference';
+      trainerLacking: number;
+      policiesWaiting: number;
+      /** Of the service itself; null where it is not known. */
+      busy: number | null;
+      replicas: number | null;
+    }
+  | {
+      bound: 'staleness';
+      trainerLacking: number;
+      policiesStill: number;
+      /** Null where it is not known. */
+      maxStaleness: number | null;
+    }
+  | {
+      bound: 'balanced';
+      trainerBusy: number;
+      policyBusy: number;
+      trainerLacking: number;
+      policiesStill: number;
+    };
 
 /** Flat numbers by the names of docs/metrics.md. */
 export type MetricsRow = { step: number } & Record<string, number>;

@@ -108,6 +108,10 @@ describe('runs', () => {
     const state = await running();
     await state.admit(3);
     await new Registry(redis, id).heartbeat(reply('0', 11));
+    await state.setProgress({
+      ...{ step: 1, stage: 'training', groups: { done: 2, of: 2 }, tokens: { done: 9, atMost: 20 } },
+      ...{ microBatches: { done: 1, of: 4 }, elapsedMs: 30_000, expectedMs: 120_000 },
+    });
     under.write(id, 'metrics.jsonl', row(1), row(2));
     const view = await get<RunView>(dashboard, `/runs/${id}`);
     expect(view.run).toMatchObject({ id, state: 'running', step: 0, steps: 50 });
@@ -115,6 +119,11 @@ describe('runs', () => {
       ...{ version: 0, phase: 'running', maxStaleness: 1, steps: 50, isPaused: false, deadLetters: 0 },
       wanted: { policy: 2, reward: 1 },
       replicas: [{ service: 'policy', replica: '0', pid: 11, isReady: true, restarts: 0 }],
+    });
+    expect(view.live?.step).toEqual({
+      step: 1,
+      share: 0.25,
+      text: 'training, 1 of 4 micro-batches, 0:30 of about 2:00',
     });
     expect(view.liveProblem).toBeNull();
     expect(view.ledger).toMatchObject({ admitted: 3, inFlight: 3, isBalanced: true });

@@ -1,5 +1,5 @@
 export { duration } from './duration';
-export { stepProgressWords } from './step-progress-words';
+export { isSlowStep, stepProgressWords } from './step-progress-words';
 export { findLine, GrowingFile, linesInParts, newestLines, type NewLines } from './growing-file';
 export { isAlive, processMark } from './is-alive';
 export { keptWeights, runWeights, type KeptWeights } from './kept-weights';

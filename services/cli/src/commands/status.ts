@@ -3,7 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connectRedis, openRolloutQueue, Registry, RunState, type CallsMade, type Replica } from '@forge/broker';
 import { SERVICES, runPaths, storedBound } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { isAlive, listRunRecords, newestLines, redisUrlOf, stepProgressWords, type RunRecord } from '@forge/runs';
+import {
+  isAlive,
+  isSlowStep,
+  listRunRecords,
+  newestLines,
+  redisUrlOf,
+  stepProgressWords,
+  type RunRecord,
+} from '@forge/runs';
 
 const GIVE_UP_MS = 3_000;
 const WATCH_MS = 1_000;
@@ -127,7 +135,7 @@ function render({ id, recipe, steps, state, metrics, live, problem }: Report): s
     `${id}  ${live.phase}  step ${live.version}/${steps}  maxStaleness ${live.maxStaleness}`,
     ...(live.isPaused ? ['  admission is paused (forge unpause)'] : []),
     ...(live.waitingFor === null ? [] : [`  waits for ${live.waitingFor}`]),
-    ...(live.progress === null
+    ...(live.progress === null || !isSlowStep(live.progress)
       ? []
       : [`  step ${`${live.progress.step}`.padEnd(4)} ${stepProgressWords(live.progress)}`]),
     ...learning(metrics),

@@ -1,4 +1,5 @@
 import type { StepProgress, TelemetryEvent } from '@forge/contracts';
+import { isSlowStep } from '@forge/runs';
 
 /** One finished held-out evaluation. */
 export interface EvaluationPoint {
@@ -139,17 +140,14 @@ export function timeLeftMs({ paceFrom, step }: RunProgress, steps: number, nowMs
   return Math.max(0, steps - step) * perStep;
 }
 
-/** A step that takes less time is over before anybody has read how far it is. */
-const SHOWN_FROM_MS = 3_000;
-
-/** How far the step under way is now; null where it is too quick, or the run too far, for that to matter. */
+/** How far the step under way is now; null where it is quick, or the run stops. */
 export function stepUnderWay({ current, state }: RunProgress, nowMs: number): StepProgress | null {
   if (current === null || state !== 'running') return null;
   const { progress, atMs } = current;
   const elapsedMs = progress.elapsedMs + Math.max(0, nowMs - atMs);
-  const { expectedMs } = progress;
-  if (Math.max(elapsedMs, expectedMs ?? 0) < SHOWN_FROM_MS) return null;
-  return { ...progress, elapsedMs, expectedMs: expectedMs === null ? null : Math.max(expectedMs, elapsedMs) };
+  const expectedMs = progress.expectedMs === null ? null : Math.max(progress.expectedMs, elapsedMs);
+  const now = { ...progress, elapsedMs, expectedMs };
+  return isSlowStep(now) ? now : null;
 }
 
 /** Share of the last report interval in which a service was busy, the mean over its replicas. */

@@ -60,11 +60,25 @@ describe('Watchdog', () => {
     expect(told).toEqual([]);
     await at(10_000);
     await at(11_000);
-    await at(12_000, { ready: { trainer: 1 } });
-    await at(13_000, { version: 4 });
-    const said = ['a trainer to be ready: batch 3 is formed', 'the trainer to train and commit batch 3'];
-    expect(told).toEqual([...said, null]);
-    expect(logged).toEqual([...said.map((what) => `the run waits for ${what}`), 'the run goes on']);
+    await at(12_000, { isPaused: true, nextBatch: 3, ledger: ledgerOf(8) });
+    await at(22_000);
+    const said = ['a trainer to be ready: batch 3 is formed', 'forge unpause: admission is paused'];
+    expect(told).toEqual([said[0], null, said[1]]);
+    const [first, second] = said.map((what) => `the run waits for ${what}`);
+    expect(logged).toEqual([first, 'the run goes on', second]);
+  });
+
+  it('gives a service that has come back its time', async () => {
+    const { at, told } = watched();
+    await at(0);
+    await at(10_000);
+    await at(30_000, { ready: { trainer: 1 } });
+    await at(59_999);
+    const missing = 'a trainer to be ready: batch 3 is formed';
+    expect(told).toEqual([missing, null]);
+    // The step took 30 s until then, and may take as long once more.
+    await at(60_000);
+    expect(told).toEqual([missing, null, 'the trainer to train and commit batch 3']);
   });
 
   const trained = (done: number) => ({ work: { generatedTokens: 0, microBatches: { done, of: 8 } } });

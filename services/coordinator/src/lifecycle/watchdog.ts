@@ -28,6 +28,8 @@ export class Watchdog {
   private situation: RunSituation | null = null;
   private stand = '';
   private since: number;
+  /** When the services that are to go on were found at work; null while one is missing. */
+  private atWorkSince: number | null = null;
   private said: string | null = null;
   private looking: Promise<RunSituation> | null = null;
 
@@ -41,12 +43,12 @@ export class Watchdog {
     const { runState, clock, logger } = this.options;
     const situation = await this.look();
     if (situation !== null) this.compare(situation);
-    const waitedMs = clock() - this.since;
-    const what = this.stallAfter(waitedMs, situation);
+    const what = this.stall(situation);
     if (what === this.said) return situation;
     this.said = what;
+    const waitedMs = Math.round(clock() - this.since);
     if (what === null) logger.info('the run goes on');
-    else logger.warn({ waitedMs: Math.round(waitedMs) }, `the run waits for ${what}`);
+    else logger.warn({ waitedMs }, `the run waits for ${what}`);
     if (situation !== null) await runState.setWaitingFor(what);
     return situation;
   }
@@ -67,11 +69,18 @@ export class Watchdog {
   }
 
   /** What the run waits for when the silence is too long, null before. */
-  private stallAfter(waitedMs: number, situation: RunSituation | null): string | null {
-    if (waitedMs < this.options.stallMs) return null;
+  private stall(situation: RunSituation | null): string | null {
+    const { clock, stallMs } = this.options;
+    const nowMs = clock();
     const wait = waitingFor(situation);
-    if (situation === null || !wait.isAtWork) return wait.for;
-    return waitedMs < this.patience.limitMs(stageOf(situation), this.since) ? null : wait.for;
+    if (!wait.isAtWork || situation === null) {
+      this.atWorkSince = null;
+      return nowMs - this.since < stallMs ? null : wait.for;
+    }
+    // A service that has just come back has been silent since then.
+    this.atWorkSince ??= nowMs;
+    const sinceMs = Math.max(this.since, this.atWorkSince);
+    return nowMs - sinceMs < this.patience.limitMs(stageOf(situation), sinceMs) ? null : wait.for;
   }
 
   /** Null while Redis does not answer; the question is asked once and not again until then. */
