@@ -23,7 +23,7 @@ describe('StepWork', () => {
     expect([work.microBatchesOf(3), work.microBatchesOf(4)]).toEqual([{ done: 2, of: 4 }, null]);
   });
 
-  it('ignores counts that are none', () => {
+  it('ignores invalid counts', () => {
     const work = new StepWork();
     work.addReport(trainer(3, 0.5, 4));
     expect(work.microBatchesOf(3)).toBeNull();

@@ -35,7 +35,7 @@ export interface LifecycleOptions {
   registry: Pick<Registry, 'list'>;
   task: Task;
   evaluations: Evaluations;
-  /** What policies and trainer report of the step under way. */
+  /** The reports of policies and trainer about the step under way. */
   reported: StepWork;
   evaluation: { everySteps: number; samples: number };
   candidatesPerBatch: number;

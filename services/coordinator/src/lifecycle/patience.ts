@@ -43,7 +43,7 @@ export class Patience {
   }
 }
 
-/** Of each stage of each step the longest silence. */
+/** The longest silence of each stage of each step. */
 function longestOfEach(silences: readonly Silence[]): Silence[] {
   const longest = new Map<string, Silence>();
   for (const silence of silences) {

@@ -24,7 +24,7 @@ export interface RunSituation {
   work: { generatedTokens: number; microBatches: { done: number; of: number } | null };
 }
 
-/** What Redis says of a run's situation. */
+/** The parts of Redis that say where a run stands. */
 export interface SituationSources {
   runState: Pick<RunState, 'phase' | 'version' | 'nextBatch' | 'ledger'> & {
     controls: Pick<RunState['controls'], 'steering'>;

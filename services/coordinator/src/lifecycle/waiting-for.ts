@@ -1,6 +1,6 @@
 import type { RunSituation } from './run-situation';
 
-/** What a run waits for. */
+/** Something a run waits for. */
 export interface Wait {
   /** The stage its work has come to, and the service that is to do it or is missing, in words. */
   for: string;
@@ -8,7 +8,7 @@ export interface Wait {
   isAtWork: boolean;
 }
 
-/** What has to happen before a run can go on. Null situation: Redis did not say where the run stands. */
+/** The thing that has to happen before a run can go on. Null situation: Redis did not say where the run stands. */
 export function waitingFor(situation: RunSituation | null): Wait {
   if (situation === null) return stalled('Redis, which does not answer');
   const { phase, version, nextBatch, ledger, candidatesPerBatch, jobs, held, isModelSaved } = situation;

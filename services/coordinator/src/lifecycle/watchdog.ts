@@ -68,7 +68,7 @@ export class Watchdog {
     this.since = nowMs;
   }
 
-  /** What the run waits for when the silence is too long, null before. */
+  /** The thing a run waits for once its silence is too long, null before. */
   private stall(situation: RunSituation | null): string | null {
     const { clock, stallMs } = this.options;
     const nowMs = clock();

@@ -5,7 +5,7 @@ type RecordedEvent = Extract<TelemetryEvent, { kind: 'recorded' }>;
 export type Values = Record<string, number>;
 type Ranks = Map<string, Map<string, MetricState>>;
 
-/** What was recorded between two steps: all of it reduced, and that of each process alone. */
+/** Values that were recorded between two steps: reduced over all processes, and for each process alone. */
 export interface RecordedValues {
   all: Values;
   ranks: Map<string, Values>;
@@ -30,7 +30,7 @@ const MAX_INCARNATIONS = 4_096;
  */
 export class RecordedMetrics {
   private ranks: Ranks = new Map();
-  /** What was taken last. */
+  /** The states that were taken last. */
   private taken: Ranks = new Map();
   /** The number of the latest report of each incarnation of a replica. */
   private readonly seen = new Map<string, number>();
@@ -58,7 +58,7 @@ export class RecordedMetrics {
     return this.reduced(this.taken);
   }
 
-  /** What was taken last, together with everything since. */
+  /** Everything that was taken last, together with everything since. */
   takeAgain(): RecordedValues {
     const since = this.ranks;
     this.ranks = this.taken;

@@ -51,7 +51,7 @@ export class RunDirectory {
     return (await this.read(this.paths.samples)) as SampleRollout[];
   }
 
-  /** What an earlier coordinator wrote at its end; null where none did. */
+  /** The summary that an earlier coordinator wrote at its end; null where none did. */
   async summary(): Promise<RunSummary | null> {
     const text = await this.text(this.paths.summary);
     return text === '' ? null : (JSON.parse(text) as RunSummary);

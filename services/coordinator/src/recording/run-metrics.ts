@@ -97,8 +97,8 @@ export class RunMetrics {
   }
 
   /**
-   * What has come behind the newest step, taken for its row since none follows for now. What was recorded for the row
-   * already is reduced together with it.
+   * Takes everything that has come behind the newest step for its row, since no other follows for now. It is reduced together
+   * with what was recorded for the row already.
    */
   late(): Omit<FinishedRow, 'row'> & { step: number; values: Values } {
     const { all, ranks } = this.recorded.takeAgain();

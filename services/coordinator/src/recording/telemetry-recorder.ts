@@ -158,7 +158,7 @@ export class TelemetryRecorder {
         if (event.state === 'saved') this.isSaved = true;
         if (event.state !== 'resumed') break;
         this.isSaved = false;
-        // Whatever ended the run may not have let it write them.
+        // A run that was killed could not write them at its end.
         await this.writeLate();
     }
   }

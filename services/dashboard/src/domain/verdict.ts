@@ -1,7 +1,7 @@
 import type { Bottleneck, LiveView, MetricsRow, RunListing, Verdict } from '../api';
 import { sharesOf, type Shares } from './shares';
 
-/** What a verdict is passed on. */
+/** The facts that a verdict is passed on. */
 export interface Evidence {
   run: Pick<RunListing, 'state' | 'step' | 'steps'>;
   /** The newest ones, oldest first. */
@@ -15,7 +15,7 @@ const NOTABLE = 0.2;
 const SATURATED = 0.15;
 
 /**
- * What holds a run back, by the measured shares of the time of its trainer and its policies.
+ * The part that holds a run back, by the measured shares of the time of its trainer and its policies.
  *
  * The trainer is what a run exists for: when it hardly waits, it is the bottleneck, or nothing is. When it waits for
  * batches, the largest share of the policies' time says why: they generate, they wait for rewards or the reference model,
@@ -49,7 +49,7 @@ function bottleneck(rows: readonly MetricsRow[], live: Evidence['live']): Bottle
   return found.share > policiesStill ? found.bottleneck : balanced;
 }
 
-/** What takes the largest share of the policies' time, of all that keeps a trainer waiting. */
+/** The largest share of the policies' time, of all that keep a trainer waiting. */
 function largestCause(
   rows: readonly MetricsRow[],
   policy: Shares,

@@ -21,17 +21,17 @@ export interface LiveAccess {
   queue: RolloutQueue;
 }
 
-/** What Redis says of a run at a moment. */
+/** A run at a moment, by Redis. */
 export interface LiveLook {
   live: LiveView;
   ledger: Ledger;
-  /** What waits where, by the names of docs/metrics.md. */
+  /** Depths and ages of what waits, by the names of docs/metrics.md. */
   queues: Readonly<Record<string, number>>;
   /** Calls that were answered so far, by service. */
   calls: Readonly<Record<string, number>>;
 }
 
-/** Of them can be several. */
+/** Services that can have several replicas. */
 /** A Redis that takes longer is away. */
 const ANSWERS_WITHIN_MS = 2_000;
 const CONNECTS_WITHIN_MS = 1_500;

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { loadRecipe } from '@forge/config';
 import { runPaths } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';

@@ -15,7 +15,7 @@ export interface HeadlineProps {
   maxStaleness: number | null | undefined;
 }
 
-/** What is to be known within ten seconds. */
+/** All that is to be known within ten seconds. */
 export function Headline({ view: { run, verdict, live }, rows, maxStaleness }: HeadlineProps) {
   const { accuracy, startAccuracy } = run;
   const elapsedS = newestOf(rows, 'time/elapsed_s');

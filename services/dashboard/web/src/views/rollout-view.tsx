@@ -126,7 +126,7 @@ function Versions({ versions }: { versions: readonly { version: number; weights:
   );
 }
 
-/** Of the batch that had it, as its trace tells. */
+/** The step of the batch that had it, as its trace tells. */
 function stepOf(spans: readonly Span[]): number | null {
   const steps = spans.map(({ attributes }) => attributes['forge.step']);
   return steps.find((step): step is number => typeof step === 'number') ?? null;
