@@ -374,7 +374,10 @@ describe('a Redis that is away', () => {
       const now = await get<RunView>(dashboard, `/runs/${id}`);
       return now.live === null && now;
     });
-    expect(view).toMatchObject({ run: { state: 'running' }, liveProblem: expect.stringContaining('its state has expired') as string }); // prettier-ignore
+    expect(view).toMatchObject({
+      run: { state: 'running' },
+      liveProblem: expect.stringContaining('its state has expired') as string,
+    });
   });
 
   it('knows nothing of the run', async () => {

@@ -1,6 +1,13 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectRedis, openRolloutQueue, Registry, RunState, type CallsMade, type Replica } from '@forge/broker';
+import {
+  connectRedis,
+  openRolloutQueue,
+  Registry,
+  RunState,
+  type CallsMade,
+  type Replica,
+} from '@forge/broker';
 import { SERVICES, runPaths, storedBound } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import {
