@@ -120,7 +120,9 @@ it('shows what every service does and what user code records, in each sink and t
   expect(calls).toBeGreaterThanOrEqual(128);
 
   const perRank = linesOf(join(runDir, 'metrics.per_rank_reduce.jsonl'));
-  expect(perRank).toHaveLength(8);
+  // The last row comes again with what came behind it.
+  expect(perRank.map(({ step }) => step).slice(0, 8)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  expect(perRank.slice(8).map(({ step }) => step)).toEqual(perRank.length > 8 ? [8] : []);
   expect(perRank.flatMap((row) => Object.keys(row)).filter((key) => key.endsWith('user/calls'))).toContain(
     'reward/0/user/calls',
   );

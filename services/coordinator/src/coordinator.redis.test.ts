@@ -8,6 +8,7 @@ import { Evaluations } from './evaluations';
 import { Lifecycle } from './lifecycle/lifecycle';
 import { RunDirectory } from './recording/run-directory';
 import { RunSinks } from './recording/sinks/run-sinks';
+import { StepWork } from './step-work';
 import { TelemetryRecorder } from './recording/telemetry-recorder';
 
 const sample = (index: number) => ({ id: `s${index}`, prompt: `${index}+0=`, answer: String(index) });
@@ -53,20 +54,22 @@ async function coordinate(state: RunState, dir: string) {
     counts: () => Promise.resolve(counts),
   };
   const evaluations = new Evaluations();
+  const reported = new StepWork();
   const coordinator = await state.newCoordinator();
   const directory = await RunDirectory.open(dir);
   const recorder = await TelemetryRecorder.open({
-    ...{ runState: state, directory, evaluations },
+    ...{ runState: state, directory, evaluations, reported },
     sinks: new RunSinks([]),
     mayWrite: () => state.checkCoordinator(coordinator),
     services: ['policy', 'trainer'],
     warn: () => undefined,
   });
   const lifecycle = await Lifecycle.open({
-    ...{ runState: state, queue, task, evaluations, coordinator, logger },
+    ...{ runState: state, queue, task, evaluations, reported, coordinator, logger },
     registry: { list: () => Promise.resolve([]) },
     evaluation: { everySteps: 2, samples: 65 },
     candidatesPerBatch: 2,
+    tokensPerBatch: 100,
     services: ['policy', 'trainer'],
     stallMs: 10_000,
     isModelSaved: () => recorder.isModelSaved,
@@ -95,11 +98,26 @@ async function evaluated(state: RunState, version: number, correct: number): Pro
   }
 }
 
+const rowsOf = (dir: string): Record<string, number>[] =>
+  readFileSync(join(dir, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, number>);
+
+let reports = 0;
+const recordedOnce = (total: number) => ({
+  ...{ kind: 'recorded' as const, service: 'policy', replica: '0', incarnation: 'a', sequence: reports++ },
+  reports: [{ rank: '', states: { 'user/calls': { reduce: 'sum' as const, total } }, values: [] }],
+});
+
 describe('coordinator', () => {
   it('holds the rollouts of a synchronous run until the version they start from is evaluated', async () => {
     const { state, lifecycle, recorder, rollouts, asked } = await newRun(0);
     await lifecycle.turn();
-    expect(asked()).toEqual([[0, 64], [0, 1]]); // prettier-ignore
+    expect(asked()).toEqual([
+      [0, 64],
+      [0, 1],
+    ]);
     expect(rollouts()).toEqual([]);
     await evaluated(state, 0, 13);
     await recorder.catchUp();
@@ -205,22 +223,39 @@ describe('coordinator', () => {
     expect(evaluations.results).toEqual([{ version: 0, accuracy: 60 / 65 }]);
   });
 
-  it('writes one metrics row per step, once, with the newest evaluation', async () => {
+  it('writes the row of a step when it is committed, once, and at the end completes the last', async () => {
     const { state, recorder, dir } = await newRun(1);
     await committed(state, 2);
     await evaluated(state, 0, 13);
     await state.emit({ kind: 'step', step: 1, values: { loss: 1 } });
+    await recorder.catchUp();
+    expect(rowsOf(dir)).toMatchObject([{ step: 1, loss: 1, 'eval/accuracy': 0.2, 'eval/version': 0 }]);
     await state.emit({ kind: 'step', step: 2, values: { loss: 2 } });
     await recorder.catchUp();
     const successor = await coordinate(state, dir);
     await evaluated(state, 2, 26);
+    await state.emit(recordedOnce(3));
     await successor.recorder.catchUp();
-    await successor.recorder.close('finished');
-    const rows = readFileSync(join(dir, 'metrics.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as unknown); // prettier-ignore
-    expect(rows).toMatchObject([
+    expect(rowsOf(dir)[1]).not.toHaveProperty('user/calls');
+    await successor.recorder.close('interrupted');
+    const rows = [
       { step: 1, loss: 1, 'eval/accuracy': 0.2, 'eval/version': 0 },
-      { step: 2, loss: 2, 'eval/accuracy': 0.4, 'eval/version': 2 },
-    ]);
+      { step: 2, loss: 2, 'eval/accuracy': 0.4, 'eval/version': 2, 'user/calls': 3 },
+    ];
+    expect(rowsOf(dir)).toMatchObject(rows);
+
+    // The run goes on: what the last row was completed with is not counted again.
+    await state.emit({ kind: 'run', state: 'resumed' });
+    await committed(state, 3);
+    await state.emit(recordedOnce(1));
+    await state.emit({ kind: 'step', step: 3, values: { loss: 3 } });
+    await coordinate(state, dir);
+    expect(rowsOf(dir)).toMatchObject([...rows, { step: 3, 'eval/version': 2, 'user/calls': 1 }]);
+    await state.emit(recordedOnce(1));
+    // Nobody closed the recording before it goes on again.
+    await state.emit({ kind: 'run', state: 'resumed' });
+    await coordinate(state, dir);
+    expect(rowsOf(dir)).toMatchObject([...rows, { step: 3, 'user/calls': 2 }]);
   });
 
   it('neither admits nor writes any more once another one took over', async () => {
@@ -235,8 +270,7 @@ describe('coordinator', () => {
     await expect(recorder.catchUp()).rejects.toMatchObject({ code: 'STALE_EPOCH' });
     await successor.recorder.catchUp();
     await successor.recorder.close('finished');
-    const rows = readFileSync(join(dir, 'metrics.jsonl'), 'utf8').trim().split('\n');
-    expect(rows.map((row) => (JSON.parse(row) as { step: number }).step)).toEqual([1, 2]);
+    expect(rowsOf(dir).map(({ step }) => step)).toEqual([1, 2]);
   });
 
   it('takes telemetry that makes no sense off the stream, and counts it once', async () => {
@@ -246,6 +280,7 @@ describe('coordinator', () => {
     for (const bytes of garbage) await connection.xadd(state.keys.telemetry, '*', 'event', bytes);
     await state.emit({ kind: 'step', step: 7, values: {} });
     await state.emit({ kind: 'service', service: 'nobody', replica: '0', values: {} });
+    await committed(state, 1);
     await state.emit({ kind: 'step', step: 1, values: { loss: 1 } });
     await recorder.catchUp();
     await coordinate(state, dir);

@@ -10,6 +10,7 @@ import { OpenRollouts } from './lifecycle/open-rollouts';
 import { Recording } from './recording/recording';
 import { RunDirectory } from './recording/run-directory';
 import { openSinks } from './recording/sinks/open-sinks';
+import { StepWork } from './step-work';
 
 /** How often at least the time starts anew after which the state of the run expires. */
 const KEEP_INTERVAL_MS = 600_000;
@@ -31,9 +32,10 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   // Until here a predecessor goes on.
   const coordinator = await runState.newCoordinator();
   const evaluations = new Evaluations();
+  const reported = new StepWork();
   const services = servicesOf(recipe);
   const recording = await Recording.open({
-    ...{ runState, recipe, directory, evaluations },
+    ...{ runState, recipe, directory, evaluations, reported },
     sinks: openSinks(recipe, runId, runDir, logger),
     spans: context.spans,
     spanFile: new SpanFile(runDir),
@@ -45,9 +47,10 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   });
   const queue = await openRolloutQueue(context.redisUrl, runId, undefined, queueLimits(recipe));
   const lifecycle = await Lifecycle.open({
-    ...{ runState, queue, registry, task, evaluations, services, coordinator, logger },
+    ...{ runState, queue, registry, task, evaluations, reported, services, coordinator, logger },
     evaluation: recipe.evaluation,
     candidatesPerBatch: candidatesPerBatch(recipe),
+    tokensPerBatch: tokensPerBatch(recipe),
     stallMs: recipe.limits.stallSeconds * 1000,
     isModelSaved: () => recording.isModelSaved,
     openRollouts: openRolloutsOf(context),
@@ -90,6 +93,11 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
 function servicesOf(recipe: Recipe): ServiceName[] {
   const isNeeded = (service: ServiceName): boolean => service !== 'reference' || usesReference(recipe);
   return SERVICES.filter((service) => service !== 'coordinator' && isNeeded(service));
+}
+
+/** Tokens that the completions of one batch's candidates can have at most. */
+function tokensPerBatch(recipe: Recipe): number {
+  return candidatesPerBatch(recipe) * recipe.algorithm.groupSize * recipe.sampling.maxTokens;
 }
 
 /** Lets the state of the run expire a while after nobody keeps it any more. */

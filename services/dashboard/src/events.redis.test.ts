@@ -31,7 +31,10 @@ describe('events', () => {
   it('tell the whole view first, then what is new, to all who listen', async () => {
     const state = await running();
     under.write(id, 'metrics.jsonl', row(1));
-    const clients = [await listen(dashboard, `/runs/${id}/events`), await listen(dashboard, `/runs/${id}/events`)]; // prettier-ignore
+    const clients = [
+      await listen(dashboard, `/runs/${id}/events`),
+      await listen(dashboard, `/runs/${id}/events`),
+    ];
     for (const { told } of clients) {
       await waitFor('a view', () => dataOf<RunView>(told, 'view').length > 0);
       expect(told[0]).toMatchObject({ event: 'view', data: { run: { id } } });
@@ -62,7 +65,7 @@ describe('events', () => {
     await waitFor('both', () => [byHeader, byQuery].every(({ told }) => dataOf(told, 'metrics').length > 0));
     const steps = ({ told }: typeof byQuery) =>
       dataOf<MetricsRow[]>(told, 'metrics')[0]!.map(({ step }) => step);
-    expect([steps(byHeader), steps(byQuery)]).toEqual([[2, 3], [3]]); // prettier-ignore
+    expect([steps(byHeader), steps(byQuery)]).toEqual([[2, 3], [3]]);
     byHeader.stop();
     byQuery.stop();
   });

@@ -19,7 +19,7 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', end);
   process.on('disconnect', end);
-  // Of whoever started it, who says when it is to end; a terminal tells both.
+  // The process that started it says when it is to end; a terminal tells both.
   process.on('SIGINT', () => {
     if (!process.send) end();
   });

@@ -65,8 +65,16 @@ const spanOf = (kind: 'rollout' | 'step', index: number) => {
   return { resourceSpans: [{ resource: { attributes }, scopeSpans: [{ spans: [span] }] }] };
 };
 const reply = (replica: string, pid: number) => ({
-  ...{ service: 'policy', replica, url: 'http://127.0.0.1:1', pid, isReady: true, answers: null, callsMade: [] },
-}); // prettier-ignore
+  ...{
+    service: 'policy',
+    replica,
+    url: 'http://127.0.0.1:1',
+    pid,
+    isReady: true,
+    answers: null,
+    callsMade: [],
+  },
+});
 describe('runs', () => {
   it('are listed newest first, with how far they are', async () => {
     under.directory('older', { startedAt: '2026-01-01T00:00:00.000Z', state: 'finished' });
@@ -108,6 +116,10 @@ describe('runs', () => {
     const state = await running();
     await state.admit(3);
     await new Registry(redis, id).heartbeat(reply('0', 11));
+    await state.setProgress({
+      ...{ step: 1, stage: 'training', groups: { done: 2, of: 2 }, tokens: { done: 9, atMost: 20 } },
+      ...{ microBatches: { done: 1, of: 4 }, elapsedMs: 30_000, expectedMs: 120_000 },
+    });
     under.write(id, 'metrics.jsonl', row(1), row(2));
     const view = await get<RunView>(dashboard, `/runs/${id}`);
     expect(view.run).toMatchObject({ id, state: 'running', step: 0, steps: 50 });
@@ -115,6 +127,11 @@ describe('runs', () => {
       ...{ version: 0, phase: 'running', maxStaleness: 1, steps: 50, isPaused: false, deadLetters: 0 },
       wanted: { policy: 2, reward: 1 },
       replicas: [{ service: 'policy', replica: '0', pid: 11, isReady: true, restarts: 0 }],
+    });
+    expect(view.live?.step).toEqual({
+      step: 1,
+      share: 0.25,
+      text: 'training, 1 of 4 micro-batches, 0:30 of about 2:00',
     });
     expect(view.liveProblem).toBeNull();
     expect(view.ledger).toMatchObject({ admitted: 3, inFlight: 3, isBalanced: true });
@@ -126,7 +143,15 @@ describe('runs', () => {
 
   it('that are over show what they have left', async () => {
     under.directory(id, { state: 'finished', redisUrl: server.url });
-    const ledger = { admitted: 2, inFlight: 0, buffered: 0, leased: 0, trained: 1, discarded: { stale: 1 }, isBalanced: true }; // prettier-ignore
+    const ledger = {
+      admitted: 2,
+      inFlight: 0,
+      buffered: 0,
+      leased: 0,
+      trained: 1,
+      discarded: { stale: 1 },
+      isBalanced: true,
+    };
     under.replace(id, 'summary.json', { steps: 2, finalAccuracy: 0.8, ledger });
     under.write(id, 'metrics.jsonl', row(1), row(2));
     const view = await get<RunView>(dashboard, `/runs/${id}`);
@@ -188,13 +213,21 @@ describe('runs', () => {
   it('tell how often replicas were started again, also while nobody looked', async () => {
     await running();
     const registry = new Registry(redis, id);
-    for (const [name, pid] of [['0', 11], ['1', 12], ['0', 13], ['0', 14]] as const) {
+    for (const [name, pid] of [
+      ['0', 11],
+      ['1', 12],
+      ['0', 13],
+      ['0', 14],
+    ] as const) {
       await registry.begins('policy', name);
       await registry.heartbeat(reply(name, pid));
     }
     const { live } = await get<RunView>(dashboard, `/runs/${id}`);
-    expect(live!.replicas).toMatchObject([{ pid: 14, restarts: 2 }, { pid: 12, restarts: 0 }]);
-  }); // prettier-ignore
+    expect(live!.replicas).toMatchObject([
+      { pid: 14, restarts: 2 },
+      { pid: 12, restarts: 0 },
+    ]);
+  });
 });
 
 describe('dead letters', () => {
@@ -313,7 +346,10 @@ describe('a Redis that is away', () => {
     expect(view.liveProblem).toContain('does not answer');
     expect(view.liveProblem).not.toMatch(/:[^/@]+@/);
     const refused = await post(dashboard, `/runs/${id}/pause`);
-    expect([refused.status, ((await refused.json()) as ApiError).code]).toEqual([503, 'TRANSIENT_REDIS_UNREACHABLE']); // prettier-ignore
+    expect([refused.status, ((await refused.json()) as ApiError).code]).toEqual([
+      503,
+      'TRANSIENT_REDIS_UNREACHABLE',
+    ]);
     expect(await get(dashboard, `/runs/${id}/rollouts/0`)).toMatchObject({ history: null });
     // It is started again where it was.
     process.kill(pid, 'SIGKILL');
@@ -338,7 +374,10 @@ describe('a Redis that is away', () => {
       const now = await get<RunView>(dashboard, `/runs/${id}`);
       return now.live === null && now;
     });
-    expect(view).toMatchObject({ run: { state: 'running' }, liveProblem: expect.stringContaining('its state has expired') as string }); // prettier-ignore
+    expect(view).toMatchObject({
+      run: { state: 'running' },
+      liveProblem: expect.stringContaining('its state has expired') as string,
+    });
   });
 
   it('knows nothing of the run', async () => {
@@ -431,7 +470,13 @@ describe('the server', () => {
           .on('error', reject)
           .end();
       });
-    const hosts = [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, 'evil.example', `evil.example:${port}`]; // prettier-ignore
+    const hosts = [
+      `localhost:${port}`,
+      `127.0.0.1:${port}`,
+      `[::1]:${port}`,
+      'evil.example',
+      `evil.example:${port}`,
+    ];
     expect(await Promise.all(hosts.map(status))).toEqual([200, 200, 200, 421, 421]);
   });
 
@@ -443,7 +488,10 @@ describe('the server', () => {
     expect(queues).toMatchObject([{ name: `${id} rollout`, readOnlyMode: true }]);
     expect((await fetch(`${dashboard.url}/queues`)).status).toBe(200);
     const headers = { authorization: `Bearer ${TOKEN}` };
-    const put = await fetch(`${dashboard.url}/queues/api/queues/${encodeURIComponent(`${id} rollout`)}/pause`, { method: 'PUT', headers }); // prettier-ignore
+    const put = await fetch(
+      `${dashboard.url}/queues/api/queues/${encodeURIComponent(`${id} rollout`)}/pause`,
+      { method: 'PUT', headers },
+    );
     expect(put.status).toBe(405);
   });
 });

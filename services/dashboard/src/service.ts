@@ -84,8 +84,14 @@ async function listen(
     return await http.listen({ host, port: port ?? USUAL_PORT });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== 'EADDRINUSE') throw new ForgeError('CONFIG_INVALID', `the dashboard can't listen at ${host}: ${message}`); // prettier-ignore
-    if (port !== null) throw new ForgeError('CONFIG_INVALID', `port ${port} of ${host} is taken; choose another one, or none for a free one`, { port }); // prettier-ignore
+    if (code !== 'EADDRINUSE')
+      throw new ForgeError('CONFIG_INVALID', `the dashboard can't listen at ${host}: ${message}`);
+    if (port !== null)
+      throw new ForgeError(
+        'CONFIG_INVALID',
+        `port ${port} of ${host} is taken; choose another one, or none for a free one`,
+        { port },
+      );
     logger.info(`port ${USUAL_PORT} is taken; taking a free one`);
     return http.listen({ host, port: 0 });
   }

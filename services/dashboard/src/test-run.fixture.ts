@@ -19,15 +19,15 @@ export const recipe = recipeSchema.parse({
   rewards: [{ name: 'exact' }],
 });
 
-/** Of metrics.jsonl. */
+/** A line of metrics.jsonl. */
 export const row = (step: number, more: Record<string, number> = {}) => ({
   ...{ step, 'reward/mean': step / 10, 'time/step_ms': 500 },
   ...{ 'busy/trainer': 0.4, 'idle/trainer': 0, 'waits/trainer/batch': 0.6 },
   ...{ 'busy/policy': 0.97, 'idle/policy': 0.03, ...more },
 });
-/** Of samples.jsonl. */
+/** A line of samples.jsonl. */
 export const sample = { index: 3, version: 1, prompt: '1+1=', texts: ['2', '3'], rewards: [1, 0] };
-/** Of controls.jsonl. */
+/** A line of controls.jsonl. */
 export const control = {
   seconds: 2,
   version: 1,
@@ -100,7 +100,7 @@ export class DashboardUnderTest {
   }
 }
 
-/** What is answered, as data. */
+/** The answer, as data. */
 export async function get<T>(dashboard: Dashboard, path: string): Promise<T> {
   const response = await fetch(`${dashboard.url}/api${path}`);
   return (await response.json()) as T;
@@ -109,9 +109,12 @@ export async function get<T>(dashboard: Dashboard, path: string): Promise<T> {
 export function post(dashboard: Dashboard, path: string, body?: unknown, token = TOKEN): Promise<Response> {
   return fetch(`${dashboard.url}/api${path}`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${token}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
+    headers: {
+      authorization: `Bearer ${token}`,
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+    },
     ...(body !== undefined && { body: JSON.stringify(body) }),
-  }); // prettier-ignore
+  });
 }
 
 export interface Told {
@@ -120,7 +123,7 @@ export interface Told {
   data: unknown;
 }
 
-/** What was told in the events of a name. */
+/** The data of the events of a name. */
 export const dataOf = <T>(told: readonly Told[], event: string): T[] =>
   told.filter((one) => one.event === event).map(({ data }) => data as T);
 
@@ -141,12 +144,14 @@ export async function listen(
       const blocks = text.split('\n\n');
       text = blocks.pop()!;
       for (const block of blocks) {
-        const field = (name: string): string | undefined => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1];
+        const field = (name: string): string | undefined =>
+          new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1];
         const event = field('event');
-        if (event !== undefined) told.push({ event, id: field('id'), data: JSON.parse(field('data')!) as unknown });
+        if (event !== undefined)
+          told.push({ event, id: field('id'), data: JSON.parse(field('data')!) as unknown });
       }
     }
-  }; // prettier-ignore
+  };
   follow()
     .catch(() => undefined)
     .finally(() => (isEnded = true));

@@ -14,7 +14,7 @@ export default {
     modulePreload: { polyfill: false },
   },
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
-  // What metrics mean is said where they are defined.
+  // The meaning of metrics is said where they are defined.
   define: {
     METRIC_DEFINITIONS: JSON.stringify(METRICS.map(({ name, unit, formula }) => ({ name, unit, formula }))),
   },

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { thisProc } from '@forge/actors';
 import { runPaths, type WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { findResumePoint, Recorder, Trainer } from '@forge/rl-actors';
+import { findResumePoint, onMicroBatches, Recorder, Trainer, type MicroBatches } from '@forge/rl-actors';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 import { TrainingLoop } from './handlers/training-loop';
 
@@ -66,10 +66,13 @@ export async function start({
   }
   logger.info({ version, epoch }, version === 0 ? 'training starts' : 'training resumes');
 
+  let microBatches: MicroBatches | null = null;
+  const endHearing = onMicroBatches(dir, (told) => (microBatches = told));
   const loop = new TrainingLoop({
     runState,
     trainer,
     recorder,
+    microBatches: () => microBatches,
     seed: recipe.seed,
     livePolicies: async () => {
       const policies = await registry.list('policy');
@@ -92,11 +95,13 @@ export async function start({
   return {
     ready: () => true,
     totals: () => loop.totals(),
+    gauges: () => Promise.resolve(loop.gauges()),
     drain: async () => {
       stopping.abort();
       await running;
       await loop.checkEpoch();
       await loop.save();
+      endHearing();
       await trainer.stop();
     },
   };

@@ -184,7 +184,9 @@ export const recipeSchema = z
         .gt(0)
         .max(86_400)
         .default(10)
-        .describe('a run in which nothing changes for so long says what it waits for'),
+        .describe(
+          'the least silence after which a run says what it waits for; a slow step may be silent for longer, by its own pace',
+        ),
       callTimeoutMs: z
         .int()
         .min(100)

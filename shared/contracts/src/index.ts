@@ -42,6 +42,7 @@ export {
 } from './recorded-metrics';
 export { boundOf, storedBound, storedBoundSchema, type StoredBound } from './staleness-bound';
 export { schemaVersion } from './schema-version';
+export { rolloutShare, stepProgressSchema, stepShare, type StepProgress } from './step-progress';
 export { traceOriginSchema, traceparentSchema, type TraceOrigin } from './trace-origin';
 export {
   weightHashesSchema,

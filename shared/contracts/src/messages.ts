@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { atMost, isCount, isLogprob, MAX_REWARD, namedNumbers, numbers } from './bounded';
 import { metricReportSchema } from './recorded-metrics';
+import { stepProgressSchema } from './step-progress';
 import { sampleSchema } from './sample';
 import { schemaVersion } from './schema-version';
 import { traceOriginSchema } from './trace-origin';
@@ -137,6 +138,8 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     from: z.string(),
     to: z.string(),
   }),
+  /** How far the step under way is, about once a second. */
+  z.strictObject({ kind: z.literal('progress'), progress: stepProgressSchema }),
   /** Reason why nothing has changed for a while; null when the run goes on. */
   z.strictObject({ kind: z.literal('waiting'), for: z.string().nullable() }),
   /** A run-level change: `running`, `resumed`, `saved`, `finished`, `failed` with a message. */

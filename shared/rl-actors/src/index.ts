@@ -24,3 +24,4 @@ export { Dataset, type DatasetConfig, type DatasetState } from './dataset/datase
 export { ComputeAdvantages, type AdvantagesConfig } from './advantages/compute-advantages';
 export { type TrainingEpisode } from './training-episode';
 export { type ServiceConfig } from '@forge/actors';
+export { onMicroBatches, type MicroBatches } from './trainer/micro-batches';

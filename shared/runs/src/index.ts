@@ -1,3 +1,5 @@
+export { duration } from './duration';
+export { isSlowStep, stepProgressWords } from './step-progress-words';
 export { findLine, GrowingFile, linesInParts, newestLines, type NewLines } from './growing-file';
 export { isAlive, processMark } from './is-alive';
 export { keptWeights, runWeights, type KeptWeights } from './kept-weights';

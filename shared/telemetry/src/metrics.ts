@@ -236,7 +236,7 @@ export const METRICS = [
     'user/<key>',
     '',
     'user code',
-    'what `recordMetric(key, ...)` recorded in all processes until the next step, reduced as it says',
+    'what `recordMetric(key, ...)` recorded in all processes since the row before, reduced as it says',
     'when recorded',
   ),
 ] as const satisfies readonly MetricDefinition[];

@@ -5,7 +5,7 @@ import { parametersHash } from '@forge/weights';
 import { recipeDirs } from '../recipe-dirs';
 import { createFromRecipe, trainSupervised } from '../sft/supervised-training';
 import { dated } from '../start-day';
-import { duration } from '../shown/view';
+import { duration } from '@forge/runs';
 
 /** `forge sft RECIPE`: trains a new model to imitate the task's answers and writes it. */
 export async function sft(recipeName: string, overrides: readonly string[]): Promise<number> {

@@ -10,7 +10,15 @@ import {
 } from '@forge/broker';
 import { runPaths, SERVICES, storedBound } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { isAlive, listRunRecords, newestLines, redisUrlOf, type RunRecord } from '@forge/runs';
+import {
+  isAlive,
+  isSlowStep,
+  listRunRecords,
+  newestLines,
+  redisUrlOf,
+  stepProgressWords,
+  type RunRecord,
+} from '@forge/runs';
 
 const GIVE_UP_MS = 3_000;
 const WATCH_MS = 1_000;
@@ -102,21 +110,23 @@ async function lookLive(record: RunRecord) {
   const registry = new Registry(redis, id);
   const queue = await openRolloutQueue(url, id);
   try {
-    const [version, { phase }, steering, waitingFor, ledger, jobs, letters, ...replicas] = await Promise.all([
-      runState.version(),
-      runState.phase(),
-      runState.controls.steering(),
-      runState.waitingFor(),
-      runState.ledger(),
-      queue.counts(),
-      runState.deadLetters.counts(),
-      ...SERVICES.map((service) => registry.list(service)),
-    ]);
+    const [version, { phase }, steering, waitingFor, progress, ledger, jobs, letters, ...replicas] =
+      await Promise.all([
+        runState.version(),
+        runState.phase(),
+        runState.controls.steering(),
+        runState.waitingFor(),
+        runState.progress(),
+        runState.ledger(),
+        queue.counts(),
+        runState.deadLetters.counts(),
+        ...SERVICES.map((service) => registry.list(service)),
+      ]);
     const services = Object.fromEntries(SERVICES.map((service, i) => [service, replicas[i]!]));
     const { isPaused } = steering;
     const maxStaleness = storedBound(steering.maxStaleness);
-    const live = { version, phase, isPaused, maxStaleness, waitingFor, ledger, jobs, letters, services };
-    return { steps: steering.steps, live };
+    const stand = { version, phase, isPaused, maxStaleness, waitingFor, progress };
+    return { steps: steering.steps, live: { ...stand, ledger, jobs, letters, services } };
   } finally {
     runState.close();
     await queue.close();
@@ -132,6 +142,9 @@ function render({ id, recipe, steps, state, metrics, live, problem }: Report): s
     `${id}  ${live.phase}  step ${live.version}/${steps}  maxStaleness ${live.maxStaleness}`,
     ...(live.isPaused ? ['  admission is paused (forge unpause)'] : []),
     ...(live.waitingFor === null ? [] : [`  waits for ${live.waitingFor}`]),
+    ...(live.progress === null || !isSlowStep(live.progress)
+      ? []
+      : [`  step ${`${live.progress.step}`.padEnd(4)} ${stepProgressWords(live.progress)}`]),
     ...learning(metrics),
     `  groups    ${ledger.admitted} admitted: ${ledger.trained} trained, ${ledger.leased} leased, ${ledger.buffered} buffered, ${ledger.inFlight} in flight, discarded ${discarded.join(', ') || 'none'}${ledger.isBalanced ? '' : '  (DOES NOT ADD UP)'}`,
     `  jobs      ${jobs.waiting ?? 0} waiting, ${jobs.active ?? 0} active, ${jobs.delayed ?? 0} delayed, ${jobs.failed ?? 0} failed, ${letters.kept} dead letters`,

@@ -14,7 +14,7 @@ export interface RunFiles {
   summary: Readonly<Record<string, unknown>> | null;
 }
 
-/** To be read before the state it is compared with: what it says of a step is said before or after the commit. */
+/** Read it before the state it is compared with: what it says of a step is said after the commit. */
 export function readRunFiles(directory: string): RunFiles {
   const paths = runPaths(directory);
   const rows = linesOf(paths.metrics).map((line) => {
@@ -35,8 +35,7 @@ export function readRunFiles(directory: string): RunFiles {
  * its groups have; no checkpoint of a step that was not; the summary's steps, groups and weights. Each disagreement in
  * words.
  *
- * Edge: a row is told before its step is committed and written with the next one, so that a run may have one row more
- * than steps, and one that is not over fewer.
+ * Edge: a row is written after its step is committed, so that a run that is not over may have fewer rows than steps.
  */
 export function verifyRunFiles(
   { rows, checkpoints, summary }: RunFiles,
@@ -56,7 +55,7 @@ export function verifyRunFiles(
     if (maxLag !== lag)
       problems.push(`metrics.jsonl: lag/max of step ${step} is ${maxLag}, but that of its groups is ${lag}`);
   });
-  if (rows.length > run.version + 1)
+  if (rows.length > run.version)
     problems.push(`metrics.jsonl: ${rows.length} steps, but ${run.version} are committed`);
   for (const step of checkpoints) {
     if (step > run.version) problems.push(`checkpoints/step-${step}: the run is at ${run.version}`);

@@ -13,10 +13,10 @@ import {
 import { childEnvironment, tracingEnvironment, type Recipe } from '@forge/config';
 import { runPaths, SERVICES, type ServiceName } from '@forge/contracts';
 import { within } from '@forge/errors';
-import { directoryBytes, readSummary, type RunRecord, writeRunRecord } from '@forge/runs';
+import { directoryBytes, duration, readSummary, type RunRecord, writeRunRecord } from '@forge/runs';
 import { exportProblem } from '@forge/telemetry';
 import { RunMonitor } from '../shown/run-monitor';
-import { duration, headerNow, type RunHeader } from '../shown/view';
+import { headerNow, type RunHeader } from '../shown/view';
 import type { Beside } from './beside-run';
 import { Fleet } from './fleet';
 import { writeLastSpans } from './last-spans';

@@ -1,5 +1,16 @@
-import { advance, busyShare, emptyProgress, generatedPerSecond, timeLeftMs } from './progress';
+import type { StepProgress } from '@forge/contracts';
+import { advance, busyShare, emptyProgress, generatedPerSecond, stepUnderWay, timeLeftMs } from './progress';
 import { headerNow, type RunHeader } from './view';
+
+const slow: StepProgress = {
+  step: 1,
+  stage: 'training',
+  groups: { done: 8, of: 8 },
+  tokens: { done: 900, atMost: 1_000 },
+  microBatches: { done: 3, of: 16 },
+  elapsedMs: 20_000,
+  expectedMs: 60_000,
+};
 
 const slice = (part: number, correct: number) =>
   ({ kind: 'evaluation', version: 20, part, parts: 2, correct, total: 50 }) as const;
@@ -27,11 +38,23 @@ describe('advance', () => {
     const set = { ...change, operation: 'set', name: 'maxStaleness', from: '0', to: 'inf' } as const;
     const after = advance(emptyProgress(), set, 0);
     expect(after).toMatchObject({ settings: { maxStaleness: 'inf' }, change: 'set maxStaleness: 0 -> inf' });
-    expect(headerNow({ steps: 7, maxStaleness: 0 } as RunHeader, after)).toEqual({ steps: 7, maxStaleness: Infinity }); // prettier-ignore
+    expect(headerNow({ steps: 7, maxStaleness: 0 } as RunHeader, after)).toEqual({
+      steps: 7,
+      maxStaleness: Infinity,
+    });
     const paused = { ...change, operation: 'pause', name: 'admission', from: '', to: '1' } as const;
     expect(advance(after, paused, 0)).toMatchObject({ settings: after.settings, change: 'admission paused' });
     const restart = { ...change, operation: 'restart', name: 'policy/0', from: '', to: '' } as const;
     expect(advance(after, restart, 0).change).toBe('restart policy/0');
+  });
+
+  it('follows how far the step under way is until it is committed', () => {
+    const told = { kind: 'progress', progress: slow } as const;
+    const during = advance(emptyProgress(), told, 1_000);
+    expect(during.current).toEqual({ progress: slow, atMs: 1_000 });
+    expect(advance(during, { kind: 'step', step: 1, values: {} }, 2_000).current).toBeNull();
+    const after = advance(emptyProgress(), { kind: 'step', step: 1, values: {} }, 0);
+    expect(advance(after, told, 1_000).current).toBeNull();
   });
 
   it('keeps the values of earlier steps that a later one does not report', () => {
@@ -40,6 +63,24 @@ describe('advance', () => {
       loss: 3,
       'lag/max': 2,
     });
+  });
+});
+
+describe('stepUnderWay', () => {
+  const during = (progress: StepProgress, state = 'running') => ({
+    ...advance(emptyProgress(), { kind: 'progress', progress }, 1_000),
+    state,
+  });
+
+  it('goes on between two words of it', () => {
+    expect(stepUnderWay(during(slow), 6_000)).toMatchObject({ elapsedMs: 25_000, expectedMs: 60_000 });
+    expect(stepUnderWay(during(slow), 61_000)).toMatchObject({ elapsedMs: 80_000, expectedMs: 80_000 });
+  });
+
+  it('is not shown of quick steps, nor of a run that stops', () => {
+    expect(stepUnderWay(during({ ...slow, elapsedMs: 500, expectedMs: 900 }), 1_000)).toBeNull();
+    expect(stepUnderWay(during({ ...slow, elapsedMs: 500, expectedMs: null }), 1_000)).toBeNull();
+    expect(stepUnderWay(during(slow, 'stopping'), 1_000)).toBeNull();
   });
 });
 

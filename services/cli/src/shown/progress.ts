@@ -1,4 +1,5 @@
-import type { TelemetryEvent } from '@forge/contracts';
+import type { StepProgress, TelemetryEvent } from '@forge/contracts';
+import { isSlowStep } from '@forge/runs';
 
 /** One finished held-out evaluation. */
 export interface EvaluationPoint {
@@ -22,8 +23,10 @@ export interface RunProgress {
   readonly settings: Readonly<Record<string, string>>;
   /** The newest change to the run, in words. */
   readonly change: string | null;
-  /** What the run waits for, when nothing has changed for a while. */
+  /** What the run waits for, when it has been silent for too long. */
   readonly waitingFor: string | null;
+  /** How far the step under way is, and when that was told; null before the first word of it. */
+  readonly current: { readonly progress: StepProgress; readonly atMs: number } | null;
   readonly partialEvaluations: ReadonlyMap<
     number,
     { parts: ReadonlySet<number>; correct: number; total: number }
@@ -43,6 +46,7 @@ export function emptyProgress(): RunProgress {
     settings: {},
     change: null,
     waitingFor: null,
+    current: null,
     partialEvaluations: new Map(),
   };
 }
@@ -57,6 +61,7 @@ export function advance(progress: RunProgress, event: TelemetryEvent, nowMs: num
         step: event.step,
         values: { ...progress.values, ...event.values },
         rewards: reward === undefined ? progress.rewards : [...progress.rewards, reward],
+        current: null,
         paceFrom: progress.paceFrom ?? (nowMs === null ? null : { step: event.step, atMs: nowMs }),
       };
     }
@@ -76,6 +81,9 @@ export function advance(progress: RunProgress, event: TelemetryEvent, nowMs: num
     }
     case 'waiting':
       return { ...progress, waitingFor: event.for };
+    case 'progress':
+      if (nowMs === null || event.progress.step <= progress.step) return progress;
+      return { ...progress, current: { progress: event.progress, atMs: nowMs } };
     case 'rollout':
     case 'recorded':
       return progress;
@@ -88,7 +96,7 @@ function changeInWords(operation: string, name: string, from: string, to: string
   return `${operation} ${name}${values}`;
 }
 
-/** Of replicas and of evaluations whose parts are not all there, so many are kept. */
+/** Replicas and unfinished evaluations that are kept. */
 const MOST_KEPT = 256;
 
 /** A copy with the entry as its newest, without the oldest where there are too many. */
@@ -130,6 +138,16 @@ export function timeLeftMs({ paceFrom, step }: RunProgress, steps: number, nowMs
   if (paceFrom === null || step <= paceFrom.step) return null;
   const perStep = (nowMs - paceFrom.atMs) / (step - paceFrom.step);
   return Math.max(0, steps - step) * perStep;
+}
+
+/** How far the step under way is now; null where it is quick, or the run stops. */
+export function stepUnderWay({ current, state }: RunProgress, nowMs: number): StepProgress | null {
+  if (current === null || state !== 'running') return null;
+  const { progress, atMs } = current;
+  const elapsedMs = progress.elapsedMs + Math.max(0, nowMs - atMs);
+  const expectedMs = progress.expectedMs === null ? null : Math.max(progress.expectedMs, elapsedMs);
+  const now = { ...progress, elapsedMs, expectedMs };
+  return isSlowStep(now) ? now : null;
 }
 
 /** Share of the last report interval in which a service was busy, the mean over its replicas. */

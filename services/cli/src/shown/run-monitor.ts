@@ -1,16 +1,16 @@
 import type { RunState } from '@forge/broker';
 import { createLogUpdate } from 'log-update';
+import { PlainLines } from './plain-lines';
 import { advance, emptyProgress, type RunProgress } from './progress';
-import { headerNow, renderLive, renderPlain, type RunHeader } from './view';
+import { headerNow, renderLive, type RunHeader } from './view';
 
 const BLOCK_MS = 500;
-const PLAIN_EVERY_STEPS = 10;
-
 /** Follows the telemetry of a run and shows it: redrawn in place on a terminal, line by line elsewhere. */
 export class RunMonitor {
   private progress: RunProgress = emptyProgress();
   private isStopped = false;
   private hasSaidFailures = false;
+  private readonly plain: PlainLines;
   private readonly live: ((text: string) => void) & { done?: () => void };
 
   constructor(
@@ -19,6 +19,7 @@ export class RunMonitor {
     private readonly output: NodeJS.WriteStream,
   ) {
     this.live = createLogUpdate(output);
+    this.plain = new PlainLines(header, Date.now());
   }
 
   get current(): RunProgress {
@@ -71,21 +72,12 @@ export class RunMonitor {
   }
 
   private show(before: RunProgress): void {
-    const header = headerNow(this.header, this.progress);
     if (this.output.isTTY) {
+      const header = headerNow(this.header, this.progress);
       this.live(renderLive(header, this.progress, Date.now(), this.output.columns));
       return;
     }
-    const { waitingFor, message, state } = this.progress;
-    if (state === 'running' && message !== null && message !== before.message)
-      this.output.write(`${message}\n`);
-    if (waitingFor !== before.waitingFor)
-      this.output.write(waitingFor === null ? 'the run goes on\n' : `waiting for ${waitingFor}\n`);
-    const passed = (step: number): number => Math.floor(step / PLAIN_EVERY_STEPS);
-    const isNews =
-      passed(this.progress.step) > passed(before.step) ||
-      this.progress.evaluations.length > before.evaluations.length;
-    if (isNews) this.output.write(`${renderPlain(header, this.progress, Date.now())}\n`);
+    for (const line of this.plain.after(before, this.progress, Date.now())) this.output.write(`${line}\n`);
   }
 }
 

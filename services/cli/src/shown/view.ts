@@ -1,6 +1,7 @@
 import { styleText } from 'node:util';
-import { boundOf } from '@forge/contracts';
-import { busyShare, generatedPerSecond, timeLeftMs, type RunProgress } from './progress';
+import { boundOf, stepShare, type StepProgress } from '@forge/contracts';
+import { duration, stepProgressWords } from '@forge/runs';
+import { busyShare, generatedPerSecond, stepUnderWay, timeLeftMs, type RunProgress } from './progress';
 
 /** What a run was started as. */
 export interface RunHeader {
@@ -28,15 +29,14 @@ const BAR_CELLS = 30;
 
 /** The live view: one block of lines, redrawn in place. */
 export function renderLive(header: RunHeader, progress: RunProgress, nowMs: number, columns: number): string {
-  const share = Math.min(1, progress.step / header.steps);
-  const filled = Math.round(share * BAR_CELLS);
-  const bar = '█'.repeat(filled) + '░'.repeat(BAR_CELLS - filled);
+  const current = stepUnderWay(progress, nowMs);
   const left = timeLeftMs(progress, header.steps, nowMs);
   const accuracies = progress.evaluations.map((point) => point.accuracy);
   const sparkCells = Math.max(8, Math.min(40, columns - 40));
   const lines = [
     `${styleText('bold', header.recipe)}  ${styleText('dim', `${header.runId}  seed ${header.seed}  maxStaleness ${header.maxStaleness}  ${progress.state}`)}`,
-    `step      ${bar} ${progress.step}/${header.steps}  ${duration(nowMs - header.startedAtMs)} elapsed${left === null ? '' : `, at most ${duration(left)} left`}`,
+    `step      ${bar(progress.step / header.steps)} ${progress.step}/${header.steps}  ${duration(nowMs - header.startedAtMs)} elapsed${left === null ? '' : `, at most ${duration(left)} left`}`,
+    ...(current === null ? [] : [renderStep(current)]),
     row('accuracy', percent(accuracies.at(-1)), sparkline(accuracies, sparkCells, 0, 1), 'held out, greedy'),
     row(
       'reward',
@@ -70,7 +70,22 @@ export function renderLive(header: RunHeader, progress: RunProgress, nowMs: numb
   return lines.map((line) => line.trimEnd()).join('\n');
 }
 
-/** One line for a step, for logs and pipes. */
+/** The step under way: a bar, and what it is at. */
+function renderStep(current: StepProgress): string {
+  return `${`step ${current.step}`.padEnd(10)}${bar(stepShare(current))} ${stepProgressWords(current)}`;
+}
+
+function bar(share: number): string {
+  const filled = Math.round(Math.min(1, share) * BAR_CELLS);
+  return '█'.repeat(filled) + '░'.repeat(BAR_CELLS - filled);
+}
+
+/** One line for the step under way, for logs and pipes. */
+export function renderPlainStep(header: RunHeader, current: StepProgress): string {
+  return `step ${current.step}/${header.steps}: ${stepProgressWords(current)}`;
+}
+
+/** One line for a step that is done, for logs and pipes. */
 export function renderPlain(header: RunHeader, progress: RunProgress, nowMs: number): string {
   const { values } = progress;
   const left = timeLeftMs(progress, header.steps, nowMs);
@@ -101,15 +116,6 @@ export function sparkline(values: readonly number[], cells: number, low?: number
     .join('');
 }
 
-export function duration(ms: number): string {
-  const seconds = Math.round(ms / 1000);
-  const minutes = Math.floor(seconds / 60);
-  return minutes >= 60
-    ? `${Math.floor(minutes / 60)}:${pad(minutes % 60)}:${pad(seconds % 60)}`
-    : `${minutes}:${pad(seconds % 60)}`;
-}
-
-const pad = (n: number) => String(n).padStart(2, '0');
 const percent = (x: number | undefined) => (x === undefined ? '-' : `${(100 * x).toFixed(1)} %`);
 const fixed = (x: number | undefined, digits: number) => (x === undefined ? '-' : x.toFixed(digits));
 const scientific = (x: number | undefined) => (x === undefined ? '-' : x.toExponential(1));

@@ -3,6 +3,7 @@ import type { Registry, RolloutQueue, RunState } from '@forge/broker';
 import type { Task } from '@forge/rl';
 import { ActivityClock, type Logger } from '@forge/telemetry';
 import type { Evaluations } from '../evaluations';
+import type { StepWork } from '../step-work';
 import { GroupAdmission } from './admission';
 import { EvaluationSchedule } from './evaluation-schedule';
 import { LostWork } from './lost-work';
@@ -10,6 +11,7 @@ import type { OpenRollouts } from './open-rollouts';
 import { runEnd } from './run-end';
 import { RunJobs } from './run-jobs';
 import { readSituation } from './run-situation';
+import { StepTeller } from './step-teller';
 import { Watchdog } from './watchdog';
 
 export interface LifecycleOptions {
@@ -27,13 +29,18 @@ export interface LifecycleOptions {
     | 'waitForSignal'
     | 'waitingFor'
     | 'setWaitingFor'
+    | 'setProgress'
   > & { controls: Pick<RunState['controls'], 'steering'> };
   queue: Pick<RolloutQueue, 'add' | 'addAgain' | 'counts'>;
   registry: Pick<Registry, 'list'>;
   task: Task;
   evaluations: Evaluations;
+  /** The reports of policies and trainer about the step under way. */
+  reported: StepWork;
   evaluation: { everySteps: number; samples: number };
   candidatesPerBatch: number;
+  /** Tokens that the completions of one batch's candidates can have at most. */
+  tokensPerBatch: number;
   /** Services the run needs. */
   services: readonly string[];
   /** The least silence that counts as a stall. */
@@ -61,12 +68,15 @@ export class Lifecycle {
   private readonly admission: GroupAdmission;
   private readonly lostWork: LostWork;
   private readonly watchdog: Watchdog;
+  private readonly teller: StepTeller;
   private readonly activity = new ActivityClock(['busy']);
   private turns: Promise<void> = Promise.resolve();
   private result: RunResult | null = null;
 
   private constructor(private readonly options: LifecycleOptions) {
-    const { runState, queue, registry, task, evaluations, candidatesPerBatch, services, logger } = options;
+    const { runState, queue, registry, task, evaluations, reported, logger } = options;
+    const { candidatesPerBatch, services, tokensPerBatch } = options;
+    const clock = () => performance.now();
     const everySteps = task.heldOut.length === 0 ? 0 : options.evaluation.everySteps;
     const schedule = (this.schedule = new EvaluationSchedule(everySteps, evaluations));
     const jobs = (this.jobs = new RunJobs(task, options.evaluation.samples));
@@ -78,15 +88,16 @@ export class Lifecycle {
         readSituation(
           { runState, queue, registry },
           {
-            ...{ candidatesPerBatch, services },
+            ...{ candidatesPerBatch, services, reported },
             held: admission.heldIndices.length,
             isModelSaved: options.isModelSaved(),
           },
         ),
       stallMs: options.stallMs,
-      clock: () => performance.now(),
+      clock,
       logger,
     });
+    this.teller = new StepTeller({ runState, reported, tokensPerBatch, clock });
   }
 
   /** A lifecycle that goes on where an earlier coordinator of the run left off. */
@@ -110,10 +121,11 @@ export class Lifecycle {
     return this.result;
   }
 
-  /** Watches for stalls and lost work, until `over` fires. */
+  /** Watches for stalls and lost work and tells how far the step is, until `over` fires. */
   async watch(over: AbortSignal): Promise<void> {
     while (!over.aborted) {
-      await this.watchdog.turn();
+      const situation = await this.watchdog.turn();
+      if (situation !== null) await this.teller.turn(situation);
       await this.inTurn(() => this.requeueLost());
       await sleep(WATCH_MS, undefined, { signal: over }).catch(() => undefined);
     }

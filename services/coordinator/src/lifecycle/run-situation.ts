@@ -1,3 +1,4 @@
+import type { StepWork } from '../step-work';
 import type { Ledger, Registry, RolloutQueue, RunPhase, RunState } from '@forge/broker';
 
 /** Where a run stands, as far as it tells what it waits for. */
@@ -19,9 +20,11 @@ export interface RunSituation {
   /** How many of their replicas are alive and ready. */
   ready: Readonly<Record<string, number>>;
   isModelSaved: boolean;
+  /** The work of the step under way that is reported while it goes on. */
+  work: { generatedTokens: number; microBatches: { done: number; of: number } | null };
 }
 
-/** What Redis says of a run's situation. */
+/** The parts of Redis that say where a run stands. */
 export interface SituationSources {
   runState: Pick<RunState, 'phase' | 'version' | 'nextBatch' | 'ledger'> & {
     controls: Pick<RunState['controls'], 'steering'>;
@@ -33,9 +36,12 @@ export interface SituationSources {
 /** The situation of a run now; `known`: what the coordinator knows without Redis. */
 export async function readSituation(
   { runState, queue, registry }: SituationSources,
-  known: Pick<RunSituation, 'candidatesPerBatch' | 'held' | 'services' | 'isModelSaved'>,
+  known: Pick<RunSituation, 'candidatesPerBatch' | 'held' | 'services' | 'isModelSaved'> & {
+    reported: StepWork;
+  },
 ): Promise<RunSituation> {
-  const { services } = known;
+  const { reported, ...rest } = known;
+  const { services } = rest;
   const [{ phase }, { isPaused }, version, nextBatch, ledger, counts, ...replicas] = await Promise.all([
     runState.phase(),
     runState.controls.steering(),
@@ -50,5 +56,9 @@ export async function readSituation(
     services.map((service, i) => [service, replicas[i]!.filter(({ isReady }) => isReady).length]),
   );
   const jobs = { waiting: waiting + prioritized, active, delayed };
-  return { ...known, phase, isPaused, version, nextBatch, ledger, jobs, ready };
+  const work = {
+    generatedTokens: reported.totalTokens,
+    microBatches: reported.microBatchesOf(version + 1),
+  };
+  return { ...rest, phase, isPaused, version, nextBatch, ledger, jobs, ready, work };
 }

@@ -4,6 +4,15 @@ import { waitingFor } from './waiting-for';
 
 const services = ['trainer', 'policy', 'reward', 'reference', 'replay-buffer'];
 const ready = Object.fromEntries(services.map((service) => [service, 1]));
+const NO_GROUPS = {
+  admitted: 0,
+  inFlight: 0,
+  buffered: 0,
+  leased: 0,
+  trained: 0,
+  discarded: {},
+  isBalanced: true,
+};
 const none = { waiting: 0, active: 0, delayed: 0 };
 
 function situation(
@@ -21,8 +30,9 @@ function situation(
     services,
     ready,
     isModelSaved: false,
+    work: { generatedTokens: 0, microBatches: null },
     ...changes,
-    ledger: { admitted: 0, inFlight: 0, buffered: 0, leased: 0, trained: 0, discarded: {}, isBalanced: true, ...ledger }, // prettier-ignore
+    ledger: { ...NO_GROUPS, ...ledger },
   };
 }
 const without = (service: string) => ({ ...ready, [service]: 0 });
@@ -72,7 +82,7 @@ describe('waitingFor', () => {
     ],
     ['the evaluation of version 7', situation({ phase: 'stopping', isModelSaved: true })],
   ])('says: %s', (expected, where) => {
-    expect(waitingFor(where)).toBe(expected);
+    expect(waitingFor(where).for).toBe(expected);
   });
 
   it('misses no reference where the run has none', () => {
@@ -81,6 +91,14 @@ describe('waitingFor', () => {
     const needed = others.filter((service) => service !== 'reference');
     expect(
       waitingFor(situation({ jobs: active, services: needed, ready: without('reference') }, { inFlight: 1 })),
-    ).toBe('the policies to finish 1 jobs; 0 more are queued');
+    ).toEqual({ for: 'the policies to finish 1 jobs; 0 more are queued', isAtWork: true });
+  });
+
+  it('knows whether a service that is there may just need long', () => {
+    const isAtWork = (where: RunSituation | null) => waitingFor(where).isAtWork;
+    expect(isAtWork(null)).toBe(false);
+    expect(isAtWork(situation({ nextBatch: 8 }, { leased: 4 }))).toBe(true);
+    expect(isAtWork(situation({ nextBatch: 8, ready: without('trainer') }))).toBe(false);
+    expect(isAtWork(situation({ isPaused: true }))).toBe(false);
   });
 });

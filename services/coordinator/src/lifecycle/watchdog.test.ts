@@ -3,6 +3,12 @@ import { Watchdog } from './watchdog';
 
 const STALL_MS = 10_000;
 
+const ledgerOf = (admitted: number) => ({
+  ...{ admitted, inFlight: 0, buffered: 0, leased: 8, trained: 0 },
+  discarded: {},
+  isBalanced: true,
+});
+
 function watched() {
   let nowMs = 0;
   let situation: RunSituation = {
@@ -17,6 +23,7 @@ function watched() {
     services: ['trainer'],
     ready: { trainer: 0 },
     isModelSaved: false,
+    work: { generatedTokens: 0, microBatches: null },
   };
   const told: (string | null)[] = [];
   const logged: string[] = [];
@@ -53,11 +60,74 @@ describe('Watchdog', () => {
     expect(told).toEqual([]);
     await at(10_000);
     await at(11_000);
-    await at(12_000, { ready: { trainer: 1 } });
-    await at(13_000, { version: 4 });
-    const said = ['a trainer to be ready: batch 3 is formed', 'the trainer to train and commit batch 3'];
-    expect(told).toEqual([...said, null]);
-    expect(logged).toEqual([...said.map((what) => `the run waits for ${what}`), 'the run goes on']);
+    await at(12_000, { isPaused: true, nextBatch: 3, ledger: ledgerOf(8) });
+    await at(22_000);
+    const said = ['a trainer to be ready: batch 3 is formed', 'forge unpause: admission is paused'];
+    expect(told).toEqual([said[0], null, said[1]]);
+    const [first, second] = said.map((what) => `the run waits for ${what}`);
+    expect(logged).toEqual([first, 'the run goes on', second]);
+  });
+
+  it('gives a service that has come back its time', async () => {
+    const { at, told } = watched();
+    await at(0);
+    await at(10_000);
+    await at(30_000, { ready: { trainer: 1 } });
+    await at(59_999);
+    const missing = 'a trainer to be ready: batch 3 is formed';
+    expect(told).toEqual([missing, null]);
+    // The step took 30 s until then, and may take as long once more.
+    await at(60_000);
+    expect(told).toEqual([missing, null, 'the trainer to train and commit batch 3']);
+  });
+
+  const trained = (done: number) => ({ work: { generatedTokens: 0, microBatches: { done, of: 8 } } });
+  const working = { ready: { trainer: 1 } };
+
+  it('is silent while micro-batches or tokens come, however slowly for the limit', async () => {
+    const { at, told } = watched();
+    await at(0, working);
+    for (const done of [1, 2, 3]) await at(done * 9_000, trained(done));
+    for (const n of [1, 2, 3])
+      await at(27_000 + n * 9_000, { work: { generatedTokens: n, microBatches: { done: 3, of: 8 } } });
+    expect(told).toEqual([]);
+  });
+
+  it('calls no stall what lasts as long as the pace of the step lets expect', async () => {
+    const { at, told } = watched();
+    await at(0, { ...working, nextBatch: 3 });
+    // A step that took 40 s until its batch was formed may need as long for its first micro-batch.
+    for (let ms = 8_000; ms <= 40_000; ms += 8_000) await at(ms, { ledger: ledgerOf(ms) });
+    await at(40_001, { nextBatch: 4 });
+    await at(79_000);
+    expect(told).toEqual([]);
+    // Micro-batches take 20 s each: up to a minute nobody need worry.
+    await at(60_001, trained(1));
+    await at(80_001, trained(2));
+    for (let ms = 81_000; ms < 120_000; ms += 1_000) await at(ms);
+    expect(told).toEqual([]);
+  });
+
+  it('says that a slow run waits once it is silent for clearly longer than its pace', async () => {
+    const { at, told } = watched();
+    await at(0, { ...working, nextBatch: 3 });
+    await at(9_000, { nextBatch: 4 });
+    await at(14_000, trained(1));
+    await at(20_000, trained(2));
+    await at(37_999);
+    expect(told).toEqual([]);
+    // 6 s was the longest silence; three times as much is clearly longer.
+    await at(38_000);
+    expect(told).toEqual(['the trainer to train and commit batch 3']);
+  });
+
+  it('waits no longer than the limit for what is missing, whatever the pace was', async () => {
+    const { at, told } = watched();
+    await at(0, working);
+    await at(9_000, trained(1));
+    await at(10_000, { ready: { trainer: 0 } });
+    await at(19_000);
+    expect(told).toEqual(['a trainer to be ready: batch 3 is formed']);
   });
 
   it('logs that it waits for a Redis that does not answer', async () => {

@@ -8,8 +8,21 @@ function pointsOf(svg: string, color: string): [number, number][] {
 
 describe('lineChart', () => {
   it('draws each series in its color, leaving out what is not finite', () => {
-    const rising = { name: 'a', points: [{ x: 0, y: 0 }, { x: 1, y: NaN }, { x: 2, y: 1 }] }; // prettier-ignore
-    const flat = { name: 'b', points: [{ x: 0, y: 0.5 }, { x: 2, y: 0.5 }] }; // prettier-ignore
+    const rising = {
+      name: 'a',
+      points: [
+        { x: 0, y: 0 },
+        { x: 1, y: NaN },
+        { x: 2, y: 1 },
+      ],
+    };
+    const flat = {
+      name: 'b',
+      points: [
+        { x: 0, y: 0.5 },
+        { x: 2, y: 0.5 },
+      ],
+    };
     const svg = lineChart([rising, flat]);
     const [start, end] = pointsOf(svg, SERIES_COLORS[0]!) as [[number, number], [number, number]];
     expect(pointsOf(svg, SERIES_COLORS[0]!)).toHaveLength(2);

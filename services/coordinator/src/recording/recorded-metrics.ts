@@ -3,8 +3,9 @@ import { mergeStates, valueOf } from '@forge/telemetry';
 
 type RecordedEvent = Extract<TelemetryEvent, { kind: 'recorded' }>;
 export type Values = Record<string, number>;
+type Ranks = Map<string, Map<string, MetricState>>;
 
-/** What was recorded between two steps: all of it reduced, and that of each process alone. */
+/** Values that were recorded between two steps: reduced over all processes, and for each process alone. */
 export interface RecordedValues {
   all: Values;
   ranks: Map<string, Values>;
@@ -18,7 +19,7 @@ export interface RecordedPoint {
   atMs: number;
 }
 
-/** Of so many processes, and so many metrics of each, something is kept. */
+/** Processes whose metrics are kept, and metrics of each. */
 const MAX_RANKS = 1_024;
 const MAX_KEYS = 1_000;
 const MAX_INCARNATIONS = 4_096;
@@ -28,14 +29,16 @@ const MAX_INCARNATIONS = 4_096;
  * the actor processes it has spawned.
  */
 export class RecordedMetrics {
-  private ranks = new Map<string, Map<string, MetricState>>();
-  /** Of each incarnation of a replica: the number of its latest report. */
+  private ranks: Ranks = new Map();
+  /** The states that were taken last. */
+  private taken: Ranks = new Map();
+  /** The number of the latest report of each incarnation of a replica. */
   private readonly seen = new Map<string, number>();
   private readonly complaints = new Set<string>();
 
   constructor(private readonly warn: (message: string) => void) {}
 
-  /** Takes in a report; its single values. One that comes twice counts once. */
+  /** Takes in a report; its single values. A report that comes twice counts once. */
   add(event: RecordedEvent): RecordedPoint[] {
     const { service, replica, incarnation, sequence, reports } = event;
     if (sequence <= (this.seen.get(incarnation) ?? -1)) return [];
@@ -43,22 +46,36 @@ export class RecordedMetrics {
     for (const oldest of [...this.seen.keys()].slice(0, -MAX_INCARNATIONS)) this.seen.delete(oldest);
     return reports.flatMap((report) => {
       const rank = [service, replica, report.rank].filter(Boolean).join('/');
-      this.merge(rank, report);
+      this.merge(rank, report.states);
       return report.values.map(([key, value, atMs]) => ({ rank, key, value, atMs }));
     });
   }
 
   /** Everything since it was last taken. */
   take(): RecordedValues {
-    const all = new Map<string, MetricState>();
-    for (const states of this.ranks.values())
-      for (const [key, state] of states) this.mergeInto(all, key, state);
-    const ranks = new Map([...this.ranks].map(([rank, states]) => [rank, valuesOf(states)]));
+    this.taken = this.ranks;
     this.ranks = new Map();
-    return { all: valuesOf(all), ranks };
+    return this.reduced(this.taken);
   }
 
-  private merge(rank: string, { states }: MetricReport): void {
+  /** Everything that was taken last, together with everything since. */
+  takeAgain(): RecordedValues {
+    const since = this.ranks;
+    this.ranks = this.taken;
+    for (const [rank, states] of since) this.merge(rank, Object.fromEntries(states));
+    return this.take();
+  }
+
+  private reduced(ranks: Ranks): RecordedValues {
+    const all = new Map<string, MetricState>();
+    for (const states of ranks.values()) for (const [key, state] of states) this.mergeInto(all, key, state);
+    return {
+      all: valuesOf(all),
+      ranks: new Map([...ranks].map(([rank, states]) => [rank, valuesOf(states)])),
+    };
+  }
+
+  private merge(rank: string, states: MetricReport['states']): void {
     let into = this.ranks.get(rank);
     if (into === undefined) {
       if (this.ranks.size >= MAX_RANKS) {
@@ -79,7 +96,7 @@ export class RecordedMetrics {
     try {
       into.set(key, before === undefined ? state : mergeStates(key, before, state));
     } catch (error) {
-      // Two processes disagree: a user's mistake, of which a run does not die.
+      // Two processes disagree: a user's mistake, which does not end the run.
       this.complain(key, `${(error as Error).message}; the second is left out`);
     }
   }

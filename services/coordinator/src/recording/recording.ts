@@ -3,6 +3,7 @@ import type { RunState, SpanLog } from '@forge/broker';
 import type { Recipe } from '@forge/config';
 import type { SpanFile } from '@forge/service-kit';
 import type { Evaluations } from '../evaluations';
+import type { StepWork } from '../step-work';
 import type { RunDirectory } from './run-directory';
 import { writeRunSummary } from './run-summary';
 import type { EndState } from './sinks/metric-sink';
@@ -17,6 +18,7 @@ export interface RecordingOptions {
   recipe: Recipe;
   directory: RunDirectory;
   evaluations: Evaluations;
+  reported: StepWork;
   sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>;
   spans: Pick<SpanLog, 'take'>;
   spanFile: Pick<SpanFile, 'takeFrom'>;

@@ -6,7 +6,7 @@ import { label, lineChart, SERIES_COLORS, type Series } from './line-chart';
 /** A rollout kept for people to read; one line of `samples.jsonl`. */
 export type SampleRollout = Omit<Extract<TelemetryEvent, { kind: 'rollout' }>, 'kind'>;
 
-/** What `summary.json` holds. */
+/** The content of `summary.json`. */
 export interface RunSummary {
   runId: string;
   recipe: string;

@@ -23,6 +23,14 @@ export class RunDirectory {
     await this.append(this.paths.metrics, row);
   }
 
+  /** Replaces values of the newest row. */
+  async completeMetrics(values: Readonly<Record<string, number>>): Promise<void> {
+    const lines = (await this.text(this.paths.metrics)).split('\n').slice(0, -1);
+    const row = JSON.parse(lines.pop() ?? '{}') as MetricsRow;
+    const completed = [...lines, JSON.stringify({ ...row, ...values })];
+    await replaceFile(this.paths.metrics, completed.map((line) => `${line}\n`).join(''));
+  }
+
   async addSample(sample: SampleRollout): Promise<void> {
     await this.append(this.paths.samples, sample);
   }
@@ -43,7 +51,7 @@ export class RunDirectory {
     return (await this.read(this.paths.samples)) as SampleRollout[];
   }
 
-  /** What an earlier coordinator wrote at its end; null where none did. */
+  /** The summary that an earlier coordinator wrote at its end; null where none did. */
   async summary(): Promise<RunSummary | null> {
     const text = await this.text(this.paths.summary);
     return text === '' ? null : (JSON.parse(text) as RunSummary);
@@ -67,7 +75,7 @@ export class RunDirectory {
       .map((line) => JSON.parse(line) as unknown);
   }
 
-  /** What is in a file, nothing when there is no file. */
+  /** The content of a file, empty when there is no file. */
   private text(path: string): Promise<string> {
     return absentAs('', () => readFile(path, 'utf8'));
   }

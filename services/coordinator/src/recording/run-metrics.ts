@@ -1,6 +1,6 @@
 import type { TelemetryEvent } from '@forge/contracts';
 import type { Evaluation } from '../evaluations';
-import { RecordedMetrics, type RecordedPoint, type RecordedValues } from './recorded-metrics';
+import { RecordedMetrics, type RecordedPoint, type RecordedValues, type Values } from './recorded-metrics';
 
 type ServiceEvent = Extract<TelemetryEvent, { kind: 'service' }>;
 type RecordedEvent = Extract<TelemetryEvent, { kind: 'recorded' }>;
@@ -14,7 +14,7 @@ const MAX_REPLICAS = 256;
 /** One line of `metrics.jsonl`: flat numbers by metric name, `step` counting the optimizer steps applied. */
 export type MetricsRow = { step: number } & Record<string, number>;
 
-/** A finished row, and what each process recorded towards it. */
+/** A row, and what each process recorded towards it. */
 export interface FinishedRow {
   row: MetricsRow;
   /** The keys that were recorded. */
@@ -23,17 +23,16 @@ export interface FinishedRow {
 }
 
 /**
- * Merges what the services report into one row per optimizer step: the trainer's step metrics, the latest
- * report of each service, what was recorded, and the newest held-out evaluation.
+ * Merges what the services report into one row per optimizer step: the trainer's step metrics, the latest report of each
+ * service, what was recorded since the step before, and the newest held-out evaluation.
  *
- * A row is handed out when the next step comes in or the run ends, so that an evaluation of the version the
- * step produced still finds its row, as does what was recorded meanwhile.
+ * A row is made when its step is committed. What comes later goes into the next row; behind the last step it is handed
+ * out by `late`.
  */
 export class RunMetrics {
   private readonly services = new Map<string, { event: ServiceEvent; atSeconds: number }>();
   private readonly recorded: RecordedMetrics;
-  private open: MetricsRow | null = null;
-  private last: MetricsRow | null = null;
+  private last: Values = {};
   /** The newest step that was told. */
   private step = 0;
   private weightsRefused = 0;
@@ -52,7 +51,7 @@ export class RunMetrics {
 
   /** The newest value of each metric. */
   get newest(): Readonly<Record<string, number>> {
-    return { ...this.last, ...this.open };
+    return this.last;
   }
 
   addService(event: ServiceEvent, secondsSinceStart: number): void {
@@ -66,22 +65,22 @@ export class RunMetrics {
 
   addEvaluation(evaluation: Evaluation): void {
     this.evaluation = evaluation;
-    if (this.open) Object.assign(this.open, evaluationValues(evaluation));
+    Object.assign(this.last, evaluationValues(evaluation));
   }
 
   /** Takes in what was recorded: its single values, and the row they belong to; none that an earlier coordinator took. */
   addRecorded(event: RecordedEvent): { points: RecordedPoint[]; step: number } {
     const points = this.recorded.add(event);
-    return { points: this.step < this.written ? [] : points, step: Math.max(1, this.step) };
+    return { points: this.step < this.written ? [] : points, step: this.step + 1 };
   }
 
-  /** Takes in a step; the finished row of the step before it, if there is one. A step seen before changes nothing. */
+  /** The row of a step; null for one that is told again or was written before. */
   addStep(event: StepEvent, secondsSinceStart: number): FinishedRow | null {
     if (event.step <= this.step) return null;
-    const finished = this.close();
     this.step = event.step;
+    const { all, ranks } = this.recorded.take();
     if (event.step <= this.written) return null;
-    this.open = {
+    const row: MetricsRow = {
       step: event.step,
       'time/elapsed_s': secondsSinceStart,
       ...event.values,
@@ -91,8 +90,20 @@ export class RunMetrics {
       ),
       'weights/refused': this.weightsRefused,
       ...(this.evaluation ? evaluationValues(this.evaluation) : {}),
+      ...all,
     };
-    return finished;
+    this.last = { ...row };
+    return { row, recorded: new Set(Object.keys(all)), ranks };
+  }
+
+  /**
+   * Takes everything that has come behind the newest step for its row, since no other follows for now. It is reduced together
+   * with what was recorded for the row already.
+   */
+  late(): Omit<FinishedRow, 'row'> & { step: number; values: Values } {
+    const { all, ranks } = this.recorded.takeAgain();
+    const evaluation = this.evaluation ? evaluationValues(this.evaluation) : {};
+    return { step: this.step, values: { ...evaluation, ...all }, recorded: new Set(Object.keys(all)), ranks };
   }
 
   /** The latest of each replica that still reports. */
@@ -100,18 +111,6 @@ export class RunMetrics {
     return [...this.services.values()]
       .filter(({ atSeconds }) => secondsSinceStart - atSeconds <= GONE_AFTER_S)
       .map(({ event }) => event);
-  }
-
-  /** The row still open, which is then closed. */
-  close(): FinishedRow | null {
-    const row = this.open;
-    this.open = null;
-    // What was recorded before the first step counts towards it.
-    if (this.step === 0) return null;
-    const { all, ranks } = this.recorded.take();
-    if (row === null) return null;
-    this.last = { ...row, ...all };
-    return { row: this.last, recorded: new Set(Object.keys(all)), ranks };
   }
 }
 

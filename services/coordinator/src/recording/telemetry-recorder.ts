@@ -2,6 +2,7 @@ import type { RunState } from '@forge/broker';
 import { invalidMessage, type TelemetryEvent } from '@forge/contracts';
 import type { ForgeError } from '@forge/errors';
 import type { Evaluations } from '../evaluations';
+import type { StepWork } from '../step-work';
 import type { SampleRollout } from './report';
 import type { RunDirectory } from './run-directory';
 import { RunMetrics, type FinishedRow, type MetricsRow } from './run-metrics';
@@ -12,6 +13,7 @@ export interface TelemetryRecorderOptions {
   runState: Pick<RunState, 'readTelemetry' | 'rejections'>;
   directory: RunDirectory;
   evaluations: Evaluations;
+  reported: StepWork;
   sinks: Pick<RunSinks, 'addStep' | 'addPoints' | 'close'>;
   /** Throws when another coordinator writes the files now. */
   mayWrite: () => Promise<void>;
@@ -101,9 +103,9 @@ export class TelemetryRecorder {
     while ((await this.turn(1)) > 0);
   }
 
-  /** Writes the row that is still open, and lets the sinks take what they lack. */
+  /** Completes the newest row with what came behind it, and lets the sinks take what they lack. */
   async close(state: EndState): Promise<void> {
-    await this.write(this.metrics.close());
+    await this.writeLate();
     await this.options.sinks.close(state);
   }
 
@@ -119,10 +121,12 @@ export class TelemetryRecorder {
         this.metrics.rejected = await this.options.runState.rejections.totals();
         // A trainer that was told to end in the middle of the run has saved a model, too.
         this.isSaved = false;
+        this.options.reported.beginNext();
         await this.write(this.metrics.addStep(event, this.elapsedSeconds));
         break;
       case 'service':
         this.metrics.addService(event, this.elapsedSeconds);
+        this.options.reported.addReport(event);
         break;
       case 'recorded':
         this.addRecorded(event);
@@ -148,10 +152,14 @@ export class TelemetryRecorder {
         break;
       }
       case 'waiting':
+      case 'progress':
         break;
       case 'run':
         if (event.state === 'saved') this.isSaved = true;
-        if (event.state === 'resumed') this.isSaved = false;
+        if (event.state !== 'resumed') break;
+        this.isSaved = false;
+        // A run that was killed could not write them at its end.
+        await this.writeLate();
     }
   }
 
@@ -169,12 +177,30 @@ export class TelemetryRecorder {
     return false;
   }
 
+  /** Completes the newest row with what came behind it; an earlier coordinator may have done so. */
+  private async writeLate(): Promise<void> {
+    const { directory, sinks, mayWrite } = this.options;
+    const { step, values, recorded, ranks } = this.metrics.late();
+    const newest = (await directory.metrics()).at(-1);
+    if (newest?.step !== step) return;
+    const changed = Object.entries(values).filter(isChanged(newest));
+    if (changed.length === 0) return;
+    await mayWrite();
+    const late = Object.fromEntries(changed);
+    await directory.completeMetrics(late);
+    sinks.addStep({ row: { step, ...late }, recorded, ranks }, Date.now());
+  }
+
   private async write(finished: FinishedRow | null): Promise<void> {
     if (finished === null) return;
     await this.options.mayWrite();
     await this.options.directory.addMetrics(finished.row);
     this.options.sinks.addStep(finished, Date.now());
   }
+}
+
+function isChanged(row: MetricsRow): (entry: [string, number]) => boolean {
+  return ([key, value]) => row[key] !== value;
 }
 
 const sampleOf = ({ kind: _, ...sample }: Extract<TelemetryEvent, { kind: 'rollout' }>): SampleRollout =>

@@ -1,7 +1,7 @@
 import type { Ledger } from '../api';
 import { NO_RATES, type FlowRates } from './pipeline';
 
-/** What was counted at a moment. */
+/** Counts of a moment. */
 export interface Counted {
   atMs: number;
   ledger: Pick<Ledger, 'admitted' | 'inFlight'>;
@@ -9,7 +9,7 @@ export interface Counted {
   calls: Readonly<Record<string, number>>;
 }
 
-/** What flows per second, from the oldest count to the newest. */
+/** Rates per second, from the oldest count to the newest. */
 export function flowRates(counts: readonly Counted[]): FlowRates {
   const [first, last] = [counts.at(0), counts.at(-1)];
   if (first === undefined || last === undefined || last.atMs <= first.atMs) return NO_RATES;

@@ -12,7 +12,7 @@ const schema = z.object({
   isBalanced: z.boolean(),
 });
 
-/** The ledger at the end of a run, as summary.json has it; null while there is none. */
+/** The ledger at the end of a run, as summary.json has it; null while there is no summary. */
 export function ledgerOfSummary(summary: Readonly<Record<string, unknown>> | null): Ledger | null {
   return schema.safeParse(summary?.['ledger']).data ?? null;
 }

@@ -2,9 +2,26 @@ import type { MetricsRow, ReplicaView } from '../api';
 import { NO_RATES, pipeline } from './pipeline';
 
 const rows: MetricsRow[] = [
-  { step: 1, 'time/step_ms': 300, 'busy/policy': 0.5, 'idle/policy': 0.5, 'busy/trainer': 1, 'idle/trainer': 0 },
-  { step: 2, 'time/step_ms': 500, 'busy/policy': 0.7, 'waits/policy/reward': 0.2, 'idle/policy': 0.1, 'memory/policy_bytes': 1e8, 'queue/rollouts/depth': 7, 'queue/rollouts/age_s': 1.5, 'queue/batches/depth': 2 },
-]; // prettier-ignore
+  {
+    step: 1,
+    'time/step_ms': 300,
+    'busy/policy': 0.5,
+    'idle/policy': 0.5,
+    'busy/trainer': 1,
+    'idle/trainer': 0,
+  },
+  {
+    step: 2,
+    'time/step_ms': 500,
+    'busy/policy': 0.7,
+    'waits/policy/reward': 0.2,
+    'idle/policy': 0.1,
+    'memory/policy_bytes': 1e8,
+    'queue/rollouts/depth': 7,
+    'queue/rollouts/age_s': 1.5,
+    'queue/batches/depth': 2,
+  },
+];
 const replica = (service: string, name: string, isReady = true): ReplicaView => ({
   ...{ service, replica: name, isReady, pid: 1, url: '', silentMs: 0, restarts: 0 },
 });
@@ -15,7 +32,13 @@ const live = {
 describe('pipeline', () => {
   it('shows shares that add up to one, of all rows, and the replicas that are ready', () => {
     const { nodes } = pipeline({ rows, live, queues: null, rates: NO_RATES });
-    expect(nodes.map(({ service }) => service)).toEqual(['coordinator', 'policy', 'reward', 'replay-buffer', 'trainer']); // prettier-ignore
+    expect(nodes.map(({ service }) => service)).toEqual([
+      'coordinator',
+      'policy',
+      'reward',
+      'replay-buffer',
+      'trainer',
+    ]);
     const policy = nodes[1]!;
     expect(policy).toMatchObject({ replicas: 2, memoryBytes: 1e8 });
     expect(policy.busy).toBeCloseTo(0.6);
@@ -28,7 +51,14 @@ describe('pipeline', () => {
     const rates = { jobs: 10, groups: 8, calls: { reward: 64 } };
     const { edges } = pipeline({ rows, live, queues: null, rates });
     const edge = (carries: string) => edges.find((one) => one.carries === carries);
-    expect(edge('jobs')).toEqual({ from: 'coordinator', to: 'policy', carries: 'jobs', depth: 7, ageSeconds: 1.5, ratePerSecond: 10 }); // prettier-ignore
+    expect(edge('jobs')).toEqual({
+      from: 'coordinator',
+      to: 'policy',
+      carries: 'jobs',
+      depth: 7,
+      ageSeconds: 1.5,
+      ratePerSecond: 10,
+    });
     expect(edge('calls')).toMatchObject({ to: 'reward', depth: null, ratePerSecond: 64 });
     expect(edge('groups')).toMatchObject({ depth: null, ratePerSecond: 8 });
     expect(edge('batches')).toMatchObject({ depth: 2, ageSeconds: null, ratePerSecond: 2.5 });

@@ -2,7 +2,7 @@ import { PIPELINE, SERVICES, type PipelineLink } from '@forge/contracts';
 import type { LiveView, MetricsRow, Pipeline, PipelineEdge, PipelineNode } from '../api';
 import { sharesOf } from './shares';
 
-/** What flows at the moment, per second; null where it is not measured. */
+/** Rates of the moment, per second; null where they are not measured. */
 export interface FlowRates {
   /** Groups that were admitted. */
   jobs: number | null;
@@ -18,7 +18,7 @@ export interface PipelineEvidence {
   /** The newest ones, oldest first. */
   rows: readonly MetricsRow[];
   live: Pick<LiveView, 'replicas'> | null;
-  /** What waits now by the names of docs/metrics.md, `queue/rollouts/depth` say; null: as the newest row says. */
+  /** Depths of the moment by the names of docs/metrics.md, `queue/rollouts/depth` say; null: as in the newest row. */
   queues: Readonly<Record<string, number>> | null;
   rates: FlowRates;
 }

@@ -1,18 +1,29 @@
 import type { RunEntry } from '@forge/runs';
 import type { MetricsRow, RunListing } from '../api';
 
-/** What the files of a run say of how far it is. */
+/** How far a run is, by its files. */
 export interface Progress {
-  /** summary.json; null while there is none. */
+  /** summary.json; null before it is written. */
   summary: Readonly<Record<string, unknown>> | null;
-  /** The first row of its metrics with an accuracy, and the newest of all; null while there is none. */
+  /** The first row of its metrics with an accuracy, and the newest of all; null before they are written. */
   first: MetricsRow | null;
   newest: MetricsRow | null;
 }
 
 /** A run in the list of runs. */
-export function runListing({ id, record, problem }: RunEntry, { summary, first, newest }: Progress): RunListing {
-  const nothing = { recipe: '', seed: 0, startedAt: '', step: 0, steps: 0, startAccuracy: null, accuracy: null };
+export function runListing(
+  { id, record, problem }: RunEntry,
+  { summary, first, newest }: Progress,
+): RunListing {
+  const nothing = {
+    recipe: '',
+    seed: 0,
+    startedAt: '',
+    step: 0,
+    steps: 0,
+    startAccuracy: null,
+    accuracy: null,
+  };
   if (record === null) return { id, ...nothing, state: 'failed', message: null, problem };
   const { recipe, seed, state, message = null, startedAt, steps } = record;
   return {
@@ -22,7 +33,7 @@ export function runListing({ id, record, problem }: RunEntry, { summary, first, 
     accuracy: numberOr(null, summary?.['finalAccuracy'], newest?.['eval/accuracy']),
     problem: null,
   };
-} // prettier-ignore
+}
 
 /** A line of metrics.jsonl; null for anything else. */
 export function metricsRow(line: unknown): MetricsRow | null {

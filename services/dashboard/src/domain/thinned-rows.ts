@@ -1,6 +1,6 @@
 import type { MetricsRow } from '../api';
 
-/** Of a run that has done more steps a page is sent a choice of its rows. */
+/** Most rows that a page is sent; it gets a choice of the rows of a longer run. */
 export const MOST_ROWS = 2_000;
 
 /**
@@ -26,7 +26,7 @@ export function thinnedRows(rows: readonly MetricsRow[], most = MOST_ROWS): read
 const metricOf = (key: string): string => (key.startsWith(HISTOGRAM) ? HISTOGRAM : key);
 const HISTOGRAM = 'lag/share/';
 
-/** Those with a metric that no kept row of so many steps before has, and the newest. */
+/** The rows with a metric that no kept row of so many steps before has, and the newest. */
 function spaced(rows: readonly MetricsRow[], apart: number): MetricsRow[] {
   const keptAt = new Map<string, number>();
   return rows.filter((row, k) => {

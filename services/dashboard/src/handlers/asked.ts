@@ -11,5 +11,9 @@ export function asked<S extends z.ZodType>(schema: S, value: unknown, part: stri
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const field = issue?.path.join('.') ?? '';
-  throw new HttpProblem(400, 'BAD_REQUEST', `${part}: ${field === '' ? '' : `${field}: `}${issue?.message ?? ''}`);
-} // prettier-ignore
+  throw new HttpProblem(
+    400,
+    'BAD_REQUEST',
+    `${part}: ${field === '' ? '' : `${field}: `}${issue?.message ?? ''}`,
+  );
+}

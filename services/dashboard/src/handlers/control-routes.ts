@@ -20,9 +20,9 @@ const scaleBody = z
 const restartBody = z.strictObject({
   target: z.string().regex(/^[a-z-]+(\/\d+)?$/, 'expected policy/0, or policy'),
 });
-const rollbackBody = z.strictObject({ to: z.int().min(0) }); // prettier-ignore
+const rollbackBody = z.strictObject({ to: z.int().min(0) });
 
-/** What can be done to runs. Each is asked for, and seen in what comes next. */
+/** Routes that change runs. A change is asked for, and seen in what comes next. */
 export function controlRoutes(http: FastifyInstance, { watchers, states }: Sources): void {
   const control = <S extends z.ZodType>(
     path: string,

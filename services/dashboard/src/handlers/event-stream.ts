@@ -7,7 +7,7 @@ import type { Sources } from './read-routes';
 import { RunFiles } from './run-files';
 import type { RunEvent } from './run-watcher';
 
-/** Of all runs together. */
+/** Most streams of all runs together. */
 const MOST_CLIENTS = 100;
 const HEARTBEAT_MS = 15_000;
 /** A client that has not taken in for so long what it was told is cut off; it comes again by itself. */
@@ -18,7 +18,7 @@ const step = z.coerce.number().pipe(z.int().min(-1));
 const query = z.strictObject({ after: step.optional() });
 
 /**
- * Server-sent events of a run, first the whole view. Those of metrics have the newest step as their id: whoever comes
+ * Server-sent events of a run, first the whole view. Events of metrics have the newest step as their id: a client that comes
  * back by `Last-Event-ID`, or with `?after=STEP`, is told the rows it missed.
  */
 export function eventStream(http: FastifyInstance, { catalog, watchers }: Sources): void {
@@ -30,7 +30,8 @@ export function eventStream(http: FastifyInstance, { catalog, watchers }: Source
 
   http.get('/api/runs/:id/events', async (request, reply) => {
     const { id } = asked(run, request.params, 'path');
-    const { after = asked(step.optional().catch(undefined), request.headers['last-event-id'], 'header') } = asked(query, request.query, 'query'); // prettier-ignore
+    const { after = asked(step.optional().catch(undefined), request.headers['last-event-id'], 'header') } =
+      asked(query, request.query, 'query');
     if (clients.size >= MOST_CLIENTS)
       throw new HttpProblem(503, 'CAPACITY_EXCEEDED', `${MOST_CLIENTS} pages listen already`);
     const watcher = watchers.of(id);

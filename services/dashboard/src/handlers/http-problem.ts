@@ -1,7 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import type { ApiError } from '../api';
 
-/** What a request is answered that is not answered as it wants. */
+/** The answer to a request that can't be met. */
 export class HttpProblem extends Error {
   constructor(
     readonly status: number,
@@ -21,7 +21,7 @@ export function problemOf(error: unknown): { status: number; body: ApiError } {
   if (error instanceof HttpProblem)
     return { status: error.status, body: { code: error.code, message: error.message } };
   const { statusCode, code: httpCode, message: said } = error as Partial<Record<string, unknown>>;
-  // What fastify says of a request: too large, no JSON.
+  // Faults of a request that fastify finds: too large, no JSON.
   if (!(error instanceof ForgeError) && typeof statusCode === 'number' && statusCode < 500)
     return { status: statusCode, body: { code: String(httpCode ?? statusCode), message: String(said) } };
   const { code, message } = ForgeError.from(error);

@@ -9,10 +9,10 @@ import {
   withoutPassword,
   type Redis,
 } from '@forge/broker';
-import { SCALABLE_SERVICES, SERVICES } from '@forge/contracts';
+import { SCALABLE_SERVICES, SERVICES, stepShare, type StepProgress } from '@forge/contracts';
 import { ForgeError, within } from '@forge/errors';
-import { redisUrlOf, type RunRecord } from '@forge/runs';
-import type { Ledger, LiveView, ReplicaView } from '../api';
+import { isSlowStep, redisUrlOf, stepProgressWords, type RunRecord } from '@forge/runs';
+import type { Ledger, LiveView, ReplicaView, StepView } from '../api';
 
 export interface LiveAccess {
   redis: Redis;
@@ -21,17 +21,17 @@ export interface LiveAccess {
   queue: RolloutQueue;
 }
 
-/** What Redis says of a run at a moment. */
+/** A run at a moment, by Redis. */
 export interface LiveLook {
   live: LiveView;
   ledger: Ledger;
-  /** What waits where, by the names of docs/metrics.md. */
+  /** Depths and ages of what waits, by the names of docs/metrics.md. */
   queues: Readonly<Record<string, number>>;
   /** Calls that were answered so far, by service. */
   calls: Readonly<Record<string, number>>;
 }
 
-/** Of them can be several. */
+/** Services that can have several replicas. */
 /** A Redis that takes longer is away. */
 const ANSWERS_WITHIN_MS = 2_000;
 const CONNECTS_WITHIN_MS = 1_500;
@@ -89,19 +89,31 @@ export class LiveRun {
   private async readAll(): Promise<LiveLook> {
     const { redis, runState, registry, queue } = await this.connected();
     const { controls, deadLetters, keys } = runState;
-    const [{ phase }, steering, waitingFor, version, ledger, letters, wanted, queues, starts, ...replicas] =
-      await Promise.all([
-        runState.phase(),
-        controls.steering(),
-        runState.waitingFor(),
-        runState.version(),
-        runState.ledger(),
-        deadLetters.counts(),
-        controls.wanted(),
-        queueGauges(queue, () => readBacklog(redis, keys)),
-        registry.starts(),
-        ...SERVICES.map((service) => registry.all(service)),
-      ]);
+    const [
+      { phase },
+      steering,
+      waitingFor,
+      version,
+      progress,
+      ledger,
+      letters,
+      wanted,
+      queues,
+      starts,
+      ...replicas
+    ] = await Promise.all([
+      runState.phase(),
+      controls.steering(),
+      runState.waitingFor(),
+      runState.version(),
+      runState.progress(),
+      runState.ledger(),
+      deadLetters.counts(),
+      controls.wanted(),
+      queueGauges(queue, () => readBacklog(redis, keys)),
+      registry.starts(),
+      ...SERVICES.map((service) => registry.all(service)),
+    ]);
     const all = replicas.flat();
     const calls: Record<string, number> = {};
     for (const { service, requests } of all.flatMap(({ callsMade }) => callsMade))
@@ -110,6 +122,7 @@ export class LiveRun {
       live: {
         atMs: Date.now(),
         version,
+        step: phase === 'running' ? stepView(progress) : null,
         phase,
         waitingFor,
         maxStaleness: Number.isFinite(steering.maxStaleness) ? steering.maxStaleness : null,
@@ -153,6 +166,11 @@ function end({ redis, runState, queue }: LiveAccess): void {
   redis.disconnect();
   // A Redis that is away keeps nobody waiting.
   void queue.close().catch(() => undefined);
+}
+
+function stepView(progress: StepProgress | null): StepView | null {
+  if (progress === null || !isSlowStep(progress)) return null;
+  return { step: progress.step, share: stepShare(progress), text: stepProgressWords(progress) };
 }
 
 type Registered = Awaited<ReturnType<Registry['all']>>[number];

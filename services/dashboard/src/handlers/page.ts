@@ -18,16 +18,17 @@ export async function page(http: FastifyInstance, directory: string): Promise<vo
       setHeaders: (reply, path) => {
         // Their names change with what is in them.
         const isAsset = path.startsWith(join(directory, 'assets'));
-        void reply.header("cache-control", isAsset ? 'public, max-age=31536000, immutable' : 'no-cache');
+        void reply.header('cache-control', isAsset ? 'public, max-age=31536000, immutable' : 'no-cache');
       },
     });
   } else {
     http.get('/', (_request, reply) => reply.code(503).type('text/plain; charset=utf-8').send(NOT_BUILT));
   }
   http.setNotFoundHandler(({ method, url, headers }, reply) => {
-    const isPage = method === 'GET' && !url.startsWith('/api/') && (headers.accept ?? '').includes('text/html');
+    const isPage =
+      method === 'GET' && !url.startsWith('/api/') && (headers.accept ?? '').includes('text/html');
     // A view of the page has an address of its own.
     if (isBuilt && isPage) return reply.header('cache-control', 'no-cache').sendFile('index.html');
     throw notFound(`there is no ${method} ${url.split('?')[0]}`);
   });
-} // prettier-ignore
+}

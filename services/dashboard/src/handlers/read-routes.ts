@@ -36,7 +36,7 @@ export interface Sources {
   states: RunStates;
 }
 
-/** What can be asked about runs. */
+/** Routes that tell about runs. */
 export function readRoutes(http: FastifyInstance, { catalog, watchers, states }: Sources): void {
   const filesOf = (params: unknown): RunFiles =>
     new RunFiles(catalog.find(asked(run, params, 'path').id).directory);

@@ -8,7 +8,7 @@ import { HttpProblem, notFound } from './http-problem';
 /** As `newRunId` makes them, or people who name theirs; no path. */
 const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
-/** The first evaluation is told early, or there is none. */
+/** The first evaluation is told early, if at all. */
 const HEAD_BYTES = 2 ** 18;
 
 /** A run that can be shown. */
@@ -25,7 +25,7 @@ export class RunCatalog {
   /**
    * The run of that name.
    *
-   * @throws {HttpProblem} 404 when there is none, 422 when it can't be read.
+   * @throws {HttpProblem} 404 when there is no such run, 422 when it can't be read.
    */
   find(id: string): FoundRun {
     const entry = RUN_ID.test(id) ? readRun(this.runsDir, id, isAlive) : null;

@@ -7,10 +7,10 @@ import { metricsRow } from '../domain/run-listing';
 import { sampleRollout } from '../domain/sample-rollout';
 import { MOST_ROWS, thinnedRows } from '../domain/thinned-rows';
 
-/** Samples told at once; whoever wants older ones asks for them. */
+/** Samples told at once; a page that wants older ones asks for them. */
 const MOST_TOLD = 50;
 
-/** What was added to the files of a run. */
+/** Lines that were added to the files of a run. */
 export interface Added {
   metrics: readonly MetricsRow[];
   samples: SampleRollout[];
@@ -39,7 +39,7 @@ export class RunFiles {
     return thinnedRows(rows);
   }
 
-  /** The row of a step; null where there is none. */
+  /** The row of a step; null where it has no row. */
   async metricsOf(step: number): Promise<MetricsRow | null> {
     const isIt = (line: unknown): line is unknown => metricsRow(line)?.step === step;
     return metricsRow(await findLine(this.path('metrics'), isIt));
@@ -60,7 +60,7 @@ export class RunFiles {
     return sampleRollout(await findLine(this.path('samples'), isIt));
   }
 
-  /** Of a trace, by their start. */
+  /** The spans of a trace, by their start. */
   async spans(traceId: string): Promise<Span[]> {
     const spans = await new SpanFile(this.directory).trace(traceId);
     return spans.map(({ traceId: _, kind: __, ...span }) => span);
@@ -76,7 +76,7 @@ export class RunFiles {
     await Promise.all(Object.values(this.files).map((file) => file.skip()));
   }
 
-  /** What came since the last time, of samples the newest; all of a file that was written anew, as by a resumed run. */
+  /** Lines that came since the last time, of samples the newest; all lines of a file that a resumed run wrote anew. */
   async added(): Promise<Added> {
     const { metrics, samples, controls } = this.files;
     const [rows, rollouts, changes] = await Promise.all([metrics.read(), samples.read(), controls.read()]);

@@ -208,7 +208,7 @@ export class RunWatcher {
     liveProblem: string | null,
   ): RunView {
     const live = look?.live ?? null;
-    // A row is written when the next step comes.
+    // The row of a step is written a moment after its commit.
     const run = live === null ? listing : { ...listing, step: live.version, steps: live.steps };
     const rows = this.recent;
     const rates = look === null ? NO_RATES : flowRates(this.counts);

@@ -2,11 +2,13 @@ import { isIP } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { HttpProblem } from './http-problem';
 
-const OWN = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"; // prettier-ignore
+const OWN =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /** BullMQ's page has styles in its text, and asks for fonts elsewhere, which it does not get. */
-const QUEUES = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"; // prettier-ignore
+const QUEUES =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 
-/** What browsers are told to keep to. */
+/** The policies that browsers are told to keep to. */
 export function securityHeaders(http: FastifyInstance): void {
   http.addHook('onRequest', async ({ url }, reply) => {
     void reply.headers({

@@ -16,7 +16,7 @@ export function App() {
   const shown = useRef(place);
   useEffect(() => {
     document.title = place === '' ? 'Forge' : `${place} · Forge`;
-    // Whoever reads by keyboard or ear begins where the new view does.
+    // Readers by keyboard or ear begin where the new view does.
     if (shown.current !== place) main.current?.focus({ preventScroll: true });
     shown.current = place;
   }, [place]);

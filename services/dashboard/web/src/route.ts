@@ -11,7 +11,7 @@ export const TABS = [
 ] as const;
 export type Tab = (typeof TABS)[number];
 
-/** What the page shows, as the part of its address behind `#`. */
+/** A view of the page, as the part of its address behind `#`. */
 export type Route =
   | { view: 'runs' }
   /** The newest run that goes on, else all of them. */

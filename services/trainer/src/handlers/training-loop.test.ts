@@ -1,4 +1,5 @@
 import type { LeasedBatch, RunSteering } from '@forge/broker';
+import type { MicroBatches } from '@forge/rl-actors';
 import { TrainingLoop, type TrainingLoopOptions } from './training-loop';
 
 const batchOf = (version: number): LeasedBatch => ({
@@ -11,11 +12,17 @@ const batchOf = (version: number): LeasedBatch => ({
 function loopOf({ batches, epoch = 2 }: { batches: LeasedBatch[]; epoch?: number }) {
   const trained: [version: number, maxStaleness: number][] = [];
   const committed: number[] = [];
+  const told: Record<string, number>[] = [];
+  const gauges: Record<string, number>[] = [];
+  let microBatches: MicroBatches | null = { version: 2, done: 5, of: 5 };
   const steering: RunSteering = { maxStaleness: 0, steps: 9, stopAtAccuracy: null, isPaused: false, epoch };
   const result = { metrics: {}, lag: { 'lag/mean': 0, 'lag/max': 0 }, durationMs: 1, tokens: 1 };
   const trainer = {
     trainBatch: {
       callOne: ({ version }: LeasedBatch['batch'], _: unknown, maxStaleness: number) => {
+        gauges.push(loop.gauges());
+        microBatches = { version, done: 2, of: 5 };
+        gauges.push(loop.gauges());
         trained.push([version, maxStaleness]);
         return Promise.resolve(result);
       },
@@ -32,14 +39,18 @@ function loopOf({ batches, epoch = 2 }: { batches: LeasedBatch[]; epoch?: number
     resumption: { position: () => Promise.resolve({ nextIndex: 8, trained: 4 }) },
     controls: { steering: () => Promise.resolve(steering) },
     readBatch: () => Promise.resolve(batches.shift() ?? null),
-    commitStep: (step: number) => Promise.resolve(void committed.push(step)),
-    emit: () => Promise.resolve(),
+    commitStep: (step: number, _: unknown, __: unknown, metrics: Record<string, number>) => {
+      committed.push(step);
+      told.push(metrics);
+      return Promise.resolve();
+    },
   };
   const loop = new TrainingLoop({
     runState,
     trainer,
     epoch: 2,
     recorder: null,
+    microBatches: () => microBatches,
     livePolicies: () => Promise.resolve(new Set()),
     maxRollbacksInARow: 3,
     traces: { step: () => undefined },
@@ -47,7 +58,7 @@ function loopOf({ batches, epoch = 2 }: { batches: LeasedBatch[]; epoch?: number
     clock: () => 0,
     logger: { warn: () => undefined },
   } as unknown as TrainingLoopOptions);
-  return { loop, trained, committed };
+  return { loop, trained, committed, told, gauges };
 }
 
 describe('TrainingLoop', () => {
@@ -55,6 +66,19 @@ describe('TrainingLoop', () => {
     const { loop, trained, committed } = loopOf({ batches: [batchOf(3)] });
     await loop.turn(0);
     expect([trained, committed]).toEqual([[[3, 7]], [3]]);
+  });
+
+  it('tells the metrics of a step with its commit', async () => {
+    const { loop, told } = loopOf({ batches: [batchOf(3)] });
+    await loop.turn(0);
+    expect(told).toEqual([expect.objectContaining({ 'tokens/trained': 1, 'lag/max': 0 })]);
+  });
+
+  it('reports the micro-batches of a step while it trains', async () => {
+    const { loop, gauges } = loopOf({ batches: [batchOf(3)] });
+    await loop.turn(0);
+    expect(gauges).toEqual([{}, { 'step/number': 4, 'step/microBatchesDone': 2, 'step/microBatches': 5 }]);
+    expect(loop.gauges()).toEqual({});
   });
 
   it('takes the batch that is due before the next one, which came first', async () => {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LeasedBatch, Rollback, RunState, RunSteering } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 import type { ActorMesh } from '@forge/actors';
-import type { Recorder, RunPosition, Trainer } from '@forge/rl-actors';
+import type { MicroBatches, Recorder, RunPosition, Trainer } from '@forge/rl-actors';
 import { ActivityClock, SpanKind, type Logger, type RunTraces } from '@forge/telemetry';
 import { stepMetrics } from '../domain/step-metrics';
 import { StepTrace } from './step-trace';
@@ -20,6 +20,8 @@ export interface TrainingLoopOptions {
     resumption: Pick<RunState['resumption'], 'position'>;
   };
   trainer: Pick<ActorMesh<Trainer>, 'trainBatch' | 'rollBack' | 'publishWeights' | 'save' | 'checkpoint'>;
+  /** How far the trainer is with its newest step; null before it has told. */
+  microBatches: () => MicroBatches | null;
   /** Names of the policies that are alive, among those that use weights. */
   livePolicies: () => Promise<ReadonlySet<string>>;
   seed: number;
@@ -63,6 +65,8 @@ export class TrainingLoop {
   private checkpointed: number | null = null;
   /** Why the last step that went wrong did. */
   private wentWrong: string | null = null;
+  /** The version that the step under way makes. */
+  private training: number | null = null;
 
   constructor(private readonly options: TrainingLoopOptions) {
     this.doneAt = options.clock();
@@ -71,6 +75,14 @@ export class TrainingLoop {
 
   totals(): Record<string, number> {
     return { ...this.activity.totals(), tokens: this.tokens };
+  }
+
+  /** How far the step under way is; empty between steps. */
+  gauges(): Record<string, number> {
+    const told = this.options.microBatches();
+    if (this.training === null || told?.version !== this.training - 1) return {};
+    const { done, of } = told;
+    return { 'step/number': this.training, 'step/microBatchesDone': done, 'step/microBatches': of };
   }
 
   /** Finds out where the run stands, before the first turn. */
@@ -171,6 +183,7 @@ export class TrainingLoop {
     const { trainer, logger } = this.options;
     const { batch, payloads, maxStaleness } = leased;
     let trained;
+    this.training = batch.version + 1;
     try {
       trained = await trace.part('train', () => trainer.trainBatch.callOne(batch, payloads, maxStaleness));
     } catch (error) {
@@ -178,6 +191,8 @@ export class TrainingLoop {
       this.wentWrong = error.message;
       await this.rollBack(leased, { to: batch.version, isAsked: false }, trace);
       return;
+    } finally {
+      this.training = null;
     }
     const { lag, ...result } = trained;
     this.tokens += result.tokens;
@@ -240,9 +255,7 @@ export class TrainingLoop {
     const values = metricsAt({ stepMs: clock() - this.doneAt, waitMs: this.waitMs });
     this.doneAt = clock();
     this.waitMs = 0;
-    // Told before the commit: who dies in between tells it twice rather than never.
-    await runState.emit({ kind: 'step', step: version, values });
-    await trace.part('commit', () => runState.commitStep(batch.version, announcement, rolledBack));
+    await trace.part('commit', () => runState.commitStep(batch.version, announcement, rolledBack, values));
     trace.committed(version, rolledBack?.to);
     await this.stood(version, values);
     if (version % checkpointEverySteps === 0) await trace.part('checkpoint', () => this.checkpoint());

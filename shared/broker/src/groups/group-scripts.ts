@@ -266,11 +266,11 @@ return 'formed'
 
 /**
  * Ends an optimizer step: its groups are trained, the new version is current, announced and entered in `versions` with
- * what it was made of and where the run stands in its prompts. Where the new version has the weights of an earlier one instead, its groups are discarded without
+ * what it was made of and where the run stands in its prompts; its metrics are told. Where the new version has the weights of an earlier one instead, its groups are discarded without
  * returning admission, since the step that consumed them raises the bound; that it was asked for is over then.
- * KEYS records, ledger, run, payloads, leases, batches, weights, signals, versions, weights requests
+ * KEYS records, ledger, run, payloads, leases, batches, weights, signals, versions, weights requests, telemetry
  * ARGV consumer group, step, epoch, announcement, hash of the weights, version it went back to or '', 1 when it was
- *   asked to
+ *   asked to, event with its metrics, cap on telemetry
  * Returns committed, duplicate (this step is committed already by this epoch), or stale (another trainer took over,
  * or another step is due).
  */
@@ -307,6 +307,7 @@ redis.call('HSET', KEYS[9], step + 1, cjson.encode({
   trained = tonumber(redis.call('HGET', KEYS[2], 'trained')) }))
 redis.call('XADD', KEYS[7], 'MAXLEN', '~', 16, '*', 'announcement', ARGV[4])
 redis.call('XADD', KEYS[8], 'MAXLEN', '~', 100, '*', 'what', 'committed')
+redis.call('XADD', KEYS[11], 'MAXLEN', '~', ARGV[9], '*', 'event', ARGV[8])
 return 'committed'
 `);
 

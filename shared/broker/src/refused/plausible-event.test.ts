@@ -31,9 +31,18 @@ const control: TelemetryEvent = {
   to: '',
 };
 
+const progressOf = (step: number): TelemetryEvent => ({
+  kind: 'progress',
+  progress: {
+    ...{ step, stage: 'training', groups: { done: 8, of: 8 }, tokens: { done: 9, atMost: 90 } },
+    ...{ microBatches: { done: 1, of: 4 }, elapsedMs: 1, expectedMs: null },
+  },
+});
+
 describe('implausible', () => {
   it.each<TelemetryEvent>([
-    { kind: 'step', step: 6, values: { loss: 1, 'reward/exact': 0 } },
+    { kind: 'step', step: 5, values: { loss: 1, 'reward/exact': 0 } },
+    progressOf(6),
     evaluation,
     { kind: 'service', service: 'policy', replica: '0', values: { tokens: 3 } },
     rollout,
@@ -47,7 +56,8 @@ describe('implausible', () => {
   });
 
   it.each<[TelemetryEvent, string]>([
-    [{ kind: 'step', step: 7, values: {} }, 'step 7 of a run at version 5'],
+    [{ kind: 'step', step: 6, values: {} }, 'step 6 of a run at version 5'],
+    [progressOf(7), 'step 7 of a run at version 5'],
     [{ ...evaluation, version: 6 }, 'version 6 of a run at 5'],
     [{ ...evaluation, part: 2 }, 'part 2 of 2'],
     [{ ...evaluation, correct: 4 }, 'part 1 of 2'],

@@ -17,14 +17,12 @@ const ENDS = ['finished', 'failed', 'interrupted'];
 /**
  * Reason why an event of the right form can't be of this run, null when it can: a step or version that is not there yet, a group
  * that was never admitted, a slice outside its evaluation, the end of a run that goes on.
- *
- * A step is told before it is committed, so the next one may be told already.
  */
 export function implausible(event: TelemetryEvent, position: RunPosition): ForgeError | null {
   const { version, admitted, phase } = position;
   switch (event.kind) {
     case 'step':
-      return event.step <= version + 1 ? null : unknown(`step ${event.step} of a run at version ${version}`);
+      return event.step <= version ? null : unknown(`step ${event.step} of a run at version ${version}`);
     case 'evaluation': {
       const { part, parts, correct, total, failed = 0 } = event;
       if (event.version > version) return unknown(`version ${event.version} of a run at ${version}`);
@@ -42,6 +40,10 @@ export function implausible(event: TelemetryEvent, position: RunPosition): Forge
         ? null
         : unknown(`run that is ${event.state}: it is ${phase}`);
     }
+    case 'progress':
+      return event.progress.step <= version + 1
+        ? null
+        : unknown(`step ${event.progress.step} of a run at version ${version}`);
     case 'service':
     case 'recorded':
     case 'waiting':

@@ -237,9 +237,10 @@ describe('batches', () => {
     const old = await state.newEpoch();
     const epoch = await state.newEpoch();
     await expect(state.commitStep(0, announcement(1, old))).rejects.toMatchObject({ code: 'STALE_EPOCH' });
-    await state.commitStep(0, announcement(1, epoch));
-    await state.commitStep(0, announcement(1, epoch));
+    for (let i = 0; i < 2; i++) await state.commitStep(0, announcement(1, epoch), undefined, { loss: 0.5 });
     expect(await state.version()).toBe(1);
+    const told = await state.readTelemetry('0', 0);
+    expect(told.map(({ event }) => event)).toEqual([{ kind: 'step', step: 1, values: { loss: 0.5 } }]);
     expect(await state.ledger()).toMatchObject({ trained: 2, buffered: 2, isBalanced: true });
     expect((await state.weights.latest())?.announcement.version).toBe(1);
     expect(await state.readBatch('trainer', 0)).toBeNull();
@@ -249,11 +250,28 @@ describe('batches', () => {
 describe('telemetry', () => {
   it('is read in order from where the reader stopped', async () => {
     const state = await newRun();
-    await state.emit({ kind: 'step', step: 1, values: { loss: 0.5 } });
+    await state.emit({ kind: 'waiting', for: null });
     const [first] = await state.readTelemetry('0', 0);
     await state.emit({ kind: 'run', state: 'saved' });
-    expect(first!.event).toEqual({ kind: 'step', step: 1, values: { loss: 0.5 } });
+    expect(first!.event).toEqual({ kind: 'waiting', for: null });
     expect((await state.readTelemetry(first!.id, 0)).map(({ event }) => event?.kind)).toEqual(['run']);
+  });
+});
+
+describe('the progress of a step', () => {
+  it('is what was said last, and of no step but the one under way', async () => {
+    const state = await newRun();
+    expect(await state.progress()).toBeNull();
+    const progress = {
+      ...{ step: 1, stage: 'rollouts' as const, groups: { done: 1, of: 2 }, tokens: { done: 3, atMost: 9 } },
+      ...{ microBatches: null, elapsedMs: 1_000, expectedMs: null },
+    };
+    await state.setProgress(progress);
+    expect(await state.progress()).toEqual(progress);
+    const [told] = await state.readTelemetry('0', 0);
+    expect(told!.event).toEqual({ kind: 'progress', progress });
+    await state.setProgress({ ...progress, step: 2 });
+    expect(await state.progress()).toBeNull();
   });
 });
 

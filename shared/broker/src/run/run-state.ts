@@ -1,5 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import type { Batch, RolloutJob, TelemetryEvent, WeightsAnnouncement } from '@forge/contracts';
+import {
+  check,
+  stepProgressSchema,
+  type Batch,
+  type RolloutJob,
+  type StepProgress,
+  type TelemetryEvent,
+  type WeightsAnnouncement,
+} from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
 import type { Admission } from '../groups/admission';
@@ -57,7 +65,7 @@ export class RunState {
     this.weights = new WeightVersions(redis, this.keys, this.streams, this.rejections);
     this.controls = new RunControls(redis, this.keys, this.bounds.telemetry);
     this.groups = new GroupFlow(redis, this.keys, this.streams, this.bounds);
-    this.batches = new BatchStream(redis, this.keys, this.streams, this.rejections);
+    this.batches = new BatchStream(redis, this.keys, this.streams, this.rejections, this.bounds.telemetry);
     this.telemetry = new TelemetryStream(redis, this.keys, this.streams, this.bounds.telemetry);
   }
 
@@ -121,6 +129,20 @@ export class RunState {
   /** Reason why the run waits; null while it goes on. */
   async waitingFor(): Promise<string | null> {
     return (await this.redis.hget(this.keys.run, 'waitingFor')) || null;
+  }
+
+  /** Says how far the step under way is. */
+  async setProgress(progress: StepProgress): Promise<void> {
+    await this.redis.hset(this.keys.run, 'progress', JSON.stringify(progress));
+    await this.emit({ kind: 'progress', progress });
+  }
+
+  /** How far the step under way is, as it was said last; null before its first word. */
+  async progress(): Promise<StepProgress | null> {
+    const [text, version] = await this.redis.hmget(this.keys.run, 'progress', 'version');
+    if (!text) return null;
+    const progress = check(stepProgressSchema, JSON.parse(text), 'progress of the step');
+    return progress.step === Number(version ?? 0) + 1 ? progress : null;
   }
 
   /** Optimizer steps applied. */
@@ -248,13 +270,18 @@ export class RunState {
   }
 
   /**
-   * Ends a step: its groups are trained and the new weights announced. Repeating it changes nothing. `rolledBack`: the new
-   * weights are those of an earlier version, and the groups are discarded.
+   * Ends a step: its groups are trained, the new weights announced and its metrics told. Repeating it changes nothing.
+   * `rolledBack`: the new weights are those of an earlier version, and the groups are discarded.
    *
    * @throws {ForgeError} STALE_EPOCH when another trainer took over.
    */
-  commitStep(step: number, announcement: WeightsAnnouncement, rolledBack?: Rollback): Promise<void> {
-    return this.batches.commit(step, announcement, rolledBack);
+  commitStep(
+    step: number,
+    announcement: WeightsAnnouncement,
+    rolledBack?: Rollback,
+    metrics: Readonly<Record<string, number>> = {},
+  ): Promise<void> {
+    return this.batches.commit(step, announcement, rolledBack, metrics);
   }
 
   emit(event: TelemetryEvent): Promise<void> {

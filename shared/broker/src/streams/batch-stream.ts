@@ -4,6 +4,7 @@ import {
   encode,
   invalidMessage,
   type Batch,
+  type TelemetryEvent,
   type WeightsAnnouncement,
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
@@ -44,6 +45,8 @@ export class BatchStream {
     private readonly keys: RunKeys,
     private readonly streams: StreamReader,
     private readonly rejections: Rejections,
+    /** Entries of telemetry kept. */
+    private readonly telemetryCap: number,
   ) {}
 
   /** The work of `RunState.formBatch`. */
@@ -66,15 +69,21 @@ export class BatchStream {
   }
 
   /** The work of `RunState.commitStep`. */
-  async commit(step: number, announcement: WeightsAnnouncement, rolledBack?: Rollback): Promise<void> {
-    const { records, ledger, run, payloads, leases, batches, weights, signals, versions, weightsRequests } =
-      this.keys;
-    const inputs = [records, ledger, run, payloads, leases, batches];
-    const keys = [...inputs, weights, signals, versions, weightsRequests];
+  async commit(
+    step: number,
+    announcement: WeightsAnnouncement,
+    rolledBack: Rollback | undefined,
+    metrics: Readonly<Record<string, number>>,
+  ): Promise<void> {
+    const { records, ledger, run, payloads, leases, batches, weights, signals, versions } = this.keys;
+    const keys = [records, ledger, run, payloads, leases, batches, weights, signals, versions];
+    const { weightsRequests, telemetry } = this.keys;
     const { epoch, sha256 } = announcement;
     const rollback = [rolledBack?.to ?? '', rolledBack?.isAsked ? 1 : 0];
+    const told = encode({ kind: 'step', step: step + 1, values: metrics } satisfies TelemetryEvent);
     const args = [CONSUMER_GROUP, step, epoch, encode(announcement), sha256, ...rollback];
-    const result = await scripts.commitStep.run(this.redis, keys, args);
+    args.push(told, this.telemetryCap);
+    const result = await scripts.commitStep.run(this.redis, [...keys, weightsRequests, telemetry], args);
     if (result === 'stale') throw staleEpoch(step, epoch);
   }
 

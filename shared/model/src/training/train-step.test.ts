@@ -177,10 +177,15 @@ describe('TrainStep', () => {
   const episodes = episodesOf([9, 4, 6, 12, 5, 4, 7]);
 
   it('gives the same step in micro-batches as in one, to float rounding', async () => {
-    const [whole, cut] = [await trainStep(), await trainStep({ microBatchTokens: 12 })];
+    const told: string[] = [];
+    const onMicroBatch = (done: number, of: number) => told.push(`${done} of ${of}`);
+    const [whole, cut] = [await trainStep(), await trainStep({ microBatchTokens: 12, onMicroBatch })];
     const [one, many] = [await whole.step(episodes), await cut.step(episodes)];
     expect(one.paddedTokens).toBe(7 * 11);
     expect(many.paddedTokens).toBeLessThan(one.paddedTokens);
+    const count = told.length - 1;
+    expect(told).toEqual(Array.from({ length: count + 1 }, (_, done) => `${done} of ${count}`));
+    expect(count).toBeGreaterThan(1);
     expect(many.loss).toBeCloseTo(one.loss, 5);
     expect(many.gradientNorm).toBeCloseTo(one.gradientNorm, 5);
     for (const [name, value] of Object.entries(one.metrics)) expect(many.metrics[name]).toBeCloseTo(value, 5);

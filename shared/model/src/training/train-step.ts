@@ -23,6 +23,8 @@ export interface TrainStepOptions extends TrainGraphOptions {
   limits?: StepLimits;
   /** Padded tokens of a micro-batch at most; a single longer episode goes alone. */
   microBatchTokens: number;
+  /** Called before the first micro-batch of a step, and after each. */
+  onMicroBatch?: (done: number, of: number) => void;
   /** Milliseconds, for `durationMs`. */
   clock?: () => number;
 }
@@ -190,7 +192,9 @@ export class TrainStep {
       logprobMismatch: 0,
       logprobMismatchAnyVersion: 0,
     };
-    for (const microBatch of microBatches) {
+    const told = this.options.onMicroBatch;
+    told?.(0, microBatches.length);
+    for (const [i, microBatch] of microBatches.entries()) {
       const outputs = await this.session.run(this.feeds(microBatch, counts));
       const floats = (name: string): Float32Array => outputs[name]!.data as Float32Array;
       totals.loss += floats('loss')[0]!;
@@ -205,6 +209,7 @@ export class TrainStep {
       if (totals.gradients.size === 0) totals.gradients = gradients;
       else accumulate(totals.gradients, gradients);
       this.addMismatch(totals, microBatch, floats('logprobs'));
+      told?.(i + 1, microBatches.length);
     }
     return totals;
   }

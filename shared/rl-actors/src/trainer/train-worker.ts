@@ -5,6 +5,7 @@ import { timed } from '@forge/telemetry';
 import { z } from 'zod';
 import type { RunPosition } from '../checkpoint/checkpoint';
 import { trainingEpisodeSchema, type TrainingEpisode } from '../training-episode';
+import { microBatchTeller } from './micro-batches';
 import type { ResumePoint, TrainerSettings } from './trainer-config';
 import { Training } from './training';
 
@@ -22,7 +23,8 @@ interface TakeOver {
 const episodesSchema = z.array(trainingEpisodeSchema).min(1);
 
 const settings = workerData as TrainerSettings;
-let training = Training.open(settings);
+const tell = microBatchTeller(settings.dir);
+let training = Training.open(settings, tell);
 // `open` tells why it failed, be it called only later.
 training.catch(() => undefined);
 
@@ -44,7 +46,7 @@ const api = {
   takeOver: async ({ epoch, from }: TakeOver) => (await training).takeOver(epoch, from),
   /** The training under way goes on when there is nothing to resume. */
   resume: async (resumeFrom: ResumePoint): Promise<number> => {
-    const resumed = await Training.open({ ...settings, resumeFrom });
+    const resumed = await Training.open({ ...settings, resumeFrom }, tell);
     await (await training).close();
     training = Promise.resolve(resumed);
     return resumed.version;

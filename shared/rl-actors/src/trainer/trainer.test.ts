@@ -4,8 +4,10 @@ import { dirname, join } from 'node:path';
 import { thisProc } from '@forge/actors';
 import { encode, type Group } from '@forge/contracts';
 import { loadModel } from '@forge/model';
+import { waitFor } from '@forge/testing';
 import { parametersHash, WeightReader, WeightStore } from '@forge/weights';
 import { trainingEpisode } from '../training-episode.fixture';
+import { onMicroBatches, type MicroBatches } from './micro-batches';
 import { Trainer } from './trainer';
 
 const model = join(__dirname, '../../../../models/arithmetic');
@@ -92,6 +94,28 @@ describe('Trainer', () => {
     // Neither is taken away from the caller, who records it.
     expect([own!.length, shared.equals(another!)]).toEqual([another!.length, true]);
     await trainer.stop();
+  });
+
+  it('tells of every micro-batch while its step goes on', async () => {
+    const trainer = await spawn({ optimizer: { microBatchTokens: 16 } });
+    const other = await spawn();
+    const told: MicroBatches[] = [];
+    let isOver = false;
+    let wasToldBefore = false;
+    const end = onMicroBatches(join(root, String(trainers - 2)), (one) => {
+      told.push(one);
+      wasToldBefore ||= !isOver;
+    });
+    const many = Array.from({ length: 200 }, () => episodes(0)[0]!);
+    const step = trainer.trainStep.callOne(many).then(() => (isOver = true));
+    await Promise.all([step, other.trainStep.callOne(episodes(0))]);
+    await waitFor('the last micro-batch', () => Promise.resolve(told.at(-1)?.done === told.at(-1)?.of));
+    end();
+    const of = told.length - 1;
+    expect(of).toBeGreaterThan(10);
+    expect(told).toEqual(Array.from({ length: of + 1 }, (_, done) => ({ version: 0, done, of })));
+    expect(wasToldBefore).toBe(true);
+    await Promise.all([trainer.stop(), other.stop()]);
   });
 
   it('refuses tokens older than maxStaleness, and what is no episode', async () => {

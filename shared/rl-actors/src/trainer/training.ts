@@ -23,6 +23,7 @@ import { hashSafetensors, WeightReader, WeightStore, type Parameters } from '@fo
 import type { TrainingEpisode } from '../training-episode';
 import { checkLag, type LagStatistics } from './lag';
 import { OptimizerStore } from '../checkpoint/optimizer-store';
+import type { MicroBatches } from './micro-batches';
 import { decodeGroups, trainEpisodes } from './train-episodes';
 import type { ResumePoint, TrainerSettings } from './trainer-config';
 
@@ -50,12 +51,13 @@ export class Training {
     this.epoch = settings.epoch;
   }
 
-  static async open(settings: TrainerSettings): Promise<Training> {
+  /** `tell` hears of every micro-batch. */
+  static async open(settings: TrainerSettings, tell?: (told: MicroBatches) => void): Promise<Training> {
     const { dir, optimizer: options, temperature, steps } = settings;
     const weightsDir = runPaths(dir).weights;
     const model = await loadModel(settings.model);
     const start = await startingPoint(settings.resumeFrom, model);
-    const step = await TrainStep.create({
+    const step: TrainStep = await TrainStep.create({
       engine: createEngine({ threads: options.threads, provider: options.device }),
       config: model.config,
       parameters: start?.parameters ?? model.parameters,
@@ -66,6 +68,7 @@ export class Training {
       logitsChunk: options.logitsChunk,
       recompute: options.recompute,
       limits: settings.rollback,
+      onMicroBatch: (done, of) => tell?.({ version: step.stepNumber, done, of }),
     });
     if (start?.state) step.restore(start.state);
     const weights = new WeightStore({ dir: weightsDir, keep: settings.keepVersions });

@@ -33,7 +33,7 @@ describe('event files', () => {
   it('have the checksum of RFC 3720, masked', () => {
     expect(crc32c(Buffer.from('123456789'))).toBe(0xe3069283);
     expect(crc32c(Buffer.alloc(32))).toBe(0x8a9136aa);
-    // What TensorBoard's own writer gives for the length 24.
+    // TensorBoard's own writer gives this for the length 24.
     expect(maskedChecksum(Buffer.from('1800000000000000', 'hex'))).toBe(0x224b7fa3);
   });
 

@@ -10,7 +10,7 @@ export interface SinkRow {
 
 /** Somewhere that metrics of a run are put, besides its own `metrics.jsonl`. */
 export interface MetricSink {
-  /** What people call it. */
+  /** Its name to people. */
   readonly name: string;
   /** Puts rows there, in their order. What it throws makes them come again, with those that have come meanwhile. */
   write(rows: readonly SinkRow[]): Promise<void>;
@@ -18,5 +18,5 @@ export interface MetricSink {
   close(state: EndState): Promise<void>;
 }
 
-/** How a run ended; an interrupted one may go on later. */
+/** How a run ended; an interrupted run may go on later. */
 export type EndState = RunSummary['state'];

@@ -82,14 +82,37 @@ describe('MlflowSink', () => {
     expect(requests.map(({ path, body }) => [path, body])).toEqual([
       ['experiments/get-by-name?experiment_name=my%20experiment', {}],
       ['experiments/create', { name: 'my experiment' }],
-      ['runs/create', { experiment_id: '8', run_name: 'run-1', start_time: 1234, tags: [{ key: 'mlflow.source.name', value: 'forge' }] }],
-      ['runs/log-batch', { run_id: 'abc', params: [{ key: 'seed', value: '1' }, { key: 'long', value: 'x'.repeat(250) }] }],
-      ['runs/log-batch', { run_id: 'abc', metrics: [
-        { key: 'reward/mean', value: 0.5, timestamp: 100, step: 3 },
-        { key: 'user/what _', value: 2, timestamp: 100, step: 3 },
-      ] }],
+      [
+        'runs/create',
+        {
+          experiment_id: '8',
+          run_name: 'run-1',
+          start_time: 1234,
+          tags: [{ key: 'mlflow.source.name', value: 'forge' }],
+        },
+      ],
+      [
+        'runs/log-batch',
+        {
+          run_id: 'abc',
+          params: [
+            { key: 'seed', value: '1' },
+            { key: 'long', value: 'x'.repeat(250) },
+          ],
+        },
+      ],
+      [
+        'runs/log-batch',
+        {
+          run_id: 'abc',
+          metrics: [
+            { key: 'reward/mean', value: 0.5, timestamp: 100, step: 3 },
+            { key: 'user/what _', value: 2, timestamp: 100, step: 3 },
+          ],
+        },
+      ],
       ['runs/update', { run_id: 'abc', status: 'FINISHED', end_time: 1234 }],
-    ]); // prettier-ignore
+    ]);
     expect(new Set(requests.map(({ authorization }) => authorization))).toEqual(new Set(['Bearer t']));
     expect(readFileSync(join(dir, 'mlflow-run'), 'utf8')).toBe('abc\n');
   });
@@ -108,7 +131,9 @@ describe('MlflowSink', () => {
 
   it('sends at most a thousand metrics at once', async () => {
     await sink().write(Array.from({ length: 1001 }, (_, step) => ({ ...row, step, values: { a: 1 } })));
-    expect(requests.map(({ body }) => (body.metrics as unknown[] | undefined)?.length).filter(Boolean)).toEqual([1000, 1]); // prettier-ignore
+    expect(
+      requests.map(({ body }) => (body.metrics as unknown[] | undefined)?.length).filter(Boolean),
+    ).toEqual([1000, 1]);
   });
 
   it('says what the server said, and tries again from the start', async () => {

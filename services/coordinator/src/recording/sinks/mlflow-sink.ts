@@ -3,7 +3,7 @@ import { ForgeError } from '@forge/errors';
 import type { EndState, MetricSink, SinkRow } from './metric-sink';
 
 export interface MlflowSinkOptions {
-  /** Of the tracking server. */
+  /** Address of the tracking server. */
   uri: string;
   authorization: string | undefined;
   experiment: string;
@@ -16,7 +16,7 @@ export interface MlflowSinkOptions {
   clock?: () => number;
 }
 
-/** What one request may hold. */
+/** Most entries of one request. */
 const METRICS_AT_ONCE = 1_000;
 const PARAMETERS_AT_ONCE = 100;
 /** Servers before 2.0 take no longer ones. */
@@ -57,7 +57,7 @@ export class MlflowSink implements MetricSink {
     await this.post('runs/update', { run_id, status: STATUS[state], end_time: this.clock() });
   }
 
-  /** That of an earlier coordinator of the same run, or a new one; tried again where that fails. */
+  /** The id that an earlier coordinator of the same run was given, or a new one; asked for again where that fails. */
   private runId(): Promise<string> {
     this.run ??= this.open().catch((error: unknown) => {
       this.run = null;

@@ -10,7 +10,7 @@ export interface ByteAxis {
 }
 
 const MOST_INTERVALS = 4;
-/** What changes less looks level: three digits tell its ticks apart. */
+/** A smaller change looks level: three digits tell its ticks apart. */
 const LEAST_SHARE = 0.04;
 
 /** An axis for values from `least` to `most` bytes, whose ticks are round in the unit of the largest: KiB, MiB, GiB. */

@@ -43,7 +43,7 @@ export function ChartCard({ title, keys, rows, marks, isStacked = false }: Chart
   );
 }
 
-/** What is drawn, with its unit where numbers do not say it by themselves; what it means on hover. */
+/** The name of a curve, with its unit where numbers do not say it by themselves; its meaning on hover. */
 export function ChartTitle({ title, keys }: Pick<CurveGroup, 'title' | 'keys'>) {
   const unit = unitOf(keys[0]!);
   return (
@@ -54,7 +54,7 @@ export function ChartTitle({ title, keys }: Pick<CurveGroup, 'title' | 'keys'>) 
   );
 }
 
-/** Those that numbers do not say by themselves. */
+/** Units that numbers do not say by themselves. */
 const UNITS_TO_NAME = new Set([
   'nats',
   'tokens',
@@ -76,7 +76,7 @@ export function meaningOf(key: string): string {
   return found === null ? key : `${key}: ${found.formula}${found.unit === '' ? '' : ` [${found.unit}]`}`;
 }
 
-/** Of shares: busy, what it waits for, idle, as in the pipeline. */
+/** The order of shares: busy, what it waits for, idle, as in the pipeline. */
 function colorOfShare(key: string, k: number): number {
   if (key.startsWith('busy/')) return 0;
   return key.startsWith('idle/') ? IDLE_COLOR : WAIT_COLORS[(k - 1) % WAIT_COLORS.length]!;

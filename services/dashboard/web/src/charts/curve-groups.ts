@@ -13,13 +13,13 @@ export interface CurveSection {
 
 interface GroupRule {
   title: string;
-  /** Of the metrics it draws; `prefix*` for all that begin so. */
+  /** Names of the metrics it draws; `prefix*` for all that begin so. */
   keys: readonly string[];
 }
 
 const group = (title: string, ...keys: string[]): GroupRule => ({ title, keys });
 
-/** What belongs together, in the order it is looked at. */
+/** Curves that belong together, in the order people look at them. */
 const RULES: readonly { title: string; groups: readonly GroupRule[] }[] = [
   {
     title: 'Learning',

@@ -15,7 +15,7 @@ export interface Series {
   isStepped?: boolean;
 }
 
-/** What happened at a step. */
+/** An event at a step. */
 export interface Mark {
   step: number;
   label: string;

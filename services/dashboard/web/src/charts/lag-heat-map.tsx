@@ -80,7 +80,7 @@ export function LagHeatMap({ rows, bounds }: LagHeatMapProps) {
   );
 }
 
-/** A line over all columns at their heights, with gaps where there is none. */
+/** A line over all columns at their heights, with gaps where a column has no height. */
 function stairs(heights: readonly (number | null)[]): string {
   return heights
     .map((y, x) =>

@@ -39,7 +39,7 @@ export function LineChart({ title, group, ...content }: LineChartProps) {
     };
   }, [group]);
   const { series, marks, unit } = content;
-  // What can't be seen is drawn again when it can.
+  // A chart that can't be seen is drawn again when it can.
   useEffect(() => {
     if (!isVisible) return;
     chart.current?.setOption(lineOption(content, paletteOf(isDark)), {

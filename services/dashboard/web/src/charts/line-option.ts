@@ -15,7 +15,7 @@ export interface LineChartContent {
 
 const FONT = 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
 
-/** What the charting library draws: each noisy curve pale, and its moving mean. */
+/** The option of the charting library: each noisy curve pale, and its moving mean. */
 export function lineOption(content: LineChartContent, palette: Palette): EChartsCoreOption {
   const { series, unit, isStacked = false } = content;
   const axisText = { color: palette.muted, fontSize: 11, fontFamily: FONT };

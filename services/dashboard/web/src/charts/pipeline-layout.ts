@@ -7,7 +7,7 @@ export interface Place {
 
 export interface PlacedEdge {
   edge: PipelineEdge;
-  /** Of an SVG path, in the direction of what it carries. */
+  /** Data of an SVG path, in the direction of what it carries. */
   path: string;
   /** Where what it carries is named. */
   label: Place & { anchor: 'middle' | 'start' | 'end' };

@@ -12,7 +12,7 @@ export function smooth(values: readonly number[], window: number): number[] {
     const from = Math.max(0, k - half);
     const to = Math.min(values.length, k + half + 1);
     const mean = (sums[to]! - sums[from]!) / (counts[to]! - counts[from]!);
-    // Of equal values it is that value, whatever was added up before them.
+    // The mean of equal values is that value, whatever was added up before them.
     return Number(mean.toPrecision(9));
   });
 }

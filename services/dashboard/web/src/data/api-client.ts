@@ -1,6 +1,6 @@
 import type { ApiError } from '../../../src/api';
 
-/** What the server answered that is not what was asked for; `status` 0: it did not answer. */
+/** An answer that is not what was asked for; `status` 0: the server did not answer. */
 export class RequestProblem extends Error {
   constructor(
     readonly status: number,
@@ -31,7 +31,7 @@ export async function post(path: string, token: string, body: object = {}): Prom
   });
 }
 
-/** @throws {RequestProblem} for any answer that is none of success. */
+/** @throws {RequestProblem} for any answer but success. */
 async function ask(path: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {

@@ -1,7 +1,7 @@
 import type { ControlChange, MetricsRow, RunEvents, RunView, SampleRollout } from '../../../src/api';
 import { MOST_ROWS, thinnedRows } from '../../../src/domain/thinned-rows';
 
-/** What the page knows of a run. */
+/** The page's knowledge of a run. */
 export interface RunState {
   view: RunView | null;
   /** By step; of a long run a choice. */
@@ -10,7 +10,7 @@ export interface RunState {
   samples: readonly SampleRollout[];
   /** Oldest first. */
   controls: readonly ControlChange[];
-  /** What is wrong with what the server reads. */
+  /** The problem of what the server reads. */
   problem: string | null;
 }
 
@@ -18,7 +18,7 @@ export const NOTHING_KNOWN: RunState = { view: null, rows: [], samples: [], cont
 
 const MOST_SAMPLES = 100;
 
-/** What is known after an event. */
+/** The knowledge after an event. */
 export function withEvent<Name extends keyof RunEvents>(
   state: RunState,
   name: Name,

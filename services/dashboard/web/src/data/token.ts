@@ -27,7 +27,7 @@ export function keepToken(token: string | null): void {
   window.dispatchEvent(new Event(CHANGED));
 }
 
-/** What lets this page change runs; null while nobody has given it. */
+/** The token that lets this page change runs; null while nobody has given it. */
 export function useToken(): string | null {
   const [token, setToken] = useState(current);
   useEffect(() => {

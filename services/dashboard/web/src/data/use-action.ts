@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import { post, RequestProblem } from './api-client';
 import { keepToken, useToken } from './token';
 
-/** What came of the last thing that was asked for. */
+/** The outcome of the last change that was asked for. */
 export interface Outcome {
   isGood: boolean;
   text: string;

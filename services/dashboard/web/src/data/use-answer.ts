@@ -3,14 +3,14 @@ import { get, RequestProblem } from './api-client';
 
 export interface Answer<T> {
   data: T | null;
-  /** Why there is none, or no newer one. */
+  /** Reason for a missing answer, or for an old one. */
   problem: RequestProblem | null;
 }
 
 const RETRY_MS = 3_000;
 
 /**
- * What the server answers to a path; asked again every `everyMs`, when `turn` changes, and soon after it could not answer.
+ * The server's answer to a path; asked again every `everyMs`, when `turn` changes, and soon after it could not answer.
  */
 export function useAnswer<T>(
   path: string,

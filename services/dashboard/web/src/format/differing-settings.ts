@@ -18,7 +18,7 @@ export function flatSettings(config: unknown): Map<string, string> {
   return flat;
 }
 
-/** Those that differ, in the order of the first. */
+/** The settings that differ, in the order of the first. */
 export function differingSettings(a: unknown, b: unknown): SettingPair[] {
   const [ofA, ofB] = [flatSettings(a), flatSettings(b)];
   return [...new Set([...ofA.keys(), ...ofB.keys()])]
@@ -30,5 +30,5 @@ export function differingSettings(a: unknown, b: unknown): SettingPair[] {
 const isPlainList = (value: object): boolean =>
   Array.isArray(value) && value.every((one) => typeof one !== 'object' || one === null);
 
-/** What JSON has no word for is told by the server as null. */
+/** Null stands for a value that JSON has no word for. */
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));

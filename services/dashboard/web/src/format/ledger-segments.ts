@@ -7,7 +7,7 @@ export interface LedgerSegment {
   kind: 'trained' | 'discarded' | 'open';
 }
 
-/** What became of the groups that were admitted: the parts, of which those that are empty are left out. */
+/** The admitted groups in parts, by what became of them; empty parts are left out. */
 export function ledgerSegments({ trained, discarded, leased, buffered, inFlight }: Ledger): LedgerSegment[] {
   const reasons = Object.entries(discarded).sort(([, a], [, b]) => b - a);
   const segments: LedgerSegment[] = [

@@ -83,4 +83,4 @@ it.each([
   expect(plain(formatTick(value, unit))).toBe(text),
 );
 
-it('says nothing of a time that is none', () => expect(formatTime('')).toBe('–'));
+it('says nothing of an invalid time', () => expect(formatTime('')).toBe('–'));

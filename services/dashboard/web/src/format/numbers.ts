@@ -18,7 +18,7 @@ export function formatCount(value: number | null | undefined): string {
   return signed(String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, THIN));
 }
 
-/** Of a share: `62 %`, with one digit near its ends; what is little is not nothing. */
+/** A share as `62 %`, with one digit near its ends; a little is not nothing. */
 export function formatShare(share: number | null | undefined): string {
   if (share === null || share === undefined) return NONE;
   const percent = 100 * share;
@@ -67,7 +67,7 @@ export function formatRate(perSecond: number | null | undefined): string {
   return perSecond === null || perSecond === undefined ? NONE : `${formatNumber(perSecond)}${THIN}/s`;
 }
 
-/** By the unit of its metric. */
+/** A value in the unit of its metric. */
 export function formatValue(value: number | null | undefined, unit: string): string {
   if (value === null || value === undefined) return NONE;
   if (unit === 'share') return formatShare(value);
@@ -78,7 +78,7 @@ export function formatValue(value: number | null | undefined, unit: string): str
   return unit === '' ? formatNumber(value) : `${formatNumber(value)}${THIN}${one}`;
 }
 
-/** Of an axis, which says its unit elsewhere where that takes room. */
+/** The tick of an axis, which says its unit elsewhere where that takes room. */
 export function formatTick(value: number, unit: string): string {
   if (unit === 'share') return `${formatNumber(Number((100 * value).toPrecision(6)))}${THIN}%`;
   if (unit !== 'ms' && unit !== 's') return formatNumber(value);

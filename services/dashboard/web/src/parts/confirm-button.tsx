@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 
 export interface ConfirmButtonProps {
-  /** What it will do, as a question. */
+  /** Its effect, as a question. */
   question: string;
   label: string;
   onConfirm: () => void;

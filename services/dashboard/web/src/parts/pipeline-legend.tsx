@@ -1,4 +1,4 @@
-/** What the bars of a service mean. */
+/** The meaning of the bars of a service. */
 export function PipelineLegend() {
   return (
     <p class="legend-line muted">

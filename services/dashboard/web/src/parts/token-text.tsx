@@ -37,7 +37,7 @@ export function TokenText({ tokens, chosen, onChoose }: TokenTextProps) {
   );
 }
 
-/** What is known of a token. */
+/** The facts about a token. */
 export function TokenDetail({ token }: { token: SampleToken | undefined }) {
   return (
     <p class="token-detail" aria-live="polite">
@@ -52,7 +52,7 @@ export function TokenDetail({ token }: { token: SampleToken | undefined }) {
   );
 }
 
-/** What the colours mean. */
+/** The meaning of the colours. */
 export function TokenLegend() {
   return (
     <p class="token-legend muted">

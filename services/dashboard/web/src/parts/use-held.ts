@@ -5,11 +5,11 @@ export interface Held<T> {
   isHeld: boolean;
   /** Holds still, or follows again. */
   hold: (isWanted: boolean) => void;
-  /** Of the element that holds still while it is pointed at or read by keyboard: what is aimed at doesn't move away. */
+  /** Handlers of the element that holds still while it is pointed at or read by keyboard: a target doesn't move away. */
   handlers: Record<'onMouseEnter' | 'onMouseLeave' | 'onFocusIn' | 'onFocusOut', () => void>;
 }
 
-/** What comes, or what was there when it was held. */
+/** The newest value, or the one that was there when it was held. */
 export function useHeld<T>(coming: T): Held<T> {
   const [chosen, setChosen] = useState<{ value: T } | null>(null);
   const [touched, setTouched] = useState<{ value: T } | null>(null);

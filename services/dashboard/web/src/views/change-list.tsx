@@ -1,6 +1,6 @@
 import type { Mark } from '../charts/curve';
 
-/** What the numbered marks in the curves are. */
+/** The meaning of the numbered marks in the curves. */
 export function ChangeList({ marks }: { marks: readonly Mark[] }) {
   if (marks.length === 0) return null;
   return (

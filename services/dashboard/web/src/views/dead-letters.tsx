@@ -38,7 +38,7 @@ export function DeadLetters({ run: { view } }: { run: KnownRun }) {
                 key={letter.id}
                 runId={id}
                 letter={letter}
-                // What is about no group, or of a run that has all its steps, can't be rolled out again.
+                // A letter about no group, or of a run that has all its steps, can't be rolled out again.
                 canReplay={letter.index !== null && state !== 'finished'}
                 onDecide={decide}
               />

@@ -2,6 +2,8 @@ import type { ComponentChildren } from 'preact';
 import type { MetricsRow, RunView, Verdict } from '../../../src/api';
 import { meaningOf } from '../charts/chart-card';
 import { formatDuration, formatNumber, formatShare, formatShareChange, formatValue } from '../format/numbers';
+import { verdictWords } from '../../../src/domain/verdict-words';
+import { CurrentStep } from '../parts/current-step';
 import { StateBadge } from '../parts/state-badge';
 import { StepBar } from '../parts/step-bar';
 import { newestOf } from './newest-of';
@@ -13,7 +15,7 @@ export interface HeadlineProps {
   maxStaleness: number | null | undefined;
 }
 
-/** What is to be known within ten seconds. */
+/** All that is to be known within ten seconds. */
 export function Headline({ view: { run, verdict, live }, rows, maxStaleness }: HeadlineProps) {
   const { accuracy, startAccuracy } = run;
   const elapsedS = newestOf(rows, 'time/elapsed_s');
@@ -27,7 +29,8 @@ export function Headline({ view: { run, verdict, live }, rows, maxStaleness }: H
         </span>
       </div>
       {run.message !== null && <p class="muted message">{run.message}</p>}
-      <VerdictLine verdict={verdict} />
+      <VerdictLine id={run.id} verdict={verdict} />
+      {live !== null && <CurrentStep current={live.step} />}
       <dl class="facts">
         <Fact name="Step" meaning={meaningOf('step')}>
           <StepBar step={run.step} steps={run.steps} />
@@ -67,16 +70,13 @@ export function Headline({ view: { run, verdict, live }, rows, maxStaleness }: H
   );
 }
 
-/** What is to be typed. */
-const COMMAND = /(forge [a-z]+ \S+ [^\s,;]+?)(?=[,;.]?(?:\s|$))/;
-
 /** The name of the bottleneck, and what to do about it. */
-function VerdictLine({ verdict: { bound, text } }: { verdict: Verdict }) {
-  const [, name, rest] = /^([a-z]+(?:-bound)?): (.*)$/s.exec(text) ?? [undefined, null, text];
+function VerdictLine({ id, verdict }: { id: string; verdict: Verdict }) {
+  const { name, sentence } = verdictWords(id, verdict);
   return (
-    <p class={`verdict bound-${bound}`} aria-live="polite">
+    <p class={`verdict bound-${verdict.bound}`} aria-live="polite">
       {name !== null && <strong>{name} </strong>}
-      {rest!.split(COMMAND).map((part, k) => (k % 2 === 1 ? <code key={k}>{part}</code> : part))}
+      {sentence.map((part, k) => (typeof part === 'string' ? part : <code key={k}>{part.command}</code>))}
     </p>
   );
 }

@@ -2,7 +2,7 @@ import { LedgerBar } from '../parts/ledger-bar';
 import { DeadLetters } from './dead-letters';
 import type { KnownRun } from './known-run';
 
-/** What became of every group, and of messages that could not be worked on. */
+/** The fate of every group, and of messages that could not be worked on. */
 export function LedgerTab({ run }: { run: KnownRun }) {
   const { ledger } = run.view;
   return (

@@ -111,7 +111,7 @@ function History({ id, history }: { id: string; history: RolloutHistory }) {
 function Versions({ versions }: { versions: readonly { version: number; weightsHash: string | null }[] }) {
   return (
     <>
-      {versions.map(({ version, weights }, k) => (
+      {versions.map(({ version, weightsHash }, k) => (
         <span key={version}>
           {k > 0 && ', '}version {version}
           {weightsHash !== null && (
@@ -126,7 +126,7 @@ function Versions({ versions }: { versions: readonly { version: number; weightsH
   );
 }
 
-/** Of the batch that had it, as its trace tells. */
+/** The step of the batch that had it, as its trace tells. */
 function stepOf(spans: readonly Span[]): number | null {
   const steps = spans.map(({ attributes }) => attributes['forge.step']);
   return steps.find((step): step is number => typeof step === 'number') ?? null;

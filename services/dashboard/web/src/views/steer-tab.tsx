@@ -8,7 +8,7 @@ import { OutcomeLine } from '../parts/outcome-line';
 import { changeText } from './control-marks';
 import { whyNotSteered, type KnownRun } from './known-run';
 
-/** What can be changed while it runs, and what was. */
+/** Changes that can be made while it runs, and those that were. */
 export function SteerTab({ run }: { run: KnownRun }) {
   const { view, controls } = run;
   return (

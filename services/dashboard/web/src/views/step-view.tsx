@@ -53,7 +53,7 @@ export function StepView({ run, step }: { run: KnownRun; step: number }) {
   );
 }
 
-/** What was measured at a step that is not among the rows the page has: of a long run it has a choice. */
+/** The metrics of a step that is not among the rows the page has: it has a choice of those of a long run. */
 function AskedFor({ id, step }: { id: string; step: number }) {
   const { data, problem } = useAnswer<MetricsRow[]>(`${runPath(id)}/metrics?step=${step}`);
   if (problem !== null) return <p class="bad">{problem.message}</p>;
@@ -75,7 +75,7 @@ function Measured({ row }: { row: MetricsRow }) {
   );
 }
 
-/** What the root of a step's trace links to. */
+/** The rollouts that the root of a step's trace links to. */
 function rolloutsOf(spans: readonly Span[]): number[] {
   return spans.flatMap(({ links }) =>
     links.flatMap(({ attributes }) => {
