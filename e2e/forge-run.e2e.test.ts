@@ -79,7 +79,11 @@ describe('forge run', () => {
     expect(files.filter((name) => !existsSync(join(runDir(), name)))).toEqual([]);
     const rows = readFileSync(join(runDir(), 'metrics.jsonl'), 'utf8').trim().split('\n');
     expect(rows.map((row) => (JSON.parse(row) as { step: number }).step)).toEqual([1, 2, 3]);
-    expect(JSON.parse(rows[0]!)).toMatchObject({ 'kl/reference': 0, 'reward/my-reward': expect.any(Number) as number }); // prettier-ignore
+    // The policy is the reference still; their graphs agree but for the rounding of float32.
+    expect(JSON.parse(rows[0]!)).toMatchObject({
+      'kl/reference': expect.closeTo(0, 7) as number,
+      'reward/my-reward': expect.any(Number) as number,
+    });
     await loadModel(join(runDir(), 'model'));
 
     const id = basename(runDir());
