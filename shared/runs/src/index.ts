@@ -3,6 +3,7 @@ export { isSlowStep, stepProgressWords } from './step-progress-words';
 export { findLine, GrowingFile, linesInParts, newestLines, type NewLines } from './growing-file';
 export { isAlive, processMark } from './is-alive';
 export { keptWeights, runWeights, type KeptWeights } from './kept-weights';
+export { readLiveRun, type LiveRun, type SeenReplica } from './read-live-run';
 export { readablePayload } from './readable-payload';
 export { rolloutHistory, type RolloutHistory } from './rollout-history';
 export { redisUrlOf, withRun, type RunAccess } from './run-access';

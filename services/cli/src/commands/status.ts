@@ -8,13 +8,14 @@ import {
   type CallsMade,
   type Replica,
 } from '@forge/broker';
-import { runPaths, SERVICES, storedBound } from '@forge/contracts';
+import { runPaths, storedBound } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import {
   isAlive,
   isSlowStep,
   listRunRecords,
   newestLines,
+  readLiveRun,
   redisUrlOf,
   stepProgressWords,
   type RunRecord,
@@ -110,23 +111,14 @@ async function lookLive(record: RunRecord) {
   const registry = new Registry(redis, id);
   const queue = await openRolloutQueue(url, id);
   try {
-    const [version, { phase }, steering, waitingFor, progress, ledger, jobs, letters, ...replicas] =
-      await Promise.all([
-        runState.version(),
-        runState.phase(),
-        runState.controls.steering(),
-        runState.waitingFor(),
-        runState.progress(),
-        runState.ledger(),
-        queue.counts(),
-        runState.deadLetters.counts(),
-        ...SERVICES.map((service) => registry.list(service)),
-      ]);
-    const services = Object.fromEntries(SERVICES.map((service, i) => [service, replicas[i]!]));
-    const { isPaused } = steering;
-    const maxStaleness = storedBound(steering.maxStaleness);
-    const stand = { version, phase, isPaused, maxStaleness, waitingFor, progress };
-    return { steps: steering.steps, live: { ...stand, ledger, jobs, letters, services } };
+    const [{ steps, replicas, maxStaleness, deadLetters: letters, ...stand }, jobs] = await Promise.all([
+      readLiveRun(runState, registry),
+      queue.counts(),
+    ]);
+    const services = Object.fromEntries(
+      Object.entries(replicas).map(([service, all]) => [service, all.filter(({ isAlive }) => isAlive)]),
+    );
+    return { steps, live: { ...stand, maxStaleness: storedBound(maxStaleness), jobs, letters, services } };
   } finally {
     runState.close();
     await queue.close();

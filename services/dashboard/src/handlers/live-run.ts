@@ -9,9 +9,9 @@ import {
   withoutPassword,
   type Redis,
 } from '@forge/broker';
-import { SCALABLE_SERVICES, SERVICES, stepShare, type StepProgress } from '@forge/contracts';
+import { SCALABLE_SERVICES, stepShare, type StepProgress } from '@forge/contracts';
 import { ForgeError, within } from '@forge/errors';
-import { isSlowStep, redisUrlOf, stepProgressWords, type RunRecord } from '@forge/runs';
+import { isSlowStep, readLiveRun, redisUrlOf, stepProgressWords, type RunRecord } from '@forge/runs';
 import type { Ledger, LiveView, ReplicaView, StepView } from '../api';
 
 export interface LiveAccess {
@@ -31,7 +31,6 @@ export interface LiveLook {
   calls: Readonly<Record<string, number>>;
 }
 
-/** Services that can have several replicas. */
 /** A Redis that takes longer is away. */
 const ANSWERS_WITHIN_MS = 2_000;
 const CONNECTS_WITHIN_MS = 1_500;
@@ -88,33 +87,14 @@ export class LiveRun {
 
   private async readAll(): Promise<LiveLook> {
     const { redis, runState, registry, queue } = await this.connected();
-    const { controls, deadLetters, keys } = runState;
-    const [
-      { phase },
-      steering,
-      waitingFor,
-      version,
-      progress,
-      ledger,
-      letters,
-      wanted,
-      queues,
-      starts,
-      ...replicas
-    ] = await Promise.all([
-      runState.phase(),
-      controls.steering(),
-      runState.waitingFor(),
-      runState.version(),
-      runState.progress(),
-      runState.ledger(),
-      deadLetters.counts(),
-      controls.wanted(),
-      queueGauges(queue, () => readBacklog(redis, keys)),
+    const [stand, wanted, queues, starts] = await Promise.all([
+      readLiveRun(runState, registry),
+      runState.controls.wanted(),
+      queueGauges(queue, () => readBacklog(redis, runState.keys)),
       registry.starts(),
-      ...SERVICES.map((service) => registry.all(service)),
     ]);
-    const all = replicas.flat();
+    const { version, phase, isPaused, maxStaleness, steps, waitingFor, progress, ledger } = stand;
+    const all = Object.values(stand.replicas).flat();
     const calls: Record<string, number> = {};
     for (const { service, requests } of all.flatMap(({ callsMade }) => callsMade))
       calls[service] = (calls[service] ?? 0) + requests;
@@ -125,16 +105,16 @@ export class LiveRun {
         step: phase === 'running' ? stepView(progress) : null,
         phase,
         waitingFor,
-        maxStaleness: Number.isFinite(steering.maxStaleness) ? steering.maxStaleness : null,
-        steps: steering.steps,
-        isPaused: steering.isPaused,
+        maxStaleness: Number.isFinite(maxStaleness) ? maxStaleness : null,
+        steps,
+        isPaused,
         replicas: all
           .filter(({ silentMs }) => silentMs < FORGOTTEN_MS)
           .map((one) => replicaView(one, starts)),
         wanted: Object.fromEntries(
           [...wanted.replicas].filter(([service]) => SCALABLE_SERVICES.some((name) => name === service)),
         ),
-        deadLetters: letters.kept,
+        deadLetters: stand.deadLetters.kept,
       },
       ledger: { ...ledger, discarded: { ...ledger.discarded } },
       queues,
