@@ -49,7 +49,7 @@ export const batchSchema = z.strictObject({
 /** Work that failed for good, or a message that made no sense, kept for people. */
 export const deadLetterSchema = z.strictObject({
   schemaVersion: schemaVersion(1),
-  /** A rollout job, one or more samples of an evaluation, a message of the episodes stream, or a job of no known kind. */
+  /** A rollout job, one or more samples of an evaluation, a message of the groups stream, or a job of no known kind. */
   kind: z.enum(['rollout', 'evaluation', 'message', 'job']),
   /** The group it is about. */
   index: z.int().min(0).nullable(),

@@ -124,7 +124,7 @@ describe('RolloutJobs', () => {
     expect(published[0]?.episodes[0]?.referenceLogprobs).toEqual(Float32Array.of(0, 0, -2));
   });
 
-  it('waits while the episodes stream is full', async () => {
+  it('waits while the groups stream is full', async () => {
     const answers = ['full', 'accepted'] as const;
     let attempts = 0;
     const runState = {
