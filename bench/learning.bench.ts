@@ -87,7 +87,9 @@ export function run(): void {
         const { points, final, steps } = curve;
         const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
         const reached = points.find(([, accuracy]) => accuracy >= 0.9)?.[0];
-        console.log(`seed ${seed}, maxStaleness ${maxStaleness}: ${percent(points[0]![1])} -> ${percent(final)}, 90 % after ${reached?.toFixed(0) ?? '-'} s, ${steps} steps in ${points.at(-1)![0].toFixed(0)} s`); // prettier-ignore
+        console.log(
+          `seed ${seed}, maxStaleness ${maxStaleness}: ${percent(points[0]![1])} -> ${percent(final)}, 90 % after ${reached?.toFixed(0) ?? '-'} s, ${steps} steps in ${points.at(-1)![0].toFixed(0)} s`,
+        );
       }
     }
   } finally {

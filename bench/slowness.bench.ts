@@ -17,7 +17,8 @@ const FLAT = { share: 0.05, bytes: 8 * 2 ** 20 };
 export async function run(): Promise<void> {
   const [redis, dir] = await Promise.all([startTestRedis(), directoryWithModel()]);
   try {
-    for (const slow of ['reward', 'trainer'] as const) report(slow, await readSlowRun(redis, dir, slow, FOR_MS)); // prettier-ignore
+    for (const slow of ['reward', 'trainer'] as const)
+      report(slow, await readSlowRun(redis, dir, slow, FOR_MS));
   } finally {
     await redis.stop();
     rmSync(dir, { recursive: true, force: true });
@@ -28,7 +29,9 @@ function report(slow: Slow, readings: readonly Reading[]): void {
   const last = readings.at(-1)!;
   const problems = aboveLimits(readings);
   const { inFlight, held, groups, jobs } = last;
-  console.log(`slow ${slow}: ${last.version - readings[0]!.version} steps in ${FOR_MS / 1000} s; at its end ${inFlight} groups in flight, ${held} held, ${groups} in the groups stream, ${jobs} jobs`); // prettier-ignore
+  console.log(
+    `slow ${slow}: ${last.version - readings[0]!.version} steps in ${FOR_MS / 1000} s; at its end ${inFlight} groups in flight, ${held} held, ${groups} in the groups stream, ${jobs} jobs`,
+  );
   const series: [string, (reading: Reading) => number][] = [
     ['redis', ({ redisBytes }) => redisBytes],
     ...Object.keys(last.residentBytes).map((service): [string, (reading: Reading) => number] => [
@@ -39,7 +42,9 @@ function report(slow: Slow, readings: readonly Reading[]): void {
   for (const [name, value] of series) {
     const { middle, last: end } = thirds(readings, value);
     const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1).padStart(7);
-    console.log(`  ${name.padEnd(14)} peak of the middle third ${mebibytes(middle)} MiB, of the last ${mebibytes(end)} MiB, ratio ${(end / middle).toFixed(3)}`); // prettier-ignore
+    console.log(
+      `  ${name.padEnd(14)} peak of the middle third ${mebibytes(middle)} MiB, of the last ${mebibytes(end)} MiB, ratio ${(end / middle).toFixed(3)}`,
+    );
     if (end > middle * (1 + FLAT.share) + FLAT.bytes) problems.push(`${name} grows`);
   }
   if (problems.length > 0) throw new Error(`with a slow ${slow}: ${problems.join('; ')}`);

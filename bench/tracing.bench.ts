@@ -10,7 +10,13 @@ import { createModelDirectory, SERVICES, ServiceProcesses } from '../e2e/service
 
 const ROUNDS = 3;
 /** Of a model that is small still: 1.8 million parameters, four times those of the main job. */
-const LARGER = { hidden_size: 192, intermediate_size: 512, num_hidden_layers: 4, num_attention_heads: 6, num_key_value_heads: 6 }; // prettier-ignore
+const LARGER = {
+  hidden_size: 192,
+  intermediate_size: 512,
+  num_hidden_layers: 4,
+  num_attention_heads: 6,
+  num_key_value_heads: 6,
+};
 /** The machine may be busy. */
 const PATIENCE_MS = 600_000;
 
@@ -131,7 +137,13 @@ async function compare(job: Job, variants: readonly Variant[], redis: TestRedis,
     const runs: { name: string; run: TracedRun; rollouts: number }[] = [];
     try {
       for (const { name, sampleRatio, endpoint } of [...variants.slice(round), ...variants.slice(0, round)]) {
-        const overrides = ['steps=10000', 'evaluation.everySteps=0', `output.dir=${dir}`, `tracing.sampleRatio=${sampleRatio}`, ...job.overrides]; // prettier-ignore
+        const overrides = [
+          'steps=10000',
+          'evaluation.everySteps=0',
+          `output.dir=${dir}`,
+          `tracing.sampleRatio=${sampleRatio}`,
+          ...job.overrides,
+        ];
         const recipe = loadRecipe('arithmetic-grpo', overrides, {
           searchDirs: [join(__dirname, '../infra/recipes')],
         }) as Recipe;

@@ -43,10 +43,14 @@ describe('a reward', () => {
   it('that throws, gives no number or never answers costs its groups and not the run', async () => {
     const { runState } = await start(REWARD, { steps: 10_000, maxStaleness: 1 });
     const expected = [/no ones/, /'bad' returned NaN/, /took longer than reward\.timeoutMs, 500 ms/];
-    await waitFor('all kinds of dead letters', async () => {
-      const messages = (await runState.deadLetters.list()).map(({ message }) => message);
-      return expected.every((pattern) => messages.some((message) => pattern.test(message)));
-    }, 90_000); // prettier-ignore
+    await waitFor(
+      'all kinds of dead letters',
+      async () => {
+        const messages = (await runState.deadLetters.list()).map(({ message }) => message);
+        return expected.every((pattern) => messages.some((message) => pattern.test(message)));
+      },
+      90_000,
+    );
     await run!.reached((await runState.version()) + 2);
     expect((await runState.phase()).phase).toBe('running');
     expect(verifyLedger(await runState.ledgerSnapshot())).toEqual([]);

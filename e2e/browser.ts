@@ -44,10 +44,12 @@ export async function openPage(browser: Browser, base: string, look: Look): Prom
   page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
   page.on('console', (message) => {
     // A request that fails is the server's business; it is said on the page.
-    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) faults.push(`console: ${message.text()}`); // prettier-ignore
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
+      faults.push(`console: ${message.text()}`);
   });
   page.on('request', (request) => {
-    if (!request.url().startsWith(base) && !request.url().startsWith('data:')) faults.push(`request: ${request.url()}`); // prettier-ignore
+    if (!request.url().startsWith(base) && !request.url().startsWith('data:'))
+      faults.push(`request: ${request.url()}`);
   });
   return { page, context, faults };
 }

@@ -130,7 +130,11 @@ describe('a run that is changed while it goes on', () => {
     expect(await policies()).toEqual(['0']);
     // The step itself, and at most as long again.
     expect(Object.entries(pauses).filter(([, ms]) => ms > 2 * normalMs)).toEqual([]);
-    console.log(`a step ${normalMs.toFixed(0)} ms; longest with a change: ${Object.entries(pauses).map(([what, ms]) => `${what} ${ms.toFixed(0)}`).join(', ')}`); // prettier-ignore
+    console.log(
+      `a step ${normalMs.toFixed(0)} ms; longest with a change: ${Object.entries(pauses)
+        .map(([what, ms]) => `${what} ${ms.toFixed(0)}`)
+        .join(', ')}`,
+    );
 
     expect(verifyLedger(await run.runState.ledgerSnapshot())).toEqual([]);
   });
@@ -142,10 +146,14 @@ describe('a run that is changed while it goes on', () => {
     process.kill(victim.pid, 'SIGKILL');
     const held = (await run.runState.pendingGroups()).map(({ index }) => index);
     // Nobody has its name any more: its jobs come back when their locks have run out.
-    await waitFor('what was in flight', async () => {
-      const pending = (await run.runState.pendingGroups()).map(({ index }) => index);
-      return !held.some((index) => pending.includes(index));
-    }, 30_000); // prettier-ignore
+    await waitFor(
+      'what was in flight',
+      async () => {
+        const pending = (await run.runState.pendingGroups()).map(({ index }) => index);
+        return !held.some((index) => pending.includes(index));
+      },
+      30_000,
+    );
     await waitFor('the end of the replica', async () => (await policies()).join() === '0');
     expect(verifyLedger(await run.runState.ledgerSnapshot())).toEqual([]);
   });
@@ -164,7 +172,10 @@ describe('a run that is changed while it goes on', () => {
     });
     const { admitted } = await run.runState.ledger();
     expect((await command('status')).said).toContain('admission is paused');
-    await waitFor('the watchdog', async () => (await run.runState.waitingFor()) === 'forge unpause: admission is paused'); // prettier-ignore
+    await waitFor(
+      'the watchdog',
+      async () => (await run.runState.waitingFor()) === 'forge unpause: admission is paused',
+    );
     expect((await run.runState.ledger()).admitted).toBe(admitted);
   });
 

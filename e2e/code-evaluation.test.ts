@@ -24,11 +24,14 @@ const WAYS: [what: string, pattern: RegExp, allowed: string[]][] = [
   ['interpreters', /['"]quickjs-/, ['shared/recipe-parts/src/sandbox/run-program.ts']],
 ];
 
-const sources =
-  execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', 'shared', 'services'], { cwd: root, encoding: 'utf8' }) // prettier-ignore
-    .split('\n')
-    .filter((file) => /\.([cm]?[jt]s)$/.test(file) && !/\.(test|fixture|bench)\.ts$/.test(file))
-    .filter((file) => existsSync(join(root, file)));
+const sources = execFileSync(
+  'git',
+  ['ls-files', '--cached', '--others', '--exclude-standard', 'shared', 'services'],
+  { cwd: root, encoding: 'utf8' },
+)
+  .split('\n')
+  .filter((file) => /\.([cm]?[jt]s)$/.test(file) && !/\.(test|fixture|bench)\.ts$/.test(file))
+  .filter((file) => existsSync(join(root, file)));
 
 describe('the sources', () => {
   it.each(WAYS)('make nothing by %s', (_, pattern, allowed) => {

@@ -82,6 +82,10 @@ describe('a trainer that finds the moments it died with cut', () => {
       },
       30_000,
     );
-    expect(message).toMatch(new RegExp(`step ${version} of run run-2 is committed, but can't be read \\(.*optimizer\\.safetensors: found 100 bytes.*forge resume run-2 --from ${version - 1} goes back`)); // prettier-ignore
+    expect(message).toMatch(
+      new RegExp(
+        `step ${version} of run run-2 is committed, but can't be read \\(.*optimizer\\.safetensors: found 100 bytes.*forge resume run-2 --from ${version - 1} goes back`,
+      ),
+    );
   });
 });

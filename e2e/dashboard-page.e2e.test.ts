@@ -59,7 +59,15 @@ async function ended(child: ChildProcess): Promise<void> {
 
 async function startDashboard(): Promise<void> {
   dashboard = start('dashboard', '--dir', runsDir, '--port', new URL(base).port);
-  await waitFor('the dashboard', () => fetch(`${base}/healthz`).then(({ ok }) => ok, () => false), 60_000); // prettier-ignore
+  await waitFor(
+    'the dashboard',
+    () =>
+      fetch(`${base}/healthz`).then(
+        ({ ok }) => ok,
+        () => false,
+      ),
+    60_000,
+  );
 }
 
 async function get<T>(path: string): Promise<T> {
@@ -192,7 +200,8 @@ describeWithChromium('the page of the dashboard', () => {
     expect(page.url()).toBe(at(id));
 
     // The headline follows the run.
-    const stepOf = async (): Promise<number> => Number((await text(page, '.facts .step-bar')).split(' of')[0]!.replaceAll(/\D/g, '')); // prettier-ignore
+    const stepOf = async (): Promise<number> =>
+      Number((await text(page, '.facts .step-bar')).split(' of')[0]!.replaceAll(/\D/g, ''));
     const step = await stepOf();
     await waitFor('more steps', async () => (await stepOf()) > step + 5, 60_000);
     expect(await text(page, '.verdict')).not.toBe('');
@@ -391,7 +400,11 @@ describeWithChromium('the page of the dashboard', () => {
     await page.locator('.badge.state-finished').waitFor({ timeout: 90_000 });
     await over;
     await see(page, 'The run is over (finished)');
-    await lookAtAll(watched, 'light', ofRun.map(([name, address]) => [`${name}-finished`, address])); // prettier-ignore
+    await lookAtAll(
+      watched,
+      'light',
+      ofRun.map(([name, address]) => [`${name}-finished`, address]),
+    );
     await page.goto(at(id, 'pipeline'));
     await see(page, 'No replicas: The run is over');
     await page.goto(at(id, 'weights'));

@@ -63,7 +63,10 @@ const dashboardsIn = (runsDir: string): number[] =>
     .filter((pid) => {
       try {
         const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
-        return environment.includes(`FORGE_RUNS_DIR=${runsDir}`) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('dashboard/dist/main.js'); // prettier-ignore
+        return (
+          environment.includes(`FORGE_RUNS_DIR=${runsDir}`) &&
+          readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('dashboard/dist/main.js')
+        );
       } catch {
         return false;
       }
@@ -140,7 +143,14 @@ describe('forge run --dashboard', () => {
   });
 
   it('is not there unless it is wanted', async () => {
-    const run = start('run', 'shown.yaml', 'steps=1', `output.dir=${join(dir, 'none')}`, '--dashboard', '--no-dashboard'); // prettier-ignore
+    const run = start(
+      'run',
+      'shown.yaml',
+      'steps=1',
+      `output.dir=${join(dir, 'none')}`,
+      '--dashboard',
+      '--no-dashboard',
+    );
     expect(await run.exit).toBe(0);
     expect(run.said()).not.toContain('dashboard');
   });

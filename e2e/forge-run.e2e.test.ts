@@ -74,7 +74,10 @@ describe('forge run', () => {
   it("trains by the README's algorithm and a reward of the user's", async () => {
     writeReadmeExample();
     const { said, exit } = start('run', 'mine.yaml', '--record');
-    expect([await exit, said()]).toEqual([0, expect.stringMatching(/run finished: all 3 steps are done\n.*\nrecord +runs.*, 0\.\d MiB\n/s)]); // prettier-ignore
+    expect([await exit, said()]).toEqual([
+      0,
+      expect.stringMatching(/run finished: all 3 steps are done\n.*\nrecord +runs.*, 0\.\d MiB\n/s),
+    ]);
     const files = ['config.yaml', 'metrics.jsonl', 'samples.jsonl', 'summary.json', 'report.html'];
     expect(files.filter((name) => !existsSync(join(runDir(), name)))).toEqual([]);
     const rows = readFileSync(join(runDir(), 'metrics.jsonl'), 'utf8').trim().split('\n');
@@ -92,19 +95,40 @@ describe('forge run', () => {
     const [{ summary }] = JSON.parse(listed.said()) as [{ summary: { weightsHash: string } }];
     expect(said()).toContain(`weights            ${summary.weightsHash}\n`);
     const replayed = start('replay', id);
-    expect([await replayed.exit, replayed.said()]).toEqual([0, expect.stringContaining(`3 steps replayed, all as recorded\nweights  ${summary.weightsHash}\n`)]); // prettier-ignore
+    expect([await replayed.exit, replayed.said()]).toEqual([
+      0,
+      expect.stringContaining(`3 steps replayed, all as recorded\nweights  ${summary.weightsHash}\n`),
+    ]);
 
     const verified = start('ledger', id, '--verify');
-    expect([await verified.exit, verified.said()]).toEqual([0, expect.stringMatching(/trained +12\n.*adds up\nverified: 12 groups .* 4 versions, 0 batches under way, 3 steps in metrics.jsonl, 1 checkpoints agree/s)]); // prettier-ignore
+    expect([await verified.exit, verified.said()]).toEqual([
+      0,
+      expect.stringMatching(
+        /trained +12\n.*adds up\nverified: 12 groups .* 4 versions, 0 batches under way, 3 steps in metrics.jsonl, 1 checkpoints agree/s,
+      ),
+    ]);
     const history = start('ledger', id, '--rollout', '11', '--json');
     expect(await history.exit).toBe(0);
     const { sha256 } = { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string };
     expect(JSON.parse(history.said())).toMatchObject({
-      rollout: { index: 11, state: 'trained', job: `r-${id}-11`, replica: '0', generatedBy: [{ version: 2, weightsHash: sha256 }], step: 3, lag: 0, produced: { version: 3, weightsHash: sha256 }, reason: null }, // prettier-ignore
+      rollout: {
+        index: 11,
+        state: 'trained',
+        job: `r-${id}-11`,
+        replica: '0',
+        generatedBy: [{ version: 2, weightsHash: sha256 }],
+        step: 3,
+        lag: 0,
+        produced: { version: 3, weightsHash: sha256 },
+        reason: null,
+      },
     });
     writeFileSync(join(runDir(), 'metrics.jsonl'), rows.slice(1).join('\n') + '\n');
     const wrong = start('ledger', id, '--verify');
-    expect([await wrong.exit, wrong.said()]).toEqual([1, expect.stringContaining('WRONG  metrics.jsonl: row 1 is of step 2')]); // prettier-ignore
+    expect([await wrong.exit, wrong.said()]).toEqual([
+      1,
+      expect.stringContaining('WRONG  metrics.jsonl: row 1 is of step 2'),
+    ]);
 
     const kept = [runDir(), join(dir, '.forge/redis', id)];
     const asked = start('runs', 'rm', id);
@@ -174,11 +198,19 @@ describe('forge run', () => {
       const { said } = await command('dead-letter', 'list', basename(runDir()), '--json');
       return (JSON.parse(said) as { letters: Letter[] }).letters;
     };
-    await waitFor('a run', () => existsSync(join(dir, 'runs')) && readdirSync(join(dir, 'runs')).length > 0, 20_000); // prettier-ignore
-    const failed = await waitFor('dead letters of both kinds', async () => {
-      const all = await letters();
-      return ['rollout', 'evaluation'].every((kind) => all.some((letter) => letter.kind === kind)) && all;
-    }, 60_000); // prettier-ignore
+    await waitFor(
+      'a run',
+      () => existsSync(join(dir, 'runs')) && readdirSync(join(dir, 'runs')).length > 0,
+      20_000,
+    );
+    const failed = await waitFor(
+      'dead letters of both kinds',
+      async () => {
+        const all = await letters();
+        return ['rollout', 'evaluation'].every((kind) => all.some((letter) => letter.kind === kind)) && all;
+      },
+      60_000,
+    );
     const rollout = failed.find(({ kind }) => kind === 'rollout')!;
     expect(rollout).toMatchObject({ attempts: 3, message: expect.stringContaining('no sevens') as string });
     const id = basename(runDir());
@@ -189,15 +221,21 @@ describe('forge run', () => {
     });
     // Its sample fails again, under an index of its own.
     const index = Number(rollout.id.slice('r-'.length));
-    await waitFor('the sample of the replayed group', async () => {
-      for (const { id: other, kind } of await letters()) {
-        if (kind !== 'rollout') continue;
-        const { said } = await command('ledger', id, '--rollout', other.slice('r-'.length), '--json');
-        const { rollout: history } = JSON.parse(said) as { rollout: { replayOf: number | null; reason: string } };
-        if (history.replayOf === index) return history.reason === 'failed';
-      }
-      return false;
-    }, 60_000); // prettier-ignore
+    await waitFor(
+      'the sample of the replayed group',
+      async () => {
+        for (const { id: other, kind } of await letters()) {
+          if (kind !== 'rollout') continue;
+          const { said } = await command('ledger', id, '--rollout', other.slice('r-'.length), '--json');
+          const { rollout: history } = JSON.parse(said) as {
+            rollout: { replayOf: number | null; reason: string };
+          };
+          if (history.replayOf === index) return history.reason === 'failed';
+        }
+        return false;
+      },
+      60_000,
+    );
     expect(await command('ledger', id, '--verify')).toMatchObject({ code: 0 });
     expect(await command('runs', 'rm', id, '--yes', '--dir', 'runs')).toMatchObject({
       code: 2,
@@ -208,9 +246,15 @@ describe('forge run', () => {
 
     const [last] = (await letters()).filter(({ kind }) => kind === 'rollout');
     const shown = await command('dead-letter', 'show', id, last!.id, '--json');
-    expect(JSON.parse(shown.said)).toMatchObject({ code: 'BUG_INVARIANT', payload: { kind: 'rollout', sample: { answer: expect.stringMatching(/7$/) as string } } }); // prettier-ignore
+    expect(JSON.parse(shown.said)).toMatchObject({
+      code: 'BUG_INVARIANT',
+      payload: { kind: 'rollout', sample: { answer: expect.stringMatching(/7$/) as string } },
+    });
     expect((await command('dead-letter', 'replay', id, last!.id)).said).toContain('the run is');
-    expect(await command('dead-letter', 'discard', id, last!.id)).toEqual({ code: 0, said: `${last!.id} discarded\n` }); // prettier-ignore
+    expect(await command('dead-letter', 'discard', id, last!.id)).toEqual({
+      code: 0,
+      said: `${last!.id} discarded\n`,
+    });
     expect((await letters()).map((letter) => letter.id)).not.toContain(last!.id);
     expect(await command('ledger', id, '--verify')).toMatchObject({ code: 0 });
   });

@@ -43,7 +43,10 @@ afterAll(async () => {
 
 type Row = Record<string, number>;
 const linesOf = (path: string): Row[] =>
-  readFileSync(path, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Row); // prettier-ignore
+  readFileSync(path, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Row);
 
 it('shows what every service does and what user code records, in each sink and to Prometheus', async () => {
   const connection = await redis.connect();
@@ -103,13 +106,14 @@ it('shows what every service does and what user code records, in each sink and t
     'waits/policy/reward',
     'waits/replay-buffer/groups',
   ])
-    // prettier-ignore
     expect(all).toContain(key);
   expect(all).not.toContain('user/broken');
   for (const row of rows) {
     for (const service of SERVICES) {
-      const shares = Object.entries(row).filter(([key]) =>
-        [`busy/${service}`, `idle/${service}`].includes(key) || key.startsWith(`waits/${service}/`)); // prettier-ignore
+      const shares = Object.entries(row).filter(
+        ([key]) =>
+          [`busy/${service}`, `idle/${service}`].includes(key) || key.startsWith(`waits/${service}/`),
+      );
       if (shares.length > 0) expect(shares.reduce((sum, [, share]) => sum + share, 0)).toBeCloseTo(1, 9);
     }
     if (row['user/longest'] !== undefined)

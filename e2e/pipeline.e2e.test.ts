@@ -43,7 +43,11 @@ describe('pipeline', () => {
     await run.finished();
     expect(verifyLedger(await run.runState.ledgerSnapshot())).toEqual([]);
     const ledger = await run.runState.ledger();
-    expect(await run.stop()).toEqual(Object.fromEntries(['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'].map((name) => [name, 0]))); // prettier-ignore
+    expect(await run.stop()).toEqual(
+      Object.fromEntries(
+        ['coordinator', 'trainer', 'policy', 'reward', 'reference', 'replay-buffer'].map((name) => [name, 0]),
+      ),
+    );
 
     expect(ledger).toMatchObject({ buffered: 0, leased: 0, isBalanced: true });
     // Six steps consume eight candidates each and train on at most four of them.
@@ -69,7 +73,12 @@ describe('pipeline', () => {
 
   it('gives the same bits again at maxStaleness 0, with three policies and ten kills on the way', async () => {
     const run = await startRun({ maxStaleness: 0, policy: { replicas: 3 } });
-    const victims: ReplicaName[][] = [['trainer', 'policy'], ['coordinator', 'reward', 'policy/1'], ['replay-buffer', 'reference', 'policy/2'], ['policy', 'trainer']]; // prettier-ignore
+    const victims: ReplicaName[][] = [
+      ['trainer', 'policy'],
+      ['coordinator', 'reward', 'policy/1'],
+      ['replay-buffer', 'reference', 'policy/2'],
+      ['policy', 'trainer'],
+    ];
     for (const [version, together] of victims.entries()) {
       await run.reached(version + 1);
       await Promise.all(together.map((victim) => run.killAndRestart(victim)));

@@ -44,20 +44,37 @@ describe('forge replay', () => {
       output: { dir: join(dir, 'runs'), record: true },
     });
     run = await ServiceProcesses.start(redis, await redis.connect(), 'run', recipe);
-    const victims: ReplicaName[][] = [['trainer', 'policy'], ['replay-buffer', 'policy/1'], ['trainer', 'coordinator']]; // prettier-ignore
+    const victims: ReplicaName[][] = [
+      ['trainer', 'policy'],
+      ['replay-buffer', 'policy/1'],
+      ['trainer', 'coordinator'],
+    ];
     for (const [version, together] of victims.entries()) {
       await run.reached(2 * version + 1);
       await Promise.all(together.map((victim) => run!.killAndRestart(victim)));
     }
-    expect(await replay('--to', '4')).toMatchObject({ code: 0, said: expect.stringContaining('4 steps replayed, all as recorded') as string }); // prettier-ignore
+    expect(await replay('--to', '4')).toMatchObject({
+      code: 0,
+      said: expect.stringContaining('4 steps replayed, all as recorded') as string,
+    });
     await run.finished();
     await run.stop();
 
     const summary = JSON.parse(readFileSync(join(run.runDir, 'summary.json'), 'utf8')) as object;
     const { weightsHash } = summary as { weightsHash: string };
     const { code, said } = await replay('--json');
-    expect({ code, ...(JSON.parse(said) as object) }).toEqual({ code: 0, run: 'run', steps: STEPS, weightsHash, recorded: weightsHash, isEqual: true }); // prettier-ignore
-    const lags = readFileSync(join(run.runDir, 'metrics.jsonl'), 'utf8').trim().split('\n').map((line) => (JSON.parse(line) as Record<string, number>)['lag/max']); // prettier-ignore
+    expect({ code, ...(JSON.parse(said) as object) }).toEqual({
+      code: 0,
+      run: 'run',
+      steps: STEPS,
+      weightsHash,
+      recorded: weightsHash,
+      isEqual: true,
+    });
+    const lags = readFileSync(join(run.runDir, 'metrics.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as Record<string, number>)['lag/max']);
     expect(Math.max(...(lags as number[]))).toBeGreaterThan(0);
 
     const record = join(run.runDir, 'record');
@@ -67,6 +84,9 @@ describe('forge replay', () => {
     const flipped = Buffer.from(whole);
     flipped[whole.length >> 1]! ^= 1;
     writeFileSync(step, flipped);
-    expect(await replay()).toMatchObject({ code: 2, said: expect.stringContaining(`${name}: its sha256 is`) as string }); // prettier-ignore
+    expect(await replay()).toMatchObject({
+      code: 2,
+      said: expect.stringContaining(`${name}: its sha256 is`) as string,
+    });
   });
 });

@@ -70,7 +70,8 @@ async function commandWith(redisUrl: string, run: ForgeRun, ...args: string[]): 
   const env = { ...process.env, REDIS_URL: redisUrl };
   const child = spawn(process.execPath, [forge, ...args], { cwd: run.workDir, env });
   let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (said += bytes.toString())); // prettier-ignore
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (bytes: Buffer) => (said += bytes.toString()));
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, said };
 }
@@ -81,11 +82,16 @@ const hashOf = (run: ForgeRun): string =>
 const stepsOf = (run: ForgeRun): number[] =>
   linesOf<{ step: number }>(run, 'metrics.jsonl').map(({ step }) => step);
 const linesOf = <T>(run: ForgeRun, name: string): T[] =>
-  readFileSync(join(run.runDir, name), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as T); // prettier-ignore
+  readFileSync(join(run.runDir, name), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as T);
 const checkpointsOf = (run: ForgeRun): string[] => readdirSync(join(run.runDir, 'checkpoints')).sort();
 /** Newest first. */
 const stepsOfCheckpoints = (run: ForgeRun): number[] =>
-  checkpointsOf(run).flatMap((name) => /^step-(\d+)$/.exec(name)?.slice(1).map(Number) ?? []).sort((a, b) => b - a); // prettier-ignore
+  checkpointsOf(run)
+    .flatMap((name) => /^step-(\d+)$/.exec(name)?.slice(1).map(Number) ?? [])
+    .sort((a, b) => b - a);
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
 
 /** It ended as the run that nobody disturbed: weights, rows, samples, ledger. */
@@ -95,7 +101,10 @@ async function expectUndisturbed(run: ForgeRun, redisUrl = ''): Promise<void> {
   const samples = linesOf<{ index: number }>(run, 'samples.jsonl').map(({ index }) => index);
   expect(samples).toEqual(upTo(STEPS).map((step) => (step - 1) * 8));
   const verified = await commandWith(redisUrl, run, 'ledger', run.runId, '--verify');
-  expect(verified).toMatchObject({ code: 0, said: expect.stringContaining(`${STEPS} steps in metrics.jsonl`) as string }); // prettier-ignore
+  expect(verified).toMatchObject({
+    code: 0,
+    said: expect.stringContaining(`${STEPS} steps in metrics.jsonl`) as string,
+  });
 }
 
 describe('forge resume', () => {
@@ -123,9 +132,20 @@ describe('forge resume', () => {
     expect((await command(run, 'runs')).said).toMatch(/forge resume: from step \d+/);
 
     const { code, said } = await resume(run);
-    expect([code, said]).toEqual([0, expect.stringMatching(new RegExp(`step-${newest} is passed over: .*model.safetensors: found sha256.*state in Redis is gone: going on from the checkpoint of step ${newest - 2}`, 's'))]); // prettier-ignore
+    expect([code, said]).toEqual([
+      0,
+      expect.stringMatching(
+        new RegExp(
+          `step-${newest} is passed over: .*model.safetensors: found sha256.*state in Redis is gone: going on from the checkpoint of step ${newest - 2}`,
+          's',
+        ),
+      ),
+    ]);
     await expectUndisturbed(run);
-    expect(await command(run, 'replay', run.runId)).toMatchObject({ code: 0, said: expect.stringContaining(`${STEPS} steps replayed, all as recorded`) as string }); // prettier-ignore
+    expect(await command(run, 'replay', run.runId)).toMatchObject({
+      code: 0,
+      said: expect.stringContaining(`${STEPS} steps replayed, all as recorded`) as string,
+    });
   });
 
   it('goes on after Ctrl-C without doing anything twice, back to a checkpoint, and to more steps', async () => {
@@ -136,7 +156,10 @@ describe('forge resume', () => {
     expect(checkpointsOf(run)).toContain(`step-${stopped}`);
 
     const other = await command(run, 'resume', run.runId, 'seed=2', 'maxStaleness=1');
-    expect(other).toMatchObject({ code: 2, said: expect.stringMatching(/seed: can't change.*maxStaleness: can't change/s) as string }); // prettier-ignore
+    expect(other).toMatchObject({
+      code: 2,
+      said: expect.stringMatching(/seed: can't change.*maxStaleness: can't change/s) as string,
+    });
     const { code, said } = await resume(run, 'policy.replicas=2', '--dashboard');
     expect([code, said]).toEqual([0, expect.stringContaining(`at step ${stopped}`)]);
     expect(said).toMatch(/^dashboard: http/m);
@@ -146,9 +169,18 @@ describe('forge resume', () => {
     expect(shown.at(-1)).toBe(STEPS);
     await expectUndisturbed(run);
 
-    expect(await resume(run)).toMatchObject({ code: 2, said: expect.stringMatching(/has finished: all 12 steps are done.*steps=24/) as string }); // prettier-ignore
-    expect(await resume(run, '--from', '5')).toMatchObject({ code: 2, said: expect.stringMatching(/no checkpoint of step 5; there are those of step 12, 10/) as string }); // prettier-ignore
-    expect(await resume(run, '--from', '10')).toMatchObject({ code: 0, said: expect.stringContaining('kept as step-12.abandoned') as string }); // prettier-ignore
+    expect(await resume(run)).toMatchObject({
+      code: 2,
+      said: expect.stringMatching(/has finished: all 12 steps are done.*steps=24/) as string,
+    });
+    expect(await resume(run, '--from', '5')).toMatchObject({
+      code: 2,
+      said: expect.stringMatching(/no checkpoint of step 5; there are those of step 12, 10/) as string,
+    });
+    expect(await resume(run, '--from', '10')).toMatchObject({
+      code: 0,
+      said: expect.stringContaining('kept as step-12.abandoned') as string,
+    });
     await expectUndisturbed(run);
 
     expect(await resume(run, 'steps=14')).toMatchObject({ code: 0 });
@@ -184,20 +216,37 @@ describe('forge resume', () => {
     const run = await start({}, shared.url);
     await reached(run, 3);
     await kill(run, SERVICES);
-    expect(await command(run, 'resume', run.runId)).toMatchObject({ code: 2, said: expect.stringMatching(/Redis at redis:.* is not for us: .*set user and password by REDIS_URL=.*CONTRACT_UNAUTHORIZED/) as string }); // prettier-ignore
+    expect(await command(run, 'resume', run.runId)).toMatchObject({
+      code: 2,
+      said: expect.stringMatching(
+        /Redis at redis:.* is not for us: .*set user and password by REDIS_URL=.*CONTRACT_UNAUTHORIZED/,
+      ) as string,
+    });
     const { code, said } = await commandWith(other.url, run, 'resume', run.runId);
-    expect([code, said]).toEqual([0, expect.stringMatching(/REDIS_URL names another address than redis:.*state in Redis is gone: going on from the checkpoint of step \d+/s)]); // prettier-ignore
+    expect([code, said]).toEqual([
+      0,
+      expect.stringMatching(
+        /REDIS_URL names another address than redis:.*state in Redis is gone: going on from the checkpoint of step \d+/s,
+      ),
+    ]);
     await expectUndisturbed(run, other.url);
   });
 
   it('says what can not be resumed, and why', async () => {
-    const run = await start({ steps: 10_000, trainer: { learningRate: 0.01, warmupSteps: 0, checkpointEverySteps: 1 } }); // prettier-ignore
+    const run = await start({
+      steps: 10_000,
+      trainer: { learningRate: 0.01, warmupSteps: 0, checkpointEverySteps: 1 },
+    });
     await reached(run, 3);
     const refusal = (said: RegExp) => ({ code: 2, said: expect.stringMatching(said) as string });
     expect(await resume(run)).toMatchObject(refusal(/is still running \(process \d+\); stop it first/));
     await killAll(run);
-    expect(await command(run, 'resume', 'nonsense')).toMatchObject(refusal(/no run nonsense in runs; forge runs/)); // prettier-ignore
-    expect(await command(run, 'resume', 'checkpoints', '--dir', join('runs', run.runId))).toMatchObject(refusal(/is no run: it has no run.json/)); // prettier-ignore
+    expect(await command(run, 'resume', 'nonsense')).toMatchObject(
+      refusal(/no run nonsense in runs; forge runs/),
+    );
+    expect(await command(run, 'resume', 'checkpoints', '--dir', join('runs', run.runId))).toMatchObject(
+      refusal(/is no run: it has no run.json/),
+    );
 
     // A version that is committed and can't be read, older checkpoints only.
     for (const name of readdirSync(join(run.runDir, 'weights'))) {
@@ -205,11 +254,21 @@ describe('forge resume', () => {
     }
     const [newest, oldest] = stepsOfCheckpoints(run);
     rmSync(join(run.runDir, 'checkpoints', `step-${newest}`), { recursive: true });
-    expect(await resume(run)).toMatchObject(refusal(new RegExp(`is committed, but can't be read .*forge resume ${run.runId} --from ${oldest} goes back`))); // prettier-ignore
+    expect(await resume(run)).toMatchObject(
+      refusal(
+        new RegExp(`is committed, but can't be read .*forge resume ${run.runId} --from ${oldest} goes back`),
+      ),
+    );
     rmSync(join(run.runDir, 'checkpoints', `step-${oldest}`), { recursive: true });
-    expect(await resume(run)).toMatchObject(refusal(/is committed, but can't be read .*there is no good checkpoint either: start a new run/)); // prettier-ignore
+    expect(await resume(run)).toMatchObject(
+      refusal(/is committed, but can't be read .*there is no good checkpoint either: start a new run/),
+    );
     rmSync(join(run.workDir, '.forge'), { recursive: true });
-    expect(await resume(run)).toMatchObject(refusal(/can't be resumed: its state in Redis is gone, and there is no good checkpoint \(none was written\); start a new run/)); // prettier-ignore
+    expect(await resume(run)).toMatchObject(
+      refusal(
+        /can't be resumed: its state in Redis is gone, and there is no good checkpoint \(none was written\); start a new run/,
+      ),
+    );
     expect(existsSync(join(run.runDir, 'resume.lock'))).toBe(false);
     expect(basename(run.runDir)).toBe(run.runId);
   });

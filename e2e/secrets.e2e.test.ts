@@ -25,7 +25,19 @@ const children: ChildProcess[] = [];
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'forge-secrets-'));
   writeFileSync(join(dir, 'picky.ts'), REWARD);
-  const recipe = ['name: s', `model: ${join(root, 'models/arithmetic')}`, 'steps: 8', 'maxStaleness: 1', 'task: { kind: arithmetic, heldOut: 20 }', 'algorithm: { name: grpo, groupSize: 4, klCoefficient: 0.01 }', 'batch: { groups: 4 }', 'sampling: { maxTokens: 10 }', 'evaluation: { everySteps: 4, samples: 20 }', 'trainer: { checkpointEverySteps: 4 }', 'rewards: [{ module: ./picky.ts }]']; // prettier-ignore
+  const recipe = [
+    'name: s',
+    `model: ${join(root, 'models/arithmetic')}`,
+    'steps: 8',
+    'maxStaleness: 1',
+    'task: { kind: arithmetic, heldOut: 20 }',
+    'algorithm: { name: grpo, groupSize: 4, klCoefficient: 0.01 }',
+    'batch: { groups: 4 }',
+    'sampling: { maxTokens: 10 }',
+    'evaluation: { everySteps: 4, samples: 20 }',
+    'trainer: { checkpointEverySteps: 4 }',
+    'rewards: [{ module: ./picky.ts }]',
+  ];
   writeFileSync(join(dir, 'recipe.yaml'), recipe.join('\n'));
 });
 afterEach(() => {
@@ -96,7 +108,18 @@ const isSilent = (text: string, secrets = SECRETS) => !secrets.some((secret) => 
     expect(said.join()).toContain('no sevens');
     expect(isSilent(said.join())).toBe(true);
     const looked = filesIn(dir).map((file) => file.replace(/.*\//, ''));
-    expect(looked).toEqual(expect.arrayContaining(['run.json', 'config.yaml', 'metrics.jsonl', 'samples.jsonl', 'report.html', 'policy-0.log', 'trainer-0.log', 'coordinator-0.log'])); // prettier-ignore
+    expect(looked).toEqual(
+      expect.arrayContaining([
+        'run.json',
+        'config.yaml',
+        'metrics.jsonl',
+        'samples.jsonl',
+        'report.html',
+        'policy-0.log',
+        'trainer-0.log',
+        'coordinator-0.log',
+      ]),
+    );
     expect(readFileSync(join(dir, 'runs', id, 'logs/policy-0.log'), 'utf8')).toContain('lost Redis');
     expect(filesWith(SECRETS, dir)).toEqual([]);
     // All that was ever written to Redis: jobs, streams, telemetry, dead letters.

@@ -15,7 +15,13 @@ export type ServiceName = (typeof SERVICES)[number];
 /** A service's first replica, or another one of the policy. */
 export type ReplicaName = ServiceName | `policy/${number}`;
 
-export const TINY = { hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 2 }; // prettier-ignore
+export const TINY = {
+  hidden_size: 32,
+  intermediate_size: 48,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  num_key_value_heads: 2,
+};
 
 /** A fresh directory with a small untrained model in it that speaks arithmetic. */
 export async function directoryWithModel(): Promise<string> {

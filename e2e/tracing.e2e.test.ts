@@ -88,7 +88,18 @@ describe('a traced run', () => {
       const names = spans.map(({ name }) => name);
       expect(byId.get(spanId)).toMatchObject({ traceId, name: 'rollout', parentId: null });
       expect(names).toEqual(
-        expect.arrayContaining(['admit', 'queue', 'attempt', 'generate', 'score', 'score exact', 'score length', 'reference', 'publish', 'buffer']), // prettier-ignore
+        expect.arrayContaining([
+          'admit',
+          'queue',
+          'attempt',
+          'generate',
+          'score',
+          'score exact',
+          'score length',
+          'reference',
+          'publish',
+          'buffer',
+        ]),
       );
       const generate = spans.find(({ name }) => name === 'generate')!;
       expect(generate.attributes).toMatchObject({

@@ -16,7 +16,10 @@ describe('docs/actors.md', () => {
     mkdirSync(dir, { recursive: true });
     const file = join(dir, `actors-page-${process.pid}.ts`);
     writeFileSync(file, `${definitions}\nrunMain(async () => {\n${snippets.join('')}\n});\n`);
-    const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', 'tsx', file], { cwd: root, encoding: 'utf8' }); // prettier-ignore
+    const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', 'tsx', file], {
+      cwd: root,
+      encoding: 'utf8',
+    });
     rmSync(file);
     expect({ status, stderr, lines: stdout.trim().split('\n') }).toEqual({
       status: 0,

@@ -72,7 +72,11 @@ export class ForgeRun {
     });
     keepWords(child, join(workDir, 'said.log'));
     try {
-      const { id, redisUrl } = await waitFor('the run', () => recordOf(workDir, environment.REDIS_URL), STARTS_WITHIN_MS); // prettier-ignore
+      const { id, redisUrl } = await waitFor(
+        'the run',
+        () => recordOf(workDir, environment.REDIS_URL),
+        STARTS_WITHIN_MS,
+      );
       const redis = await connectRedis(redisUrl, { name: 'chaos', giveUpAfterMs: STARTS_WITHIN_MS });
       return new ForgeRun({ child, workDir, recipe, runId: id, redisUrl, redis });
     } catch (error) {

@@ -3,7 +3,17 @@ import { encode } from '@forge/contracts';
 import { hostileBytes, pick, type Random } from '@forge/testing';
 
 /** The kinds of the actor protocol's frames that are used here, as `shared/actors` numbers them. */
-export const KIND = { hello: 0, proof: 1, bye: 2, call: 5, stream: 6, post: 7, error: 9, credit: 12, cancel: 13 } as const; // prettier-ignore
+export const KIND = {
+  hello: 0,
+  proof: 1,
+  bye: 2,
+  call: 5,
+  stream: 6,
+  post: 7,
+  error: 9,
+  credit: 12,
+  cancel: 13,
+} as const;
 const MAGIC = 'forge-actors';
 const VERSION = 1;
 export const NONCE = Buffer.alloc(32, 7);
@@ -38,9 +48,17 @@ export function hostileGreeting(random: Random): { kind: string; bytes: Buffer }
   if (roll < 0.1)
     return { kind: 'wrong version', bytes: hello(pick<unknown>(random, [0, 2, -1, '1', null, 1e308])) };
   if (roll < 0.2) return { kind: 'no token', bytes: hello(VERSION, pick<unknown>(random, [false, null, 1])) };
-  if (roll < 0.3) return { kind: 'wrong nonce', bytes: hello(VERSION, true, pick<unknown>(random, [null, Buffer.alloc(31), 'x', []])) }; // prettier-ignore
+  if (roll < 0.3)
+    return {
+      kind: 'wrong nonce',
+      bytes: hello(VERSION, true, pick<unknown>(random, [null, Buffer.alloc(31), 'x', []])),
+    };
   if (roll < 0.4) return { kind: 'wrong token', bytes: Buffer.concat([hello(), proof('another', NONCE)]) };
-  if (roll < 0.5) return { kind: 'call before the greeting', bytes: frame(KIND.call, 1, 'a', 'score', [], '', null, null, null) }; // prettier-ignore
+  if (roll < 0.5)
+    return {
+      kind: 'call before the greeting',
+      bytes: frame(KIND.call, 1, 'a', 'score', [], '', null, null, null),
+    };
   if (roll < 0.6) return { kind: 'length of 4 GB', bytes: Buffer.from('ffffffff00', 'hex') };
   if (roll < 0.7)
     return { kind: 'another protocol', bytes: Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n') };

@@ -10,8 +10,32 @@ const PIPELINED = 20;
 const SLOW_EVERY = 500;
 
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'HEAD', 'TRACE', 'PROPFIND'];
-const PATHS = ['/healthz', '/readyz', '/', '/metrics', '/admin', '/healthz/..%2f..%2fetc%2fpasswd', '/%00', '/%zz', '//', '/healthz?x=%ff', '/__proto__', '/constructor', `/${'a'.repeat(2_000)}`, '/v1/chat/completions']; // prettier-ignore
-const HEADERS = ['Content-Type: application/json', 'Content-Type: text/x;;', 'X-Forwarded-For: 1', 'Accept: */*', 'Cookie: a=b', 'Authorization: Bearer x', 'Expect: 100-continue', 'Upgrade: websocket']; // prettier-ignore
+const PATHS = [
+  '/healthz',
+  '/readyz',
+  '/',
+  '/metrics',
+  '/admin',
+  '/healthz/..%2f..%2fetc%2fpasswd',
+  '/%00',
+  '/%zz',
+  '//',
+  '/healthz?x=%ff',
+  '/__proto__',
+  '/constructor',
+  `/${'a'.repeat(2_000)}`,
+  '/v1/chat/completions',
+];
+const HEADERS = [
+  'Content-Type: application/json',
+  'Content-Type: text/x;;',
+  'X-Forwarded-For: 1',
+  'Accept: */*',
+  'Cookie: a=b',
+  'Authorization: Bearer x',
+  'Expect: 100-continue',
+  'Upgrade: websocket',
+];
 const BODIES = ['{', '{}', 'null', '{"__proto__":{"a":1}}', '[1e999]', `${'['.repeat(5_000)}`, '{"a":NaN}'];
 
 /** What no parser of HTTP takes, each on a connection of its own. */
@@ -20,13 +44,19 @@ const GARBAGE: Readonly<Record<string, (random: Random) => Buffer>> = {
   'no such method': () => Buffer.from('BREW /healthz HTTP/1.1\r\nHost: x\r\n\r\n'),
   'wrong version': () => Buffer.from('GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n'),
   'long headers': () => Buffer.from(`GET /healthz HTTP/1.1\r\nHost: x\r\nA: ${'a'.repeat(20_000)}\r\n\r\n`),
-  'two lengths': () => Buffer.from('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd'),
-  'broken chunks': () => Buffer.from('GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n'),
-  'length and chunks': () => Buffer.from('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'),
+  'two lengths': () =>
+    Buffer.from('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd'),
+  'broken chunks': () =>
+    Buffer.from('GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n'),
+  'length and chunks': () =>
+    Buffer.from(
+      'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ),
   'null in a header': () => Buffer.from('GET /healthz HTTP/1.1\r\nHost: x\r\nA: a\0b\r\n\r\n'),
   'another protocol': () => Buffer.from('*1\r\n$4\r\nPING\r\n\r\n'),
-  'garbage behind a request': () => Buffer.from('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\x01\x02\x03\r\n\r\n'),
-}; // prettier-ignore
+  'garbage behind a request': () =>
+    Buffer.from('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\x01\x02\x03\r\n\r\n'),
+};
 const END = Buffer.from('\r\n\r\n');
 
 /**

@@ -72,7 +72,10 @@ function hostileLetter(
   if (roll < 0.4) return { kind: 'unknown sender', fields: fieldsOf({ ...letter, from: 'nobody' }) };
   if (roll < 0.5) return { kind: 'unknown channel', fields: fieldsOf({ ...letter, sequence: '7' }) };
   if (roll < 0.6)
-    return { kind: 'random bytes', fields: fieldsOf({ ...letter, bytes: Buffer.concat([Buffer.alloc(4, 0xff), randomBytes(random, 50)]) }) }; // prettier-ignore
+    return {
+      kind: 'random bytes',
+      fields: fieldsOf({ ...letter, bytes: Buffer.concat([Buffer.alloc(4, 0xff), randomBytes(random, 50)]) }),
+    };
   const { kind, bytes } = hostileGreeting(random);
   return { kind, fields: fieldsOf({ ...letter, bytes }) };
 }

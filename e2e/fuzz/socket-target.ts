@@ -69,9 +69,14 @@ export async function sendFrames(
 }
 
 /** A call with arguments that the endpoint does not take. */
-function wrongCall(random: Random, { actor, endpoints }: ActorPlace, id: number): { kind: string; bytes: Buffer } {
+function wrongCall(
+  random: Random,
+  { actor, endpoints }: ActorPlace,
+  id: number,
+): { kind: string; bytes: Buffer } {
   const [endpoint, args] = pick(random, Object.entries(endpoints));
-  const call = (what: string, given: unknown): Buffer => frame(KIND.call, id, actor, what, given, `k${id}`, 10_000, null, null);
+  const call = (what: string, given: unknown): Buffer =>
+    frame(KIND.call, id, actor, what, given, `k${id}`, 10_000, null, null);
   const roll = random();
   if (roll < 0.2 || args.length === 0)
     return {
@@ -79,12 +84,14 @@ function wrongCall(random: Random, { actor, endpoints }: ActorPlace, id: number)
       bytes: call(pick(random, ['constructor', '__proto__', 'setup', 'x', '']), args),
     };
   if (roll < 0.4) return { kind: 'no arguments', bytes: call(endpoint, []) };
-  if (roll < 0.5)
-    return { kind: 'deep argument', bytes: call(endpoint, [nested(50), ...args.slice(1)]) };
+  if (roll < 0.5) return { kind: 'deep argument', bytes: call(endpoint, [nested(50), ...args.slice(1)]) };
   const { kind, value } = spoil(random, args[0], 50_000);
   const isWrong = typeof value !== typeof args[0] || value === null;
-  return { kind: `argument: ${kind}`, bytes: call(endpoint, [isWrong ? value : { wrong: value }, ...args.slice(1)]) };
-} // prettier-ignore
+  return {
+    kind: `argument: ${kind}`,
+    bytes: call(endpoint, [isWrong ? value : { wrong: value }, ...args.slice(1)]),
+  };
+}
 
 async function stranger(place: Place, bytes: Buffer): Promise<number> {
   const received = await talk(place, [bytes], { isDone: () => false, patienceMs: PATIENCE_MS });

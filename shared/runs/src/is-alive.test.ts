@@ -20,6 +20,10 @@ describe('isAlive', () => {
     const ended = once(child, 'exit');
     child.stdin.end();
     await ended;
-    expect([isAlive(child.pid!, mark), isAlive(child.pid!, null), processMark(child.pid!)]).toEqual([false, false, null]); // prettier-ignore
+    expect([isAlive(child.pid!, mark), isAlive(child.pid!, null), processMark(child.pid!)]).toEqual([
+      false,
+      false,
+      null,
+    ]);
   });
 });

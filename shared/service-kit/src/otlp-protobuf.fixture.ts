@@ -72,7 +72,9 @@ function decode(bytes: Buffer, fields: Fields): Record<string, unknown> {
   const take = (length: number): Buffer => bytes.subarray(at, (at += length));
   while (at < bytes.length) {
     const tag = Number(varint());
-    const content = { 0: varint, 1: () => take(8), 2: () => take(Number(varint())), 5: () => take(4) }[tag & 7]!(); // prettier-ignore
+    const content = { 0: varint, 1: () => take(8), 2: () => take(Number(varint())), 5: () => take(4) }[
+      tag & 7
+    ]!();
     const field = fields[tag >> 3];
     if (field === undefined) continue;
     const [name, read, many] = field;

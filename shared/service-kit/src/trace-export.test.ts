@@ -104,7 +104,8 @@ async function traced(variables: Record<string, string>): Promise<{ printed: str
   const warnings: unknown[] = [];
   let printed = '';
   child.on('message', (warning) => warnings.push(warning));
-  for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (bytes: Buffer) => (printed += bytes.toString())); // prettier-ignore
+  for (const stream of [child.stdout!, child.stderr!])
+    stream.on('data', (bytes: Buffer) => (printed += bytes.toString()));
   expect(await once(child, 'close')).toEqual([0, null]);
   return { printed, warnings };
 }
@@ -134,8 +135,18 @@ describe('spans of a service', () => {
     expect(warnings).toEqual([]);
     const [attempt, failing, root, ...more] = printed.split(/^}\n/m);
     expect(more).toEqual(['']);
-    expect(attempt).toMatch(new RegExp(`traceId: '${rollout.traceId}'.*spanId: '${rollout.spanId}'.*name: 'attempt'.*\\n  id: '[0-9a-f]{16}'.*tokens: 7.*spanId: '${step.spanId}'`, 's')); // prettier-ignore
+    expect(attempt).toMatch(
+      new RegExp(
+        `traceId: '${rollout.traceId}'.*spanId: '${rollout.spanId}'.*name: 'attempt'.*\\n  id: '[0-9a-f]{16}'.*tokens: 7.*spanId: '${step.spanId}'`,
+        's',
+      ),
+    );
     expect(failing).toMatch(/name: 'failing'.*status: { code: 2, message: 'boom' }/s);
-    expect(root).toMatch(new RegExp(`traceId: '${step.traceId}'.*parentSpanContext: undefined.*name: 'step'.*\\n  id: '${step.spanId}'`, 's')); // prettier-ignore
+    expect(root).toMatch(
+      new RegExp(
+        `traceId: '${step.traceId}'.*parentSpanContext: undefined.*name: 'step'.*\\n  id: '${step.spanId}'`,
+        's',
+      ),
+    );
   });
 });

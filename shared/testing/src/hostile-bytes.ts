@@ -9,7 +9,17 @@ export interface HostileBytes {
 const DEEPEST = 100_000;
 const DEPTHS = [100, 1_000, 10_000, DEEPEST];
 /** Starts of values whose length is not there: bin, str, array, map and ext of up to 4 GB. */
-const CLAIMS = ['c6ffffffff', 'dbffffffff', 'ddffffffff', 'dfffffffff', 'c9ffffffff01', 'dd01ffffff', 'c5ffff', 'dcffff', 'deffff'].map((hex) => Buffer.from(hex, 'hex')); // prettier-ignore
+const CLAIMS = [
+  'c6ffffffff',
+  'dbffffffff',
+  'ddffffffff',
+  'dfffffffff',
+  'c9ffffffff01',
+  'dd01ffffff',
+  'c5ffff',
+  'dcffff',
+  'deffff',
+].map((hex) => Buffer.from(hex, 'hex'));
 /** Extensions, those of msgpackr among them: error, set, typed array, regular expression, date, record, pointer. */
 const EXTENSIONS = [0x65, 0x73, 0x74, 0x78, 0xff, 0x72, 0x70, 0x69, 0x01, 0x62].flatMap((type) => [
   Buffer.from([0xd4, type, 0x01]),
@@ -80,7 +90,10 @@ export function hostileJson(
   if (roll < 0.25) return { kind: 'garbage behind it', text: `${text}}]` };
   if (roll < 0.3) {
     const depth = random() < 0.01 ? DEEPEST / 10 : 100;
-    return { kind: 'deep nesting', text: JSON.stringify({ ...(valid as object), x: nested(depth > 1000 ? 1000 : depth) }) }; // prettier-ignore
+    return {
+      kind: 'deep nesting',
+      text: JSON.stringify({ ...(valid as object), x: nested(depth > 1000 ? 1000 : depth) }),
+    };
   }
   const { kind, value } = spoil(random, valid, largeEvery);
   return { kind, text: JSON.stringify(value) ?? '' };

@@ -22,7 +22,10 @@ const INTERRUPTED = 130;
 export async function replayRun(id: string, { dir, json, to, model }: ReplayCommandOptions): Promise<number> {
   const directory = join(dir, id);
   if (!existsSync(directory)) {
-    throw new ForgeError('CONFLICT_STATE', `no run ${id} in ${dir}; forge runs lists those there are`, { id, dir }); // prettier-ignore
+    throw new ForgeError('CONFLICT_STATE', `no run ${id} in ${dir}; forge runs lists those there are`, {
+      id,
+      dir,
+    });
   }
   const record = await TrainingRecord.open(runPaths(directory).trainingRecord);
   const end = lastVersion(record, directory, to);

@@ -108,9 +108,17 @@ async function goOn(
 /** @throws {ForgeError} CONFLICT_STATE naming why it is none that could be resumed. */
 function findRun(dir: string, id: string): RunRecord {
   if (existsSync(join(dir, id)) && !existsSync(runPaths(join(dir, id)).record)) {
-    throw new ForgeError('CONFLICT_STATE', `${join(dir, id)} is no run: it has no run.json; forge runs lists those there are`, { id, dir }); // prettier-ignore
+    throw new ForgeError(
+      'CONFLICT_STATE',
+      `${join(dir, id)} is no run: it has no run.json; forge runs lists those there are`,
+      { id, dir },
+    );
   }
   const record = findRunRecord(dir, id, isAlive);
   if (record.state !== 'running') return record;
-  throw new ForgeError('CONFLICT_STATE', `run ${id} is still running (process ${record.pid}); stop it first (Ctrl-C)`, { id, pid: record.pid }); // prettier-ignore
+  throw new ForgeError(
+    'CONFLICT_STATE',
+    `run ${id} is still running (process ${record.pid}); stop it first (Ctrl-C)`,
+    { id, pid: record.pid },
+  );
 }

@@ -65,7 +65,8 @@ export function verifyRunFiles(
   if (rows.length < run.version)
     problems.push(`metrics.jsonl: ${rows.length} steps, but ${run.version} are committed`);
   const differing = (what: string, found: unknown, expected: unknown): void => {
-    if (found !== expected) problems.push(`summary.json: ${what} is ${String(found)}, but the run's is ${String(expected)}`); // prettier-ignore
+    if (found !== expected)
+      problems.push(`summary.json: ${what} is ${String(found)}, but the run's is ${String(expected)}`);
   };
   differing('steps', summary['steps'], run.version);
   differing('weightsHash', summary['weightsHash'], versions.get(run.version)?.weightsHash ?? null);

@@ -37,7 +37,9 @@ export async function verifyWeights(
       problems.push(`${name}: its manifest says ${sha256}, the run ${recorded.weightsHash}`);
     const parentHash = parent === null ? undefined : versions.get(parent.version)?.weightsHash;
     if (isOurs && parentHash !== undefined && parentHash !== parent!.sha256)
-      problems.push(`${name}: its parent is version ${parent!.version} with ${parent!.sha256}, the run's is ${parentHash}`); // prettier-ignore
+      problems.push(
+        `${name}: its parent is version ${parent!.version} with ${parent!.sha256}, the run's is ${parentHash}`,
+      );
   }
   const isThere = before.some((one) => one.sha256 === versions.get(run.version)?.weightsHash);
   const isSince = (await store.manifests()).some(({ version }) => version > run.version);

@@ -34,7 +34,10 @@ describe('giveUpJob', () => {
   });
 
   it('lets a slice of an evaluation count as failed, so that the others can', async () => {
-    const samples = [{ id: 'a', prompt: 'p' }, { id: 'b', prompt: 'p' }]; // prettier-ignore
+    const samples = [
+      { id: 'a', prompt: 'p' },
+      { id: 'b', prompt: 'p' },
+    ];
     const job = { kind: 'evaluation', schemaVersion: 1, minVersion: 4, part: 1, parts: 2, samples } as const;
     expect(await effectsOf(failure({ job }))).toEqual([
       ['keep', 'e-v4-1', 'evaluation'],

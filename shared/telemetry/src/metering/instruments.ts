@@ -29,13 +29,31 @@ const instrument = (
 
 /** Instruments of every service, besides those of METRICS that the coordinator has; `docs/metrics.md` lists them. */
 export const INSTRUMENTS = [
-  instrument('forge.activity.time', 'counter', 's', 'time spent busy, idle or waiting for something', 'activity'),
+  instrument(
+    'forge.activity.time',
+    'counter',
+    's',
+    'time spent busy, idle or waiting for something',
+    'activity',
+  ),
   instrument('forge.tokens', 'counter', '{token}', 'tokens generated, scored or trained'),
   instrument('process.memory.usage', 'gauge', 'By', 'resident memory'),
-  instrument('forge.recorded.count', 'counter', '{value}', 'values recorded under a key (means and deviations)', 'key'),
+  instrument(
+    'forge.recorded.count',
+    'counter',
+    '{value}',
+    'values recorded under a key (means and deviations)',
+    'key',
+  ),
   instrument('forge.recorded.sum', 'up-down counter', '', 'their sum; of a sum, its value', 'key'),
-  instrument('forge.recorded.extreme', 'gauge', '', 'largest or smallest value since the start (maxima, minima)', 'key'),
-] as const satisfies readonly InstrumentDefinition[]; // prettier-ignore
+  instrument(
+    'forge.recorded.extreme',
+    'gauge',
+    '',
+    'largest or smallest value since the start (maxima, minima)',
+    'key',
+  ),
+] as const satisfies readonly InstrumentDefinition[];
 
 type Name = (typeof INSTRUMENTS)[number]['name'];
 

@@ -44,7 +44,17 @@ function metering(): Metering {
     settings: OFF,
     metered: {
       totals: () => Promise.resolve({ busyMs: 1500, 'waits/rewardMs': 250, idleMs: 0, tokens: 42 }),
-      newest: () => ({ step: 3, 'reward/mean': 0.5, 'reward/exact': 0.25, loss: -1, 'loss/mine': 2, 'memory/policy_bytes': 7, 'waits/policy/reward': 0.5, 'user/a/b': 4, 'lag/share/16+': 0.125 }), // prettier-ignore
+      newest: () => ({
+        step: 3,
+        'reward/mean': 0.5,
+        'reward/exact': 0.25,
+        loss: -1,
+        'loss/mine': 2,
+        'memory/policy_bytes': 7,
+        'waits/policy/reward': 0.5,
+        'user/a/b': 4,
+        'lag/share/16+': 0.125,
+      }),
       recorded,
     },
     warn: (message) => warnings.push(message),
@@ -101,7 +111,9 @@ describe('export by OTLP', () => {
   }
 
   it('sends the same instruments with who they are of, and the rest at the end', async () => {
-    const bodies: { resourceMetrics: { resource: unknown; scopeMetrics: { metrics: { name: string }[] }[] }[] }[] = []; // prettier-ignore
+    const bodies: {
+      resourceMetrics: { resource: unknown; scopeMetrics: { metrics: { name: string }[] }[] }[];
+    }[] = [];
     const url = await listen((request, response) => {
       let body = '';
       request.on('data', (chunk: Buffer) => (body += chunk.toString()));

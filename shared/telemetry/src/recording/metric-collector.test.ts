@@ -19,9 +19,16 @@ describe('MetricCollector', () => {
     const child = { rank: 'p2', states: { a: { reduce: 'mean', sum: 2, count: 1 } }, values: [] } as const;
     collector.merge({ ...child, values: [['a', 2, 9]] }, 'p1');
     expect(collector.take()).toEqual([
-      { rank: '', states: { a: { reduce: 'mean', sum: 5, count: 2 } }, values: [['a', 1, 7], ['a', 4, 7]] },
+      {
+        rank: '',
+        states: { a: { reduce: 'mean', sum: 5, count: 2 } },
+        values: [
+          ['a', 1, 7],
+          ['a', 4, 7],
+        ],
+      },
       { rank: 'p1/p2', states: child.states, values: [['a', 2, 9]] },
-    ]); // prettier-ignore
+    ]);
     expect(collector.take()).toEqual([]);
     expect(collector.totals.get('a')).toEqual({ reduce: 'mean', sum: 7, count: 3 });
   });

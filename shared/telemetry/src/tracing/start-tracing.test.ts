@@ -63,7 +63,11 @@ describe('spans', () => {
       expect(activeTraceparent()).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-03$/);
       expect(outsideTraces(activeTraceparent)).toBeUndefined();
       const logged: string[] = [];
-      createLogger({ service: 's', level: 'info', destination: { write: (line) => void logged.push(line) } }).info('x'); // prettier-ignore
+      createLogger({
+        service: 's',
+        level: 'info',
+        destination: { write: (line) => void logged.push(line) },
+      }).info('x');
       const { traceId, spanId } = span!.spanContext();
       expect(JSON.parse(logged[0]!)).toMatchObject({ trace_id: traceId, span_id: spanId });
       expect(logIds(span)).toEqual({ trace_id: traceId, span_id: spanId });
@@ -99,9 +103,16 @@ describe('spans', () => {
 
     await stop();
     spans = lines.flatMap(spansOfRequest);
-    expect(spans.map(({ name }) => name)).toEqual(
-      ['attempt', 'rollout', 'failing', 'part', 'told', 'slow', 'failed', 'step'], // prettier-ignore
-    );
+    expect(spans.map(({ name }) => name)).toEqual([
+      'attempt',
+      'rollout',
+      'failing',
+      'part',
+      'told',
+      'slow',
+      'failed',
+      'step',
+    ]);
     expect(warnings).toEqual([]);
   });
 
@@ -113,7 +124,10 @@ describe('spans', () => {
     const [root] = named('rollout');
     expect(root).toMatchObject({ traceId, spanId: rootId, parentId: null, startMs: T + 1000 });
     expect(root!.endMs).toBeGreaterThan(1e12);
-    expect(spansOfTrace([...lines, ...lines], traceId!).map(({ name }) => name)).toEqual(['rollout', 'attempt']); // prettier-ignore
+    expect(spansOfTrace([...lines, ...lines], traceId!).map(({ name }) => name)).toEqual([
+      'rollout',
+      'attempt',
+    ]);
   });
 
   it('say what failed, also when they are told afterwards', () => {
@@ -123,7 +137,12 @@ describe('spans', () => {
     const [told] = named('told');
     expect(told).toMatchObject({ traceId, startMs: T + 1000, endMs: T + 1500, ...failed });
     expect(told!.events).toMatchObject([{ name: 'half', atMs: T + 1250 }]);
-    expect(named('part')[0]).toMatchObject({ parentId: told!.spanId, startMs: T + 1100, endMs: T + 1200, error: null }); // prettier-ignore
+    expect(named('part')[0]).toMatchObject({
+      parentId: told!.spanId,
+      startMs: T + 1100,
+      endMs: T + 1200,
+      error: null,
+    });
   });
 
   it('link to as many rollouts as a batch has', () => {

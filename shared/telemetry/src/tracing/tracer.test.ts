@@ -50,7 +50,10 @@ describe('ForgeTracerProvider', () => {
     const span = tracer.startSpan('s', { links: [{ context, attributes }] });
     span.addEvent('e', attributes);
     span.end();
-    expect(last().events[0]).toMatchObject({ attributes: { text: 'abc', list: ['wxy', 'ab'] }, droppedAttributesCount: 1 }); // prettier-ignore
+    expect(last().events[0]).toMatchObject({
+      attributes: { text: 'abc', list: ['wxy', 'ab'] },
+      droppedAttributesCount: 1,
+    });
     expect(last().events[0]!.attributes).not.toHaveProperty('more');
     expect(last().links).toEqual([{ context, attributes: { text: 'abc' }, droppedAttributesCount: 2 }]);
   });
@@ -130,7 +133,10 @@ describe('ForgeTracerProvider', () => {
     const quiet = tracerOf(0).startSpan('quiet');
     const within = trace.setSpan(ROOT_CONTEXT, quiet);
     expect(tracer.startSpan('child', {}, within).spanContext().traceId).toBe(quiet.spanContext().traceId);
-    expect([quiet, tracer.startSpan('child', {}, within)].map((span) => span.isRecording())).toEqual([false, false]); // prettier-ignore
+    expect([quiet, tracer.startSpan('child', {}, within)].map((span) => span.isRecording())).toEqual([
+      false,
+      false,
+    ]);
     // A call that nothing traced makes, and an exporter's own.
     expect(tracer.startSpan('call', { kind: SpanKind.CLIENT }).spanContext().traceId).toMatch(/^0+$/);
     expect(tracer.startSpan('s', {}, suppressTracing(ROOT_CONTEXT)).isRecording()).toBe(false);
