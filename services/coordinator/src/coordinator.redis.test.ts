@@ -26,7 +26,7 @@ afterEach(() => {
   for (const state of states.splice(0)) state.close();
 });
 
-/** As if so many steps were trained. */
+/** Sets the version as if so many steps were trained. */
 async function committed(state: RunState, version: number): Promise<void> {
   await (await redis.connect()).hset(state.keys.run, 'version', version);
 }
@@ -252,7 +252,7 @@ describe('coordinator', () => {
     await coordinate(state, dir);
     expect(rowsOf(dir)).toMatchObject([...rows, { step: 3, 'eval/version': 2, 'user/calls': 1 }]);
     await state.emit(recordedOnce(1));
-    // Nobody closed the recording before it goes on again.
+    // The recording was not closed before it goes on again.
     await state.emit({ kind: 'run', state: 'resumed' });
     await coordinate(state, dir);
     expect(rowsOf(dir)).toMatchObject([...rows, { step: 3, 'user/calls': 2 }]);

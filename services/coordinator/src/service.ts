@@ -70,7 +70,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       await lifecycle.conclude(state, recording.startedAtMs ?? Date.now());
     })
     .catch(fail);
-  // It only watches: a run that is over does not wait for it.
+  // The watchdog only watches: a run that is over does not wait for it.
   void lifecycle.watch(over.signal).catch(fail);
   const writing = recording.followSpans(stopping.signal).catch(fail);
 
@@ -100,7 +100,7 @@ function tokensPerBatch(recipe: Recipe): number {
   return candidatesPerBatch(recipe) * recipe.algorithm.groupSize * recipe.sampling.maxTokens;
 }
 
-/** Lets the state of the run expire a while after nobody keeps it any more. */
+/** Lets the state of the run expire a while after the coordinator has stopped renewing it. */
 async function keepState({ recipe, runState, fail }: ServiceContext): Promise<{ end: () => void }> {
   const keepMs = recipe.limits.keepStateHours * 3_600_000;
   const keep = () => runState.expire(keepMs);

@@ -46,7 +46,7 @@ export interface RunListing {
   steps: number;
   startAccuracy: number | null;
   accuracy: number | null;
-  /** One that this version of the software can't read: all other fields are empty. */
+  /** Reason this version of the software can't read the run: all other fields are empty. */
   problem: string | null;
 }
 
@@ -100,7 +100,7 @@ export interface ReplicaView {
   pid: number;
   /** Address of its own HTTP port. */
   url: string;
-  /** Since its last heartbeat. */
+  /** Time since its last heartbeat. */
   silentMs: number;
   /** How often it was started again since the run began, for whatever reason. */
   restarts: number;
@@ -158,7 +158,7 @@ export type Bottleneck =
   | {
       bound: 'trainer';
       trainerBusy: number;
-      /** Why policies stand still: nobody takes their groups, or they have nothing to do. */
+      /** Why policies stand still: their groups are not taken, or they have nothing to do. */
       policies: 'full' | 'idle';
       policiesStill: number;
       replicas: number | null;
@@ -210,7 +210,7 @@ export interface SampleCompletion {
   text: string;
   /** Weighted sum. */
   reward: number;
-  /** By function, before weighting. */
+  /** Rewards by function, before weighting. */
   rewards: Record<string, number>;
   /** The tokens the policy chose, as far as they are kept. */
   tokens: SampleToken[];
@@ -268,7 +268,7 @@ export interface DeadLetterView {
   code: string;
   message: string;
   attempts: number;
-  /** As data where it is some, else text. */
+  /** Parsed data where it can be parsed, else text. */
   payload: unknown;
   sizeBytes: number;
 }

@@ -351,7 +351,7 @@ describe('a Redis that is away', () => {
       'TRANSIENT_REDIS_UNREACHABLE',
     ]);
     expect(await get(dashboard, `/runs/${id}/rollouts/0`)).toMatchObject({ history: null });
-    // It is started again where it was.
+    // The Redis is started again where it was.
     process.kill(pid, 'SIGKILL');
     await waitFor('it is back', () => dataOf<RunView>(told, 'view').at(-1)?.live != null, 20_000);
     expect((await state.controls.steering()).isPaused).toBe(false);

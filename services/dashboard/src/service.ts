@@ -39,7 +39,7 @@ export interface Dashboard {
 const USUAL_PORT = 7700;
 const TOKEN_BYTES = 24;
 
-/** Serves the page, and what it shows of the runs in a directory. It changes runs only by what anybody could ask of them. */
+/** Serves the page and its data on the runs in a directory. It changes runs only as any process could. */
 export async function start(options: DashboardOptions): Promise<Dashboard> {
   const { runsDir, host, port, logger, pageDir = join(__dirname, 'web') } = options;
   const token = options.token ?? randomBytes(TOKEN_BYTES).toString('base64url');

@@ -13,7 +13,7 @@ import { WeightsFollower } from './handlers/weights-follower';
 import { policyConfig } from './policy-config';
 
 const CALL_BATCH = 512;
-/** What counts while several go on. `rollout`: the code of the algorithm's rollout, an environment say. */
+/** Activities; the first counts while several go on. `rollout`: the algorithm's rollout code, an environment say. */
 const ACTIVITIES = [
   'busy',
   'waits/reward',
@@ -44,7 +44,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     replicaDirectory(registry, 'reference'),
     limits,
   );
-  // One call scores for many rollouts; where another begins an item says which it belongs to.
+  // One call scores for many rollouts; only the first item of each names its rollout.
   const score = batched<ScoreItem, ScoreResult>(
     (items) => outsideTraces(() => rewards.score.choose(items.map(withoutRepetition))),
     { maxBatch: CALL_BATCH },
@@ -90,7 +90,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       const { jobId, job, index, queuedAtMs, code, message, attempts, reason } = failure;
       const origin = job?.kind === 'rollout' ? job.trace : undefined;
       const trace = index === null ? undefined : traces.kept(index, origin, queuedAtMs ?? Date.now());
-      // However many make no sense, there is one line about them a second.
+      // Invalid jobs get one line a second, however many there are.
       if (reason === undefined)
         logger.error({ jobId, code, reason: message, attempts, ...logIds(trace) }, 'job failed for good');
       await giveUpJob(runState, failure, trace);
@@ -115,7 +115,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       await drainJobs({
         close: () => queue.close(),
         handBack: () => jobs.handBack(),
-        // Where the coordinator leaves, or is gone, rewards and weights do not come any more either.
+        // Without a coordinator, leaving or gone, rewards and weights do not come any more either.
         isAlone: async () => (await registry.list('coordinator')).length === 0,
         withinMs: recipe.limits.drainSeconds * 500,
       });
@@ -127,7 +127,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   };
 }
 
-/** What the item before says need not be said again. */
+/** The item, without its trace context where the item before has the same. */
 function withoutRepetition(item: ScoreItem, i: number, items: readonly ScoreItem[]): ScoreItem {
   if ((item.traceparent ?? null) !== (items[i - 1]?.traceparent ?? null)) return item;
   const { sample, completion } = item;

@@ -43,7 +43,7 @@ export async function start({
     rollback,
     keepCheckpoints,
   });
-  // Until here a predecessor goes on, and what it commits meanwhile is what this one takes up.
+  // A predecessor goes on until here, and this trainer takes up its commits.
   const epoch = await runState.newEpoch();
   const version = await runState.version();
   const latest = await runState.weights.latest();
@@ -107,7 +107,7 @@ export async function start({
   };
 }
 
-/** A version that is published again has the weights it had. */
+/** Checks that a version published again has the weights it had. */
 function checkSame(before: WeightsAnnouncement | undefined, published: WeightsAnnouncement): Promise<void> {
   if (before?.version !== published.version || before.sha256 === published.sha256) return Promise.resolve();
   const { version, sha256 } = published;

@@ -1,6 +1,6 @@
 import { serveHost } from '@forge/actors';
 
-/** How long calls that have come may still take once the agent is told to end. */
+/** Time that calls under way may still take once the agent is told to end. */
 const DRAIN_MS = 10_000;
 
 /** `forge agent`: makes this machine a host on which others spawn, until it is told to end. */
@@ -16,7 +16,7 @@ export async function agent({ listen, name }: { listen: string; name?: string })
   return Promise.race([host.close(DRAIN_MS).then(() => 0), told().then(() => 130)]);
 }
 
-/** SIGINT or SIGTERM comes. */
+/** Resolves when SIGINT or SIGTERM comes. */
 function told(): Promise<void> {
   return new Promise((resolve) => {
     const signals = ['SIGINT', 'SIGTERM'] as const;

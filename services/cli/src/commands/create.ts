@@ -23,7 +23,7 @@ const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
 /**
  * `forge create [RECIPE]`: makes a run for services that others start, unless it is there already, and prints its id.
- * What is not given comes from FORGE_RECIPE with FORGE_OVERRIDES, and FORGE_RUN_ID.
+ * Arguments left out come from FORGE_RECIPE with FORGE_OVERRIDES, and FORGE_RUN_ID.
  */
 export async function create(
   recipeName: string | undefined,
@@ -93,7 +93,7 @@ async function ensure(
     return `run ${run.id} of ${recipe.name} is made; its services may start`;
   }
   const there = parseResolvedRecipe(stored);
-  // Whoever made it may have died before it had a directory.
+  // The process that made it may have died before it had a directory.
   if (!existsSync(runPaths(directory).record))
     createRunDirectory(there.output.dir, recordOf(there, run), recipeToYaml(there));
   const differing = differingSettings(there, { ...recipe, date: date ?? there.date });

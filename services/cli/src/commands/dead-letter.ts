@@ -67,7 +67,7 @@ export function discardDeadLetters(
   return forEach(runId, ids, options, 'discarded', (letters, id) => letters.discard(id));
 }
 
-/** Does it to each; 1 when that was refused for some. */
+/** Does the action to each letter; 1 when it was refused for some. */
 async function forEach(
   runId: string,
   ids: readonly string[],

@@ -39,7 +39,7 @@ function placeOf({ redisDir, redisUrl }: RunRecord): string {
   return redisDir ?? redisUrl;
 }
 
-/** A Redis that can't be reached keeps nobody from removing the rest: what it holds expires by itself. */
+/** Removes the state where Redis can be reached: else it expires by itself, and the rest is still removed. */
 async function removeState(record: RunRecord): Promise<void> {
   const { id } = record;
   if (record.redisDir !== null) {

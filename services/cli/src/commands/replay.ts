@@ -63,7 +63,7 @@ function lastVersion(record: TrainingRecord, directory: string, to: number | und
   throw new ForgeError('CONFIG_INVALID', message, { to: end, lastVersion: record.lastVersion });
 }
 
-/** Redrawn in place on a terminal, a line now and then elsewhere. */
+/** Shows the progress: redrawn in place on a terminal, a line now and then elsewhere. */
 function progressOn(output: NodeJS.WriteStream, end: number): (step: ReplayedStep) => void {
   const live = createLogUpdate(output);
   return ({ version, weightsHash, recorded }) => {

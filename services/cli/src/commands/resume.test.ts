@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { createRunDirectory, processMark, writeRunRecord, type RunRecord } from '@forge/runs';
 import { resume } from './resume';
 
-// A module of another kind, which draws on terminals.
+// An ES module, which draws on terminals.
 jest.mock('log-update', () => ({ createLogUpdate: () => () => undefined }));
 
-/** What another process does between the look at a run and the claim on it. */
+/** Deeds of another process between the look at a run and the claim on it. */
 let meanwhile = (): void => undefined;
 jest.mock('@forge/runs', () => {
   const actual = jest.requireActual<typeof import('@forge/runs')>('@forge/runs');

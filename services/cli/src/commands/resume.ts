@@ -27,7 +27,7 @@ const MARGIN_MS = 5_000;
 
 export interface ResumeOptions {
   dir: string;
-  /** Go back to this checkpoint, whatever state there is. */
+  /** Checkpoint to go back to, whatever state there is. */
   from?: number;
   dashboard?: boolean;
 }
@@ -105,7 +105,7 @@ async function goOn(
   }
 }
 
-/** @throws {ForgeError} CONFLICT_STATE naming why it is none that could be resumed. */
+/** @throws {ForgeError} CONFLICT_STATE naming why it can't be resumed. */
 function findRun(dir: string, id: string): RunRecord {
   if (existsSync(join(dir, id)) && !existsSync(runPaths(join(dir, id)).record)) {
     throw new ForgeError(

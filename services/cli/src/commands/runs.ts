@@ -22,7 +22,7 @@ export function runs({ dir, json }: { dir: string; json?: boolean }): number {
 
 /**
  * How `forge resume` would go on with a run, as far as can be told from its files; null for one that can't or that is
- * done. What is in a Redis it shares is not looked up.
+ * done. State in a Redis it shares is not looked up.
  */
 function resumable(dir: string, { id, state, redisDir }: RunRecord): string | null {
   if (state === 'running' || state === 'finished') return null;

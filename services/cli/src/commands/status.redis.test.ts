@@ -5,7 +5,7 @@ import { createRunDirectory } from '@forge/runs';
 import { startTestRedis, type TestRedis } from '@forge/testing';
 import { status } from './status';
 
-// A module of another kind, which draws on terminals.
+// An ES module, which draws on terminals.
 jest.mock('log-update', () => ({ createLogUpdate: () => () => undefined }));
 
 const before = { ...process.env };

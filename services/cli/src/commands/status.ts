@@ -99,7 +99,7 @@ async function report(record: RunRecord, dir: string) {
 }
 
 /**
- * What Redis has of a run that goes on.
+ * The state of a run that goes on, as Redis has it.
  *
  * @throws {ForgeError} CONFLICT_STATE when its state is gone; TRANSIENT_REDIS_UNREACHABLE.
  */
@@ -146,7 +146,7 @@ function render({ id, recipe, steps, state, metrics, live, problem }: Report): s
   ].join('\n');
 }
 
-/** What the newest row of metrics says, in a line. */
+/** The newest row of metrics, in a line. */
 function learning(metrics: Readonly<Record<string, number>> | null): string[] {
   if (metrics === null) return [];
   const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
@@ -175,7 +175,7 @@ function renderReplica(
   return [`  ${`${service}/${replica}`.padEnd(16)}`, state, `pid ${pid}`, url, ...seen].join('  ');
 }
 
-/** What the callers of a replica report of it, one entry per caller. */
+/** The reports of a replica's callers about it, one entry per caller. */
 function callsOf({ service, replica }: Replica, callers: readonly Replica[]): CallsMade[] {
   return callers
     .flatMap(({ callsMade }) => callsMade)

@@ -8,7 +8,7 @@ import { renderWaterfall } from '../shown/waterfall';
 export interface TraceOptions {
   dir: string;
   json?: boolean;
-  /** Show the trace of an optimizer step. */
+  /** Optimizer step whose trace is shown. */
   step?: number;
 }
 

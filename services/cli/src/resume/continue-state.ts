@@ -20,7 +20,7 @@ export interface StoppedRun {
 /** Where a run goes on. */
 export interface ResumedStart {
   version: number;
-  /** Makes it so; the id of the telemetry event that says it. */
+  /** Goes on there; returns the id of the telemetry event that says so. */
   go: (recipe: Recipe, settings: RunSettings) => Promise<string>;
 }
 
@@ -28,7 +28,7 @@ const POLL_MS = 100;
 
 /**
  * Goes on with the state that is in Redis: ledger, buffer, leases and groups in flight. In words, why that can't be:
- * there is none, or it contradicts itself.
+ * it is missing, or it contradicts itself.
  *
  * @throws {ForgeError} CONFLICT_STATE when services of the run are still at work; CONTRACT_WEIGHTS_CORRUPT when its
  *   weights can't be read, naming the way out.

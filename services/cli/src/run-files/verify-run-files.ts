@@ -4,17 +4,17 @@ import { runPaths } from '@forge/contracts';
 import { absentAsSync } from '@forge/files';
 import { checkpointSteps } from '@forge/runs';
 
-/** What a run directory says about the steps of its run. */
+/** The steps of a run as its directory tells them. */
 export interface RunFiles {
   /** Rows of metrics.jsonl, in their order. */
   rows: readonly { step: number; maxLag: number | undefined }[];
   /** Steps of the checkpoints. */
   checkpoints: readonly number[];
-  /** summary.json; null while there is none. */
+  /** summary.json; null before it is written. */
   summary: Readonly<Record<string, unknown>> | null;
 }
 
-/** Read it before the state it is compared with: what it says of a step is said after the commit. */
+/** Reads the files; do so before reading the state they are compared with: files follow the commit of a step. */
 export function readRunFiles(directory: string): RunFiles {
   const paths = runPaths(directory);
   const rows = linesOf(paths.metrics).map((line) => {

@@ -9,7 +9,7 @@ import { inspectBlob, type WeightStore } from '@forge/weights';
  * with each other. Each disagreement in words.
  *
  * Edge: a version of a trainer that died before its commit is not the run's; only its blob is looked at, where there is
- * one. What is collected in the meantime is no disagreement.
+ * one. A version collected in the meantime is no disagreement.
  */
 export async function verifyWeights(
   store: WeightStore,
@@ -48,7 +48,7 @@ export async function verifyWeights(
   return { versions: before.length, problems };
 }
 
-/** What is wrong with the blob of a version; null when it is as the manifest says. */
+/** The defect of a version's blob; null when it is as the manifest says. */
 async function verifyBlob(
   store: WeightStore,
   manifest: WeightsManifest,

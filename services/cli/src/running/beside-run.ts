@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { runPaths } from '@forge/contracts';
 import { startDashboard, type DashboardProcess } from './dashboard-process';
 
-/** To be called once the directory of the run is there. */
+/** Call once the directory of the run is there. */
 export type Beside = (directory: string, say: (message: string) => void) => void;
 
 /**

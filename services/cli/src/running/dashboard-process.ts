@@ -21,7 +21,7 @@ export interface DashboardProcess {
   stop: () => void;
 }
 
-/** It ends with this process, however that ends. */
+/** Starts a dashboard that ends with this process, however that ends. */
 export function startDashboard({ logFile, ...options }: DashboardOptions): DashboardProcess {
   const log = logFile === undefined ? null : openSync(logFile, 'a');
   const stdio: StdioOptions =
@@ -32,7 +32,7 @@ export function startDashboard({ logFile, ...options }: DashboardOptions): Dashb
     child.once('exit', (code, signal) => {
       resolve({ status: code ?? 1, reason: signal ?? `exit ${code}` });
     });
-    // It could not be started, so there will be no exit.
+    // The process could not be started, so there will be no exit.
     child.on('error', ({ message }) => child.pid === undefined && resolve({ status: 1, reason: message }));
   });
   const told = new Promise<string>((resolve) => {

@@ -19,7 +19,7 @@ export function removeExpiredState(records: readonly RunRecord[], nowMs: number)
   return expired.filter(removePrivateRedis).map(({ id }) => id);
 }
 
-/** When the newest file below a directory was written; null where there is none. */
+/** The time the newest file below a directory was written; null where there is no file. */
 function newestFileMs(dir: string): number | null {
   return absentAsSync(null, () => {
     const times = readdirSync(dir, { recursive: true, withFileTypes: true })

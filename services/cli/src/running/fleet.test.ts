@@ -65,7 +65,7 @@ function fleetOf(counts: Record<string, number>) {
     },
   };
   const fleet = new Fleet({ supervisor, controls, registry, say: (text) => said.push(text) });
-  /** What is done until nothing is under way. */
+  /** The actions until nothing is under way. */
   const settle = async (): Promise<string[]> => {
     for (let turns = 0; (await fleet.turn()) && turns < 50; turns += 1);
     return done.splice(0);

@@ -20,9 +20,9 @@ const SHARE_WORK: readonly string[] = ['policy', 'reward', 'reference'];
 /**
  * Brings the processes of a run to what is wanted of them, step by step.
  *
- * A restart never begins by ending something. Of a service of one copy the successor is started beside it, loads all it
- * needs, takes over by its epoch, and only then its predecessor drains. Of the others one more is started; once that is
- * ready the replicas are replaced one after the other, and the additional one drains at last. So what can't start, a
+ * A restart never begins by ending something. A service of one copy gets a successor beside it, which loads all it
+ * needs and takes over by its epoch; only then its predecessor drains. Other services get one more replica; once that
+ * is ready the replicas are replaced one after the other, and the additional one drains at last. So what can't start, a
  * broken upgrade say, changes nothing.
  */
 export class Fleet {

@@ -5,7 +5,7 @@ import { SpanFile } from '@forge/service-kit';
 
 const DEADLINE_MS = 2_000;
 
-/** Writes down the spans that services told of while they ended. A Redis that is gone for good keeps nobody waiting. */
+/** Writes down the spans that services told of while they ended, without waiting for a Redis that is gone for good. */
 export async function writeLastSpans(
   spans: SpanLog,
   directory: string,

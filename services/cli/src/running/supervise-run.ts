@@ -123,7 +123,7 @@ async function superviseAt(
   await supervisor.stop(STOP_DEADLINE_MS);
   interrupts.end();
   await writeLastSpans(new SpanLog(redis, runState), directory, recipe);
-  // A Redis that is gone for good keeps nobody waiting.
+  // The end does not wait for a Redis that is gone for good.
   const keepMs = recipe.limits.keepStateHours * 3_600_000;
   const expiring = runState.expire(keepMs).catch(() => undefined);
   await within(EXPIRE_DEADLINE_MS, expiring, () => undefined);

@@ -6,7 +6,7 @@ import { Supervisor } from './supervisor';
 const dir = mkdtempSync(join(tmpdir(), 'forge-supervisor-'));
 afterAll(() => rmSync(dir, { recursive: true }));
 
-/** What becomes of services that start with `environment`. */
+/** The fate of services that start with `environment`. */
 function supervised(environment: NodeJS.ProcessEnv) {
   const told: string[] = [];
   let onTold = (): void => undefined;

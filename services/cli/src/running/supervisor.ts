@@ -19,7 +19,7 @@ export interface SupervisorOptions {
   logDirectory: string;
   /** Environment of every service; the replica's name and where it answers calls are added. */
   environment: NodeJS.ProcessEnv;
-  /** Directory of the sockets at which services answer each other; nobody else may enter it. */
+  /** Directory of the sockets at which services answer each other; other users may not enter it. */
   socketDirectory: string;
   /** How often within a minute each process is started again. */
   restartsPerMinute: number;
@@ -35,9 +35,9 @@ export interface SupervisorOptions {
 interface Running extends ServiceProcess {
   child: ChildProcess;
   exited: Promise<void>;
-  /** It was not heard to be ready yet; should it end, that is all. */
+  /** On trial: not heard to be ready yet; should it end, that is all. */
   isTrial: boolean;
-  /** It is asked to drain, and what comes then; null: it is to stay. */
+  /** Action after the drain it is asked for; null: the process is to stay. */
   leaves: { thenStart: boolean } | null;
 }
 
@@ -114,7 +114,7 @@ export class Supervisor {
     return [...this.holders.values()].filter((one) => one.service === service && one.leaves === null);
   }
 
-  /** Process id of the holder of a name, or its successor; undefined where there is none or it leaves. */
+  /** Process id of the holder of a name, or its successor; undefined where the name is free or its holder leaves. */
   pidOf(process: ServiceProcess): number | undefined {
     const one = this.successors.get(key(process)) ?? this.holders.get(key(process));
     return one === undefined || one.leaves !== null ? undefined : one.child.pid;

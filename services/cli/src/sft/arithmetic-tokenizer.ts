@@ -1,4 +1,4 @@
-/** What arithmetic is written with; one token each, after the special tokens. */
+/** Characters of arithmetic; one token each, after the special tokens. */
 const CHARACTERS = '0123456789+-*=<>';
 const SPECIAL = ['<pad>', '<eos>'] as const;
 

@@ -18,7 +18,7 @@ export class PlainLines {
     this.writtenAtMs = nowMs;
   }
 
-  /** What is to be written now that `before` has become `progress`. */
+  /** The lines to write now that `before` has become `progress`. */
   after(before: RunProgress, progress: RunProgress, nowMs: number): string[] {
     const { waitingFor, message, state } = progress;
     const lines: string[] = [];

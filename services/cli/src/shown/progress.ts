@@ -7,7 +7,7 @@ export interface EvaluationPoint {
   accuracy: number;
 }
 
-/** What a person watching the run needs to know; built from the telemetry stream alone. */
+/** Facts that a person watching the run needs; built from the telemetry stream alone. */
 export interface RunProgress {
   readonly step: number;
   readonly values: Readonly<Record<string, number>>;
@@ -19,11 +19,11 @@ export interface RunProgress {
   readonly paceFrom: { readonly step: number; readonly atMs: number } | null;
   readonly state: string;
   readonly message: string | null;
-  /** What the run was set to while it went on, by name. */
+  /** Settings changed while the run went on, by name. */
   readonly settings: Readonly<Record<string, string>>;
   /** The newest change to the run, in words. */
   readonly change: string | null;
-  /** What the run waits for, when it has been silent for too long. */
+  /** The thing the run waits for, when it has been silent for too long. */
   readonly waitingFor: string | null;
   /** How far the step under way is, and when that was told; null before the first word of it. */
   readonly current: { readonly progress: StepProgress; readonly atMs: number } | null;

@@ -4,7 +4,7 @@ import type { TelemetryEvent } from '@forge/contracts';
 import { RunMonitor } from './run-monitor';
 import type { RunHeader } from './view';
 
-// It is an ES module, and used on a terminal only.
+// An ES module, used on a terminal only.
 jest.mock('log-update', () => ({ createLogUpdate: () => () => undefined }));
 
 const header: RunHeader = {
@@ -17,7 +17,7 @@ const header: RunHeader = {
   directory: 'runs/run-1',
 };
 
-/** What a monitor writes, off a terminal, of a run that tells these events. */
+/** The output of a monitor, off a terminal, for a run that tells these events. */
 async function shown(events: readonly TelemetryEvent[]): Promise<string> {
   const entries = events.map((event, i) => ({ id: `${i + 1}-0`, event }));
   const readTelemetry = (seen: string) => Promise.resolve(seen === '0' ? entries : []);

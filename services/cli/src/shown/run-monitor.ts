@@ -26,14 +26,14 @@ export class RunMonitor {
     return this.progress;
   }
 
-  /** Runs until the run has said its last word or `stop`. What it said up to `resumedAt`, if it was resumed, was shown. */
+  /** Runs until the run has said its last word or `stop`. Events up to `resumedAt`, if any, were shown. */
   async follow(resumedAt: string | null = null): Promise<void> {
     let seen = '0';
     while (!this.isStopped && !['finished', 'failed', 'interrupted'].includes(this.progress.state)) {
       let shown = this.progress;
       for (const { id, event } of await this.runState.readTelemetry(seen, BLOCK_MS)) {
         seen = id;
-        // What makes no sense is the coordinator's to refuse and to count.
+        // Invalid events are the coordinator's to refuse and to count.
         if (event === null) continue;
         if (resumedAt !== null && !isAfter(id, resumedAt)) {
           if (event.kind !== 'run') shown = this.progress = advance(this.progress, event, null);

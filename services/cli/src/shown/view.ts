@@ -3,7 +3,7 @@ import { boundOf, stepShare, type StepProgress } from '@forge/contracts';
 import { duration, stepProgressWords } from '@forge/runs';
 import { busyShare, generatedPerSecond, stepUnderWay, timeLeftMs, type RunProgress } from './progress';
 
-/** What a run was started as. */
+/** The run as it was started. */
 export interface RunHeader {
   runId: string;
   recipe: string;

@@ -10,7 +10,7 @@ export interface GroupAdmissionOptions {
   queue: Pick<RolloutQueue, 'add'>;
   jobs: RunJobs;
   schedule: Pick<EvaluationSchedule, 'includes'>;
-  /** Which coordinator of the run this is: only the newest admits. */
+  /** The number of this coordinator of the run: only the newest admits. */
   coordinator: number;
   openRollouts: Pick<OpenRollouts, 'origin'>;
 }

@@ -45,7 +45,7 @@ export interface LifecycleOptions {
   services: readonly string[];
   /** The least silence that counts as a stall. */
   stallMs: number;
-  /** Which coordinator of the run this is: only the newest admits. */
+  /** The number of this coordinator of the run: only the newest admits. */
   coordinator: number;
   isModelSaved: () => boolean;
   openRollouts: Pick<OpenRollouts, 'origin' | 'end'>;

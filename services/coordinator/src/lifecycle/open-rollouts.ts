@@ -4,7 +4,7 @@ import { endRollout } from '@forge/telemetry';
 
 const OVER = ['trained', 'discarded'];
 
-/** Where the traces of rollouts begin, and the end of those that nobody else will end when the run does. */
+/** Where the traces of rollouts begin, and the end of those still open when the run ends. */
 export class OpenRollouts {
   /** When each was admitted. */
   private readonly admitted = new Map<number, number>();

@@ -4,7 +4,7 @@ import type { Ledger, Registry, RolloutQueue, RunPhase, RunState } from '@forge/
 /** Where a run stands, as far as it tells what it waits for. */
 export interface RunSituation {
   phase: RunPhase;
-  /** Admission is paused: somebody wants it so. */
+  /** Admission is paused on a user's request. */
   isPaused: boolean;
   version: number;
   /** The step whose batch is formed next. */

@@ -8,7 +8,7 @@ export interface StepTellerOptions {
   reported: Pick<StepWork, 'tokens'>;
   /** Tokens that the completions of one batch's candidates can have at most. */
   tokensPerBatch: number;
-  /** Milliseconds. */
+  /** Time in milliseconds. */
   clock: () => number;
 }
 

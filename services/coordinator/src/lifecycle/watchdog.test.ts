@@ -101,7 +101,7 @@ describe('Watchdog', () => {
     await at(40_001, { nextBatch: 4 });
     await at(79_000);
     expect(told).toEqual([]);
-    // Micro-batches take 20 s each: up to a minute nobody need worry.
+    // Micro-batches take 20 s each: up to a minute is no stall.
     await at(60_001, trained(1));
     await at(80_001, trained(2));
     for (let ms = 81_000; ms < 120_000; ms += 1_000) await at(ms);

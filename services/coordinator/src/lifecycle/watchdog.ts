@@ -11,7 +11,7 @@ export interface WatchdogOptions {
   look: () => Promise<RunSituation>;
   /** The least silence that counts as a stall. */
   stallMs: number;
-  /** Milliseconds. */
+  /** Time in milliseconds. */
   clock: () => number;
   logger: Logger;
 }

@@ -6,7 +6,7 @@ import type { MetricsRow } from './run-metrics';
 
 /** A change to the running run; one line of `controls.jsonl`. */
 export type ControlRecord = Omit<Extract<TelemetryEvent, { kind: 'control' }>, 'kind'> & {
-  /** Since the start of the run. */
+  /** Time since the start of the run. */
   seconds: number;
 };
 
@@ -51,7 +51,7 @@ export class RunDirectory {
     return (await this.read(this.paths.samples)) as SampleRollout[];
   }
 
-  /** The summary that an earlier coordinator wrote at its end; null where none did. */
+  /** The summary that an earlier coordinator wrote at its end; null where it is missing. */
   async summary(): Promise<RunSummary | null> {
     const text = await this.text(this.paths.summary);
     return text === '' ? null : (JSON.parse(text) as RunSummary);

@@ -26,7 +26,7 @@ export interface FinishedRow {
  * Merges what the services report into one row per optimizer step: the trainer's step metrics, the latest report of each
  * service, what was recorded since the step before, and the newest held-out evaluation.
  *
- * A row is made when its step is committed. What comes later goes into the next row; behind the last step it is handed
+ * A row is made when its step is committed. Later values go into the next row; behind the last step they are handed
  * out by `late`.
  */
 export class RunMetrics {

@@ -85,7 +85,7 @@ export class TelemetryRecorder {
       if (why !== null) refused.push({ id, why });
       else if (event !== null) {
         const atMs = Number(id.split('-')[0]);
-        // The time nobody ran it does not count.
+        // Time between the end of a run and its resume does not count.
         if (event.kind === 'run' && event.state === 'resumed')
           this.startedAtMs = atMs - this.elapsedSeconds * 1000;
         this.startedAtMs ??= atMs;

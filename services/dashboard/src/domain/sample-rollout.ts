@@ -3,7 +3,7 @@ import type { SampleRollout } from '../api';
 
 type Shown = Extract<TelemetryEvent, { kind: 'rollout' }>;
 
-/** A line of samples.jsonl as the page shows it, of older runs without rewards by function and tokens; null for none. */
+/** A samples.jsonl line as the page shows it, of older runs without rewards by function and tokens; null for others. */
 export function sampleRollout(line: unknown): SampleRollout | null {
   const { success, data } = telemetryEventSchema.safeParse({ ...(line as object), kind: 'rollout' });
   if (!success) return null;

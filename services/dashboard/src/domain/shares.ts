@@ -4,7 +4,7 @@ import type { MetricsRow } from '../api';
 export interface Shares {
   busy: number;
   idle: number;
-  /** By what it waited for. */
+  /** Shares by the thing it waited for. */
   waits: Readonly<Record<string, number>>;
 }
 

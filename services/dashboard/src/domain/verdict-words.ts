@@ -101,7 +101,7 @@ function stalenessSentence(
   return [`${still}; raise maxStaleness (now ${maxStaleness}) so that both work at once: `, { command }, '.'];
 }
 
-/** Both are busy, or neither is and nothing says why. */
+/** Words for a run where both are busy, or neither is and nothing says why. */
 function balancedSentence(found: Extract<Bottleneck, { bound: 'balanced' }>): string {
   const { trainerBusy, policyBusy, trainerLacking, policiesStill } = found;
   if (trainerBusy >= trainerLacking && policyBusy >= policiesStill)

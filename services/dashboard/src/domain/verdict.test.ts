@@ -7,7 +7,7 @@ const live = { isPaused: false, waitingFor: null, maxStaleness: 1, wanted: { pol
 const row = (shares: Record<string, number>): MetricsRow => ({ step: 5, ...shares });
 const of = (shares: Record<string, number>, now: Partial<Evidence['live']> = {}) =>
   verdict({ run, rows: [row(shares)], live: { ...live, ...now } });
-/** As a line of text: commands between backticks. */
+/** A verdict as a line of text: commands between backticks. */
 const said = (found: Verdict): string => {
   const { name, sentence } = verdictWords('run', found);
   const text = sentence.map((part) => (typeof part === 'string' ? part : `\`${part.command}\``)).join('');

@@ -90,7 +90,7 @@ function wanted(live: Evidence['live'], service: string): number | null {
   return live?.wanted[service] ?? null;
 }
 
-/** The share of the time in which policies have nothing to do, or nobody takes what they did. */
+/** The share of the time in which policies have nothing to do, or their groups are not taken. */
 function stillShare({ idle, waits }: Shares): number {
   return idle + (waits['weights'] ?? 0) + (waits['replay-buffer'] ?? 0);
 }

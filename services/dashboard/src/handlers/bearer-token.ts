@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { HttpProblem } from './http-problem';
 
-/** Lets nobody change anything who does not know the token. */
+/** Refuses changes by clients that do not know the token. */
 export function requireToken(http: FastifyInstance, token: string): void {
   const expected = digest(`Bearer ${token}`);
   http.addHook('onRequest', async ({ method, headers }, reply) => {

@@ -144,7 +144,7 @@ async function connect(record: RunRecord): Promise<LiveAccess> {
 function end({ redis, runState, queue }: LiveAccess): void {
   runState.close();
   redis.disconnect();
-  // A Redis that is away keeps nobody waiting.
+  // The end does not wait for a Redis that is away.
   void queue.close().catch(() => undefined);
 }
 

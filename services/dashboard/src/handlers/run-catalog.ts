@@ -5,7 +5,7 @@ import type { MetricsRow, RunListing } from '../api';
 import { metricsRow, runListing } from '../domain/run-listing';
 import { HttpProblem, notFound } from './http-problem';
 
-/** As `newRunId` makes them, or people who name theirs; no path. */
+/** Ids as `newRunId` makes them, or people choose them; no path. */
 const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
 /** The first evaluation is told early, if at all. */

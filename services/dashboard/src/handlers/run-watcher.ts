@@ -24,7 +24,7 @@ export type Listener = (event: RunEvent) => void;
 
 /**
  * Looks at one run for all who want to see it, once a second at most: its files, and its Redis while it goes on. While
- * somebody listens it looks by itself, and tells what has changed.
+ * a client listens it looks by itself, and tells what has changed.
  */
 export class RunWatcher {
   private readonly listeners = new Set<Listener>();
@@ -36,12 +36,12 @@ export class RunWatcher {
   private latest: { view: RunView; atMs: number } | null = null;
   private turning: Promise<RunView> | null = null;
   private timer: NodeJS.Timeout | null = null;
-  /** As Redis had it last. */
+  /** The ledger as Redis had it last. */
   private ledger: Ledger | null = null;
   private told = '';
   private problem: string | null = null;
   private isClosed = false;
-  /** When somebody wanted something of it last. */
+  /** The time a client last wanted something of it. */
   usedAtMs: number;
 
   constructor(

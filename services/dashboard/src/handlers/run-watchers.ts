@@ -1,11 +1,11 @@
 import type { RunCatalog } from './run-catalog';
 import { RunWatcher } from './run-watcher';
 
-/** A watcher that nobody needs is kept for so long: a page that is loaded again finds it. */
+/** Time that an idle watcher is kept: a page that is loaded again finds it. */
 const KEPT_MS = 30_000;
 const SWEEP_MS = 5_000;
 
-/** One watcher for each run that somebody looks at. */
+/** One watcher for each run that a client looks at. */
 export class RunWatchers {
   private readonly watchers = new Map<string, RunWatcher>();
   private readonly sweeping: NodeJS.Timeout;

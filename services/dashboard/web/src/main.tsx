@@ -15,7 +15,7 @@ takeToken();
 window.addEventListener('hashchange', takeToken);
 render(<App />, document.getElementById('app')!);
 
-/** Out of the address, where it would be seen and kept. */
+/** Takes the token out of the address, where it would be seen and kept. */
 function takeToken(): void {
   const token = takeTokenOf(location.hash);
   if (token === null) return;

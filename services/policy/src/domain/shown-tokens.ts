@@ -1,12 +1,12 @@
 import { SHOWN_COMPLETIONS, SHOWN_TOKENS, type Episode, type ShownTokens } from '@forge/contracts';
 
-/** What the tokens at `positions` add to the text. */
+/** The text that each of the tokens at `positions` adds. */
 export type TokenTexts = (
   tokenIds: readonly number[],
   positions: readonly number[],
 ) => Promise<readonly string[]>;
 
-/** Of the first episodes the first tokens that the policy chose, for people: so many that they stay small. */
+/** The first tokens that the policy chose in the first episodes, for people: so many that they stay small. */
 export async function shownTokens(
   episodes: readonly Episode[],
   tokenTexts: TokenTexts,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { drainJobs, type JobDrain } from './drain-jobs';
 
-/** What happened, in order; a job is under way for `jobMs`. */
+/** The events, in order; a job is under way for `jobMs`. */
 async function drained(jobMs: number, options: Partial<JobDrain> = {}): Promise<string[]> {
   const done: string[] = [];
   let release = (): void => undefined;

@@ -5,7 +5,7 @@ export interface JobDrain {
   close: () => Promise<void>;
   /** Ends the jobs under way without a result; another replica does them. */
   handBack: () => void;
-  /** Whether the rest of the run is going, too; so it is taken where that can't be told. */
+  /** True when the rest of the run is going, too; assumed where that can't be told. */
   isAlone: () => Promise<boolean>;
   /** How long the jobs under way may take. */
   withinMs: number;
@@ -13,7 +13,7 @@ export interface JobDrain {
 
 const LOOK_MS = 200;
 
-/** Finishes what is begun, so that no work is lost, and hands back what takes too long, or can't be finished any more. */
+/** Finishes jobs under way, so that no work is lost, and hands back those too slow or impossible to finish. */
 export async function drainJobs({ close, handBack, isAlone, withinMs }: JobDrain): Promise<void> {
   const closed = close();
   const over = new AbortController();

@@ -13,7 +13,7 @@ const failure = (part: Partial<JobFailure>): JobFailure => ({
   ...part,
 });
 
-/** What is done to the run's state. */
+/** The changes made to the run's state. */
 async function effectsOf(given: JobFailure): Promise<unknown[]> {
   const effects: unknown[] = [];
   const note = (...effect: unknown[]) => Promise.resolve(void effects.push(effect));

@@ -2,12 +2,12 @@ import type { JobFailure, RunState } from '@forge/broker';
 import type { TraceOrigin } from '@forge/contracts';
 import { endRollout } from '@forge/telemetry';
 
-/** Of a job, as much of it names its letter. */
+/** Characters of a job's id that name its letter. */
 const ID_LENGTH = 128;
 
 /**
  * Gives up a job that failed for good, so that the run goes on without it: the admission of its group returns, or its
- * slice of an evaluation counts as failed. What is known of it becomes a dead letter, and the rollout's `trace` ends.
+ * slice of an evaluation counts as failed. Its known facts become a dead letter, and the rollout's `trace` ends.
  */
 export async function giveUpJob(
   runState: Pick<RunState, 'rejectGroup' | 'deadLetters' | 'emit'>,
@@ -21,7 +21,7 @@ export async function giveUpJob(
       endRollout(trace, { 'forge.rollout.index': index, 'forge.rollout.end': 'failed' }, failure);
     return;
   }
-  // What no coordinator asked for counts for none.
+  // A slice that no coordinator asked for counts for no evaluation.
   if (job?.kind !== 'evaluation' || failure.reason === 'unknown') {
     await runState.deadLetters.keep(`j-${jobId.slice(0, ID_LENGTH)}`, 'job', failure);
     return;

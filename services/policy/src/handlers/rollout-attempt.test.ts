@@ -26,7 +26,7 @@ beforeAll(async () => {
   });
 });
 
-/** One attempt with its phases; whether what travels on is sampled. */
+/** Runs one attempt with its phases; true when the trace that travels on is sampled. */
 async function attempt(
   index: number,
   { isSampled = false, delivery = first, slowMs = Infinity, publish = pass },
@@ -57,7 +57,7 @@ describe('RolloutAttempt', () => {
     await new RolloutAttempt({ index: 5 }, first, nothing, 0)
       .run(() => Promise.reject(new TypeError('boom')))
       .catch(pass);
-    // Its end is when its group was sent, however late it hears that it came.
+    // An attempt ends when its group is sent, however late it hears that it came.
     const trace = traces.rollout(6, T, true)!;
     const made = new RolloutAttempt({ index: 6, trace }, first, traces, Infinity);
     let sentMs = 0;

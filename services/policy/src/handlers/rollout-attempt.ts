@@ -22,7 +22,7 @@ class Phase {
 
   constructor(
     readonly name: string,
-    /** What belongs to its span; undefined where nothing is traced so far. */
+    /** Context of its span; undefined where nothing is traced so far. */
     readonly within: Context | undefined,
   ) {}
 
@@ -46,16 +46,16 @@ class Phase {
 }
 
 /**
- * What the trace of a rollout tells of one attempt at its job: `queue` from the time the job was queued to its pick-up,
+ * One attempt at a job in the trace of its rollout: `queue` from the time the job was queued to its pick-up,
  * told at once, so that something is known of an attempt whose process dies; `attempt`, within which the work is done; and
- * its phases. Those are noted, and told when the attempt is over: of a rollout that is not traced only when it turns out to
- * fail or to be slow; any attempt after the first is traced.
+ * its phases. Phases are noted, and told when the attempt is over: a rollout that is not traced tells them only when it
+ * turns out to fail or to be slow; any attempt after the first is traced.
  */
 export class RolloutAttempt {
   private readonly trace: TraceOrigin | undefined;
   private readonly attributes: Record<string, number>;
   private readonly phases: Phase[] = [];
-  /** What belongs to its span. */
+  /** Context of its span. */
   private within: Context | undefined;
   private hasWeightsMs: number | undefined;
   private isSlow = false;
@@ -100,31 +100,31 @@ export class RolloutAttempt {
     return this.within === undefined ? this.phase('generate', work) : inTrace(this.within, work);
   }
 
-  /** The weights the job asks for are in use. */
+  /** Notes that the weights the job asks for are in use. */
   hasWeights(): void {
     this.hasWeightsMs = Date.now();
   }
 
-  /** What travels on with the group, before it is published: of a slow one everything is kept from here on. */
+  /** The trace that travels on with the group, before it is published: a slow group's is kept whole from here on. */
   origin(): TraceOrigin | undefined {
     this.isSlow = Date.now() - this.delivery.startedAtMs >= this.slowMs;
     return this.isSlow ? this.keptOrigin() : this.trace;
   }
 
   /**
-   * The group goes to the stream now; false: there was no room. The attempt and its `publish` end with that, not with the
-   * answer: the rollout may be over before this process hears it.
+   * Notes that the group goes to the stream now; false: there was no room. The attempt and its `publish` end now, not
+   * with the answer: the rollout may be over before this process hears it.
    */
   sending(isSent = true): void {
     this.sentMs = isSent ? Date.now() : undefined;
   }
 
-  /** What the stream said to the group. */
+  /** Notes the stream's answer to the group. */
   published(result: string): void {
     this.phases.at(-1)!.attributes = { 'forge.publish.result': result };
   }
 
-  /** Its trace from now on, whatever was decided at the admission. */
+  /** The attempt's trace, kept from now on whatever was decided at the admission. */
   private keptOrigin(): TraceOrigin | undefined {
     return this.traces.kept(this.job.index, this.job.trace, this.delivery.queuedAtMs);
   }
@@ -133,7 +133,7 @@ export class RolloutAttempt {
   private recordQueue(trace: TraceOrigin): Context | undefined {
     const { queuedAtMs, startedAtMs } = this.delivery;
     const parent = traceOf(trace.traceparent);
-    // The clock of whoever queued it is another machine's.
+    // The job was queued by the clock of another machine.
     const startMs = Math.min(Math.max(queuedAtMs, trace.admittedAtMs), startedAtMs);
     recordSpan('queue', { parent, startMs, attributes: this.attributes }, startedAtMs);
     return parent;

@@ -89,7 +89,7 @@ describe('RolloutJobs', () => {
       {
         runId: 'run',
         index: 7,
-        // Of those a token of the group is of.
+        // Only versions that a token of the group is of.
         weightHashes: { '4': '4'.repeat(64) },
         episodes: [
           { reward: 1, tokenIds: Int32Array.of(1, 2, 3), versions: Int32Array.of(-1, -1, 4) },

@@ -38,7 +38,7 @@ export interface RolloutJobsOptions {
   generate: (request: GenerateCall) => Promise<Completion[]>;
   /** Distance of the recorded log-probs from the training graph's; null when it can't be told any more. */
   mismatch: (episode: Episode) => Promise<number | null>;
-  /** What the tokens at these positions add to the text. */
+  /** The text that each of the tokens at these positions adds. */
   tokenTexts: TokenTexts;
   /** Resolves once weights of that version or a newer one are in use. */
   weightsAtLeast: (version: number) => Promise<void>;
@@ -52,7 +52,7 @@ export interface GenerateCall {
   sampling: Sampling;
 }
 
-/** What the trace of a rollout sees of its job. */
+/** The part of an attempt that the jobs use. */
 type Attempt = Pick<
   RolloutAttempt,
   'run' | 'phase' | 'generating' | 'hasWeights' | 'origin' | 'sending' | 'published'
@@ -77,7 +77,7 @@ const CHECKED_PER_BATCH = 4;
 
 /** Does rollout and evaluation jobs. */
 export class RolloutJobs {
-  /** What ends the jobs under way without a result. */
+  /** Functions that end the jobs under way without a result. */
   private readonly underWay = new Set<(error: ForgeError) => void>();
   private givenUp: ForgeError | null = null;
 
@@ -113,7 +113,7 @@ export class RolloutJobs {
       const what = job.kind === 'rollout' ? `group ${job.index} at` : '';
       throw invalidMessage('job', 'unknown', `there is no ${what} version ${job.minVersion}`);
     }
-    // Its last host died between publishing the group and saying so, or it was added twice.
+    // The job's last host died between publishing the group and saying so, or the job was added twice.
     if (standing === 'done') return;
     await this.options.weightsAtLeast(job.minVersion);
     attempt.hasWeights();
@@ -176,7 +176,7 @@ export class RolloutJobs {
         return (rewards[recipe.evaluation.reward] ?? 0) >= 1 ? 'correct' : 'wrong';
       } catch (error) {
         const { code, message, retryClass, details } = ForgeError.from(error);
-        // An error of the reward names the sample; what is not the sample's fault is the job's, which comes again.
+        // An error of the reward names the sample; any other transient one is the job's, which comes again.
         const isJobs = retryClass === 'transient' && details['sampleId'] !== sample.id;
         if (code === 'CANCELLED' || isJobs || retryClass === 'stale') throw error;
         if (retryClass !== 'fatal' && attempt < recipe.limits.jobAttempts) continue;
@@ -215,7 +215,7 @@ export class RolloutJobs {
     return withReference(episodes, logprobs);
   }
 
-  /** A full stream makes the job wait; a group that is published already changes nothing. */
+  /** Publishes the group: a full stream makes the job wait, a group published already changes nothing. */
   private async publish(group: Group, attempt: Attempt, event?: TelemetryEvent): Promise<void> {
     const { runState } = this.options;
     const { index, replica, episodes } = group;
@@ -228,7 +228,7 @@ export class RolloutJobs {
       attempt.published(result);
       if (result !== 'full') return;
       attempt.sending(false);
-      // Not done: a completed job would not be queued again when the run is resumed.
+      // The job is not done: a completed one would not be queued again when the run is resumed.
       if ((await runState.phase()).phase !== 'running')
         throw new ForgeError('CANCELLED', `the run stops before there is room for group ${index}`, { index });
       await this.options.activity.during('waits/replay-buffer', () => sleep(FULL_PAUSE_MS));

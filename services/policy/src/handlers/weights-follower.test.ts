@@ -15,7 +15,10 @@ const announcement = (version: number) => ({
   } as const,
 });
 
-/** A stream that already holds `latest` and then gets `later`, one by one (null: nothing for as long as was waited); the follower stops at its end. */
+/**
+ * A follower of a stream that holds `latest` and then gets `later`, one by one (null: nothing for as long as was
+ * waited); it stops at the end of the stream.
+ */
 function follower(
   latest: number | null,
   later: (number | null)[],

@@ -31,7 +31,7 @@ export class WeightsFollower {
     return this.version >= 0;
   }
 
-  /** How often announced weights could not be read. */
+  /** Count of announced weights that could not be read. */
   get refused(): number {
     return this.refusals;
   }
@@ -66,7 +66,7 @@ export class WeightsFollower {
     return new Promise((resolve) => this.waiting.push({ version, resolve }));
   }
 
-  /** What is announced when the run is at an older version than is in use: Redis died and lost its newest. */
+  /** The announced weights when the run is at an older version than is in use: Redis died and lost its newest. */
   private async wentBack(): Promise<AnnouncedWeights | null> {
     const { versions } = this.options;
     const current = await versions.current();
@@ -75,11 +75,11 @@ export class WeightsFollower {
     return versions.latest();
   }
 
-  /** Whether they could be read. */
+  /** Applies announced weights; true when they could be read. */
   private async take(announcement: WeightsAnnouncement): Promise<boolean> {
     const { versions, user, apply, logger } = this.options;
     const { version, sha256 } = announcement;
-    // It was announced twice.
+    // The version was announced twice.
     if (version < this.version || (version === this.version && sha256 === this.hash)) return true;
     await versions.use(user, { version: this.hasWeights ? this.version : null, reading: version });
     try {

@@ -21,8 +21,9 @@ export interface Selection {
  *
  * The first `candidatesPerBatch` fresh groups, oldest version first, compete. Where more are rolled than trained
  * (dynamic sampling), the batch is made of informative ones only, be they fewer than `groups`: the others have no
- * gradient and would cost time; only when there is none at all does it take any. The batch lists its groups by index. With `maxStaleness` 0 only the groups of this very step
- * are buffered, so the batch does not depend on the order in which they arrived.
+ * gradient and would cost time; it takes any group only when no group is informative. The batch lists its groups by
+ * index. With `maxStaleness` 0 only the groups of this very step are buffered, so the batch does not depend on the
+ * order in which they arrived.
  *
  * Units: lag = step - version, in policy versions.
  * @see https://arxiv.org/abs/2503.14476 section 3.2, dynamic sampling (here the candidates rolled are bounded)

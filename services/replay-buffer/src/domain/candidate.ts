@@ -3,7 +3,7 @@ import { ForgeError } from '@forge/errors';
 import type { Algorithm } from '@forge/rl';
 
 /**
- * What the replay buffer knows about a buffered group without its payload. Kept in Redis beside the payload,
+ * The replay buffer's knowledge of a buffered group without its payload. Kept in Redis beside the payload,
  * so a restarted replay buffer goes on where the old one stopped.
  *
  * Shapes: advantages [G], in the order of the group's episodes.
@@ -18,7 +18,7 @@ export interface Candidate {
   /** Sums over the group's episodes; those of several groups add up. */
   sums: Sums;
   logprobMismatch?: number;
-  /** And when it came, in milliseconds since the epoch. */
+  /** The trace, and the time the group came, in milliseconds since the epoch. */
   trace?: TraceOrigin & { cameAtMs: number };
 }
 
@@ -91,7 +91,7 @@ interface Sums {
   episodes: number;
   reward: number;
   rewardSquare: number;
-  /** By reward function, before weighting. */
+  /** Sums by reward function, before weighting. */
   rewards: Record<string, number>;
   /** Tokens the policy chose. */
   tokens: number;

@@ -33,7 +33,7 @@ export class BatchFormer {
     this.candidates = new Map(buffered.map((candidate) => [candidate.index, candidate]));
   }
 
-  /** Whether it has formed as many batches ahead of the trainer as it may. */
+  /** True when as many batches are formed ahead of the trainer as may be. */
   get isAhead(): boolean {
     return this.isFull;
   }
@@ -91,10 +91,10 @@ export class BatchFormer {
       );
     } catch (error) {
       if (!(error instanceof ForgeError)) throw error;
-      // The bound was lowered in this moment: what is too old for the new one goes next time.
+      // The bound was lowered in this moment: candidates too old for the new one go next time.
       if (error.code === 'STALE_EPISODE') return true;
       if (error.code !== 'CONFLICT_STATE') throw error;
-      // A predecessor that was taken for dead formed it: what Redis holds counts.
+      // A predecessor that was taken for dead formed the batch: Redis's state counts.
       this.logger.warn({ err: error, step }, 'buffer read again');
       await this.restore();
       return true;

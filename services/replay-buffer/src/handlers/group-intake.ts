@@ -18,7 +18,7 @@ export interface GroupIntakeOptions {
 
 const READ_AT_ONCE = 32;
 
-/** Takes groups off the groups stream: into the buffer, or to the dead letter when they make no sense. */
+/** Takes groups off the groups stream: into the buffer, or to the dead letters when they are invalid. */
 export class GroupIntake {
   constructor(private readonly options: GroupIntakeOptions) {}
 
@@ -42,12 +42,12 @@ export class GroupIntake {
       group = groupOf(entry, runState.runId);
       candidate = toCandidate(group, algorithm);
     } catch (error) {
-      // It depends on the message alone, and on what the algorithm makes of it: trying again would give the same.
+      // The outcome depends on the message and the algorithm alone: trying again would give the same.
       return this.reject(entry, error, { group });
     }
     const foreign = await runState.weights.disagreement(group.weightHashes);
     if (foreign !== null) {
-      // Nobody's fault where Redis forgot the newest versions: policies have them until they go back, too.
+      // No fault of a policy where Redis forgot the newest versions: policies have them until they go back, too.
       const failure = invalidMessage(`group ${index}`, 'unknown', `tokens are of ${foreign}`);
       return this.reject(entry, failure, { why: 'other-weights', group });
     }

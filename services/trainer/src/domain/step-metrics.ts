@@ -1,6 +1,6 @@
 import type { StepResult } from '@forge/model';
 
-/** What the losses of `@forge/rl` call their metrics, and what METRICS of `@forge/telemetry` calls them. */
+/** Names of the losses' metrics in `@forge/rl`, and their names in METRICS of `@forge/telemetry`. */
 const LOSS_METRICS: Readonly<Record<string, string>> = {
   entropy: 'entropy',
   kl_behaviour: 'kl/behaviour',
@@ -28,7 +28,7 @@ export function stepMetrics(
     ...(Object.fromEntries(own) as Record<string, number>),
     gradient_norm: result.gradientNorm,
     learning_rate: result.learningRate,
-    // Of tokens of this version it is known here, of older ones by who generated them.
+    // The trainer knows it for tokens of this version, the policies for the older tokens they generated.
     logprob_mismatch: Math.max(result.logprobMismatch, statistics['logprob_mismatch'] ?? 0),
     'tokens/trained': result.tokens,
     'tokens/trained_per_second': (1000 * result.tokens) / timing.stepMs,

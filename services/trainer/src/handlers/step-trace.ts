@@ -20,7 +20,7 @@ import {
 export class StepTrace {
   private constructor(
     private readonly batch: Batch,
-    /** Of the root; undefined when nothing is traced. */
+    /** Root of the trace; undefined when nothing is traced. */
     readonly traceparent: string | undefined,
     private readonly span: Span | null,
   ) {}

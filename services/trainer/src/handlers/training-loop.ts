@@ -25,15 +25,15 @@ export interface TrainingLoopOptions {
   /** Names of the policies that are alive, among those that use weights. */
   livePolicies: () => Promise<ReadonlySet<string>>;
   seed: number;
-  /** Keeps every step before it is committed; null: nobody does. */
+  /** Keeps every step before it is committed; null: steps are not kept. */
   recorder: Pick<Recorder, 'step'> | null;
-  /** Which trainer of the run this is: only the newest trains. */
+  /** The number of this trainer of the run: only the newest trains. */
   epoch: number;
   checkpointEverySteps: number;
   traces: Pick<RunTraces, 'step'>;
-  /** So many steps that were rolled back by themselves, one after the other, fail the run. */
+  /** Steps in a row whose automatic rollback fails the run. */
   maxRollbacksInARow: number;
-  /** Milliseconds. */
+  /** Time in milliseconds. */
   clock: () => number;
   logger: Logger;
 }
@@ -43,7 +43,7 @@ interface Timing {
   waitMs: number;
 }
 
-/** There is one trainer per run; whoever takes over is handed the batch its predecessor did not commit. */
+/** One name, as a run has one trainer: a successor is handed the batch its predecessor did not commit. */
 const CONSUMER = 'trainer';
 /** Log-probs of the same tokens under the same weights differ by float rounding only (invariant M). */
 const MISMATCH_BOUND = 1e-4;
@@ -63,7 +63,7 @@ export class TrainingLoop {
   /** Where the run stands; kept, so that a checkpoint needs no Redis. */
   private stand: { version: number; run: RunPosition } | null = null;
   private checkpointed: number | null = null;
-  /** Why the last step that went wrong did. */
+  /** The reason the last failed step went wrong. */
   private wentWrong: string | null = null;
   /** The version that the step under way makes. */
   private training: number | null = null;
@@ -208,7 +208,7 @@ export class TrainingLoop {
     });
   }
 
-  /** False when that version can't be gone back to; whoever asked is told, and nothing has changed. */
+  /** False when that version can't be gone back to; the asker is told, and nothing has changed. */
   private async rollBack(leased: LeasedBatch, rollback: Rollback, trace: StepTrace): Promise<boolean> {
     const { runState, trainer, logger } = this.options;
     const { batch } = leased;

@@ -8,11 +8,11 @@ export interface SinkRow {
   values: Readonly<Record<string, number>>;
 }
 
-/** Somewhere that metrics of a run are put, besides its own `metrics.jsonl`. */
+/** A place for metrics of a run, besides its own `metrics.jsonl`. */
 export interface MetricSink {
   /** Its name to people. */
   readonly name: string;
-  /** Puts rows there, in their order. What it throws makes them come again, with those that have come meanwhile. */
+  /** Puts rows there, in their order. An error makes them come again, with newer ones. */
   write(rows: readonly SinkRow[]): Promise<void>;
   /** Called after the last row. */
   close(state: EndState): Promise<void>;

@@ -72,7 +72,7 @@ export class PatientSink {
     this.isWriting = false;
   }
 
-  /** Until it is time to try again, or the last time to. */
+  /** Waits until it is time to try again, or the last time to. */
   private async pause(): Promise<void> {
     const untilMs = performance.now() + this.retryMs;
     while (!this.isClosing && performance.now() < untilMs) await sleep(50, undefined, { ref: false });

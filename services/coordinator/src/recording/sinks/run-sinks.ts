@@ -11,7 +11,7 @@ export interface ModedSink {
 
 /**
  * The sinks of a run, each with what its mode asks for: `global_reduce` what is recorded as one value for all processes,
- * `per_rank_reduce` one for each process, `per_rank_no_reduce` every value when it comes. What is of one process begins
+ * `per_rank_reduce` one for each process, `per_rank_no_reduce` every value when it comes. A key of one process begins
  * with its rank: `policy/0/user/<key>`. All else is the same in every mode.
  */
 export class RunSinks {

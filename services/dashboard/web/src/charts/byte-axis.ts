@@ -1,6 +1,6 @@
 import { byteUnit, formatBytes } from '../format/numbers';
 
-/** In bytes. */
+/** An axis in bytes. */
 export interface ByteAxis {
   /** Both are whole multiples of the interval. */
   min: number;

@@ -70,7 +70,7 @@ const formatLegend = (value: number | undefined, unit: string): string =>
 
 export const unitOf = (key: string): string => definitionOf(key, METRIC_DEFINITIONS)?.unit ?? '';
 
-/** As docs/metrics.md says it. */
+/** Meaning of a metric as docs/metrics.md says it. */
 export function meaningOf(key: string): string {
   const found = definitionOf(key, METRIC_DEFINITIONS);
   return found === null ? key : `${key}: ${found.formula}${found.unit === '' ? '' : ` [${found.unit}]`}`;

@@ -69,7 +69,7 @@ const RULES: readonly { title: string; groups: readonly GroupRule[] }[] = [
   { title: 'Yours', groups: [group('', 'user/*')] },
 ];
 
-/** Not curves: they are shown in other ways, or count nothing worth a curve. */
+/** Metrics without a curve: shown in other ways, or counting nothing worth a curve. */
 const ELSEWHERE = [
   'step',
   'time/elapsed_s',
@@ -82,7 +82,7 @@ const ELSEWHERE = [
 
 const SERVICES = ['trainer', 'policy', 'reward', 'reference', 'replay-buffer', 'coordinator'];
 
-/** The charts for the metrics there are; those that nobody thought of come last, each in its own. */
+/** The charts for the metrics there are; metrics without a chart listed here come last, each in its own. */
 export function curveSections(keys: Iterable<string>): CurveSection[] {
   const left = new Set([...keys].filter((key) => !ELSEWHERE.some((rule) => matches(rule, key))));
   // A metric is in one chart only.

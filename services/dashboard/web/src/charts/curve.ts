@@ -7,9 +7,9 @@ export type Points = readonly (readonly [step: number, value: number])[];
 export interface Series {
   name: string;
   points: Points;
-  /** Told from others of the same colour, as those of another run are. */
+  /** Dashes tell it from others of the same colour, as the curves of another run. */
   isDashed?: boolean;
-  /** Which colour of the palette; by its place when left out. */
+  /** Colour by its index in the palette; by the curve's place when left out. */
   color?: number;
   /** Stays as it is until it changes, as the newest evaluation does. */
   isStepped?: boolean;

@@ -47,7 +47,7 @@ export function lagHistogram(rows: readonly MetricsRow[], mostColumns: number): 
   return { columns, lags };
 }
 
-/** With the first lag that was ever too much, which stays empty, so that the bound can be drawn. */
+/** The histogram with the first lag that was ever too much, which stays empty, so that the bound can be drawn. */
 export function withBound({ columns, lags }: LagHistogram, bounds: readonly StalenessBound[]): LagHistogram {
   const drawn = bounds.flatMap(({ bound }) => (bound === null || bound > LARGEST_BOUND ? [] : [bound]));
   const missing = Math.max(0, Math.max(-1, ...drawn) + 2 - lags.length);

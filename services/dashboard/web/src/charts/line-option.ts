@@ -166,7 +166,7 @@ interface Hovered {
   axisValue: number;
 }
 
-/** As elements with classes: the page allows no styles in text. */
+/** Elements with classes: the page allows no styles in text. */
 function tooltip(
   hovered: Hovered[],
   { series, unit, marks }: LineChartContent,

@@ -1,6 +1,6 @@
 import type { ApiError } from '../../../src/api';
 
-/** An answer that is not what was asked for; `status` 0: the server did not answer. */
+/** An answer other than the one asked for; `status` 0: the server did not answer. */
 export class RequestProblem extends Error {
   constructor(
     readonly status: number,

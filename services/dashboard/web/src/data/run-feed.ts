@@ -24,7 +24,7 @@ export class RunFeed {
   private frame: number | null = null;
   private isClosed = false;
 
-  /** `changed` is told once before a frame is drawn, however many events came for it; never while nobody looks. */
+  /** `changed` is told once before a frame is drawn, however many events came; never while the page is out of sight. */
   constructor(
     private readonly id: string,
     private readonly changed: (state: RunFeedState) => void,

@@ -27,7 +27,7 @@ export function keepToken(token: string | null): void {
   window.dispatchEvent(new Event(CHANGED));
 }
 
-/** The token that lets this page change runs; null while nobody has given it. */
+/** The token that lets this page change runs; null until it is given. */
 export function useToken(): string | null {
   const [token, setToken] = useState(current);
   useEffect(() => {

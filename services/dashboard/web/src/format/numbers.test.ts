@@ -10,7 +10,7 @@ import {
   formatValue,
 } from './numbers';
 
-/** With plain spaces, to be read. */
+/** Text with plain spaces, to be read. */
 const plain = (text: string): string => text.replaceAll('\u202f', ' ');
 
 it.each([

@@ -42,7 +42,7 @@ export function byteUnit(bytes: number): { name: string; bytes: number } {
   return { name: BYTE_UNITS[power]!, bytes: 1024 ** power };
 }
 
-/** In the unit that suits them, or suits `like` so many. */
+/** Bytes in the unit that suits them, or suits `like` so many. */
 export function formatBytes(bytes: number | null | undefined, like = bytes ?? 0): string {
   if (bytes === null || bytes === undefined) return NONE;
   const unit = byteUnit(like);
@@ -62,7 +62,7 @@ export function formatDuration(ms: number | null | undefined): string {
   return `${hours}${THIN}h ${two(Math.round(seconds / 60) % 60)}${THIN}min`;
 }
 
-/** Per second. */
+/** A rate per second. */
 export function formatRate(perSecond: number | null | undefined): string {
   return perSecond === null || perSecond === undefined ? NONE : `${formatNumber(perSecond)}${THIN}/s`;
 }

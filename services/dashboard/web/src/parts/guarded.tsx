@@ -5,7 +5,7 @@ import { TokenForm } from './token-box';
 export interface GuardedProps {
   /** Names what can be changed. */
   legend: string;
-  /** Nothing can be changed, and why. */
+  /** Reason why nothing can be changed. */
   barred?: string | null;
   isBusy?: boolean;
   children: ComponentChildren;

@@ -47,6 +47,6 @@ export function LedgerBar({ ledger }: { ledger: Ledger }) {
   );
 }
 
-/** Which of its kind. */
+/** Shade of a segment, by its place among those of its kind. */
 const shadeOf = (segments: readonly { kind: string }[], k: number): number =>
   segments.slice(0, k).filter(({ kind }) => kind === segments[k]!.kind).length % 4;

@@ -4,7 +4,7 @@ import { formatNumber, formatShare } from '../format/numbers';
 
 export interface TokenTextProps {
   tokens: readonly SampleToken[];
-  /** Place of the one that is told about; null: none of these. */
+  /** Place of the token that is told about; null: no token of this completion. */
   chosen: number | null;
   onChoose: (at: number | null) => void;
 }

@@ -9,7 +9,7 @@ import { OutcomeLine } from '../parts/outcome-line';
 import { rolloutHref } from '../route';
 import type { KnownRun } from './known-run';
 
-/** Messages that were given up: why, what they were, and what is to become of them. */
+/** Messages that were given up: their reason, their content, and the choices left. */
 export function DeadLetters({ run: { view } }: { run: KnownRun }) {
   const { id, state } = view.run;
   const { isAsking, outcome, act } = useAction();
