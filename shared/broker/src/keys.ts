@@ -36,7 +36,7 @@ export function runKeys(runId: string) {
     telemetry: key('telemetry'),
     /** Stream: finished spans, everyone to coordinator. */
     spans: key('spans'),
-    /** Stream: wake-ups for whoever waits for a change of the run's state. */
+    /** Stream: wake-ups for processes that wait for a change of the run's state. */
     signals: key('signals'),
     /** Hash: work that failed for good and messages that could not be understood, by id. */
     deadLetters: key('dead-letters'),

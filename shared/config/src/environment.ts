@@ -84,7 +84,7 @@ function redisUrl(): string | undefined {
   return password === null ? address : withPassword(address, password);
 }
 
-/** The run that services which nobody supervises work for. */
+/** The run that services without a supervisor work for. */
 export interface StackEnvironment {
   runId: string | undefined;
   recipe: string | undefined;

@@ -26,7 +26,7 @@ export function numbers(isOne: (value: number) => boolean, expected: string, max
   });
 }
 
-/** Which typed array a field is, by the name that msgpack and errors give it. */
+/** Tests for each typed array, by the name that msgpack and errors give it. */
 const TYPED = {
   Int32Array: types.isInt32Array,
   Float32Array: types.isFloat32Array,

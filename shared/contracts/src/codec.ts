@@ -13,7 +13,7 @@ const BOUNDS: ValueBounds = {
   maxElements: MAX_ELEMENTS,
   extensions: [EXTENSION.undefined, EXTENSION.typedArray],
 };
-/** Characters of an error about a message, as the message may have come from anyone. */
+/** Characters of an error about a message, as the message may have come from any process. */
 const MAX_WORDS = 300;
 
 /** Why a message is refused; `details.reason` of the error. */

@@ -48,7 +48,7 @@ export const groupSchema = z.strictObject({
   sampleId: z.string().min(1),
   promptText: z.string(),
   episodes: atMost(1024, episodeSchema).refine((episodes) => episodes.length > 0, 'expected at least one'),
-  /** Which policy replica produced it. */
+  /** Policy replica that produced it. */
   replica: z.string(),
   /** Hash of the weights of every version that produced a token. */
   weightHashes: weightHashesSchema,

@@ -105,7 +105,7 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     kind: z.literal('recorded'),
     service: name,
     replica: name,
-    /** Which start of the replica it is, and the how manieth report of it: one that comes twice is known again. */
+    /** Start of the replica, and number of the report within it: one that comes twice is known again. */
     incarnation: name,
     sequence: count,
     reports: atMost(1_024, metricReportSchema),
@@ -124,7 +124,7 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     /** First tokens that the policy chose, of the first completions. */
     tokens: atMost(SHOWN_COMPLETIONS, shownTokensSchema).optional(),
   }),
-  /** Somebody changed a running run: a setting, how many replicas there are, a restart, a pause. */
+  /** Change of a running run: a setting, how many replicas there are, a restart, a pause. */
   z.strictObject({
     kind: z.literal('control'),
     /** The same when it is told twice. */

@@ -14,7 +14,7 @@ export const SCALABLE_SERVICES: readonly ServiceName[] = SERVICES.filter(
   (name) => !(name in SINGLE_SERVICES),
 );
 
-/** What one service hands to the next. */
+/** Flow of data from one service to the next. */
 export interface PipelineLink {
   from: ServiceName;
   to: ServiceName;

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** What onnxruntime leaves in the home directory when `program` makes a session in a process of its own. */
+/** Files that onnxruntime leaves in the home directory when `program` makes a session in a process of its own. */
 function traces(program: string): string[] {
   const home = mkdtempSync(join(tmpdir(), 'forge-home-'));
   // On a machine that it takes for a CI's it reports nothing anyway.

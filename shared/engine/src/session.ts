@@ -3,7 +3,7 @@ import { ForgeError } from '@forge/errors';
 import type { DType } from '@forge/graph';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 
-// A worker thread has a copy of the environment, which onnxruntime does not read: whoever starts one calls this first.
+// A worker thread has a copy of the environment, which onnxruntime does not read: the starter of one calls this first.
 keepOnnxRuntimeQuiet();
 
 /** A concrete tensor in host memory, row-major. */

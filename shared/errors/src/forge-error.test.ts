@@ -7,7 +7,7 @@ import { ForgeError, type WireError } from './forge-error';
 const dir = mkdtempSync(join(tmpdir(), 'forge-errors-'));
 afterAll(() => rmSync(dir, { recursive: true }));
 
-/** What `work` throws. */
+/** The value that `work` throws. */
 function thrownBy(work: () => unknown): unknown {
   try {
     work();

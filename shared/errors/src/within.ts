@@ -1,6 +1,6 @@
 /**
- * The value of `promise`, or, once `ms` have passed, what `onLate` gives or throws; a rejection that comes later is nobody's
- * any more.
+ * The value of `promise`, or, once `ms` have passed, what `onLate` gives or throws; a rejection that comes later is
+ * dropped.
  */
 export async function within<T, L = never>(ms: number, promise: Promise<T>, onLate: () => L): Promise<T | L> {
   let timer: NodeJS.Timeout | undefined;

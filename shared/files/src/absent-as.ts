@@ -1,4 +1,4 @@
-/** What `read` gives, or `fallback` where there is no such file or directory. */
+/** The result of `read`, or `fallback` where there is no such file or directory. */
 export async function absentAs<T, F>(fallback: F, read: () => Promise<T>): Promise<T | F> {
   try {
     return await read();

@@ -8,7 +8,7 @@ export interface OpeningApi extends WorkerApi {
 
 /**
  * Starts the thread an actor computes in. When it dies later on, so does the process: what the thread held is lost, and
- * whoever owns the process replaces all of it.
+ * the owner of the process replaces all of it.
  *
  * @throws {ForgeError} why it does not open; then the thread is gone.
  */

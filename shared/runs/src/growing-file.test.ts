@@ -11,7 +11,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
-/** Longer than what is read at once, so that lines lie across chunks. */
+/** Rows longer together than what is read at once, so that lines lie across chunks. */
 const wide = (step: number) => ({ step, text: 'ä'.repeat(60_000) });
 const write = (...rows: object[]) =>
   appendFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));

@@ -3,19 +3,19 @@ import { absentAs } from '@forge/files';
 
 /** Bytes read at once. */
 const CHUNK_BYTES = 1 << 18;
-/** Of one line at most; a longer one is none of ours. */
+/** Bytes of one line at most; a longer one is not ours. */
 const MAX_LINE_BYTES = 64 * 2 ** 20;
 const NEWLINE = 0x0a;
 
 export interface NewLines {
   lines: unknown[];
-  /** It is another file than the last time, or shorter: these are all its lines. */
+  /** Another file than the last time, or a shorter one: these are all its lines. */
   isAnew: boolean;
 }
 
 /**
- * Follows a file to which somebody adds lines of JSON: metrics.jsonl and the like. A line that is not whole yet is left
- * for the next time; one that is no JSON is passed over; a file that is not there yet has no lines.
+ * Follows a file that grows by lines of JSON: metrics.jsonl and the like. A line that is not whole yet is left for the
+ * next time; one that is no JSON is passed over; a file that is not there yet has no lines.
  */
 export class GrowingFile {
   private offset = 0;
@@ -69,7 +69,7 @@ export class GrowingFile {
   }
 }
 
-/** Where the last whole line ends. */
+/** Offset at which the last whole line ends. */
 async function endOfLines(file: FileHandle, size: number): Promise<number> {
   for (let end = size; end > 0;) {
     const start = Math.max(0, end - CHUNK_BYTES);
@@ -114,7 +114,7 @@ export async function findLine<T>(
   return null;
 }
 
-/** The lines of a file of JSON lines, some at a time, so that a large file is never held whole; none when it is not there. */
+/** The lines of a file of JSON lines, in parts, so that a large file is never held whole; none when it is not there. */
 export async function* linesInParts(path: string, withinBytes = Infinity): AsyncGenerator<unknown[]> {
   const file = await absentAs(null, () => open(path, 'r'));
   if (file === null) return;
@@ -131,7 +131,7 @@ export async function* linesInParts(path: string, withinBytes = Infinity): Async
   }
 }
 
-/** From `offset` on as many whole lines as a chunk has, or one that is longer; none when it is cut short. */
+/** Whole lines from `offset` on, as many as a chunk has, or one that is longer; none when it is cut short. */
 async function readWholeLines(file: FileHandle, offset: number, size: number): Promise<Buffer> {
   for (let length = CHUNK_BYTES; ; length *= 4) {
     const bytes = await readAt(file, offset, Math.min(length, size - offset));

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 
-/** Where the start of a process stands in its `stat`, counted behind the name, which may hold anything. */
+/** Place of the start of a process in its `stat`, counted behind the name, which may hold anything. */
 const START_FIELD = 19;
 
 /**
- * What tells a process from a later one that got the same id: the boot of the machine, and the clock tick at which the
+ * Mark that tells a process from a later one with the same id: the boot of the machine, and the clock tick at which the
  * process began. Null where the system does not say (no /proc), or there is no such process.
  */
 export function processMark(pid: number): string | null {
@@ -19,8 +19,8 @@ export function processMark(pid: number): string | null {
 }
 
 /**
- * Whether a process is still there, whoever it belongs to. `mark` is what `processMark` said of it; where that is null,
- * any process with its id is taken for it.
+ * Whether a process of any user is still there. `mark` is what `processMark` said of it; where that is null, any
+ * process with its id is taken for it.
  */
 export function isAlive(pid: number, mark: string | null): boolean {
   try {

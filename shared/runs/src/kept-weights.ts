@@ -54,7 +54,7 @@ export async function keptWeights(
   return { version: snapshot.run.version, weights };
 }
 
-/** What was committed: a trainer that died may have left a version it did not come to announce. */
+/** Manifests of committed versions: a trainer that died may have left a version it did not come to announce. */
 function committed(manifests: readonly WeightsManifest[], { versions }: LedgerSnapshot): WeightsManifest[] {
   const newest = new Map<number, WeightsManifest>();
   for (const manifest of manifests)

@@ -4,7 +4,7 @@ import { SERVICES, type ServiceName, type StepProgress } from '@forge/contracts'
 /** A replica, also one that has not been heard of for `silentMs`. */
 export type SeenReplica = Awaited<ReturnType<Registry['all']>>[number];
 
-/** Where a run stands at a moment, by its state in Redis. */
+/** Standing of a run at a moment, by its state in Redis. */
 export interface LiveRun {
   version: number;
   phase: RunPhase;
@@ -15,7 +15,7 @@ export interface LiveRun {
   progress: StepProgress | null;
   ledger: Ledger;
   deadLetters: Awaited<ReturnType<DeadLetters['counts']>>;
-  /** Of every service, in a stable order. */
+  /** Replicas of every service, in a stable order. */
   replicas: Readonly<Record<ServiceName, readonly SeenReplica[]>>;
 }
 

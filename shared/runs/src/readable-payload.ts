@@ -18,7 +18,7 @@ export function readablePayload({ payload, sizeBytes }: Pick<KeptLetter, 'payloa
       try {
         return parse();
       } catch {
-        // The next one.
+        // Try the next one.
       }
     }
   }

@@ -4,7 +4,7 @@ import { storedBound } from '@forge/contracts';
 export type RolloutHistory = NonNullable<ReturnType<typeof rolloutHistory>>;
 
 /**
- * What happened to a group: jobs, versions and hashes by name, null where it did not get that far; null in all when the
+ * History of a group: jobs, versions and hashes by name, null where it did not get that far; null in all when the
  * run knows no such group any more, or yet.
  */
 export function rolloutHistory(

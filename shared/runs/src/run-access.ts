@@ -24,7 +24,7 @@ export interface RunAccess {
 
 /**
  * Gives `work` the state of a run. The Redis of a run that is over and had one of its own is started for as long as
- * `work` takes, once nobody else has it open.
+ * `work` takes, once no other process has it open.
  *
  * @throws {ForgeError} CONFLICT_STATE when the state is gone; TRANSIENT_REDIS_UNREACHABLE; what `work` throws.
  */
@@ -46,7 +46,7 @@ export async function withRun<T>(record: RunRecord, work: (access: RunAccess) =>
 }
 
 /**
- * Where the Redis of a run that goes on answers, or the one it was given.
+ * Address of the Redis of a run that goes on, or of the one it was given.
  *
  * @throws {ForgeError} CONFLICT_STATE when the password of its own is gone.
  */
@@ -63,7 +63,7 @@ async function redisOf(record: RunRecord): Promise<{ url: string; stop: () => Pr
   if (!existsSync(redisDir)) {
     throw new ForgeError('CONFLICT_STATE', `the state of run ${id} in ${redisDir} is gone`, { id, redisDir });
   }
-  // Nobody else may have it open.
+  // No other process may have it open.
   await whenProcessesEnded(record, GIVE_UP_MS, () => undefined);
   return provisionRedis({ dir: redisDir, log: () => undefined, mayInstall: false });
 }

@@ -16,17 +16,17 @@ const runRecordSchema = z.strictObject({
   seed: z.number(),
   steps: z.number(),
   startedAt: z.iso.datetime(),
-  /** The supervising process; the run is over when it is gone. Null: nobody supervises its services. */
+  /** The supervising process; the run is over when it is gone. Null: its services have no supervisor. */
   pid: z.int().nullable(),
   /** Tells that process from a later one with its id (`processMark`); null: not known. */
   pidMark: z.string().nullable().default(null),
-  /** Without user and password. */
+  /** Address without user and password. */
   redisUrl: z.string(),
   /** The file with the password of its own Redis, absolute; null: REDIS_URL has what it takes. */
   redisPasswordFile: z.string().nullable().default(null),
-  /** Where its own Redis keeps its state, absolute; null: in the Redis of REDIS_URL. */
+  /** Directory where its own Redis keeps its state, absolute; null: in the Redis of REDIS_URL. */
   redisDir: z.string().nullable().default(null),
-  /** How long its state is kept when it is over. */
+  /** Time for which its state is kept when it is over. */
   keepStateHours: z.number().default(72),
   state: z.enum(['running', 'finished', 'interrupted', 'failed']),
   message: z.string().optional(),
@@ -55,9 +55,9 @@ export function writeRunConfig(directory: string, recipe: Recipe): void {
 }
 
 /**
- * Keeps others from resuming a run until its record names who runs it now; returns what ends that.
+ * Keeps other processes from resuming a run until its record names the one that runs it now; returns what ends that.
  *
- * @throws {ForgeError} CONFLICT_STATE when somebody else is at it.
+ * @throws {ForgeError} CONFLICT_STATE when another process is at it.
  */
 export function claimRun(directory: string, isAlive: IsAlive): () => void {
   const path = runPaths(directory).resumeLock;
@@ -75,7 +75,7 @@ export function claimRun(directory: string, isAlive: IsAlive): () => void {
     const pid = Number(number);
     if (pid > 0 && isAlive(pid, mark || null))
       throw new ForgeError('CONFLICT_STATE', `${directory} is being resumed by process ${pid}`, { pid });
-    // Who took it died; of two who find that, one takes it.
+    // The process that took it died; of two that find that, one takes it.
     rmSync(path, { force: true });
     if (!take()) throw new ForgeError('CONFLICT_STATE', `${directory} is being resumed by somebody else`);
   }
@@ -86,13 +86,13 @@ export function writeRunRecord(directory: string, record: RunRecord): void {
   replaceFileSync(runPaths(directory).record, `${JSON.stringify(record, null, 2)}\n`);
 }
 
-/** What there is in a directory that should be that of a run: its record, or why it can't be read. */
+/** Content of a directory that should be that of a run: its record, or why it can't be read. */
 export type RunEntry =
   { id: string; record: RunRecord; problem: null } | { id: string; record: null; problem: string };
 
 /**
- * Every readable run under `outputDir`, oldest first. A run is over when its summary says so; one whose supervisor is gone
- * without a word has failed.
+ * Every readable run under `outputDir`, oldest first. A run is over when its summary says so; one whose supervisor is
+ * gone without a word has failed.
  */
 export function listRunRecords(outputDir: string, isAlive: IsAlive): RunRecord[] {
   return listRuns(outputDir, isAlive)
@@ -106,7 +106,7 @@ export function listRuns(outputDir: string, isAlive: IsAlive): RunEntry[] {
   return names.flatMap((name) => readRun(outputDir, name, isAlive) ?? []);
 }
 
-/** What is in the directory of that name; null when it is none of a run. */
+/** Content of the directory of that name; null when it is not that of a run. */
 export function readRun(outputDir: string, name: string, isAlive: IsAlive): RunEntry | null {
   const directory = join(outputDir, name);
   const path = runPaths(directory).record;
@@ -131,7 +131,7 @@ function asItIs(directory: string, record: RunRecord, isAlive: IsAlive): RunReco
   if (record.state !== 'running') return record;
   if (record.pid === null) return { ...record, state: summaryState(directory) };
   if (isAlive(record.pid, record.pidMark)) return record;
-  // One that died between the summary and the record has said how the run ended.
+  // A run that died between the summary and the record has said how the run ended.
   const state = summaryState(directory);
   if (state !== 'running') return { ...record, state };
   return { ...record, state: 'failed', message: 'its supervisor ended without a word' };

@@ -6,8 +6,8 @@ import type { RunRecord } from './run-directory';
 const POLL_MS = 100;
 
 /**
- * Waits until the services of a run that lost its supervisor, and its own Redis in `redisDir`, have ended, which they do
- * by themselves: they would work beside those that go on. Where the system does not show them (no /proc) nothing is
+ * Waits until the services of a run that lost its supervisor, and its own Redis in `redisDir`, have ended, which they
+ * do by themselves: they would work beside those that go on. Where the system does not show them (no /proc) nothing is
  * waited for.
  *
  * @throws {ForgeError} CONFLICT_STATE when some are there still at the end.
@@ -58,7 +58,7 @@ function isServer(pid: number, dir: string): boolean {
   );
 }
 
-/** False of a process that ended meanwhile, or belongs to somebody else. */
+/** False for a process that ended meanwhile, or belongs to another user. */
 function shown(look: () => boolean): boolean {
   try {
     return look();

@@ -1,7 +1,7 @@
 import type { StepProgress } from '@forge/contracts';
 import { duration } from './duration';
 
-/** A quicker step is over before anybody has read how far it is. */
+/** A quicker step is over before a person has read how far it is. */
 const SLOW_FROM_MS = 3_000;
 
 /** Whether a step is slow enough for people to care how far it is. */
@@ -9,7 +9,7 @@ export function isSlowStep({ elapsedMs, expectedMs }: StepProgress): boolean {
   return Math.max(elapsedMs, expectedMs ?? 0) >= SLOW_FROM_MS;
 }
 
-/** What a step is at and how long it takes, for people: `training, 3 of 16 micro-batches, 0:42 of about 1:10`. */
+/** Progress and time of a step, for people: `training, 3 of 16 micro-batches, 0:42 of about 1:10`. */
 export function stepProgressWords(progress: StepProgress): string {
   const { elapsedMs, expectedMs } = progress;
   const expected = expectedMs === null ? '' : ` of about ${duration(expectedMs)}`;

@@ -4,7 +4,7 @@ import type { CallsMade } from '@forge/broker';
 /** The handle of a service, as far as its calls are reported. */
 export type CalledService = Pick<Service, 'name' | 'replicas' | 'metrics'>;
 
-/** What a caller of a service has seen of each of its replicas so far. */
+/** Calls to each replica of a service so far, as their caller has seen them. */
 export function callsMade(service: CalledService): CallsMade[] {
   const names = new Map(service.replicas().map(({ index, name }) => [index, name]));
   return service.metrics().replicas.map((replica) => ({

@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => http.close());
 
-/** What a peer is answered that sends these bytes and nothing more. */
+/** Answer to a peer that sends these bytes and nothing more. */
 async function answerTo(bytes: string): Promise<string> {
   const socket = connect(port, '127.0.0.1');
   let answer = '';

@@ -1,8 +1,8 @@
 import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
 
-/** Connections at most; whoever comes then is cut off. */
+/** Connections at most; a peer that comes then is cut off. */
 const MAX_CONNECTIONS = 256;
-/** How long the headers of a request may take, and all of it. */
+/** Time that the headers of a request may take, and all of it. */
 const HEADERS_MS = 5_000;
 const REQUEST_MS = 10_000;
 const IDLE_MS = 5_000;
@@ -19,7 +19,7 @@ export function createHttpServer(refused: (reason: string) => void): FastifyInst
     requestTimeout: REQUEST_MS,
     keepAliveTimeout: IDLE_MS,
     http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 1_000 },
-    // A path that is none gets no further, and no hook is run.
+    // An invalid path gets no further, and no hook is run.
     frameworkErrors: ({ message }, _request, reply) => {
       refused('400');
       void (reply as unknown as FastifyReply).code(400).send({ code: 'BAD_REQUEST', message });

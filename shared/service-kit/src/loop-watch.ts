@@ -1,13 +1,13 @@
 import { writeSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
 
-/** How often it looks while a blocked loop is borne. */
+/** Looks while a blocked loop is borne. */
 const LOOKS = 20;
 const STDERR = 2;
 
 /**
  * A thread that ends the process when its event loop makes no turn for `limitMs`, as with a reward that never returns:
- * nothing else would, and whoever starts services starts another one. It counts looks and asks no clock, so that a
+ * nothing else would, and the starter of services starts another one. It counts looks and asks no clock, so that a
  * process that was stopped and goes on is not taken for a blocked one.
  */
 const { turns, limitMs, name } = workerData as { turns: Int32Array; limitMs: number; name: string };

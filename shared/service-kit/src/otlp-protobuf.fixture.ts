@@ -1,6 +1,6 @@
 type Content = bigint | Buffer;
 type Read = (content: Content) => unknown;
-/** By their number: name, how the content is read, and whether there may be several. */
+/** Fields by their number: name, how the content is read, and whether there may be several. */
 type Fields = Readonly<Record<number, readonly [name: string, read: Read, many?: 'many']>>;
 
 const hex: Read = (content) => (content as Buffer).toString('hex');

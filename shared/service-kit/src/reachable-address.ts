@@ -10,7 +10,7 @@ export function ownHost(interfaces: ReturnType<typeof networkInterfaces> = netwo
   return chosen?.address ?? '127.0.0.1';
 }
 
-/** What others are told of an address: where it stands for every interface, `host` takes its place. */
+/** The address that others are told: `host` takes the place of one that stands for every interface. */
 export function reachableAddress(address: string, host: string): string {
   return address.replace(
     EVERY_INTERFACE,

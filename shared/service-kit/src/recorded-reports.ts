@@ -5,7 +5,7 @@ import { metricCollector, oncePer } from '@forge/telemetry';
 const REPORT_MS = 500;
 
 /**
- * Reports what this process records, soon after it does; what sends the rest and ends.
+ * Reports what this process records, soon after it does; returns a function that sends the rest and ends.
  *
  * @param wantsValues whether single values are sent, too.
  */

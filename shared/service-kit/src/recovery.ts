@@ -1,12 +1,12 @@
 import type { Registry } from '@forge/broker';
 import { recordSystemMetric, Reduce } from '@forge/telemetry';
 
-/** What has been away for longer did not recover: its run was taken up again. */
+/** Longest absence that ends in recovery: after a longer one the run was taken up again. */
 const LONGEST_S = 600;
 
 /**
- * How long a replica that died was missed: from the last sign of its life to its successor's first as a ready one, by
- * the clock of Redis. To be made before the successor gives a sign; `isBack` is called after those it gives when ready.
+ * Time a replica that died was missed: from the last sign of its life to its successor's first as a ready one, by the
+ * clock of Redis. Call before the successor gives a sign; `isBack` is called after those it gives when ready.
  */
 export async function watchRecovery(
   registry: Pick<Registry, 'all'>,
@@ -15,7 +15,7 @@ export async function watchRecovery(
 ): Promise<{ isBack: () => Promise<void> }> {
   const seenAtMs = async (): Promise<number | undefined> =>
     (await registry.all(service)).find((one) => one.replica === replica)?.seenAtMs;
-  // One that ended in order is not registered any more.
+  // A replica that ended in order is not registered any more.
   let diedAtMs = await seenAtMs();
   return {
     isBack: async () => {

@@ -20,7 +20,7 @@ import { openEndpoints, type Vitals } from './service-endpoints';
 import { traceService } from './trace-service';
 import { waitForRun } from './wait-for-run';
 
-/** What a service works with. */
+/** Things that a service works with. */
 export interface ServiceContext {
   runId: string;
   replica: string;
@@ -32,9 +32,9 @@ export interface ServiceContext {
   traces: RunTraces;
   /** Finished spans on their way to the directory of the run. */
   spans: SpanLog;
-  /** What waits between the services of the run. */
+  /** Work that waits between the services of the run. */
   backlog: () => Promise<Backlog>;
-  /** Ends the process because of an error nobody handles. */
+  /** Ends the process because of an unhandled error. */
   fail: (error: unknown) => void;
 }
 
@@ -47,9 +47,12 @@ export interface ServiceInstance {
   actor?: ServableActor;
   /** The services it calls: what it sees of their replicas is reported with every heartbeat. */
   calls?: readonly CalledService[];
-  /** What grew since the start, e.g. `tokens` and the totals of an ActivityClock; reported once a second as the growth since the last report. */
+  /**
+   * Totals since the start, e.g. `tokens` and those of an ActivityClock; reported once a second as the growth since the
+   * last report.
+   */
   totals?: () => Record<string, number> | Promise<Record<string, number>>;
-  /** What is to be reported with it as it stands. */
+  /** Numbers that are reported with them as they stand. */
   gauges?: () => Promise<Record<string, number>>;
   /** The newest value of each metric of the run, for Prometheus and OTLP. */
   newest?: () => Readonly<Record<string, number>>;
@@ -64,8 +67,8 @@ const REPORT_INTERVAL_MS = 1000;
 
 /**
  * Runs a service as this process: serves health and readiness over HTTP, connects, reads the run's recipe, starts,
- * registers with a heartbeat, and drains on SIGTERM or when the process that started it is gone. A service that nobody
- * supervises waits for its run, and drains on Ctrl-C as well.
+ * registers with a heartbeat, and drains on SIGTERM or when the process that started it is gone. A service
+ * without a supervisor waits for its run, and drains on Ctrl-C as well.
  */
 export function runService({ name, start }: ServiceDefinition): void {
   void serve(name, start).catch((error: unknown) => exitBecauseOf(name, error));
@@ -73,7 +76,7 @@ export function runService({ name, start }: ServiceDefinition): void {
 
 /**
  * Ends the process with the error as its last line. Exit code 2 says that a new process would end the same way, which a
- * file that is missing does not: somebody may be about to write or replace it.
+ * missing file does not: another process may be about to write or replace it.
  */
 function exitBecauseOf(name: string, cause: unknown): never {
   const error = ForgeError.from(cause);
@@ -248,7 +251,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   };
 }
 
-/** A service that answers nobody for as long as a call may take is of no use any more. */
+/** A service that answers no caller for as long as a call may take is of no use any more. */
 function endWhenBlocked(name: string, limitMs: number): void {
   const turns = new Int32Array(new SharedArrayBuffer(4));
   setInterval(() => Atomics.add(turns, 0, 1), limitMs / 50).unref();

@@ -3,16 +3,16 @@ import { ForgeError } from '@forge/errors';
 import type { Metering } from '@forge/telemetry';
 import { createHttpServer } from './http-server';
 
-/** What a service tells of itself over HTTP; it comes to be while the service starts. */
+/** State that a service tells of itself over HTTP; it comes to be while the service starts. */
 export interface Vitals {
   service: string;
   replica: string;
-  /** What it waits for before it can start; null: nothing any more. */
+  /** Condition it waits for before it can start; null: nothing any more. */
   waitsFor: string | null;
   isReady: () => boolean;
   /** Null until there is something to measure. */
   metering: Metering | null;
-  /** Told of each request that is refused. */
+  /** Hears of each request that is refused. */
   refused: (reason: string) => void;
 }
 
@@ -22,8 +22,8 @@ export interface ServiceEndpoints {
 }
 
 /**
- * Serves `/healthz`, `/readyz` and `/metrics` from the moment a process has begun: one that waits for its run or loads a
- * model is healthy, but not ready.
+ * Serves `/healthz`, `/readyz` and `/metrics` from the moment a process has begun: one that waits for its run or loads
+ * a model is healthy, but not ready.
  *
  * @throws {ForgeError} CONFIG_INVALID when it can't listen there.
  */

@@ -1,6 +1,6 @@
 import { runService } from './run-service';
 
-/** A service that tells its recipe, whose drain says so by IPC, and ends with the next message; `block` makes it hang. */
+/** Service that tells its recipe, says by IPC that it drains, and ends with the next message; `block` makes it hang. */
 runService({
   name: 'fixture',
   start: ({ recipe }) => {

@@ -6,7 +6,7 @@ import { spansOfTrace, type RecordedSpan } from '@forge/telemetry';
 
 const NEW_LINE = Buffer.from('\n');
 
-/** The finished spans of a run in its directory: `spans.jsonl`, and in `spans.1.jsonl` what was in it before it was full. */
+/** Finished spans of a run in its directory: `spans.jsonl`, and in `spans.1.jsonl` its content before it was full. */
 export class SpanFile {
   private readonly path: string;
   private readonly earlier: string;
@@ -35,7 +35,7 @@ export class SpanFile {
   }
 }
 
-/** Those of a file, none when there is no file. */
+/** Lines of a file, none when there is no file. */
 async function* linesOf(path: string): AsyncGenerator<string> {
   const file = await absentAs(null, () => open(path));
   if (file !== null) yield* file.readLines();

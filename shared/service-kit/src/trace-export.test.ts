@@ -15,7 +15,7 @@ const spanId = expect.stringMatching(/^[0-9a-f]{16}$/) as string;
 const ofPolicy = { service: 'policy', replica: '3' };
 const ofRollout = { ...ofPolicy, traceId: rollout.traceId, parentId: rollout.spanId, spanId };
 
-/** What `trace-export.fixture` does. */
+/** Spans of the work of `trace-export.fixture`. */
 const SPANS: RecordedSpan[] = [
   {
     ...ofRollout,
@@ -75,8 +75,8 @@ function httpCollector(): Promise<string> {
 }
 
 /**
- * Takes traces as a collector does at its port 4317: a message is framed by a byte that says whether it is compressed, and
- * by its length.
+ * Takes traces as a collector does at its port 4317: a message is framed by a byte that says whether it is compressed,
+ * and by its length.
  */
 function grpcCollector(): Promise<string> {
   const server = createHttp2();
@@ -97,7 +97,7 @@ function grpcCollector(): Promise<string> {
   return listen(server);
 }
 
-/** In a process of its own: the exporters import in a way that jest does not know. */
+/** Exports from a process of its own: the exporters import in a way that jest does not know. */
 async function traced(variables: Record<string, string>): Promise<{ printed: string; warnings: unknown[] }> {
   const script = join(__dirname.replace(`${sep}src`, `${sep}dist`), 'trace-export.fixture.js');
   const child = fork(script, [], { env: { PATH: process.env.PATH, ...variables }, silent: true });

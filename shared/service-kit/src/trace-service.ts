@@ -31,7 +31,7 @@ export async function traceService(
   return { traces, stop };
 }
 
-/** Which rollouts are traced: kept as the recipe says; exported, where there is a collector, as the environment does. */
+/** Shares of rollouts traced: kept as the recipe says; exported, where a collector is, as the environment does. */
 export function traceRatios(
   { tracing }: Pick<Recipe, 'tracing'>,
   { isDisabled, exporters, sampleRatio }: TracingEnvironment,

@@ -4,7 +4,7 @@ import type { RunState } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 
 const LOOK_EVERY_MS = 1000;
-/** How many looks lie between two messages. */
+/** Looks between two messages. */
 const SAID_EVERY = 30;
 
 /** The recipe of the run, once the run is there; `onWait` is told every half a minute that it is not. */

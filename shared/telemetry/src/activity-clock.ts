@@ -1,6 +1,6 @@
 /**
- * Divides the time of a service into activities. Of those with work under way, the first in `order` counts; without any,
- * the service is idle. So every moment counts once, whatever goes on at the same time.
+ * Divides the time of a service into activities. The first in `order` with work under way counts; without any, the
+ * service is idle. Every moment thus counts once, however much goes on at the same time.
  */
 export class ActivityClock {
   private readonly underWay: number[];
@@ -18,7 +18,7 @@ export class ActivityClock {
     this.sinceMs = clock();
   }
 
-  /** Does `work`, which is `activity`. */
+  /** Does `work`, whose time counts as `activity`. */
   async during<T>(activity: string, work: () => T | Promise<T>): Promise<T> {
     const end = this.begin(activity);
     try {

@@ -9,18 +9,18 @@ export interface LoggerOptions {
   level: string;
   runId?: string;
   replica?: string;
-  /** Where lines go; standard output unless given. */
+  /** Destination of lines; standard output unless given. */
   destination?: { write(line: string): void };
 }
 
-/** An error of ioredis carries its command, and that of a refused login the password. */
+/** Errors of ioredis carry their command, and for a refused login that has the password. */
 const SECRET_FIELDS = ['err.command', 'password', '*.password', 'token', '*.token'];
 const LOGIN_IN_URL = /([a-z]:\/\/)[^\s/"'@]*@/gi;
 
 /**
- * One JSON object per line: `level` by name, `time` in ISO 8601, `service`, `runId`, `replica`, `msg`, and fields; within
- * a span `trace_id` and `span_id`. The user and password of an address are left out, and so are fields that hold secrets;
- * nobody should log either.
+ * One JSON object per line: `level` by name, `time` in ISO 8601, `service`, `runId`, `replica`, `msg`, and fields;
+ * within a span `trace_id` and `span_id`. The user and password of an address are left out, and so are fields that hold
+ * secrets; callers should log neither.
  */
 export function createLogger({ service, level, runId, replica, destination }: LoggerOptions): Logger {
   const options = {

@@ -1,14 +1,14 @@
-/** Who computes a metric. */
+/** Author of a metric: the part that computes it. */
 export type MetricEmitter =
   'trainer' | 'policy' | 'replay-buffer' | 'coordinator' | 'every service' | 'user code';
 
 export interface MetricDefinition {
-  /** Key in `metrics.jsonl`; what stands in angle brackets, e.g. `<function>`, stands for one key each. */
+  /** Key in `metrics.jsonl`; a name in angle brackets, e.g. `<function>`, stands for one key each. */
   name: string;
   unit: string;
   formula: string;
   emitter: MetricEmitter;
-  /** When the key is present. */
+  /** Condition for the key to be present. */
   when:
     | 'every step'
     | 'after an evaluation'

@@ -21,16 +21,16 @@ function knowsTls(): boolean {
 export interface GuardedRedis {
   /** `rediss://USER:PASSWORD@localhost:PORT` */
   url: string;
-  /** What NODE_EXTRA_CA_CERTS names for a client that trusts it. */
+  /** File that NODE_EXTRA_CA_CERTS names for a client that trusts it. */
   caFile: string;
-  /** Where its append-only file lies. */
+  /** Directory of its append-only file. */
   dir: string;
   /** Kills the server and starts it again where it was. */
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** What the user of a run may do. */
+/** Rights of the user of a run. */
 export const ACL_RULES = '~forge:* &forge:* +@all -@admin -@dangerous +info';
 
 /** A Redis that speaks TLS only, and lets in one user, who may do what a run needs. */

@@ -31,7 +31,7 @@ interface Place {
 }
 
 const LONG = 10 ** 6;
-/** As many as our encoder puts into a map. */
+/** Entries, as many as our encoder puts into a map. */
 const MANY = 60_000;
 /** One message in so many is a large one. */
 const LARGE_EVERY = 4_000;
@@ -125,7 +125,7 @@ export function nested(depth: number): unknown {
 
 function somewhere(random: Random, root: Container): Place {
   let at: Place = { holder: root, key: 'message' };
-  // Deep enough to reach every part, and often enough near the top.
+  // Go deep enough to reach every part, and stay near the top often enough.
   while (random() < 0.75) {
     const value = at.holder[at.key];
     if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) break;

@@ -13,7 +13,7 @@ export interface TestRedis {
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** The server's process. */
   pid(): Promise<number>;
-  /** What the server's owner had to say. */
+  /** Messages of the server's owner. */
   log: readonly string[];
   stop(): Promise<void>;
 }

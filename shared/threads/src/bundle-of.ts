@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What a bundle says of itself, in `bundle.json`. */
+/** Statement of a bundle about itself, in `bundle.json`. */
 interface Manifest {
   /** Since the epoch: when bundling began. */
   builtAtMs: number;
@@ -15,7 +15,7 @@ export function bundleDirectory(compiled: string): string {
 }
 
 /**
- * What to start in place of a compiled file: its bundle (infra/bootstrap/bundle.mjs), which takes half the time to load
+ * File to start in place of a compiled one: its bundle (infra/bootstrap/bundle.mjs), which takes half the time to load
  * or less; the file itself where there is none, or one that is older than what it is made of.
  */
 export function bundleOf(compiled: string): string {

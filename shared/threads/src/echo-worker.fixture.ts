@@ -1,6 +1,6 @@
 import { serveWorker, Transfer } from './worker';
 
-/** What the tests of worker threads call. */
+/** Functions that the tests of worker threads call. */
 const api = {
   echo: (value: unknown) => Promise.resolve(value),
   give: (length: number) => {

@@ -164,7 +164,7 @@ function compiledPath(module: string): string {
   return extname(compiled) === '.js' ? compiled : `${compiled}.js`;
 }
 
-/** What a handler returns to hand memory over to the caller instead of copying it. */
+/** Value that a handler returns to hand memory over to the caller instead of copying it. */
 export class Transfer<T> {
   constructor(
     readonly value: T,

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { readFully, readHeader } from './safetensors';
 import { readable, type TensorEntry } from './safetensors-header';
 
-/** Small enough that hashing a piece does not hold up heartbeats. */
+/** Size small enough that hashing a piece does not hold up heartbeats. */
 const PIECE_BYTES = 4 << 20;
 
 /** The content of a weights file. */

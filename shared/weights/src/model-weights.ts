@@ -9,8 +9,8 @@ const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
 
 /**
- * The role of a model folder's tensor: `needed` must be there, once and where an index says; `spare` may be there, as a copy
- * of tied embeddings may; `unread` is left alone, as the tables of old checkpoints are.
+ * The role of a model folder's tensor: `needed` must be there, once and where an index says; `spare` may be there, as a
+ * copy of tied embeddings may; `unread` is left alone, as the tables of old checkpoints are.
  */
 export type TensorRole = 'needed' | 'spare' | 'unread';
 

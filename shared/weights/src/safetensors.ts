@@ -105,7 +105,7 @@ export async function writeSafetensors(
   await replaceFile(path, content, { flush: false });
 }
 
-/** sha256 of the F32 file that `writeSafetensors` would write: what a version of a run with these parameters is called. */
+/** sha256 of the F32 file that `writeSafetensors` would write: the name of a run's version with these parameters. */
 export function hashSafetensors(parameters: Parameters): string {
   const names = [...parameters.keys()].sort();
   const hash = createHash('sha256').update(renderHeader(names, parameters, { dtype: 'F32' }));

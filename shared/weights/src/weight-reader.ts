@@ -6,7 +6,7 @@ import type { Parameters } from './parameters';
 import { parseSafetensors, readFully } from './safetensors';
 import { corrupt } from './safetensors-header';
 
-/** Small enough that hashing a piece does not hold up heartbeats. */
+/** Size small enough that hashing a piece does not hold up heartbeats. */
 const PIECE_BYTES = 4 << 20;
 
 /** Reads announced weight versions, wherever they lie. */
@@ -16,7 +16,7 @@ export class WeightReader {
   #reading: Promise<unknown> = Promise.resolve();
 
   /**
-   * The announced parameters, verified. They are views of a buffer that the second successful read from here overwrites.
+   * The announced parameters, verified: views of a buffer that the second successful read from here overwrites.
    *
    * @throws {ForgeError} STALE_WEIGHTS when the blob was collected (a newer version exists);
    * CONTRACT_WEIGHTS_CORRUPT when its size or checksum differs from the announcement.

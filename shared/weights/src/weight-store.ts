@@ -77,7 +77,7 @@ export class WeightStore {
     return { schemaVersion: 1, version, epoch, path: blob, sizeBytes, sha256 };
   }
 
-  /** As `WeightReader.read`. */
+  /** Reads as `WeightReader.read` does. */
   read(announcement: WeightsAnnouncement): Promise<Parameters> {
     return this.#reader.read(announcement);
   }
@@ -110,8 +110,8 @@ export class WeightStore {
   }
 
   /**
-   * Deletes versions but the newest `keep` and those in `inUse`, blobs that no version is left of, and leftovers of dead
-   * writers; the versions that are left.
+   * Deletes versions but the newest `keep` and those in `inUse`, blobs that no version is left of, and leftovers of
+   * dead writers; returns the versions that are left.
    */
   async collect(inUse: readonly number[] = []): Promise<ReadonlySet<number>> {
     const names = await this.#names();

@@ -126,7 +126,7 @@ export class GovernedProcess implements ActorProcess {
 
   /**
    * Items of one of the agent's streams, which ends with the process. A process that lives on with a silent agent could
-   * fail without anybody hearing of it: it is lost.
+   * fail without a sign of it: it is lost.
    */
   private async *told<T>(
     endpoint: 'recorded' | 'failures',

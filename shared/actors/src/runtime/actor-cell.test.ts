@@ -18,7 +18,7 @@ afterEach(async () => {
   await rootOwner.stopOwned();
 });
 
-/** What holds `work` up; actors of this process share them with the test. */
+/** Gates that hold `work` up; actors of this process share them with the test. */
 const gates: (() => void)[] = [];
 const openGates = (): void => {
   for (const open of gates.splice(0)) open();

@@ -36,7 +36,7 @@ describe('makeSocketDirectory', () => {
   );
 });
 
-/** What a process under that TMPDIR prints that runs `script` with the modules of this package. */
+/** Output of a process under that TMPDIR that runs `script` with the modules of this package. */
 async function printedUnder(tmp: string, script: string): Promise<string> {
   const dist = JSON.stringify(join(__dirname, '../../dist'));
   const program = `const dist = ${dist}; (async () => { ${script} })().catch((e) => console.log(e.code, e.message));`;

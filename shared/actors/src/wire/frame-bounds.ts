@@ -15,7 +15,7 @@ export const MAX_FRAME_BYTES = 64 * 2 ** 20;
 
 const ALL: readonly number[] = Object.values(EXTENSION);
 
-/** Bounds of frames between processes: what a peer sends must not exhaust whoever reads it. */
+/** Bounds of frames between processes: what a peer sends must not exhaust its reader. */
 export const WIRE: FrameBounds = {
   maxFrameBytes: MAX_FRAME_BYTES,
   maxElements: MAX_ELEMENTS,

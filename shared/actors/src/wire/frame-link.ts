@@ -137,7 +137,7 @@ export class FrameLink {
   };
 
   private readonly onWritten = (): void => {
-    // What is written last may have gone no further than a buffer of the system.
+    // The bytes written last may have gone no further than a buffer of the system.
     if (this.writer.pendingBytes > 0) this.moved = true;
     else this.writer.rewind();
     this.flush();

@@ -18,7 +18,7 @@ export class FrameWriter extends ValueWriter {
   /** Full chunks that are not taken yet. */
   private readonly full: Buffer[] = [];
   private fullBytes = 0;
-  /** Of the chunk: where the bytes that are not taken start. */
+  /** Place in the chunk where the bytes that are not taken start. */
   private start = 0;
 
   constructor(

@@ -148,7 +148,7 @@ return 'accepted'
 `);
 
 /**
- * Moves a group from the stream to the buffer and acknowledges the entry, unless nobody knows the group.
+ * Moves a group from the stream to the buffer and acknowledges the entry, unless the group is unknown.
  * KEYS records, ledger, groups, buffer, payloads, signals   ARGV consumer group, entry, index, meta, payload
  * Returns stored, duplicate when the group was stored or given up before (the buffer then holds what it should), or
  * unknown when it was never admitted or is forgotten; the entry is still there then.

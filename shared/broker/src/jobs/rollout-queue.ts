@@ -10,8 +10,8 @@ import { removeUnreadable, soon, type UnreadableJob } from './unreadable-jobs';
 import { runKeys } from '../keys';
 
 /**
- * How soon a job of a dead worker is run again that nobody of the same name succeeds: within lock + 2 x stalled
- * interval. A worker must be able to renew its locks twice within `lockMs`.
+ * Time until a job of a dead worker without a successor of its name runs again: within lock + 2 x stalled interval. A
+ * worker must be able to renew its locks twice within `lockMs`.
  */
 export interface QueueTiming {
   lockMs: number;
@@ -130,7 +130,7 @@ export class RolloutQueue {
     };
   }
 
-  /** Adds jobs that were there before, done or not; those that somebody works on are left to him. */
+  /** Adds jobs that were there before, done or not; those that a worker works on are left to it. */
   async addAgain(jobs: readonly RolloutJob[]): Promise<void> {
     await Promise.all(jobs.map((job) => this.queue.remove(jobId(this.runId, job))));
     await this.add(jobs);
@@ -160,7 +160,7 @@ export class RolloutQueue {
       // It was on its way when the worker was closed.
       if (this.isClosed) await leave(job, 'the worker is closed', token);
       doing.add(job.id ?? '');
-      // Whatever it was added with.
+      // The options here replace those it was added with.
       Object.assign(job.opts, this.jobOptions);
       try {
         await handler(check(rolloutJobSchema, job.data, `job ${job.id ?? ''}`), deliveryOf(job));
@@ -250,7 +250,7 @@ export class RolloutQueue {
     return this.queue.getJobCounts('waiting', 'active', 'delayed', 'prioritized', 'failed', 'completed');
   }
 
-  /** For how long the job has waited that is next; 0 when none waits, or it makes no sense: whoever takes it refuses it. */
+  /** Time the next job has waited; 0 when none waits, or it makes no sense: the worker that takes it refuses it. */
   async waitingMs(): Promise<number> {
     const [next] = await this.queue.getWaiting(0, 0).catch((error: unknown) => {
       if (error instanceof SyntaxError || error instanceof TypeError) return [];

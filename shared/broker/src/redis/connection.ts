@@ -39,7 +39,7 @@ export async function connectRedis(url: string, options: ConnectOptions): Promis
   const shownUrl = withoutPassword(url);
   let refuse: (error: ForgeError) => void = () => undefined;
   const refused = new Promise<never>((_, reject) => (refuse = reject));
-  // Once it is connected, nobody waits for this any more.
+  // No caller waits for this any more once it is connected.
   refused.catch(() => undefined);
   redis.on('error', (error: NodeJS.ErrnoException) => {
     lastError = error.message || error.code || 'no answer';
@@ -94,7 +94,7 @@ async function fieldsOfInfo(redis: Redis): Promise<(name: string) => string> {
   return (name) => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? '';
 }
 
-/** A connection whose database is refused goes on with database 0, which is somebody else's. */
+/** A connection whose database is refused goes on with database 0, which belongs to another user. */
 async function checkDatabase(redis: Redis, url: string): Promise<void> {
   const database = Number(redis.options.db ?? 0);
   if (database === 0) return;

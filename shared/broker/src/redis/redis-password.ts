@@ -7,7 +7,7 @@ const BYTES = 24;
 
 /**
  * The file with the password of the own Redis in `dir`, made where there is none, for its user's eyes only. It is a
- * part of a redis.conf: whoever lists processes sees arguments, but not what is in it.
+ * part of a redis.conf: a user that lists processes sees arguments, but not what is in it.
  */
 export function passwordFileIn(dir: string): string {
   mkdirSync(dir, { recursive: true, mode: 0o700 });

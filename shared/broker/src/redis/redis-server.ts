@@ -22,7 +22,7 @@ export interface ProvisionOptions {
 
 export interface ProvisionedRedis {
   url: string;
-  /** Where an own one keeps what it holds, for whoever starts it again; null: elsewhere, or nowhere. */
+  /** Directory where an own one keeps what it holds, for its next starter; null: elsewhere, or nowhere. */
   dir: string | null;
   /** The file with the password of an own one; null: the address of the given one has what it takes. */
   passwordFile: string | null;

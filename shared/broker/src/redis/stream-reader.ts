@@ -28,7 +28,7 @@ export class StreamReader {
     private readonly claimIdleMs: number,
   ) {}
 
-  /** Entries nobody has read yet; waits up to `blockMs` for one, 0 is not at all. */
+  /** Entries that no consumer has read yet; waits up to `blockMs` for one, 0 is not at all. */
   async readNew(stream: string, consumer: string, count: number, blockMs: number): Promise<StreamEntry[]> {
     const group = ['GROUP', CONSUMER_GROUP, consumer, 'COUNT', count] as const;
     const source = ['STREAMS', stream, '>'] as const;
@@ -55,7 +55,7 @@ export class StreamReader {
     return parseEntries((reply as [Buffer, RawEntry[]] | null)?.[1] ?? []);
   }
 
-  /** Entries after an id, whoever read them; waits up to `blockMs` for one, 0 is not at all. */
+  /** Entries after an id, also those that others have read; waits up to `blockMs` for one, 0 is not at all. */
   async readAfter(stream: string, afterId: string, count: number, blockMs: number): Promise<StreamEntry[]> {
     const source = ['STREAMS', stream, afterId] as const;
     const reply = await this.read(stream, (connection) =>

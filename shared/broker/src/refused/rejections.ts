@@ -18,8 +18,8 @@ export interface Refused {
 }
 
 /**
- * Deletes entries of a stream that make no sense, and counts them, each once whoever refuses it. Where they are work
- * they are acknowledged and kept as letters.
+ * Deletes entries of a stream that make no sense, and counts them, each once however many readers refuse it. Where they
+ * are work they are acknowledged and kept as letters.
  * KEYS none, run, dead letters, their order, stream, rejected
  * ARGV name of the count, consumer group or '', cap on the letters, then entry, letter or '' ...
  * Returns how many were there.
@@ -68,7 +68,7 @@ export class Rejections {
     this.notTold.set(place, told);
   }
 
-  /** Takes entries off a stream that nobody acknowledges. */
+  /** Takes entries off a stream without acknowledgements. */
   async drop(
     place: 'weights' | 'telemetry' | 'spans',
     refused: readonly { id: string; why: ForgeError }[],

@@ -79,7 +79,7 @@ describe('a call that is sent twice', () => {
     const state = newState('twice', throughProxy);
     const { admitted, published, stored } = await settled(state, twice);
     expect(admitted.map(({ index }) => index)).toEqual([0, 1, 2, 3]);
-    // What was done by the first sending is said to be done already.
+    // Work done by the first sending is said to be done already.
     expect(published).toEqual(Array(4).fill('duplicate'));
     expect(stored).toEqual(Array(4).fill('duplicate'));
     expect(await state.ledger()).toEqual({

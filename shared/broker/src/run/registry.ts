@@ -40,7 +40,7 @@ if not stored or cjson.decode(stored).pid ~= tonumber(ARGV[2]) then return 0 end
 return redis.call('HDEL', KEYS[1], ARGV[1])
 `);
 
-/** Which replicas of which service are alive, and where they answer. */
+/** Replicas of each service that are alive, and where they answer. */
 export class Registry {
   private readonly keyOf: (service: string) => string;
   private readonly startsKey: string;

@@ -56,7 +56,7 @@ const RESTARTED = 'restarted:';
  * KEYS run, wanted, telemetry, signals
  * ARGV id of the call, operation, cap on the telemetry, then of every change: its name to people, field, value
  * Returns done (also when the newest call comes again), the state of a run that does not go on, or why not: steps (more
- * are done already), or `no` and the name of a service or process that nobody supervises.
+ * are done already), or `no` and the name of a service or process without a supervisor.
  */
 const control = new Script(`
 local h = redis.call('HMGET', KEYS[1], 'state', 'version', 'controlCall')
@@ -87,7 +87,7 @@ redis.call('XADD', KEYS[4], 'MAXLEN', '~', 100, '*', 'what', 'control')
 return 'done'
 `);
 
-/** Changes a run while it goes on; for whoever is in charge of it: a person at the CLI or a dashboard. */
+/** Changes a run while it goes on, for the person in charge of it at the CLI or a dashboard. */
 export class RunControls {
   private readonly instance = randomUUID();
   private calls = 0;

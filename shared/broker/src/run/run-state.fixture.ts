@@ -15,7 +15,7 @@ export async function createRun(
   return state;
 }
 
-/** An announcement of weights that nobody reads. */
+/** An announcement of weights that no process reads. */
 export const announcement = (version: number, epoch: number): WeightsAnnouncement => ({
   schemaVersion: 1,
   version,

@@ -30,7 +30,7 @@ const LOOK_AGAIN_MS = 50;
 /**
  * Puts a letter into a mailbox.
  * KEYS mailbox, owner   ARGV bound, expiry in ms, from, channel, sequence, bytes
- * Returns sent, full, or gone (nobody owns it).
+ * Returns sent, full, or gone (it has no owner).
  */
 const send = new Script(`
 if redis.call('EXISTS', KEYS[2]) == 0 then return 'gone' end
@@ -41,9 +41,9 @@ return 'sent'
 `);
 
 /**
- * Takes a mailbox that nobody has, without the letters to its last owner: nobody knows their channels any more.
- * KEYS mailbox, owner   ARGV who takes it, expiry in ms
- * Returns 1, or 0 when somebody has it.
+ * Takes a mailbox without an owner, and not the letters to its last one: their channels are unknown by now.
+ * KEYS mailbox, owner   ARGV new owner, expiry in ms
+ * Returns 1, or 0 when it has an owner.
  */
 const take = new Script(`
 if not redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2], 'NX') then return 0 end
@@ -91,7 +91,7 @@ export class Mailbox {
     return new Mailbox(redis, name, owner);
   }
 
-  /** Sent, or why not: the mailbox is full, or nobody owns it. */
+  /** Sent, or why not: the mailbox is full, or has no owner. */
   async send(
     to: string,
     { channel, sequence, bytes }: Omit<Letter, 'from'>,
@@ -108,7 +108,7 @@ export class Mailbox {
     if (last === undefined) return [];
     this.lastId = last.id;
     const [milliseconds, count] = last.id.split('-') as [string, string];
-    // Up to and with the last; whoever dies before that leaves nothing that anybody else would read.
+    // Trim up to and with the last; an owner that dies before that leaves nothing that another would read.
     void this.redis
       .xtrim(this.stream, 'MINID', `${milliseconds}-${Number(count) + 1}`)
       .catch(() => undefined);

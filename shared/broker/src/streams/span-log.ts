@@ -10,7 +10,7 @@ const TAKEN_AT_ONCE = 64;
 
 /**
  * Finished spans on their way from the processes of a run to its directory, as lines of the OTLP file format. For
- * people: the oldest make room when nobody takes them.
+ * people: the oldest make room when they are not taken.
  */
 export class SpanLog {
   /** `limit`: spans kept at most. */
@@ -26,8 +26,8 @@ export class SpanLog {
   }
 
   /**
-   * Hands over everything there is and forgets it then: who dies in between leaves lines that are handed over again. What
-   * is no such line is dropped.
+   * Hands over everything there is and forgets it then: a process that dies in between leaves lines that are handed
+   * over again. An invalid line is dropped.
    */
   async take(write: (lines: Buffer[]) => Promise<void>): Promise<void> {
     const { keys, rejections } = this.run;

@@ -31,13 +31,13 @@ export interface WeightsUse {
 /** A step that took the weights of an earlier version instead of training. */
 export interface Rollback {
   to: number;
-  /** Somebody asked for it, rather than the step having gone wrong. */
+  /** A request led to it, rather than the step having gone wrong. */
   isAsked: boolean;
 }
 
 /** Requests to the trainer besides training. */
 export interface Wanted {
-  /** A version that somebody could not read. */
+  /** A version that a process could not read. */
   publish: number | null;
   /** The version to go back to. */
   rollback: number | null;
@@ -134,7 +134,7 @@ export class WeightVersions {
     await this.redis.hset(this.keys.weightsRequests, 'publish', version);
   }
 
-  /** To be called before the version that was asked for is published: whoever still lacks it asks again. */
+  /** Call before the version that was asked for is published: a process that still lacks it asks again. */
   async takeAsked(): Promise<void> {
     await this.redis.hdel(this.keys.weightsRequests, 'publish');
   }

@@ -9,7 +9,7 @@ interface Filters {
   topP: number;
 }
 
-/** What is drawn from log-probabilities at an even grid of uniforms: the count of each token. */
+/** Draws from log-probabilities at an even grid of uniforms: the count of each token. */
 async function drawCounts(
   probabilities: readonly number[],
   { topK, topP }: Filters,
@@ -65,7 +65,7 @@ describe('sampleTokens', () => {
     ['with more top-k than tokens: all', { topK: 9, topP: 1 }, [100, 400, 50, 300, 150]],
     ['with top-p: the fewest that hold it', { topK: 0, topP: 0.6 }, [0, 571, 0, 429, 0]],
     ['with a tiny top-p: the likeliest', { topK: 0, topP: 1e-6 }, [0, 1000, 0, 0, 0]],
-    // Of 0.4 and 0.3 alone, 0.4 holds 57 %: enough for 0.55 only after renormalising.
+    // The share of 0.4 beside 0.3 alone is 57 %: enough for 0.55 only after renormalising.
     ['with both: top-p of what top-k leaves', { topK: 2, topP: 0.55 }, [0, 1000, 0, 0, 0]],
     ['with both: top-k of 3 and 0.83 of that', { topK: 3, topP: 0.83 }, [0, 470, 0, 353, 177]],
   ])('draws %s', async (_, filters, expected) => {

@@ -14,7 +14,7 @@ const base = {
   model: { type: 'BPE', vocab: letters, merges: [], unk_token: null },
 };
 
-/** Whatever is given stands beside a `tokenizer.json` of letters and `[end]`. */
+/** Opens the given files beside a `tokenizer.json` of letters and `[end]`. */
 function open(files: Record<string, object>, embeddingRows = 32) {
   const all = { 'tokenizer.json': base, 'config.json': { eos_token_id: END }, ...files };
   const bytes: ModelFiles = new Map(

@@ -18,7 +18,7 @@ export interface Tokenizer {
    */
   decode(tokenIds: readonly number[], options?: { skipSpecialTokens?: boolean; isGrowing?: boolean }): string;
   /**
-   * What the model is given for a prompt: text as it is, messages through the chat template.
+   * Input that the model is given for a prompt: text as it is, messages through the chat template.
    *
    * @throws {ForgeError} CONFIG_DATASET_INVALID when nothing is left to give it, or the template refuses the
    * messages; CONFIG_TOKENIZER_INVALID when there is no chat template.

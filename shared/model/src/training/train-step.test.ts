@@ -92,7 +92,7 @@ const largestDifference = (a: Parameters, b: Parameters): number =>
     ...[...a].flatMap(([name, { data }]) => [...data].map((x, i) => Math.abs(x - b.get(name)!.data[i]!))),
   );
 
-/** What the graph is fed, for the reference interpreter. */
+/** Feeds of the graph, for the reference interpreter. */
 function referenceFeeds(parameters: Parameters, batch: MicroBatch, episodes: number): Record<string, Values> {
   const { rows, width } = batch;
   const grid = (data: Iterable<number | bigint>): Values => ({

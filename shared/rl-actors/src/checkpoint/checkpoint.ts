@@ -19,7 +19,7 @@ import { checkSeal, damaged, sealOf, sealSchema } from './seal';
 
 const count = z.int().min(0);
 
-/** Where a run stood at a checkpoint, for whoever makes its state anew from it. */
+/** Position of a run at a checkpoint, from which its state can be made anew. */
 export const runPositionSchema = z.strictObject({
   id: z.string().min(1),
   seed: count,
@@ -90,7 +90,7 @@ export async function writeCheckpoint(
 }
 
 /**
- * What the checkpoint in `dir` is, every file compared with its seal.
+ * The checkpoint in `dir`, every file compared with its seal.
  *
  * @throws {ForgeError} CONTRACT_WEIGHTS_CORRUPT naming the file that is missing, cut or changed, and how.
  */

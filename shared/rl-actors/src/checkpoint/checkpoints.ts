@@ -5,7 +5,7 @@ import { ForgeError } from '@forge/errors';
 import { readCheckpoint, type Checkpoint } from './checkpoint';
 
 const CHECKPOINT = /^step-(\d+)$/;
-/** What a writer that died has left. */
+/** Leftovers of a writer that died. */
 const LEFTOVER = /^step-\d+\..+\.tmp$/;
 
 /** A checkpoint that can't be used, and why. */

@@ -12,7 +12,7 @@ export interface ResumeOptions {
   dir: string;
   /** Steps that are committed. */
   version: number;
-  /** What was announced last, if anything was. */
+  /** The last announcement, if there was one. */
   announcement: WeightsAnnouncement | null;
 }
 
@@ -85,7 +85,7 @@ async function verifiedPublication(
   return announcement;
 }
 
-/** What is wrong with files or their owner; anything else is not for a fallback to hide. */
+/** Fault of files or their owner; any other error is not for a fallback to hide. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof ForgeError)) throw error;
   return error.message;

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
 
-/** What a file must be, to the bit. */
+/** Identity that a file must have, to the bit. */
 export const sealSchema = z.strictObject({ sizeBytes: z.int().min(0), sha256: z.string().length(64) });
 export type Seal = z.infer<typeof sealSchema>;
 

@@ -13,8 +13,8 @@ export interface GenerateCall {
 }
 
 /**
- * What the span of a call of `generate` tells: an event for every chunk of tokens and for every change of weights between
- * two, and the attributes of OpenTelemetry's conventions for generative AI.
+ * Content of the span of a call of `generate`: an event for every chunk of tokens and for every change of weights
+ * between two, and the attributes of OpenTelemetry's conventions for generative AI.
  *
  * @see https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
  */

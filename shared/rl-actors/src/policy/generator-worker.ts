@@ -41,7 +41,7 @@ interface Generated {
   chunks: ChunkMark[];
 }
 
-/** Which version counts from now on, and when the weights were there, and when they were in use. */
+/** Version that counts from now on, and when its weights were there, and when they were in use. */
 interface WeightsSet {
   version: number;
   /** Milliseconds since the epoch. */
@@ -54,7 +54,7 @@ interface TokensToShow {
   positions: readonly number[];
 }
 
-/** Of so many of the newest versions the hashes are known: far more than take part in what is under way. */
+/** Newest versions whose hashes are known: far more than take part in the work under way. */
 const KNOWN_HASHES = 10_000;
 
 const settings = workerData as PolicySettings;

@@ -54,12 +54,12 @@ export class Policy extends ForgeActor {
   }
 
   /**
-   * `n` completions of a prompt, each token with its log-prob and the version of the weights that produced it. Whoever
-   * cancels the call frees its place in the batch.
+   * `n` completions of a prompt, each token with its log-prob and the version of the weights that produced it. A caller
+   * that cancels the call frees its place in the batch.
    *
-   * What is drawn depends on weights, prompt, sampling, seed and `rolloutIds` only, one id for each completion (their
-   * number overrules `n`); without them every call draws anew. `traceparent` names the span it belongs to, where that is
-   * not the call's.
+   * The draw depends on weights, prompt, sampling, seed and `rolloutIds` only, one id for each completion (their
+   * number overrules `n`); without them every call draws anew. `traceparent` names the span it belongs to, where that
+   * is not the call's.
    *
    * @throws {ForgeError} CONTRACT_INVALID_MESSAGE for sampling out of bounds; CAPACITY_PROMPT_TOO_LONG; CANCELLED;
    *   NUMERIC_NON_FINITE.
@@ -112,7 +112,7 @@ export class Policy extends ForgeActor {
     return version;
   }
 
-  /** Of the weights that the next chunk uses. */
+  /** Version of the weights that the next chunk uses. */
   @endpoint({ concurrent: true, idempotent: true })
   async version(): Promise<number> {
     return (await this.stats()).version;
@@ -133,7 +133,7 @@ export class Policy extends ForgeActor {
     return this.worker.call('mismatch', check(episodeSchema, episode, 'episode'));
   }
 
-  /** What each of the tokens at `positions`, in ascending order, adds to the text, for people; special ones included. */
+  /** Text that each of the tokens at `positions`, in ascending order, adds, for people; special ones included. */
   @endpoint({ concurrent: true, idempotent: true })
   tokenTexts(tokenIds: readonly number[], positions: readonly number[]): Promise<string[]> {
     const tokens = {

@@ -7,10 +7,10 @@ import { trainerConfigSchema } from '../trainer/trainer-config';
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'expected bytes');
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** What training starts from: `base.msgpack`. */
+/** Start of the training: `base.msgpack`. */
 export const recordedBaseSchema = z.strictObject({
   runId: z.string().min(1),
-  /** Of the Trainer actor, what decides about the weights. */
+  /** Settings of the Trainer actor that decide about the weights. */
   trainer: trainerConfigSchema.pick({
     model: true,
     algorithm: true,
@@ -48,8 +48,8 @@ export const BASE_FILE = 'base.msgpack';
 const STEP_FILE = /^step-([1-9]\d*)\.(\d+)\.msgpack$/;
 
 /**
- * What the name of a step's file says: the version that the step makes, and which trainer wrote it. Of several for one
- * version that of the highest epoch counts: an earlier trainer could not commit any more.
+ * Content of the name of a step's file: the version that the step makes, and which trainer wrote it. Among several for
+ * one version that of the highest epoch counts: an earlier trainer could not commit any more.
  */
 export interface StepFile {
   version: number;

@@ -41,7 +41,7 @@ export class Recorder {
     return new Recorder(dir, runId, epoch);
   }
 
-  /** What training starts from: the hash of version 0, and the trainer's settings. */
+  /** Records the start of the training: the hash of version 0, and the trainer's settings. */
   base(trainer: RecordedBase['trainer'], weightsHash: string): Promise<void> {
     return this.write(BASE_FILE, { runId: this.runId, trainer, weightsHash });
   }

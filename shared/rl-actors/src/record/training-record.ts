@@ -13,7 +13,7 @@ import {
   type RecordedStep,
 } from './record-file';
 
-/** What a `Recorder` wrote, as far as it has come. */
+/** Record that a `Recorder` wrote, as far as it has come. */
 export class TrainingRecord {
   private constructor(
     private readonly dir: string,

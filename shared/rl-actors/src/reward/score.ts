@@ -19,7 +19,7 @@ export interface ScoreItem {
   traceparent?: string | null;
 }
 
-/** What an item gets: its score, or what its reward threw. One bad item does not take the others with it. */
+/** Result of an item: its score, or what its reward threw. One bad item does not take the others with it. */
 export type ScoreResult = { score: Score } | { error: WireError };
 
 const itemSchema = z.strictObject({

@@ -7,7 +7,7 @@ export interface MicroBatches {
   of: number;
 }
 
-/** Between the threads of a process: the thread of a trainer tells, whoever owns the trainer listens. */
+/** Channel between the threads of a process: the thread of a trainer tells, the owner of the trainer listens. */
 const channelOf = (trainerDir: string): BroadcastChannel => {
   const channel = new BroadcastChannel(`forge.micro-batches:${trainerDir}`);
   channel.unref();

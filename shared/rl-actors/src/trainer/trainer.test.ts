@@ -230,7 +230,7 @@ describe('Trainer', () => {
       message: expect.stringMatching(/^version 2 is not kept any more/) as string,
     });
     expect(await trainer.version.callOne()).toBe(8);
-    // Of version 1 there is a checkpoint.
+    // Version 1 has a checkpoint.
     await trainer.rollBack.callOne(1, hashes[1]!);
     expect(await trainer.publishWeights.callOne()).toMatchObject({ version: 9, sha256: hashes[1] });
     await Promise.all([trainer.stop(), other.stop()]);

@@ -27,14 +27,14 @@ import type { MicroBatches } from './micro-batches';
 import { decodeGroups, trainEpisodes } from './train-episodes';
 import type { ResumePoint, TrainerSettings } from './trainer-config';
 
-/** What a step gives, and how old the tokens were. */
+/** Result of a step, and how old the tokens were. */
 export interface TrainedStep extends StepResult {
   lag: LagStatistics;
 }
 
 /** The model being trained. A step blocks the thread it runs on. */
 export class Training {
-  /** What the current version was made of. */
+  /** Origin of the current version. */
   private origin: WeightsOrigin = { parent: null, trained: null };
   /** The version that was published, or gone on from, last. */
   private published: WeightsOrigin['parent'] = null;

@@ -2,9 +2,9 @@ import type { Meter, Observable } from '@opentelemetry/api';
 import { METRICS } from '../metrics';
 import type { MetricCollector } from '../recording/metric-collector';
 
-/** What a process has to show. */
+/** Numbers that a process has to show. */
 export interface Metered {
-  /** As a service reports them: `busyMs`, `idleMs`, `waits/<what>Ms`, `tokens`. */
+  /** Totals as a service reports them: `busyMs`, `idleMs`, `waits/<what>Ms`, `tokens`. */
   totals: () => Record<string, number> | Promise<Record<string, number>>;
   /** The newest value of every metric of the run; only the coordinator knows them. */
   newest?: () => Readonly<Record<string, number>>;
@@ -82,7 +82,7 @@ const METRIC_INSTRUMENTS: readonly MetricInstrument[] = METRICS.filter(({ name }
   },
 );
 
-/** Lets `meter` read what the process has to show whenever somebody collects. */
+/** Lets `meter` read what the process has to show at every collection. */
 export function observe(meter: Meter, { totals, newest, recorded }: Metered): void {
   const ours = new Map(INSTRUMENTS.map((definition) => [definition.name as Name, create(meter, definition)]));
   const observeProcess = async (result: ObservableResults): Promise<void> => {
@@ -118,7 +118,7 @@ export function observe(meter: Meter, { totals, newest, recorded }: Metered): vo
 
 type ObservableResults = Parameters<Parameters<Meter['addBatchObservableCallback']>[0]>[0];
 
-/** The first that fits: `reward/mean` is no reward function. */
+/** The first instrument that fits: `reward/mean` is no reward function. */
 function instrumentOf(key: string): [number, Record<string, string>] {
   const exact = METRIC_INSTRUMENTS.findIndex(
     ({ name }) => name === `forge.${key.replaceAll('/', '.')}` && fixedNames.has(key),

@@ -99,7 +99,7 @@ describe('a scrape', () => {
 });
 
 describe('export by OTLP', () => {
-  /** In a process of its own: the exporter imports in a way that jest does not know. */
+  /** Exports from a process of its own: the exporter imports in a way that jest does not know. */
   function exporting(url: string, intervalMs: number): ChildProcess {
     const script = join(__dirname.replace(`${sep}src${sep}`, `${sep}dist${sep}`), 'metering.fixture.js');
     const child = fork(script, [String(intervalMs)], {

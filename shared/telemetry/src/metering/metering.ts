@@ -1,8 +1,8 @@
 import type { MeteringOptions, StartedMetering } from './start-metering';
 
 /**
- * The metrics of a process for others. The SDK is loaded and registered when it is first wanted: at a scrape, or at once
- * where metrics are to be sent. All that is shown counts from the start of the process nonetheless.
+ * The metrics of a process for others. The SDK is loaded and registered when it is first wanted: at a scrape, or at
+ * once where metrics are to be sent. All that is shown counts from the start of the process nonetheless.
  */
 export class Metering {
   private started: Promise<StartedMetering> | null = null;

@@ -14,7 +14,7 @@ import {
 import { within } from '@forge/errors';
 import { observe, type Metered } from './instruments';
 
-/** Where metrics are sent, as the standard variables have it. */
+/** Destination of the metrics, as the standard variables have it. */
 export interface MeteringSettings {
   exporters: readonly ('otlp' | 'console')[];
   protocol: 'grpc' | 'http/protobuf' | 'http/json';
@@ -29,7 +29,7 @@ export interface MeteringOptions {
   runId: string;
   settings: MeteringSettings;
   metered: Metered;
-  /** Told once when metrics can't be sent; nothing else happens then. */
+  /** Hears once that metrics can't be sent; nothing else happens then. */
   warn: (message: string) => void;
 }
 
@@ -40,7 +40,7 @@ export interface StartedMetering {
   stop: () => Promise<void>;
 }
 
-/** Nobody waits longer for a collector that does not answer. */
+/** Longest wait for a collector that does not answer. */
 const FLUSH_MS = 2_000;
 
 /** Registers the metrics SDK of OpenTelemetry in this process; Prometheus and OTLP read the same instruments. */
@@ -48,7 +48,7 @@ export async function startMetering(options: MeteringOptions): Promise<StartedMe
   const { service, replica, runId, settings, metered, warn } = options;
   const prometheus = new PrometheusExporter({
     preventServerStart: true,
-    // So that no query has to look them up in target_info.
+    // Labels on every series spare queries a look-up in target_info.
     withResourceConstantLabels: /^(service\.name|service\.instance\.id|forge\.run\.id)$/,
   });
   const readers: IMetricReader[] = [prometheus];

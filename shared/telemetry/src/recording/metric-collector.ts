@@ -1,19 +1,19 @@
 import type { MetricReport, MetricState } from '@forge/contracts';
 import { isFiniteState, mergeStates, stateOf, type Reduce } from './metric-state';
 
-/** Everything of one rank since it was last taken. */
+/** Recordings of one rank since they were last taken. */
 interface Recorded {
   states: Map<string, MetricState>;
   values: MetricReport['values'];
 }
 
-/** Keys of a thread; more than a person looks at come of a name that has an id in it. */
+/** Keys of a thread at most; more than a person looks at come of a name that has an id in it. */
 const MAX_KEYS = 1_000;
-/** Single values kept between two takes, for those who want each; the reduced ones count all. */
+/** Single values kept between two takes, for readers that want each; the reduced ones count all. */
 const MAX_VALUES = 1_000;
 const MAX_KEY_LENGTH = 200;
 
-/** What user code and ours record in one thread, and what threads and processes below it hand up. */
+/** Metrics that user code and ours record in one thread, and that threads and processes below it hand up. */
 export class MetricCollector {
   private readonly ranks = new Map<string, Recorded>();
   private readonly sinceStart = new Map<string, MetricState>();
@@ -22,11 +22,11 @@ export class MetricCollector {
 
   constructor(
     private readonly clock: () => number,
-    /** Told once of each thing that is wrong with a key. */
+    /** Hears once of each thing that is wrong with a key. */
     private readonly warn: (message: string) => void,
   ) {}
 
-  /** Adds a value. What can't be added is left out, with a warning: a metric is no reason for work to fail. */
+  /** Adds a value, or leaves it out with a warning when it can't be added: a metric is no reason for work to fail. */
   record(key: string, value: number, reduce: Reduce): void {
     const problem = this.problemOf(key, value);
     if (problem !== null) {
@@ -47,7 +47,7 @@ export class MetricCollector {
     this.tell();
   }
 
-  /** All of it, by rank, and begins anew. */
+  /** Returns all of it, by rank, and begins anew. */
   take(): MetricReport[] {
     const taken = [...this.ranks].map(([rank, { states, values }]) => ({
       rank,
@@ -58,7 +58,7 @@ export class MetricCollector {
     return taken;
   }
 
-  /** Of all values since the start, whoever recorded them, taken or not. */
+  /** States over all values since the start, from every recorder, taken or not. */
   get totals(): ReadonlyMap<string, MetricState> {
     return this.sinceStart;
   }

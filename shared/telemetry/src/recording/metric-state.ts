@@ -1,7 +1,7 @@
 import type { MetricState, Reduction } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 
-/** How the values recorded under a key become one number. `STD` is the standard deviation of the population. */
+/** Ways to make one number of the values recorded under a key. `STD` is the standard deviation of the population. */
 export const Reduce = { MEAN: 'mean', SUM: 'sum', MAX: 'max', MIN: 'min', STD: 'std' } as const;
 export type Reduce = Reduction;
 
@@ -21,7 +21,7 @@ export function stateOf(value: number, reduce: Reduce): MetricState {
 }
 
 /**
- * The state of the values of both: whoever recorded them, and in what order, does not matter (but for float rounding).
+ * The state of the values of both; their recorders and their order do not matter (but for float rounding).
  *
  * @throws {ForgeError} CONTRACT_INVALID_CALL naming both reductions when they differ.
  */

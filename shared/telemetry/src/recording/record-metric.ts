@@ -3,7 +3,7 @@ import type { MetricReport } from '@forge/contracts';
 import { MetricCollector } from './metric-collector';
 import { Reduce } from './metric-state';
 
-/** Between threads of a process; there is a collector in each. */
+/** Channel between the threads of a process; there is a collector in each. */
 const CHANNEL = 'forge.metrics';
 const FORWARD_MS = 100;
 /** User code may come with a copy of this module: there is one collector for all of them. */
@@ -14,17 +14,17 @@ const holder = globalThis as { [COLLECTOR]?: MetricCollector };
 const USER = 'user/';
 
 /**
- * Records a value under a key, from anywhere: a reward, a rollout, an actor, a worker thread. The values of all processes
- * are reduced to one for each optimizer step, which is `user/<key>` in `metrics.jsonl` and in the sinks.
+ * Records a value under a key, from anywhere: a reward, a rollout, an actor, a worker thread. The values of all
+ * processes are reduced to one for each optimizer step, which is `user/<key>` in `metrics.jsonl` and in the sinks.
  *
- * It never throws. A value that is not finite, a key that was recorded with another reduction before, or one too many is
+ * Never throws. A value that is not finite, a key that was recorded with another reduction before, or one too many is
  * left out, and a process warning says so once.
  */
 export function recordMetric(key: string, value: number, reduce: Reduce = Reduce.MEAN): void {
   metricCollector().record(USER + key, value, reduce);
 }
 
-/** The same for metrics of METRICS. */
+/** Records a value of a metric of METRICS in the same way. */
 export function recordSystemMetric(key: string, value: number, reduce: Reduce = Reduce.MEAN): void {
   metricCollector().record(key, value, reduce);
 }
@@ -37,7 +37,7 @@ export async function timed<T>(key: string, work: () => Promise<T>): Promise<T> 
   return result;
 }
 
-/** The collector of this thread. That of the main thread has what the others record from when it was first asked for. */
+/** The collector of this thread; the main thread's has the recordings of the others since it was first asked for. */
 export function metricCollector(): MetricCollector {
   return (holder[COLLECTOR] ??= createCollector());
 }

@@ -1,19 +1,19 @@
 import { createTraceState, SpanStatusCode, type Context, type SpanContext } from '@opentelemetry/api';
 import type { ReadableSpan, Span, SpanProcessor } from '@opentelemetry/sdk-trace-base';
 
-/** In the trace state of spans that are kept with the run. */
+/** Trace state of spans that are kept with the run. */
 export const KEPT = createTraceState('forge=kept');
 
-/** On a span that is kept with the run although its trace is not: why. */
+/** Attribute with the reason why a span is kept with the run although its trace is not. */
 export const KEEP_REASON = 'forge.kept';
 
 /** Whether the trace of a span is kept with the run. */
 export function isKept({ traceState }: SpanContext): boolean {
-  // What came with a call is another object.
+  // A trace state that came with a call is another object.
   return traceState === KEPT || traceState?.get('forge') === 'kept';
 }
 
-/** Passes on the spans that are kept with the run: those of kept traces, and of others what failed or has a reason. */
+/** Passes on the spans that are kept with the run: all of kept traces, of others the failed and those with a reason. */
 export class KeptSpans implements SpanProcessor {
   constructor(private readonly next: SpanProcessor) {}
 

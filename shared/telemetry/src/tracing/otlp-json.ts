@@ -14,7 +14,7 @@ export function otlpJson(spans: readonly TracedSpan[]): string {
   let json = `{"resourceSpans":[{"resource":{"attributes":[${keyValues(first.resource.attributes as Attributes)}]},"scopeSpans":[`;
   let scope: TracedSpan['instrumentationScope'] | undefined;
   for (const span of spans) {
-    // Those of the actors come in between.
+    // Spans of the actors come in between.
     if (span.instrumentationScope === scope) json += ',';
     else {
       if (scope !== undefined) json += ']},';
@@ -79,7 +79,7 @@ function anyValue(value: AttributeValue): string {
   return `{"arrayValue":{"values":[${values.join()}]}}`;
 }
 
-/** JSON has no word for those that are not finite; ProtoJSON has. */
+/** JSON has no word for numbers that are not finite; ProtoJSON has. */
 function doubleJson(value: number): string {
   return Number.isFinite(value) ? String(value) : `"${String(value)}"`;
 }

@@ -51,7 +51,7 @@ export interface RecordedSpan {
   /** Null: the root of its trace. */
   parentId: string | null;
   name: string;
-  /** As in OTLP: 1 internal, 2 server, 3 client, 4 producer, 5 consumer. */
+  /** Kind as in OTLP: 1 internal, 2 server, 3 client, 4 producer, 5 consumer. */
   kind: number;
   /** `forge-<service>` without its prefix, and the replica. */
   service: string;
@@ -65,7 +65,7 @@ export interface RecordedSpan {
   error: string | null;
 }
 
-/** The spans of an OTLP export request in JSON; none of what is no such thing. */
+/** The spans of an OTLP export request in JSON; an invalid one has none. */
 export function spansOfRequest(json: string): RecordedSpan[] {
   let request: unknown;
   try {

@@ -3,13 +3,13 @@ import { isWithinRatio, traceIds, traceparentOf } from './trace-ids';
 
 /** Shares of the rollouts of a run. */
 export interface TraceRatios {
-  /** Whose spans are kept with the run. */
+  /** Share whose spans are kept with the run. */
   kept: number;
-  /** Whose spans are sent to a collector. */
+  /** Share whose spans are sent to a collector. */
   exported: number;
 }
 
-/** Begins the traces of a run; what becomes of each is decided here and travels with it. */
+/** Begins the traces of a run; the fate of each is decided here and travels with it. */
 export class RunTraces {
   constructor(
     private readonly runId: string,
@@ -21,7 +21,7 @@ export class RunTraces {
     return this.ratios.kept > 0 || this.ratios.exported > 0;
   }
 
-  /** Where the trace of a rollout begins; `isKept` whatever the ratio says. Undefined when it is not traced. */
+  /** Origin of the trace of a rollout; `isKept` overrules the ratio. Undefined when it is not traced. */
   rollout(index: number, admittedAtMs: number, isKept: boolean): TraceOrigin | undefined {
     if (!this.isOn) return undefined;
     const { kept, exported } = this.ratios;

@@ -18,13 +18,13 @@ import { isKept, KEPT } from './kept-spans';
 import { randomId, traceparentOf } from './trace-ids';
 
 /**
- * Spans by the OpenTelemetry API: nothing happens unless tracing was started in the process, and nothing outside a trace.
- * Times are in milliseconds since the epoch. In a service the code that runs belongs to a trace until its first `await`
- * (`SyncContextManager`); what comes later names its `parent`.
+ * Spans by the OpenTelemetry API: nothing happens unless tracing was started in the process, and nothing outside a
+ * trace. Times are in milliseconds since the epoch. In a service the code that runs belongs to a trace until its first
+ * `await` (`SyncContextManager`); what comes later names its `parent`.
  */
 const tracer = trace.getTracer('@forge');
 
-/** In the context of a span whose ids are known before it: the context it will have itself. */
+/** Key, in the context of a span whose ids are known before it, of the context it will have itself. */
 export const SELF = createContextKey('forge self');
 
 export interface SpanOptions {
@@ -36,7 +36,7 @@ export interface SpanOptions {
   startMs?: number;
 }
 
-/** The last that `traceOf` was asked for: what is recorded together is mostly of one rollout. */
+/** The last trace that `traceOf` was asked for: spans recorded together are mostly of one rollout. */
 let lastTrace: { traceparent: string; context: Context } | undefined;
 
 /** The trace of a message, for `parent`; undefined outside any trace. */
@@ -52,7 +52,7 @@ export function linkTo(traceparent: string, attributes: Attributes): Link {
   return { context: spanContextOf(traceparent), attributes };
 }
 
-/** The last that was asked for: all completions of a group are scored for the same span. */
+/** The last active span that was asked for: all completions of a group are scored for the same span. */
 let lastActive: { span: SpanContext; traceparent: string } | undefined;
 
 /** W3C trace context of the running code; undefined outside any trace, and in one that is not sampled. */
@@ -64,7 +64,7 @@ export function activeTraceparent(): string | undefined {
   return lastActive.traceparent;
 }
 
-/** What belongs to a span, for `parent`; undefined outside any trace. */
+/** Context of the things that belong to a span, for `parent`; undefined outside any trace. */
 export function within(span: Span | null): Context | undefined {
   return span === null ? undefined : trace.setSpan(ROOT_CONTEXT, span);
 }
@@ -80,7 +80,7 @@ export function inSpan<T>(
   return inOpenSpan(start(name, options, parent), parent, work);
 }
 
-/** What will belong to a span that is recorded once it is over, under that `parent` and `as` this. */
+/** Context of the things that belong to a span recorded once it is over, under that `parent` and `as` this. */
 export function spanToBe(parent: Context): Context {
   const { traceId, traceFlags, traceState } = trace.getSpanContext(parent)!;
   const self = { traceId, spanId: randomId(8), traceFlags, ...(traceState && { traceState }) };
@@ -88,14 +88,14 @@ export function spanToBe(parent: Context): Context {
 }
 
 interface RecordedSpanOptions extends SpanOptions {
-  /** What belonged to it before it was recorded. */
+  /** Context of the things that belonged to it before it was recorded. */
   as?: Context | undefined;
   /** Undefined: it did not fail. */
   error?: unknown;
   events?: readonly { name: string; atMs: number }[];
 }
 
-/** A span of what is over. */
+/** Records a span of work that is over. */
 export function recordSpan(
   name: string,
   { error, as, events, ...options }: RecordedSpanOptions,
@@ -111,8 +111,8 @@ export function recordSpan(
 }
 
 /**
- * The root span of a rollout, once the rollout is over: from its admission to now. It is told by whoever sees the end, so
- * that it comes however many processes have died on the way.
+ * The root span of a rollout, once the rollout is over: from its admission to now. The process that sees the end tells
+ * it, so that it comes however many processes have died on the way.
  */
 export function endRollout(
   origin: TraceOrigin | undefined,
@@ -120,7 +120,7 @@ export function endRollout(
   error?: { code: string; message: string },
 ): void {
   if (origin === undefined) return;
-  // The clock of whoever admitted it is another machine's.
+  // The clock of the process that admitted it is another machine's.
   const startMs = Math.min(origin.admittedAtMs, Date.now());
   const span = startRoot('rollout', origin.traceparent, { startMs, attributes });
   if (error !== undefined) fail(span, error);
@@ -155,7 +155,7 @@ export function inTrace<T>(parent: Context | undefined, code: () => T): T {
   return parent === undefined ? code() : context.with(parent, code);
 }
 
-/** What the running code belongs to. */
+/** Trace that the running code belongs to. */
 export function activeTrace(): Context {
   return context.active();
 }
@@ -167,7 +167,7 @@ export function logIds(of: Span | TraceOrigin | null | undefined): { trace_id?: 
   return { trace_id: traceId, span_id: spanId };
 }
 
-/** Runs code whose calls belong to no trace, although what asked for it does. */
+/** Runs code whose calls belong to no trace, although its caller does. */
 export function outsideTraces<T>(code: () => T): T {
   return context.with(ROOT_CONTEXT, code);
 }

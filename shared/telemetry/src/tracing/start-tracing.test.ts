@@ -72,12 +72,12 @@ describe('spans', () => {
       expect(JSON.parse(logged[0]!)).toMatchObject({ trace_id: traceId, span_id: spanId });
       expect(logIds(span)).toEqual({ trace_id: traceId, span_id: spanId });
       await nothing();
-      // Behind an await it says itself what it belongs to.
+      // Code behind an await says itself what it belongs to.
       expect(activeTraceparent()).toBeUndefined();
     });
     expect(logIds(sampled(1))).toEqual({ trace_id: expect.any(String), span_id: expect.any(String) });
     endRollout(sampled(1), { 'forge.rollout.end': 'trained' });
-    // One that is not traced, and one of which somebody has found that it is worth it.
+    // A rollout that is not traced, and one that was found to be worth it.
     endRollout(traces.rollout(2, T, false), {});
     const parent3 = traceOf(kept(3).traceparent);
     const error = new TypeError('boom');
@@ -86,7 +86,7 @@ describe('spans', () => {
     recordSpan('part', { parent: as, startMs: T + 1100 }, T + 1200);
     const events = [{ name: 'half', atMs: T + 1250 }];
     recordSpan('told', { parent: parent3, as, startMs: T + 1000, error, events }, T + 1500);
-    // One that goes to a collector alone: what failed in it, or has a reason, is kept.
+    // A rollout that goes to a collector alone: its spans that failed, or have a reason, are kept.
     const elsewhere = traceOf(exported(4).traceparent);
     await inSpan('quiet', { parent: elsewhere }, nothing);
     recordSpan('slow', { parent: elsewhere, startMs: T, attributes: { [KEEP_REASON]: 'slow' } }, T + 1);
@@ -96,7 +96,7 @@ describe('spans', () => {
     // A step with more links than a span may have by default.
     const links = Array.from({ length: 200 }, (_, index) => linkTo(sampled(index).traceparent, { index }));
     await inRootSpan('step', traces.step(5), { links }, nothing);
-    // Outside any trace.
+    // A span outside any trace.
     await inSpan('nowhere', {}, (span) => Promise.resolve(expect(span).toBeNull()));
     recordSpan('nowhere', {}, 1);
     await inRootSpan('nowhere', undefined, {}, nothing);

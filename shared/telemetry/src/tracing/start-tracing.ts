@@ -14,7 +14,7 @@ import { SyncContextManager } from './sync-context-manager';
 import { ForgeTracerProvider } from './tracer';
 import type { SpanLimits } from './traced-span';
 
-/** Where spans go, as the standard variables have it. */
+/** Destination of the spans, as the standard variables have it. */
 export interface ExportSettings {
   exporters: readonly ('otlp' | 'console')[];
   protocol: 'grpc' | 'http/protobuf' | 'http/json';
@@ -31,15 +31,15 @@ export interface TracingOptions {
   settings: ExportSettings;
   /** Takes finished spans for the run: a line of the OTLP file format. */
   save: ((line: string) => Promise<void>) | null;
-  /** Told once when spans can't be exported; nothing else happens then. */
+  /** Hears once that spans can't be exported; nothing else happens then. */
   warn: (message: string) => void;
 }
 
-/** Often enough that what a killed process was doing is known, and seldom enough to cost little. */
+/** Interval short enough to know what a killed process was doing, and long enough to cost little. */
 const SAVE_INTERVAL_MS = 500;
 /** Spans of one line at most. */
 const SPANS_PER_LINE = 64;
-/** Nobody waits longer for a collector that does not answer. */
+/** Longest wait for a collector that does not answer. */
 const FLUSH_MS = 2_000;
 const NO_ANSWER = 'no answer';
 
@@ -47,7 +47,7 @@ const NO_ANSWER = 'no answer';
  * Registers the OpenTelemetry SDK in this process. Exporters, batches, limits and resources follow the standard
  * variables, which the SDK reads itself.
  *
- * @returns what sends the rest, to be called before the process ends.
+ * @returns a function that sends the rest, to be called before the process ends.
  */
 export async function startTracing(options: TracingOptions): Promise<() => Promise<void>> {
   const { service, replica, runId, sampleRatio, settings, save } = options;
@@ -81,7 +81,7 @@ export async function startTracing(options: TracingOptions): Promise<() => Promi
   };
 }
 
-/** Whatever goes wrong inside the SDK comes here, and no further; it is not told apart from that of metrics. */
+/** Warns once of a failure inside the SDK, which goes no further; failures of metrics are not told apart. */
 function warnOnce({ warn, settings }: TracingOptions): (error: unknown) => void {
   let isSaid = false;
   const say = (reason: string): void => {
@@ -99,7 +99,7 @@ function warnOnce({ warn, settings }: TracingOptions): (error: unknown) => void 
   return lost;
 }
 
-/** Why spans can't be exported, as far as sending none shows; null when they can, or shall not be. */
+/** Reason why spans can't be exported, as far as sending none shows; null when they can, or shall not be. */
 export async function exportProblem({
   exporters,
   protocol,

@@ -1,7 +1,7 @@
 import { ROOT_CONTEXT, type Context, type ContextManager } from '@opentelemetry/api';
 
 /**
- * Knows the trace of the code that runs, until it waits for something: what comes after an `await` says itself what it
+ * Knows the trace of the code that runs, until it waits for something: code after an `await` says itself what it
  * belongs to. Following it through promises costs each of them in Node 20, whether traced or not: five per cent of all
  * that the main job computes, more than everything else about tracing.
  */

@@ -3,13 +3,13 @@ import { hash, randomBytes } from 'node:crypto';
 /** Names a trace: the trace itself, and its root span. */
 export interface TraceIds {
   traceId: string;
-  /** Of the root span. */
+  /** Id of the root span. */
   spanId: string;
 }
 
 /**
- * The trace of a rollout or of an optimizer step. It follows from the names alone: whoever works on the same rollout
- * again, after the death of another process say, adds to the same trace.
+ * The trace of a rollout or of an optimizer step. It follows from the names alone: a process that works on the same
+ * rollout again, after the death of another say, adds to the same trace.
  */
 export function traceIds(runId: string, kind: 'rollout' | 'step', index: number): TraceIds {
   const ids = hash('sha256', `forge/${runId}/${kind}/${index}`, 'hex');
@@ -21,7 +21,7 @@ export function isWithinRatio(traceId: string, ratio: number): boolean {
   return Number.parseInt(traceId.slice(0, 8), 16) < ratio * 2 ** 32;
 }
 
-/** What becomes of the spans of a trace: sent to a collector where there is one, or kept with the run as well. */
+/** Fate of the spans of a trace: sent to a collector where there is one, or kept with the run as well. */
 export type Fate = 'exported' | 'kept';
 
 const FLAGS: Readonly<Record<Fate, string>> = { exported: '01', kept: '03' };
@@ -35,7 +35,7 @@ const POOL_BYTES = 4096;
 let pool = '';
 let at = 0;
 
-/** A random id of so many bytes. They come in one call for many. */
+/** A random id of so many bytes, drawn in one call for many. */
 export function randomId(bytes: 8 | 16): string {
   if (at + 2 * bytes > pool.length) [pool, at] = [randomBytes(POOL_BYTES).toString('hex'), 0];
   return pool.slice(at, (at += 2 * bytes));

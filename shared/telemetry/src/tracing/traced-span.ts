@@ -15,14 +15,14 @@ import type { InstrumentationScope } from '@opentelemetry/core';
 import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan, TimedEvent } from '@opentelemetry/sdk-trace-base';
 
-/** How many a span may have, as `OTEL_*_LIMIT` have it. */
+/** Bounds of a span, as `OTEL_*_LIMIT` have it. */
 export interface SpanLimits {
   attributes: number;
   /** Characters of a string. */
   valueLength: number;
   events: number;
   links: number;
-  /** Of one event, of one link. */
+  /** Attributes of one event, of one link. */
   eventAttributes: number;
   linkAttributes: number;
 }
@@ -37,7 +37,7 @@ export interface Birth {
   startTime: TimeInput | undefined;
 }
 
-/** What all spans of a tracer share. */
+/** Things that all spans of a tracer share. */
 export interface SpanHome {
   resource: Resource;
   scope: InstrumentationScope;
@@ -72,7 +72,7 @@ export class TracedSpan implements Span, ReadableSpan {
   droppedLinksCount = 0;
   private attributesCount = 0;
   private readonly self: SpanContext;
-  /** Where the start was not given: the clock of the system may be set while a span is open. */
+  /** Monotonic start, where none was given: the clock of the system may be set while a span is open. */
   private readonly startedAt: number | undefined;
 
   constructor(
@@ -238,7 +238,7 @@ function isTime(value: Attributes | TimeInput | undefined): value is TimeInput {
 function msOf(time: TimeInput): number {
   if (Array.isArray(time)) return time[0] * 1000 + time[1] / 1e6;
   if (typeof time !== 'number') return time.getTime();
-  // Small ones are of `performance.now()`.
+  // Small numbers are of `performance.now()`.
   return time <= performance.now() ? performance.timeOrigin + time : time;
 }
 

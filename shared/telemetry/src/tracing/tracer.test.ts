@@ -89,7 +89,7 @@ describe('ForgeTracerProvider', () => {
       .addEvent('e', [T / 1000 + 1, 2000])
       .end(at.getTime() - 9);
     expect(last()).toMatchObject({ startTime: [T / 1000, 5_000_000], endTime: [T / 1000, 5_000_000] });
-    // To the microsecond.
+    // Times are exact to the microsecond.
     const [seconds, nanos] = last().events[0]!.time;
     expect([seconds, Math.round(nanos / 1000)]).toEqual([T / 1000 + 1, 2]);
     tracer.startSpan('s', { startTime: performance.now() }).end();

@@ -27,8 +27,8 @@ export interface TracerOptions {
 }
 
 /**
- * Makes spans for the processors and exporters of the SDK, at a fraction of what those of its own tracer cost: there are
- * about ten for each rollout, and a rollout of a small model takes a millisecond.
+ * Makes spans for the processors and exporters of the SDK, at a fraction of what those of its own tracer cost: there
+ * are about ten for each rollout, and a rollout of a small model takes a millisecond.
  */
 export class ForgeTracerProvider implements TracerProvider {
   constructor(private readonly options: TracerOptions) {}
@@ -76,7 +76,7 @@ class ForgeTracer implements Tracer {
       const { traceId, traceFlags, traceState } = parent;
       return { traceId, spanId: randomId(8), traceFlags, ...(traceState && { traceState }) };
     }
-    // A call that nothing traced makes (the reports of a service, a batch of calls for many rollouts), and an exporter's.
+    // A call outside any trace (the reports of a service, a batch of calls for many rollouts), and an exporter's.
     if (kind === SpanKind.CLIENT || isTracingSuppressed(within)) return INVALID_SPAN_CONTEXT;
     const traceId = randomId(16);
     const traceFlags = isWithinRatio(traceId, this.sampleRatio) ? TraceFlags.SAMPLED : TraceFlags.NONE;

@@ -5,7 +5,7 @@ export async function startTracing(options: TracingOptions): Promise<() => Promi
   return (await import('./start-tracing.js')).startTracing(options);
 }
 
-/** Why spans can't be exported; see `start-tracing`. */
+/** Reason why spans can't be exported; see `start-tracing`. */
 export async function exportProblem(settings: ExportSettings): Promise<string | null> {
   if (settings.exporters.length === 0) return null;
   return (await import('./start-tracing.js')).exportProblem(settings);
