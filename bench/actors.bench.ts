@@ -88,7 +88,7 @@ function inSessions(service: Service<Echo>, ids: readonly string[]): Promise<str
   return Promise.all(ids.map((session) => service.whoAmI.with({ session }).choose()));
 }
 
-/** What a million calls leave on the heaps of caller and replica. */
+/** Measures the bytes a million calls leave on the heaps of caller and replica. */
 async function leak(): Promise<void> {
   const service = await spawnService({ maxConcurrent: 256 }, Echo);
   const lane = async (calls: number): Promise<void> => {

@@ -42,7 +42,7 @@ interface Figures {
   lag: number;
 }
 
-/** What the telemetry of a run of separate processes says. */
+/** Figures from the telemetry of a run of separate processes. */
 async function figuresAt(maxStaleness: number, dir: string, redis: TestRedis): Promise<Figures> {
   const recipe = smallRecipe(dir, { ...RECIPE, maxStaleness });
   const run = await ServiceProcesses.start(redis, await redis.connect(), `staleness-${maxStaleness}`, recipe);

@@ -41,7 +41,8 @@ async function stepMs(redis: TestRedis, runId: string, dir: string, isGuarded: b
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 /**
- * Throughput of the main job with ledger, deduplication and fences over that without them, in turns. The target is 90 %.
+ * Throughput of the main job with ledger, deduplication and fences over that without them, in turns. The target is
+ * 90 %.
  */
 export async function run(): Promise<void> {
   const [redis, dir] = [await startTestRedis(), mkdtempSync(join(tmpdir(), 'forge-bench-'))];

@@ -21,7 +21,7 @@ function nanoseconds(round: () => void): number {
 }
 
 /**
- * What metrics cost: a recorded value and an activity against adding to a plain map, and a scrape. Values are taken twice
+ * Cost of metrics: a recorded value and an activity against adding to a plain map, and a scrape. Values are taken twice
  * a second in a run; here every thousand calls.
  */
 export async function run(): Promise<void> {

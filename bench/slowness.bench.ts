@@ -3,9 +3,12 @@ import { startTestRedis } from '@forge/testing';
 import { directoryWithModel } from '../e2e/service-processes';
 import { aboveLimits, readSlowRun, thirds, type Reading, type Slow } from '../e2e/slowness';
 
-/** A third of it is about as long as a policy's memory takes to swing, which drops the sessions of old weights when it likes. */
+/**
+ * A third of it is about as long as a policy's memory takes to swing, since the policy drops the sessions of old
+ * weights when it likes.
+ */
 const FOR_MS = 120_000;
-/** What counts as flat: the garbage collector of a small process alone makes a few MiB. */
+/** Growth that counts as flat: the garbage collector of a small process alone makes a few MiB. */
 const FLAT = { share: 0.05, bytes: 8 * 2 ** 20 };
 
 /**

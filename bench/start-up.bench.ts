@@ -12,7 +12,7 @@ import { directoryWithModel, SERVICES, smallRecipe } from '../e2e/service-proces
 const ROUNDS = Number(process.env.FORGE_BENCH_ROUNDS ?? 5);
 const CLOCK_TICKS_PER_S = 100;
 
-/** What a process has taken when it is ready. */
+/** Time and memory a process has taken when it is ready. */
 interface StartUp {
   seconds: number;
   cpuSeconds: number;
@@ -89,7 +89,7 @@ function checkouts(): [baseline: Checkout, measured: Checkout] {
 }
 
 /**
- * What it takes to start a service, up to the line that it has started, and `forge status`: wall time, CPU time of all
+ * Cost of starting a service, up to the line that it has started, and of `forge status`: wall time, CPU time of all
  * threads, resident memory then. The baseline is this checkout without bundles, or the built checkout that
  * FORGE_BENCH_BASELINE names; both are measured by turns.
  */

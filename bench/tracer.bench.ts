@@ -14,7 +14,7 @@ const ROUNDS = 15;
 const CALLS = 2_000;
 const AT_ONCE = 32;
 const SPANS = 20_000;
-/** Those of the SDK. */
+/** Limits of the SDK. */
 const LIMITS = {
   attributes: 128,
   valueLength: Infinity,
@@ -43,7 +43,7 @@ async function cpuMicros(work: Work, within: Context): Promise<number> {
   return (user + system) / CALLS;
 }
 
-/** What the policy does for a rollout, but for computing: calls to actors, reads and writes of Redis. */
+/** Work of the policy for a rollout, but for computing: calls to actors, reads and writes of Redis. */
 async function paths(redis: Redis): Promise<Record<string, Work>> {
   const actor = await thisProc().spawn('echo', Echo);
   const call = () => actor.echo.callOne(PAYLOAD);
@@ -59,7 +59,7 @@ async function paths(redis: Redis): Promise<Record<string, Work>> {
   };
 }
 
-/** Microseconds of CPU time to make and end a span of the given tracer, inside a trace, with attributes as ours have them. */
+/** Microseconds of CPU time to make and end a span of the given tracer, inside a trace, with attributes like ours. */
 function spanMicros(tracer: Tracer, within: Context): number {
   const before = process.cpuUsage();
   for (let i = 0; i < SPANS; i++)
@@ -89,7 +89,7 @@ interface Subject {
 }
 
 /**
- * What the parts of the OpenTelemetry SDK cost that ours stand in place of. Its context manager lets a context follow the
+ * Cost of the parts of the OpenTelemetry SDK that ours stand in place of. Its context manager lets a context follow the
  * code through promises by AsyncLocalStorage, ours forgets it at the first await; its tracer makes the same spans. CPU
  * time, since that is what a busy machine runs out of.
  */

@@ -9,7 +9,7 @@ import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
 import { createModelDirectory, SERVICES, ServiceProcesses } from '../e2e/service-processes';
 
 const ROUNDS = 3;
-/** Of a model that is small still: 1.8 million parameters, four times those of the main job. */
+/** Sizes of a model that is small still: 1.8 million parameters, four times those of the main job. */
 const LARGER = {
   hidden_size: 192,
   intermediate_size: 512,
@@ -20,7 +20,7 @@ const LARGER = {
 /** The machine may be busy. */
 const PATIENCE_MS = 600_000;
 
-/** What is run. */
+/** A job to run, with its overrides of the recipe. */
 interface Job {
   name: string;
   overrides: readonly string[];
@@ -29,11 +29,11 @@ interface Job {
   measured: number;
 }
 
-/** How it is traced. */
+/** Settings of tracing to compare. */
 interface Variant {
   name: string;
   sampleRatio: number;
-  /** Of a receiver. */
+  /** Address of a receiver; null for none. */
   endpoint: string | null;
 }
 
@@ -81,7 +81,7 @@ class TracedRun {
   }
 }
 
-/** What the services of a run have computed so far. (`/proc` counts in hundredths of a second.) */
+/** CPU time the services of a run have taken so far. (`/proc` counts in hundredths of a second.) */
 async function cpuMs(redis: Redis, runId: string): Promise<number> {
   const registry = new Registry(redis, runId);
   const replicas = (await Promise.all(SERVICES.map((service) => registry.list(service)))).flat();
@@ -98,12 +98,11 @@ async function startReceiver(): Promise<{ receiver: ChildProcess; endpoint: stri
 }
 
 /**
- * What tracing costs: every rollout traced and exported to an OTLP receiver in another process, against nothing traced;
- * and the default, which keeps a share of them and has no receiver. Once in the main job, whose rollouts are as cheap as
- * rollouts get, and once with a larger model, which does not learn: untrained, it would come to write more or less at
- * another pace in each run. The runs go side by side, so that whatever else the machine does befalls
- * all of them; what counts is the CPU time of their services, which is what a busy machine runs out of. The target is
- * less than 3 %.
+ * Cost of tracing: every rollout traced and exported to an OTLP receiver in another process, against nothing traced;
+ * and the default, which keeps a share of them and has no receiver. Once in the main job, whose rollouts are as cheap
+ * as rollouts get, and once with a larger model, which does not learn: untrained, it would come to write more or less
+ * at another pace in each run. The runs go side by side, so that other work of the machine befalls all of them; the
+ * figure is the CPU time of their services, which is what a busy machine runs out of. The target is less than 3 %.
  */
 export async function run(): Promise<void> {
   const [redis, dir] = [await startTestRedis(), mkdtempSync(join(tmpdir(), 'forge-bench-'))];

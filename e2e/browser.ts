@@ -4,18 +4,18 @@ import { chromium, type Browser, type BrowserContext, type Page } from 'playwrig
 
 const root = join(__dirname, '..');
 
-/** Where screenshots are kept to be looked at. */
+/** Directory of the screenshots to look at. */
 export const SCREENSHOTS = join(root, '.forge', 'screenshots');
 
 const USUAL_PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
-/** The browser of this machine: CHROMIUM_PATH, or in one of the usual places; null when there is none. */
+/** The browser of this machine: CHROMIUM_PATH, or in one of the usual places; null when it is missing. */
 export function findChromium(): string | null {
   const places = process.env['CHROMIUM_PATH'] === undefined ? USUAL_PLACES : [process.env['CHROMIUM_PATH']];
   return places.find((path) => existsSync(path)) ?? null;
 }
 
-/** How a page is looked at. */
+/** Ways to look at a page. */
 export const LOOKS = {
   light: { viewport: { width: 1280, height: 860 }, colorScheme: 'light' },
   dark: { viewport: { width: 1280, height: 860 }, colorScheme: 'dark' },
@@ -31,7 +31,7 @@ export interface WatchedPage {
 }
 
 export function startChromium(executablePath: string): Promise<Browser> {
-  // Whoever is root has no sandbox; the page is ours.
+  // Chromium has no sandbox for root; the page is ours.
   return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
 }
 
@@ -66,14 +66,14 @@ interface AxeResults {
   violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[];
 }
 
-/** What differs from `light`: in the dark it is colours, on a phone all but them. */
+/** Rules to check in each look: all in `light`, colours only in the dark, all but colours on a phone. */
 const RULES: Record<Look, object> = {
   light: {},
   dark: { runOnly: ['color-contrast'] },
   phone: { rules: { 'color-contrast': { enabled: false } } },
 };
 
-/** What axe finds wrong with a page for people who can't see or point well, a line each. */
+/** Problems axe finds in a page for people who can't see or point well, a line each. */
 export async function accessibilityProblems(page: Page, look: Look): Promise<string[]> {
   await page.evaluate(readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
   const { violations } = await page.evaluate<AxeResults>(`axe.run(${JSON.stringify(RULES[look])})`);
@@ -82,7 +82,7 @@ export async function accessibilityProblems(page: Page, look: Look): Promise<str
   );
 }
 
-/** How much wider the page is than what shows it, in pixels. */
+/** Pixels by which the page is wider than its viewport. */
 export function overflow(page: Page): Promise<number> {
   return page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
 }

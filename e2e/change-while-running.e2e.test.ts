@@ -45,7 +45,7 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** When steps were committed. */
+/** Times at which steps were committed. */
 class Commits {
   private readonly atMs: number[] = [];
   private isStopped = false;
@@ -59,7 +59,7 @@ class Commits {
     return this.atMs.length;
   }
 
-  /** The longest time between two commits one after the other, the first of which came at most a step before `fromMs`. */
+  /** The longest time between two successive commits, the first of which came at most a step before `fromMs`. */
   longestGap(fromMs: number): number {
     const first = Math.max(0, this.atMs.findIndex((at) => at >= fromMs) - 1);
     return Math.max(...this.atMs.slice(first + 1).map((at, i) => at - this.atMs[first + i]!));
@@ -145,7 +145,7 @@ describe('a run that is changed while it goes on', () => {
     await run.runState.controls.scale({ policy: 1 });
     process.kill(victim.pid, 'SIGKILL');
     const held = (await run.runState.pendingGroups()).map(({ index }) => index);
-    // Nobody has its name any more: its jobs come back when their locks have run out.
+    // No replica has its name any more: its jobs come back when their locks have run out.
     await waitFor(
       'what was in flight',
       async () => {

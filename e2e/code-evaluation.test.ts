@@ -14,7 +14,7 @@ const WAYS: [what: string, pattern: RegExp, allowed: string[]][] = [
   ['node:vm', /['"](node:)?vm['"]/, ['shared/rl/src/regular-expression.ts']],
   ['objects of V8', /['"](node:)?v8['"]|\bdeserialize\s*\(/, []],
   ['the build of msgpackr that makes functions', /['"]msgpackr['"]/, []],
-  // What is loaded is a file that the recipe or the program of the user names.
+  // The file loaded is one that the recipe or the program of the user names.
   [
     'a module by a computed name',
     /(?<![.\w])import\(\s*[^'"`\s)]|\brequire\(\s*[^'"`\s)]/,

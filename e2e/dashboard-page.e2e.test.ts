@@ -209,14 +209,14 @@ describeWithChromium('the page of the dashboard', () => {
     await page.locator('.heat-map rect').first().waitFor();
     expect(await text(page, '.ledger p')).toContain('it adds up');
 
-    // A message that is none becomes a dead letter, and so does a group whose reward throws.
+    // An invalid message becomes a dead letter, and so does a group whose reward throws.
     const redis = await redisOf(id);
     const runState = new RunState(redis, id);
     const { groups } = runState.keys;
     await redis.xadd(groups, '*', 'index', '5', 'payload', 'no group');
     writeFileSync(breaks, '');
 
-    // Without a token, with a wrong one, and with the right one.
+    // Try without a token, with a wrong one, and with the right one.
     await page.goto(at(id, 'steer'));
     await see(page, 'Changes need the token.');
     expect(await page.getByRole('button', { name: 'Pause' }).isDisabled()).toBe(true);
@@ -251,7 +251,7 @@ describeWithChromium('the page of the dashboard', () => {
     await page.locator('tr', { hasText: 'reward/1' }).getByText('● ready').waitFor();
     await page.locator('.pipeline-node', { hasText: /reward\s*× 2/ }).waitFor();
 
-    // What failed for good is rolled out again once its reward is repaired.
+    // A group that failed for good is rolled out again once its reward is repaired.
     await page.goto(at(id, 'ledger'));
     const failed = page.locator('.letter', { hasText: 'out of order' });
     await failed.waitFor();
@@ -290,7 +290,7 @@ describeWithChromium('the page of the dashboard', () => {
     );
     await row.getByText('● ready').waitFor();
 
-    // From a sample to its history, its trace and its step.
+    // Go from a sample to its history, its trace and its step.
     await page.goto(at(id, 'rollouts'));
     await page.getByRole('button', { name: 'Hold still' }).click();
     await page.locator('.tokens').first().focus();
@@ -325,11 +325,11 @@ describeWithChromium('the page of the dashboard', () => {
       step: Number(trained),
       produced: { version: Number(trained) },
     });
-    // And back: a step links to the rollouts of its batch.
+    // Go back: a step links to the rollouts of its batch.
     await page.getByRole('link', { name: rollout, exact: true }).click();
     await see(page, 'In the batch of');
 
-    // Every view in every look.
+    // Look at every view in every look.
     const [older] = (await get<RunView['run'][]>('/runs')).filter(({ state }) => state === 'finished');
     const ofRun: [string, string][] = [
       ['overview', at(id)],
@@ -379,7 +379,7 @@ describeWithChromium('the page of the dashboard', () => {
     process.kill(redisPid, 'SIGCONT');
     await page.locator('.banner').waitFor({ state: 'detached' });
 
-    // So does the dashboard's server.
+    // The dashboard's server goes and comes back, too.
     dashboard.kill('SIGKILL');
     await see(page, 'The dashboard’s server does not answer');
     await keepScreenshot(page, 'light', 'server-away');

@@ -219,7 +219,7 @@ describe('forge run', () => {
       code: 1,
       said: expect.stringContaining(`there is no dead letter ${rollout.id}`) as string,
     });
-    // Its sample fails again, under an index of its own.
+    // The sample of the replayed letter fails again, under an index of its own.
     const index = Number(rollout.id.slice('r-'.length));
     await waitFor(
       'the sample of the replayed group',

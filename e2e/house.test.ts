@@ -39,7 +39,7 @@ function sourcesOf({ src }: Package): string[] {
 
 const known = new Map<string, Import[]>();
 
-/** The files of the same package that `file` imports at its top. What it imports when it runs is no part of a circle. */
+/** The files of the same package that `file` imports at its top. An import at run time is no part of a circle. */
 function importsOf(file: string): Import[] {
   const before = known.get(file);
   if (before !== undefined) return before;

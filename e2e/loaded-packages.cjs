@@ -1,4 +1,5 @@
-// Preloaded into a process and its threads: as each ends, adds a line to FORGE_TEST_LOADED with the packages it has loaded.
+// Preloaded into a process and its threads: as each ends, adds a line to FORGE_TEST_LOADED with the packages it has
+// loaded.
 const { appendFileSync } = require('node:fs');
 const { isMainThread } = require('node:worker_threads');
 

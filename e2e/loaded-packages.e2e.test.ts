@@ -4,7 +4,7 @@ import { connectRedis, type Redis } from '@forge/broker';
 import { startTestRedis, type TestRedis } from '@forge/testing';
 import { directoryWithModel, ServiceProcesses, SERVICES, smallRecipe } from './service-processes';
 
-/** What a service has loaded when it ends. */
+/** Packages a service has loaded when it ends. */
 interface Loaded {
   main: string;
   pid: number;

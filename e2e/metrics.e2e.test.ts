@@ -119,7 +119,8 @@ it('shows what every service does and what user code records, in each sink and t
     if (row['user/longest'] !== undefined)
       expect(row['user/longest']).toBeGreaterThanOrEqual(row['user/length']!);
   }
-  // 8 steps of 8 candidates with 4 completions each, all in some row: but for what died with the reward, and its repeats.
+  // 8 steps of 8 candidates with 4 completions each, all in some row, but for calls that died with the reward, and
+  // their repeats.
   const calls = rows.reduce((sum, row) => sum + (row['user/calls'] ?? 0), 0);
   expect(calls).toBeGreaterThanOrEqual(128);
 

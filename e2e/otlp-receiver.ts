@@ -29,7 +29,7 @@ export class OtlpReceiver {
     return receiver;
   }
 
-  /** What a service process is told, so that it sends its spans here. */
+  /** Variables of a service process, so that it sends its spans here. */
   get environment(): Record<string, string> {
     return {
       OTEL_EXPORTER_OTLP_ENDPOINT: this.url,

@@ -30,7 +30,7 @@ afterEach(async () => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-/** Without `redisUrl` it has a Redis of its own. */
+/** Starts a run, with a Redis of its own where `redisUrl` is left out. */
 async function start(overrides: Record<string, unknown> = {}, redisUrl?: string): Promise<ForgeRun> {
   const recipe = smallRecipe(dir, { maxStaleness: 0, steps: STEPS, ...overrides });
   const run = await ForgeRun.start(dir, recipe, redisUrl === undefined ? {} : { REDIS_URL: redisUrl });
@@ -87,14 +87,14 @@ const linesOf = <T>(run: ForgeRun, name: string): T[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as T);
 const checkpointsOf = (run: ForgeRun): string[] => readdirSync(join(run.runDir, 'checkpoints')).sort();
-/** Newest first. */
+/** Steps of the checkpoints, newest first. */
 const stepsOfCheckpoints = (run: ForgeRun): number[] =>
   checkpointsOf(run)
     .flatMap((name) => /^step-(\d+)$/.exec(name)?.slice(1).map(Number) ?? [])
     .sort((a, b) => b - a);
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
 
-/** It ended as the run that nobody disturbed: weights, rows, samples, ledger. */
+/** Checks that a run ended as the undisturbed one: weights, rows, samples, ledger. */
 async function expectUndisturbed(run: ForgeRun, redisUrl = ''): Promise<void> {
   expect(hashOf(run)).toBe(undisturbed);
   expect(stepsOf(run)).toEqual(upTo(STEPS));
@@ -163,7 +163,7 @@ describe('forge resume', () => {
     const { code, said } = await resume(run, 'policy.replicas=2', '--dashboard');
     expect([code, said]).toEqual([0, expect.stringContaining(`at step ${stopped}`)]);
     expect(said).toMatch(/^dashboard: http/m);
-    // What it said before it was stopped is not said again.
+    // Lines printed before it was stopped are not printed again.
     const shown = [...said.matchAll(/^step (\d+)\/12 /gm)].map(([, step]) => Number(step));
     expect(shown.filter((step) => step < stopped)).toEqual([]);
     expect(shown.at(-1)).toBe(STEPS);

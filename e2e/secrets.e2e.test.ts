@@ -11,7 +11,7 @@ const root = join(__dirname, '..');
 const forge = join(root, 'services/cli/bin/forge.cjs');
 const CLUSTER_TOKEN = 'Clust3rTok3n-of-ours';
 const PASSWORD = 'R3disPassw0rd@/of:ours';
-/** What is looked for: any part of a secret would do. */
+/** Texts to look for: any part of a secret would do. */
 const SECRETS = ['Clust3rTok3n', 'R3disPassw0rd'];
 
 /** Fails for some samples, so that there are retries, dead letters and stacks. */

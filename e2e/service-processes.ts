@@ -63,9 +63,9 @@ export function smallRecipe(dir: string, overrides: Record<string, unknown> = {}
 }
 
 export interface StartOptions {
-  /** What calls between services go through. */
+  /** Transport of calls between services. */
   calls?: 'unix' | 'redis';
-  /** Added to the environment of each process. */
+  /** Variables added to the environment of each process. */
   variables?: NodeJS.ProcessEnv;
   /** Whether services start from their bundles. */
   isBundled?: boolean;
@@ -112,7 +112,7 @@ export class ServiceProcesses {
     return processes;
   }
 
-  /** How a service ended; null while it runs. */
+  /** Exit of a service; null while it runs. */
   exitOf(service: ReplicaName): NodeJS.Signals | number | null {
     const { signalCode, exitCode } = this.children.get(service)!;
     return signalCode ?? exitCode;

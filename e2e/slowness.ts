@@ -6,17 +6,17 @@ import type { Recipe } from '@forge/config';
 import type { TestRedis } from '@forge/testing';
 import { ServiceProcesses, smallRecipe } from './service-processes';
 
-/** What is slow: a reward that takes 400 ms instead of none, or a trainer that runs for a tenth of the time. */
+/** Slow part: a reward that takes 400 ms instead of none, or a trainer that runs for a tenth of the time. */
 export type Slow = 'reward' | 'trainer';
 
-/** What a run holds at one moment. */
+/** Memory a run holds at one moment. */
 export interface Reading {
   atMs: number;
   redisBytes: number;
   /** Resident memory by service. */
   residentBytes: Record<string, number>;
   inFlight: number;
-  /** In flight, buffered and in batches. */
+  /** Groups in flight, buffered and in batches. */
   held: number;
   groups: number;
   telemetry: number;
@@ -100,7 +100,7 @@ async function slowDown({ runState }: ServiceProcesses, redis: Redis, signal: Ab
   }
 }
 
-/** What services last said of their memory. */
+/** Memory of services, as they last reported it. */
 class MemoryFollower {
   private cursor = '0';
   private readonly last: Record<string, number> = {};

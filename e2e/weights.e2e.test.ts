@@ -23,7 +23,7 @@ async function startRun(runId: string, overrides: Record<string, unknown>): Prom
   return run;
 }
 
-/** How often policies have reported weights that they could not read. */
+/** Number of reports of policies about weights that they could not read. */
 async function refusals({ runState }: ServiceProcesses): Promise<number> {
   let refused = 0;
   let seen = '0';
@@ -45,7 +45,7 @@ describe('weights of a run', () => {
       trainer: { learningRate: 0.01, warmupSteps: 0, keepSeconds: 0 },
     });
     await run.reached(2);
-    // Nobody who is stopped asks for anything: the damage is done before the next reader comes.
+    // A stopped policy asks for nothing: the damage is done before the next reader comes.
     await run.end('policy', 'SIGKILL');
     const { announcement } = (await run.runState.weights.latest())!;
     const bytes = readFileSync(announcement.path);

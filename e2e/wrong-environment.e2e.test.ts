@@ -17,7 +17,7 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** What `forge` says in a directory of the test's own, and its exit code. */
+/** Output of `forge` in a directory of the test's own, and its exit code. */
 async function forge(environment: NodeJS.ProcessEnv, ...args: string[]) {
   const env = { ...process.env };
   delete env['REDIS_URL'];
@@ -50,7 +50,7 @@ function writeRecipe(rewardModule?: string): void {
   writeFileSync(join(dir, 'small.yaml'), recipe.join('\n'));
 }
 
-/** The record of a run that nobody supervises. */
+/** Writes the record of a run without a supervisor. */
 function writeMadeRun(): void {
   mkdirSync(join(dir, 'runs/made'), { recursive: true });
   const record = {

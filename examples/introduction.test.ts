@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { isRunning, waitFor } from '@forge/testing';
 
 const script = join(__dirname, 'introduction.ts');
-/** What a program that is killed leaves behind. */
+/** Directory for files that a killed program leaves behind. */
 const temporary = mkdtempSync(join(tmpdir(), 'forge-intro-'));
 afterAll(() => {
   rmSync(temporary, { recursive: true, force: true });

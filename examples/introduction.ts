@@ -61,7 +61,7 @@ function title(text: string): void {
 
 async function actorsAndMeshes(): Promise<void> {
   title('2. Spawn an actor and send it messages');
-  // Here it lives in this process; it is called like any other.
+  // The actor lives in this process here; it is called like any other.
   const counter = await thisProc().spawn('counter', Counter, 10);
   await counter.increment.callOne();
   console.log(`  after one increment: ${await counter.value.callOne()}`);
@@ -149,7 +149,7 @@ const GREEDY = { n: 1, temperature: 0 };
 
 type Parts = Awaited<ReturnType<typeof spawnParts>>;
 
-/** What computes gets processes of its own; what is quick lives in this one. */
+/** Parts that compute get processes of their own; quick ones live in this one. */
 async function spawnParts(dir: string) {
   const algorithm = { name: 'grpo', klCoefficient: 0.01 } as const;
   const [policy, reference, trainer] = await Promise.all([

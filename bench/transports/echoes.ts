@@ -6,7 +6,7 @@ import { provisionRedis } from '@forge/broker';
 import { Queue, QueueEvents } from 'bullmq';
 import { bareFrames } from './bare-frames.cjs';
 
-/** What travels to another process and back. */
+/** Bytes that travel to another process and back. */
 export const PAYLOAD = Buffer.alloc(64, 'x');
 const ROUND_MS = 1_500;
 const ROUNDS = 3;

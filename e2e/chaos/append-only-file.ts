@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 const CR = 0x0d;
 const LOOK_MS = 50;
-/** What Redis appends to, as Redis 7 and Valkey name it; a rewrite starts the next one and deletes those before. */
+/** File Redis appends to, as Redis 7 and Valkey name it; a rewrite starts the next one and deletes those before. */
 const INCREMENT = /^appendonly\.aof\.(\d+)\.incr\.aof$/;
 
 /** A command that changed something; several that did so at once are one transaction. */

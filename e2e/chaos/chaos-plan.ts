@@ -1,6 +1,6 @@
 import { seededRandom, type Random } from '@forge/testing';
 
-/** What can die: every kind of service, and Redis. */
+/** Parts that can die: every kind of service, and Redis. */
 export const KINDS = [
   'coordinator',
   'policy',
@@ -19,14 +19,14 @@ export type Kind = (typeof KINDS)[number];
 export interface Blow {
   action: 'kill' | 'hang' | 'forget';
   victims: Kind[];
-  /** Between the recovery from the blow before and this one. */
+  /** Time between the recovery from the blow before and this one. */
   delayMs: number;
   /** Picks one of several replicas of a kind, 0..1. */
   pick: number;
 }
 
 const LONGEST_DELAY_MS = 1_000;
-/** How many kinds hang per round. */
+/** Number of kinds that hang per round. */
 const HANGS = 2;
 
 /**

@@ -10,7 +10,7 @@ import { strike, type Recovery } from './recovery';
 import { recoveryLine } from './recovery-report';
 import { RunAudit, type Audit } from './run-audit';
 
-/** What a run that is over has left. */
+/** Results and history left by a run that is over. */
 export interface Outcome {
   audit: Audit;
   steps: number;
@@ -64,7 +64,7 @@ export async function chaosRun({
   return { recoveries, ...conclude(run, recipe, violations, say, forgot) };
 }
 
-/** A run to its last step that nobody disturbs. */
+/** Runs to the last step without a disturbance. */
 export async function undisturbedRun(
   dir: string,
   recipe: Recipe,

@@ -34,7 +34,7 @@ export function chaosRecipe(
     reward: { replicas: 2 },
     trainer: { learningRate: 0.001, warmupSteps: 0, checkpointEverySteps: 10 },
     evaluation: { everySteps: 25, samples: 40, reward: 'exact' },
-    // It is to be killed all the time, and not given up for that.
+    // Keep the run from being given up, as its parts are killed all the time.
     limits: { restartsPerMinute: 60 },
     ...overrides,
   });
@@ -42,7 +42,8 @@ export function chaosRecipe(
 
 /**
  * `npm run chaos`: kills parts of an asynchronous and of a synchronous run, then repeats the steps of the synchronous
- * one undisturbed, and at last makes Redis forget. The exit code is 1 when anything was lost, done twice, too old or different.
+ * one undisturbed, and at last makes Redis forget. The exit code is 1 when anything was lost, done twice, too old or
+ * different.
  */
 export async function run(args: readonly string[]): Promise<number> {
   const options = parse(args);

@@ -40,7 +40,7 @@ interface Parts {
   redis: Redis;
 }
 
-/** `forge run` as a user starts it, in a directory of its own, with a Redis of its own unless its environment names one. */
+/** `forge run` as a user starts it, in its own directory, with its own Redis unless its environment names one. */
 export class ForgeRun {
   readonly runState: RunState;
   private readonly registry: Registry;
@@ -85,7 +85,7 @@ export class ForgeRun {
     }
   }
 
-  /** Of `forge run`. */
+  /** Process id of `forge run`. */
   get pid(): number {
     return this.is.child.pid!;
   }
@@ -158,8 +158,8 @@ export class ForgeRun {
   }
 
   /**
-   * Starts a second process in the place of one that is taken for dead, as someone would who runs the services one by
-   * one; nobody starts it again.
+   * Starts a second process in the place of one that is taken for dead, as a user does who runs the services one by
+   * one; no supervisor restarts it.
    */
   standIn({ kind, replica }: Part): void {
     const { redisUrl, runId, workDir } = this.is;

@@ -3,26 +3,26 @@ import { isRunning, waitFor } from '@forge/testing';
 import type { Blow, Kind } from './chaos-plan';
 import type { ForgeRun, Part } from './forge-run';
 
-/** How a run got over a blow. */
+/** Recovery of a run from a blow. */
 export interface Recovery {
   blow: Blow;
   /** e.g. `policy/1`. */
   victims: string[];
   /** Version when the blow fell. */
   version: number;
-  /** Until the victims were ready again, ms since the kill, or since the hang was over. */
+  /** Time until the victims were ready again, ms since the kill, or since the hang was over. */
   backMs: number;
-  /** Until, besides, every group that was in flight at the blow had got on and a step was committed: full recovery. */
+  /** Time until, besides, every group in flight at the blow had got on and a step was committed: full recovery. */
   recoveredMs: number;
 }
 
 const HANG_MS = 3_000;
-/** How much of its newest a Redis loses that forgets. */
+/** Time before its end whose changes a Redis loses when it forgets. */
 const FORGOTTEN_MS = 250;
 /** A replica whose heartbeats are missed for so long counts as dead. */
 const TAKEN_FOR_DEAD_MS = 2_100;
 const RECOVERS_WITHIN_MS = 60_000;
-/** Of these there is to be one: while it hangs, another one is started in its place, and then both meet. */
+/** Services with one replica: while it hangs, another one is started in its place, and then both meet. */
 const SINGLETONS: readonly Kind[] = ['coordinator', 'trainer', 'replay-buffer'];
 
 /**

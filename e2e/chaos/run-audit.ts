@@ -2,7 +2,7 @@ import { runKeys } from '@forge/broker';
 import { boundOf, decode, groupSchema } from '@forge/contracts';
 import type { Command } from './append-only-file';
 
-/** What the history of a run shows. */
+/** Counts and faults in the history of a run. */
 export interface Audit {
   admitted: number;
   trained: number;
@@ -18,9 +18,9 @@ export interface Audit {
   violations: readonly string[];
 }
 
-/** Which states a group may come from, by its new state; `-` is none. */
+/** States a group may come from, by its new state; `-` stands for no state. */
 const BEFORE: Readonly<Record<string, string>> = { f: '-', p: 'f', b: 'p', l: 'b', t: 'l', d: 'fpbl' };
-/** Where the ledger counts a group, by its state. */
+/** Place where the ledger counts a group, by its state. */
 const PLACE: Readonly<Record<string, string>> = {
   f: 'inFlight',
   p: 'inFlight',

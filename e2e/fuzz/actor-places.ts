@@ -35,7 +35,7 @@ const ENDPOINTS = (weights: WeightsAnnouncement): Readonly<Record<string, ActorP
   reference: { logprobs: [[[1, 2, 3]]], stats: [] },
 });
 
-/** Where the actors of a run answer: on unix sockets, and one more reward on TCP. */
+/** Addresses at which the actors of a run answer: on unix sockets, and one more reward on TCP. */
 export async function actorPlaces(
   run: ForgeRun,
   replicas: readonly Replica[],

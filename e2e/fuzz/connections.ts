@@ -18,7 +18,7 @@ export type Place = { path: string } | { host: string; port: number };
 export interface TalkOptions {
   /** Whether enough has come back. */
   isDone: (received: Buffer) => boolean;
-  /** What came back so far; may write more. */
+  /** Receives all bytes that came back so far; may write more. */
   onData?: (received: Buffer, write: (bytes: Buffer) => void) => void;
   patienceMs: number;
 }

@@ -33,7 +33,7 @@ export function hello(version: unknown = VERSION, hasToken: unknown = true, nonc
   return frame(KIND.hello, 0, MAGIC, version, nonce, hasToken);
 }
 
-/** What a caller proves with that it knows the token. */
+/** Proof of a caller that it knows the token. */
 export function proof(token: string, listenerNonce: Uint8Array): Buffer {
   const digest = createHmac('sha256', token)
     .update(`${MAGIC}/${VERSION}/caller/`)

@@ -19,9 +19,9 @@ import { changes, megabytes, vitalSigns, type VitalSigns } from './vital-signs';
 const root = join(__dirname, '..', '..');
 export const TOKEN = 'the token of the fuzzed run';
 const INTERRUPTED = 130;
-/** A process may have grown by so much: a policy takes 140 MiB more in the first minutes of a run that nobody disturbs. */
+/** Growth allowed to a process: a policy takes 140 MiB more in the first minutes of an undisturbed run. */
 const BOUNDS = { residentBytes: 192 * 2 ** 20, openFiles: 8 };
-/** Redis may have: dead letters, the history of what was trained meanwhile, and what its allocator keeps. */
+/** Growth allowed to Redis: dead letters, the history of what was trained meanwhile, and what its allocator keeps. */
 const REDIS_BYTES = 128 * 2 ** 20;
 const SETTLED_WITHIN_MS = 30_000;
 /** A garbage collector may be so late. */
@@ -48,14 +48,14 @@ export interface FuzzOptions {
 }
 
 const COUNTED_BY_SCRIPTS = ['batches', 'weights', 'telemetry', 'spans'];
-/** Of what is sent to the weights, so much may be missed. */
+/** Share of the messages to the weights that may be missed. */
 const MISSED_SHARE = 0.25;
 
 interface Answers {
   tally: Tally;
-  /** How many were told that they are wrong. */
+  /** Number of messages whose sender was told that they are wrong. */
   refused: number;
-  /** Of how many it is not known. */
+  /** Number of messages whose answer is not known. */
   unknown?: number;
 }
 
@@ -74,7 +74,7 @@ export class FuzzRun {
     this.random = seededRandom(options.seed);
   }
 
-  /** What was not as it should be; empty when all was. */
+  /** Returns everything that was not as it should be; empty when all was. */
   static async over(options: FuzzOptions): Promise<string[]> {
     const run = await ForgeRun.start(options.dir, options.recipe, { FORGE_CLUSTER_TOKEN: TOKEN });
     const redis = await connectRedis(run.redisUrl, { name: 'fuzz', giveUpAfterMs: 10_000 });
@@ -161,7 +161,7 @@ export class FuzzRun {
     const givenUpBefore = await this.givenUp();
     const startedAt = performance.now();
     const tally = await send();
-    // That stream is a window: nobody reads what it has moved past.
+    // The stream of the weights is a window: no service reads entries it has moved past.
     const missed = place === 'weights' ? tally.sent * MISSED_SHARE : 0;
     const refused = await this.settled(place, before, place === null ? 0 : tally.sent - missed);
     this.tell(tally, refused, startedAt);
@@ -193,7 +193,7 @@ export class FuzzRun {
     this.violations.push(`${name}: ${found} were counted as refused, expected ${wanted}`);
   }
 
-  /** How many more were refused at a place, by reason, once that is as many as expected or nothing changes. */
+  /** Number of further refusals at a place, by reason, once that is as many as expected or nothing changes. */
   private async settled(place: string | null, before: Counts, expected: number): Promise<Counts> {
     if (place === null) return {};
     let grown: Counts = {};
@@ -202,7 +202,7 @@ export class FuzzRun {
       return total(grown) >= expected;
     };
     await waitFor(`${expected} at ${place}`, isAll, SETTLED_WITHIN_MS).catch(() => undefined);
-    // What no script counts is added once a second: nothing must come after it.
+    // Refusals no script counts are added once a second: nothing must come after them.
     if (!COUNTED_BY_SCRIPTS.includes(place)) await sleep(1_200);
     return growth(before, await this.refusedAt(place));
   }
@@ -230,7 +230,7 @@ export class FuzzRun {
     return this.run.runState.deadLetters.counts();
   }
 
-  /** What the run is like now, for messages that look like its own. */
+  /** Facts of the run as it is now, for messages that look like its own. */
   private async factsReader(): Promise<() => Promise<RunFacts>> {
     const { redis } = this;
     const { keys } = this.run.runState;
@@ -257,8 +257,8 @@ export class FuzzRun {
   }
 
   /**
-   * What is held once garbage is collected: a process that leaks does not come back within its bounds, one whose
-   * collector is late does.
+   * Measures what is held once garbage is collected: a process that leaks does not come back within its bounds, one
+   * whose collector is late does.
    */
   private async measureSettled(before: Measurement): Promise<Measurement> {
     const deadline = performance.now() + COLLECTED_WITHIN_MS;

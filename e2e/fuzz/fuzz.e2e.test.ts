@@ -5,7 +5,7 @@ import { FuzzRun } from './fuzz-run';
 
 jest.setTimeout(300_000);
 
-/** To each target; `npm run fuzz` sends more. */
+/** Messages to each target; `npm run fuzz` sends more. */
 const COUNT = 500;
 const SEED = 7;
 

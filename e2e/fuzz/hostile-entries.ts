@@ -16,7 +16,7 @@ import type { z } from 'zod';
 
 /** Steps, versions and groups that no run gets to. */
 const FAR = 10 ** 9;
-/** What is below may be there. */
+/** Bound below which a step, an index or a version may exist. */
 const NEAR = 10 ** 6;
 
 /** Fields of an entry that is to be refused, and what is wrong with it. */
@@ -25,7 +25,7 @@ export interface HostileEntry {
   fields: (string | Buffer)[];
 }
 
-/** What the messages are made from: a run that goes on. */
+/** Facts of a run that goes on, from which the messages are made. */
 export interface RunFacts {
   runId: string;
   /** A group that was trained. */
@@ -69,7 +69,7 @@ export function hostileGroup(random: Random, facts: RunFacts): HostileEntry {
     const at = pick<number | string>(random, ['-1', 'NaN', '1e400', '', '0x10', '7.5', ' ', '9'.repeat(400)]);
     return { kind: 'index that is none', fields: fieldsOf(at, group) };
   }
-  // Of a group that may be on its way: then nothing that would do as one.
+  // An entry with the index of a group that may be on its way must not pass for that group.
   const isNear = roll < 0.35;
   const base = isNear ? { ...group, runId: 'another' } : group;
   const { kind, bytes } = hostileBytes(random, base, encode);
@@ -96,7 +96,7 @@ export function hostileWeights(random: Random, { newestWeights }: RunFacts): Hos
     return { kind: 'other hash', fields: [field, encode({ ...newestWeights, sha256: 'f'.repeat(64) })] };
   for (;;) {
     const { kind, bytes } = hostileBytes(random, newestWeights, encode);
-    // What fits and has the right hash is an announcement.
+    // Bytes that fit the schema and have the right hash are an announcement.
     const announced = valueOf(weightsAnnouncementSchema, bytes);
     if (announced?.sha256 !== newestWeights.sha256) return entry(random, kind, field, bytes);
   }

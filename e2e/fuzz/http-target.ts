@@ -38,7 +38,7 @@ const HEADERS = [
 ];
 const BODIES = ['{', '{}', 'null', '{"__proto__":{"a":1}}', '[1e999]', `${'['.repeat(5_000)}`, '{"a":NaN}'];
 
-/** What no parser of HTTP takes, each on a connection of its own. */
+/** Bytes that no parser of HTTP takes, each on a connection of its own. */
 const GARBAGE: Readonly<Record<string, (random: Random) => Buffer>> = {
   'random bytes': (random) => Buffer.concat([Buffer.from([1]), randomBytes(random, 100), END]),
   'no such method': () => Buffer.from('BREW /healthz HTTP/1.1\r\nHost: x\r\n\r\n'),
@@ -60,8 +60,8 @@ const GARBAGE: Readonly<Record<string, (random: Random) => Buffer>> = {
 const END = Buffer.from('\r\n\r\n');
 
 /**
- * What came of it: how many answers there were of a status of 400 to 499, and of how many messages it is not known, as
- * the connection ended before.
+ * Outcome: how many answers had a status of 400 to 499, and for how many messages it is not known, as the connection
+ * ended before.
  */
 export interface HttpOutcome {
   tally: Tally;
@@ -69,7 +69,7 @@ export interface HttpOutcome {
   unknown: number;
 }
 
-/** Sends `count` requests that nobody should, most of them HTTP, to a service. */
+/** Sends `count` hostile requests, most of them HTTP, to a service. */
 export async function sendRequests(
   name: string,
   url: string,
@@ -93,7 +93,7 @@ export async function sendRequests(
     const received = await talk(to, pieces, { isDone: () => false, patienceMs: PATIENCE_MS });
     const statuses = [...received.toString('latin1').matchAll(/HTTP\/1\.1 ([2-5])\d\d/g)];
     refused += statuses.filter(([, first]) => first === '4').length;
-    // Of requests behind one that ends the connection, and where it is cut off with bytes on the way.
+    // Count as unknown requests behind one that ends the connection, or on one cut off with bytes on the way.
     unknown += Math.max(0, kinds.length - statuses.length);
   });
   return { tally, refused, unknown };

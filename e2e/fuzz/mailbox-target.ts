@@ -16,7 +16,7 @@ const nobody: Handler = {
 };
 
 /**
- * Sends `count` letters that nobody should to a mailbox of the Redis transport, whose listener is in this process; how
+ * Sends `count` hostile letters to a mailbox of the Redis transport, whose listener is in this process; returns how
  * many it refused.
  */
 export async function sendLetters(

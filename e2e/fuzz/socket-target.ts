@@ -11,21 +11,21 @@ const PATIENCE_MS = 20_000;
 const CALLS = 50;
 
 export interface ActorPlace {
-  /** Where it answers, and its id there. */
+  /** Place where it answers, and its id there. */
   address: string;
   actor: string;
   token: string;
-  /** Its endpoints, with arguments that fit. */
+  /** Endpoints of the actor, with arguments that fit. */
   endpoints: Readonly<Record<string, readonly unknown[]>>;
 }
 
-/** How many were told that what they sent is wrong. */
+/** Outcome: how many messages were refused with an answer. */
 export interface SocketOutcome {
   tally: Tally;
   refused: number;
 }
 
-/** Sends `count` messages that nobody should to the socket of an actor: before, instead of and after the greeting. */
+/** Sends `count` hostile messages to the socket of an actor: before, instead of and after the greeting. */
 export async function sendFrames(
   name: string,
   to: ActorPlace,

@@ -14,7 +14,7 @@ import { Tally } from './tally';
 
 /** Written at once; then it is waited until most of it is read, so that the run's own messages get through. */
 const BURST = 256;
-/** Of these, the oldest make room for what the run adds: the stream of the weights is a short window, that of spans a longer one. */
+/** Bursts to streams whose oldest entries make room for new ones: weights keep a short window, spans a longer one. */
 const SMALLER_BURSTS: Partial<Record<Stream, number>> = { weights: 16, spans: 128 };
 const READ_WITHIN_MS = 120_000;
 const MESSAGES = {

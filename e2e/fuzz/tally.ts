@@ -1,10 +1,10 @@
-/** What was sent to one place. */
+/** Counts of the messages sent to one place. */
 export class Tally {
   private readonly kinds = new Map<string, number>();
 
   constructor(readonly target: string) {}
 
-  /** Of a kind, so many more. */
+  /** Counts so many more of a kind. */
   add(kind: string, count = 1): void {
     this.kinds.set(kind, (this.kinds.get(kind) ?? 0) + count);
   }
@@ -24,7 +24,7 @@ export function listed(counts: Readonly<Record<string, number>>): string {
   return parts.join(', ') || 'none';
 }
 
-/** What grew from `before` to `after`. */
+/** Counts that grew from `before` to `after`, by how much. */
 export function growth(
   before: Readonly<Record<string, number>>,
   after: Readonly<Record<string, number>>,

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** What a process holds; there on Linux only. */
+/** Memory and files a process holds; there on Linux only. */
 export interface VitalSigns {
   pid: number;
   residentBytes: number;
@@ -13,7 +13,7 @@ export function vitalSigns(pid: number): VitalSigns {
   return { pid, residentBytes: kilobytes * 1024, openFiles: readdirSync(`/proc/${pid}/fd`).length };
 }
 
-/** What is wrong with a process after it was sent so much, compared with before. */
+/** Problems of a process after it was sent so much, compared with before. */
 export function changes(
   name: string,
   before: VitalSigns,

@@ -1,6 +1,6 @@
-// Bundles what processes and threads begin with, so that they start in half the time or less: one file to find, read and
-// compile in place of a thousand. A bundle lies beside its compiled file; shared/threads/src/bundle-of.ts chooses between
-// the two. Only stale bundles are made again.
+// Bundles the entries of processes and threads, so that they start in half the time or less: one file to find, read
+// and compile in place of a thousand. A bundle lies beside its compiled file; shared/threads/src/bundle-of.ts chooses
+// between the two. Only stale bundles are made again.
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
@@ -46,8 +46,8 @@ const inPlace = {
 };
 
 /**
- * The program of a bundle. Whoever requires one of our packages by its file, as the modules of users do, gets the
- * instance in the bundle: a class or a collector exists once.
+ * The program of a bundle. A module that requires one of our packages by its file, as the modules of users do, gets
+ * the instance in the bundle: a class or a collector exists once.
  */
 function program(entry, packages) {
   const shared = packages.map((file) => `share(${JSON.stringify(file)}, () => require("./${file}"));`);
@@ -119,7 +119,7 @@ async function bundle(entries) {
     const directory = bundleDirectory(join(root, entry));
     writeFileSync(join(directory, 'start.js'), START);
     const made = [...files, 'package-lock.json'].map((file) => relative(directory, join(root, file)));
-    // Last: a bundle without it is none.
+    // Write this file last: a bundle without it is invalid.
     writeFileSync(join(directory, 'bundle.json'), JSON.stringify({ builtAtMs, inputs: made }));
   }
 }

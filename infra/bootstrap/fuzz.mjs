@@ -1,4 +1,5 @@
-// npm run fuzz -- [--count 100000] [--seed 1] [--only TARGET]: sends hostile messages to a live run, which is to survive them.
+// npm run fuzz -- [--count 100000] [--seed 1] [--only TARGET]: sends hostile messages to a live run, which is to
+// survive them.
 import { join } from 'node:path';
 import { prepare, root } from './prepare.mjs';
 

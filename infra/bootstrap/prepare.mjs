@@ -1,4 +1,4 @@
-// What has to be there before anything of ours can run. Plain Node, no dependencies: it runs on a bare clone.
+// Prerequisites for running anything of ours. Plain Node, no dependencies: it runs on a bare clone.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';

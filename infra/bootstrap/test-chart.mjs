@@ -1,6 +1,6 @@
-// npm run test:chart: renders the Helm chart and checks what comes out against the schemas of Kubernetes. helm comes from
-// the PATH or is built by go, kubernetes-validate from the PATH or is installed by python3's pip; where neither can be had
-// it says so and skips. The last line is "N passed, N failed, N skipped".
+// npm run test:chart: renders the Helm chart and checks what comes out against the schemas of Kubernetes. helm comes
+// from the PATH or is built by go, kubernetes-validate from the PATH or is installed by python3's pip; where neither
+// can be had it says so and skips. The last line is "N passed, N failed, N skipped".
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -79,7 +79,7 @@ const documents = (text) =>
     .map((document) => document.toJS())
     .filter((document) => document !== null);
 
-/** What is wrong with objects of KEDA, whose schemas are not those of Kubernetes. */
+/** Problem of objects of KEDA, whose schemas are not those of Kubernetes. */
 function kedaProblem(objects) {
   const names = new Set(objects.map(({ kind, metadata }) => `${kind}/${metadata.name}`));
   const scaled = objects.filter(({ kind }) => kind === 'ScaledObject');

@@ -1,6 +1,6 @@
-// npm run test:compose: builds the image, runs the stack with docker compose, scales it, kills a part, checks the ledger.
-// Where no Docker engine answers it says so and skips. FORGE_BUILD_OPTIONS goes to docker build, FORGE_TEST_IMAGE names
-// an image to use instead of building one. The last line is "N passed, N failed, N skipped".
+// npm run test:compose: builds the image, runs the stack with docker compose, scales it, kills a part, checks the
+// ledger. Where no Docker engine answers it says so and skips. FORGE_BUILD_OPTIONS goes to docker build,
+// FORGE_TEST_IMAGE names an image to use instead of building one. The last line is "N passed, N failed, N skipped".
 import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { root } from './prepare.mjs';
@@ -32,7 +32,7 @@ const environment = {
   FORGE_RUN_ID: 'test',
   FORGE_RECIPE: 'arithmetic-grpo',
   FORGE_OVERRIDES: 'seed=1 stopAtAccuracy=null',
-  // Any free one.
+  // Any free port.
   FORGE_DASHBOARD_PORT: '127.0.0.1:0',
 };
 
@@ -54,7 +54,7 @@ function run(command, args) {
 
 const say = (text) => process.stderr.write(`test:compose: ${text}\n`);
 
-/** How compose is called here; null when it is not there. */
+/** The command of compose on this machine; null when it is not there. */
 function composeCommand() {
   if (spawn('docker', ['compose', 'version']).status === 0) return ['docker', 'compose'];
   return spawn('docker-compose', ['version']).status === 0 ? ['docker-compose'] : null;
@@ -93,7 +93,7 @@ function live() {
   return report?.live ?? null;
 }
 
-/** What `ask` gives, or null while the stack can't answer yet. */
+/** Answer of `ask`, or null while the stack can't answer yet. */
 async function attempt(ask) {
   try {
     return await ask();

@@ -10,7 +10,7 @@ const names = ['redis-password', 'cluster-token', 'dashboard-token'];
 for (const name of names) {
   const file = join(dir, name);
   try {
-    // Redis runs as another user than the services; nobody else has this volume.
+    // Redis runs as another user than the services; no container but theirs has this volume.
     writeFileSync(file, `${randomBytes(BYTES).toString('hex')}\n`, { flag: 'wx', mode: 0o444 });
     console.log(`made ${name}`);
     continue;
