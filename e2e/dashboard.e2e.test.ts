@@ -65,7 +65,7 @@ const dashboardsIn = (runsDir: string): number[] =>
         const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
         return (
           environment.includes(`FORGE_RUNS_DIR=${runsDir}`) &&
-          readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('dashboard/dist/main.js')
+          readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('dashboard/dist/main')
         );
       } catch {
         return false;
