@@ -24,7 +24,7 @@ const common = {
 
 /** Pipelines that measure time or memory have the machine to themselves. */
 const MEASURING = ['change-while-running', 'chaos/chaos', 'fuzz/fuzz', 'slowness'].map(
-  (name) => `<rootDir>/e2e/${name}.e2e.test.ts`,
+  (name) => `${__dirname}/e2e/${name}.e2e.test.ts`,
 );
 
 /** Unit tests run on the sources; worker threads and child processes run from dist/, so build first. */
