@@ -19,6 +19,7 @@ interface Shown {
   properties?: Record<string, Shown>;
   required?: string[];
   items?: Shown;
+  prefixItems?: Shown[];
   anyOf?: Shown[];
   oneOf?: Shown[];
 }
@@ -42,7 +43,14 @@ export function recipeDocs(): string {
 
 function pages(title: string, schema: z.ZodType): string[] {
   // Infinity, which JSON lacks, is the only thing that has no JSON Schema.
-  const shown = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Shown;
+  const shown = z.toJSONSchema(schema, {
+    io: 'input',
+    unrepresentable: 'any',
+    override: ({ zodSchema, jsonSchema }) => {
+      // The default of a key that is read from another form as well is lost otherwise.
+      if (zodSchema instanceof z.ZodDefault) jsonSchema.default = zodSchema._zod.def.defaultValue as number;
+    },
+  }) as Shown;
   return [`## ${title}`, '', ...tables(shown, '')];
 }
 
@@ -94,6 +102,7 @@ function typeOf(value: Shown): string {
   if (value.enum !== undefined) return value.enum.map(code).join(', ');
   const choices = value.oneOf ?? value.anyOf;
   if (choices !== undefined) return [...new Set(choices.map(typeOf))].join(' or ');
+  if (value.prefixItems !== undefined) return `list of ${value.prefixItems.map(typeOf).join(' and ')}`;
   if (value.type === 'array')
     return `list of ${value.items === undefined ? 'values' : typeOf(value.items)}${countOf(value)}`;
   if (value.format === 'date') return 'date, YYYY-MM-DD';
