@@ -27,8 +27,8 @@ const EXTERNAL = [
 const OURS = /^(shared|services)\/[^/]+\/dist\/.*\.js$/;
 /** Begins a bundle: `inRoot` gives the path of a file of this repository, wherever that lies. */
 const BANNER = String.raw`const inRoot = (file) => require("node:path").join(__dirname.replace(/^(.*)[\\/](shared|services)[\\/].*$/, "$1"), file);`;
-/** Compile code that was compiled before from a cache, where Node has one (22 and newer). */
-const START = `require('node:module').enableCompileCache?.();\nrequire('./code.js');\n`;
+/** Compiles from a cache beside the bundle, where Node has one (22 and newer); its default place is TMPDIR, which is the user's. */
+const START = `require('node:module').enableCompileCache?.(__dirname);\nrequire('./code.js');\n`;
 
 /** Files of ours keep their places: workers, pages and recipes are found beside them. */
 const inPlace = {
