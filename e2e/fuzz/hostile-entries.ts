@@ -114,6 +114,13 @@ const EVENTS = (at: number): TelemetryEvent[] => [
   { kind: 'run', state: 'finished' },
   { kind: 'run', state: 'interrupted' },
   { kind: 'waiting', for: null },
+  {
+    kind: 'progress',
+    progress: {
+      ...{ step: at, stage: 'training', groups: { done: 1, of: 2 }, tokens: { done: 10, atMost: 20 } },
+      ...{ microBatches: { done: 1, of: 2 }, elapsedMs: 100, expectedMs: null },
+    },
+  },
 ];
 
 export function hostileTelemetry(random: Random): HostileEntry {
@@ -138,6 +145,8 @@ function isFar(event: TelemetryEvent): boolean {
       return event.index > NEAR || event.version > NEAR;
     case 'service':
       return event.service.startsWith('nobody');
+    case 'progress':
+      return event.progress.step > NEAR;
     case 'run':
       return ['finished', 'failed', 'interrupted'].includes(event.state);
     default:
