@@ -57,7 +57,7 @@ async function tokensPerSecond(generator: Generator): Promise<number> {
  * whole cache in and gives its growth back; the same model, prompts and sampling. The target is twice the speed.
  */
 export async function run(): Promise<void> {
-  const engine = createEngine({ threads: THREADS, provider: 'cpu' });
+  const engine = createEngine({ threads: THREADS });
   const chunked = await generatorWith(engine, CHUNK);
   const single = await generatorWith(engine, 1);
   const parameters = [...initializeParameters(config, 1).values()].reduce(

@@ -1,5 +1,5 @@
 import { createEngine, type Engine } from '@forge/engine';
-import { Graph, matmul, reduceMax, toOnnx } from '@forge/graph';
+import { Graph, matmul, reduceMax } from '@forge/graph';
 import { initializeParameters, TrainStep, type ModelConfig, type TrainEpisode } from '@forge/model';
 import { grpoLoss } from '@forge/rl';
 
@@ -74,16 +74,16 @@ function episodesOf(
   });
 }
 
-/** Runs one 1024 x 1024 x 1024 product of two inputs; only its maximum leaves the session. */
+/** Runs one 1024 x 1024 x 1024 product of two inputs; only its maximum leaves the program. */
 async function plainProduct(engine: Engine): Promise<() => Promise<void>> {
   const size = 1024;
   const graph = new Graph();
   const [a, b] = [graph.input('a', 'float32', [size, size]), graph.input('b', 'float32', [size, size])];
-  const session = await engine.createSession(toOnnx({ largest: reduceMax(matmul(a, b), [0, 1]) }));
+  const program = await engine.compile({ largest: reduceMax(matmul(a, b), [0, 1]) });
   const data = Float32Array.from({ length: size * size }, (_, i) => (i % 7) - 3);
   const feed = { dtype: 'float32', shape: [size, size], data } as const;
   return async () => {
-    await session.run({ a: feed, b: feed });
+    await program.run({ a: feed, b: feed });
   };
 }
 
@@ -101,7 +101,7 @@ const median = (values: readonly number[]): number => [...values].sort((a, b) =>
  * head, T predicted tokens without padding. Attention, recomputed logits and the optimizer are not counted.
  */
 export async function run(): Promise<void> {
-  const engine = createEngine({ threads: THREADS, provider: 'cpu' });
+  const engine = createEngine({ threads: THREADS });
   const product = await plainProduct(engine);
   await milliseconds(product, 5);
   for (const { name, config, count, lengths, prompt } of CASES) {

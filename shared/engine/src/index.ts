@@ -1,1 +1,12 @@
-export { createEngine, type Engine, type EngineOptions, type HostTensor, type Session } from './session';
+export { createEngine } from './create-engine';
+export {
+  isOnDevice,
+  type AnyTensor,
+  type DeviceName,
+  type DeviceTensor,
+  type Engine,
+  type EngineName,
+  type EngineOptions,
+  type HostTensor,
+  type Program,
+} from './engine';

@@ -1,7 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import type { LoopBody, Node, Tensor } from './graph';
 import { loopOp } from './loop';
-import { reachable } from './onnx';
+import { reachable } from './reachable';
 import type { Values } from './op';
 import { sizeOf } from './values';
 

@@ -3,7 +3,7 @@ import { shapeError } from './dim';
 import type { Composite, Graph, Node, Tensor } from './graph';
 import { add } from './elementwise';
 import { zeros } from './layout';
-import { reachable } from './onnx';
+import { reachable } from './reachable';
 
 /**
  * The gradients of a scalar with respect to `wrt`, as new nodes of the graph (reverse-mode differentiation). The

@@ -58,7 +58,7 @@ interface DimSource {
 }
 
 /**
- * A graph of tensors. Building it computes nothing: `toOnnx` makes a model of it that an engine runs, `grad` adds
+ * A graph of tensors. Building it computes nothing: an engine compiles it to a program, `grad` adds
  * the nodes of the backward pass. A loop body is a graph of its own that may use the tensors around it.
  */
 export class Graph {

@@ -1,5 +1,14 @@
 export type { Dim } from './dim';
-export { Graph, Tensor, type DType, type Operand } from './graph';
+export {
+  Graph,
+  Tensor,
+  type Attribute,
+  type Attributes,
+  type DType,
+  type LoopBody,
+  type Node,
+  type Operand,
+} from './graph';
 export type { Values } from './op';
 export {
   abs,
@@ -56,5 +65,5 @@ export { loop, type LoopOptions } from './loop';
 export { recompute } from './recompute';
 export { linearLogprobs, type LinearLogprobsOptions } from './linear-logprobs';
 export { dependence, grad } from './gradient';
-export { toOnnx } from './onnx';
+export { captured, isBody, reachable, reachableInside } from './reachable';
 export { evaluate } from './evaluate';

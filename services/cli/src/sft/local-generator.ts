@@ -18,7 +18,7 @@ export async function localGenerator(
 ): Promise<LocalGenerator> {
   const { config, parameters, tokenizer } = model;
   const generator = await Generator.create({
-    engine: createEngine({ threads, provider: 'cpu' }),
+    engine: createEngine({ threads }),
     config,
     parameters,
     version: 0,

@@ -91,7 +91,7 @@ export async function trainSupervised(
   }
   const { trainer, evaluation, steps, batchSize } = recipe;
   const { config, tokenizer } = model;
-  const engine = createEngine({ threads: trainer.threads, provider: trainer.device });
+  const engine = createEngine({ threads: trainer.threads, device: trainer.device });
   const training = await TrainStep.create({
     engine,
     config,

@@ -6,7 +6,6 @@ import {
   matmul,
   reshape,
   slice,
-  toOnnx,
   transpose,
   zeros,
   type Tensor,
@@ -26,6 +25,9 @@ import { following, sampleTokens, type RowSampling } from './sampling-graph';
 import { headWeight, transformer } from '../transformer/transformer';
 import { weightSource, type WeightMode } from './weight-source';
 
+/** The results of a graph, by name. */
+type Outputs = Record<string, Tensor>;
+
 /** Keys and values as the cache holds them: [B, kvHeads, T, headDim]. */
 const headsFirst = (x: Tensor): Tensor => transpose(x, [0, 2, 1, 3]);
 
@@ -34,13 +36,13 @@ const headsFirst = (x: Tensor): Tensor => transpose(x, [0, 2, 1, 3]);
  *
  * Inputs: tokens int64 [B, T], padded on the right. Outputs: keys.L, values.L [B, kvHeads, T, headDim] by layer.
  */
-export function prefillModel(config: ModelConfig, parameters: Parameters, mode: WeightMode): Uint8Array {
+export function prefillGraph(config: ModelConfig, parameters: Parameters, mode: WeightMode): Outputs {
   const graph = new Graph();
   const weights = weightSource(graph, parameters, mode);
   const tokens = graph.input('tokens', 'int64', ['B', 'T']);
   const positions = graph.input('positions', 'int64', ['B', 'T']);
   const mask = groupedCausalMask(tokens, config.heads / config.kvHeads);
-  const outputs: Record<string, Tensor> = {};
+  const outputs: Outputs = {};
   const attention: Attention = (query, key, value, layer) => {
     const [keys, values] = [headsFirst(key), headsFirst(value)];
     outputs[`keys.${layer}`] = keys;
@@ -48,7 +50,7 @@ export function prefillModel(config: ModelConfig, parameters: Parameters, mode: 
     return attendInParts(query, [{ keys, values: withOnes(values), mask }]);
   };
   transformer(config, weights, { tokens, positions, attention });
-  return toOnnx(outputs);
+  return outputs;
 }
 
 export interface DecodeVariant {
@@ -98,12 +100,12 @@ export function prefillRuns<T extends { readonly tokens: readonly number[] }>(
  * Outputs: sampled int64 and logprobs [trips, B, 1]; and unless the variant is final, new.keys.L, new.values.L
  * [B, kvHeads, trips, headDim] of the tokens that went in, so the last sampled token is not among them.
  */
-export function decodeModel(
+export function decodeGraph(
   config: ModelConfig,
   parameters: Parameters,
   mode: WeightMode,
   variant: DecodeVariant,
-): Uint8Array {
+): Outputs {
   const { layers, kvHeads, headDim } = config;
   const graph = new Graph();
   const weights = weightSource(graph, parameters, mode);
@@ -165,11 +167,11 @@ export function decodeModel(
       };
     },
   });
-  const outputs: Record<string, Tensor> = { sampled: result.scan[0]!, logprobs: result.scan[1]! };
-  if (variant.isFinal) return toOnnx(outputs);
+  const outputs: Outputs = { sampled: result.scan[0]!, logprobs: result.scan[1]! };
+  if (variant.isFinal) return outputs;
   cacheNames(layers).forEach((name, i) => {
     const grown = result.state[2 + i]!;
     outputs[`new.${name}`] = i < layers ? grown : slice(grown, 3, 0, headDim);
   });
-  return toOnnx(outputs);
+  return outputs;
 }

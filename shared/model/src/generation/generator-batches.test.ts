@@ -1,5 +1,5 @@
 import type { Sampling } from '@forge/contracts';
-import { createEngine, type HostTensor } from '@forge/engine';
+import { createEngine, type AnyTensor } from '@forge/engine';
 import { generatorOf, sampling, tiny, watchedEngine } from './generator.fixture';
 import type { ModelConfig } from '../transformer/model-config';
 
@@ -21,7 +21,7 @@ describe('Generator', () => {
       };
       const generator = await generatorOf({
         maxBatch: 256,
-        engine: createEngine({ threads, provider: 'cpu' }),
+        engine: createEngine({ threads }),
         config,
         weightMode,
         decodeText: String,
@@ -49,7 +49,7 @@ describe('Generator', () => {
 
   it('gives the same bits where there are more threads than key-value heads', async () => {
     const config: ModelConfig = { ...tiny, hiddenSize: 256, headDim: 64, kvHeads: 1, maxPositions: 1024 };
-    const generator = await generatorOf({ engine: createEngine({ threads: 4, provider: 'cpu' }), config });
+    const generator = await generatorOf({ engine: createEngine({ threads: 4 }), config });
     const promptTokenIds = Array.from({ length: 600 }, (_, i) => (i * i) % 11);
     const ask = (rolloutIds: string[]) =>
       generator.generate({ rolloutIds, promptTokenIds, seed: 3, sampling: sampling() });
@@ -77,7 +77,7 @@ describe('Generator', () => {
 
   it('prefills many long prompts in several runs of bounded size, with the same bits', async () => {
     const cells: number[] = [];
-    const onRun = ({ positions }: Readonly<Record<string, HostTensor>>): void => {
+    const onRun = ({ positions }: Readonly<Record<string, AnyTensor>>): void => {
       if (positions) cells.push(positions.shape[0]! * positions.shape[1]!);
     };
     const generator = await generatorOf({ engine: watchedEngine({ onRun }), maxBatch: 200 });
@@ -99,7 +99,7 @@ describe('Generator', () => {
 
   it('passes the cache of a prompt once for all its rollouts, until each has its own', async () => {
     const caches: (readonly number[])[] = [];
-    const onRun = (feeds: Readonly<Record<string, HostTensor>>): void => {
+    const onRun = (feeds: Readonly<Record<string, AnyTensor>>): void => {
       if (feeds.cacheOf) caches.push([feeds['keys.0']!.shape[0]!, feeds.cacheOf.shape[0]!]);
     };
     const generator = await generatorOf({ engine: watchedEngine({ onRun }), chunk: 6 });

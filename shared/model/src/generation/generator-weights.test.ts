@@ -19,7 +19,7 @@ describe('Generator', () => {
   it('takes the newest of overlapping new weights, whatever their order', async () => {
     let release = (): void => undefined;
     let gate = Promise.resolve();
-    const generator = await generatorOf({ engine: watchedEngine({ beforeSession: () => gate }) });
+    const generator = await generatorOf({ engine: watchedEngine({ beforeProgram: () => gate }) });
     gate = new Promise((resolve) => (release = resolve));
     const first = generator.applyWeights(3, initializeParameters(tiny, 3));
     const newest = generator.applyWeights(5, initializeParameters(tiny, 5));
@@ -39,9 +39,9 @@ describe('Generator', () => {
 
   it('goes on with the weights it has when new ones fail', async () => {
     let fails = false;
-    const beforeSession = (): Promise<void> =>
+    const beforeProgram = (): Promise<void> =>
       fails ? Promise.reject(new Error('no memory')) : Promise.resolve();
-    const generator = await generatorOf({ engine: watchedEngine({ beforeSession }) });
+    const generator = await generatorOf({ engine: watchedEngine({ beforeProgram }) });
     fails = true;
     await expect(generator.applyWeights(1, initializeParameters(tiny, 2))).rejects.toThrow('no memory');
     fails = false;

@@ -1,10 +1,10 @@
 import { samplingSchema, type Sampling } from '@forge/contracts';
-import { createEngine, type Engine, type HostTensor } from '@forge/engine';
+import { createEngine, type Engine, type AnyTensor } from '@forge/engine';
 import { Generator, type GeneratorOptions } from './generator';
 import { initializeParameters } from '../hugging-face/initialize';
 import type { ModelConfig } from '../transformer/model-config';
 
-export const engine = createEngine({ threads: 1, provider: 'cpu' });
+export const engine = createEngine({ threads: 1 });
 
 export const tiny: ModelConfig = {
   architecture: 'llama',
@@ -49,24 +49,25 @@ export async function generatorOf(overrides: Partial<GeneratorOptions> = {}): Pr
   });
 }
 
-/** An engine that shows every run's inputs, and makes sessions wait. */
+/** An engine that shows every run's inputs, and makes programs wait. */
 export function watchedEngine(watch: {
-  onRun?: (feeds: Readonly<Record<string, HostTensor>>) => void;
-  beforeSession?: () => Promise<void>;
+  onRun?: (feeds: Readonly<Record<string, AnyTensor>>) => void;
+  beforeProgram?: () => Promise<void>;
 }): Engine {
   return {
-    options: engine.options,
-    createSession: async (onnx) => {
-      await watch.beforeSession?.();
-      const session = await engine.createSession(onnx);
+    ...{ options: engine.options, memory: engine.memory },
+    put: (tensor) => engine.put(tensor),
+    compile: async (outputs, options) => {
+      await watch.beforeProgram?.();
+      const program = await engine.compile(outputs, options);
       return {
-        inputNames: session.inputNames,
-        outputNames: session.outputNames,
-        run: (feeds) => {
+        inputNames: program.inputNames,
+        outputNames: program.outputNames,
+        run: (feeds, how) => {
           watch.onRun?.(feeds);
-          return session.run(feeds);
+          return program.run(feeds, how);
         },
-        release: () => session.release(),
+        release: () => program.release(),
       };
     },
   };

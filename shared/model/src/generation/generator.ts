@@ -1,10 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Completion } from '@forge/contracts';
-import type { Engine, HostTensor, Session } from '@forge/engine';
+import type { Engine, HostTensor, Program } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import type { Parameters } from '@forge/weights';
 import { ChunkMarks } from './chunk-marks';
-import { decodeModel, prefillModel, prefillRuns } from './decode-graph';
+import { decodeGraph, prefillGraph, prefillRuns } from './decode-graph';
 import { emptyPromptCache, KvCache, promptCache, type PromptCache } from './kv-cache';
 import type { ModelConfig } from '../transformer/model-config';
 import { Sequence, type GenerateRequest, type SequenceRules } from './sequence';
@@ -42,13 +42,13 @@ export interface GeneratorStats {
   queuedRows: number;
 }
 
-type SessionKind = 'prefill' | 'plain' | 'filtering' | 'plainFinal' | 'filteringFinal';
+type ProgramKind = 'prefill' | 'plain' | 'filtering' | 'plainFinal' | 'filteringFinal';
 
 interface Weights {
   version: number;
   parameters: Parameters;
   feeds: Record<string, HostTensor>;
-  sessions: Map<SessionKind, Session>;
+  programs: Map<ProgramKind, Program>;
 }
 
 /** Tokens [P] whose keys and values some rows want. */
@@ -66,7 +66,7 @@ const MIN_ROWS = 2;
  * not on its batch. (With weights as 'inputs' that needs an engine with one thread.)
  *
  * Shapes of a chunk: B rows, those of `active` and copies of the first up to `minRows`; trips <= `chunk` tokens a row; C
- * distinct caches padded to P positions. See `decodeModel` for every input and output.
+ * distinct caches padded to P positions. See `decodeGraph` for every input and output.
  */
 export class Generator {
   private readonly rules: SequenceRules;
@@ -93,7 +93,7 @@ export class Generator {
   static async create(options: GeneratorOptions): Promise<Generator> {
     const generator = new Generator(options);
     await Promise.all(
-      (['prefill', 'plain'] as const).map((kind) => generator.session(generator.current, kind)),
+      (['prefill', 'plain'] as const).map((kind) => generator.program(generator.current, kind)),
     );
     return generator;
   }
@@ -182,10 +182,10 @@ export class Generator {
     if (this.isClosed) throw cancelled();
     const { weightMode } = this.options;
     const fresh = weightsOf(version, parameters, weightMode);
-    if (weightMode === 'inputs') fresh.sessions = this.current.sessions;
+    if (weightMode === 'inputs') fresh.programs = this.current.programs;
     else {
       try {
-        for (const kind of [...this.current.sessions.keys()]) await this.session(fresh, kind);
+        for (const kind of [...this.current.programs.keys()]) await this.program(fresh, kind);
       } catch (error) {
         await release(fresh);
         throw error;
@@ -229,7 +229,7 @@ export class Generator {
     const old = this.current;
     this.current = this.next;
     this.next = null;
-    if (old.sessions !== this.current.sessions) await release(old);
+    if (old.programs !== this.current.programs) await release(old);
     if (this.options.refreshCache && this.active.length > 0) await this.prefill(this.active);
   }
 
@@ -275,7 +275,7 @@ export class Generator {
   }
 
   /**
-   * The outputs of `prefillModel` for sequences side by side, padded on the right.
+   * The outputs of `prefillGraph` for sequences side by side, padded on the right.
    *
    * Shapes: tokens, positions int64 [S, W] -> keys.L, values.L [S, kvHeads, W, headDim]; W = longest of the S sequences,
    * at least 2.
@@ -288,12 +288,13 @@ export class Generator {
     sequences.forEach((sequence, row) => {
       sequence.tokens.forEach((id, t) => (tokens[row * width + t] = BigInt(id)));
     });
-    const session = await this.session(this.current, 'prefill');
-    return session.run({
+    const program = await this.program(this.current, 'prefill');
+    const { host } = await program.run({
       ...this.current.feeds,
       tokens: { dtype: 'int64', shape, data: tokens },
       positions: { dtype: 'int64', shape, data: positions },
     });
+    return host;
   }
 
   /**
@@ -309,8 +310,8 @@ export class Generator {
     const longest = Math.max(...left);
     const trips = Math.min(chunk, longest);
     const { version } = this.current;
-    const session = await this.session(this.current, this.decodeKind(rows, longest <= chunk));
-    const outputs = await session.run({ ...this.current.feeds, ...this.feedsOf(rows, trips) });
+    const program = await this.program(this.current, this.decodeKind(rows, longest <= chunk));
+    const { host: outputs } = await program.run({ ...this.current.feeds, ...this.feedsOf(rows, trips) });
     const sampled = outputs.sampled!.data as BigInt64Array;
     const logprobs = outputs.logprobs!.data as Float32Array;
     const stride = sampled.length / trips;
@@ -345,8 +346,8 @@ export class Generator {
     marks.tell();
   }
 
-  /** With weights as inputs, sessions last, and a variant for chunks that nothing follows pays. */
-  private decodeKind(rows: readonly Sequence[], isLast: boolean): SessionKind {
+  /** With weights as inputs, programs last, and a variant for chunks that nothing follows pays. */
+  private decodeKind(rows: readonly Sequence[], isLast: boolean): ProgramKind {
     const isFinal = isLast && this.options.weightMode === 'inputs';
     const isFiltering = rows.some(
       ({ request: { sampling } }) => sampling.temperature > 0 && (sampling.topK > 0 || sampling.topP < 1),
@@ -356,7 +357,7 @@ export class Generator {
   }
 
   /**
-   * The inputs of `decodeModel` that are not weights.
+   * The inputs of `decodeGraph` that are not weights.
    *
    * Shapes: tokens int64 [B, 1]; lengths int64 [B]; uniforms [B, trips]; temperature, greedy, topK, topP [B, 1]; caches as
    * `KvCache.batch` has them.
@@ -407,34 +408,34 @@ export class Generator {
     return Math.max(MIN_ROWS, Math.ceil(engine.options.threads / config.kvHeads));
   }
 
-  private async session(weights: Weights, kind: SessionKind): Promise<Session> {
-    const known = weights.sessions.get(kind);
+  private async program(weights: Weights, kind: ProgramKind): Promise<Program> {
+    const known = weights.programs.get(kind);
     if (known) return known;
     const { config, engine, weightMode: mode } = this.options;
     const variant = { isFiltering: kind.startsWith('filtering'), isFinal: kind.endsWith('Final') };
-    const model =
+    const graph =
       kind === 'prefill'
-        ? prefillModel(config, weights.parameters, mode)
-        : decodeModel(config, weights.parameters, mode, variant);
-    const session = await engine.createSession(model);
-    weights.sessions.set(kind, session);
-    return session;
+        ? prefillGraph(config, weights.parameters, mode)
+        : decodeGraph(config, weights.parameters, mode, variant);
+    const program = await engine.compile(graph);
+    weights.programs.set(kind, program);
+    return program;
   }
 
   private async dropNext(): Promise<void> {
     const unused = this.next;
     this.next = null;
-    if (unused !== null && unused.sessions !== this.current.sessions) await release(unused);
+    if (unused !== null && unused.programs !== this.current.programs) await release(unused);
   }
 }
 
 function weightsOf(version: number, parameters: Parameters, mode: WeightMode): Weights {
-  return { version, parameters, feeds: weightFeeds(parameters, mode), sessions: new Map() };
+  return { version, parameters, feeds: weightFeeds(parameters, mode), programs: new Map() };
 }
 
-async function release({ sessions }: Weights): Promise<void> {
-  await Promise.all([...sessions.values()].map((session) => session.release()));
-  sessions.clear();
+async function release({ programs }: Weights): Promise<void> {
+  await Promise.all([...programs.values()].map((program) => program.release()));
+  programs.clear();
 }
 
 const cancelled = (): ForgeError => new ForgeError('CANCELLED', 'generation was cancelled');

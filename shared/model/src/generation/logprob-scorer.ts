@@ -1,5 +1,5 @@
-import type { Engine, HostTensor, Session } from '@forge/engine';
-import { Graph, linearLogprobs, reshape, toOnnx } from '@forge/graph';
+import type { Engine, HostTensor, Program } from '@forge/engine';
+import { Graph, linearLogprobs, reshape } from '@forge/graph';
 import type { Parameters } from '@forge/weights';
 import type { ModelConfig } from '../transformer/model-config';
 import { headWeight, transformer } from '../transformer/transformer';
@@ -22,7 +22,7 @@ export interface LogprobScorerOptions {
 /** Log-probs of given sequences (teacher forcing). */
 export class LogprobScorer {
   private constructor(
-    private readonly session: Session,
+    private readonly program: Program,
     private readonly options: LogprobScorerOptions,
   ) {}
 
@@ -45,7 +45,7 @@ export class LogprobScorer {
       chunk: logitsChunk,
       temperature,
     });
-    return new LogprobScorer(await options.engine.createSession(toOnnx({ logprobs })), options);
+    return new LogprobScorer(await options.engine.compile({ logprobs }), options);
   }
 
   /**
@@ -83,7 +83,7 @@ export class LogprobScorer {
   }
 
   release(): Promise<void> {
-    return this.session.release();
+    return this.program.release();
   }
 
   private async run(
@@ -99,12 +99,12 @@ export class LogprobScorer {
       });
       return { dtype: 'int64', shape, data };
     };
-    const { logprobs } = await this.session.run({
+    const { host } = await this.program.run({
       ...weights,
       tokens: grid((sequence, t) => sequence[t] ?? 0),
       positions: grid((_, t) => t),
       targets: grid((sequence, t) => sequence[t + 1] ?? 0),
     });
-    return logprobs!.data as Float32Array;
+    return host.logprobs!.data as Float32Array;
   }
 }

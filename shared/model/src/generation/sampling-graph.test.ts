@@ -1,8 +1,8 @@
 import { createEngine, type HostTensor } from '@forge/engine';
-import { Graph, toOnnx } from '@forge/graph';
+import { Graph } from '@forge/graph';
 import { sampleTokens } from './sampling-graph';
 
-const engine = createEngine({ threads: 1, provider: 'cpu' });
+const engine = createEngine({ threads: 1 });
 
 interface Filters {
   topK: number;
@@ -36,7 +36,7 @@ async function drawTokens(
     greedy: column('greedy'),
     ...(filters && { topK: column('topK'), topP: column('topP') }),
   });
-  const session = await engine.createSession(toOnnx(sampled));
+  const program = await engine.compile({ ...sampled });
   const feed = (columns: number, value: (row: number, at: number) => number): HostTensor => ({
     dtype: 'float32',
     shape: [rows, columns],
@@ -44,7 +44,7 @@ async function drawTokens(
       value(Math.floor(i / columns), i % columns),
     ),
   });
-  const outputs = await session.run({
+  const { host } = await program.run({
     logits: feed(width, (_, at) => Math.log(probabilities[at]!)),
     uniform: feed(1, (row) => uniforms[row]!),
     temperature: feed(1, () => 1),
@@ -52,8 +52,8 @@ async function drawTokens(
     topK: feed(1, () => filters?.topK ?? 0),
     topP: feed(1, () => filters?.topP ?? 1),
   });
-  await session.release();
-  return [...(outputs.tokens!.data as BigInt64Array)].map(Number);
+  await program.release();
+  return [...(host.tokens!.data as BigInt64Array)].map(Number);
 }
 
 describe('sampleTokens', () => {

@@ -58,7 +58,7 @@ function episodesOf(lengths: readonly number[], version = 0): TrainEpisode[] {
   });
 }
 
-const engine = createEngine({ threads: 2, provider: 'cpu' });
+const engine = createEngine({ threads: 2 });
 const loss = grpoLoss({ clipEpsilon: 0.2, klCoefficient: 0.1 });
 const optimizer = {
   learningRate: 0.01,

@@ -1,6 +1,5 @@
-import type { Engine, HostTensor, Session } from '@forge/engine';
+import type { Engine, HostTensor, Program } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
-import { toOnnx } from '@forge/graph';
 import { finishMetrics } from '@forge/rl';
 import type { Parameters } from '@forge/weights';
 import { AdamW, type AdamWOptions, type OptimizerState } from './adamw';
@@ -74,7 +73,7 @@ export class TrainStep {
   private readonly parameterFeeds: Record<string, HostTensor>;
 
   private constructor(
-    private readonly session: Session,
+    private readonly program: Program,
     private readonly current: Parameters,
     private readonly options: TrainStepOptions,
   ) {
@@ -89,13 +88,13 @@ export class TrainStep {
       [...options.parameters].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]),
     );
     const { loss, logprobs, metrics, gradients } = buildTrainGraph(parameters, options);
-    const onnx = toOnnx({
+    const program = await options.engine.compile({
       loss,
       logprobs,
       ...prefixed('metrics/', metrics),
       ...prefixed('gradients/', gradients),
     });
-    return new TrainStep(await options.engine.createSession(onnx), parameters, options);
+    return new TrainStep(program, parameters, options);
   }
 
   /** Steps applied so far, which is the version of the policy. */
@@ -178,7 +177,7 @@ export class TrainStep {
   }
 
   async close(): Promise<void> {
-    await this.session.release();
+    await this.program.release();
   }
 
   private async forwardAndBackward(
@@ -195,10 +194,10 @@ export class TrainStep {
     const told = this.options.onMicroBatch;
     told?.(0, microBatches.length);
     for (const [i, microBatch] of microBatches.entries()) {
-      const outputs = await this.session.run(this.feeds(microBatch, counts));
-      const floats = (name: string): Float32Array => outputs[name]!.data as Float32Array;
+      const { host } = await this.program.run(this.feeds(microBatch, counts));
+      const floats = (name: string): Float32Array => host[name]!.data as Float32Array;
       totals.loss += floats('loss')[0]!;
-      for (const name of this.session.outputNames) {
+      for (const name of this.program.outputNames) {
         if (!name.startsWith('metrics/')) continue;
         const metric = name.slice('metrics/'.length);
         totals.metrics[metric] = (totals.metrics[metric] ?? 0) + floats(name)[0]!;
@@ -246,7 +245,7 @@ export class TrainStep {
       sequenceCount: scalar(counts.sequences),
     };
     // A loss need not look at every term; what it leaves out is no input of the graph.
-    return Object.fromEntries(this.session.inputNames.map((name) => [name, feeds[name]!]));
+    return Object.fromEntries(this.program.inputNames.map((name) => [name, feeds[name]!]));
   }
 
   private addMismatch(totals: Totals, batch: MicroBatch, logprobs: Float32Array): void {

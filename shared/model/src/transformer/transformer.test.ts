@@ -7,7 +7,7 @@ import { LogprobScorer } from '../generation/logprob-scorer';
 import type { ModelConfig } from './model-config';
 import type { RopeScaling } from './rope-scaling';
 
-const engine = createEngine({ threads: 1, provider: 'cpu' });
+const engine = createEngine({ threads: 1 });
 
 const base: ModelConfig = {
   architecture: 'llama',

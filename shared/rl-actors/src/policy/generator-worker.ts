@@ -153,7 +153,7 @@ class Generation {
     const size = [...parameters.values()].reduce((sum, { data }) => sum + data.length, 0);
     const cheapest = size < INPUT_PARAMETERS && threads === 1 ? 'inputs' : 'initializers';
     return Generator.create({
-      engine: createEngine({ threads, provider: device }),
+      engine: createEngine({ threads, device }),
       config,
       parameters,
       version,
@@ -171,7 +171,7 @@ class Generation {
   private createScorer(parameters: Parameters): Promise<LogprobScorer> {
     const { threads, device, scoring } = settings.worker;
     return LogprobScorer.create({
-      engine: createEngine({ threads, provider: device }),
+      engine: createEngine({ threads, device }),
       config: this.model.config,
       parameters,
       weightMode: 'inputs',

@@ -8,7 +8,7 @@ import type { ReferenceSettings } from './reference-model';
 const { model, threads, device, ...rest } = workerData as ReferenceSettings;
 const scorer = loadModel(model).then(({ config, parameters }) =>
   LogprobScorer.create({
-    engine: createEngine({ threads, provider: device }),
+    engine: createEngine({ threads, device }),
     config,
     parameters,
     ...rest,

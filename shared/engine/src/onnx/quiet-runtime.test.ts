@@ -11,7 +11,7 @@ function traces(program: string): string[] {
   const env = { ...process.env, ...unset, HOME: home, XDG_CACHE_HOME: home };
   const { status } = spawnSync(process.execPath, ['-e', program], {
     env,
-    cwd: join(__dirname, '..'),
+    cwd: join(__dirname, '../..'),
   });
   const found = readdirSync(home, { recursive: true }).map(String);
   rmSync(home, { recursive: true });
@@ -20,7 +20,8 @@ function traces(program: string): string[] {
 }
 
 const session = `const { createEngine } = require('./dist/index.js');
-  createEngine({ threads: 1, provider: 'cpu' }).createSession(new Uint8Array(8)).catch(() => {});`;
+  const { Graph } = require('@forge/graph');
+  createEngine({ threads: 1 }).compile({ one: new Graph().scalar(1) });`;
 const inThread = `require('./dist/index.js');
   new (require('node:worker_threads').Worker)(${JSON.stringify(session)}, { eval: true });`;
 

@@ -1,4 +1,3 @@
-import { createEngine, type HostTensor } from '../../engine/src';
 import {
   abs,
   add,
@@ -43,16 +42,16 @@ import {
   sub,
   sum,
   tanh,
-  toOnnx,
   topK,
   transpose,
   where,
   type Dim,
   type Tensor,
   type Values,
-} from './index';
+} from '@forge/graph';
+import { createEngine, type HostTensor } from '..';
 
-const engine = createEngine({ threads: 2, provider: 'cpu' });
+const engine = createEngine({ threads: 2 });
 
 /** A fixed stream of numbers in (0.1, 1.1), none of them close to another's tie. */
 function numbers(count: number, seed: number): Float64Array {
@@ -322,10 +321,10 @@ async function runOnnx(
   outputs: Record<string, Tensor>,
   feeds: Record<string, Values>,
 ): Promise<Record<string, HostTensor>> {
-  const session = await engine.createSession(toOnnx(outputs));
-  const used = Object.fromEntries(session.inputNames.map((name) => [name, host(name, feeds[name]!)]));
-  const results = await session.run(used);
-  await session.release();
+  const program = await engine.compile(outputs);
+  const used = Object.fromEntries(program.inputNames.map((name) => [name, host(name, feeds[name]!)]));
+  const { host: results } = await program.run(used);
+  await program.release();
   return results;
 }
 
