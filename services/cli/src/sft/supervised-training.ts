@@ -112,7 +112,7 @@ export async function trainSupervised(
   };
   const rewards = combineRewards([{ reward: exactReward(), weight: 1 }]);
   const samples = task.heldOut.slice(0, evaluation.samples);
-  const trained = (): LoadedModel => ({ ...model, parameters: training.parameters() });
+  const trained = async (): Promise<LoadedModel> => ({ ...model, parameters: await training.parameters() });
 
   for (let step = 1; step <= steps && !signal.aborted; step++) {
     const episodes = Array.from({ length: batchSize }, (_, k) => example((step - 1) * batchSize + k));
@@ -122,7 +122,7 @@ export async function trainSupervised(
       onStep({ step, loss });
       continue;
     }
-    const generator = await localGenerator(trained(), trainer.threads);
+    const generator = await localGenerator(await trained(), trainer.threads);
     const { accuracy } = await greedyAccuracy(generator, samples, rewards, 'exact', EVALUATION_TOKENS);
     await generator.close();
     onStep({ step, loss, accuracy });

@@ -1,5 +1,3 @@
-import type { NamedTensor } from '@forge/weights';
-
 /** Gradients by parameter name, flat in the layout of the parameter. */
 export type Gradients = Map<string, Float32Array>;
 
@@ -27,11 +25,11 @@ export function sumOfSquares(values: Float32Array): number {
   return a + b + (c + d);
 }
 
-/** The Euclidean norm over all gradients together; not finite exactly when some gradient is not finite. */
-export function globalNorm(gradients: Gradients): number {
-  let squares = 0;
-  for (const values of gradients.values()) squares += sumOfSquares(values);
-  return Math.sqrt(squares);
+/** The Euclidean norm over all tensors together, from the squares of each; not finite exactly when some value is not. */
+export function normOf(squares: ReadonlyMap<string, number>): number {
+  let total = 0;
+  for (const sum of squares.values()) total += sum;
+  return Math.sqrt(total);
 }
 
 /** The factor that brings gradients of norm `norm` down to `maxNorm`; 1 for smaller ones. */
@@ -39,12 +37,8 @@ export function clipScale(norm: number, maxNorm: number): number {
   return norm > maxNorm ? maxNorm / norm : 1;
 }
 
-/** The first name, in the order given, whose values are not all finite. */
-export function firstNonFinite(
-  tensors: Iterable<readonly [string, Float32Array | NamedTensor]>,
-): string | undefined {
-  for (const [name, tensor] of tensors) {
-    if (!Number.isFinite(sumOfSquares(tensor instanceof Float32Array ? tensor : tensor.data))) return name;
-  }
+/** The first name, in the order given, of a tensor whose squares have no finite sum. */
+export function firstNonFinite(squares: Iterable<readonly [string, number]>): string | undefined {
+  for (const [name, sum] of squares) if (!Number.isFinite(sum)) return name;
   return undefined;
 }

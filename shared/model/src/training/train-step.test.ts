@@ -1,4 +1,4 @@
-import { createEngine } from '@forge/engine';
+import { createEngine, type Engine } from '@forge/engine';
 import { evaluate, type Values } from '@forge/graph';
 import { defineAlgorithm, grpoLoss } from '@forge/rl';
 import { parametersHash, type Parameters } from '@forge/weights';
@@ -71,6 +71,13 @@ const optimizer = {
   weightDecay: 0.1,
   maxGradientNorm: 1,
 } as const;
+
+/** The same engine, with parameters, gradients and moments as tensors of its own. */
+const deviceEngine: Engine = {
+  ...{ options: engine.options, memory: 'device' },
+  compile: (outputs, options) => engine.compile(outputs, options),
+  put: (tensor) => engine.put(tensor),
+};
 
 async function trainStep(changes: Partial<TrainStepOptions> = {}): Promise<TrainStep> {
   return TrainStep.create({
@@ -173,13 +180,18 @@ describe('buildTrainGraph', () => {
   });
 });
 
-describe('TrainStep', () => {
+describe.each([
+  ['host', engine],
+  ['device', deviceEngine],
+] as const)('TrainStep in the memory of the %s', (_, engine) => {
+  const here = (changes: Partial<TrainStepOptions> = {}) => trainStep({ engine, ...changes });
+
   const episodes = episodesOf([9, 4, 6, 12, 5, 4, 7]);
 
   it('gives the same step in micro-batches as in one, to float rounding', async () => {
     const told: string[] = [];
     const onMicroBatch = (done: number, of: number) => told.push(`${done} of ${of}`);
-    const [whole, cut] = [await trainStep(), await trainStep({ microBatchTokens: 12, onMicroBatch })];
+    const [whole, cut] = [await here(), await here({ microBatchTokens: 12, onMicroBatch })];
     const [one, many] = [await whole.step(episodes), await cut.step(episodes)];
     expect(one.paddedTokens).toBe(7 * 11);
     expect(many.paddedTokens).toBeLessThan(one.paddedTokens);
@@ -189,61 +201,61 @@ describe('TrainStep', () => {
     expect(many.loss).toBeCloseTo(one.loss, 5);
     expect(many.gradientNorm).toBeCloseTo(one.gradientNorm, 5);
     for (const [name, value] of Object.entries(one.metrics)) expect(many.metrics[name]).toBeCloseTo(value, 5);
-    expect(largestDifference(whole.parameters(), cut.parameters())).toBeLessThan(1e-5);
+    expect(largestDifference(await whole.parameters(), await cut.parameters())).toBeLessThan(1e-5);
   });
 
   it('gives the same step with recomputed activations', async () => {
-    const [kept, again] = [await trainStep(), await trainStep({ recompute: true })];
+    const [kept, again] = [await here(), await here({ recompute: true })];
     const [a, b] = [await kept.step(episodes), await again.step(episodes)];
     expect(b.loss).toBeCloseTo(a.loss, 6);
-    expect(largestDifference(kept.parameters(), again.parameters())).toBeLessThan(1e-6);
+    expect(largestDifference(await kept.parameters(), await again.parameters())).toBeLessThan(1e-6);
   });
 
   it('clips before the moments see the gradient and reports the norm before', async () => {
-    const step = await trainStep({ optimizer: { ...optimizer, maxGradientNorm: 1e-3 } });
+    const step = await here({ optimizer: { ...optimizer, maxGradientNorm: 1e-3 } });
     const { gradientNorm } = await step.step(episodes);
     expect(gradientNorm).toBeGreaterThan(0.01);
-    const moments = [...step.state().firstMoments.values()].flatMap(({ data }) => [...data]);
+    const moments = [...(await step.state()).firstMoments.values()].flatMap(({ data }) => [...data]);
     expect(Math.hypot(...moments)).toBeCloseTo((1 - 0.9) * 1e-3, 8);
   });
 
   it('follows the schedule unless the call says otherwise', async () => {
-    const step = await trainStep({
+    const step = await here({
       optimizer: { ...optimizer, schedule: 'linear', warmupSteps: 2, totalSteps: 4 },
     });
     const rates: number[] = [];
     for (let i = 0; i < 4; i++) rates.push((await step.step(episodes)).learningRate);
     expect(rates).toEqual([0.005, 0.01, 0.01, 0.005]);
-    const before = structuredClone(step.parameters());
+    const before = structuredClone(await step.parameters());
     expect((await step.step(episodes, { learningRate: 0 })).learningRate).toBe(0);
-    expect(step.parameters()).toEqual(before);
+    expect(await step.parameters()).toEqual(before);
     expect(step.stepNumber).toBe(5);
   });
 
   it('gives the same bits twice', async () => {
     const run = async (): Promise<string> => {
-      const step = await trainStep({ microBatchTokens: 30 });
+      const step = await here({ microBatchTokens: 30 });
       for (let i = 0; i < 3; i++) await step.step(episodes);
-      return parametersHash(step.parameters());
+      return parametersHash(await step.parameters());
     };
     expect(await run()).toBe(await run());
   });
 
   it('goes on from a restored state with the bits of a run without a break', async () => {
-    const whole = await trainStep();
+    const whole = await here();
     await whole.step(episodes);
     await whole.step(episodesOf([5, 8]));
-    const resumed = await trainStep({ parameters: whole.parameters() });
-    resumed.restore(structuredClone(whole.state()));
+    const resumed = await here({ parameters: await whole.parameters() });
+    await resumed.restore(structuredClone(await whole.state()));
     for (const step of [whole, resumed]) await step.step(episodesOf([7, 3, 6]));
     expect(resumed.stepNumber).toBe(3);
-    expect(parametersHash(resumed.parameters())).toBe(parametersHash(whole.parameters()));
-    expect(resumed.state()).toEqual(whole.state());
+    expect(parametersHash(await resumed.parameters())).toBe(parametersHash(await whole.parameters()));
+    expect(await resumed.state()).toEqual(await whole.state());
   });
 
   it('leaves the parameters it was given alone', async () => {
     const parameters = parametersOf(config, 1);
-    const step = await trainStep({ parameters });
+    const step = await here({ parameters });
     await step.step(episodes);
     expect(parameters).toEqual(parametersOf(config, 1));
   });
@@ -257,27 +269,27 @@ describe('TrainStep', () => {
       ['reference', poisoned((e) => ({ ...e, referenceLogprobs: Array.from(e.mask, () => Infinity) }))],
       ['advantages', poisoned((e) => ({ ...e, advantage: -Infinity }))],
     ])('names the input %s and updates nothing', async (tensor, batch) => {
-      const step = await trainStep();
+      const step = await here();
       await step.step(episodes);
-      const before = structuredClone({ parameters: step.parameters(), state: step.state() });
+      const before = structuredClone({ parameters: await step.parameters(), state: await step.state() });
       await expect(step.step(batch)).rejects.toMatchObject({
         code: 'NUMERIC_NON_FINITE',
         details: { tensor },
       });
-      expect({ parameters: step.parameters(), state: step.state() }).toEqual(before);
+      expect({ parameters: await step.parameters(), state: await step.state() }).toEqual(before);
     });
 
     it('names a parameter', async () => {
       const parameters = parametersOf(config, 1);
       parameters.get('model.layers.1.mlp.up_proj.weight')!.data[3] = Number.NaN;
-      const step = await trainStep({ parameters });
+      const step = await here({ parameters });
       await expect(step.step(episodes)).rejects.toThrow(
         'parameter model.layers.1.mlp.up_proj.weight is not finite',
       );
     });
 
     it('names the parameter whose gradient overflowed though all inputs were finite', async () => {
-      const step = await trainStep();
+      const step = await here();
       const batch = poisoned((e) => ({
         ...e,
         logprobs: Array.from(e.logprobs, (_, t) => (e.mask[t] ? -200 : 0)),
@@ -290,24 +302,24 @@ describe('TrainStep', () => {
 
   it('does not apply a step beyond its limits', async () => {
     const { loss: measured } = defineAlgorithm({ name: 'measured', advantage: () => [], loss });
-    const free = await trainStep({ loss: measured });
+    const free = await here({ loss: measured });
     const { gradientNorm, metrics } = await free.step(episodes);
     const kl = metrics['kl_behaviour']!;
     expect(kl).toBeGreaterThan(0);
     for (const limits of [{ maxGradientNorm: gradientNorm * 0.999 }, { maxKl: kl * 0.999 }]) {
-      const step = await trainStep({ loss: measured, limits });
-      const before = structuredClone({ parameters: step.parameters(), state: step.state() });
+      const step = await here({ loss: measured, limits });
+      const before = structuredClone({ parameters: await step.parameters(), state: await step.state() });
       await expect(step.step(episodes)).rejects.toMatchObject({ code: 'NUMERIC_LIMIT_EXCEEDED' });
-      expect({ parameters: step.parameters(), state: step.state() }).toEqual(before);
+      expect({ parameters: await step.parameters(), state: await step.state() }).toEqual(before);
     }
     const limits = { maxGradientNorm: gradientNorm * 1.001, maxKl: kl * 1.001 };
-    const wide = await trainStep({ loss: measured, limits });
+    const wide = await here({ loss: measured, limits });
     await wide.step(episodes);
-    expect(parametersHash(wide.parameters())).toBe(parametersHash(free.parameters()));
+    expect(parametersHash(await wide.parameters())).toBe(parametersHash(await free.parameters()));
   });
 
   it('refuses an empty batch', async () => {
-    await expect((await trainStep()).step([])).rejects.toMatchObject({ code: 'CONTRACT_INVALID_MESSAGE' });
+    await expect((await here()).step([])).rejects.toMatchObject({ code: 'CONTRACT_INVALID_MESSAGE' });
   });
 
   it('measures the mismatch with the behaviour over tokens of its own version, and over all of them', async () => {
@@ -320,7 +332,7 @@ describe('TrainStep', () => {
       maxBatchTokens: 1000,
     });
     const scores = await scorer.score(episodes.map(({ tokenIds }) => tokenIds));
-    const step = await trainStep({ parameters });
+    const step = await here({ parameters });
     await step.step(episodes, { learningRate: 0 });
     const batch = episodes.map((episode, row) => ({
       ...episode,
@@ -332,6 +344,28 @@ describe('TrainStep', () => {
     expect(logprobMismatch).toBeLessThan(1e-5);
     expect(logprobMismatchAnyVersion).toBeCloseTo(0.5, 4);
     await scorer.release();
+  });
+});
+
+describe('TrainStep', () => {
+  it('updates on the device as on the host', async () => {
+    const [host, device] = [await trainStep(), await trainStep({ engine: deviceEngine })];
+    for (const batch of [episodesOf([6, 4, 9]), episodesOf([7, 3])]) {
+      const [a, b] = [await host.step(batch), await device.step(batch)];
+      expect(b.gradientNorm).toBeCloseTo(a.gradientNorm, 5);
+    }
+    expect(largestDifference(await host.parameters(), await device.parameters())).toBeLessThan(1e-6);
+    const [a, b] = [await host.state(), await device.state()];
+    expect(largestDifference(a.secondMoments, b.secondMoments)).toBeLessThan(1e-6);
+  });
+
+  it('refuses a state that does not fit the parameters', async () => {
+    const step = await trainStep();
+    const state = structuredClone(await step.state());
+    state.firstMoments.set('model.norm.weight', { shape: [3], data: new Float32Array(3) });
+    await expect(step.restore(state)).rejects.toThrow(
+      'first moment of model.norm.weight: expected shape [8], found [3]',
+    );
   });
 });
 

@@ -1,11 +1,12 @@
-import type { Engine, HostTensor, Program } from '@forge/engine';
+import type { AnyTensor, Engine, HostTensor, Program } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import { finishMetrics } from '@forge/rl';
 import type { Parameters } from '@forge/weights';
-import { AdamW, type AdamWOptions, type OptimizerState } from './adamw';
-import { accumulate, clipScale, firstNonFinite, globalNorm, type Gradients } from './gradients';
+import type { AdamWOptions, OptimizerState } from './adamw';
+import { clipScale, firstNonFinite, normOf, sumOfSquares } from './gradients';
 import { learningRateAt, type LearningRateSchedule } from './learning-rate';
 import { countTrainedTokens, cutMicroBatches, type MicroBatch, type TrainEpisode } from './micro-batches';
+import { createOptimizer, type Optimizer } from './optimizer';
 import { buildTrainGraph, type TrainGraphOptions } from './train-graph';
 
 export interface OptimizerOptions extends AdamWOptions, LearningRateSchedule {
@@ -57,44 +58,35 @@ export interface StepResult {
 interface Totals {
   loss: number;
   metrics: Record<string, number>;
-  gradients: Gradients;
   logprobMismatch: number;
   logprobMismatchAnyVersion: number;
 }
 
 /**
- * Optimizer steps on a policy: one graph for forward and backward, gradients accumulated over micro-batches,
- * clipping and AdamW on the host. The same calls on the same machine and thread count give the same bits.
+ * Optimizer steps on a policy: one graph for forward and backward, gradients accumulated over micro-batches, clipping and
+ * AdamW where the engine's tensors lie. The same calls on the same machine and thread count give the same bits.
  *
  * Not re-entrant: await a step before the next call.
  */
 export class TrainStep {
-  private readonly optimizer: AdamW;
-  private readonly parameterFeeds: Record<string, HostTensor>;
-
   private constructor(
     private readonly program: Program,
-    private readonly current: Parameters,
+    private readonly optimizer: Optimizer,
+    private readonly shapes: ReadonlyMap<string, readonly number[]>,
     private readonly options: TrainStepOptions,
-  ) {
-    this.optimizer = new AdamW(current, options.optimizer);
-    this.parameterFeeds = Object.fromEntries(
-      [...current].map(([name, { shape, data }]) => [name, { dtype: 'float32', shape, data }]),
-    );
-  }
+  ) {}
 
   static async create(options: TrainStepOptions): Promise<TrainStep> {
-    const parameters: Parameters = new Map(
-      [...options.parameters].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]),
-    );
+    const { engine, parameters } = options;
     const { loss, logprobs, metrics, gradients } = buildTrainGraph(parameters, options);
-    const program = await options.engine.compile({
-      loss,
-      logprobs,
-      ...prefixed('metrics/', metrics),
-      ...prefixed('gradients/', gradients),
-    });
-    return new TrainStep(program, parameters, options);
+    const named = prefixed(GRADIENT, gradients);
+    const program = await engine.compile(
+      { loss, logprobs, ...prefixed('metrics/', metrics), ...named },
+      { kept: engine.memory === 'device' ? Object.keys(named) : [] },
+    );
+    const optimizer = await createOptimizer(engine, parameters, options.optimizer);
+    const shapes = new Map([...parameters].map(([name, { shape }]) => [name, shape]));
+    return new TrainStep(program, optimizer, shapes, options);
   }
 
   /** Steps applied so far, which is the version of the policy. */
@@ -123,36 +115,41 @@ export class TrainStep {
     }
     const microBatches = cutMicroBatches(episodes, this.options.microBatchTokens);
     const tokens = episodes.reduce((count, episode) => count + countTrainedTokens(episode), 0);
-    const totals = await this.forwardAndBackward(microBatches, { tokens, sequences: episodes.length });
-    const gradientNorm = globalNorm(totals.gradients);
-    if (!Number.isFinite(totals.loss) || !Number.isFinite(gradientNorm)) {
-      throw this.nonFinite(microBatches, totals);
+    try {
+      const totals = await this.forwardAndBackward(microBatches, { tokens, sequences: episodes.length });
+      const squares = await this.optimizer.gradientSquares();
+      const gradientNorm = normOf(squares);
+      if (!Number.isFinite(totals.loss) || !Number.isFinite(gradientNorm)) {
+        throw await this.nonFinite(microBatches, totals.loss, squares);
+      }
+      const metrics = finishMetrics(totals.metrics);
+      this.checkLimits(gradientNorm, metrics['kl_behaviour']);
+      const { optimizer } = this.options;
+      const learningRate = overrides.learningRate ?? learningRateAt(this.stepNumber, optimizer);
+      await this.optimizer.update(learningRate, clipScale(gradientNorm, optimizer.maxGradientNorm));
+      return {
+        loss: totals.loss,
+        gradientNorm,
+        learningRate,
+        metrics,
+        tokens,
+        paddedTokens: microBatches.reduce((count, { rows, width }) => count + rows * width, 0),
+        logprobMismatch: totals.logprobMismatch,
+        logprobMismatchAnyVersion: totals.logprobMismatchAnyVersion,
+        durationMs: clock() - startedAt,
+      };
+    } finally {
+      this.optimizer.forget();
     }
-    const metrics = finishMetrics(totals.metrics);
-    this.checkLimits(gradientNorm, metrics['kl_behaviour']);
-    const { optimizer } = this.options;
-    const learningRate = overrides.learningRate ?? learningRateAt(this.stepNumber, optimizer);
-    this.optimizer.update(totals.gradients, learningRate, clipScale(gradientNorm, optimizer.maxGradientNorm));
-    return {
-      loss: totals.loss,
-      gradientNorm,
-      learningRate,
-      metrics,
-      tokens,
-      paddedTokens: microBatches.reduce((count, { rows, width }) => count + rows * width, 0),
-      logprobMismatch: totals.logprobMismatch,
-      logprobMismatchAnyVersion: totals.logprobMismatchAnyVersion,
-      durationMs: clock() - startedAt,
-    };
   }
 
-  /** The live parameters: copy them if the next step must not change them. */
-  parameters(): Parameters {
-    return this.current;
+  /** The parameters, which the next step may change: copy what is to last. */
+  parameters(): Promise<Parameters> {
+    return this.optimizer.parameters();
   }
 
-  /** Step and live moments, which together with the parameters resume training with the same bits. */
-  state(): OptimizerState {
+  /** Step and moments, which together with the parameters resume training with the same bits; as live as they. */
+  state(): Promise<OptimizerState> {
     return this.optimizer.state();
   }
 
@@ -161,40 +158,36 @@ export class TrainStep {
    *
    * @throws {ForgeError} SHAPE_MISMATCH when a moment or a parameter is missing or not shaped like its parameter.
    */
-  restore(state: OptimizerState, parameters: Parameters = this.current): void {
-    for (const [name, { shape }] of this.current) {
-      const found = parameters.get(name)?.shape;
-      if (found?.join() === shape.join()) continue;
-      const message = `parameter ${name}: expected shape [${shape.join(', ')}], found ${found ? `[${found.join(', ')}]` : 'nothing'}`;
-      throw new ForgeError('SHAPE_MISMATCH', message, {
-        tensor: name,
-        expected: shape,
-        found: found ?? null,
-      });
-    }
-    this.optimizer.restore(state);
-    for (const [name, { data }] of this.current) data.set(parameters.get(name)!.data);
+  async restore(state: OptimizerState, parameters?: Parameters): Promise<void> {
+    if (parameters) this.checkShapes('parameter', parameters);
+    this.checkShapes('first moment of', state.firstMoments);
+    this.checkShapes('second moment of', state.secondMoments);
+    await this.optimizer.restore(state, parameters);
   }
 
   async close(): Promise<void> {
+    await this.optimizer.close();
     await this.program.release();
+  }
+
+  private checkShapes(what: string, tensors: Parameters): void {
+    for (const [name, expected] of this.shapes) {
+      const found = tensors.get(name)?.shape;
+      if (found?.join() === expected.join()) continue;
+      const message = `${what} ${name}: expected shape [${expected.join(', ')}], found ${found ? `[${found.join(', ')}]` : 'nothing'}`;
+      throw new ForgeError('SHAPE_MISMATCH', message, { tensor: name, expected, found: found ?? null });
+    }
   }
 
   private async forwardAndBackward(
     microBatches: readonly MicroBatch[],
     counts: { tokens: number; sequences: number },
   ): Promise<Totals> {
-    const totals: Totals = {
-      loss: 0,
-      metrics: {},
-      gradients: new Map(),
-      logprobMismatch: 0,
-      logprobMismatchAnyVersion: 0,
-    };
+    const totals: Totals = { loss: 0, metrics: {}, logprobMismatch: 0, logprobMismatchAnyVersion: 0 };
     const told = this.options.onMicroBatch;
     told?.(0, microBatches.length);
     for (const [i, microBatch] of microBatches.entries()) {
-      const { host } = await this.program.run(this.feeds(microBatch, counts));
+      const { host, kept } = await this.program.run(this.feeds(microBatch, counts));
       const floats = (name: string): Float32Array => host[name]!.data as Float32Array;
       totals.loss += floats('loss')[0]!;
       for (const name of this.program.outputNames) {
@@ -202,21 +195,14 @@ export class TrainStep {
         const metric = name.slice('metrics/'.length);
         totals.metrics[metric] = (totals.metrics[metric] ?? 0) + floats(name)[0]!;
       }
-      const gradients: Gradients = new Map(
-        [...this.current.keys()].map((name) => [name, floats(`gradients/${name}`)] as const),
-      );
-      if (totals.gradients.size === 0) totals.gradients = gradients;
-      else accumulate(totals.gradients, gradients);
+      await this.optimizer.accumulate({ host: gradientsOf(host), kept: gradientsOf(kept) });
       this.addMismatch(totals, microBatch, floats('logprobs'));
       told?.(i + 1, microBatches.length);
     }
     return totals;
   }
 
-  private feeds(
-    batch: MicroBatch,
-    counts: { tokens: number; sequences: number },
-  ): Record<string, HostTensor> {
+  private feeds(batch: MicroBatch, counts: { tokens: number; sequences: number }): Record<string, AnyTensor> {
     const { rows, width } = batch;
     const grid = (data: Float32Array): HostTensor => ({ dtype: 'float32', shape: [rows, width], data });
     const indices = (data: BigInt64Array, shape: readonly number[]): HostTensor => ({
@@ -230,8 +216,8 @@ export class TrainStep {
       data: Float32Array.of(value),
     });
     const trained = batch.targets.length;
-    const feeds: Record<string, HostTensor> = {
-      ...this.parameterFeeds,
+    const feeds: Record<string, AnyTensor> = {
+      ...this.optimizer.feeds(),
       tokens: indices(batch.tokens, [rows, width]),
       positions: indices(positions(rows, width), [rows, width]),
       trainedPositions: indices(batch.trainedPositions, [trained]),
@@ -277,22 +263,35 @@ export class TrainStep {
   }
 
   /** Names the cause rather than what it spoilt: one bad parameter or input spoils the loss and every gradient. */
-  private nonFinite(microBatches: readonly MicroBatch[], totals: Totals): ForgeError {
-    const inputs = microBatches.flatMap(({ behaviour, reference, advantages }) => [
-      ...Object.entries({ behaviour, reference, advantages }),
-    ]);
+  private async nonFinite(
+    microBatches: readonly MicroBatch[],
+    loss: number,
+    gradientSquares: ReadonlyMap<string, number>,
+  ): Promise<ForgeError> {
+    const inputs = microBatches.flatMap(({ behaviour, reference, advantages }) =>
+      Object.entries({ behaviour, reference, advantages }),
+    );
+    const inputSquares = inputs.map(([name, values]) => [name, sumOfSquares(values)] as const);
     const suspects: [string, string | undefined][] = [
-      ['parameter', firstNonFinite(this.current)],
-      ['input', firstNonFinite(inputs)],
-      ['gradient of', firstNonFinite(totals.gradients)],
+      ['parameter', firstNonFinite(await this.optimizer.parameterSquares())],
+      ['input', firstNonFinite(inputSquares)],
+      ['gradient of', firstNonFinite(gradientSquares)],
     ];
     const [what, tensor] = suspects.find(([, name]) => name !== undefined) ?? ['the', 'loss'];
     return new ForgeError(
       'NUMERIC_NON_FINITE',
-      `train step ${this.stepNumber}: ${what} ${tensor} is not finite (loss ${totals.loss}); nothing was updated`,
-      { tensor, step: this.stepNumber, loss: String(totals.loss) },
+      `train step ${this.stepNumber}: ${what} ${tensor} is not finite (loss ${loss}); nothing was updated`,
+      { tensor, step: this.stepNumber, loss: String(loss) },
     );
   }
+}
+
+const GRADIENT = 'gradients/';
+
+/** The gradients among some outputs, by parameter name. */
+function gradientsOf<T>(outputs: Readonly<Record<string, T>>): Record<string, T> {
+  const gradients = Object.entries(outputs).filter(([name]) => name.startsWith(GRADIENT));
+  return Object.fromEntries(gradients.map(([name, value]) => [name.slice(GRADIENT.length), value]));
 }
 
 function prefixed<T>(prefix: string, values: Readonly<Record<string, T>>): Record<string, T> {

@@ -70,7 +70,7 @@ export class Training {
       limits: settings.rollback,
       onMicroBatch: (done, of) => tell?.({ version: step.stepNumber, done, of }),
     });
-    if (start?.state) step.restore(start.state);
+    if (start?.state) await step.restore(start.state);
     const weights = new WeightStore({ dir: weightsDir, keep: settings.keepVersions });
     const training = new Training(settings, model, step, weights, new OptimizerStore(weightsDir));
     if (typeof settings.resumeFrom === 'object') await training.takeOrigin(settings.resumeFrom);
@@ -87,7 +87,7 @@ export class Training {
    */
   async takeOver(epoch: number, from: ResumePoint | undefined): Promise<number> {
     const start = await startingPoint(from, this.model);
-    if (start?.state) this.step.restore(start.state, start.parameters);
+    if (start?.state) await this.step.restore(start.state, start.parameters);
     if (typeof from === 'object') await this.takeOrigin(from);
     this.epoch = epoch;
     return this.version;
@@ -135,8 +135,13 @@ export class Training {
    */
   async publish(inUse: readonly number[] = []): Promise<WeightsAnnouncement> {
     const { version, epoch } = this;
-    const announcement = await this.weights.publish(version, epoch, this.step.parameters(), this.origin);
-    await this.optimizer.save(version, epoch, this.step.state());
+    const announcement = await this.weights.publish(
+      version,
+      epoch,
+      await this.step.parameters(),
+      this.origin,
+    );
+    await this.optimizer.save(version, epoch, await this.step.state());
     this.published = { version, sha256: announcement.sha256 };
     // The version before stays: until the commit it is the one a crash goes back to.
     await this.optimizer.collect(await this.weights.collect([...inUse, ...this.young(version)]));
@@ -161,12 +166,12 @@ export class Training {
     const { version } = this;
     const next = version + 1;
     if (to === version) {
-      this.step.restore({ ...this.step.state(), step: next });
+      await this.step.restore({ ...(await this.step.state()), step: next });
       this.origin = { parent: this.published, trained: null };
       return;
     }
     const { parameters, state } = await this.kept(to, sha256);
-    this.step.restore({ ...state, step: next }, parameters);
+    await this.step.restore({ ...state, step: next }, parameters);
     this.origin = { parent: { version: to, sha256: hashSafetensors(parameters) }, trained: null };
   }
 
@@ -193,7 +198,7 @@ export class Training {
   /** Writes the current version as a model in Hugging Face layout. */
   async save(dir: string): Promise<void> {
     const { config, files } = this.model;
-    const parameters: Parameters = this.step.parameters();
+    const parameters: Parameters = await this.step.parameters();
     await saveModel(dir, { config, files, parameters }, this.settings.optimizer);
   }
 
@@ -205,8 +210,8 @@ export class Training {
     const checkpoints = new Checkpoints(dir);
     const path = checkpoints.path(this.version);
     const about = { epoch, maxStaleness: storedBound(maxStaleness), run };
-    const model = { config, files, parameters: this.step.parameters() };
-    await writeCheckpoint(path, about, model, this.step.state());
+    const model = { config, files, parameters: await this.step.parameters() };
+    await writeCheckpoint(path, about, model, await this.step.state());
     await checkpoints.retain(keepCheckpoints, this.version);
     return path;
   }

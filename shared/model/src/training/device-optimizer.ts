@@ -1,0 +1,226 @@
+import type { AnyTensor, DeviceTensor, Engine, HostTensor, Program } from '@forge/engine';
+import { adamW, add, concat, Graph, mul, reshape, sum } from '@forge/graph';
+import type { NamedTensor, Parameters } from '@forge/weights';
+import type { AdamWOptions, OptimizerState } from './adamw';
+import type { MicroBatchGradients, Optimizer } from './optimizer';
+
+/** A parameter and its moments on the device. */
+interface Trained {
+  readonly shape: readonly number[];
+  parameter: DeviceTensor;
+  first: DeviceTensor;
+  second: DeviceTensor;
+}
+
+/** The programs that parameters of one shape share. */
+interface ShapePrograms {
+  add: Program;
+  update: Program;
+}
+
+/**
+ * Parameters, gradients and moments in the memory of the device, changed by programs; a step moves none of them.
+ *
+ * Edge: squares are summed in float32, so that a gradient beyond 1e19 counts as not finite.
+ */
+export class DeviceOptimizer implements Optimizer {
+  private appliedSteps = 0;
+  private readonly trained = new Map<string, Trained>();
+  private gradients: Record<string, DeviceTensor> = {};
+  private readonly programs = new Map<string, ShapePrograms>();
+  private squares!: Program;
+
+  private constructor(
+    private readonly engine: Engine,
+    private readonly options: AdamWOptions,
+  ) {}
+
+  static async create(
+    engine: Engine,
+    parameters: Parameters,
+    options: AdamWOptions,
+  ): Promise<DeviceOptimizer> {
+    const optimizer = new DeviceOptimizer(engine, options);
+    for (const [name, { shape, data }] of parameters) {
+      const zeros = (): NamedTensor => ({ shape, data: new Float32Array(data.length) });
+      optimizer.trained.set(name, {
+        shape,
+        parameter: await optimizer.put({ shape, data }),
+        first: await optimizer.put(zeros()),
+        second: await optimizer.put(zeros()),
+      });
+      const key = shape.join();
+      if (!optimizer.programs.has(key)) optimizer.programs.set(key, await optimizer.compile(shape));
+    }
+    optimizer.squares = await engine.compile({ squares: squaresOf(parameters) });
+    return optimizer;
+  }
+
+  get step(): number {
+    return this.appliedSteps;
+  }
+
+  feeds(): Readonly<Record<string, AnyTensor>> {
+    return this.each(({ parameter }) => parameter);
+  }
+
+  async accumulate({ kept }: MicroBatchGradients): Promise<void> {
+    for (const [name, { shape }] of this.trained) {
+      const [total, addend] = [this.gradients[name], kept[name]!];
+      if (total === undefined) {
+        this.gradients[name] = addend;
+        continue;
+      }
+      const { kept: sums } = await this.programsOf(shape).add.run(
+        { total, addend },
+        { consumed: ['total', 'addend'] },
+      );
+      this.gradients[name] = sums.sum!;
+    }
+  }
+
+  gradientSquares(): Promise<ReadonlyMap<string, number>> {
+    return this.squaresOf(this.gradients);
+  }
+
+  parameterSquares(): Promise<ReadonlyMap<string, number>> {
+    return this.squaresOf(this.feeds());
+  }
+
+  async update(learningRate: number, scale: number): Promise<void> {
+    this.appliedSteps += 1;
+    const { betas, weightDecay } = this.options;
+    const scalars = {
+      scale: scalar(scale),
+      rate: scalar(learningRate / (1 - betas[0] ** this.appliedSteps)),
+      correction: scalar(1 / Math.sqrt(1 - betas[1] ** this.appliedSteps)),
+    };
+    for (const [name, one] of this.trained) {
+      const { shape, parameter, first, second } = one;
+      const keep = scalar(shape.length > 1 ? 1 - learningRate * weightDecay : 1);
+      const { kept } = await this.programsOf(shape).update.run(
+        { ...scalars, keep, parameter, first, second, gradient: this.gradients[name]! },
+        { consumed: ['parameter', 'first', 'second', 'gradient'] },
+      );
+      one.parameter = kept['new.parameter']!;
+      one.first = kept['new.first']!;
+      one.second = kept['new.second']!;
+    }
+    this.gradients = {};
+  }
+
+  forget(): void {
+    for (const gradient of Object.values(this.gradients)) gradient.dispose();
+    this.gradients = {};
+  }
+
+  parameters(): Promise<Parameters> {
+    return this.read(({ parameter }) => parameter);
+  }
+
+  async state(): Promise<OptimizerState> {
+    return {
+      step: this.appliedSteps,
+      firstMoments: await this.read(({ first }) => first),
+      secondMoments: await this.read(({ second }) => second),
+    };
+  }
+
+  async restore(state: OptimizerState, parameters?: Parameters): Promise<void> {
+    const replace = async (old: DeviceTensor, given: NamedTensor): Promise<DeviceTensor> => {
+      const fresh = await this.put(given);
+      old.dispose();
+      return fresh;
+    };
+    for (const [name, one] of this.trained) {
+      one.first = await replace(one.first, state.firstMoments.get(name)!);
+      one.second = await replace(one.second, state.secondMoments.get(name)!);
+      const given = parameters?.get(name);
+      if (given) one.parameter = await replace(one.parameter, given);
+    }
+    this.appliedSteps = state.step;
+  }
+
+  async close(): Promise<void> {
+    this.forget();
+    for (const { parameter, first, second } of this.trained.values()) {
+      for (const tensor of [parameter, first, second]) tensor.dispose();
+    }
+    const programs = [...this.programs.values()].flatMap(({ add, update }) => [add, update]);
+    for (const program of [...programs, this.squares]) await program.release();
+  }
+
+  private put({ shape, data }: NamedTensor): Promise<DeviceTensor> {
+    return this.engine.put({ dtype: 'float32', shape, data });
+  }
+
+  private programsOf(shape: readonly number[]): ShapePrograms {
+    return this.programs.get(shape.join())!;
+  }
+
+  private async compile(shape: readonly number[]): Promise<ShapePrograms> {
+    const addition = new Graph();
+    const total = addition.input('total', 'float32', shape);
+    const outputs = { sum: add(total, addition.input('addend', 'float32', shape)) };
+    const graph = new Graph();
+    const tensor = (name: string) => graph.input(name, 'float32', shape);
+    const number = (name: string) => graph.input(name, 'float32', []);
+    const updated = adamW(
+      {
+        parameter: tensor('parameter'),
+        gradient: tensor('gradient'),
+        first: tensor('first'),
+        second: tensor('second'),
+      },
+      {
+        scale: number('scale'),
+        rate: number('rate'),
+        correction: number('correction'),
+        keep: number('keep'),
+      },
+      this.options,
+    );
+    const renamed = Object.fromEntries(Object.entries(updated).map(([name, y]) => [`new.${name}`, y]));
+    return {
+      add: await this.engine.compile(outputs, { kept: ['sum'] }),
+      update: await this.engine.compile(renamed, { kept: Object.keys(renamed) }),
+    };
+  }
+
+  private each<T>(value: (one: Trained) => T): Record<string, T> {
+    return Object.fromEntries([...this.trained].map(([name, one]) => [name, value(one)]));
+  }
+
+  private async squaresOf(
+    tensors: Readonly<Record<string, AnyTensor>>,
+  ): Promise<ReadonlyMap<string, number>> {
+    const { host } = await this.squares.run(tensors);
+    const values = host.squares!.data as Float32Array;
+    return new Map([...this.trained.keys()].map((name, i) => [name, values[i]!]));
+  }
+
+  private async read(which: (one: Trained) => DeviceTensor): Promise<Parameters> {
+    const parameters: Parameters = new Map();
+    for (const [name, one] of this.trained) {
+      const { shape, data } = await which(one).read();
+      parameters.set(name, { shape: [...shape], data: data as Float32Array });
+    }
+    return parameters;
+  }
+}
+
+/** The sum of the squares of each tensor, float32 [P] in the order of `parameters`. */
+function squaresOf(parameters: Parameters) {
+  const graph = new Graph();
+  const sums = [...parameters].map(([name, { shape }]) => {
+    const x = graph.input(name, 'float32', shape);
+    return reshape(sum(mul(x, x)), [1]);
+  });
+  return concat(sums, 0);
+}
+
+const scalar = (value: number): HostTensor => ({
+  dtype: 'float32',
+  shape: [],
+  data: Float32Array.of(value),
+});
