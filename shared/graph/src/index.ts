@@ -67,3 +67,4 @@ export { linearLogprobs, type LinearLogprobsOptions } from './linear-logprobs';
 export { dependence, grad } from './gradient';
 export { captured, isBody, reachable, reachableInside } from './reachable';
 export { evaluate } from './evaluate';
+export { adamW, adamWNumbers, type AdamWConstants, type AdamWInputs, type AdamWOutputs } from './adamw';
