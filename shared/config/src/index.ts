@@ -50,6 +50,7 @@ export { mlflowEnvironment, type MlflowEnvironment } from './mlflow-environment'
 export { sinkSchema, type SinkConfig } from './sink';
 export { meteringEnvironment, type MeteringEnvironment } from './metering-environment';
 export { keepOnnxRuntimeQuiet } from './onnx-runtime';
+export { prepareTensorflow, type TensorflowSettings } from './tensorflow-runtime';
 export { parseRunChanges, type RunChangesInput } from './run-changes';
 export { importModule, loadModule } from './load-module';
 export { hashFile, linesOf, readText, type ReadTextOptions } from './read-text';

@@ -43,6 +43,7 @@ export const ERROR_CODES = {
   CAPACITY_FRAME_TOO_LARGE: 'fatal',
   CAPACITY_GPUS: 'fatal',
   CAPACITY_PROMPT_TOO_LONG: 'fatal',
+  ENGINE_NOT_INSTALLED: 'fatal',
   CONFLICT_STATE: 'fatal',
   CANCELLED: 'fatal',
   BUG_ENDPOINT: 'bug',

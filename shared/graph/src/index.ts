@@ -65,6 +65,6 @@ export { loop, type LoopOptions } from './loop';
 export { recompute } from './recompute';
 export { linearLogprobs, type LinearLogprobsOptions } from './linear-logprobs';
 export { dependence, grad } from './gradient';
-export { adamW, type AdamWScalars, type AdamWTensors } from './adamw';
 export { captured, isBody, reachable, reachableInside } from './reachable';
 export { evaluate } from './evaluate';
+export { adamW, adamWNumbers, type AdamWConstants, type AdamWInputs, type AdamWOutputs } from './adamw';

@@ -2,7 +2,7 @@ import { axisOf, productOf, shapeError, type Dim } from './dim';
 import { innermost, type Tensor } from './graph';
 import { defineOp, inputOf } from './op';
 import { cast, equal, sub } from './elementwise';
-import { fill, reshape, shapeTensor, zeros } from './layout';
+import { dimTensor, fill, reshape, shapeTensor, zeros } from './layout';
 import { matmul } from './matmul';
 import { sizeOf, stridesOf, tabulate, withAxis } from './values';
 
@@ -76,36 +76,61 @@ const scatterNdOp = defineOp({
   },
 });
 
+/** Rows [R, D], their int64 indices [R] and N as int64 [1] -> [N, D], whose row n is the sum of the rows with index n. */
+const segmentSumOp = defineOp({
+  type: 'SegmentSum',
+  expand: (node) => [sumByDistinctIndex(inputOf(node, 0), inputOf(node, 1), node.outputs[0]!.shape)],
+  reference: ([rows, indices, length]) => {
+    const [count, width] = [length!.data[0]!, rows!.shape[1]!];
+    const data = new Float64Array(count * width);
+    rows!.data.forEach((value, i) => {
+      const at = indices!.data[Math.floor(i / width)]! * width + (i % width);
+      data[at] = data[at]! + value;
+    });
+    return [{ shape: [count, width], data }];
+  },
+});
+
+/** A tensor of `shape` whose row r is the sum of the rows of `gradient` with index r. */
+function sumRowsByIndex(gradient: Tensor, indices: Tensor, shape: readonly Dim[]): Tensor {
+  const graph = innermost([gradient, indices]);
+  const flat = reshape(indices, [-1]);
+  const width = productOf(shape.slice(1));
+  const inputs = [reshape(gradient, [flat.shape[0]!, width]), flat, dimTensor(graph, shape[0]!)];
+  const outputs = [{ dtype: 'float32', shape: [shape[0]!, width] }] as const;
+  return reshape(graph.apply(segmentSumOp, inputs, outputs)[0]!, shape);
+}
+
 /**
- * A tensor of `shape` whose row r is the sum of the rows of `gradient` with index r.
+ * The sums of rows by index, without two writes to one row.
  *
  * ScatterND with addition is wrong for repeated indices on several threads (DESIGN 3.1). So rows of equal index are
  * first summed by a product with a 0-1 matrix over the distinct indices, and then written without overlap.
  */
-function sumRowsByIndex(gradient: Tensor, indices: Tensor, shape: readonly Dim[]): Tensor {
-  const graph = innermost([gradient, indices]);
-  const width = productOf(shape.slice(1));
-  const flat = reshape(indices, [-1]);
+function sumByDistinctIndex(rows: Tensor, indices: Tensor, shape: readonly Dim[]): Tensor {
+  const graph = innermost([rows, indices]);
   const symbol = graph.freshName('unique');
   const [distinct, , inverse] = graph.apply(
     uniqueOp,
-    [flat],
+    [indices],
     [
       { dtype: 'int64', shape: [symbol] },
       { dtype: 'int64', shape: [symbol] },
-      { dtype: 'int64', shape: flat.shape },
+      { dtype: 'int64', shape: indices.shape },
     ],
   ) as [Tensor, Tensor, Tensor];
   const rank = range(distinct);
-  const belongs = cast(equal(reshape(rank, [symbol, 1]), reshape(inverse, [1, flat.shape[0]!])), 'float32');
-  const summed = matmul(belongs, reshape(gradient, [flat.shape[0]!, width]));
-  const target = zeros(graph, [shape[0]!, width]);
-  const written = graph.apply(
+  const belongs = cast(
+    equal(reshape(rank, [symbol, 1]), reshape(inverse, [1, indices.shape[0]!])),
+    'float32',
+  );
+  const summed = matmul(belongs, rows);
+  const target = zeros(graph, shape);
+  return graph.apply(
     scatterNdOp,
     [target, reshape(distinct, [symbol, 1]), summed],
     [{ dtype: 'float32', shape: target.shape }],
   )[0]!;
-  return reshape(written, shape);
 }
 
 const cumsumOp = defineOp({

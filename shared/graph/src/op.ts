@@ -24,6 +24,8 @@ export interface Op {
     outputGradient: Tensor,
     wanted: (input: number) => boolean,
   ) => readonly (Tensor | null)[];
+  /** The same outputs by other ops, for engines that have none of this kind. */
+  readonly expand?: (node: Node) => readonly Tensor[];
   /** The values that the op computes, in float64. */
   readonly reference: (inputs: readonly (Values | null)[], attributes: Attributes) => readonly Values[];
 }

@@ -1,360 +1,31 @@
 import {
-  abs,
   add,
   argmax,
   cast,
-  clip,
   concat,
   cumsum,
-  div,
   evaluate,
-  exp,
-  gather,
-  gatherElements,
-  gatherRows,
   grad,
   Graph,
-  greater,
-  linearLogprobs,
-  log,
-  logSoftmax,
   loop,
-  matmul,
-  maximum,
-  mean,
-  minimum,
-  mul,
-  neg,
-  pad,
-  pow,
-  recompute,
-  reciprocal,
-  reduceMax,
-  reshape,
-  rmsNorm,
-  sigmoid,
-  silu,
   slice,
-  softmax,
-  spreadRows,
-  sqrt,
-  stopGradient,
-  sub,
   sum,
-  tanh,
   topK,
-  transpose,
-  where,
-  type Dim,
   type Tensor,
-  type Values,
 } from '@forge/graph';
-import { createEngine, type HostTensor } from '..';
+import { describeEngines } from './engines.conformance';
+import { OP_CASES } from './op-cases.conformance';
+import { expectReference, feedsOf, graphOf } from './op-values.conformance';
 
-const engine = createEngine({ threads: 2 });
+const named = (gradients: readonly Tensor[]): Record<string, Tensor> =>
+  Object.fromEntries(gradients.map((g, i) => [`d${i}`, g]));
 
-/** A fixed stream of numbers in (0.1, 1.1), none of them close to another's tie. */
-function numbers(count: number, seed: number): Float64Array {
-  return Float64Array.from(
-    { length: count },
-    (_, i) => 0.1 + (((((i + 1) * 0.6180339887 + seed * 0.377) % 1) + 1) % 1),
-  );
-}
-
-interface Case {
-  name: string;
-  /** Shapes of the float inputs. */
-  shapes: number[][];
-  /** Symbolic forms of them, to show that the rule does not need to know the sizes. */
-  symbolic?: Dim[][];
-  /** An int64 input and its symbolic length. */
-  ids?: { values: number[]; symbol: Dim };
-  build: (inputs: Tensor[], graph: Graph, ids: Tensor) => Tensor;
-  signed?: boolean;
-}
-
-const indices = (graph: Graph, values: number[], shape = [values.length]): Tensor =>
-  graph.constant(values, shape, 'int64');
-
-const CASES: Case[] = [
-  {
-    name: 'add with broadcasting',
-    shapes: [[2, 3], [3]],
-    symbolic: [['B', 3], [3]],
-    build: ([a, b]) => add(a!, b!),
-  },
-  {
-    name: 'sub of a column',
-    shapes: [
-      [2, 3],
-      [2, 1],
-    ],
-    symbolic: [
-      ['B', 'T'],
-      ['B', 1],
-    ],
-    build: ([a, b]) => sub(a!, b!),
-  },
-  {
-    name: 'mul with broadcasting both ways',
-    shapes: [
-      [2, 1],
-      [1, 3],
-    ],
-    symbolic: [
-      ['B', 1],
-      [1, 'T'],
-    ],
-    build: ([a, b]) => mul(a!, b!),
-  },
-  { name: 'mul of a tensor with itself', shapes: [[4]], build: ([a]) => mul(a!, a!) },
-  { name: 'div', shapes: [[2, 3], [3]], build: ([a, b]) => div(a!, b!) },
-  { name: 'minimum', shapes: [[5], [5]], build: ([a, b]) => minimum(a!, b!) },
-  { name: 'maximum', shapes: [[5], [5]], build: ([a, b]) => maximum(a!, b!) },
-  { name: 'pow', shapes: [[5]], build: ([a]) => pow(a!, 3) },
-  {
-    name: 'pow with respect to the exponent',
-    shapes: [[2, 3], [3]],
-    build: ([a, b]) => pow(a!, b!),
-  },
-  { name: 'neg', shapes: [[5]], build: ([a]) => neg(a!) },
-  { name: 'exp', shapes: [[5]], build: ([a]) => exp(a!) },
-  { name: 'log', shapes: [[5]], build: ([a]) => log(a!) },
-  { name: 'sqrt', shapes: [[5]], build: ([a]) => sqrt(a!) },
-  { name: 'reciprocal', shapes: [[5]], build: ([a]) => reciprocal(a!) },
-  { name: 'sigmoid', shapes: [[5]], signed: true, build: ([a]) => sigmoid(a!) },
-  { name: 'tanh', shapes: [[5]], signed: true, build: ([a]) => tanh(a!) },
-  { name: 'abs', shapes: [[5]], signed: true, build: ([a]) => abs(a!) },
-  { name: 'silu', shapes: [[5]], signed: true, build: ([a]) => silu(a!) },
-  { name: 'clip', shapes: [[7]], build: ([a]) => clip(a!, 0.4, 0.8) },
-  { name: 'where', shapes: [[2, 3], [3]], build: ([a, b]) => where(greater(a!, 0.5), a!, b!) },
-  { name: 'a mask made by cast', shapes: [[6]], build: ([a]) => mul(a!, cast(greater(a!, 0.5), 'float32')) },
-  { name: 'stopGradient', shapes: [[4]], build: ([a]) => mul(a!, stopGradient(exp(a!))) },
-  {
-    name: 'sum without kept axes',
-    shapes: [[2, 3, 4]],
-    symbolic: [['B', 3, 'T']],
-    build: ([a]) => sum(a!, [0, 2]),
-  },
-  { name: 'sum with kept axes', shapes: [[2, 3, 4]], build: ([a]) => sum(a!, [1], { keepDims: true }) },
-  {
-    name: 'mean without kept axes',
-    shapes: [[2, 3, 4]],
-    symbolic: [['B', 3, 'T']],
-    build: ([a]) => mean(a!, [0, 1]),
-  },
-  { name: 'mean of all', shapes: [[2, 3]], symbolic: [['B', 'T']], build: ([a]) => mean(a!) },
-  { name: 'reduceMax', shapes: [[3, 4]], build: ([a]) => reduceMax(a!, [1]) },
-  {
-    name: 'matmul of matrices',
-    shapes: [
-      [2, 3],
-      [3, 4],
-    ],
-    build: ([a, b]) => matmul(a!, b!),
-  },
-  {
-    name: 'matmul with one matrix for all rows',
-    shapes: [
-      [2, 3, 4],
-      [4, 5],
-    ],
-    symbolic: [
-      ['B', 'T', 4],
-      [4, 5],
-    ],
-    build: ([a, b]) => matmul(a!, b!),
-  },
-  {
-    name: 'matmul with a transposed matrix for all rows',
-    shapes: [
-      [2, 3, 4],
-      [5, 4],
-    ],
-    symbolic: [
-      ['B', 'T', 4],
-      [5, 4],
-    ],
-    build: ([a, b]) => matmul(a!, b!, { transposeB: true }),
-  },
-  {
-    name: 'matmul in batches',
-    shapes: [
-      [2, 3, 4, 5],
-      [2, 3, 5, 2],
-    ],
-    symbolic: [
-      ['B', 3, 'T', 5],
-      ['B', 3, 5, 2],
-    ],
-    build: ([a, b]) => matmul(a!, b!),
-  },
-  {
-    name: 'matmul with broadcast batches',
-    shapes: [
-      [2, 3, 4, 5],
-      [2, 1, 5, 2],
-    ],
-    build: ([a, b]) => matmul(a!, b!),
-  },
-  {
-    name: 'matmul in batches, both transposed',
-    shapes: [
-      [2, 5, 4],
-      [2, 3, 5],
-    ],
-    build: ([a, b]) => matmul(a!, b!, { transposeA: true, transposeB: true }),
-  },
-  {
-    name: 'matmul in batches, a transposed',
-    shapes: [
-      [2, 5, 4],
-      [2, 5, 3],
-    ],
-    build: ([a, b]) => matmul(a!, b!, { transposeA: true }),
-  },
-  { name: 'reshape', shapes: [[2, 6]], symbolic: [['B', 6]], build: ([a]) => exp(reshape(a!, [-1, 3])) },
-  {
-    name: 'reshape of merged symbols and back',
-    shapes: [[2, 3, 4]],
-    symbolic: [['B', 'T', 4]],
-    build: ([a]) => mul(reshape(exp(reshape(a!, [-1, 4])), [a!.shape[0]!, a!.shape[1]!, 2, 2]), 2),
-  },
-  {
-    name: 'transpose',
-    shapes: [[2, 3, 4]],
-    symbolic: [['B', 'T', 4]],
-    build: ([a]) => exp(transpose(a!, [2, 0, 1])),
-  },
-  {
-    name: 'concat',
-    shapes: [
-      [2, 3],
-      [2, 1],
-    ],
-    symbolic: [
-      ['B', 3],
-      ['B', 1],
-    ],
-    build: ([a, b]) => exp(concat([a!, b!], 1)),
-  },
-  { name: 'slice', shapes: [[2, 5]], symbolic: [['B', 5]], build: ([a]) => exp(slice(a!, 1, 1, 4)) },
-  { name: 'pad', shapes: [[2, 3]], build: ([a]) => exp(pad(a!, 1, 1, 2)) },
-  {
-    name: 'gather with repeated indices',
-    shapes: [[4, 3]],
-    build: ([a], graph) => exp(gather(a!, indices(graph, [2, 0, 2, 2], [2, 2]))),
-  },
-  {
-    name: 'gatherElements',
-    shapes: [[3, 4]],
-    build: ([a], graph) => exp(gatherElements(a!, indices(graph, [3, 0, 2], [3, 1]))),
-  },
-  {
-    name: 'gatherRows',
-    shapes: [[4, 2]],
-    symbolic: [['R', 2]],
-    ids: { values: [2, 1, 2, 0], symbol: 'R' },
-    build: ([a], graph, ids) => exp(gatherRows(a!, indices(graph, [3, 1]), ids)),
-  },
-  {
-    name: 'spreadRows',
-    shapes: [[2]],
-    symbolic: [['N']],
-    build: ([a], graph) => exp(spreadRows(a!, indices(graph, [2, 1, 2, 0], [2, 2]), indices(graph, [3, 1]))),
-  },
-  { name: 'softmax', shapes: [[2, 4]], signed: true, build: ([a]) => softmax(a!) },
-  { name: 'logSoftmax', shapes: [[2, 4]], signed: true, build: ([a]) => logSoftmax(a!) },
-  {
-    name: 'rmsNorm',
-    shapes: [[2, 3, 4], [4]],
-    symbolic: [['B', 'T', 4], [4]],
-    signed: true,
-    build: ([a, w]) => rmsNorm(a!, w!, 1e-5),
-  },
-  {
-    name: 'recompute',
-    shapes: [
-      [2, 3],
-      [3, 3],
-    ],
-    build: ([a, w]) => recompute(([x, m]) => [tanh(matmul(x!, m!))], [exp(a!), w!])[0]!,
-  },
-  {
-    name: 'linearLogprobs in uneven chunks',
-    shapes: [
-      [5, 3],
-      [4, 3],
-    ],
-    symbolic: [
-      ['N', 3],
-      [4, 3],
-    ],
-    signed: true,
-    ids: { values: [0, 3, 1, 1, 2], symbol: 'N' },
-    build: ([x, w], _, ids) => linearLogprobs(x!, w!, ids, { chunk: 2, temperature: 0.7 }).logprobs,
-  },
-  {
-    name: 'linearLogprobs in one chunk',
-    shapes: [
-      [5, 3],
-      [4, 3],
-    ],
-    signed: true,
-    build: ([x, w], graph) => linearLogprobs(x!, w!, indices(graph, [0, 3, 1, 1, 2]), { chunk: 64 }).logprobs,
-  },
-];
-
-/** Weights that make every element of the result count differently. */
-function weighted(y: Tensor): Tensor {
-  const graph = y.graph;
-  const factor = graph.input('factor', 'float32', y.shape);
-  return sum(mul(y, factor));
-}
-
-const host = (name: string, { shape, data }: Values): HostTensor =>
-  name === 'ids'
-    ? { dtype: 'int64', shape, data: BigInt64Array.from(data, BigInt) }
-    : { dtype: 'float32', shape, data: Float32Array.from(data) };
-
-async function runOnnx(
-  outputs: Record<string, Tensor>,
-  feeds: Record<string, Values>,
-): Promise<Record<string, HostTensor>> {
-  const program = await engine.compile(outputs);
-  const used = Object.fromEntries(program.inputNames.map((name) => [name, host(name, feeds[name]!)]));
-  const { host: results } = await program.run(used);
-  await program.release();
-  return results;
-}
-
-describe.each(CASES)('$name', ({ shapes, symbolic, build, signed, ids }) => {
-  const feeds: Record<string, Values> = {};
-  shapes.forEach((shape, i) => {
-    const data = numbers(
-      shape.reduce((a, b) => a * b, 1),
-      i + 1,
-    ).map((x) => (signed ? 2 * (x - 0.57) : x));
-    feeds[`x${i}`] = { shape, data: Float64Array.from(Float32Array.from(data)) };
-  });
-
-  function graphOf(forms: readonly (readonly Dim[])[]) {
-    const graph = new Graph();
-    const inputs = forms.map((shape, i) => graph.input(`x${i}`, 'float32', shape));
-    const length = forms === symbolic ? ids?.symbol : ids?.values.length;
-    const y = build(inputs, graph, graph.input('ids', 'int64', [length ?? 0]));
-    return { inputs, y, loss: weighted(y) };
-  }
-
-  if (ids) feeds.ids = { shape: [ids.values.length], data: Float64Array.from(ids.values) };
-  const { inputs, y, loss } = graphOf(shapes);
-  const value = evaluate({ y }, feeds).y;
-  const all = { ...feeds, factor: { shape: value.shape, data: numbers(value.data.length, 7) } };
-
-  it('has a gradient that agrees with finite differences in float64', () => {
-    const gradients = grad(loss, inputs);
-    const named = Object.fromEntries(gradients.map((g, i) => [`d${i}`, g]));
-    const exact = evaluate(named, all);
+// stopGradient is the one op whose gradient is not the slope.
+describe.each(OP_CASES.filter(({ name }) => name !== 'stopGradient'))('the gradient of $name', (opCase) => {
+  it('agrees with finite differences in float64', () => {
+    const { inputs, loss } = graphOf(opCase, 'known');
+    const feeds = feedsOf(opCase);
+    const exact = evaluate(named(grad(loss, inputs)), feeds);
     inputs.forEach((_, i) => {
       const x = feeds[`x${i}`]!;
       const step = 1e-6;
@@ -362,41 +33,31 @@ describe.each(CASES)('$name', ({ shapes, symbolic, build, signed, ids }) => {
         const shifted = (by: number): number => {
           const data = x.data.slice();
           data[at] = data[at]! + by;
-          return evaluate({ loss }, { ...all, [`x${i}`]: { shape: x.shape, data } }).loss.data[0]!;
+          return evaluate({ loss }, { ...feeds, [`x${i}`]: { shape: x.shape, data } }).loss.data[0]!;
         };
         return (shifted(step) - shifted(-step)) / (2 * step);
       });
       expect(exact[`d${i}`]!.shape).toEqual(x.shape);
       slope.forEach((expected, at) => {
-        // stopGradient is the one op whose gradient is not the slope: it is checked below.
-        if (build.toString().includes('stopGradient')) return;
-        expect(Math.abs(exact[`d${i}`]!.data[at]! - expected)).toBeLessThan(
-          1e-5 * Math.max(1, Math.abs(expected)),
-        );
+        const bound = 1e-5 * Math.max(1, Math.abs(expected));
+        expect(Math.abs(exact[`d${i}`]!.data[at]! - expected)).toBeLessThan(bound);
       });
     });
   });
-
-  it.each(symbolic ? ['known', 'symbolic'] : ['known'])(
-    'gives the same through onnxruntime with %s shapes',
-    async (form) => {
-      const built = graphOf(form === 'symbolic' ? symbolic! : shapes);
-      const gradients = grad(built.loss, built.inputs);
-      const outputs = { y: built.y, ...Object.fromEntries(gradients.map((g, i) => [`d${i}`, g])) };
-      const expected = evaluate(outputs, all);
-      const actual = await runOnnx(outputs, all);
-      for (const [name, { shape, data }] of Object.entries(expected) as [string, Values][]) {
-        expect(actual[name]!.shape).toEqual(shape);
-        data.forEach((x, i) => {
-          expect(Math.abs(Number(actual[name]!.data[i]) - x)).toBeLessThan(2e-5 * Math.max(1, Math.abs(x)));
-        });
-      }
-    },
-  );
 });
 
-describe('ops without a gradient', () => {
-  it('agree with onnxruntime', async () => {
+describeEngines((engine) => {
+  describe.each(OP_CASES)('$name', (opCase) => {
+    it.each(opCase.symbolic ? (['known', 'symbolic'] as const) : (['known'] as const))(
+      'and its gradient agree with the reference, with %s shapes',
+      async (form) => {
+        const { y, loss, inputs } = graphOf(opCase, form);
+        await expectReference(engine, { y, ...named(grad(loss, inputs)) }, feedsOf(opCase));
+      },
+    );
+  });
+
+  it('computes the ops without a gradient exactly', async () => {
     const graph = new Graph();
     const x = graph.input('x', 'float32', ['B', 4]);
     const top = topK(x, 3);
@@ -419,12 +80,8 @@ describe('ops without a gradient', () => {
     };
     const feeds = { x: { shape: [2, 4], data: Float64Array.of(0.5, 3, 1, 2, -1, -3, -2, -4) } };
     const expected = evaluate(outputs, feeds);
-    const actual = await runOnnx(outputs, feeds);
-    for (const [name, { shape, data }] of Object.entries(expected) as [string, Values][]) {
-      expect(actual[name]!.shape).toEqual(shape);
-      expect(Array.from(actual[name]!.data as ArrayLike<number | bigint>, Number)).toEqual([...data]);
-    }
     expect([...expected.state.data]).toEqual([0.5, 3, 4, 5, -1, -3, -2, -1]);
     expect(expected.scan.shape).toEqual([3, 2]);
+    await expectReference(engine, outputs, feeds, 0);
   });
 });

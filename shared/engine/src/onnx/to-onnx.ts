@@ -24,7 +24,10 @@ const OPERATOR_SETS = [
  */
 export function toOnnx(outputs: Readonly<Record<string, Tensor>>): Uint8Array {
   const wanted = Object.entries(outputs);
-  const { nodes, inputs, constants } = reachable(wanted.map(([, tensor]) => tensor));
+  const { nodes, inputs, constants } = reachable(
+    wanted.map(([, tensor]) => tensor),
+    { expands: true },
+  );
   // An output may be computed under another name, be an input itself, or be asked for twice: it gets a copy.
   const copies = wanted.map(([name, tensor]) => ({
     opType: 'Identity',
@@ -68,7 +71,7 @@ function attributeProto(name: string, value: Attribute): onnx.IAttributeProto {
 function bodyProto(body: LoopBody): onnx.IGraphProto {
   return {
     name: 'body',
-    node: reachableInside(body).nodes.map(nodeProto),
+    node: reachableInside(body, { expands: true }).nodes.map(nodeProto),
     input: body.body.inputs.map((tensor) => valueInfo(tensor.name, tensor)),
     // The engine infers the shapes; a state may grow, so that its declared shape would be wrong.
     output: body.outputs.map(({ name, dtype }) => ({

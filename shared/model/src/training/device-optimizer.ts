@@ -1,5 +1,5 @@
 import type { AnyTensor, DeviceTensor, Engine, HostTensor, Program } from '@forge/engine';
-import { adamW, add, concat, Graph, mul, reshape, sum } from '@forge/graph';
+import { adamW, adamWNumbers, add, concat, Graph, mul, reshape, sum, type Tensor } from '@forge/graph';
 import type { NamedTensor, Parameters } from '@forge/weights';
 import type { AdamWOptions, OptimizerState } from './adamw';
 import type { MicroBatchGradients, Optimizer } from './optimizer';
@@ -89,22 +89,19 @@ export class DeviceOptimizer implements Optimizer {
 
   async update(learningRate: number, scale: number): Promise<void> {
     this.appliedSteps += 1;
-    const { betas, weightDecay } = this.options;
-    const scalars = {
-      scale: scalar(scale),
-      rate: scalar(learningRate / (1 - betas[0] ** this.appliedSteps)),
-      correction: scalar(1 / Math.sqrt(1 - betas[1] ** this.appliedSteps)),
-    };
     for (const [name, one] of this.trained) {
       const { shape, parameter, first, second } = one;
-      const keep = scalar(shape.length > 1 ? 1 - learningRate * weightDecay : 1);
+      const decay = shape.length > 1 ? this.options.weightDecay : 0;
+      const numbers = adamWNumbers(this.options, this.appliedSteps, learningRate, decay);
+      const scalars = Object.entries({ ...numbers, gradientScale: scale }).map(([key, x]) => [key, scalar(x)]);
+      const tensors = { parameter, firstMoment: first, secondMoment: second, gradient: this.gradients[name]! };
       const { kept } = await this.programsOf(shape).update.run(
-        { ...scalars, keep, parameter, first, second, gradient: this.gradients[name]! },
-        { consumed: ['parameter', 'first', 'second', 'gradient'] },
+        { ...tensors, ...(Object.fromEntries(scalars) as Record<string, HostTensor>) },
+        { consumed: Object.keys(tensors) },
       );
       one.parameter = kept['new.parameter']!;
-      one.first = kept['new.first']!;
-      one.second = kept['new.second']!;
+      one.first = kept['new.firstMoment']!;
+      one.second = kept['new.secondMoment']!;
     }
     this.gradients = {};
   }
@@ -163,20 +160,14 @@ export class DeviceOptimizer implements Optimizer {
     const total = addition.input('total', 'float32', shape);
     const outputs = { sum: add(total, addition.input('addend', 'float32', shape)) };
     const graph = new Graph();
-    const tensor = (name: string) => graph.input(name, 'float32', shape);
-    const number = (name: string) => graph.input(name, 'float32', []);
+    const tensor = (name: string): Tensor => graph.input(name, 'float32', shape);
+    const number = (name: string): Tensor => graph.input(name, 'float32', []);
     const updated = adamW(
       {
-        parameter: tensor('parameter'),
-        gradient: tensor('gradient'),
-        first: tensor('first'),
-        second: tensor('second'),
-      },
-      {
-        scale: number('scale'),
-        rate: number('rate'),
-        correction: number('correction'),
-        keep: number('keep'),
+        ...{ parameter: tensor('parameter'), gradient: tensor('gradient') },
+        ...{ firstMoment: tensor('firstMoment'), secondMoment: tensor('secondMoment') },
+        ...{ keep: number('keep'), rate: number('rate'), correction: number('correction') },
+        gradientScale: number('gradientScale'),
       },
       this.options,
     );
@@ -210,7 +201,7 @@ export class DeviceOptimizer implements Optimizer {
 }
 
 /** The sum of the squares of each tensor, float32 [P] in the order of `parameters`. */
-function squaresOf(parameters: Parameters) {
+function squaresOf(parameters: Parameters): Tensor {
   const graph = new Graph();
   const sums = [...parameters].map(([name, { shape }]) => {
     const x = graph.input(name, 'float32', shape);
