@@ -118,7 +118,8 @@ class OnnxProgram implements Program {
     }
     const outputs: RunOutputs = { host: {}, kept: {} };
     for (const [name, value] of Object.entries(await this.compute(inputs, wanted))) {
-      if (this.kept.has(name)) outputs.kept[name] = this.engine.keep(value as OrtTensor);
+      if (wanted?.includes(name) === false) (value as OrtTensor).dispose();
+      else if (this.kept.has(name)) outputs.kept[name] = this.engine.keep(value as OrtTensor);
       else outputs.host[name] = hostTensor(value);
     }
     for (const name of consumed) {
@@ -136,8 +137,10 @@ class OnnxProgram implements Program {
     inputs: Record<string, OrtTensor>,
     wanted: readonly string[] | undefined,
   ): Promise<InferenceSession.OnnxValueMapType> {
+    // With outputs on a device the binding wants all of them.
+    const isAll = wanted === undefined || this.engine.memory === 'device';
     try {
-      return await (wanted === undefined ? this.session.run(inputs) : this.session.run(inputs, wanted));
+      return await (isAll ? this.session.run(inputs) : this.session.run(inputs, wanted));
     } catch (cause) {
       throw runError(this.engine.options.device, cause);
     }
