@@ -1,3 +1,7 @@
+const useSoftwareVulkan = require('./infra/bootstrap/software-vulkan.cjs');
+
+useSoftwareVulkan(process.env);
+
 const common = {
   rootDir: __dirname,
   testEnvironment: '<rootDir>/infra/bootstrap/jest-environment.cjs',

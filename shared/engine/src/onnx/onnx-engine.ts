@@ -1,6 +1,6 @@
 import { keepOnnxRuntimeQuiet } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import type { DType, Tensor } from '@forge/graph';
+import { Graph, type Tensor } from '@forge/graph';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import {
   isOnDevice,
@@ -14,6 +14,8 @@ import {
   type RunOptions,
   type RunOutputs,
 } from '../engine';
+import { runError, sessionError } from './onnx-errors';
+import { hostTensor, OnnxTensor, Transfers } from './onnx-tensor';
 import { toOnnx } from './to-onnx';
 
 // A worker thread has a copy of the environment, which onnxruntime does not read: the starter of one calls this first.
@@ -21,19 +23,58 @@ keepOnnxRuntimeQuiet();
 
 /** Graphs as sessions of onnxruntime. */
 export class OnnxEngine implements Engine {
-  readonly memory = 'host';
+  /** The binding keeps tensors on a device for WebGPU only. */
+  readonly memory: 'host' | 'device';
+  private readonly transfers: Transfers;
 
-  constructor(readonly options: EngineOptions) {}
+  constructor(readonly options: EngineOptions) {
+    this.memory = options.device === 'webgpu' ? 'device' : 'host';
+    this.transfers = new Transfers((dtype, rank, isKept) => {
+      const x = new Graph().input(
+        'x',
+        dtype,
+        Array.from({ length: rank }, (_, i) => `D${i}`),
+      );
+      return this.session({ copy: x }, isKept ? ['copy'] : []);
+    });
+  }
 
   async compile(
     outputs: Readonly<Record<string, Tensor>>,
     { kept = [] }: CompileOptions = {},
   ): Promise<Program> {
+    return new OnnxProgram(this, await this.session(outputs, kept), new Set(kept));
+  }
+
+  async put(tensor: HostTensor): Promise<DeviceTensor> {
+    const ort = await this.toOrt(tensor);
+    return this.keep(this.memory === 'host' ? ort : await this.transfers.toDevice(ort));
+  }
+
+  /** A tensor of onnxruntime as one that stays on the device. */
+  keep(tensor: OrtTensor): OnnxTensor {
+    return new OnnxTensor(tensor, (ort) =>
+      this.memory === 'host'
+        ? Promise.resolve({ ...hostTensor(ort), data: hostTensor(ort).data.slice() })
+        : this.transfers.toHost(ort),
+    );
+  }
+
+  async toOrt(tensor: AnyTensor): Promise<OrtTensor> {
+    if (isOnDevice(tensor)) return (tensor as OnnxTensor).ort;
+    const { Tensor: OrtTensor } = await import('onnxruntime-node');
+    return new OrtTensor(tensor.dtype, tensor.data as never, tensor.shape);
+  }
+
+  private async session(
+    outputs: Readonly<Record<string, Tensor>>,
+    kept: readonly string[],
+  ): Promise<InferenceSession> {
     const runtime = await import('onnxruntime-node');
     const { device, threads } = this.options;
-    let session: InferenceSession;
+    const locations = Object.keys(outputs).map((name) => [name, kept.includes(name) ? 'gpu-buffer' : 'cpu']);
     try {
-      session = await runtime.InferenceSession.create(toOnnx(outputs), {
+      return await runtime.InferenceSession.create(toOnnx(outputs, device), {
         executionProviders: [device],
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
@@ -41,50 +82,18 @@ export class OnnxEngine implements Engine {
         logSeverityLevel: 3,
         // Threads that spin while they wait take the cores from the other services of the machine.
         extra: { session: { intra_op: { allow_spinning: '0' } } },
+        ...(this.memory === 'device' && { preferredOutputLocation: Object.fromEntries(locations) }),
       });
     } catch (cause) {
       throw sessionError(device, cause);
     }
-    return new OnnxProgram(session, runtime.Tensor, new Set(kept));
   }
-
-  put(tensor: HostTensor): Promise<DeviceTensor> {
-    return Promise.resolve(new KeptTensor(tensor));
-  }
-}
-
-function sessionError(device: string, cause: unknown): ForgeError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  if (device !== 'cpu' && /provider|backend/i.test(reason)) {
-    const message = `the ${device} provider is not available in this installation of onnxruntime; set device to cpu, or take the gpu image on a machine with a GPU (docs/deploy.md): ${reason}`;
-    return new ForgeError('CONFIG_INVALID', message, { provider: device }, { cause });
-  }
-  return new ForgeError('BUG_INVARIANT', `onnxruntime refused the graph: ${reason}`, {}, { cause });
-}
-
-/** On the CPU the memory of the device is that of the host. */
-class KeptTensor implements DeviceTensor {
-  constructor(readonly host: HostTensor) {}
-
-  get dtype(): DType {
-    return this.host.dtype;
-  }
-
-  get shape(): readonly number[] {
-    return this.host.shape;
-  }
-
-  read(): Promise<HostTensor> {
-    return Promise.resolve({ ...this.host, data: this.host.data.slice() });
-  }
-
-  dispose(): void {}
 }
 
 class OnnxProgram implements Program {
   constructor(
+    private readonly engine: OnnxEngine,
     private readonly session: InferenceSession,
-    private readonly tensorClass: typeof OrtTensor,
     private readonly kept: ReadonlySet<string>,
   ) {}
 
@@ -96,19 +105,26 @@ class OnnxProgram implements Program {
     return this.session.outputNames;
   }
 
-  async run(feeds: Readonly<Record<string, AnyTensor>>, { wanted }: RunOptions = {}): Promise<RunOutputs> {
+  async run(
+    feeds: Readonly<Record<string, AnyTensor>>,
+    { wanted, consumed = [] }: RunOptions = {},
+  ): Promise<RunOutputs> {
     const inputs: Record<string, OrtTensor> = {};
     for (const name of this.session.inputNames) {
       const feed = feeds[name];
       if (feed === undefined)
         throw new ForgeError('SHAPE_MISMATCH', `no value for the input ${name}`, { name });
-      inputs[name] = this.toOrt(isOnDevice(feed) ? (feed as KeptTensor).host : feed);
+      inputs[name] = await this.engine.toOrt(feed);
     }
     const outputs: RunOutputs = { host: {}, kept: {} };
     for (const [name, value] of Object.entries(await this.compute(inputs, wanted))) {
-      const tensor = fromOrt(value);
-      if (this.kept.has(name)) outputs.kept[name] = new KeptTensor(tensor);
-      else outputs.host[name] = tensor;
+      if (wanted?.includes(name) === false) (value as OrtTensor).dispose();
+      else if (this.kept.has(name)) outputs.kept[name] = this.engine.keep(value as OrtTensor);
+      else outputs.host[name] = hostTensor(value);
+    }
+    for (const name of consumed) {
+      const feed = feeds[name];
+      if (feed !== undefined && isOnDevice(feed)) feed.dispose();
     }
     return outputs;
   }
@@ -117,24 +133,16 @@ class OnnxProgram implements Program {
     return this.session.release();
   }
 
-  private toOrt({ dtype, shape, data }: HostTensor): OrtTensor {
-    return new this.tensorClass(dtype, data as never, shape as number[]);
-  }
-
   private async compute(
     inputs: Record<string, OrtTensor>,
     wanted: readonly string[] | undefined,
   ): Promise<InferenceSession.OnnxValueMapType> {
+    // With outputs on a device the binding wants all of them.
+    const isAll = wanted === undefined || this.engine.memory === 'device';
     try {
-      return await (wanted === undefined ? this.session.run(inputs) : this.session.run(inputs, wanted));
+      return await (isAll ? this.session.run(inputs) : this.session.run(inputs, wanted));
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new ForgeError('SHAPE_MISMATCH', `onnxruntime: ${reason}`, {}, { cause });
+      throw runError(this.engine.options.device, cause);
     }
   }
-}
-
-function fromOrt(value: InferenceSession.OnnxValueMapType[string]): HostTensor {
-  const tensor = value as OrtTensor;
-  return { dtype: tensor.type as DType, shape: tensor.dims, data: tensor.data as HostTensor['data'] };
 }

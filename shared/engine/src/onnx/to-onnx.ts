@@ -9,6 +9,8 @@ import {
   type Node,
   type Tensor,
 } from '@forge/graph';
+import type { DeviceName } from '../engine';
+import { withoutFaults } from './webgpu-faults';
 
 const DTYPE = { float32: 1, int64: 7, bool: 9 } as const;
 const ATTRIBUTE = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, ints: 7 } as const;
@@ -19,10 +21,10 @@ const OPERATOR_SETS = [
 ];
 
 /**
- * The ONNX model that computes `outputs` (by name) from the inputs of the graph; what they don't depend on is left
- * out. Constants become initializers.
+ * The ONNX model that computes `outputs` (by name) from the inputs of the graph on a device; what they don't depend on
+ * is left out. Constants become initializers.
  */
-export function toOnnx(outputs: Readonly<Record<string, Tensor>>): Uint8Array {
+export function toOnnx(outputs: Readonly<Record<string, Tensor>>, device: DeviceName = 'cpu'): Uint8Array {
   const wanted = Object.entries(outputs);
   const { nodes, inputs, constants } = reachable(
     wanted.map(([, tensor]) => tensor),
@@ -34,17 +36,18 @@ export function toOnnx(outputs: Readonly<Record<string, Tensor>>): Uint8Array {
     input: [tensor.name],
     output: [name],
   }));
+  const graph = {
+    name: 'forge',
+    node: [...nodes.map(nodeProto), ...copies],
+    initializer: constants.map(tensorProto),
+    input: inputs.map((tensor) => valueInfo(tensor.name, tensor)),
+    output: wanted.map(([name, tensor]) => valueInfo(name, tensor)),
+  };
   const model = {
     irVersion: IR_VERSION,
     opsetImport: OPERATOR_SETS,
     producerName: 'forge',
-    graph: {
-      name: 'forge',
-      node: [...nodes.map(nodeProto), ...copies],
-      initializer: constants.map(tensorProto),
-      input: inputs.map((tensor) => valueInfo(tensor.name, tensor)),
-      output: wanted.map(([name, tensor]) => valueInfo(name, tensor)),
-    },
+    graph: device === 'webgpu' ? withoutFaults(graph) : graph,
   };
   return onnx.ModelProto.encode(model as onnx.IModelProto).finish();
 }
