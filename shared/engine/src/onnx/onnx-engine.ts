@@ -31,9 +31,11 @@ export class OnnxEngine implements Engine {
   ): Promise<Program> {
     const runtime = await import('onnxruntime-node');
     const { device, threads } = this.options;
+    const { bytes, externalData, fed } = toOnnx(outputs);
     let session: InferenceSession;
     try {
-      session = await runtime.InferenceSession.create(toOnnx(outputs), {
+      session = await runtime.InferenceSession.create(bytes, {
+        externalData,
         executionProviders: [device],
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
@@ -45,7 +47,7 @@ export class OnnxEngine implements Engine {
     } catch (cause) {
       throw sessionError(device, cause);
     }
-    return new OnnxProgram(session, runtime.Tensor, new Set(kept));
+    return new OnnxProgram(session, runtime.Tensor, new Set(kept), fed);
   }
 
   put(tensor: HostTensor): Promise<DeviceTensor> {
@@ -82,14 +84,20 @@ class KeptTensor implements DeviceTensor {
 }
 
 class OnnxProgram implements Program {
+  readonly inputNames: readonly string[];
+  /** Constants of the graph that are inputs of the session. */
+  private readonly constants: Readonly<Record<string, HostTensor>>;
+
   constructor(
     private readonly session: InferenceSession,
     private readonly tensorClass: typeof OrtTensor,
     private readonly kept: ReadonlySet<string>,
-  ) {}
-
-  get inputNames(): readonly string[] {
-    return this.session.inputNames;
+    fed: readonly Tensor[],
+  ) {
+    this.constants = Object.fromEntries(
+      fed.map(({ name, dtype, shape, data }) => [name, { dtype, shape: shape as number[], data: data! }]),
+    );
+    this.inputNames = session.inputNames.filter((name) => !(name in this.constants));
   }
 
   get outputNames(): readonly string[] {
@@ -99,7 +107,7 @@ class OnnxProgram implements Program {
   async run(feeds: Readonly<Record<string, AnyTensor>>, { wanted }: RunOptions = {}): Promise<RunOutputs> {
     const inputs: Record<string, OrtTensor> = {};
     for (const name of this.session.inputNames) {
-      const feed = feeds[name];
+      const feed = this.constants[name] ?? feeds[name];
       if (feed === undefined)
         throw new ForgeError('SHAPE_MISMATCH', `no value for the input ${name}`, { name });
       inputs[name] = this.toOrt(isOnDevice(feed) ? (feed as KeptTensor).host : feed);
