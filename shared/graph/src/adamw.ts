@@ -41,7 +41,12 @@ const adamWOp = defineOp({
   },
   reference: (inputs, attributes) => {
     const [parameter, gradient, first, second, ...rest] = inputs as Values[];
-    const [keep, rate, correction, scale] = rest.map(({ data }) => data[0]!) as [number, number, number, number];
+    const [keep, rate, correction, scale] = rest.map(({ data }) => data[0]!) as [
+      number,
+      number,
+      number,
+      number,
+    ];
     const number = (name: string): number => (attributes[name] as { float: number }).float;
     const [beta1, beta2, epsilon] = [number('beta1'), number('beta2'), number('epsilon')];
     const mean = (old: Values, beta: number, power: number): Float64Array =>
@@ -68,7 +73,9 @@ export function adamW(inputs: AdamWInputs, { betas, epsilon }: AdamWConstants): 
     throw shapeError('adamW', 'gradient and moments are shaped like the parameter', shapes);
   }
   const attributes = { beta1: { float: betas[0] }, beta2: { float: betas[1] }, epsilon: { float: epsilon } };
-  const outputs = [parameter, firstMoment, secondMoment].map(({ shape }) => ({ dtype: 'float32', shape }) as const);
+  const outputs = [parameter, firstMoment, secondMoment].map(
+    ({ shape }) => ({ dtype: 'float32', shape }) as const,
+  );
   const operands = [...all, keep, rate, correction, gradientScale];
   const [updated, m, v] = innermost(operands).apply(adamWOp, operands, outputs, attributes) as Tensor[];
   return { parameter: updated!, firstMoment: m!, secondMoment: v! };

@@ -54,7 +54,13 @@ function expansionOf(node: Node): readonly Node[] {
   const made = node.op.expand!(node);
   // The tape is what is differentiated: there the op itself stands.
   graph.tape.splice(start);
-  const copies = outputs.map((y, i) => ({ op: copyOp, inputs: [made[i]!], outputs: [y], attributes: {}, graph }));
+  const copies = outputs.map((y, i) => ({
+    op: copyOp,
+    inputs: [made[i]!],
+    outputs: [y],
+    attributes: {},
+    graph,
+  }));
   expansions.set(node, copies);
   return copies;
 }

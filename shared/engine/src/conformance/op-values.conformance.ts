@@ -63,7 +63,9 @@ export async function expectReference(
   for (const [name, { shape, data }] of Object.entries(expected)) {
     expect(actual[name]!.shape).toEqual(shape);
     data.forEach((x, i) => {
-      expect(Math.abs(Number(actual[name]!.data[i]) - x)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(x)));
+      expect(Math.abs(Number(actual[name]!.data[i]) - x)).toBeLessThanOrEqual(
+        tolerance * Math.max(1, Math.abs(x)),
+      );
     });
   }
 }

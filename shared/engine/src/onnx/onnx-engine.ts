@@ -16,7 +16,7 @@ import {
 } from '../engine';
 import { runError, sessionError } from './onnx-errors';
 import { hostTensor, OnnxTensor, Transfers } from './onnx-tensor';
-import { toOnnx } from './to-onnx';
+import { toOnnx, type OnnxModel } from './to-onnx';
 
 // A worker thread has a copy of the environment, which onnxruntime does not read: the starter of one calls this first.
 keepOnnxRuntimeQuiet();
@@ -35,7 +35,7 @@ export class OnnxEngine implements Engine {
         dtype,
         Array.from({ length: rank }, (_, i) => `D${i}`),
       );
-      return this.session({ copy: x }, isKept ? ['copy'] : []);
+      return this.session(toOnnx({ copy: x }, options.device), isKept ? ['copy'] : []);
     });
   }
 
@@ -43,7 +43,8 @@ export class OnnxEngine implements Engine {
     outputs: Readonly<Record<string, Tensor>>,
     { kept = [] }: CompileOptions = {},
   ): Promise<Program> {
-    return new OnnxProgram(this, await this.session(outputs, kept), new Set(kept));
+    const model = toOnnx(outputs, this.options.device);
+    return new OnnxProgram(this, await this.session(model, kept), new Set(kept), model.fed);
   }
 
   async put(tensor: HostTensor): Promise<DeviceTensor> {
@@ -67,14 +68,15 @@ export class OnnxEngine implements Engine {
   }
 
   private async session(
-    outputs: Readonly<Record<string, Tensor>>,
+    { bytes, externalData, outputNames }: OnnxModel,
     kept: readonly string[],
   ): Promise<InferenceSession> {
     const runtime = await import('onnxruntime-node');
     const { device, threads } = this.options;
-    const locations = Object.keys(outputs).map((name) => [name, kept.includes(name) ? 'gpu-buffer' : 'cpu']);
+    const locations = outputNames.map((name) => [name, kept.includes(name) ? 'gpu-buffer' : 'cpu']);
     try {
-      return await runtime.InferenceSession.create(toOnnx(outputs, device), {
+      return await runtime.InferenceSession.create(bytes, {
+        externalData,
         executionProviders: [device],
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
@@ -91,14 +93,20 @@ export class OnnxEngine implements Engine {
 }
 
 class OnnxProgram implements Program {
+  readonly inputNames: readonly string[];
+  /** Constants of the graph that are inputs of the session. */
+  private readonly constants: Readonly<Record<string, HostTensor>>;
+
   constructor(
     private readonly engine: OnnxEngine,
     private readonly session: InferenceSession,
     private readonly kept: ReadonlySet<string>,
-  ) {}
-
-  get inputNames(): readonly string[] {
-    return this.session.inputNames;
+    fed: readonly Tensor[],
+  ) {
+    this.constants = Object.fromEntries(
+      fed.map(({ name, dtype, shape, data }) => [name, { dtype, shape: shape as number[], data: data! }]),
+    );
+    this.inputNames = session.inputNames.filter((name) => !(name in this.constants));
   }
 
   get outputNames(): readonly string[] {
@@ -111,7 +119,7 @@ class OnnxProgram implements Program {
   ): Promise<RunOutputs> {
     const inputs: Record<string, OrtTensor> = {};
     for (const name of this.session.inputNames) {
-      const feed = feeds[name];
+      const feed = this.constants[name] ?? feeds[name];
       if (feed === undefined)
         throw new ForgeError('SHAPE_MISMATCH', `no value for the input ${name}`, { name });
       inputs[name] = await this.engine.toOrt(feed);

@@ -20,11 +20,30 @@ const OPERATOR_SETS = [
   { domain: 'com.microsoft', version: 1 },
 ];
 
+/** Constants from this size on lie beside the model: in it, they would be copied, and 2 GiB is the most of one message. */
+const EXTERNAL_BYTES = 1 << 10;
+/** The most bytes of an initializer, wherever it lies; a larger constant becomes an input. */
+const INITIALIZER_BYTES = 2 ** 31 - 1;
+
+/** Bytes of an initializer, under the name that the model knows them by; the memory is that of the constant. */
+export interface ExternalData {
+  path: string;
+  data: Uint8Array;
+}
+
+export interface OnnxModel {
+  bytes: Uint8Array;
+  externalData: ExternalData[];
+  outputNames: readonly string[];
+  /** Constants that are too large to be part of a model: inputs that get this value at every run. */
+  fed: Tensor[];
+}
+
 /**
  * The ONNX model that computes `outputs` (by name) from the inputs of the graph on a device; what they don't depend on
  * is left out. Constants become initializers.
  */
-export function toOnnx(outputs: Readonly<Record<string, Tensor>>, device: DeviceName = 'cpu'): Uint8Array {
+export function toOnnx(outputs: Readonly<Record<string, Tensor>>, device: DeviceName = 'cpu'): OnnxModel {
   const wanted = Object.entries(outputs);
   const { nodes, inputs, constants } = reachable(
     wanted.map(([, tensor]) => tensor),
@@ -36,11 +55,22 @@ export function toOnnx(outputs: Readonly<Record<string, Tensor>>, device: Device
     input: [tensor.name],
     output: [name],
   }));
+  const isFed = ({ data }: Tensor): boolean => data!.byteLength > INITIALIZER_BYTES;
+  const fed = constants.filter(isFed);
+  const externalData: ExternalData[] = [];
+  const initializer = constants
+    .filter((tensor) => !isFed(tensor))
+    .map((tensor) => {
+      if (tensor.data!.byteLength < EXTERNAL_BYTES) return tensorProto(tensor);
+      const external = { path: `initializer-${externalData.length}`, data: rawData(tensor) };
+      externalData.push(external);
+      return externalProto(tensor, external);
+    });
   const graph = {
     name: 'forge',
     node: [...nodes.map(nodeProto), ...copies],
-    initializer: constants.map(tensorProto),
-    input: inputs.map((tensor) => valueInfo(tensor.name, tensor)),
+    initializer,
+    input: [...inputs, ...fed].map((tensor) => valueInfo(tensor.name, tensor)),
     output: wanted.map(([name, tensor]) => valueInfo(name, tensor)),
   };
   const model = {
@@ -49,7 +79,12 @@ export function toOnnx(outputs: Readonly<Record<string, Tensor>>, device: Device
     producerName: 'forge',
     graph: device === 'webgpu' ? withoutFaults(graph) : graph,
   };
-  return onnx.ModelProto.encode(model as onnx.IModelProto).finish();
+  return {
+    bytes: onnx.ModelProto.encode(model as onnx.IModelProto).finish(),
+    externalData,
+    outputNames: Object.keys(outputs),
+    fed,
+  };
 }
 
 function nodeProto({ op, inputs, outputs, attributes }: Node): onnx.INodeProto {
@@ -89,12 +124,24 @@ function valueInfo(name: string, { dtype, shape }: Tensor): onnx.IValueInfoProto
   return { name, type: { tensorType: { elemType: DTYPE[dtype], shape: { dim } } } };
 }
 
-function tensorProto({ name, dtype, shape, data }: Tensor): onnx.ITensorProto {
-  const { buffer, byteOffset, byteLength } = data!;
+function tensorProto(tensor: Tensor): onnx.ITensorProto {
+  return { ...tensorInfo(tensor), rawData: rawData(tensor) };
+}
+
+function externalProto(tensor: Tensor, { path, data }: ExternalData): onnx.ITensorProto {
+  const place = { location: path, offset: '0', length: String(data.length) };
   return {
-    name,
-    dims: [...shape] as number[],
-    dataType: DTYPE[dtype],
-    rawData: new Uint8Array(buffer, byteOffset, byteLength),
+    ...tensorInfo(tensor),
+    dataLocation: onnx.TensorProto.DataLocation.EXTERNAL,
+    externalData: Object.entries(place).map(([key, value]) => ({ key, value })),
   };
+}
+
+function tensorInfo({ name, dtype, shape }: Tensor): onnx.ITensorProto {
+  return { name, dims: [...shape] as number[], dataType: DTYPE[dtype] };
+}
+
+function rawData({ data }: Tensor): Uint8Array {
+  const { buffer, byteOffset, byteLength } = data!;
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -32,8 +32,7 @@ const product: Lowering = (node, planner) => {
   return [a === b ? square(planner, a) : planner.op('Mul', [typed('T', dtypeOf(node))], [a, b])];
 };
 
-export const square = (planner: Planner, x: Slot): Slot =>
-  planner.op('Square', [typed('T', 'float32')], [x]);
+export const square = (planner: Planner, x: Slot): Slot => planner.op('Square', [typed('T', 'float32')], [x]);
 
 const quotient: Lowering = (node, planner) =>
   same(dtypeOf(node) === 'float32' ? 'RealDiv' : 'TruncateDiv')(node, planner);

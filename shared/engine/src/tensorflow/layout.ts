@@ -38,7 +38,12 @@ const concat: Lowering = (node, planner) => {
 };
 
 /** The bounds of a slice, cut to the axis; a negative one counts from its end. */
-function boundsOf(x: Value, starts: Value, ends: Value, axes: Value): [axis: number, start: number, end: number] {
+function boundsOf(
+  x: Value,
+  starts: Value,
+  ends: Value,
+  axes: Value,
+): [axis: number, start: number, end: number] {
   const axis = axes.host()[0]!;
   const length = x.shape[axis]!;
   const clamp = (i: number): number => Math.max(0, Math.min(length, i < 0 ? i + length : i));

@@ -111,7 +111,12 @@ export class Planner {
   }
 
   /** The results of an op of TensorFlow; the same op on the same values is one. */
-  ops(name: string, attributes: readonly OpAttribute[], args: readonly Argument[], count: number): readonly Slot[] {
+  ops(
+    name: string,
+    attributes: readonly OpAttribute[],
+    args: readonly Argument[],
+    count: number,
+  ): readonly Slot[] {
     const key = `${name} ${JSON.stringify(attributes)} ${args.map(argumentKey).join(' ')}`;
     const known = this.findMade(key);
     if (known !== undefined) return known;
@@ -148,7 +153,8 @@ export class Planner {
   private onHost(node: Node): readonly Slot[] | null {
     if (node.op.type === 'Shape') return this.lengthsOf(node);
     const [y, ...others] = node.outputs;
-    const isSmall = y!.dtype === 'int64' && y!.shape.every((dim) => typeof dim === 'number' && dim <= HOST_CONSTANT);
+    const isSmall =
+      y!.dtype === 'int64' && y!.shape.every((dim) => typeof dim === 'number' && dim <= HOST_CONSTANT);
     if (!isSmall || y!.rank > 1 || others.length > 0 || node.inputs.includes(null)) return null;
     const inputs = node.inputs.map((x) => this.at(x!));
     if (!inputs.every((slot) => this.know(slot).isOnHost)) return null;

@@ -93,8 +93,16 @@ export class DeviceOptimizer implements Optimizer {
       const { shape, parameter, first, second } = one;
       const decay = shape.length > 1 ? this.options.weightDecay : 0;
       const numbers = adamWNumbers(this.options, this.appliedSteps, learningRate, decay);
-      const scalars = Object.entries({ ...numbers, gradientScale: scale }).map(([key, x]) => [key, scalar(x)]);
-      const tensors = { parameter, firstMoment: first, secondMoment: second, gradient: this.gradients[name]! };
+      const scalars = Object.entries({ ...numbers, gradientScale: scale }).map(([key, x]) => [
+        key,
+        scalar(x),
+      ]);
+      const tensors = {
+        parameter,
+        firstMoment: first,
+        secondMoment: second,
+        gradient: this.gradients[name]!,
+      };
       const { kept } = await this.programsOf(shape).update.run(
         { ...tensors, ...(Object.fromEntries(scalars) as Record<string, HostTensor>) },
         { consumed: Object.keys(tensors) },
