@@ -17,3 +17,14 @@ export function enginesEnvironment(): EnginesEnvironment {
     libtensorflow: libtensorflow || null,
   };
 }
+
+/** `CXX`: a C++ compiler with its first arguments; null where it is unset. */
+export function compilerCommand(): readonly string[] | null {
+  const { CXX: compiler } = process.env;
+  return compiler?.trim() ? compiler.trim().split(/\s+/) : null;
+}
+
+/** The environment of a process that tries an engine: TensorFlow says what it misses. */
+export function probeEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, TF_CPP_MIN_LOG_LEVEL: '0' };
+}
