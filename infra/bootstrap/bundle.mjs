@@ -23,6 +23,8 @@ const EXTERNAL = [
   '@bull-board/*',
   '@opentelemetry/exporter-metrics-otlp-*',
   '@opentelemetry/exporter-trace-otlp-*',
+  'undici',
+  'yauzl',
 ];
 const OURS = /^(shared|services)\/[^/]+\/dist\/.*\.js$/;
 /** Begins a bundle: `inRoot` gives the path of a file of this repository, wherever that lies. */

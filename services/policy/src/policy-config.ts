@@ -3,11 +3,8 @@ import type { PolicyConfig } from '@forge/rl-actors';
 
 /** The policy a recipe asks for. */
 export function policyConfig({ model, date, policy, sampling, seed, trainer }: Recipe): PolicyConfig {
-  const { threads, device, maxBatch, chunk, weights, refreshCache } = policy;
+  const { engine, device, threads, mathMode, maxBatch, chunk, weights, refreshCache } = policy;
   const scoring = { maxBatchTokens: trainer.microBatchTokens, logitsChunk: trainer.logitsChunk };
-  return {
-    worker: { model, date, threads, device, maxBatch, chunk, weights, refreshCache, scoring },
-    sampling,
-    seed,
-  };
+  const computed = { engine, device, threads, mathMode, maxBatch, chunk, weights, refreshCache, scoring };
+  return { worker: { model, date, ...computed }, sampling, seed };
 }

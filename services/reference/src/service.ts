@@ -10,11 +10,13 @@ export async function start({ recipe, logger }: ServiceContext): Promise<Service
     return { ready: () => true, drain: () => Promise.resolve() };
   }
   const { model, sampling, trainer } = recipe;
-  const { threads, device, maxBatchTokens } = recipe.reference;
+  const { engine, device, threads, mathMode, maxBatchTokens } = recipe.reference;
   const reference = await thisProc().spawn('reference', ReferenceModel, {
     model,
-    threads,
+    engine,
     device,
+    threads,
+    mathMode,
     maxBatchTokens,
     temperature: sampling.temperature || 1,
     logitsChunk: trainer.logitsChunk,

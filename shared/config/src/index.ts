@@ -49,6 +49,13 @@ export {
 export { mlflowEnvironment, type MlflowEnvironment } from './mlflow-environment';
 export { sinkSchema, type SinkConfig } from './sink';
 export { meteringEnvironment, type MeteringEnvironment } from './metering-environment';
+export {
+  compilerCommand,
+  enginesEnvironment,
+  probeEnvironment,
+  type EnginesEnvironment,
+} from './engines-environment';
+export { packageIndexUrl } from './package-index-url';
 export { keepOnnxRuntimeQuiet } from './onnx-runtime';
 export { prepareTensorflow, type TensorflowSettings } from './tensorflow-runtime';
 export { parseRunChanges, type RunChangesInput } from './run-changes';

@@ -5,12 +5,26 @@ export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.strictObject(shape).prefault({} as never);
 }
 
-/** Where a model computes. */
-export const device = z
-  .enum(['cpu', 'cuda'])
-  .default('cpu')
-  .describe('where it computes; cuda takes the libraries that the gpu image has');
-export const threads = z.int().min(1).max(256).default(1).describe('compute threads of one process');
+/** What a model is computed by, and where. */
+export const engineFields = {
+  engine: z
+    .enum(['auto', 'onnx', 'tensorflow'])
+    .default('auto')
+    .describe(
+      'onnx is always there, tensorflow where `forge engine install` has put it; auto takes the faster one for model and device, and stands as that one in the resolved recipe',
+    ),
+  device: z
+    .enum(['cpu', 'cuda'])
+    .default('cpu')
+    .describe('where it computes; cuda takes the libraries that the gpu image has'),
+  threads: z.int().min(1).max(256).default(1).describe('compute threads of one process'),
+  mathMode: z
+    .enum(['float32', 'bfloat16'])
+    .default('float32')
+    .describe(
+      'precision of matrix products; bfloat16 is faster where the processor has it, and log-probs of generator and trainer differ by more',
+    ),
+};
 
 /** How long an unreachable Redis is waited for, as recipes and the environment of a service say it. */
 export function redisWaitSeconds(number: z.ZodNumber | z.ZodCoercedNumber) {

@@ -1,11 +1,8 @@
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { ForgeError } from '@forge/errors';
 
 export interface TensorflowSettings {
   threads: number;
   mathMode: 'float32' | 'bfloat16';
-  device: string;
 }
 
 const FPMATH = { float32: 'STRICT', bfloat16: 'BF16' } as const;
@@ -14,13 +11,12 @@ const FPMATH = { float32: 'STRICT', bfloat16: 'BF16' } as const;
 let chosen: TensorflowSettings['mathMode'] | null = null;
 
 /**
- * Puts the settings into the environment, where TensorFlow reads them once as it loads, and gives the folder of its
- * libraries. The first number of threads holds for the process. A worker thread has to share the environment of the
- * process (SHARE_ENV).
+ * Puts the settings into the environment, where TensorFlow reads them once as it loads. The first number of threads holds
+ * for the process. A worker thread has to share the environment of the process (SHARE_ENV).
  *
  * @throws {ForgeError} CONFIG_INVALID for another arithmetic than TensorFlow was loaded with.
  */
-export function prepareTensorflow({ threads, mathMode, device }: TensorflowSettings): string {
+export function prepareTensorflow({ threads, mathMode }: TensorflowSettings): void {
   if (chosen !== null && chosen !== mathMode) {
     const message = `mathMode ${mathMode}: TensorFlow computes with ${chosen} in this process already; use one arithmetic, or another process`;
     throw new ForgeError('CONFIG_INVALID', message, { field: 'mathMode' });
@@ -30,11 +26,4 @@ export function prepareTensorflow({ threads, mathMode, device }: TensorflowSetti
   process.env.TF_NUM_INTEROP_THREADS ??= '1';
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
   process.env.ONEDNN_DEFAULT_FPMATH_MODE = FPMATH[mathMode];
-  return tensorflowFolder(device === 'cuda' ? 'gpu' : 'cpu');
-}
-
-function tensorflowFolder(kind: 'cpu' | 'gpu'): string {
-  const { FORGE_LIBTENSORFLOW: own, XDG_CACHE_HOME: cache } = process.env;
-  if (own) return own;
-  return join(cache || join(homedir(), '.cache'), 'forge', 'engines', `tensorflow-2.20.0-${kind}`);
 }

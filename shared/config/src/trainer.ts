@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { device, threads } from './sections';
+import { engineFields } from './sections';
 
 export const keepCheckpoints = z
   .int()
@@ -58,8 +58,7 @@ export function trainerFields(defaults: { learningRate: number; warmupSteps: num
       .default(false)
       .describe('recompute activations in the backward pass: less memory, more time'),
     logitsChunk: z.int().min(1).default(1024).describe('rows of the LM head computed at once; bounds memory'),
-    threads,
-    device,
+    ...engineFields,
     dtype: z.enum(['F32', 'F16', 'BF16']).default('F32').describe('number format of the saved model'),
   };
 }

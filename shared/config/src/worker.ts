@@ -1,10 +1,9 @@
 import { z } from 'zod';
-import { device, threads } from './sections';
+import { engineFields } from './sections';
 
 /** The engine that generates, as recipes and the Policy actor share it. */
 export const workerFields = {
-  threads,
-  device,
+  ...engineFields,
   maxBatch: z.int().min(1).max(4096).default(64).describe('sequences decoded together by one replica'),
   chunk: z.int().min(1).max(1024).default(16).describe('tokens decoded per engine run'),
   weights: z
@@ -19,7 +18,6 @@ export const workerFields = {
 
 /** The engine that scores given sequences, as recipes and the ReferenceModel actor share it. */
 export const scorerFields = {
-  threads,
-  device,
+  ...engineFields,
   maxBatchTokens: z.int().min(16).default(16_384).describe('padded tokens of one forward pass'),
 };

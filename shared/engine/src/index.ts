@@ -1,3 +1,4 @@
+export { checkInstalled, chooseEngine, type EngineChoice } from './choose-engine';
 export { createEngine } from './create-engine';
 export {
   isOnDevice,
@@ -10,3 +11,12 @@ export {
   type HostTensor,
   type Program,
 } from './engine';
+export {
+  findTensorflow,
+  requireTensorflow,
+  TENSORFLOW_VERSION,
+  tensorflowPlace,
+  tensorflowPlaces,
+  type TensorflowKind,
+  type TensorflowPlace,
+} from './tensorflow/installed-tensorflow';

@@ -1,7 +1,8 @@
 export { type ModelConfig } from './transformer/model-config';
 export { type RopeScaling } from './transformer/rope-scaling';
+export { engineFor, type AskedEngine } from './engine-for';
 export { modelFingerprint } from './hugging-face/model-fingerprint';
-export { parameterShapes } from './transformer/parameter-shapes';
+export { parameterCount, parameterShapes } from './transformer/parameter-shapes';
 export { initializeParameters } from './hugging-face/initialize';
 export { createTokenizer, type Tokenizer, type TokenizerOptions } from './hugging-face/tokenizer';
 export { unappliedSettings } from './hugging-face/generation-settings';

@@ -16,9 +16,9 @@ export async function openWorker<Api extends OpeningApi>(
   module: string,
   workerData: unknown,
 ): Promise<WorkerHandle<Api>> {
-  // The thread has a copy of the environment, which onnxruntime does not read.
   keepOnnxRuntimeQuiet();
-  const worker = spawnWorker<OpeningApi>(module, workerData);
+  // Engines read their settings from the environment of the process.
+  const worker = spawnWorker<OpeningApi>(module, workerData, { sharesEnvironment: true });
   try {
     await worker.call('open', undefined);
   } catch (error) {

@@ -1,5 +1,5 @@
 import { extname, sep } from 'node:path';
-import { parentPort, Worker, type Transferable } from 'node:worker_threads';
+import { SHARE_ENV, parentPort, Worker, type Transferable } from 'node:worker_threads';
 import { ForgeError, type WireError } from '@forge/errors';
 import { bundleOf } from './bundle-of';
 
@@ -46,6 +46,8 @@ const PATIENCE_MS = 5_000;
 export interface SpawnOptions {
   /** Whether the process goes on for this thread alone (default), or only while it is called. */
   keepsProcess?: boolean;
+  /** Whether the thread sees and changes the environment of the process, or a copy of it (default). */
+  sharesEnvironment?: boolean;
 }
 
 /**
@@ -55,9 +57,12 @@ export interface SpawnOptions {
 export function spawnWorker<Api extends WorkerApi>(
   module: string,
   workerData?: unknown,
-  { keepsProcess = true }: SpawnOptions = {},
+  { keepsProcess = true, sharesEnvironment = false }: SpawnOptions = {},
 ): WorkerHandle<Api> {
-  const worker = new Worker(bundleOf(compiledPath(module)), { workerData });
+  const worker = new Worker(bundleOf(compiledPath(module)), {
+    workerData,
+    ...(sharesEnvironment && { env: SHARE_ENV }),
+  });
   if (!keepsProcess) worker.unref();
   const pending = new Map<
     number,

@@ -46,7 +46,7 @@ export async function create(
     const message = `a run id is made of letters, digits, dots, hyphens and underscores; found ${runId}`;
     throw new ForgeError('CONFIG_INVALID', message, { runId });
   }
-  const { recipe, promptTokens } = await preflight(dated(given, startedAt));
+  const { recipe, promptTokens } = await preflight(dated(given, startedAt), { startsHere: false });
   const redis = await connectRedis(redisUrl, {
     name: 'forge-create',
     giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000,

@@ -33,7 +33,7 @@ export async function evaluate(
     process.stderr.write(`forge: the task of ${options.task} has no held-out samples\n`);
     return 2;
   }
-  const generator = await localGenerator(model, recipe.policy.threads);
+  const generator = await localGenerator(model, recipe.policy, 'policy');
   const { accuracy, failed } = await greedyAccuracy(
     generator,
     samples,

@@ -15,6 +15,9 @@ export interface GenerateOptions {
   json?: boolean;
 }
 
+/** The same text for the same seed, whatever is installed. */
+const ENGINE = { engine: 'onnx', device: 'cpu', threads: 1, mathMode: 'float32' } as const;
+
 /** `forge generate MODEL PROMPT`: one completion. */
 export async function generate(dir: string, prompt: string, options: GenerateOptions): Promise<number> {
   const sampling = samplingSchema.safeParse({
@@ -27,7 +30,7 @@ export async function generate(dir: string, prompt: string, options: GenerateOpt
   }
   const model = await loadModel(dir, { date: dayOf(new Date()) });
   showUnappliedSettings(model);
-  const generator = await localGenerator(model, 1);
+  const generator = await localGenerator(model, ENGINE, 'engine');
   const messages = options.chat ? [{ role: 'user' as const, content: prompt }] : prompt;
   const [completion] = await generator.complete(
     [{ id: 'generate', prompt: messages }],

@@ -64,6 +64,7 @@ async function goOn(
     const stored = steeredRecipe(loadRecipe(runPaths(directory).config, [], { searchDirs: [] }), directory);
     const { recipe, model } = await preflight(
       overrideForResume({ ...stored, output: { ...stored.output, dir } }, overrides),
+      { startsHere: true },
     );
     const withinMs = recipe.limits.drainSeconds * 1000 + MARGIN_MS;
     await whenProcessesEnded(record, withinMs, say);

@@ -27,6 +27,7 @@ export async function run(
   const startedAt = new Date();
   const { recipe, promptTokens } = await preflight(
     dated(loadRecipe(recipeName, changes, { searchDirs: recipeDirs() }), startedAt),
+    { startsHere: true },
   );
 
   const say = (message: string): void => {

@@ -1,17 +1,20 @@
 import type { Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import { loadModel, type LoadedModel } from '@forge/model';
+import { loadModel, parameterCount, type LoadedModel } from '@forge/model';
 import { loadAlgorithm, loadRewards, loadTask, withDataHashes } from '@forge/recipe-parts';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
+import { checkEngines, withEngines } from './resolved-engines';
 
 /**
  * Loads everything a recipe names, so that what is wrong with it is said before any process starts. The recipe resolved,
- * its model, and how many tokens the prompt of the first sample has.
+ * its model, and how many tokens the prompt of the first sample has. `startsHere`: whether its services start on this
+ * machine, which then needs their engines.
  *
  * @throws {ForgeError} naming the field or file.
  */
 export async function preflight(
   given: Recipe,
+  { startsHere }: { startsHere: boolean },
 ): Promise<{ recipe: Recipe; promptTokens: number; model: LoadedModel }> {
   const recipe = { ...given, task: withDataHashes(given.task) };
   const [algorithm] = await Promise.all([loadAlgorithm(recipe), loadRewards(recipe)]);
@@ -35,7 +38,9 @@ export async function preflight(
       { field: 'sampling.maxTokens' },
     );
   }
-  return { recipe: withReference(recipe, algorithm), promptTokens: length, model };
+  const resolved = withEngines(withReference(recipe, algorithm), parameterCount(config));
+  if (startsHere) checkEngines(resolved);
+  return { recipe: resolved, promptTokens: length, model };
 }
 
 /** The recipe with a reference model where the algorithm needs one, and else without. */

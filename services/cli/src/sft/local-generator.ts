@@ -1,6 +1,5 @@
 import type { Completion, Sample, Sampling } from '@forge/contracts';
-import { createEngine } from '@forge/engine';
-import { Generator, type LoadedModel } from '@forge/model';
+import { engineFor, Generator, type AskedEngine, type LoadedModel } from '@forge/model';
 
 export interface LocalGenerator {
   /** One completion of each sample. */
@@ -11,14 +10,15 @@ export interface LocalGenerator {
 const MAX_BATCH = 256;
 const CHUNK = 16;
 
-/** Generates in this process, without services. */
+/** Generates in this process, without services, by the engine that `field` asks for. */
 export async function localGenerator(
   model: Omit<LoadedModel, 'dir'>,
-  threads: number,
+  asked: AskedEngine,
+  field: string,
 ): Promise<LocalGenerator> {
   const { config, parameters, tokenizer } = model;
   const generator = await Generator.create({
-    engine: createEngine({ threads }),
+    engine: engineFor(asked, config, field),
     config,
     parameters,
     version: 0,
@@ -26,7 +26,7 @@ export async function localGenerator(
     maxBatch: MAX_BATCH,
     chunk: CHUNK,
     // Unpacked weights on several threads would tie results to the batch.
-    weightMode: threads === 1 ? 'inputs' : 'initializers',
+    weightMode: asked.threads === 1 ? 'inputs' : 'initializers',
     decodeText: (ids, options) => tokenizer.decode(ids, options),
     specialTokens: tokenizer.specialTokens,
   });

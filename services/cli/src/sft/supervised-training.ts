@@ -1,11 +1,11 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SftRecipe } from '@forge/config';
-import { createEngine } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import {
   createModel,
   createTokenizer,
+  engineFor,
   supervisedEpisode,
   supervisedLoss,
   TrainStep,
@@ -91,7 +91,7 @@ export async function trainSupervised(
   }
   const { trainer, evaluation, steps, batchSize } = recipe;
   const { config, tokenizer } = model;
-  const engine = createEngine({ threads: trainer.threads, device: trainer.device });
+  const engine = engineFor(trainer, config, 'trainer');
   const training = await TrainStep.create({
     engine,
     config,
@@ -122,7 +122,7 @@ export async function trainSupervised(
       onStep({ step, loss });
       continue;
     }
-    const generator = await localGenerator(await trained(), trainer.threads);
+    const generator = await localGenerator(await trained(), trainer, 'trainer');
     const { accuracy } = await greedyAccuracy(generator, samples, rewards, 'exact', EVALUATION_TOKENS);
     await generator.close();
     onStep({ step, loss, accuracy });

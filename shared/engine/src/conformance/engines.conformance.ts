@@ -1,7 +1,4 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { prepareTensorflow } from '@forge/config';
-import { createEngine, type Engine, type EngineOptions } from '..';
+import { createEngine, findTensorflow, tensorflowPlace, type Engine, type EngineOptions } from '..';
 
 /** An engine that has to compute what the reference does. */
 export interface Candidate {
@@ -21,9 +18,8 @@ export const CANDIDATES: readonly Candidate[] = [
 ];
 
 function tensorflowMissing(): string | null {
-  const folder = prepareTensorflow({ threads: 2, mathMode: 'float32', device: 'cpu' });
-  const isThere = existsSync(join(folder, 'tfjs_binding.node'));
-  return isThere ? null : `TensorFlow is not installed in ${folder}`;
+  if (findTensorflow('cpu') !== null) return null;
+  return `TensorFlow is not installed in ${tensorflowPlace('cpu').directory}`;
 }
 
 /** Describes what each engine does; one that is not there is skipped, and the name says why. */

@@ -2,6 +2,7 @@ import { prepareTensorflow } from '@forge/config';
 import type { Tensor } from '@forge/graph';
 import type { CompileOptions, DeviceTensor, Engine, EngineOptions, HostTensor, Program } from '../engine';
 import { loadBinding } from './binding';
+import { requireTensorflow } from './installed-tensorflow';
 import { KeptTensor, TensorflowProgram } from './program';
 import { Runtime } from './runtime';
 
@@ -32,7 +33,8 @@ export class TensorflowEngine implements Engine {
 
   private runtime(): Runtime {
     const { threads, mathMode, device } = this.options;
-    const folder = prepareTensorflow({ threads, mathMode, device });
-    return (runtime ??= new Runtime(loadBinding(folder)));
+    prepareTensorflow({ threads, mathMode });
+    const { directory } = requireTensorflow(device === 'cuda' ? 'cuda' : 'cpu');
+    return (runtime ??= new Runtime(loadBinding(directory)));
   }
 }

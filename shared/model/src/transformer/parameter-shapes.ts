@@ -1,5 +1,5 @@
 import { ForgeError } from '@forge/errors';
-import type { NamedTensor, Parameters, TensorRole } from '@forge/weights';
+import { elementCount, type NamedTensor, type Parameters, type TensorRole } from '@forge/weights';
 import type { ModelConfig } from './model-config';
 
 /**
@@ -34,6 +34,11 @@ export function parameterShapes(config: ModelConfig): Map<string, readonly numbe
   shapes.set('model.norm.weight', [hiddenSize]);
   if (!config.tieWordEmbeddings) shapes.set('lm_head.weight', [vocabSize, hiddenSize]);
   return shapes;
+}
+
+/** How many parameters a model has; tied embeddings count once. */
+export function parameterCount(config: ModelConfig): number {
+  return [...parameterShapes(config).values()].reduce((sum, shape) => sum + elementCount(shape), 0);
 }
 
 /** The role of a checkpoint's tensor in the model of `config`, by name. */

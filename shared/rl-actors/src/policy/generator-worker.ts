@@ -8,9 +8,9 @@ import {
   type WeightsAnnouncement,
   type Prompt,
 } from '@forge/contracts';
-import { createEngine } from '@forge/engine';
 import { serveWorker } from '@forge/threads';
 import {
+  engineFor,
   Generator,
   loadModel,
   LogprobScorer,
@@ -149,11 +149,11 @@ class Generation {
 
   private create(version: number, parameters: Parameters): Promise<Generator> {
     const { config, tokenizer } = this.model;
-    const { threads, device, maxBatch, chunk, refreshCache, weights } = settings.worker;
+    const { threads, maxBatch, chunk, refreshCache, weights } = settings.worker;
     const size = [...parameters.values()].reduce((sum, { data }) => sum + data.length, 0);
     const cheapest = size < INPUT_PARAMETERS && threads === 1 ? 'inputs' : 'initializers';
     return Generator.create({
-      engine: createEngine({ threads, device }),
+      engine: engineFor(settings.worker, config, 'worker'),
       config,
       parameters,
       version,
@@ -169,9 +169,9 @@ class Generation {
 
   /** The training graph's forward pass, which takes the weights of any version. */
   private createScorer(parameters: Parameters): Promise<LogprobScorer> {
-    const { threads, device, scoring } = settings.worker;
+    const { scoring } = settings.worker;
     return LogprobScorer.create({
-      engine: createEngine({ threads, device }),
+      engine: engineFor(settings.worker, this.model.config, 'worker'),
       config: this.model.config,
       parameters,
       weightMode: 'inputs',

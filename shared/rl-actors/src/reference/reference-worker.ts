@@ -1,17 +1,19 @@
 import { workerData } from 'node:worker_threads';
-import { createEngine } from '@forge/engine';
 import { serveWorker } from '@forge/threads';
-import { loadModel, LogprobScorer } from '@forge/model';
+import { engineFor, loadModel, LogprobScorer } from '@forge/model';
 import type { ReferenceSettings } from './reference-model';
 
 /** The frozen reference model, in a thread of its own. */
-const { model, threads, device, ...rest } = workerData as ReferenceSettings;
+const settings = workerData as ReferenceSettings;
+const { model, maxBatchTokens, temperature, logitsChunk } = settings;
 const scorer = loadModel(model).then(({ config, parameters }) =>
   LogprobScorer.create({
-    engine: createEngine({ threads, device }),
+    engine: engineFor(settings, config, 'reference'),
     config,
     parameters,
-    ...rest,
+    maxBatchTokens,
+    temperature,
+    logitsChunk,
   }),
 );
 // `open` tells why it failed, be it called only later.

@@ -6,9 +6,9 @@ import {
   type WeightsAnnouncement,
   type WeightsOrigin,
 } from '@forge/contracts';
-import { createEngine } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import {
+  engineFor,
   loadModel,
   saveModel,
   TrainStep,
@@ -58,7 +58,7 @@ export class Training {
     const model = await loadModel(settings.model);
     const start = await startingPoint(settings.resumeFrom, model);
     const step: TrainStep = await TrainStep.create({
-      engine: createEngine({ threads: options.threads, device: options.device }),
+      engine: engineFor(options, model.config, 'optimizer'),
       config: model.config,
       parameters: start?.parameters ?? model.parameters,
       loss: (await loadAlgorithm(settings)).loss,

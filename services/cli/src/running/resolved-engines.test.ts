@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { recipeSchema, type Recipe } from '@forge/config';
+import { checkEngines, withEngines } from './resolved-engines';
+
+const before = { ...process.env };
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'forge-engines-'));
+  process.env = { ...before, XDG_CACHE_HOME: dir };
+  delete process.env.FORGE_LIBTENSORFLOW;
+});
+afterEach(() => {
+  process.env = before;
+  rmSync(dir, { recursive: true });
+});
+
+/** Makes TensorFlow look installed. */
+function install(): void {
+  for (const file of ['tfjs_binding.node', 'libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'])
+    writeFileSync(join(dir, file), '');
+  process.env.FORGE_LIBTENSORFLOW = dir;
+}
+
+function recipe(sections: object): Recipe {
+  return recipeSchema.parse({
+    name: 'test',
+    model: 'models/none',
+    steps: 5,
+    task: { kind: 'arithmetic' },
+    algorithm: { name: 'grpo' },
+    rewards: [{ name: 'exact' }],
+    ...sections,
+  });
+}
+
+const enginesOf = ({ trainer, policy, reference }: Recipe): string[] =>
+  [trainer, policy, reference].map(({ engine }) => engine);
+const LARGE = 30_000_000;
+
+describe('withEngines', () => {
+  it('takes onnx where TensorFlow is not installed', () => {
+    expect(enginesOf(withEngines(recipe({}), LARGE))).toEqual(['onnx', 'onnx', 'onnx']);
+  });
+
+  it('takes tensorflow for a large model where it is installed, and leaves what is asked for', () => {
+    install();
+    const asked = recipe({ policy: { engine: 'onnx' }, reference: { device: 'cuda' } });
+    const resolved = withEngines(asked, LARGE);
+    expect(enginesOf(resolved)).toEqual(['tensorflow', 'onnx', 'tensorflow']);
+    expect(enginesOf(withEngines(asked, 500_000))).toEqual(['onnx', 'onnx', 'onnx']);
+    rmSync(join(dir, 'tfjs_binding.node'));
+    expect(withEngines(resolved, LARGE)).toEqual(resolved);
+  });
+
+  it('says nothing of a reference model that is not used', () => {
+    const asked = recipe({ reference: { replicas: 0, engine: 'onnx', mathMode: 'bfloat16' } });
+    expect(withEngines(asked, LARGE).reference).toEqual(asked.reference);
+  });
+
+  it('refuses bfloat16 by onnxruntime on the CPU, and takes tensorflow where it may', () => {
+    const asked = recipe({ policy: { engine: 'onnx', mathMode: 'bfloat16' } });
+    expect(() => withEngines(asked, LARGE)).toThrow(
+      expect.objectContaining({
+        code: 'CONFIG_INVALID',
+        message:
+          'policy.mathMode: found bfloat16; onnxruntime has no bfloat16 products on cpu; set policy.engine=tensorflow, or policy.mathMode=float32',
+      }) as Error,
+    );
+    expect(withEngines(recipe({ trainer: { mathMode: 'bfloat16' } }), 10).trainer.engine).toBe('tensorflow');
+  });
+});
+
+describe('checkEngines', () => {
+  it('refuses what is not installed by the command that installs it', () => {
+    const asked = recipe({ trainer: { engine: 'tensorflow', device: 'cuda' } });
+    expect(() => checkEngines(asked)).toThrow(
+      expect.objectContaining({
+        code: 'ENGINE_NOT_INSTALLED',
+        message:
+          'trainer.engine: found tensorflow; TensorFlow is not installed for GPUs; run `npx forge engine install tensorflow --gpu`',
+      }) as Error,
+    );
+    install();
+    expect(() => checkEngines(asked)).not.toThrow();
+    rmSync(join(dir, 'libtensorflow_cc.so.2'));
+    expect(() => checkEngines(asked)).toThrow(/FORGE_LIBTENSORFLOW names, lacks libtensorflow_cc\.so\.2/);
+  });
+});

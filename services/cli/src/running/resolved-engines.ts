@@ -1,0 +1,33 @@
+import { usesReference, type Recipe } from '@forge/config';
+import { checkInstalled, chooseEngine, type EngineChoice } from '@forge/engine';
+
+/** Whatever computes a model, by its section of the recipe. */
+const COMPUTING = ['trainer', 'policy', 'reference'] as const;
+
+function computing(recipe: Recipe): (typeof COMPUTING)[number][] {
+  return COMPUTING.filter((section) => section !== 'reference' || usesReference(recipe));
+}
+
+/**
+ * The recipe with an engine by name in place of each `auto`, for a model with so many parameters: whoever goes on with the
+ * run later computes as it began.
+ *
+ * @throws {ForgeError} as `chooseEngine`.
+ */
+export function withEngines(recipe: Recipe, parameters: number): Recipe {
+  const chosen = <Section extends EngineChoice>(section: Section, name: string): Section => ({
+    ...section,
+    engine: chooseEngine(section, parameters, name),
+  });
+  const sections = computing(recipe).map((name) => [name, chosen(recipe[name], name)]);
+  return { ...recipe, ...(Object.fromEntries(sections) as Partial<Recipe>) };
+}
+
+/**
+ * Checks that this machine has the engines of a recipe.
+ *
+ * @throws {ForgeError} ENGINE_NOT_INSTALLED naming the field, and the command that installs it.
+ */
+export function checkEngines(recipe: Recipe): void {
+  for (const name of computing(recipe)) checkInstalled(recipe[name], name);
+}

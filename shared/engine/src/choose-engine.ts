@@ -1,0 +1,50 @@
+import { ForgeError } from '@forge/errors';
+import type { EngineName, EngineOptions } from './engine';
+import { findTensorflow, requireTensorflow } from './tensorflow/installed-tensorflow';
+
+/** How a recipe, or the config of an actor, asks for an engine. */
+export interface EngineChoice extends Pick<EngineOptions, 'device' | 'mathMode'> {
+  engine: EngineName | 'auto';
+}
+
+/** Models below run faster by onnxruntime: TensorFlow costs about 10 us an op, whatever the size. */
+const TENSORFLOW_PARAMETERS = 5_000_000;
+
+/**
+ * The engine of a model with so many parameters: the one asked for, or for `auto` the faster one of those installed.
+ * `field` is where it is asked for, such as `trainer`.
+ *
+ * @throws {ForgeError} CONFIG_INVALID when the engine has no such device or mathMode.
+ */
+export function chooseEngine(choice: EngineChoice, parameters: number, field: string): EngineName {
+  const { device, mathMode } = choice;
+  const engine = choice.engine === 'auto' ? fasterEngine(choice, parameters) : choice.engine;
+  if (engine === 'onnx' && mathMode === 'bfloat16' && device !== 'cuda') {
+    const way = device === 'cpu' ? `${field}.engine=tensorflow, or ` : '';
+    const message = `${field}.mathMode: found bfloat16; onnxruntime has no bfloat16 products on ${device}; set ${way}${field}.mathMode=float32`;
+    throw new ForgeError('CONFIG_INVALID', message, { field: `${field}.mathMode` });
+  }
+  if (engine === 'tensorflow' && device === 'webgpu') {
+    const message = `${field}.device: found webgpu; tensorflow computes on cpu and cuda; set one of these, or ${field}.engine=onnx`;
+    throw new ForgeError('CONFIG_INVALID', message, { field: `${field}.device` });
+  }
+  return engine;
+}
+
+function fasterEngine({ device, mathMode }: EngineChoice, parameters: number): EngineName {
+  if (device === 'webgpu') return 'onnx';
+  if (mathMode === 'bfloat16' && device === 'cpu') return 'tensorflow';
+  return parameters > TENSORFLOW_PARAMETERS && findTensorflow(device) !== null ? 'tensorflow' : 'onnx';
+}
+
+/**
+ * Checks that an engine that was chosen is on this machine.
+ *
+ * @throws {ForgeError} ENGINE_NOT_INSTALLED naming the command that installs it.
+ */
+export function checkInstalled(
+  { engine, device }: Pick<EngineChoice, 'engine' | 'device'>,
+  field: string,
+): void {
+  if (engine === 'tensorflow' && device !== 'webgpu') requireTensorflow(device, `${field}.engine`);
+}
