@@ -61,7 +61,7 @@ export {
 export { argmax, cumsum, gather, gatherElements, range, topK } from './indexing';
 export { logSoftmax, rmsNorm, softmax } from './normalization';
 export { gatherRows, spreadRows } from './rows';
-export { loop, type LoopOptions } from './loop';
+export { inside, loop, type LoopOptions } from './loop';
 export { recompute } from './recompute';
 export { linearLogprobs, type LinearLogprobsOptions } from './linear-logprobs';
 export { dependence, grad } from './gradient';

@@ -11,7 +11,7 @@ export const loopOp = defineOp({
   },
 });
 
-const conditionOp = defineOp({ type: 'Identity', reference: ([x]) => [x!] });
+const copyOp = defineOp({ type: 'Identity', reference: ([x]) => [x!] });
 
 export interface LoopOptions {
   /** Rounds of the body: a number, or an int64 scalar. */
@@ -44,8 +44,15 @@ export function loop(options: LoopOptions): { state: Tensor[]; scan: Tensor[] } 
       `loop: the body returns ${round.state.length} states, not ${state.length}`,
     );
   }
-  // An output of the body has to be computed inside it, whatever the body returned.
-  const own = (x: Tensor): Tensor => body.apply(conditionOp, [x], [{ dtype: x.dtype, shape: x.shape }])[0]!;
+  // An output of the body has to be computed inside it, once, whatever the body returned.
+  const given = new Set<Tensor>();
+  const own = (x: Tensor): Tensor => {
+    if (x.graph === body && x.node !== null && !given.has(x)) {
+      given.add(x);
+      return x;
+    }
+    return body.apply(copyOp, [x], [{ dtype: x.dtype, shape: x.shape }])[0]!;
+  };
   const outputs = [own(condition), ...round.state.map(own), ...scan.map(own)];
   const count = typeof trips === 'number' ? outer.scalar(trips, 'int64') : trips;
   const length = typeof trips === 'number' ? trips : (tripsDim ?? outer.freshName('trips'));
@@ -59,4 +66,12 @@ export function loop(options: LoopOptions): { state: Tensor[]; scan: Tensor[] } 
     { body: { body, outputs } },
   );
   return { state: results.slice(0, state.length), scan: results.slice(state.length) };
+}
+
+/**
+ * `x` as a tensor of the graph of `like`. What is computed from it belongs to that graph too: in the body of a loop it is
+ * computed once a round, and not at all when there is none, instead of before the loop.
+ */
+export function inside(like: Tensor, x: Tensor): Tensor {
+  return like.graph.apply(copyOp, [x], [{ dtype: x.dtype, shape: x.shape }])[0]!;
 }

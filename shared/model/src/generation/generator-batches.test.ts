@@ -77,8 +77,9 @@ describe('Generator', () => {
 
   it('prefills many long prompts in several runs of bounded size, with the same bits', async () => {
     const cells: number[] = [];
-    const onRun = ({ positions }: Readonly<Record<string, AnyTensor>>): void => {
-      if (positions) cells.push(positions.shape[0]! * positions.shape[1]!);
+    const onRun = ({ tokens }: Readonly<Record<string, AnyTensor>>): void => {
+      const [rows, width] = tokens!.shape as [number, number];
+      if (width > 1) cells.push(rows * width);
     };
     const generator = await generatorOf({ engine: watchedEngine({ onRun }), maxBatch: 200 });
     const prompt = (i: number) =>
@@ -100,7 +101,7 @@ describe('Generator', () => {
   it('passes the cache of a prompt once for all its rollouts, until each has its own', async () => {
     const caches: (readonly number[])[] = [];
     const onRun = (feeds: Readonly<Record<string, AnyTensor>>): void => {
-      if (feeds.cacheOf) caches.push([feeds['keys.0']!.shape[0]!, feeds.cacheOf.shape[0]!]);
+      if (feeds.tokens!.shape[1] === 1) caches.push([feeds['keys.0']!.shape[0]!, feeds.cacheOf!.shape[0]!]);
     };
     const generator = await generatorOf({ engine: watchedEngine({ onRun }), chunk: 6 });
     const ask = (ids: string[], promptTokenIds: number[]) =>

@@ -1,15 +1,14 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Completion } from '@forge/contracts';
-import type { Engine, HostTensor, Program } from '@forge/engine';
+import type { Engine } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import type { Parameters } from '@forge/weights';
 import { ChunkMarks } from './chunk-marks';
-import { decodeGraph, prefillGraph, prefillRuns } from './decode-graph';
-import { emptyPromptCache, KvCache, promptCache, type PromptCache } from './kv-cache';
+import { Decoder, type DecodedChunk } from './decoder';
 import type { ModelConfig } from '../transformer/model-config';
 import { Sequence, type GenerateRequest, type SequenceRules } from './sequence';
 import type { TextRules } from './stop-strings';
-import { weightFeeds, type WeightMode } from './weight-source';
+import type { WeightMode } from './weight-source';
 
 export interface GeneratorOptions {
   engine: Engine;
@@ -42,38 +41,18 @@ export interface GeneratorStats {
   queuedRows: number;
 }
 
-type ProgramKind = 'prefill' | 'plain' | 'filtering' | 'plainFinal' | 'filteringFinal';
-
-interface Weights {
-  version: number;
-  parameters: Parameters;
-  feeds: Record<string, HostTensor>;
-  programs: Map<ProgramKind, Program>;
-}
-
-/** Tokens [P] whose keys and values some rows want. */
-interface Prefilling {
-  tokens: readonly number[];
-  rows: Sequence[];
-}
-
-/** A product with fewer rows would use other kernels, and its results would have other bits. */
-const MIN_ROWS = 2;
-
 /**
  * Generates with continuous batching: between two chunks, finished sequences leave, waiting ones join, and new weights
  * take effect. A completion depends on the weights, the seed, its id, its prompt and its sampling only, to the bit, and
  * not on its batch. (With weights as 'inputs' that needs an engine with one thread.)
  *
- * Shapes of a chunk: B rows, those of `active` and copies of the first up to `minRows`; trips <= `chunk` tokens a row; C
- * distinct caches padded to P positions. See `decodeGraph` for every input and output.
+ * See `Decoder` for prefill and the chunks.
  */
 export class Generator {
   private readonly rules: SequenceRules;
   private readonly waiting: Sequence[] = [];
   private active: Sequence[] = [];
-  private current: Weights;
-  private next: Weights | null = null;
+  private next: Decoder | null = null;
   private running: Promise<void> | null = null;
   private isClosed = false;
   /** The calls of applyWeights so far, one after the other. */
@@ -84,18 +63,16 @@ export class Generator {
   private tokens = 0;
   private busyMs = 0;
 
-  private constructor(private readonly options: GeneratorOptions) {
+  private constructor(
+    private readonly options: Omit<GeneratorOptions, 'parameters' | 'version'>,
+    private current: Decoder,
+  ) {
     const { config, endTokenIds, decodeText, specialTokens = new Map<number, string>() } = options;
     this.rules = { maxPositions: config.maxPositions, endTokenIds, decodeText, specialTokens };
-    this.current = weightsOf(options.version, options.parameters, options.weightMode);
   }
 
-  static async create(options: GeneratorOptions): Promise<Generator> {
-    const generator = new Generator(options);
-    await Promise.all(
-      (['prefill', 'plain'] as const).map((kind) => generator.program(generator.current, kind)),
-    );
-    return generator;
+  static async create({ version, parameters, ...options }: GeneratorOptions): Promise<Generator> {
+    return new Generator(options, await Decoder.create(options, version, parameters));
   }
 
   /** Version of the weights that the next chunk uses. */
@@ -175,22 +152,12 @@ export class Generator {
     await this.running;
     await this.swapping;
     await this.dropNext();
-    await release(this.current);
+    await this.current.releaseUnless(null);
   }
 
   private async swap(version: number, parameters: Parameters): Promise<void> {
     if (this.isClosed) throw cancelled();
-    const { weightMode } = this.options;
-    const fresh = weightsOf(version, parameters, weightMode);
-    if (weightMode === 'inputs') fresh.programs = this.current.programs;
-    else {
-      try {
-        for (const kind of [...this.current.programs.keys()]) await this.program(fresh, kind);
-      } catch (error) {
-        await release(fresh);
-        throw error;
-      }
-    }
+    const fresh = await this.current.with(version, parameters);
     await this.dropNext();
     this.next = fresh;
     if (this.running === null) await this.useNext();
@@ -229,8 +196,8 @@ export class Generator {
     const old = this.current;
     this.current = this.next;
     this.next = null;
-    if (old.programs !== this.current.programs) await release(old);
-    if (this.options.refreshCache && this.active.length > 0) await this.prefill(this.active);
+    await old.releaseUnless(this.current);
+    if (this.options.refreshCache && this.active.length > 0) await this.current.prefill(this.active);
   }
 
   /** Moves waiting rows in while there is room, their prompts prefilled. */
@@ -238,209 +205,68 @@ export class Generator {
     const joining = this.waiting.splice(0, Math.max(0, this.options.maxBatch - this.active.length));
     if (joining.length === 0) return;
     this.active.push(...joining);
-    await this.prefill(joining);
+    await this.current.prefill(joining);
   }
 
-  /**
-   * Fills the caches of rows with all their tokens but the last, which is the input of the next decoding step. Rows
-   * with the same tokens share the work.
-   *
-   * Shapes: caches [layers * 2][kvHeads, P, headDim]; P = tokens of the row - 1.
-   */
-  private async prefill(rows: readonly Sequence[]): Promise<void> {
-    const { config } = this.options;
-    const distinct = new Map<string, Prefilling>();
-    for (const row of rows) {
-      const tokens = [...row.request.promptTokenIds, ...row.tokenIds].slice(0, -1);
-      const key = tokens.join();
-      const known = distinct.get(key);
-      if (known) known.rows.push(row);
-      else distinct.set(key, { tokens, rows: [row] });
-    }
-    const give = (prefilling: Prefilling, cache: PromptCache): void => {
-      for (const row of prefilling.rows) row.cache = new KvCache(cache);
-    };
-    const sequences = [...distinct.values()];
-    for (const sequence of sequences)
-      if (sequence.tokens.length === 0) give(sequence, emptyPromptCache(config));
-    for (const run of prefillRuns(
-      sequences.filter(({ tokens }) => tokens.length > 0),
-      config.heads,
-    )) {
-      const outputs = await this.runPrefill(run);
-      run.forEach((sequence, row) =>
-        give(sequence, promptCache(outputs, row, sequence.tokens.length, config)),
-      );
-    }
-  }
-
-  /**
-   * The outputs of `prefillGraph` for sequences side by side, padded on the right.
-   *
-   * Shapes: tokens, positions int64 [S, W] -> keys.L, values.L [S, kvHeads, W, headDim]; W = longest of the S sequences,
-   * at least 2.
-   */
-  private async runPrefill(sequences: readonly Prefilling[]): Promise<Record<string, HostTensor>> {
-    const width = Math.max(MIN_ROWS, ...sequences.map(({ tokens }) => tokens.length));
-    const shape = [sequences.length, width];
-    const tokens = new BigInt64Array(sequences.length * width);
-    const positions = tokens.map((_, i) => BigInt(i % width));
-    sequences.forEach((sequence, row) => {
-      sequence.tokens.forEach((id, t) => (tokens[row * width + t] = BigInt(id)));
-    });
-    const program = await this.program(this.current, 'prefill');
-    const { host } = await program.run({
-      ...this.current.feeds,
-      tokens: { dtype: 'int64', shape, data: tokens },
-      positions: { dtype: 'int64', shape, data: positions },
-    });
-    return host;
-  }
-
-  /**
-   * Decodes up to `chunk` tokens for every active row, and finishes the rows that are done.
-   *
-   * Shapes: sampled int64 and logprobs [trips, B, 1]; token t of row r lies at t * B + r. Rows behind the active ones are
-   * copies of the first, up to `minRows`.
-   */
+  /** Decodes up to `chunk` tokens for every active row, and finishes the rows that are done. */
   private async decodeChunk(): Promise<void> {
-    const { chunk, config } = this.options;
+    const { chunk } = this.options;
     const rows = this.active;
     const left = rows.map((row) => row.tokensLeft);
     const longest = Math.max(...left);
-    const trips = Math.min(chunk, longest);
     const { version } = this.current;
-    const program = await this.program(this.current, this.decodeKind(rows, longest <= chunk));
-    const { host: outputs } = await program.run({ ...this.current.feeds, ...this.feedsOf(rows, trips) });
-    const sampled = outputs.sampled!.data as BigInt64Array;
-    const logprobs = outputs.logprobs!.data as Float32Array;
-    const stride = sampled.length / trips;
-    const done = new Set<Sequence>();
+    const decoded = await this.current.decode(rows, Math.min(chunk, longest), longest <= chunk);
     const marks = new ChunkMarks(version);
     // Rows that were cancelled meanwhile have left this.active; their results go nowhere.
     const remaining = new Set(this.active);
+    const done = new Set<Sequence>();
     rows.forEach((row, at) => {
       if (!remaining.has(row)) return;
-      const count = Math.min(trips, left[at]!);
       const before = row.tokenIds.length;
-      for (let t = 0; t < count; t++) {
-        const logprob = logprobs[t * stride + at]!;
-        if (!Number.isFinite(logprob)) {
-          this.drop(row.request, nonFinite(logprob, version));
-          return;
-        }
-        row.add(Number(sampled[t * stride + at]), logprob, version);
-        this.tokens += 1;
-        if (row.isEnd) break;
+      const nonFinite = addTokens(row, decoded, at, Math.min(decoded.trips, left[at]!), version);
+      this.tokens += row.tokenIds.length - before;
+      if (nonFinite !== null) {
+        this.drop(row.request, nonFinite);
+        return;
       }
       marks.add(row.request, row.tokenIds.length - before);
       const completion = row.completion();
-      if (completion !== null) {
+      if (completion === null) row.cache!.append(decoded.outputs, at, decoded.trips, this.options.config);
+      else {
         done.add(row);
         row.finish(completion);
-      } else {
-        row.cache!.append(outputs, at, trips, config);
       }
     });
     this.active = this.active.filter((row) => !done.has(row));
     marks.tell();
   }
 
-  /** With weights as inputs, programs last, and a variant for chunks that nothing follows pays. */
-  private decodeKind(rows: readonly Sequence[], isLast: boolean): ProgramKind {
-    const isFinal = isLast && this.options.weightMode === 'inputs';
-    const isFiltering = rows.some(
-      ({ request: { sampling } }) => sampling.temperature > 0 && (sampling.topK > 0 || sampling.topP < 1),
-    );
-    if (isFiltering) return isFinal ? 'filteringFinal' : 'filtering';
-    return isFinal ? 'plainFinal' : 'plain';
-  }
-
-  /**
-   * The inputs of `decodeGraph` that are not weights.
-   *
-   * Shapes: tokens int64 [B, 1]; lengths int64 [B]; uniforms [B, trips]; temperature, greedy, topK, topP [B, 1]; caches as
-   * `KvCache.batch` has them.
-   */
-  private feedsOf(rows: readonly Sequence[], trips: number): Record<string, HostTensor> {
-    const missing = Math.max(0, this.minRows() - rows.length);
-    const padded = missing > 0 ? [...rows, ...Array.from({ length: missing }, () => rows[0]!)] : rows;
-    const count = padded.length;
-    const column = (value: (row: Sequence) => number): HostTensor => ({
-      dtype: 'float32',
-      shape: [count, 1],
-      data: Float32Array.from(padded, value),
-    });
-    const uniforms = new Float32Array(count * trips);
-    padded.forEach((row, at) => {
-      for (let t = 0; t < trips; t++) uniforms[at * trips + t] = row.uniform(t);
-    });
-    return {
-      ...KvCache.batch(
-        padded.map(({ cache }) => cache!),
-        this.options.config,
-      ),
-      trips: { dtype: 'int64', shape: [], data: BigInt64Array.of(BigInt(trips)) },
-      tokens: {
-        dtype: 'int64',
-        shape: [count, 1],
-        data: BigInt64Array.from(padded, ({ lastTokenId }) => BigInt(lastTokenId)),
-      },
-      lengths: {
-        dtype: 'int64',
-        shape: [count],
-        data: BigInt64Array.from(padded, ({ cache }) => BigInt(cache!.length)),
-      },
-      uniforms: { dtype: 'float32', shape: [count, trips], data: uniforms },
-      temperature: column(({ request }) => request.sampling.temperature || 1),
-      greedy: column(({ request }) => (request.sampling.temperature === 0 ? 1 : 0)),
-      topK: column(({ request }) => request.sampling.topK),
-      topP: column(({ request }) => request.sampling.topP),
-    };
-  }
-
-  /**
-   * The fewest rows that decoding takes: with fewer of a row's key-value heads than threads, onnxruntime would divide one head's
-   * attention among threads, and so add in another order.
-   */
-  private minRows(): number {
-    const { engine, config } = this.options;
-    return Math.max(MIN_ROWS, Math.ceil(engine.options.threads / config.kvHeads));
-  }
-
-  private async program(weights: Weights, kind: ProgramKind): Promise<Program> {
-    const known = weights.programs.get(kind);
-    if (known) return known;
-    const { config, engine, weightMode: mode } = this.options;
-    const variant = { isFiltering: kind.startsWith('filtering'), isFinal: kind.endsWith('Final') };
-    const graph =
-      kind === 'prefill'
-        ? prefillGraph(config, weights.parameters, mode)
-        : decodeGraph(config, weights.parameters, mode, variant);
-    const program = await engine.compile(graph);
-    weights.programs.set(kind, program);
-    return program;
-  }
-
   private async dropNext(): Promise<void> {
     const unused = this.next;
     this.next = null;
-    if (unused !== null && unused.programs !== this.current.programs) await release(unused);
+    await unused?.releaseUnless(this.current);
   }
 }
 
-function weightsOf(version: number, parameters: Parameters, mode: WeightMode): Weights {
-  return { version, parameters, feeds: weightFeeds(parameters, mode), programs: new Map() };
-}
-
-async function release({ programs }: Weights): Promise<void> {
-  await Promise.all([...programs.values()].map((program) => program.release()));
-  programs.clear();
+/** Adds the tokens of row `at` of a chunk up to an end token; the error when one has no log-prob. */
+function addTokens(
+  row: Sequence,
+  { sampled, logprobs, stride }: DecodedChunk,
+  at: number,
+  count: number,
+  version: number,
+): ForgeError | null {
+  for (let t = 0; t < count && !row.isEnd; t++) {
+    const logprob = logprobs[t * stride + at]!;
+    if (!Number.isFinite(logprob)) return nonFinite(logprob, version);
+    row.add(Number(sampled[t * stride + at]), logprob, version);
+  }
+  return null;
 }
 
 const cancelled = (): ForgeError => new ForgeError('CANCELLED', 'generation was cancelled');
 
-const nonFinite = (logprob: number, version: number): ForgeError => {
+function nonFinite(logprob: number, version: number): ForgeError {
   const message = `a generated token has the log-prob ${logprob} under weights of version ${version}: the weights or activations overflowed`;
   return new ForgeError('NUMERIC_NON_FINITE', message, { version });
-};
+}

@@ -26,7 +26,7 @@ export function promptCache(
 ): PromptCache {
   const parts = cacheNames(layers).map((name) => {
     const cut = new Float32Array(kvHeads * length * headDim);
-    copyRow(outputs[name]!, row, length, cut, 0, length);
+    copyRow(outputs[`new.${name}`]!, row, length, cut, 0, length);
     return cut;
   });
   return { length, parts };

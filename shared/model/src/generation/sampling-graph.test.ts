@@ -32,9 +32,10 @@ async function drawTokens(
   const [rows, width] = [uniforms.length, probabilities.length];
   const column = (name: string) => graph.input(name, 'float32', [rows, 1]);
   const sampled = sampleTokens(graph.input('logits', 'float32', [rows, width]), column('uniform'), {
-    temperature: column('temperature'),
     greedy: column('greedy'),
-    ...(filters && { topK: column('topK'), topP: column('topP') }),
+    filters: graph.input('filters', 'int64', []),
+    topK: column('topK'),
+    topP: column('topP'),
   });
   const program = await engine.compile({ ...sampled });
   const feed = (columns: number, value: (row: number, at: number) => number): HostTensor => ({
@@ -47,8 +48,8 @@ async function drawTokens(
   const { host } = await program.run({
     logits: feed(width, (_, at) => Math.log(probabilities[at]!)),
     uniform: feed(1, (row) => uniforms[row]!),
-    temperature: feed(1, () => 1),
     greedy: feed(1, () => 0),
+    filters: { dtype: 'int64', shape: [], data: BigInt64Array.of(filters === null ? 0n : 1n) },
     topK: feed(1, () => filters?.topK ?? 0),
     topP: feed(1, () => filters?.topP ?? 1),
   });

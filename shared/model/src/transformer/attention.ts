@@ -1,19 +1,20 @@
 import {
   add,
   concat,
+  dimTensor,
   div,
   exp,
   fill,
   less,
   lessOrEqual,
   matmul,
-  maximum,
   mul,
   range,
   reduceMax,
   reshape,
   shapeTensor,
   slice,
+  sliceBetween,
   softmax,
   sub,
   transpose,
@@ -78,13 +79,12 @@ export function causalAttention(tokens: Tensor): Attention {
   };
 }
 
-/** Keys and values of some tokens, [B, kvHeads, S, headDim], and what to add to their scores. */
+/** Keys and values of some tokens. */
 export interface KeyValues {
+  /** [B, kvHeads, S, headDim] */
   keys: Tensor;
   /** With a last column of ones: [B, kvHeads, S, headDim + 1]. */
   values: Tensor;
-  /** Broadcast to [B, kvHeads, queries, S]; null where every query sees every key. */
-  mask: Tensor | null;
 }
 
 /** Values with a column of ones behind, so that one product sums both the weighted values and the weights. */
@@ -94,41 +94,65 @@ export function withOnes(values: Tensor): Tensor {
 }
 
 /**
- * Attention for generation, over several stretches of keys at once.
+ * Attention for generation, over two stretches of keys at once; `mask` is added to the scores of both, one behind the
+ * other.
  *
  * The weights are summed by the product with the values, term by term in the order of the keys, instead of by a
  * softmax: masked keys then add exactly zero, so that a row's result has the same bits however far the batch it is in
  * is padded.
+ *
+ * Shapes: query [B, T, heads, headDim]; mask [B, 1, share * T, S1 + S2], share = query heads of a key-value head.
  */
-export function attendInParts(query: Tensor, parts: readonly KeyValues[]): Tensor {
-  const kvHeads = parts[0]!.keys.shape[1] as number;
+export function attendInParts(
+  query: Tensor,
+  [first, second]: readonly [KeyValues, KeyValues],
+  mask: Tensor,
+): Tensor {
+  const kvHeads = first.keys.shape[1] as number;
   const headDim = query.shape[3] as number;
   const grouped = groupQueries(query, kvHeads);
-  const scores = parts.map(({ keys, mask }) => {
-    const plain = matmul(grouped, keys, { transposeB: true });
-    return mask === null ? plain : add(plain, mask);
-  });
-  const largest = scores
-    .map((score) => reduceMax(score, [3], { keepDims: true }))
-    .reduce((a, b) => maximum(a, b));
-  const summed = scores
-    .map((score, i) => matmul(exp(sub(score, largest)), parts[i]!.values))
-    .reduce((a, b) => add(a, b));
+  const plain = [first, second].map(({ keys }) => matmul(grouped, keys, { transposeB: true }));
+  const scores = add(concat(plain, 3), mask);
+  const weights = exp(sub(scores, reduceMax(scores, [3], { keepDims: true })));
+  const border = dimTensor(first.keys.graph, first.keys.shape[2]!);
+  const start = query.graph.constant([0], [1], 'int64');
+  const summed = add(
+    matmul(sliceBetween(weights, 3, start, border, first.keys.shape[2]!), first.values),
+    matmul(sliceBetween(weights, 3, border, null, second.keys.shape[2]!), second.values),
+  );
   return ungroup(div(slice(summed, 3, 0, headDim), slice(summed, 3, headDim, headDim + 1)), query);
 }
 
-/** Hides the keys at and behind each row's length: lengths int64 [B] -> [B, 1, 1, S]. */
-export function lengthMask(lengths: Tensor, keys: Tensor): Tensor {
-  const [rows, , count] = keys.shape as [Dim, Dim, Dim];
-  const at = reshape(positionsAlong(keys, count), [1, count]);
-  const visible = less(at, reshape(lengths, [rows, 1]));
-  return reshape(where(visible, keys.graph.scalar(0), HIDDEN), [rows, 1, 1, count]);
-}
-
-/** The causal mask for grouped queries, [1, 1, share * T, T]. */
-export function groupedCausalMask(tokens: Tensor, share: number): Tensor {
-  const columns = tokens.shape[1]!;
-  const mask = reshape(causalMask(tokens, columns), [1, columns, columns]);
-  const copies = fill(shapeTensor(tokens.graph, [share, 1, 1]), [share, 1, 1], 0, 'float32');
-  return reshape(add(mask, copies), [1, 1, -1, columns]);
+/**
+ * The mask of `attendInParts` where the first stretch is a cache that holds so many positions of each row, and the second
+ * ends with the queries themselves: a query sees all that its row has in the cache, and of the second what is not behind it.
+ *
+ * Shapes: lengths int64 [B], cached [B, kvHeads, P, headDim], tokens int64 [B, T], keys [B, kvHeads, R + T, headDim] ->
+ * [B, 1, share * T, P + R + T]; share = query heads of a key-value head.
+ */
+export function cacheMask(
+  { lengths, cached }: { lengths: Tensor; cached: Tensor },
+  tokens: Tensor,
+  keys: Tensor,
+  share: number,
+): Tensor {
+  const { graph } = keys;
+  const [rows, columns] = tokens.shape as [Dim, Dim];
+  const [old, fresh] = [cached.shape[2]!, keys.shape[2]!];
+  const inCache = less(reshape(positionsAlong(cached, old), [1, old]), reshape(lengths, [rows, 1]));
+  const earlier = sub(dimTensor(graph, fresh), dimTensor(graph, columns));
+  const own = add(reshape(positionsAlong(tokens, columns), [columns, 1]), earlier);
+  const notBehind = lessOrEqual(reshape(positionsAlong(keys, fresh), [1, fresh]), own);
+  const hidden = (isSeen: Tensor): Tensor => where(isSeen, graph.scalar(0), HIDDEN);
+  const shape = [rows, 1, share, columns, 1];
+  const queries = fill(shapeTensor(graph, shape), shape, 0, 'float32');
+  const perQuery = (mask: Tensor, keyCount: Dim): Tensor =>
+    reshape(add(mask, queries), [rows, 1, -1, keyCount]);
+  return concat(
+    [
+      perQuery(reshape(hidden(inCache), [rows, 1, 1, 1, old]), old),
+      perQuery(reshape(hidden(notBehind), [1, 1, 1, columns, fresh]), fresh),
+    ],
+    3,
+  );
 }

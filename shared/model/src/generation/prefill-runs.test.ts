@@ -1,4 +1,4 @@
-import { prefillRuns } from './decode-graph';
+import { prefillRuns } from './prefill-runs';
 
 const sequences = (...lengths: number[]) =>
   lengths.map((length) => ({ tokens: new Array<number>(length).fill(1) }));
