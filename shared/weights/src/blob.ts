@@ -1,17 +1,8 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import { readFully, readHeader } from './safetensors';
-import { readable, type TensorEntry } from './safetensors-header';
-
-/** Size small enough that hashing a piece does not hold up heartbeats. */
-const PIECE_BYTES = 4 << 20;
-
-/** The content of a weights file. */
-export interface BlobContent {
-  sha256: string;
-  sizeBytes: number;
-  tensors: TensorEntry[];
-}
+import { PIECE_BYTES } from './parameters';
+import { readFully, readHeader, type BlobContent } from './safetensors';
+import { readable } from './safetensors-header';
 
 /**
  * Reads a weights file from its first byte to its last.

@@ -8,39 +8,52 @@
 const halfToFloatBits = new Uint32Array(1 << 16);
 for (let half = 0; half < halfToFloatBits.length; half++) halfToFloatBits[half] = widenHalf(half);
 
-/** Float32 values of F16 bit patterns. */
-export function decodeFloat16(source: Uint16Array): Float32Array {
-  const bits = new Uint32Array(source.length);
+/**
+ * Float32 values of F16 bit patterns, into `target`. The patterns may be the second half of its memory: each is read
+ * before its place is written to.
+ */
+export function decodeFloat16(
+  source: Uint16Array,
+  target: Float32Array = new Float32Array(source.length),
+): Float32Array {
+  const bits = floatBits(target);
   for (let i = 0; i < source.length; i++) bits[i] = halfToFloatBits[source[i]!]!;
-  return new Float32Array(bits.buffer);
+  return target;
 }
 
-/** Float32 values of BF16 bit patterns. */
-export function decodeBfloat16(source: Uint16Array): Float32Array {
-  const bits = new Uint32Array(source.length);
+/** Float32 values of BF16 bit patterns, otherwise as `decodeFloat16`. */
+export function decodeBfloat16(
+  source: Uint16Array,
+  target: Float32Array = new Float32Array(source.length),
+): Float32Array {
+  const bits = floatBits(target);
   for (let i = 0; i < source.length; i++) bits[i] = source[i]! << 16;
-  return new Float32Array(bits.buffer);
+  return target;
 }
 
-/** F16 bit patterns of float32 values; magnitudes from 65520 on become infinite. */
-export function encodeFloat16(source: Float32Array): Uint16Array {
+/** F16 bit patterns of float32 values, into `target`; magnitudes from 65520 on become infinite. */
+export function encodeFloat16(
+  source: Float32Array,
+  target: Uint16Array = new Uint16Array(source.length),
+): Uint16Array {
   const bits = floatBits(source);
-  const result = new Uint16Array(source.length);
-  for (let i = 0; i < bits.length; i++) result[i] = narrowToHalf(bits[i]!);
-  return result;
+  for (let i = 0; i < bits.length; i++) target[i] = narrowToHalf(bits[i]!);
+  return target;
 }
 
-/** BF16 bit patterns of float32 values. */
-export function encodeBfloat16(source: Float32Array): Uint16Array {
+/** BF16 bit patterns of float32 values, into `target`. */
+export function encodeBfloat16(
+  source: Float32Array,
+  target: Uint16Array = new Uint16Array(source.length),
+): Uint16Array {
   const bits = floatBits(source);
-  const result = new Uint16Array(source.length);
   for (let i = 0; i < bits.length; i++) {
     const x = bits[i]!;
     const isNaN = (x & 0x7fffffff) > 0x7f800000;
     // Adding just under half a unit, plus the unit's parity, carries exactly when the value rounds up to even.
-    result[i] = isNaN ? (x >>> 16) | 0x40 : (x + 0x7fff + ((x >>> 16) & 1)) >>> 16;
+    target[i] = isNaN ? (x >>> 16) | 0x40 : (x + 0x7fff + ((x >>> 16) & 1)) >>> 16;
   }
-  return result;
+  return target;
 }
 
 function floatBits(source: Float32Array): Uint32Array {

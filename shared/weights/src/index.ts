@@ -1,8 +1,8 @@
 export { bytesOf, elementCount, parametersHash, type NamedTensor, type Parameters } from './parameters';
 export { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from './half-precision';
-export { hashSafetensors, parseSafetensors, readSafetensors, writeSafetensors } from './safetensors';
+export { hashSafetensors, readSafetensors, writeSafetensors, type BlobContent } from './safetensors';
 export { type SafetensorsDtype } from './safetensors-header';
 export { readModelWeights, type TensorRole } from './model-weights';
-export { inspectBlob, type BlobContent } from './blob';
-export { WeightReader } from './weight-reader';
+export { inspectBlob } from './blob';
+export { readVersion } from './read-version';
 export { WeightStore } from './weight-store';

@@ -15,8 +15,17 @@ export function elementCount(shape: readonly number[]): number {
 }
 
 /** The little-endian bytes of `data`, not copied. Node runs on little-endian machines only. */
-export function bytesOf(data: Float32Array): Uint8Array {
+export function bytesOf(data: Float32Array | Uint16Array): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** Size small enough that hashing a piece does not hold up heartbeats; a hash takes less than 2 GiB at once. */
+export const PIECE_BYTES = 4 << 20;
+
+/** `array` in views of at most `PIECE_BYTES`, in order. */
+export function* pieces<T extends Uint8Array | Float32Array>(array: T): Generator<T> {
+  const length = PIECE_BYTES / array.BYTES_PER_ELEMENT;
+  for (let at = 0; at < array.length; at += length) yield array.subarray(at, at + length) as T;
 }
 
 /** Sha256 (hex) over names, shapes and bytes in name order: equal exactly when the parameters are the same bits. */
@@ -24,7 +33,8 @@ export function parametersHash(parameters: Parameters): string {
   const hash = createHash('sha256');
   for (const name of [...parameters.keys()].sort()) {
     const { shape, data } = parameters.get(name)!;
-    hash.update(`${JSON.stringify([name, shape])}\n`).update(bytesOf(data));
+    hash.update(`${JSON.stringify([name, shape])}\n`);
+    for (const piece of pieces(bytesOf(data))) hash.update(piece);
   }
   return hash.digest('hex');
 }

@@ -1,9 +1,11 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
+import { decodeBfloat16, encodeBfloat16 } from './half-precision';
 import { parametersHash, type Parameters } from './parameters';
-import { parseSafetensors, readSafetensors, writeSafetensors } from './safetensors';
+import { inspectBlob } from './blob';
+import { hashSafetensors, readSafetensors, writeSafetensors } from './safetensors';
 
 let dir: string;
 let file: string;
@@ -54,7 +56,6 @@ describe('safetensors', () => {
     const read = await readSafetensors(file);
     expect(parametersHash(read)).toBe(parametersHash(parameters()));
     expect(read.get('b')).toEqual(parameters().get('b'));
-    expect(parametersHash(parseSafetensors(await readFile(file), file))).toBe(parametersHash(read));
   });
 
   it('rounds F16 and BF16 once: a second save and load changes nothing', async () => {
@@ -75,6 +76,43 @@ describe('safetensors', () => {
       ),
       { numRuns: 50 },
     );
+  });
+
+  it.each(['F32', 'F16', 'BF16'] as const)(
+    'reads and writes %s over many pieces, and hashes it on the way',
+    async (dtype) => {
+      // Not a whole number of pieces of 4 MiB, in either size of a value.
+      const data = new Float32Array((2 << 20) + 3).map((_, i) => ((i % 509) - 254) / 4);
+      const whole: Parameters = new Map([
+        ['x', { shape: [data.length], data }],
+        ['y', { shape: [3], data: Float32Array.of(1, 2, 3) }],
+      ]);
+      const written = await writeSafetensors(file, whole, { dtype });
+      expect(written).toEqual(await inspectBlob(file));
+      expect(hashSafetensors(whole, dtype)).toBe(written.sha256);
+      const read = (await readSafetensors(file)).get('x')!.data;
+      // Quarters up to 64 are exact in F16, not in BF16.
+      const expected = dtype === 'BF16' ? decodeBfloat16(encodeBfloat16(data)) : data;
+      expect(Buffer.from(read.buffer).equals(Buffer.from(expected.buffer))).toBe(true);
+      expect(read.buffer.byteLength).toBe(4 * data.length);
+    },
+  );
+
+  it('finds a tensor behind 6 GiB of others', async () => {
+    const size = 6 * 2 ** 30;
+    const header = {
+      large: { dtype: 'F32', shape: [size / 4], data_offsets: [0, size] },
+      last: { dtype: 'F32', shape: [2], data_offsets: [size, size + 8] },
+    };
+    await writeRaw(header, 0);
+    const start = (await stat(file)).size;
+    const handle = await open(file, 'r+');
+    // A sparse file: what was never written takes no place on the disk.
+    await handle.write(Buffer.from(Float32Array.of(3, 4).buffer), 0, 8, start + size);
+    await handle.close();
+    expect([...(await readSafetensors(file, (name) => name === 'last'))]).toEqual([
+      ['last', { shape: [2], data: Float32Array.of(3, 4) }],
+    ]);
   });
 
   it('writes equal bytes whatever the order of the parameters', async () => {
@@ -191,6 +229,5 @@ describe('a tensor whose dtype we do not read', () => {
     const message = `${file}: tensor "table": dtype: found "F64", expected F32, F16, BF16`;
     await expect(readSafetensors(file)).rejects.toMatchObject({ code: 'CONFIG_MODEL_UNSUPPORTED', message });
     const bytes = await readFile(file);
-    expect(() => parseSafetensors(bytes, file)).toThrow(message);
   });
 });

@@ -3,7 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { ForgeError } from '@forge/errors';
 import { replaceFile } from '@forge/files';
 import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from './half-precision';
-import { bytesOf, elementCount, type NamedTensor, type Parameters } from './parameters';
+import { bytesOf, elementCount, PIECE_BYTES, pieces, type NamedTensor, type Parameters } from './parameters';
 import {
   corrupt,
   DTYPE_BYTES,
@@ -15,19 +15,29 @@ import {
   type TensorEntry,
 } from './safetensors-header';
 
-/** One `read` or `write` of Node moves less than 2 GiB. */
+/** One `read` of Node moves less than 2 GiB. */
 const MAX_TRANSFER_BYTES = 1 << 30;
+
+/** The content of a weights file. */
+export interface BlobContent {
+  sha256: string;
+  sizeBytes: number;
+  tensors: TensorEntry[];
+}
+
+type OnBytes = (bytes: Uint8Array) => void;
 
 /** The size and the header of a safetensors file. */
 export async function readHeader(
   file: FileHandle,
   path: string,
+  onBytes?: OnBytes,
 ): Promise<{ sizeBytes: number; tensors: TensorEntry<string>[] }> {
   const { size } = await file.stat();
   const prefix = new Uint8Array(PREFIX_BYTES);
-  await readFully(file, prefix.subarray(0, Math.min(size, PREFIX_BYTES)), 0, path);
+  await readFully(file, prefix.subarray(0, Math.min(size, PREFIX_BYTES)), 0, path, onBytes);
   const json = new Uint8Array(headerLength(prefix, size, path));
-  await readFully(file, json, PREFIX_BYTES, path);
+  await readFully(file, json, PREFIX_BYTES, path, onBytes);
   return { sizeBytes: size, tensors: parseHeader(json, size, path) };
 }
 
@@ -48,10 +58,7 @@ export async function readSafetensors(
     const parameters: Parameters = new Map();
     for (const stored of (await readHeader(file, path)).tensors) {
       if (!wanted(stored.name)) continue;
-      const entry = readable(stored, path);
-      const bytes = new Uint8Array(entry.sizeBytes);
-      await readFully(file, bytes, entry.offset, path);
-      parameters.set(entry.name, { shape: entry.shape, data: toFloat32(bytes, entry) });
+      parameters.set(stored.name, await readTensor(file, readable(stored, path), path));
     }
     return parameters;
   } finally {
@@ -60,67 +67,88 @@ export async function readSafetensors(
 }
 
 /**
- * The tensors of a safetensors file that lies in `bytes`. F32 tensors are views of `bytes`, not copies.
- *
- * @throws {ForgeError} CONTRACT_WEIGHTS_CORRUPT or CONFIG_MODEL_UNSUPPORTED, where `file` names the origin of `bytes`.
+ * A tensor of an open safetensors file as float32, read into the memory it stays in. `onBytes` sees its bytes as they lie
+ * in the file, in order.
  */
-export function parseSafetensors(bytes: Uint8Array, file: string): Parameters {
-  const length = headerLength(bytes, bytes.length, file);
-  const json = bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + length);
-  const parameters: Parameters = new Map();
-  for (const stored of parseHeader(json, bytes.length, file)) {
-    const entry = readable(stored, file);
-    const data = bytes.subarray(entry.offset, entry.offset + entry.sizeBytes);
-    const aligned = data.byteOffset % DTYPE_BYTES[entry.dtype] === 0 ? data : data.slice();
-    parameters.set(entry.name, { shape: entry.shape, data: toFloat32(aligned, entry) });
+export async function readTensor(
+  file: FileHandle,
+  { shape, dtype, offset, sizeBytes }: TensorEntry,
+  path: string,
+  onBytes?: OnBytes,
+): Promise<NamedTensor> {
+  const data = new Float32Array(elementCount(shape));
+  // Half precision fills the second half, and is widened in place.
+  const bytes = bytesOf(data).subarray(data.byteLength - sizeBytes);
+  await readFully(file, bytes, offset, path, onBytes);
+  if (dtype !== 'F32') {
+    const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, data.length);
+    (dtype === 'F16' ? decodeFloat16 : decodeBfloat16)(halves, data);
   }
-  return parameters;
+  return { shape, data };
 }
 
 /**
- * Writes `parameters` in name order, so equal parameters give equal bytes. The file appears complete or not at all.
- * `onBytes` sees every byte in order, for a checksum that needs no second pass.
+ * Writes `parameters` in name order, so equal parameters give equal bytes, and says what it wrote. The file appears
+ * complete or not at all.
  *
- * @throws {ForgeError} NUMERIC_NON_FINITE when a finite value is too large for F16, naming the tensor.
+ * @throws {ForgeError} NUMERIC_NON_FINITE when a finite value is too large for `dtype`, naming the tensor.
  */
 export async function writeSafetensors(
   path: string,
   parameters: Parameters,
-  options: {
-    dtype: SafetensorsDtype;
-    metadata?: Readonly<Record<string, string>>;
-    onBytes?: (bytes: Uint8Array) => void;
-  },
-): Promise<void> {
-  const names = [...parameters.keys()].sort();
-  const content = async (file: FileHandle): Promise<void> => {
-    const write = async (bytes: Uint8Array): Promise<void> => {
-      options.onBytes?.(bytes);
-      await writeFully(file, bytes);
-    };
-    await write(renderHeader(names, parameters, options));
-    for (const name of names) await write(fromFloat32(parameters.get(name)!, options.dtype, name));
-  };
+  options: { dtype: SafetensorsDtype; metadata?: Readonly<Record<string, string>> },
+): Promise<BlobContent> {
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
   // A version is checked by its hash when it is read, so that a step need not wait for the disk.
-  await replaceFile(path, content, { flush: false });
+  await replaceFile(
+    path,
+    async (file) => {
+      for (const piece of contentOf(parameters, options)) {
+        hash.update(piece);
+        await writeFully(file, piece);
+        sizeBytes += piece.length;
+      }
+    },
+    { flush: false },
+  );
+  const header = renderHeader(parameters, options).subarray(PREFIX_BYTES);
+  const tensors = parseHeader(header, sizeBytes, path).map((entry) => readable(entry, path));
+  return { sha256: hash.digest('hex'), sizeBytes, tensors };
 }
 
-/** sha256 of the F32 file that `writeSafetensors` would write: the name of a run's version with these parameters. */
-export function hashSafetensors(parameters: Parameters): string {
-  const names = [...parameters.keys()].sort();
-  const hash = createHash('sha256').update(renderHeader(names, parameters, { dtype: 'F32' }));
-  for (const name of names) hash.update(bytesOf(parameters.get(name)!.data));
+/** sha256 of the file that `writeSafetensors` would write: the name of a run's version with these parameters. */
+export function hashSafetensors(parameters: Parameters, dtype: SafetensorsDtype = 'F32'): string {
+  const hash = createHash('sha256');
+  for (const piece of contentOf(parameters, { dtype })) hash.update(piece);
   return hash.digest('hex');
 }
 
+/** The bytes of a file, in pieces; one of half precision lasts until the next. */
+function* contentOf(
+  parameters: Parameters,
+  options: { dtype: SafetensorsDtype; metadata?: Readonly<Record<string, string>> },
+): Generator<Uint8Array> {
+  const { dtype } = options;
+  yield renderHeader(parameters, options);
+  const halves = new Uint16Array(dtype === 'F32' ? 0 : PIECE_BYTES / 4);
+  for (const name of sortedNames(parameters)) {
+    for (const piece of pieces(parameters.get(name)!.data))
+      yield bytesOf(dtype === 'F32' ? piece : narrowed(piece, halves, dtype, name));
+  }
+}
+
+function sortedNames(parameters: Parameters): string[] {
+  return [...parameters.keys()].sort();
+}
+
 function renderHeader(
-  names: readonly string[],
   parameters: Parameters,
   { dtype, metadata }: { dtype: SafetensorsDtype; metadata?: Readonly<Record<string, string>> },
 ): Uint8Array {
   const header: [string, unknown][] = metadata === undefined ? [] : [['__metadata__', metadata]];
   let offset = 0;
-  for (const name of names) {
+  for (const name of sortedNames(parameters)) {
     const { shape, data } = parameters.get(name)!;
     if (elementCount(shape) !== data.length) {
       throw new ForgeError(
@@ -143,29 +171,30 @@ function renderHeader(
   return padded;
 }
 
-function toFloat32(bytes: Uint8Array, { dtype }: TensorEntry): Float32Array {
-  if (dtype === 'F32') return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
-  return dtype === 'F16' ? decodeFloat16(halves) : decodeBfloat16(halves);
-}
+const INFINITY_BITS = { F16: 0x7c00, BF16: 0x7f80 } as const;
 
-function fromFloat32({ data }: NamedTensor, dtype: SafetensorsDtype, name: string): Uint8Array {
-  if (dtype === 'F32') return bytesOf(data);
-  const halves = dtype === 'F16' ? encodeFloat16(data) : encodeBfloat16(data);
-  const overflow = data.findIndex(
-    (value, i) => Number.isFinite(value) && (halves[i]! & 0x7fff) === INFINITY_BITS[dtype],
+/** `values` in half precision, in the memory of `halves`. */
+function narrowed(
+  values: Float32Array,
+  halves: Uint16Array,
+  dtype: 'F16' | 'BF16',
+  name: string,
+): Uint16Array {
+  const result = (dtype === 'F16' ? encodeFloat16 : encodeBfloat16)(
+    values,
+    halves.subarray(0, values.length),
   );
-  if (overflow >= 0) {
+  const infinity = INFINITY_BITS[dtype];
+  for (let i = 0; i < result.length; i++) {
+    if ((result[i]! & 0x7fff) !== infinity || !Number.isFinite(values[i]!)) continue;
     throw new ForgeError(
       'NUMERIC_NON_FINITE',
-      `tensor "${name}": ${data[overflow]} is too large for ${dtype}; save as BF16 or F32 instead`,
-      { tensor: name, value: data[overflow], dtype },
+      `tensor "${name}": ${values[i]} is too large for ${dtype}; save as ${dtype === 'F16' ? 'BF16 or ' : ''}F32 instead`,
+      { tensor: name, value: values[i]!, dtype },
     );
   }
-  return new Uint8Array(halves.buffer);
+  return result;
 }
-
-const INFINITY_BITS = { F16: 0x7c00, BF16: 0x7f80 } as const;
 
 async function openModelFile(path: string): Promise<FileHandle> {
   try {
@@ -186,11 +215,9 @@ export async function readFully(
   target: Uint8Array,
   position: number,
   path: string,
-  {
-    pieceBytes = MAX_TRANSFER_BYTES,
-    onBytes,
-  }: { pieceBytes?: number; onBytes?: (bytes: Uint8Array) => void } = {},
+  onBytes?: OnBytes,
 ): Promise<void> {
+  const pieceBytes = onBytes === undefined ? MAX_TRANSFER_BYTES : PIECE_BYTES;
   for (let done = 0; done < target.length;) {
     const length = Math.min(pieceBytes, target.length - done);
     const { bytesRead } = await file.read(target, done, length, position + done);
@@ -203,8 +230,6 @@ export async function readFully(
 }
 
 async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    const { bytesWritten } = await file.write(bytes, done, Math.min(MAX_TRANSFER_BYTES, bytes.length - done));
-    done += bytesWritten;
-  }
+  for (let done = 0; done < bytes.length;)
+    done += (await file.write(bytes, done, bytes.length - done)).bytesWritten;
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { weightsAnnouncementSchema } from '@forge/contracts';
 import { parametersHash, type Parameters } from './parameters';
+import { readVersion } from './read-version';
 import { hashSafetensors } from './safetensors';
 import { WeightStore } from './weight-store';
 
@@ -27,27 +28,38 @@ describe('WeightStore', () => {
   });
 
   it('reads what was published, bit for bit', async () => {
-    const read = await store.read(await store.publish(0, 1, version(0)));
+    const read = await readVersion(await store.publish(0, 1, version(0)));
     expect(parametersHash(read)).toBe(parametersHash(version(0)));
   });
 
-  it('keeps the last read valid through one more, in two buffers', async () => {
+  it('reads each version into memory of its own', async () => {
     const announcements = await Promise.all([0, 1, 2].map((v) => store.publish(v, 1, version(v))));
-    const [first, second, third] = await Promise.all(announcements.map((a) => store.read(a)));
-    expect(parametersHash(second!)).toBe(parametersHash(version(1)));
-    expect(parametersHash(third!)).toBe(parametersHash(version(2)));
-    expect(first!.get('w')!.data.buffer).toBe(third!.get('w')!.data.buffer);
+    const read = await Promise.all(announcements.map(readVersion));
+    expect(read.map(parametersHash)).toEqual([0, 1, 2].map((v) => parametersHash(version(v))));
   });
+
+  it.each(['BF16', 'F16'] as const)(
+    'publishes rounded to %s, in half the bytes, and reads float32',
+    async (dtype) => {
+      const half = new WeightStore({ dir: path.join(dir, 'half'), keep: 2, dtype });
+      const announcement = await half.publish(0, 1, version(1));
+      expect(announcement.sha256).toBe(hashSafetensors(version(1), dtype));
+      const [manifest] = await half.manifests();
+      expect(manifest!.tensors).toMatchObject([{ dtype, sizeBytes: 10 }]);
+      const rounded = dtype === 'BF16' ? 1.1015625 : 1.099609375;
+      expect([...(await readVersion(announcement)).get('w')!.data]).toEqual(Array(5).fill(rounded));
+    },
+  );
 
   it('takes a larger version after a smaller one', async () => {
     for (const [v, count] of [4, 4, 4000, 40].entries()) {
-      const read = await store.read(await store.publish(v, 1, version(v, count)));
+      const read = await readVersion(await store.publish(v, 1, version(v, count)));
       expect(parametersHash(read)).toBe(parametersHash(version(v, count)));
     }
   });
 
   it('refuses a blob that was changed or cut, and leaves the last good read alone', async () => {
-    const good = await store.read(await store.publish(0, 1, version(0)));
+    const good = await readVersion(await store.publish(0, 1, version(0)));
     const bad = await store.publish(1, 1, version(1));
     const bytes = await readFile(bad.path);
     bytes[bytes.length - 1]! ^= 1;
@@ -56,9 +68,9 @@ describe('WeightStore', () => {
       code: 'CONTRACT_WEIGHTS_CORRUPT',
       message: expect.stringContaining(message),
     });
-    await expect(store.read(bad)).rejects.toMatchObject(refusal('found sha256'));
+    await expect(readVersion(bad)).rejects.toMatchObject(refusal('found sha256'));
     await writeFile(bad.path, bytes.subarray(1));
-    await expect(store.read(bad)).rejects.toMatchObject(refusal(`announced ${bad.sizeBytes}`));
+    await expect(readVersion(bad)).rejects.toMatchObject(refusal(`announced ${bad.sizeBytes}`));
     expect(parametersHash(good)).toBe(parametersHash(version(0)));
   });
 
@@ -76,7 +88,7 @@ describe('WeightStore', () => {
         ...['v1-e1.json', 'v10-e1.json', 'v10-e2.json', 'v9-e1.json'],
       ].sort(),
     );
-    await expect(store.read(announcements[0]!)).rejects.toMatchObject({ code: 'STALE_WEIGHTS' });
+    await expect(readVersion(announcements[0]!)).rejects.toMatchObject({ code: 'STALE_WEIGHTS' });
   });
 
   it('describes what a version was made of and what lies where in its blob', async () => {
@@ -98,19 +110,19 @@ describe('WeightStore', () => {
     const again = await store.publish(5, 1, version(3));
     expect(again.path).toBe(first.path);
     expect(await store.collect()).toEqual(new Set([4, 5]));
-    await store.read(again);
+    await readVersion(again);
     await store.publish(6, 1, version(6));
     expect(await store.collect()).toEqual(new Set([5, 6]));
-    await store.read(again);
-    await expect(store.read(other)).rejects.toMatchObject({ code: 'STALE_WEIGHTS' });
+    await readVersion(again);
+    await expect(readVersion(other)).rejects.toMatchObject({ code: 'STALE_WEIGHTS' });
   });
 
   it('repairs a damaged blob when its version is published again', async () => {
     const announcement = await store.publish(1, 1, version(1));
     await writeFile(announcement.path, 'damaged');
-    await expect(store.read(announcement)).rejects.toMatchObject({ code: 'CONTRACT_WEIGHTS_CORRUPT' });
+    await expect(readVersion(announcement)).rejects.toMatchObject({ code: 'CONTRACT_WEIGHTS_CORRUPT' });
     expect(await store.publish(1, 2, version(1))).toEqual({ ...announcement, epoch: 2 });
-    expect(parametersHash(await store.read(announcement))).toBe(parametersHash(version(1)));
+    expect(parametersHash(await readVersion(announcement))).toBe(parametersHash(version(1)));
   });
 
   it('deletes no blob while a manifest that is kept can not be read', async () => {
@@ -119,7 +131,7 @@ describe('WeightStore', () => {
     await writeFile(path.join(dir, 'store', 'v2-e1.json'), '{');
     await expect(store.manifests()).rejects.toMatchObject({ code: 'CONTRACT_WEIGHTS_CORRUPT' });
     await store.collect();
-    for (const announcement of announcements) await store.read(announcement);
+    for (const announcement of announcements) await readVersion(announcement);
   });
 });
 

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import {
@@ -10,11 +10,10 @@ import {
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { absentAs, replaceFile } from '@forge/files';
-import { inspectBlob } from './blob';
 import type { Parameters } from './parameters';
+import { readVersion } from './read-version';
 import { writeSafetensors } from './safetensors';
-import { corrupt } from './safetensors-header';
-import { WeightReader } from './weight-reader';
+import { corrupt, type SafetensorsDtype } from './safetensors-header';
 
 const BLOB = /^([0-9a-f]{64})\.safetensors$/;
 const MANIFEST = /^v(\d+)-e\d+\.json$/;
@@ -32,19 +31,23 @@ const NO_ORIGIN: WeightsOrigin = { parent: null, trained: null };
 export class WeightStore {
   readonly #dir: string;
   readonly #keep: number;
-  readonly #reader = new WeightReader();
+  readonly #dtype: SafetensorsDtype;
 
-  /** `keep`: how many of the newest versions `collect` spares, at least 2: a crash goes back to the one before. */
-  constructor({ dir, keep }: { dir: string; keep: number }) {
+  /**
+   * `keep`: how many of the newest versions `collect` spares, at least 2: a crash goes back to the one before. `dtype`:
+   * that of the blobs.
+   */
+  constructor({ dir, keep, dtype = 'F32' }: { dir: string; keep: number; dtype?: SafetensorsDtype }) {
     this.#dir = path.resolve(dir);
     this.#keep = Math.max(2, keep);
+    this.#dtype = dtype;
   }
 
   /**
-   * Writes manifest and blob of a version and describes it. Both are complete, and the blob was read again, when this
-   * resolves; nothing is announced. Publishing a version again replaces a blob that was damaged meanwhile.
+   * Writes manifest and blob of a version and describes it, its hash taken while it was written. Both are complete when
+   * this resolves; nothing is announced. Publishing a version again replaces a blob that was damaged meanwhile.
    *
-   * @throws {ForgeError} CONTRACT_WEIGHTS_CORRUPT when what was read is not what was written.
+   * @throws {ForgeError} NUMERIC_NON_FINITE when a value is too large for the dtype of the store.
    */
   async publish(
     version: number,
@@ -55,11 +58,9 @@ export class WeightStore {
     await mkdir(this.#dir, { recursive: true });
     const name = `v${version}-e${epoch}`;
     const temporary = path.join(this.#dir, `${name}.${randomUUID()}.tmp`);
-    const hash = createHash('sha256');
-    await writeSafetensors(temporary, parameters, { dtype: 'F32', onBytes: (bytes) => hash.update(bytes) });
-    const written = hash.digest('hex');
-    const { sha256, sizeBytes, tensors } = await inspectBlob(temporary);
-    if (sha256 !== written) throw corrupt(temporary, `wrote sha256 ${written}, read ${sha256}`);
+    const { sha256, sizeBytes, tensors } = await writeSafetensors(temporary, parameters, {
+      dtype: this.#dtype,
+    });
     const manifest: WeightsManifest = {
       schemaVersion: 1,
       version,
@@ -75,11 +76,6 @@ export class WeightStore {
     const blob = this.blobOf(manifest);
     await rename(temporary, blob);
     return { schemaVersion: 1, version, epoch, path: blob, sizeBytes, sha256 };
-  }
-
-  /** Reads as `WeightReader.read` does. */
-  read(announcement: WeightsAnnouncement): Promise<Parameters> {
-    return this.#reader.read(announcement);
   }
 
   get dir(): string {

@@ -1,18 +1,20 @@
 import type { OptimizerState } from '@forge/model';
 import { readSafetensors, writeSafetensors, type Parameters } from '@forge/weights';
+import type { Seal } from './seal';
 
 const FIRST = 'first.';
 const SECOND = 'second.';
 
-/** Writes both of Adam's moments to one file, which appears complete or not at all. */
+/** Writes both of Adam's moments to one file, which appears complete or not at all; its seal. */
 export async function writeMoments(
   file: string,
   { firstMoments, secondMoments }: OptimizerState,
-): Promise<void> {
+): Promise<Seal> {
   const tensors: Parameters = new Map();
   for (const [name, moment] of firstMoments) tensors.set(FIRST + name, moment);
   for (const [name, moment] of secondMoments) tensors.set(SECOND + name, moment);
-  await writeSafetensors(file, tensors, { dtype: 'F32' });
+  const { sizeBytes, sha256 } = await writeSafetensors(file, tensors, { dtype: 'F32' });
+  return { sizeBytes, sha256 };
 }
 
 /** The moments in a file, after `step` updates. */

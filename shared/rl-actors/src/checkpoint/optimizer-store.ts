@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { replaceFile } from '@forge/files';
 import type { OptimizerState } from '@forge/model';
-import { checkSeal, damaged, sealOf, sealSchema } from './seal';
+import { checkSeal, damaged, sealSchema } from './seal';
 import { readMoments, writeMoments } from './moments';
 
 const FILE = /^v(\d+)-e\d+\.optimizer\./;
@@ -22,8 +22,7 @@ export class OptimizerStore {
   async save(version: number, epoch: number, state: OptimizerState): Promise<void> {
     await mkdir(this.dir, { recursive: true });
     const { file, seal } = this.paths(version, epoch);
-    await writeMoments(file, state);
-    await replaceFile(seal, JSON.stringify(await sealOf(file)), { flush: false });
+    await replaceFile(seal, JSON.stringify(await writeMoments(file, state)), { flush: false });
   }
 
   /** @throws {ForgeError} as `verify`. */

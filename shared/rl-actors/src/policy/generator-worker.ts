@@ -19,7 +19,7 @@ import {
   type GeneratorStats,
   type LoadedModel,
 } from '@forge/model';
-import { hashSafetensors, WeightReader, type Parameters } from '@forge/weights';
+import { hashSafetensors, readVersion, type Parameters } from '@forge/weights';
 import { timed } from '@forge/telemetry';
 import { logprobMismatch, soleVersion } from './logprob-mismatch';
 import type { PolicySettings } from './policy-config';
@@ -61,7 +61,6 @@ const settings = workerData as PolicySettings;
 
 /** The generator, in a thread of its own: it blocks while it computes. */
 class Generation {
-  private readonly reader = new WeightReader();
   private generator: Promise<Generator> | null = null;
   /** The parameters of the two newest versions: what is done generating may be one version behind. */
   private readonly recent = new Map<number, Parameters>();
@@ -79,12 +78,11 @@ class Generation {
   /** Takes the announced weights, which are used from the next chunk on; the version that is current then. */
   async applyWeights(announcement: WeightsAnnouncement): Promise<WeightsSet> {
     const { version, sha256 } = announcement;
-    const parameters = await timed('weights/fetch_ms', async () =>
-      copied(await this.reader.read(announcement)),
-    );
+    // One of the two makes room first: three copies of a model may be more than there is memory for.
+    for (const old of [...this.recent.keys()].slice(0, -1)) this.recent.delete(old);
+    const parameters = await timed('weights/fetch_ms', () => readVersion(announcement));
     const fetchedAtMs = Date.now();
     this.recent.set(version, parameters);
-    for (const old of [...this.recent.keys()].slice(0, -2)) this.recent.delete(old);
     this.hashes.set(version, sha256);
     for (const old of [...this.hashes.keys()].slice(0, -KNOWN_HASHES)) this.hashes.delete(old);
     const current = await timed('weights/apply_ms', () => this.apply(version, parameters));
@@ -179,11 +177,6 @@ class Generation {
       ...scoring,
     });
   }
-}
-
-/** The reader reuses its buffers; the generator keeps what it is given. */
-function copied(parameters: Parameters): Parameters {
-  return new Map([...parameters].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]));
 }
 
 const generation = loadModel(settings.worker.model, { date: settings.worker.date }).then(

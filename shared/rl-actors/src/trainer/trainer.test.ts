@@ -5,7 +5,7 @@ import { thisProc } from '@forge/actors';
 import { encode, type Group } from '@forge/contracts';
 import { loadModel } from '@forge/model';
 import { waitFor } from '@forge/testing';
-import { parametersHash, WeightReader, WeightStore } from '@forge/weights';
+import { parametersHash, readVersion, WeightStore } from '@forge/weights';
 import { trainingEpisode } from '../training-episode.fixture';
 import { onMicroBatches, type MicroBatches } from './micro-batches';
 import { Trainer } from './trainer';
@@ -257,7 +257,7 @@ describe('Trainer', () => {
     expect(readdirSync(join(dir, 'checkpoints')).sort()).toEqual(['step-2', 'step-3']);
     await trainer.save.callOne('model');
     const saved = (await loadModel(join(dir, 'model'))).parameters;
-    const pushed = await new WeightReader().read(await trainer.publishWeights.callOne());
+    const pushed = await readVersion(await trainer.publishWeights.callOne());
     expect(parametersHash(saved)).toBe(parametersHash(pushed));
     await trainer.stop();
   });

@@ -19,7 +19,7 @@ import {
 import { loadCheckpoint, writeCheckpoint, type RunPosition } from '../checkpoint/checkpoint';
 import { Checkpoints } from '../checkpoint/checkpoints';
 import { loadAlgorithm } from '@forge/recipe-parts';
-import { hashSafetensors, WeightReader, WeightStore, type Parameters } from '@forge/weights';
+import { hashSafetensors, readVersion, WeightStore, type Parameters } from '@forge/weights';
 import type { TrainingEpisode } from '../training-episode';
 import { checkLag, type LagStatistics } from './lag';
 import { OptimizerStore } from '../checkpoint/optimizer-store';
@@ -184,7 +184,7 @@ export class Training {
       .filter((one) => one.version === version && (sha256 === null || one.sha256 === sha256))
       .at(-1);
     if (manifest !== undefined) {
-      const parameters = await this.weights.read(this.weights.announcementOf(manifest));
+      const parameters = await readVersion(this.weights.announcementOf(manifest));
       return { parameters, state: await this.optimizer.load(version, manifest.epoch) };
     }
     const checkpoint = new Checkpoints(this.settings.dir).path(version);
@@ -236,6 +236,6 @@ async function startingPoint(
   if (from === undefined) return null;
   if (typeof from === 'string') return loadCheckpoint(from, config);
   const { path, version, epoch } = from;
-  const parameters = await new WeightReader().read(from);
+  const parameters = await readVersion(from);
   return { parameters, state: version > 0 ? await OptimizerStore.beside(path).load(version, epoch) : null };
 }
