@@ -10,3 +10,4 @@ export {
   type HostTensor,
   type Program,
 } from './engine';
+export { hostTensorOf, ReferenceEngine } from './reference-engine';

@@ -1,11 +1,11 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SftRecipe } from '@forge/config';
-import { createEngine } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import {
   createModel,
   createTokenizer,
+  provenEngine,
   supervisedEpisode,
   supervisedLoss,
   TrainStep,
@@ -91,7 +91,7 @@ export async function trainSupervised(
   }
   const { trainer, evaluation, steps, batchSize } = recipe;
   const { config, tokenizer } = model;
-  const engine = createEngine({ threads: trainer.threads, device: trainer.device });
+  const engine = await provenEngine({ threads: trainer.threads, device: trainer.device });
   const training = await TrainStep.create({
     engine,
     config,

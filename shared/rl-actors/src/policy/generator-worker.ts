@@ -8,12 +8,13 @@ import {
   type WeightsAnnouncement,
   type Prompt,
 } from '@forge/contracts';
-import { createEngine } from '@forge/engine';
+import type { Engine } from '@forge/engine';
 import { serveWorker } from '@forge/threads';
 import {
   Generator,
   loadModel,
   LogprobScorer,
+  provenEngine,
   tokenTexts,
   type ChunkMark,
   type GeneratorStats,
@@ -70,6 +71,7 @@ class Generation {
   private readonly hashes = new Map<number, string>();
 
   constructor(
+    private readonly engine: Engine,
     private readonly model: Pick<LoadedModel, 'config' | 'tokenizer'>,
     parameters: Parameters,
   ) {
@@ -149,11 +151,11 @@ class Generation {
 
   private create(version: number, parameters: Parameters): Promise<Generator> {
     const { config, tokenizer } = this.model;
-    const { threads, device, maxBatch, chunk, refreshCache, weights } = settings.worker;
+    const { threads, maxBatch, chunk, refreshCache, weights } = settings.worker;
     const size = [...parameters.values()].reduce((sum, { data }) => sum + data.length, 0);
     const cheapest = size < INPUT_PARAMETERS && threads === 1 ? 'inputs' : 'initializers';
     return Generator.create({
-      engine: createEngine({ threads, device }),
+      engine: this.engine,
       config,
       parameters,
       version,
@@ -169,9 +171,9 @@ class Generation {
 
   /** The training graph's forward pass, which takes the weights of any version. */
   private createScorer(parameters: Parameters): Promise<LogprobScorer> {
-    const { threads, device, scoring } = settings.worker;
+    const { scoring } = settings.worker;
     return LogprobScorer.create({
-      engine: createEngine({ threads, device }),
+      engine: this.engine,
       config: this.model.config,
       parameters,
       weightMode: 'inputs',
@@ -186,9 +188,12 @@ function copied(parameters: Parameters): Parameters {
   return new Map([...parameters].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]));
 }
 
-const generation = loadModel(settings.worker.model, { date: settings.worker.date }).then(
-  ({ config, tokenizer, parameters }) => new Generation({ config, tokenizer }, parameters),
-);
+async function open({ model, date, threads, device }: PolicySettings['worker']): Promise<Generation> {
+  const { config, tokenizer, parameters } = await loadModel(model, { date });
+  return new Generation(await provenEngine({ threads, device }), { config, tokenizer }, parameters);
+}
+
+const generation = open(settings.worker);
 // `open` tells why it failed, be it called only later.
 generation.catch(() => undefined);
 

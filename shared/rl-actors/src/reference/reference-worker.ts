@@ -1,14 +1,13 @@
 import { workerData } from 'node:worker_threads';
-import { createEngine } from '@forge/engine';
 import { serveWorker } from '@forge/threads';
-import { loadModel, LogprobScorer } from '@forge/model';
+import { loadModel, LogprobScorer, provenEngine } from '@forge/model';
 import type { ReferenceSettings } from './reference-model';
 
 /** The frozen reference model, in a thread of its own. */
 const { model, threads, device, ...rest } = workerData as ReferenceSettings;
-const scorer = loadModel(model).then(({ config, parameters }) =>
+const scorer = loadModel(model).then(async ({ config, parameters }) =>
   LogprobScorer.create({
-    engine: createEngine({ threads, device }),
+    engine: await provenEngine({ threads, device }),
     config,
     parameters,
     ...rest,

@@ -6,10 +6,10 @@ import {
   type WeightsAnnouncement,
   type WeightsOrigin,
 } from '@forge/contracts';
-import { createEngine } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import {
   loadModel,
+  provenEngine,
   saveModel,
   TrainStep,
   type LoadedModel,
@@ -58,7 +58,7 @@ export class Training {
     const model = await loadModel(settings.model);
     const start = await startingPoint(settings.resumeFrom, model);
     const step: TrainStep = await TrainStep.create({
-      engine: createEngine({ threads: options.threads, device: options.device }),
+      engine: await provenEngine({ threads: options.threads, device: options.device }),
       config: model.config,
       parameters: start?.parameters ?? model.parameters,
       loss: (await loadAlgorithm(settings)).loss,
