@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { prepareTensorflow } from '@forge/config';
+import { missingWebGpu } from '@forge/testing';
 import { createEngine, type Engine, type EngineOptions } from '..';
 
 /** An engine that has to compute what the reference does. */
@@ -13,6 +14,7 @@ export interface Candidate {
 
 export const CANDIDATES: readonly Candidate[] = [
   { name: 'onnx on the CPU', options: { threads: 2 }, reasonToSkip: null },
+  { name: 'onnx on WebGPU', options: { threads: 1, device: 'webgpu' }, reasonToSkip: missingWebGpu() },
   {
     name: 'tensorflow on the CPU',
     options: { threads: 2, engine: 'tensorflow' },
