@@ -20,3 +20,4 @@ export {
   type TensorflowKind,
   type TensorflowPlace,
 } from './tensorflow/installed-tensorflow';
+export { hostTensorOf, ReferenceEngine } from './reference-engine';

@@ -29,6 +29,7 @@ export const ERROR_CODES = {
   SHAPE_MISMATCH: 'fatal',
   NUMERIC_NON_FINITE: 'fatal',
   NUMERIC_LIMIT_EXCEEDED: 'fatal',
+  NUMERIC_DEVICE_WRONG: 'fatal',
   STALE_EPISODE: 'stale',
   STALE_EPOCH: 'stale',
   STALE_WEIGHTS: 'stale',

@@ -66,5 +66,5 @@ export { recompute } from './recompute';
 export { linearLogprobs, type LinearLogprobsOptions } from './linear-logprobs';
 export { dependence, grad } from './gradient';
 export { captured, isBody, reachable, reachableInside } from './reachable';
-export { evaluate } from './evaluate';
+export { evaluate, type Application } from './evaluate';
 export { adamW, adamWNumbers, type AdamWConstants, type AdamWInputs, type AdamWOutputs } from './adamw';

@@ -1,4 +1,5 @@
-import { checkInstalled, chooseEngine, createEngine, type Engine, type EngineChoice } from '@forge/engine';
+import { checkInstalled, chooseEngine, type Engine, type EngineChoice } from '@forge/engine';
+import { provenEngine } from './proof/proven-engine';
 import type { ModelConfig } from './transformer/model-config';
 import { parameterCount } from './transformer/parameter-shapes';
 
@@ -6,13 +7,14 @@ import { parameterCount } from './transformer/parameter-shapes';
 export type AskedEngine = EngineChoice & { threads: number };
 
 /**
- * The engine that `field` asks for, for a model.
+ * The engine that `field` asks for, for a model; it has proved that it computes rightly.
  *
- * @throws {ForgeError} ENGINE_NOT_INSTALLED; CONFIG_INVALID when the engine has no such device or mathMode.
+ * @throws {ForgeError} ENGINE_NOT_INSTALLED; CONFIG_INVALID when the engine has no such device or mathMode;
+ *   NUMERIC_DEVICE_WRONG.
  */
-export function engineFor(asked: AskedEngine, model: ModelConfig, field: string): Engine {
+export async function engineFor(asked: AskedEngine, model: ModelConfig, field: string): Promise<Engine> {
   const { device, threads, mathMode } = asked;
   const engine = chooseEngine(asked, parameterCount(model), field);
   checkInstalled({ engine, device }, field);
-  return createEngine({ engine, device, threads, mathMode });
+  return provenEngine({ engine, device, threads, mathMode });
 }

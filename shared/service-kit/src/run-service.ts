@@ -82,7 +82,8 @@ function exitBecauseOf(name: string, cause: unknown): never {
   const error = ForgeError.from(cause);
   process.stderr.write(`${name}: ${error.code}: ${error.message}\n`);
   const mayCome = error.is('CONFIG_PATH_UNUSABLE') && error.details.errno === 'ENOENT';
-  process.exit(/^(CONFIG|ENGINE)_/.test(error.code) && !mayCome ? 2 : 1);
+  const isHere = /^(CONFIG|ENGINE)_/.test(error.code) || error.is('NUMERIC_DEVICE_WRONG');
+  process.exit(isHere && !mayCome ? 2 : 1);
 }
 
 async function serve(name: string, start: ServiceDefinition['start']): Promise<void> {

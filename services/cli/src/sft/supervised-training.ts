@@ -91,7 +91,7 @@ export async function trainSupervised(
   }
   const { trainer, evaluation, steps, batchSize } = recipe;
   const { config, tokenizer } = model;
-  const engine = engineFor(trainer, config, 'trainer');
+  const engine = await engineFor(trainer, config, 'trainer');
   const training = await TrainStep.create({
     engine,
     config,

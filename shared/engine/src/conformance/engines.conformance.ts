@@ -1,3 +1,4 @@
+import { missingWebGpu } from '@forge/testing';
 import { createEngine, findTensorflow, tensorflowPlace, type Engine, type EngineOptions } from '..';
 
 /** An engine that has to compute what the reference does. */
@@ -10,6 +11,7 @@ export interface Candidate {
 
 export const CANDIDATES: readonly Candidate[] = [
   { name: 'onnx on the CPU', options: { threads: 2 }, reasonToSkip: null },
+  { name: 'onnx on WebGPU', options: { threads: 1, device: 'webgpu' }, reasonToSkip: missingWebGpu() },
   {
     name: 'tensorflow on the CPU',
     options: { threads: 2, engine: 'tensorflow' },

@@ -8,6 +8,7 @@ import {
   type WeightsAnnouncement,
   type Prompt,
 } from '@forge/contracts';
+import type { Engine } from '@forge/engine';
 import { serveWorker } from '@forge/threads';
 import {
   engineFor,
@@ -69,6 +70,7 @@ class Generation {
   private readonly hashes = new Map<number, string>();
 
   constructor(
+    private readonly engine: Engine,
     private readonly model: Pick<LoadedModel, 'config' | 'tokenizer'>,
     parameters: Parameters,
   ) {
@@ -151,7 +153,7 @@ class Generation {
     const size = [...parameters.values()].reduce((sum, { data }) => sum + data.length, 0);
     const cheapest = size < INPUT_PARAMETERS && threads === 1 ? 'inputs' : 'initializers';
     return Generator.create({
-      engine: engineFor(settings.worker, config, 'worker'),
+      engine: this.engine,
       config,
       parameters,
       version,
@@ -169,7 +171,7 @@ class Generation {
   private createScorer(parameters: Parameters): Promise<LogprobScorer> {
     const { scoring } = settings.worker;
     return LogprobScorer.create({
-      engine: engineFor(settings.worker, this.model.config, 'worker'),
+      engine: this.engine,
       config: this.model.config,
       parameters,
       weightMode: 'inputs',
@@ -179,9 +181,12 @@ class Generation {
   }
 }
 
-const generation = loadModel(settings.worker.model, { date: settings.worker.date }).then(
-  ({ config, tokenizer, parameters }) => new Generation({ config, tokenizer }, parameters),
-);
+async function open(worker: PolicySettings['worker']): Promise<Generation> {
+  const { config, tokenizer, parameters } = await loadModel(worker.model, { date: worker.date });
+  return new Generation(await engineFor(worker, config, 'worker'), { config, tokenizer }, parameters);
+}
+
+const generation = open(settings.worker);
 // `open` tells why it failed, be it called only later.
 generation.catch(() => undefined);
 

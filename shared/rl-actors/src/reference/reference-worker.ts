@@ -6,9 +6,9 @@ import type { ReferenceSettings } from './reference-model';
 /** The frozen reference model, in a thread of its own. */
 const settings = workerData as ReferenceSettings;
 const { model, maxBatchTokens, temperature, logitsChunk } = settings;
-const scorer = loadModel(model).then(({ config, parameters }) =>
+const scorer = loadModel(model).then(async ({ config, parameters }) =>
   LogprobScorer.create({
-    engine: engineFor(settings, config, 'reference'),
+    engine: await engineFor(settings, config, 'reference'),
     config,
     parameters,
     maxBatchTokens,

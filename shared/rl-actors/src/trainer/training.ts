@@ -58,7 +58,7 @@ export class Training {
     const model = await loadModel(settings.model);
     const start = await startingPoint(settings.resumeFrom, model);
     const step: TrainStep = await TrainStep.create({
-      engine: engineFor(options, model.config, 'optimizer'),
+      engine: await engineFor(options, model.config, 'optimizer'),
       config: model.config,
       parameters: start?.parameters ?? model.parameters,
       loss: (await loadAlgorithm(settings)).loss,
