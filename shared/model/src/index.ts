@@ -1,5 +1,6 @@
 export { type ModelConfig } from './transformer/model-config';
 export { type RopeScaling } from './transformer/rope-scaling';
+export { modelFolder, type ModelFolder } from './hugging-face/model-folder';
 export { modelFingerprint } from './hugging-face/model-fingerprint';
 export { parameterShapes } from './transformer/parameter-shapes';
 export { initializeParameters } from './hugging-face/initialize';

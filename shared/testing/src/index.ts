@@ -14,3 +14,4 @@ export { startLossyProxy, type LossyProxy } from './lossy-proxy';
 export { hasOpenssl, selfSigned } from './self-signed';
 export { isRunning, startTestRedis, type TestRedis } from './test-redis';
 export { waitFor } from './wait-for';
+export { HubServer, type HubFault, type HubFiles, type HubRequest } from './hub-server';
