@@ -25,14 +25,22 @@ export async function start({
     if (code === 'CONTRACT_WEIGHTS_CORRUPT') await runState.setPhase('failed', message);
     throw error;
   };
-  const { checkpointEverySteps, keepCheckpoints, keepVersions, keepSeconds, rollback, ...optimizer } =
-    recipe.trainer;
+  const {
+    checkpointEverySteps,
+    keepCheckpoints,
+    keepVersions,
+    keepSeconds,
+    publishDtype,
+    rollback,
+    ...optimizer
+  } = recipe.trainer;
   const settings = {
     model: recipe.model,
     algorithm: recipe.algorithm,
     optimizer,
     temperature: recipe.sampling.temperature || 1,
     steps: recipe.steps,
+    publishDtype,
   };
   const trainer = await thisProc().spawn('trainer', Trainer, {
     ...settings,

@@ -5,7 +5,7 @@ import { rewardName, rewardSchema, rewardTimeoutMs } from './reward';
 import { redisWaitSeconds, section } from './sections';
 import { sinkSchema } from './sink';
 import { taskSchema } from './task';
-import { keepCheckpoints, rollbackFields, trainerFields } from './trainer';
+import { keepCheckpoints, publishDtype, rollbackFields, trainerFields } from './trainer';
 import { scorerFields, workerFields } from './worker';
 
 const infinity = z.preprocess(
@@ -29,12 +29,7 @@ export const recipeSchema = z
       .describe('letters, digits and dashes; begins the run id'),
     seed: z.int().min(0).max(0xffff_ffff).default(1).describe('same seed, same run'),
     date,
-    model: z
-      .string()
-      .min(1)
-      .describe(
-        'base checkpoint: a directory, relative to the working directory, else org/name or org/name@revision on the Hugging Face hub; a run notes the commit',
-      ),
+    model: z.string().min(1).describe('directory of the base checkpoint, relative to the working directory'),
     steps: z.int().min(1).max(10_000_000).describe('optimizer steps'),
     maxStaleness: infinity
       .default(0)
@@ -79,6 +74,7 @@ export const recipeSchema = z
         .max(3600)
         .default(3)
         .describe('younger versions are kept, too: a Redis that dies may go back by two seconds'),
+      publishDtype,
     }),
     policy: section({
       replicas,

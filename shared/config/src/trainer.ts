@@ -8,6 +8,12 @@ export const keepCheckpoints = z
   .default(2)
   .describe('checkpoints kept; the oldest make room');
 
+const dtype = z.enum(['F32', 'F16', 'BF16']).default('F32');
+
+export const publishDtype = dtype.describe(
+  'number format of the weights that policies get; half precision halves files and transfers, and rounds what is generated with',
+);
+
 /** When a step of reinforcement learning is not applied, but rolled back. */
 export const rollbackFields = {
   maxGradientNorm: z
@@ -59,7 +65,7 @@ export function trainerFields(defaults: { learningRate: number; warmupSteps: num
       .describe('recompute activations in the backward pass: less memory, more time'),
     logitsChunk: z.int().min(1).default(1024).describe('rows of the LM head computed at once; bounds memory'),
     ...engineFields,
-    dtype: z.enum(['F32', 'F16', 'BF16']).default('F32').describe('number format of the saved model'),
+    dtype: dtype.describe('number format of the saved model'),
   };
 }
 

@@ -1,2 +1,1 @@
-export { loadAlgorithm, loadRewards, loadTask, pinnedTask } from './load-parts';
-export { datasetFolder } from './data/dataset-task';
+export { loadAlgorithm, loadRewards, loadTask, withDataHashes } from './load-parts';

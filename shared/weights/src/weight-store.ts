@@ -11,7 +11,6 @@ import {
 import { ForgeError } from '@forge/errors';
 import { absentAs, replaceFile } from '@forge/files';
 import type { Parameters } from './parameters';
-import { readVersion } from './read-version';
 import { writeSafetensors } from './safetensors';
 import { corrupt, type SafetensorsDtype } from './safetensors-header';
 

@@ -1,8 +1,7 @@
 import { samplingSchema } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { loadModel, modelFolder } from '@forge/model';
+import { loadModel } from '@forge/model';
 import { hashSafetensors } from '@forge/weights';
-import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
 import { dayOf } from '../start-day';
 import { localGenerator } from '../sft/local-generator';
@@ -20,7 +19,7 @@ export interface GenerateOptions {
 const ENGINE = { engine: 'onnx', device: 'cpu', threads: 1, mathMode: 'float32' } as const;
 
 /** `forge generate MODEL PROMPT`: one completion. */
-export async function generate(name: string, prompt: string, options: GenerateOptions): Promise<number> {
+export async function generate(dir: string, prompt: string, options: GenerateOptions): Promise<number> {
   const sampling = samplingSchema.safeParse({
     temperature: options.greedy ? 0 : options.temperature,
     maxTokens: options.maxTokens,
@@ -29,7 +28,6 @@ export async function generate(name: string, prompt: string, options: GenerateOp
     const [issue] = sampling.error.issues;
     throw new ForgeError('CONFIG_INVALID', `--${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
   }
-  const { dir } = await withDownloads((watch) => modelFolder(name, watch));
   const model = await loadModel(dir, { date: dayOf(new Date()) });
   showUnappliedSettings(model);
   const generator = await localGenerator(model, ENGINE, 'engine');

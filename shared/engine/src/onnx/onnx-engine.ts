@@ -81,6 +81,8 @@ export class OnnxEngine implements Engine {
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
         graphOptimizationLevel: 'all',
+        // A second run of the same shapes would take all its memory in one more piece beside that of the first.
+        enableMemPattern: false,
         logSeverityLevel: 3,
         // Threads that spin while they wait take the cores from the other services of the machine.
         extra: { session: { intra_op: { allow_spinning: '0' } } },

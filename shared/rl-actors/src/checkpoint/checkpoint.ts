@@ -66,7 +66,7 @@ export async function writeCheckpoint(
   try {
     await mkdir(dirname(dir), { recursive: true });
     await saveModel(temporary, model, { dtype: 'F32' });
-    await writeMoments(join(temporary, MOMENTS), state);
+    await writeMoments(join(temporary, MOMENTS), { state, parameters: null });
     const files: Checkpoint['files'] = {};
     for (const name of (await readdir(temporary)).sort()) {
       await flush(join(temporary, name));
@@ -124,7 +124,8 @@ export async function loadCheckpoint(
   const { step, model } = await readCheckpoint(dir);
   checkModel(dir, model, config);
   const { parameters } = await loadModel(dir);
-  return { parameters, state: await readMoments(join(dir, MOMENTS), step) };
+  const { state } = await readMoments(join(dir, MOMENTS), step);
+  return { parameters, state };
 }
 
 /** @throws {ForgeError} CONFLICT_STATE when a checkpoint with fingerprint `model` is not of `config`. */

@@ -4,27 +4,39 @@ import type { Seal } from './seal';
 
 const FIRST = 'first.';
 const SECOND = 'second.';
+const PARAMETER = 'parameter.';
 
-/** Writes both of Adam's moments to one file, which appears complete or not at all; its seal. */
+/** Both of Adam's moments, and the parameters where what is published of them is rounded. */
+export interface TrainingState {
+  state: OptimizerState;
+  parameters: Parameters | null;
+}
+
+/** Writes what training goes on with to one file, which appears complete or not at all; its seal. */
 export async function writeMoments(
   file: string,
-  { firstMoments, secondMoments }: OptimizerState,
+  { state: { firstMoments, secondMoments }, parameters }: TrainingState,
 ): Promise<Seal> {
   const tensors: Parameters = new Map();
   for (const [name, moment] of firstMoments) tensors.set(FIRST + name, moment);
   for (const [name, moment] of secondMoments) tensors.set(SECOND + name, moment);
+  for (const [name, parameter] of parameters ?? []) tensors.set(PARAMETER + name, parameter);
   const { sizeBytes, sha256 } = await writeSafetensors(file, tensors, { dtype: 'F32' });
   return { sizeBytes, sha256 };
 }
 
-/** The moments in a file, after `step` updates. */
-export async function readMoments(file: string, step: number): Promise<OptimizerState> {
+/** What a file holds, written after `step` updates. */
+export async function readMoments(file: string, step: number): Promise<TrainingState> {
   const tensors = await readSafetensors(file);
-  const moments = (prefix: string): Parameters =>
+  const group = (prefix: string): Parameters =>
     new Map(
-      [...tensors].flatMap(([name, moment]) =>
-        name.startsWith(prefix) ? [[name.slice(prefix.length), moment] as const] : [],
+      [...tensors].flatMap(([name, tensor]) =>
+        name.startsWith(prefix) ? [[name.slice(prefix.length), tensor] as const] : [],
       ),
     );
-  return { step, firstMoments: moments(FIRST), secondMoments: moments(SECOND) };
+  const parameters = group(PARAMETER);
+  return {
+    state: { step, firstMoments: group(FIRST), secondMoments: group(SECOND) },
+    parameters: parameters.size === 0 ? null : parameters,
+  };
 }

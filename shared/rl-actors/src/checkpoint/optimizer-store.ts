@@ -1,14 +1,13 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { replaceFile } from '@forge/files';
-import type { OptimizerState } from '@forge/model';
 import { checkSeal, damaged, sealSchema } from './seal';
-import { readMoments, writeMoments } from './moments';
+import { readMoments, writeMoments, type TrainingState } from './moments';
 
 const FILE = /^v(\d+)-e\d+\.optimizer\./;
 
 /**
- * Adam's moments of the newest versions, beside the weight blobs of the same version and epoch, each with its seal. They
+ * Adam's moments of the newest versions, and their parameters where the blobs are rounded, beside the weight blobs of the same version and epoch, each with its seal. They
  * are written before a step is committed, so that a trainer that dies resumes with the same bits.
  */
 export class OptimizerStore {
@@ -19,14 +18,14 @@ export class OptimizerStore {
     return new OptimizerStore(dirname(blob));
   }
 
-  async save(version: number, epoch: number, state: OptimizerState): Promise<void> {
+  async save(version: number, epoch: number, training: TrainingState): Promise<void> {
     await mkdir(this.dir, { recursive: true });
     const { file, seal } = this.paths(version, epoch);
-    await replaceFile(seal, JSON.stringify(await writeMoments(file, state)), { flush: false });
+    await replaceFile(seal, JSON.stringify(await writeMoments(file, training)), { flush: false });
   }
 
   /** @throws {ForgeError} as `verify`. */
-  async load(version: number, epoch: number): Promise<OptimizerState> {
+  async load(version: number, epoch: number): Promise<TrainingState> {
     await this.verify(version, epoch);
     return readMoments(this.paths(version, epoch).file, version);
   }

@@ -26,7 +26,7 @@ const state = (step: number): OptimizerState => ({
 async function publish(version: number): Promise<WeightsAnnouncement> {
   const weights = join(dir, 'weights');
   const announcement = await new WeightStore({ dir: weights, keep: 4 }).publish(version, 2, model.parameters);
-  await new OptimizerStore(weights).save(version, 2, state(version));
+  await new OptimizerStore(weights).save(version, 2, { state: state(version), parameters: null });
   return announcement;
 }
 

@@ -27,8 +27,9 @@ export class Dataset extends ForgeActor {
     this.settings = parseConfig(datasetConfigSchema, config, 'DatasetConfig');
   }
 
-  override async setup(): Promise<void> {
-    this.task = await loadTask(this.settings);
+  override setup(): Promise<void> {
+    this.task = loadTask(this.settings);
+    return Promise.resolve();
   }
 
   /** The next training sample. */

@@ -17,6 +17,7 @@ export const recordedBaseSchema = z.strictObject({
     optimizer: true,
     temperature: true,
     steps: true,
+    publishDtype: true,
   }),
   /** sha256 of version 0, as it is announced. */
   weightsHash: hash,

@@ -1,6 +1,7 @@
 import {
   algorithmSchema,
   keepCheckpoints,
+  publishDtype,
   rollbackFields,
   section,
   trainerFields,
@@ -13,7 +14,7 @@ import { z } from 'zod';
 export const resumePointSchema = z.union([weightsAnnouncementSchema, z.string().min(1)]);
 
 export const trainerConfigSchema = z.strictObject({
-  model: z.string().min(1).describe('model training starts from: a directory, or a name on the hub'),
+  model: z.string().min(1).describe('directory of the model training starts from'),
   dir: z.string().min(1).describe('directory for weights and checkpoints'),
   algorithm: algorithmSchema.prefault({ name: 'grpo' }),
   optimizer: section(trainerFields({ learningRate: 3e-4, warmupSteps: 10 })),
@@ -28,6 +29,7 @@ export const trainerConfigSchema = z.strictObject({
   keepSeconds: z.number().min(0).default(3).describe('younger versions are kept, however many they are'),
   epoch: z.int().min(0).default(0).describe('tells trainers apart that follow each other in one directory'),
   keepCheckpoints,
+  publishDtype,
   resumeFrom: resumePointSchema.optional(),
 });
 

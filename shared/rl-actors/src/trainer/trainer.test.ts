@@ -5,7 +5,7 @@ import { thisProc } from '@forge/actors';
 import { encode, type Group } from '@forge/contracts';
 import { loadModel } from '@forge/model';
 import { waitFor } from '@forge/testing';
-import { parametersHash, readVersion, WeightStore } from '@forge/weights';
+import { parametersHash, readSafetensors, readVersion, WeightStore, writeSafetensors } from '@forge/weights';
 import { trainingEpisode } from '../training-episode.fixture';
 import { onMicroBatches, type MicroBatches } from './micro-batches';
 import { Trainer } from './trainer';
@@ -174,6 +174,36 @@ describe('Trainer', () => {
     expect(other.sha256).toBe(one.sha256);
     await Promise.all([trainer.stop(), resumed.stop()]);
   });
+
+  it.each(['BF16', 'F16'])(
+    'gives the same bits from weights that were published in %s',
+    async (publishDtype) => {
+      const [trainer, exact] = await Promise.all([spawn({ publishDtype }), spawn()]);
+      for (const one of [trainer, exact]) await one.trainStep.callOne(episodes(0));
+      const [published, whole] = [
+        await trainer.publishWeights.callOne(),
+        await exact.publishWeights.callOne(),
+      ];
+      expect(published.sizeBytes / whole.sizeBytes).toBeCloseTo(0.5, 1);
+      const [rounded, unrounded] = [await readVersion(published), await readVersion(whole)];
+      const file = join(root, `${publishDtype}.safetensors`);
+      await writeSafetensors(file, unrounded, { dtype: publishDtype as 'BF16' });
+      expect(parametersHash(rounded)).toBe(parametersHash(await readSafetensors(file)));
+
+      const resumed = await spawn({ publishDtype, resumeFrom: published });
+      for (const one of [trainer, exact, resumed]) await one.trainStep.callOne(episodes(1));
+      // Training itself is not rounded, and goes on from what it had.
+      const hashes = [];
+      for (const one of [trainer, exact, resumed])
+        hashes.push(parametersHash((await loadModel(await one.checkpoint.callOne())).parameters));
+      expect(hashes).toEqual([hashes[0], hashes[0], hashes[0]]);
+      const { sha256 } = await trainer.publishWeights.callOne();
+      expect((await resumed.publishWeights.callOne()).sha256).toBe(sha256);
+      await trainer.rollBack.callOne(1, published.sha256);
+      expect(await trainer.publishWeights.callOne()).toMatchObject({ version: 3, sha256: published.sha256 });
+      await Promise.all([trainer.stop(), exact.stop(), resumed.stop()]);
+    },
+  );
 
   it('refuses moments of a published version that are cut, changed or gone', async () => {
     const trainer = await spawn();

@@ -13,6 +13,7 @@ import {
   saveModel,
   TrainStep,
   type LoadedModel,
+  type ModelConfig,
   type OptimizerState,
   type StepResult,
 } from '@forge/model';
@@ -43,7 +44,7 @@ export class Training {
 
   private constructor(
     private readonly settings: TrainerSettings,
-    private readonly model: LoadedModel,
+    private readonly model: Pick<LoadedModel, 'config' | 'files'>,
     private readonly step: TrainStep,
     private readonly weights: WeightStore,
     private readonly optimizer: OptimizerStore,
@@ -55,12 +56,18 @@ export class Training {
   static async open(settings: TrainerSettings, tell?: (told: MicroBatches) => void): Promise<Training> {
     const { dir, optimizer: options, temperature, steps } = settings;
     const weightsDir = runPaths(dir).weights;
-    const model = await loadModel(settings.model);
-    const start = await startingPoint(settings.resumeFrom, model);
+    const { config, files, parameters } = await loadModel(settings.model);
+    const start = await startingPoint(settings.resumeFrom, config);
     const step: TrainStep = await TrainStep.create({
+<<<<<<< HEAD
       engine: await engineFor(options, model.config, 'optimizer'),
       config: model.config,
       parameters: start?.parameters ?? model.parameters,
+=======
+      engine: createEngine({ threads: options.threads, device: options.device }),
+      config,
+      parameters: start?.parameters ?? parameters,
+>>>>>>> c4e48ba (Publish weights in the recipe's number format: trainer.publishDtype, with the float32 parameters kept beside the moments)
       loss: (await loadAlgorithm(settings)).loss,
       temperature,
       optimizer: { ...options, totalSteps: steps },
@@ -70,9 +77,19 @@ export class Training {
       limits: settings.rollback,
       onMicroBatch: (done, of) => tell?.({ version: step.stepNumber, done, of }),
     });
+<<<<<<< HEAD
     if (start?.state) await step.restore(start.state);
     const weights = new WeightStore({ dir: weightsDir, keep: settings.keepVersions });
     const training = new Training(settings, model, step, weights, new OptimizerStore(weightsDir));
+=======
+    if (start?.state) step.restore(start.state);
+    const weights = new WeightStore({
+      dir: weightsDir,
+      keep: settings.keepVersions,
+      dtype: settings.publishDtype,
+    });
+    const training = new Training(settings, { config, files }, step, weights, new OptimizerStore(weightsDir));
+>>>>>>> c4e48ba (Publish weights in the recipe's number format: trainer.publishDtype, with the float32 parameters kept beside the moments)
     if (typeof settings.resumeFrom === 'object') await training.takeOrigin(settings.resumeFrom);
     return training;
   }
@@ -86,8 +103,13 @@ export class Training {
    * already.
    */
   async takeOver(epoch: number, from: ResumePoint | undefined): Promise<number> {
+<<<<<<< HEAD
     const start = await startingPoint(from, this.model);
     if (start?.state) await this.step.restore(start.state, start.parameters);
+=======
+    const start = await startingPoint(from, this.model.config);
+    if (start?.state) this.step.restore(start.state, start.parameters);
+>>>>>>> c4e48ba (Publish weights in the recipe's number format: trainer.publishDtype, with the float32 parameters kept beside the moments)
     if (typeof from === 'object') await this.takeOrigin(from);
     this.epoch = epoch;
     return this.version;
@@ -135,6 +157,7 @@ export class Training {
    */
   async publish(inUse: readonly number[] = []): Promise<WeightsAnnouncement> {
     const { version, epoch } = this;
+<<<<<<< HEAD
     const announcement = await this.weights.publish(
       version,
       epoch,
@@ -142,6 +165,14 @@ export class Training {
       this.origin,
     );
     await this.optimizer.save(version, epoch, await this.step.state());
+=======
+    const announcement = await this.weights.publish(version, epoch, this.step.parameters(), this.origin);
+    const isRounded = this.settings.publishDtype !== 'F32';
+    await this.optimizer.save(version, epoch, {
+      state: this.step.state(),
+      parameters: isRounded ? this.step.parameters() : null,
+    });
+>>>>>>> c4e48ba (Publish weights in the recipe's number format: trainer.publishDtype, with the float32 parameters kept beside the moments)
     this.published = { version, sha256: announcement.sha256 };
     // The version before stays: until the commit it is the one a crash goes back to.
     await this.optimizer.collect(await this.weights.collect([...inUse, ...this.young(version)]));
@@ -171,8 +202,14 @@ export class Training {
       return;
     }
     const { parameters, state } = await this.kept(to, sha256);
+<<<<<<< HEAD
     await this.step.restore({ ...state, step: next }, parameters);
     this.origin = { parent: { version: to, sha256: hashSafetensors(parameters) }, trained: null };
+=======
+    this.step.restore({ ...state, step: next }, parameters);
+    const hash = hashSafetensors(parameters, this.settings.publishDtype);
+    this.origin = { parent: { version: to, sha256: hash }, trained: null };
+>>>>>>> c4e48ba (Publish weights in the recipe's number format: trainer.publishDtype, with the float32 parameters kept beside the moments)
   }
 
   /** A version that was published, or whose checkpoint there is. */
@@ -184,8 +221,8 @@ export class Training {
       .filter((one) => one.version === version && (sha256 === null || one.sha256 === sha256))
       .at(-1);
     if (manifest !== undefined) {
-      const parameters = await readVersion(this.weights.announcementOf(manifest));
-      return { parameters, state: await this.optimizer.load(version, manifest.epoch) };
+      const { state, parameters } = await this.optimizer.load(version, manifest.epoch);
+      return { state, parameters: parameters ?? (await readVersion(this.weights.announcementOf(manifest))) };
     }
     const checkpoint = new Checkpoints(this.settings.dir).path(version);
     if (!existsSync(checkpoint)) {
@@ -231,11 +268,11 @@ export class Training {
 /** Parameters and moments of a published version or a checkpoint; no moments yet at version 0. */
 async function startingPoint(
   from: ResumePoint | undefined,
-  { config }: LoadedModel,
+  config: ModelConfig,
 ): Promise<{ parameters: Parameters; state: OptimizerState | null } | null> {
   if (from === undefined) return null;
   if (typeof from === 'string') return loadCheckpoint(from, config);
   const { path, version, epoch } = from;
-  const parameters = await readVersion(from);
-  return { parameters, state: version > 0 ? await OptimizerStore.beside(path).load(version, epoch) : null };
+  const kept = version > 0 ? await OptimizerStore.beside(path).load(version, epoch) : null;
+  return { parameters: kept?.parameters ?? (await readVersion(from)), state: kept?.state ?? null };
 }
