@@ -46,6 +46,7 @@ export {
   dashboardEnvironment,
   type DashboardEnvironment,
 } from './dashboard-environment';
+export { hubEnvironment, type HubEnvironment } from './hub-environment';
 export { mlflowEnvironment, type MlflowEnvironment } from './mlflow-environment';
 export { sinkSchema, type SinkConfig } from './sink';
 export { meteringEnvironment, type MeteringEnvironment } from './metering-environment';
@@ -63,3 +64,4 @@ export { importModule, loadModule } from './load-module';
 export { hashFile, linesOf, readText, type ReadTextOptions } from './read-text';
 export { tracingEnvironment, type TracingEnvironment } from './tracing-environment';
 export { recipeDocs } from './recipe-docs';
+export { nearest } from './suggestion';
