@@ -5,6 +5,7 @@ import type { ControlOptions } from './commands/control';
 import type { create } from './commands/create';
 import type { dashboard } from './commands/dashboard';
 import type { DeadLetterOptions } from './commands/dead-letter';
+import type { DownloadOptions } from './commands/download';
 import type { evaluate } from './commands/evaluate';
 import type { generate } from './commands/generate';
 import type { ledger } from './commands/ledger';
@@ -122,8 +123,9 @@ program
   .command('download')
   .description('bring a model of the Hugging Face hub into its cache, and print the folder')
   .argument('<name>', 'org/name, or org/name@revision')
-  .action((name: string) =>
-    exitWith(import('./commands/download.js').then(({ download }) => download(name))),
+  .option('--dataset', 'a data set: all its Parquet, JSONL and CSV files')
+  .action((name: string, options: DownloadOptions) =>
+    exitWith(import('./commands/download.js').then(({ download }) => download(name, options))),
   );
 program
   .command('generate')

@@ -1,6 +1,6 @@
 import { loadRecipe } from '@forge/config';
 import { loadModel, modelFolder } from '@forge/model';
-import { loadRewards, loadTask } from '@forge/recipe-parts';
+import { loadRewards, loadTask, pinnedTask } from '@forge/recipe-parts';
 import { greedyAccuracy } from '../sft/accuracy';
 import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
@@ -30,7 +30,11 @@ export async function evaluate(
   const { dir, model: pinned } = await withDownloads((watch) => modelFolder(name, watch));
   const [model, rewards] = [await loadModel(dir, { date: recipe.date }), await loadRewards(recipe)];
   showUnappliedSettings(model);
-  const samples = loadTask(recipe).heldOut.slice(0, options.samples ?? recipe.evaluation.samples);
+  const task = await withDownloads((watch) => pinnedTask(recipe.task, watch));
+  const samples = (await loadTask({ ...recipe, task })).heldOut.slice(
+    0,
+    options.samples ?? recipe.evaluation.samples,
+  );
   if (samples.length === 0) {
     process.stderr.write(`forge: the task of ${options.task} has no held-out samples\n`);
     return 2;

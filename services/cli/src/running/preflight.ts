@@ -1,7 +1,7 @@
 import type { Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { loadModel, modelFolder, parameterCount, type LoadedModel } from '@forge/model';
-import { loadAlgorithm, loadRewards, loadTask, withDataHashes } from '@forge/recipe-parts';
+import { loadAlgorithm, loadRewards, loadTask, pinnedTask } from '@forge/recipe-parts';
 import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
 import { checkEngines, withEngines } from './resolved-engines';
@@ -17,14 +17,14 @@ export async function preflight(
   given: Recipe,
   { startsHere }: { startsHere: boolean },
 ): Promise<{ recipe: Recipe; promptTokens: number; model: LoadedModel }> {
-  const named = { ...given, task: withDataHashes(given.task) };
-  const [algorithm] = await Promise.all([loadAlgorithm(named), loadRewards(named)]);
-  const task = loadTask(named);
+  const [algorithm] = await Promise.all([loadAlgorithm(given), loadRewards(given)]);
+  const named = { ...given, task: await withDownloads((watch) => pinnedTask(given.task, watch)) };
+  const task = await loadTask(named);
   const { evaluation, sampling } = named;
   if (evaluation.everySteps > 0 && task.heldOut.length === 0) {
     throw new ForgeError(
       'CONFIG_INVALID',
-      'evaluation.everySteps: the task has no held-out samples; set task.heldOut or task.heldOutPath, or evaluation.everySteps=0',
+      'evaluation.everySteps: the task has no held-out samples; set task.heldOut, task.heldOutPath or task.heldOutSplit, or evaluation.everySteps=0',
       { field: 'evaluation.everySteps' },
     );
   }
