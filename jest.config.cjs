@@ -2,6 +2,9 @@ const useSoftwareVulkan = require('./infra/bootstrap/software-vulkan.cjs');
 
 useSoftwareVulkan(process.env);
 
+/** Packages that are ES modules only, which jest runs as CommonJS. */
+const MODULES = ['hyparquet', 'hyparquet-compressors', 'hysnappy'];
+
 const common = {
   rootDir: __dirname,
   testEnvironment: '<rootDir>/infra/bootstrap/jest-environment.cjs',
@@ -17,7 +20,12 @@ const common = {
         module: { type: 'commonjs' },
       },
     ],
+    [`/node_modules/(${MODULES.join('|')})/.+\\.js$`]: [
+      '@swc/jest',
+      { jsc: { target: 'es2023' }, module: { type: 'commonjs' } },
+    ],
   },
+  transformIgnorePatterns: [`/node_modules/(?!(${MODULES.join('|')})/)`],
   moduleNameMapper: {
     '^@forge/([^/]+)$': '<rootDir>/shared/$1/src/index.ts',
     // A dynamic import names the compiled file.

@@ -167,7 +167,7 @@ describeWithChromium('the page of the dashboard', () => {
       output: { dir: runsDir, sampleRollouts: 2 },
     });
     breaks = join(dir, 'breaks');
-    writeFileSync(join(dir, 'fragile.js'), fragileReward(breaks, loadTask(recipe).heldOut));
+    writeFileSync(join(dir, 'fragile.js'), fragileReward(breaks, (await loadTask(recipe)).heldOut));
     writeFileSync(join(dir, 'shown.yaml'), JSON.stringify(recipe));
     const before = start('run', 'shown.yaml', 'steps=12', 'seed=4', 'trainer.learningRate=0.01');
     await once(before, 'close');

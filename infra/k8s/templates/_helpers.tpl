@@ -26,6 +26,16 @@ app.kubernetes.io/component: {{ . }}
 - name: FORGE_HOST
   valueFrom: { fieldRef: { fieldPath: status.podIP } }
 - { name: LOG_LEVEL, value: {{ .Values.logLevel | quote }} }
+- { name: HF_HOME, value: /hub }
+{{- if .Values.hub.enabled }}
+- name: HF_TOKEN
+  valueFrom: { secretKeyRef: { name: {{ .Values.secretName }}, key: hf-token, optional: true } }
+{{- with .Values.hub.endpoint }}
+- { name: HF_ENDPOINT, value: {{ . | quote }} }
+{{- end }}
+{{- else }}
+- { name: HF_HUB_OFFLINE, value: '1' }
+{{- end }}
 {{- with .Values.otlpEndpoint }}
 - { name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }} }
 {{- end }}
@@ -42,6 +52,7 @@ volumeMounts:
   - { name: secrets, mountPath: /run/forge, readOnly: true }
   - { name: runs, mountPath: /app/runs }
   - { name: tmp, mountPath: /tmp }
+  - { name: hub, mountPath: /hub }
   {{- if .Values.storage.models.existingClaim }}
   - { name: models, mountPath: /models, readOnly: true }
   {{- end }}
@@ -127,6 +138,12 @@ spec:
       persistentVolumeClaim: { claimName: {{ include "forge.runsClaim" .root }} }
     - name: tmp
       emptyDir: {}
+    - name: hub
+      {{- with .root.Values.storage.hub.existingClaim }}
+      persistentVolumeClaim: { claimName: {{ . }} }
+      {{- else }}
+      emptyDir: {}
+      {{- end }}
     {{- with .root.Values.storage.models.existingClaim }}
     - name: models
       persistentVolumeClaim: { claimName: {{ . }}, readOnly: true }

@@ -5,6 +5,7 @@ import type { ControlOptions } from './commands/control';
 import type { create } from './commands/create';
 import type { dashboard } from './commands/dashboard';
 import type { DeadLetterOptions } from './commands/dead-letter';
+import type { DownloadOptions } from './commands/download';
 import type { evaluate } from './commands/evaluate';
 import type { generate } from './commands/generate';
 import type { ledger } from './commands/ledger';
@@ -18,6 +19,8 @@ import type { rollBackWeights, WeightsOptions } from './commands/weights';
 
 /** The user has to change something: recipe, file, option. */
 const USAGE_ERROR = 2;
+/** The user ended it by Ctrl-C. */
+const INTERRUPTED = 130;
 /** Where an agent listens unless it is told otherwise. */
 const AGENT = 'tcp://0.0.0.0:7600';
 
@@ -43,6 +46,7 @@ function exitWith(code: Promise<number> | number): Promise<void> {
       process.stderr.write(`forge: ${message} [${errorCode}]\n`);
       if (retryClass === 'bug')
         process.stderr.write(`${(cause instanceof Error ? cause : (error as Error)).stack ?? ''}\n`);
+      if (errorCode === 'CANCELLED') process.exit(INTERRUPTED);
       process.exit(retryClass === 'fatal' ? USAGE_ERROR : 1);
     },
   );
@@ -107,7 +111,7 @@ recipeArguments(program.command('sft').description('train a new model by imitati
 program
   .command('eval')
   .description('greedy accuracy of a model on the held-out samples of a recipe')
-  .argument('<model>', 'directory of a model')
+  .argument('<model>', 'directory of a model, or its name on the hub')
   .argument('[overrides...]', 'key=value, changes to the recipe')
   .requiredOption('--task <recipe>', 'the recipe whose task, rewards and lengths count')
   .option('--samples <n>', 'held-out samples', number)
@@ -116,9 +120,17 @@ program
     exitWith(import('./commands/evaluate.js').then(({ evaluate }) => evaluate(model, options, overrides))),
   );
 program
+  .command('download')
+  .description('bring a model of the Hugging Face hub into its cache, and print the folder')
+  .argument('<name>', 'org/name, or org/name@revision')
+  .option('--dataset', 'a data set: all its Parquet, JSONL and CSV files')
+  .action((name: string, options: DownloadOptions) =>
+    exitWith(import('./commands/download.js').then(({ download }) => download(name, options))),
+  );
+program
   .command('generate')
   .description('complete a prompt')
-  .argument('<model>', 'directory of a model')
+  .argument('<model>', 'directory of a model, or its name on the hub')
   .argument('<prompt>', 'the text to continue')
   .option('--greedy', 'always the likeliest token')
   .option('--temperature <t>', 'sampling temperature', number, 1)

@@ -7,7 +7,7 @@ export {
   type SftRecipe,
 } from './recipe';
 export { section } from './sections';
-export { taskSchema, type TaskConfig } from './task';
+export { taskSchema, type DatasetTaskConfig, type TaskConfig } from './task';
 export { overrideForResume } from './resume-overrides';
 export { keepCheckpoints, publishDtype, rollbackFields, trainerFields, type TrainerConfig } from './trainer';
 export { scorerFields, workerFields } from './worker';
@@ -46,6 +46,7 @@ export {
   dashboardEnvironment,
   type DashboardEnvironment,
 } from './dashboard-environment';
+export { hubEnvironment, type HubEnvironment } from './hub-environment';
 export { mlflowEnvironment, type MlflowEnvironment } from './mlflow-environment';
 export { sinkSchema, type SinkConfig } from './sink';
 export { meteringEnvironment, type MeteringEnvironment } from './metering-environment';
@@ -60,6 +61,7 @@ export { keepOnnxRuntimeQuiet } from './onnx-runtime';
 export { prepareTensorflow, type TensorflowSettings } from './tensorflow-runtime';
 export { parseRunChanges, type RunChangesInput } from './run-changes';
 export { importModule, loadModule } from './load-module';
-export { hashFile, linesOf, readText, type ReadTextOptions } from './read-text';
+export { hashFiles, linesOf, readText, type ReadTextOptions } from './read-text';
 export { tracingEnvironment, type TracingEnvironment } from './tracing-environment';
 export { recipeDocs } from './recipe-docs';
+export { nearest } from './suggestion';

@@ -151,7 +151,10 @@ describe('loadRecipe', () => {
       'algorithm.name: found "grop", expected one of grpo, reinforce, module; did you mean grpo?',
     ],
     ['algorithm={module: 3}', 'algorithm.module: found 3, expected a text'],
-    ['task={kind: jsonl}', 'task.path: missing, expected a text'],
+    [
+      'task={kind: jsonl}',
+      'task.path: missing, expected a text, or a name on the Hugging Face hub as dataset',
+    ],
     ['maxStaleness=-1', 'maxStaleness: found -1, expected a number >= 0'],
     ['name=A b', 'name: found "A b", expected a text that matches /^[a-z0-9][a-z0-9-]*$/'],
     [

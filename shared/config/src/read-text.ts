@@ -1,50 +1,56 @@
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { ForgeError, type ErrorCode } from '@forge/errors';
+
+const PIECE_BYTES = 1 << 20;
 
 export interface ReadTextOptions {
   /** The code of a file that is not UTF-8; left out: CONFIG_FILE_UNREADABLE. */
   code?: ErrorCode;
-  /** The hash the file is to have; left out: any. */
-  sha256?: string | undefined;
 }
 
 /**
  * The text of a user's file, which is UTF-8. A byte order mark at its start is left out; no character is replaced.
  *
- * @throws {ForgeError} CONFIG_FILE_UNREADABLE when the file can't be read; `code` when it is UTF-16, naming line and byte
- *   when it is not UTF-8, and naming both hashes when it has another one.
+ * @throws {ForgeError} CONFIG_FILE_UNREADABLE when the file can't be read; `code` when it is UTF-16, and naming line and
+ *   byte when it is not UTF-8.
  */
-export function readText(
-  path: string,
-  { code = 'CONFIG_FILE_UNREADABLE', sha256 }: ReadTextOptions = {},
-): string {
-  const bytes = readBytes(path);
-  const found = sha256 === undefined ? undefined : hashOf(bytes);
-  if (found !== sha256) {
-    const message = `${path}: found sha256 ${found}, expected ${sha256}; the file has changed: put it back as it was, or start a new run with this one`;
-    throw new ForgeError(code, message, { path, found, expected: sha256 });
-  }
-  return decodeText(bytes, path, code);
+export function readText(path: string, { code = 'CONFIG_FILE_UNREADABLE' }: ReadTextOptions = {}): string {
+  return decodeText(
+    readable(path, () => readFileSync(path)),
+    path,
+    code,
+  );
 }
 
 /**
- * The sha256 of a file, in hexadecimal.
+ * The sha256 of files, one behind the other, in hexadecimal.
  *
  * @throws {ForgeError} CONFIG_FILE_UNREADABLE
  */
-export function hashFile(path: string): string {
-  return hashOf(readBytes(path));
+export function hashFiles(paths: readonly string[]): string {
+  const hash = createHash('sha256');
+  const piece = Buffer.alloc(PIECE_BYTES);
+  for (const path of paths) {
+    readable(path, () => {
+      const file = openSync(path, 'r');
+      try {
+        for (let read = 1; read > 0;) {
+          read = readSync(file, piece);
+          hash.update(piece.subarray(0, read));
+        }
+      } finally {
+        closeSync(file);
+      }
+    });
+  }
+  return hash.digest('hex');
 }
 
-function hashOf(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
-}
-
-function readBytes(path: string): Buffer {
+function readable<T>(path: string, read: () => T): T {
   try {
-    return readFileSync(path);
+    return read();
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ForgeError('CONFIG_FILE_UNREADABLE', `${path}: ${reason}`, { path }, { cause });

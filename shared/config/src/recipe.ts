@@ -29,7 +29,12 @@ export const recipeSchema = z
       .describe('letters, digits and dashes; begins the run id'),
     seed: z.int().min(0).max(0xffff_ffff).default(1).describe('same seed, same run'),
     date,
-    model: z.string().min(1).describe('directory of the base checkpoint, relative to the working directory'),
+    model: z
+      .string()
+      .min(1)
+      .describe(
+        'base checkpoint: a directory, relative to the working directory, else org/name or org/name@revision on the Hugging Face hub; a run notes the commit',
+      ),
     steps: z.int().min(1).max(10_000_000).describe('optimizer steps'),
     maxStaleness: infinity
       .default(0)

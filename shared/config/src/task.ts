@@ -18,46 +18,93 @@ const arithmetic = z.strictObject({
   heldOut: heldOut.default(256).describe('problems kept for evaluation, never trained on'),
 });
 
-const jsonl = z.strictObject({
-  kind: z.literal('jsonl'),
-  path: z.string().min(1).describe('file with one JSON object a line, relative to the working directory'),
-  promptField: z
-    .string()
-    .min(1)
-    .default('question')
-    .describe(
-      'field that holds the prompt, a text or a list of messages; dots lead inside: messages.0.content',
+const file = z.string().min(1);
+const files = z.array(file).min(1).max(10_000).optional();
+
+const dataset = z
+  .strictObject({
+    kind: z.literal('dataset'),
+    path: file
+      .optional()
+      .describe(
+        'file of samples, relative to the working directory: Parquet by .parquet, CSV by .csv or .tsv, else one JSON object a line',
+      ),
+    heldOutPath: file.optional().describe('file with the evaluation samples'),
+    dataset: file
+      .optional()
+      .describe(
+        'in place of path: org/name or org/name@revision on the Hugging Face hub; a run notes the commit',
+      ),
+    subset: file
+      .optional()
+      .describe('the part of the data set, where it has several: a folder, or a word of the file names'),
+    split: file.default('train').describe('files of the data set that are trained on, by their names'),
+    heldOutSplit: file
+      .optional()
+      .describe('files of the data set with the evaluation samples, by their names'),
+    files: files.describe('files of the data set that are trained on, in place of split; a run notes them'),
+    heldOutFiles: files.describe('the same in place of heldOutSplit'),
+    promptField: z
+      .string()
+      .min(1)
+      .default('question')
+      .describe(
+        'field or column that holds the prompt, a text or a list of messages; dots lead inside: messages.0.content',
+      ),
+    answerField: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'field or column that holds the reference answer: a text, a number, true or false; dots lead inside',
+      ),
+    answerPattern: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('regular expression whose first group is the answer inside answerField'),
+    systemPrompt: z
+      .string()
+      .optional()
+      .describe('system message; makes every prompt a chat, and is added to messages without one'),
+    sha256: sha256.describe(
+      'hash of the file at path, or of all files one behind the other, which is refused with another one; a run notes it at its start',
     ),
-  answerField: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('field that holds the reference answer: a text, a number, true or false; dots lead inside'),
-  answerPattern: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('regular expression whose first group is the answer inside answerField'),
-  systemPrompt: z
-    .string()
-    .optional()
-    .describe('system message; makes every prompt a chat, and is added to messages without one'),
-  heldOutPath: z.string().min(1).optional().describe('file with the evaluation samples'),
-  sha256: sha256.describe(
-    'hash of the file at path, which is refused with another one; a run notes it at its start',
-  ),
-  heldOutSha256: sha256.describe('the same for heldOutPath'),
-  heldOut: heldOut.default(0).describe('lines kept for evaluation when heldOutPath is not given'),
-});
+    heldOutSha256: sha256.describe('the same for the evaluation samples'),
+    heldOut: heldOut
+      .default(0)
+      .describe('samples kept for evaluation when heldOutPath and heldOutSplit are not given'),
+  })
+  .superRefine((task, context) => {
+    const refuse = (key: string, message: string): void => {
+      context.addIssue({ code: 'custom', path: [key], message });
+    };
+    if (task.path === undefined && task.dataset === undefined)
+      refuse('path', 'a text, or a name on the Hugging Face hub as dataset');
+    if (task.dataset === undefined) {
+      for (const key of ['subset', 'heldOutSplit', 'files', 'heldOutFiles'] as const)
+        if (task[key] !== undefined) refuse(key, 'none beside path; it is about a dataset of the hub');
+    } else {
+      for (const key of ['path', 'heldOutPath'] as const)
+        if (task[key] !== undefined) refuse(key, 'none beside dataset, whose files split and files name');
+    }
+  });
 
 const prompts = z.strictObject({
   kind: z.literal('prompts'),
   prompts: z.array(z.string().min(1)).min(1).describe('texts the policy continues'),
 });
 
+/** `jsonl` is the older name of `dataset`. */
+function renamed(value: unknown): unknown {
+  const isOld = typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'jsonl';
+  return isOld ? { ...value, kind: 'dataset' } : value;
+}
+
 /** Where samples come from. */
 export const taskSchema = z
-  .discriminatedUnion('kind', [arithmetic, jsonl, prompts])
+  .preprocess(renamed, z.discriminatedUnion('kind', [arithmetic, dataset, prompts]))
   .describe('where samples come from');
 
 export type TaskConfig = z.output<typeof taskSchema>;
+export type DatasetTaskConfig = Extract<TaskConfig, { kind: 'dataset' }>;

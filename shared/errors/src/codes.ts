@@ -35,6 +35,7 @@ export const ERROR_CODES = {
   STALE_WEIGHTS: 'stale',
   TRANSIENT_REDIS_UNREACHABLE: 'transient',
   TRANSIENT_INDEX_UNREACHABLE: 'transient',
+  TRANSIENT_HUB_UNREACHABLE: 'transient',
   TRANSIENT_SERVICE_UNAVAILABLE: 'transient',
   TRANSIENT_TIMEOUT: 'transient',
   TRANSIENT_REPLICA_LOST: 'transient',

@@ -1,1 +1,2 @@
-export { loadAlgorithm, loadRewards, loadTask, withDataHashes } from './load-parts';
+export { loadAlgorithm, loadRewards, loadTask, pinnedTask } from './load-parts';
+export { datasetFolder } from './data/dataset-task';

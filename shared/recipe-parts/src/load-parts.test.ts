@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { recipeSchema, type Recipe } from '@forge/config';
 import type { Completion } from '@forge/contracts';
-import { loadAlgorithm, loadRewards, loadTask, withDataHashes } from './load-parts';
+import { loadAlgorithm, loadRewards, loadTask, pinnedTask } from './load-parts';
 
 const dir = mkdtempSync(join(tmpdir(), 'forge-parts-'));
 afterAll(() => {
@@ -150,16 +150,16 @@ describe('loadRewards', () => {
 });
 
 describe('loadTask', () => {
-  it('reads JSON lines and names a file that is missing', () => {
+  it('reads JSON lines and names a file that is missing', async () => {
     const path = write(
       'data.jsonl',
       '{"question":"a","answer":"so #### 1"}\n{"question":"b","answer":"#### 2"}\n',
     );
     const task = { kind: 'jsonl', path, answerField: 'answer', answerPattern: '#### (.+)$', heldOut: 1 };
-    const { size, heldOut, sample: at } = loadTask(recipe({ task }));
+    const { size, heldOut, sample: at } = await loadTask(recipe({ task }));
     expect([size, heldOut.length]).toEqual([1, 1]);
     expect([at(0).answer, heldOut[0]?.answer].sort()).toEqual(['1', '2']);
-    expect(() => loadTask(recipe({ task: { ...task, heldOutPath: '/nowhere.jsonl' } }))).toThrow(
+    await expect(loadTask(recipe({ task: { ...task, heldOutPath: '/nowhere.jsonl' } }))).rejects.toEqual(
       expect.objectContaining({
         code: 'CONFIG_FILE_UNREADABLE',
         message: expect.stringContaining('/nowhere.jsonl') as string,
@@ -178,8 +178,8 @@ describe('loadTask', () => {
       ['CR', `${lines().join('\r')}\r`],
       ['a byte order mark', `\ufeff${lines().join('\n')}`],
       ['a byte order mark in the middle', lines().join('\n\ufeff')],
-    ])('reads %s', (_name, text) => {
-      const { size, heldOut } = taskOf(write('ends.jsonl', text), { heldOut: 1 });
+    ])('reads %s', async (_name, text) => {
+      const { size, heldOut } = await taskOf(write('ends.jsonl', text), { heldOut: 1 });
       expect([size, heldOut.length]).toEqual([2, 1]);
     });
 
@@ -190,50 +190,52 @@ describe('loadTask', () => {
         ':1: found byte E9 as byte 32 of the line',
       ],
       ['UTF-16', Buffer.from(`\ufeff${lines().join('\n')}`, 'utf16le'), ': found UTF-16, expected UTF-8'],
-    ])('refuses %s, as data and as held-out data', (_name, bytes, message) => {
+    ])('refuses %s, as data and as held-out data', async (_name, bytes, message) => {
       const [bad, good] = [write('bad.jsonl', bytes), write('good.jsonl', lines().join('\n'))];
       const refusal = expect.objectContaining({
         code: 'CONFIG_DATASET_INVALID',
         message: expect.stringContaining(`${bad}${message}`) as string,
       });
-      expect(() => taskOf(bad)).toThrow(refusal);
-      expect(() => taskOf(good, { heldOutPath: bad })).toThrow(refusal);
+      await expect(taskOf(bad)).rejects.toEqual(refusal);
+      await expect(taskOf(good, { heldOutPath: bad })).rejects.toEqual(refusal);
     });
 
-    it('shows a character that is not to be seen', () => {
+    it('shows a character that is not to be seen', async () => {
       const path = write('space.jsonl', `\u200b${lines()[0]}`);
-      expect(() => taskOf(path)).toThrow(`${path}:1: found Unexpected token 'U+200B'`);
+      await expect(taskOf(path)).rejects.toThrow(`${path}:1: found Unexpected token 'U+200B'`);
     });
   });
 
-  it('refuses a file that has changed since its hash was noted, naming both hashes', () => {
+  it('refuses a file that has changed since its hash was noted, naming both hashes', async () => {
     const [data, heldOut] = [
       write('then.jsonl', '{"q":"a"}\n{"q":"b"}'),
       write('then-held.jsonl', '{"q":"c"}'),
     ];
     const { task } = recipe({ task: { kind: 'jsonl', path: data, heldOutPath: heldOut, promptField: 'q' } });
-    const noted = withDataHashes(task);
-    expect(loadTask(recipe({ task: noted })).size).toBe(2);
+    const noted = await pinnedTask(task);
+    expect((await loadTask(recipe({ task: noted }))).size).toBe(2);
     const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
     const [before, after] = [sha256('{"q":"c"}'), sha256('{"q":"d"}')];
     write('then-held.jsonl', '{"q":"d"}');
-    expect(withDataHashes(noted)).toEqual(noted);
-    expect(() => loadTask(recipe({ task: noted }))).toThrow(
+    expect(await pinnedTask(noted)).toEqual(noted);
+    await expect(loadTask(recipe({ task: noted }))).rejects.toEqual(
       expect.objectContaining({
         code: 'CONFIG_DATASET_INVALID',
         message: expect.stringContaining(`${heldOut}: found sha256 ${after}, expected ${before}`) as string,
       }),
     );
-    expect(loadTask(recipe({ task: withDataHashes(task) })).heldOut[0]?.prompt).toBe('d');
+    expect((await loadTask(recipe({ task: await pinnedTask(task) }))).heldOut[0]?.prompt).toBe('d');
     write('then-held.jsonl', '{"q":"c"}');
     write('then.jsonl', '{"q":"a"}');
-    expect(() => loadTask(recipe({ task: noted }))).toThrow(`${data}: found sha256 `);
+    await expect(loadTask(recipe({ task: noted }))).rejects.toThrow(`${data}: found sha256 `);
   });
 
-  it('makes the same samples from the same seed', () => {
-    const first = loadTask(recipe({ seed: 7 }));
-    const second = loadTask(recipe({ seed: 7 }));
+  it('makes the same samples from the same seed', async () => {
+    const first = await loadTask(recipe({ seed: 7 }));
+    const second = await loadTask(recipe({ seed: 7 }));
     expect([0, 1, 2].map((i) => first.sample(i))).toEqual([0, 1, 2].map((i) => second.sample(i)));
-    expect(loadTask(recipe({ task: { kind: 'prompts', prompts: ['a'] } })).sample(5).prompt).toBe('a');
+    expect((await loadTask(recipe({ task: { kind: 'prompts', prompts: ['a'] } }))).sample(5).prompt).toBe(
+      'a',
+    );
   });
 });

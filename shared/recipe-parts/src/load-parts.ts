@@ -1,14 +1,6 @@
-import {
-  hashFile,
-  linesOf,
-  loadModule,
-  readText,
-  rewardName,
-  type Recipe,
-  type RewardConfig,
-  type TaskConfig,
-} from '@forge/config';
+import { loadModule, rewardName, type Recipe, type RewardConfig, type TaskConfig } from '@forge/config';
 import { ForgeError } from '@forge/errors';
+import type { DownloadWatch } from '@forge/hub';
 import {
   answerReward,
   arithmeticTask,
@@ -19,7 +11,6 @@ import {
   exactReward,
   formatReward,
   grpo,
-  jsonlTask,
   lengthReward,
   mathReward,
   promptsTask,
@@ -31,6 +22,7 @@ import {
   type RewardHandle,
   type Task,
 } from '@forge/rl';
+import { datasetTask, pinnedDataset } from './data/dataset-task';
 import { codeReward } from './sandbox/code-reward';
 
 /**
@@ -111,37 +103,20 @@ async function fromModule(path: string, options: Record<string, unknown>): Promi
  * The source of samples that a recipe names.
  *
  * @throws {ForgeError} CONFIG_FILE_UNREADABLE; CONFIG_DATASET_INVALID naming file and line, or both hashes of a file that has
- *   changed.
+ *   changed; for a data set of the hub as `pinnedDataset`.
  */
-export function loadTask({ task, seed }: { task: TaskConfig; seed: number }): Task {
+export async function loadTask({ task, seed }: { task: TaskConfig; seed: number }): Promise<Task> {
   switch (task.kind) {
     case 'arithmetic':
       return arithmeticTask({ ...task, seed });
-    case 'jsonl': {
-      const { path, heldOutPath, sha256, heldOutSha256 } = task;
-      const heldOutFile =
-        heldOutPath === undefined
-          ? undefined
-          : { path: heldOutPath, lines: readLines(heldOutPath, heldOutSha256) };
-      return jsonlTask(readLines(path, sha256), { ...task, heldOutFile, seed });
-    }
+    case 'dataset':
+      return datasetTask(task, seed);
     case 'prompts':
       return promptsTask(task.prompts, { seed });
   }
 }
 
-function readLines(path: string, sha256: string | undefined): string[] {
-  return linesOf(readText(path, { code: 'CONFIG_DATASET_INVALID', sha256 }));
-}
-
-/**
- * The task with the hashes of its files, which refuses changed ones from then on. Hashes it has already stay.
- *
- * @throws {ForgeError} CONFIG_FILE_UNREADABLE
- */
-export function withDataHashes(task: TaskConfig): TaskConfig {
-  if (task.kind !== 'jsonl') return task;
-  const { path, heldOutPath, sha256 = hashFile(path) } = task;
-  if (heldOutPath === undefined) return { ...task, sha256 };
-  return { ...task, sha256, heldOutSha256: task.heldOutSha256 ?? hashFile(heldOutPath) };
+/** The task that means the same samples for good: with hashes, and the commit and files of a data set (`pinnedDataset`). */
+export async function pinnedTask(task: TaskConfig, watch?: DownloadWatch): Promise<TaskConfig> {
+  return task.kind === 'dataset' ? pinnedDataset(task, watch) : task;
 }

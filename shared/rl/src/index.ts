@@ -43,7 +43,7 @@ export { formatPythonNumber, parsePythonFloat } from './rewards/python-float';
 export type { SupervisedPair, Task } from './tasks/task';
 export { arithmeticTask, type ArithmeticTaskOptions } from './tasks/arithmetic-task';
 export type { Operator } from './tasks/operand-pairs';
-export { jsonlTask, type JsonlTaskOptions } from './tasks/jsonl-task';
+export { jsonlTask, type JsonlTaskOptions, type SampleLine } from './tasks/jsonl-task';
 export { promptsTask } from './tasks/prompts-task';
 export { EpisodeBuffer, type EpisodeBufferOptions, type EpisodeBufferState } from './replay/episode-buffer';
 export { checkAlgorithm, checkReward } from './check-user-module';

@@ -15,3 +15,4 @@ export { hasOpenssl, selfSigned } from './self-signed';
 export { missingWebGpu } from './missing-webgpu';
 export { isRunning, startTestRedis, type TestRedis } from './test-redis';
 export { waitFor } from './wait-for';
+export { HubServer, type HubFault, type HubFiles, type HubRequest } from './hub-server';

@@ -1,7 +1,8 @@
 import { loadRecipe } from '@forge/config';
-import { loadModel } from '@forge/model';
-import { loadRewards, loadTask } from '@forge/recipe-parts';
+import { loadModel, modelFolder } from '@forge/model';
+import { loadRewards, loadTask, pinnedTask } from '@forge/recipe-parts';
 import { greedyAccuracy } from '../sft/accuracy';
+import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
 import { localGenerator } from '../sft/local-generator';
 import { dated } from '../start-day';
@@ -21,14 +22,19 @@ const NAMED_FAILURES = 8;
  * answered or judged counts as wrong and is named.
  */
 export async function evaluate(
-  dir: string,
+  name: string,
   options: EvaluateOptions,
   overrides: readonly string[],
 ): Promise<number> {
   const recipe = dated(loadRecipe(options.task, overrides, { searchDirs: recipeDirs() }), new Date());
+  const { dir, model: pinned } = await withDownloads((watch) => modelFolder(name, watch));
   const [model, rewards] = [await loadModel(dir, { date: recipe.date }), await loadRewards(recipe)];
   showUnappliedSettings(model);
-  const samples = loadTask(recipe).heldOut.slice(0, options.samples ?? recipe.evaluation.samples);
+  const task = await withDownloads((watch) => pinnedTask(recipe.task, watch));
+  const samples = (await loadTask({ ...recipe, task })).heldOut.slice(
+    0,
+    options.samples ?? recipe.evaluation.samples,
+  );
   if (samples.length === 0) {
     process.stderr.write(`forge: the task of ${options.task} has no held-out samples\n`);
     return 2;
@@ -49,7 +55,7 @@ export async function evaluate(
       `forge: ${failed.length - NAMED_FAILURES} more samples count as wrong; --json names all\n`,
     );
   const result = {
-    model: dir,
+    model: pinned,
     task: recipe.name,
     reward: recipe.evaluation.reward,
     samples: samples.length,

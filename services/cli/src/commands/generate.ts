@@ -1,7 +1,8 @@
 import { samplingSchema } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { loadModel } from '@forge/model';
+import { loadModel, modelFolder } from '@forge/model';
 import { hashSafetensors } from '@forge/weights';
+import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
 import { dayOf } from '../start-day';
 import { localGenerator } from '../sft/local-generator';
@@ -19,7 +20,7 @@ export interface GenerateOptions {
 const ENGINE = { engine: 'onnx', device: 'cpu', threads: 1, mathMode: 'float32' } as const;
 
 /** `forge generate MODEL PROMPT`: one completion. */
-export async function generate(dir: string, prompt: string, options: GenerateOptions): Promise<number> {
+export async function generate(name: string, prompt: string, options: GenerateOptions): Promise<number> {
   const sampling = samplingSchema.safeParse({
     temperature: options.greedy ? 0 : options.temperature,
     maxTokens: options.maxTokens,
@@ -28,6 +29,7 @@ export async function generate(dir: string, prompt: string, options: GenerateOpt
     const [issue] = sampling.error.issues;
     throw new ForgeError('CONFIG_INVALID', `--${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
   }
+  const { dir } = await withDownloads((watch) => modelFolder(name, watch));
   const model = await loadModel(dir, { date: dayOf(new Date()) });
   showUnappliedSettings(model);
   const generator = await localGenerator(model, ENGINE, 'engine');

@@ -1,16 +1,18 @@
 import { loadSftRecipe } from '@forge/config';
 import { saveModel } from '@forge/model';
-import { loadTask } from '@forge/recipe-parts';
+import { loadTask, pinnedTask } from '@forge/recipe-parts';
 import { parametersHash } from '@forge/weights';
 import { recipeDirs } from '../recipe-dirs';
 import { createFromRecipe, trainSupervised } from '../sft/supervised-training';
+import { withDownloads } from '../with-downloads';
 import { dated } from '../start-day';
 import { duration } from '@forge/runs';
 
 /** `forge sft RECIPE`: trains a new model to imitate the task's answers and writes it. */
 export async function sft(recipeName: string, overrides: readonly string[]): Promise<number> {
   const recipe = dated(loadSftRecipe(recipeName, overrides, { searchDirs: recipeDirs() }), new Date());
-  const task = loadTask(recipe);
+  const pinned = await withDownloads((watch) => pinnedTask(recipe.task, watch));
+  const task = await loadTask({ ...recipe, task: pinned });
   const interrupt = new AbortController();
   process.once('SIGINT', () => {
     interrupt.abort();

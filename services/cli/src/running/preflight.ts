@@ -1,14 +1,15 @@
 import type { Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import { loadModel, parameterCount, type LoadedModel } from '@forge/model';
-import { loadAlgorithm, loadRewards, loadTask, withDataHashes } from '@forge/recipe-parts';
+import { loadModel, modelFolder, parameterCount, type LoadedModel } from '@forge/model';
+import { loadAlgorithm, loadRewards, loadTask, pinnedTask } from '@forge/recipe-parts';
+import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
 import { checkEngines, withEngines } from './resolved-engines';
 
 /**
- * Loads everything a recipe names, so that what is wrong with it is said before any process starts. The recipe resolved,
- * its model, and how many tokens the prompt of the first sample has. `startsHere`: whether its services start on this
- * machine, which then needs their engines.
+ * Loads everything a recipe names, so that what is wrong with it is said before any process starts; what has a name on the
+ * hub is downloaded, and named with its commit from then on. The recipe resolved, its model, and how many tokens the prompt
+ * of the first sample has. `startsHere`: whether its services start on this machine, which then needs their engines.
  *
  * @throws {ForgeError} naming the field or file.
  */
@@ -16,18 +17,20 @@ export async function preflight(
   given: Recipe,
   { startsHere }: { startsHere: boolean },
 ): Promise<{ recipe: Recipe; promptTokens: number; model: LoadedModel }> {
-  const recipe = { ...given, task: withDataHashes(given.task) };
-  const [algorithm] = await Promise.all([loadAlgorithm(recipe), loadRewards(recipe)]);
-  const task = loadTask(recipe);
-  const { evaluation, sampling } = recipe;
+  const [algorithm] = await Promise.all([loadAlgorithm(given), loadRewards(given)]);
+  const named = { ...given, task: await withDownloads((watch) => pinnedTask(given.task, watch)) };
+  const task = await loadTask(named);
+  const { evaluation, sampling } = named;
   if (evaluation.everySteps > 0 && task.heldOut.length === 0) {
     throw new ForgeError(
       'CONFIG_INVALID',
-      'evaluation.everySteps: the task has no held-out samples; set task.heldOut or task.heldOutPath, or evaluation.everySteps=0',
+      'evaluation.everySteps: the task has no held-out samples; set task.heldOut, task.heldOutPath or task.heldOutSplit, or evaluation.everySteps=0',
       { field: 'evaluation.everySteps' },
     );
   }
-  const model = await loadModel(recipe.model, { date: recipe.date });
+  const folder = await withDownloads((watch) => modelFolder(named.model, watch));
+  const recipe = { ...named, model: folder.model };
+  const model = await loadModel(folder.dir, { date: recipe.date });
   showUnappliedSettings(model);
   const { config, tokenizer } = model;
   const { length } = tokenizer.renderPrompt(task.sample(0).prompt).tokenIds;

@@ -5,6 +5,7 @@ import { replaceDirectory } from '@forge/files';
 import { readModelWeights, writeSafetensors, type Parameters, type SafetensorsDtype } from '@forge/weights';
 import { initializeParameters } from './initialize';
 import { parseModelConfig, type ModelConfig } from '../transformer/model-config';
+import { modelFolder } from './model-folder';
 import { jsonOf, readModelFiles, type ModelFiles } from './model-files';
 import { matchParameters, tensorRoles } from '../transformer/parameter-shapes';
 import { createTokenizer, type Tokenizer } from './tokenizer';
@@ -21,17 +22,18 @@ export interface LoadedModel {
 }
 
 /**
- * The model in folder `dir`, checked as a whole: `config.json` describes something we compute, the tokenizer fits
- * it, and the weights are exactly the tensors it asks for. `date` is the day told to chat templates that ask for it
- * (YYYY-MM-DD).
+ * The model in a folder, or of a name on the hub (`modelFolder`), checked as a whole: `config.json` describes something we
+ * compute, the tokenizer fits it, and the weights are exactly the tensors it asks for. `date` is the day told to chat
+ * templates that ask for it (YYYY-MM-DD).
  *
  * @throws {ForgeError} CONFIG_MODEL_MISSING, CONFIG_INVALID, CONFIG_MODEL_UNSUPPORTED, CONFIG_TOKENIZER_INVALID,
  * CONTRACT_WEIGHTS_CORRUPT or SHAPE_MISMATCH, naming file and field or tensor, what was found and expected.
  */
 export async function loadModel(
-  dir: string,
+  model: string,
   { date }: { date?: string | undefined } = {},
 ): Promise<LoadedModel> {
+  const { dir } = await modelFolder(model);
   const described = describe(await readModelFiles(dir), dir, date);
   const stored = await readModelWeights(dir, tensorRoles(described.config));
   return { ...described, parameters: matchParameters(described.config, stored, dir) };

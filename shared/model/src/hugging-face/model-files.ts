@@ -5,8 +5,8 @@ import { ForgeError } from '@forge/errors';
 /** Everything of a Hugging Face model folder but its weights: contents by file name. */
 export type ModelFiles = ReadonlyMap<string, Uint8Array>;
 
-const REQUIRED = ['config.json', 'tokenizer.json'];
-const OPTIONAL = [
+export const REQUIRED = ['config.json', 'tokenizer.json'];
+export const OPTIONAL = [
   'generation_config.json',
   'tokenizer_config.json',
   'chat_template.jinja',
@@ -16,7 +16,7 @@ const OPTIONAL = [
   'merges.txt',
   'tokenizer.model',
 ];
-const ADAPTER = 'adapter_config.json';
+export const ADAPTER = 'adapter_config.json';
 
 /**
  * The files of `dir` that we use or hand on to a saved model.
@@ -28,7 +28,7 @@ export async function readModelFiles(dir: string): Promise<ModelFiles> {
   const found = await stat(dir).catch(() => undefined);
   if (!found?.isDirectory()) {
     const what = found ? 'a file' : 'nothing';
-    const expected = `a model folder with ${REQUIRED.join(', ')} and model.safetensors`;
+    const expected = `a model folder with ${REQUIRED.join(', ')} and model.safetensors, or the name of a model of the hub, as org/name`;
     throw new ForgeError('CONFIG_MODEL_MISSING', `${dir}: found ${what}, expected ${expected}`, { dir });
   }
   await refuseAdapter(dir);
@@ -54,7 +54,12 @@ export async function readModelFiles(dir: string): Promise<ModelFiles> {
 async function refuseAdapter(dir: string): Promise<void> {
   const file = path.join(dir, ADAPTER);
   if ((await stat(file).catch(() => undefined)) === undefined) return;
-  throw new ForgeError(
+  throw adapterRefused(file);
+}
+
+/** The error of a model that is an adapter, by its file. */
+export function adapterRefused(file: string): ForgeError {
+  return new ForgeError(
     'CONFIG_MODEL_UNSUPPORTED',
     `${file}: found an adapter, expected whole weights; merge it into its model (merge_and_unload of PEFT) and save that`,
     { file },

@@ -27,9 +27,8 @@ export class Dataset extends ForgeActor {
     this.settings = parseConfig(datasetConfigSchema, config, 'DatasetConfig');
   }
 
-  override setup(): Promise<void> {
-    this.task = loadTask(this.settings);
-    return Promise.resolve();
+  override async setup(): Promise<void> {
+    this.task = await loadTask(this.settings);
   }
 
   /** The next training sample. */

@@ -3,7 +3,7 @@ import { samplingSchema } from '@forge/contracts';
 import { z } from 'zod';
 
 const workerConfigSchema = z.strictObject({
-  model: z.string().min(1).describe('directory of the model'),
+  model: z.string().min(1).describe('directory of the model, or its name on the hub'),
   date: z.iso
     .date()
     .optional()

@@ -9,7 +9,7 @@ import { openWorker } from '../open-worker';
 import type { ReferenceApi } from './reference-worker';
 
 const referenceConfigSchema = z.strictObject({
-  model: z.string().min(1).describe('directory of the model'),
+  model: z.string().min(1).describe('directory of the model, or its name on the hub'),
   ...scorerFields,
   temperature: z.number().gt(0).max(10).default(1).describe('that of the sampling whose tokens are scored'),
   logitsChunk: z.int().min(1).default(1024).describe('rows of the LM head computed at once; bounds memory'),

@@ -14,7 +14,7 @@ import { z } from 'zod';
 export const resumePointSchema = z.union([weightsAnnouncementSchema, z.string().min(1)]);
 
 export const trainerConfigSchema = z.strictObject({
-  model: z.string().min(1).describe('directory of the model training starts from'),
+  model: z.string().min(1).describe('model training starts from: a directory, or a name on the hub'),
   dir: z.string().min(1).describe('directory for weights and checkpoints'),
   algorithm: algorithmSchema.prefault({ name: 'grpo' }),
   optimizer: section(trainerFields({ learningRate: 3e-4, warmupSteps: 10 })),

@@ -27,7 +27,7 @@ export function parseRecord(line: Line, text: string): Record<string, unknown> {
  */
 export function fieldOf(
   line: Line,
-  record: Record<string, unknown>,
+  record: Readonly<Record<string, unknown>>,
   field: string,
   expected: string,
 ): unknown {

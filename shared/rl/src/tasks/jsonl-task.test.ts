@@ -68,7 +68,7 @@ describe('jsonlTask', () => {
     it('knows a held-out question again, whatever form it has', () => {
       const held = { path: 'test.jsonl', lines: [line([ruled, asked], 'a')] };
       const training = [line('Why?', 'a'), line([asked], 'a'), line([asked, asked], 'a')];
-      expect(jsonlTask(training, { ...options, heldOutFile: held }).size).toBe(1);
+      expect(jsonlTask(training, { ...options, heldOutFiles: [held] }).size).toBe(1);
     });
   });
 
@@ -134,7 +134,7 @@ describe('jsonlTask', () => {
   it('takes held-out samples from a file of their own, and drops their prompts from training', () => {
     const task = jsonlTask(lines, {
       ...options,
-      heldOutFile: { path: 'test.jsonl', lines: [line('q3', '3'), line('new', '0')] },
+      heldOutFiles: [{ path: 'test.jsonl', lines: [line('q3', '3'), line('new', '0')] }],
     });
     expect(task.heldOut.map(({ id }) => id)).toEqual(['test.jsonl:1', 'test.jsonl:2']);
     expect(task.size).toBe(19);
@@ -225,7 +225,7 @@ describeIf('GSM8K (skipped where ../shared/data/gsm8k is absent)', () => {
       ...options,
       path: train.path,
       answerPattern: '#### (.+)$',
-      heldOutFile: read('test.jsonl'),
+      heldOutFiles: [read('test.jsonl')],
     });
     expect(task.heldOut).toHaveLength(1319);
     expect(task.heldOut[0]).toMatchObject({ id: 'test.jsonl:1', answer: '18' });

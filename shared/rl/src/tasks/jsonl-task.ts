@@ -18,11 +18,22 @@ export interface JsonlTaskOptions {
   answerPattern?: string | undefined;
   /** Makes every prompt a chat that opens with this system message, unless it has one. */
   systemPrompt?: string | undefined;
-  /** Evaluation samples in a file of their own. */
-  heldOutFile?: { path: string; lines: readonly string[] } | undefined;
-  /** Lines kept for evaluation when there is no `heldOutFile`. */
+  /** Files that go on where the lines end. */
+  moreFiles?: readonly SampleFile[] | undefined;
+  /** Evaluation samples in files of their own. */
+  heldOutFiles?: readonly SampleFile[] | undefined;
+  /** Lines kept for evaluation when there are no `heldOutFiles`. */
   heldOut?: number | undefined;
   seed: number;
+}
+
+/** A line of JSON, or a record that was read from a table. */
+export type SampleLine = string | Readonly<Record<string, unknown>>;
+
+/** The lines of a file. */
+export interface SampleFile {
+  path: string;
+  lines: readonly SampleLine[];
 }
 
 interface Entry {
@@ -32,7 +43,7 @@ interface Entry {
 }
 
 /**
- * Samples from a JSON object a line, e.g. GSM8K's question and `… #### 42` with answerPattern `#### (.+)$`. Blank lines
+ * Samples from a JSON object a line, or a row of a table, e.g. GSM8K's question and `… #### 42` with answerPattern `#### (.+)$`. Blank lines
  * count but are skipped. An answer may be a number, true or false.
  *
  * Held out are the `heldOut` lines whose prompts hash lowest, the same for every seed, and with them any repetition of
@@ -41,12 +52,11 @@ interface Entry {
  * @throws {ForgeError} CONFIG_DATASET_INVALID naming file, line and field of the first line that is not such an object,
  *   or when nothing is left to train on; CONFIG_INVALID when `answerPattern` is not a regular expression.
  */
-export function jsonlTask(lines: readonly string[], options: JsonlTaskOptions): Task {
-  const { path, heldOutFile, heldOut = 0, seed } = options;
-  const entries = parseEntries(path, lines, options);
-  const evaluation = heldOutFile
-    ? parseEntries(heldOutFile.path, heldOutFile.lines, options)
-    : lowestHashes(entries, heldOut);
+export function jsonlTask(lines: readonly SampleLine[], options: JsonlTaskOptions): Task {
+  const { path, moreFiles = [], heldOutFiles, heldOut = 0, seed } = options;
+  const parse = (file: SampleFile): Entry[] => parseEntries(file.path, file.lines, options);
+  const entries = [{ path, lines }, ...moreFiles].flatMap(parse);
+  const evaluation = heldOutFiles?.flatMap(parse) ?? lowestHashes(entries, heldOut);
   const evaluated = new Set(evaluation.map(({ question }) => question));
   const training = entries.filter(({ question }) => !evaluated.has(question));
   if (training.length === 0) {
@@ -79,14 +89,14 @@ function lowestHashes(entries: readonly Entry[], count: number): Entry[] {
     .map(({ entry }) => entry);
 }
 
-function parseEntries(path: string, lines: readonly string[], options: JsonlTaskOptions): Entry[] {
+function parseEntries(path: string, lines: readonly SampleLine[], options: JsonlTaskOptions): Entry[] {
   const { promptField, answerField, answerPattern, systemPrompt } = options;
   const pattern =
     answerPattern === undefined ? undefined : regularExpression(answerPattern, '', 'task.answerPattern');
   return lines.flatMap((text, i): Entry[] => {
-    if (text.trim() === '') return [];
+    if (typeof text === 'string' && text.trim() === '') return [];
     const line = { path, number: i + 1 };
-    const record = parseRecord(line, text);
+    const record = typeof text === 'string' ? parseRecord(line, text) : text;
     const value = fieldOf(line, record, promptField, 'a text or a list of messages');
     const prompt = promptOfField(line, promptField, value, systemPrompt);
     const sample: Sample = { id: `${path}:${line.number}`, prompt };
@@ -102,7 +112,7 @@ function parseEntries(path: string, lines: readonly string[], options: JsonlTask
 }
 
 /** The answer that a field holds, as text. */
-function answerOf(line: Line, record: Record<string, unknown>, field: string): string {
+function answerOf(line: Line, record: Readonly<Record<string, unknown>>, field: string): string {
   const expected = 'a non-empty text, a number, true or false';
   const value = fieldOf(line, record, field, expected);
   if (typeof value === 'string' && value.trim() !== '') return value;

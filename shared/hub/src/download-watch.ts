@@ -1,0 +1,26 @@
+/** How far a download is. */
+export interface DownloadProgress {
+  /** Bytes that lie in the cache by now, those of earlier attempts included. */
+  doneBytes: number;
+  totalBytes: number;
+}
+
+/** Who is told about a download, and may stop it. */
+export interface DownloadWatch {
+  /** A line for people: what is downloaded, what is waited for. */
+  say?: (message: string) => void;
+  onProgress?: (progress: DownloadProgress) => void;
+  /** Asked before more than `bytes` are fetched; false ends it. */
+  confirm?: (bytes: number) => Promise<boolean>;
+  /** Ends a download where it is; the next one goes on there. */
+  signal?: AbortSignal | undefined;
+}
+
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+
+/** A number of bytes for people, in powers of ten as disks and the hub count: `269 MB`. */
+export function bytesInWords(bytes: number): string {
+  const power = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(bytes, 1)) / 3));
+  const value = bytes / 1000 ** power;
+  return `${power > 0 && value < 10 ? value.toFixed(1) : Math.round(value)} ${UNITS[power]}`;
+}
