@@ -59,15 +59,9 @@ export class Training {
     const { config, files, parameters } = await loadModel(settings.model);
     const start = await startingPoint(settings.resumeFrom, config);
     const step: TrainStep = await TrainStep.create({
-<<<<<<< HEAD
-      engine: await engineFor(options, model.config, 'optimizer'),
-      config: model.config,
-      parameters: start?.parameters ?? model.parameters,
-=======
-      engine: createEngine({ threads: options.threads, device: options.device }),
+      engine: await engineFor(options, config, 'optimizer'),
       config,
       parameters: start?.parameters ?? parameters,
->>>>>>> c4e48ba (Publish weights in the recipe's number format: trainer.publishDtype, with the float32 parameters kept beside the moments)
       loss: (await loadAlgorithm(settings)).loss,
       temperature,
       optimizer: { ...options, totalSteps: steps },
@@ -77,19 +71,13 @@ export class Training {
       limits: settings.rollback,
       onMicroBatch: (done, of) => tell?.({ version: step.stepNumber, done, of }),
     });
-<<<<<<< HEAD
     if (start?.state) await step.restore(start.state);
-    const weights = new WeightStore({ dir: weightsDir, keep: settings.keepVersions });
-    const training = new Training(settings, model, step, weights, new OptimizerStore(weightsDir));
-=======
-    if (start?.state) step.restore(start.state);
     const weights = new WeightStore({
       dir: weightsDir,
       keep: settings.keepVersions,
       dtype: settings.publishDtype,
     });
     const training = new Training(settings, { config, files }, step, weights, new OptimizerStore(weightsDir));
->>>>>>> c4e48ba (Publish weights in the recipe's number format: trainer.publishDtype, with the float32 parameters kept beside the moments)
     if (typeof settings.resumeFrom === 'object') await training.takeOrigin(settings.resumeFrom);
     return training;
   }
@@ -103,13 +91,8 @@ export class Training {
    * already.
    */
   async takeOver(epoch: number, from: ResumePoint | undefined): Promise<number> {
-<<<<<<< HEAD
-    const start = await startingPoint(from, this.model);
-    if (start?.state) await this.step.restore(start.state, start.parameters);
-=======
     const start = await startingPoint(from, this.model.config);
-    if (start?.state) this.step.restore(start.state, start.parameters);
->>>>>>> c4e48ba (Publish weights in the recipe's number format: trainer.publishDtype, with the float32 parameters kept beside the moments)
+    if (start?.state) await this.step.restore(start.state, start.parameters);
     if (typeof from === 'object') await this.takeOrigin(from);
     this.epoch = epoch;
     return this.version;
@@ -157,22 +140,13 @@ export class Training {
    */
   async publish(inUse: readonly number[] = []): Promise<WeightsAnnouncement> {
     const { version, epoch } = this;
-<<<<<<< HEAD
-    const announcement = await this.weights.publish(
-      version,
-      epoch,
-      await this.step.parameters(),
-      this.origin,
-    );
-    await this.optimizer.save(version, epoch, await this.step.state());
-=======
-    const announcement = await this.weights.publish(version, epoch, this.step.parameters(), this.origin);
+    const parameters = await this.step.parameters();
+    const announcement = await this.weights.publish(version, epoch, parameters, this.origin);
     const isRounded = this.settings.publishDtype !== 'F32';
     await this.optimizer.save(version, epoch, {
-      state: this.step.state(),
-      parameters: isRounded ? this.step.parameters() : null,
+      state: await this.step.state(),
+      parameters: isRounded ? parameters : null,
     });
->>>>>>> c4e48ba (Publish weights in the recipe's number format: trainer.publishDtype, with the float32 parameters kept beside the moments)
     this.published = { version, sha256: announcement.sha256 };
     // The version before stays: until the commit it is the one a crash goes back to.
     await this.optimizer.collect(await this.weights.collect([...inUse, ...this.young(version)]));
@@ -202,14 +176,9 @@ export class Training {
       return;
     }
     const { parameters, state } = await this.kept(to, sha256);
-<<<<<<< HEAD
     await this.step.restore({ ...state, step: next }, parameters);
-    this.origin = { parent: { version: to, sha256: hashSafetensors(parameters) }, trained: null };
-=======
-    this.step.restore({ ...state, step: next }, parameters);
     const hash = hashSafetensors(parameters, this.settings.publishDtype);
     this.origin = { parent: { version: to, sha256: hash }, trained: null };
->>>>>>> c4e48ba (Publish weights in the recipe's number format: trainer.publishDtype, with the float32 parameters kept beside the moments)
   }
 
   /** A version that was published, or whose checkpoint there is. */
