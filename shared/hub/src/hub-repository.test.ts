@@ -141,9 +141,15 @@ describe('a connection that breaks', () => {
     const repository = await open({ say: (message) => said.push(message) });
     await repository.download(['model.safetensors']);
     expect(weightsIn(repository.dir).equals(WEIGHTS)).toBe(true);
-    const ranges = server.requests.filter(isOfStore).map(({ range }) => range);
-    expect(ranges).toEqual([undefined, 'bytes=100000-', 'bytes=250000-']);
-    expect(said[1]).toMatch(/the connection broke at 100 kB of model\.safetensors .*going on from there/);
+    // How much of what was sent still arrives is up to the system.
+    const starts = server.requests.filter(isOfStore).map(({ range }) => Number(/\d+/.exec(range ?? '0')![0]));
+    expect(starts.length).toBeGreaterThan(2);
+    expect(starts[0]).toBe(0);
+    expect(starts[1]).toBeGreaterThan(0);
+    expect(starts[1]).toBeLessThanOrEqual(100_000);
+    expect(new Set(starts).size).toBe(starts.length);
+    expect([...starts].sort((a, b) => a - b)).toEqual(starts);
+    expect(said[1]).toMatch(/the connection broke at \d+ kB of model\.safetensors .*going on from there/);
   });
 
   it('goes on where an earlier process was killed, also where the server knows no ranges', async () => {
