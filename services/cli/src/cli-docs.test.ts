@@ -28,7 +28,7 @@ describe('docs/cli.md', () => {
   });
 
   it('names the commands below a command', () => {
-    for (const parent of ['dead-letter', 'weights', 'runs']) {
+    for (const parent of ['dead-letter', 'weights', 'runs', 'engine']) {
       const row = docs.split('\n').find((line) => line.startsWith(`| \`npx forge ${parent}`)) ?? '';
       for (const name of commandsIn(helpOf(parent)).filter((one) => one !== 'help'))
         expect(row).toContain(name);

@@ -6,6 +6,7 @@ import type { create } from './commands/create';
 import type { dashboard } from './commands/dashboard';
 import type { DeadLetterOptions } from './commands/dead-letter';
 import type { DownloadOptions } from './commands/download';
+import type { EngineOptions, installEngine } from './commands/engine';
 import type { evaluate } from './commands/evaluate';
 import type { generate } from './commands/generate';
 import type { ledger } from './commands/ledger';
@@ -286,6 +287,32 @@ runsCommand
         removeRuns(ids, { ...options, ...command.optsWithGlobals<{ dir: string }>() }),
       ),
     ),
+  );
+
+const engine = program.command('engine').description('what computes models on this machine');
+engine
+  .command('install')
+  .description('put an engine on this machine, and try it')
+  .argument('<engine>', 'tensorflow')
+  .option('--gpu', "with NVIDIA's libraries, for CUDA")
+  .option('--json', 'JSON')
+  .action((name: string, options: Parameters<typeof installEngine>[1]) =>
+    exitWith(import('./commands/engine.js').then(({ installEngine }) => installEngine(name, options))),
+  );
+engine
+  .command('list')
+  .description('engines that are installed: version, devices, size, directory')
+  .option('--json', 'JSON')
+  .action((options: EngineOptions) =>
+    exitWith(import('./commands/engine.js').then(({ listEngines }) => listEngines(options))),
+  );
+engine
+  .command('check')
+  .description('let engines compute, and exit with 1 when one of them can not')
+  .argument('[engine]', 'onnx or tensorflow; both unless given')
+  .option('--json', 'JSON')
+  .action((name: string | undefined, options: EngineOptions) =>
+    exitWith(import('./commands/engine.js').then(({ checkEngines }) => checkEngines(name, options))),
   );
 
 program

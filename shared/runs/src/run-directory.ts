@@ -176,9 +176,11 @@ export function checkpointSteps(directory: string): number[] {
   }
 }
 
-/** Bytes of the files of a directory; null when there is none. */
+/** Bytes of the files of a directory, and of those below it; null when there is none. */
 export function directoryBytes(directory: string): number | null {
   return absentAsSync(null, () =>
-    readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0),
+    readdirSync(directory, { recursive: true })
+      .map((name) => statSync(join(directory, String(name))))
+      .reduce((sum, file) => sum + (file.isFile() ? file.size : 0), 0),
   );
 }

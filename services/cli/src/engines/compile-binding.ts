@@ -1,25 +1,43 @@
 import { join } from 'node:path';
 import { compilerCommand } from '@forge/config';
 import { ForgeError } from '@forge/errors';
+import { unpackNpmPackage } from './npm-package';
 import { runProgram } from './run-program';
+import type { BindingPackages } from './tensorflow-release';
+
+/** A program with its first arguments. */
+type Compiler = readonly [string, ...string[]];
+
+/** Everything the binding is made of, but TensorFlow. */
+export interface BindingSources {
+  compiler: Compiler;
+  /** Directory of the sources. */
+  sources: string;
+  /** Directory of the headers of Node-API. */
+  nodeHeaders: string;
+}
+
+/** Directories of a TensorFlow. */
+export interface TensorflowParts {
+  headers: string;
+  libraries: string;
+}
 
 const COMPILERS: readonly (readonly string[])[] = [['g++'], ['clang++'], ['c++']];
 /** Lines of a compiler that are passed on. */
 const SHOWN_LINES = 5;
 
-/** A program with its first arguments. */
-export type Compiler = readonly [string, ...string[]];
-
-/** Directories that the binding is made of. */
-export interface BindingParts {
-  /** Its own sources. */
-  sources: string;
-  /** The headers of Node-API. */
-  nodeHeaders: string;
-  /** The headers of TensorFlow. */
-  headers: string;
-  /** The libraries of TensorFlow, beside which it will lie. */
-  libraries: string;
+/**
+ * The compiler of this machine, and the sources that npm has, unpacked below `dir`.
+ *
+ * @throws {ForgeError} ENGINE_BUILD_FAILED when there is no compiler; as `unpackNpmPackage`.
+ */
+export async function bindingSources(packages: BindingPackages, dir: string): Promise<BindingSources> {
+  const compiler = await findCompiler();
+  const [binding, node] = [join(dir, 'binding'), join(dir, 'node')];
+  await unpackNpmPackage(packages.sources, binding);
+  await unpackNpmPackage(packages.nodeHeaders, node);
+  return { compiler, sources: join(binding, 'binding'), nodeHeaders: join(node, 'include') };
 }
 
 /**
@@ -27,8 +45,11 @@ export interface BindingParts {
  *
  * @throws {ForgeError} ENGINE_BUILD_FAILED with what the compiler says.
  */
-export async function compileBinding(compiler: Compiler, parts: BindingParts, output: string): Promise<void> {
-  const { sources, nodeHeaders, headers, libraries } = parts;
+export async function compileBinding(
+  { compiler, sources, nodeHeaders }: BindingSources,
+  { headers, libraries }: TensorflowParts,
+  output: string,
+): Promise<void> {
   const [program, ...first] = compiler;
   const args = [
     ...first,
@@ -42,16 +63,12 @@ export async function compileBinding(compiler: Compiler, parts: BindingParts, ou
   if (status === 0) return;
   const lines = stderr.split('\n').filter((line) => /error|undefined|cannot|fatal/i.test(line));
   const said = (lines.length > 0 ? lines : stderr.trim().split('\n')).slice(0, SHOWN_LINES).join('\n  ');
-  const message = `${program} can't compile the binding of TensorFlow; it needs C++17 (g++ 9 or clang++ 10 and newer; another one by CXX):\n  ${said}`;
+  const message = `${compiler.join(' ')} can't compile the binding of TensorFlow, which is C++17 (g++ 9, clang++ 10, or newer; name another one by CXX):\n  ${said}`;
   throw new ForgeError('ENGINE_BUILD_FAILED', message, { compiler: program });
 }
 
-/**
- * The C++ compiler of this machine: `CXX`, or the first that starts.
- *
- * @throws {ForgeError} ENGINE_BUILD_FAILED when there is none.
- */
-export async function findCompiler(): Promise<Compiler> {
+/** `CXX`, or the first compiler that starts. */
+async function findCompiler(): Promise<Compiler> {
   const named = compilerCommand();
   const tried = named === null ? COMPILERS : [named];
   for (const [program, ...args] of tried) {
@@ -59,6 +76,7 @@ export async function findCompiler(): Promise<Compiler> {
     if (status === 0) return [program!, ...args];
   }
   const names = tried.map((words) => words.join(' ')).join(', ');
-  const message = `the binding of TensorFlow needs a C++ compiler, and ${named === null ? `none of ${names}` : `CXX=${names}`} starts; install one (Debian, Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++), or name it by CXX`;
+  const found = named === null ? `none of ${names} starts` : `CXX=${names} does not start`;
+  const message = `the binding of TensorFlow needs a C++ compiler, and ${found}; install one (Debian, Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++), or name it by CXX`;
   throw new ForgeError('ENGINE_BUILD_FAILED', message, { tried: names });
 }

@@ -21,6 +21,12 @@ export class InstallDisplay {
     private readonly nowMs: () => number,
   ) {}
 
+  /** The part of it that an installation is given. */
+  get watch(): Pick<InstallDisplay, 'say' | 'onBytes'> {
+    const { say, onBytes } = this;
+    return { say, onBytes };
+  }
+
   readonly say = (message: string): void => {
     this.end();
     this.output.write(`forge: ${message}\n`);
@@ -37,7 +43,7 @@ export class InstallDisplay {
     const isWhole = bytes === file.sizeBytes;
     if (!isWhole && now - this.shownAtMs < (this.output.isTTY ? REDRAW_MS : LINE_MS)) return;
     this.shownAtMs = now;
-    const line = `forge: ${file.filename.split('-cp311')[0]}  ${this.inWords(file, bytes, now)}`;
+    const line = `forge: ${file.filename.split('-', 2).join(' ')}  ${this.inWords(file, bytes, now)}`;
     this.output.write(this.output.isTTY ? `\r\x1b[2K${line}` : `${line}\n`);
     if (isWhole) this.end();
   };

@@ -17,24 +17,33 @@ export interface PinnedPackage {
   sha512: string;
 }
 
+/** The sources of the binding, and the headers of the Node-API they are written for. */
+export interface BindingPackages {
+  sources: PinnedPackage;
+  nodeHeaders: PinnedPackage;
+}
+
 /** Everything that one kind of TensorFlow is made of. */
 export interface TensorflowRelease {
   /** The first one is TensorFlow's own; the others are NVIDIA's. */
   wheels: readonly PinnedFile[];
+  packages: BindingPackages;
   /** Disk that an installation takes while it goes on, at most. */
   neededBytes: number;
 }
 
-/** The binding's sources, the same for the CPU and for GPUs, and the headers of the N-API they are written for. */
-export const BINDING_SOURCES: PinnedPackage = {
-  name: '@tensorflow/tfjs-node-gpu',
-  version: '4.22.0',
-  sha512: 'p//NN6DGiN4hInUmIkRffaFVMcdTREUMjPyjW04J7OXvB2zBlQimj61eFKSgRrH3f5TnOfKzb0n56he/B6a4bw==',
-};
-export const NODE_HEADERS: PinnedPackage = {
-  name: 'node-api-headers',
-  version: '1.9.0',
-  sha512: '2oNILP4jXwRB4ywnYKjVk1YyJ96n2D4EOVJO6S3oYZ5PtbJrw3Yt9TpAuX3nBLMuzn74rnfGQrv13pS9vC+YiA==',
+/** The same for the CPU and for GPUs. */
+export const BINDING_PACKAGES: BindingPackages = {
+  sources: {
+    name: '@tensorflow/tfjs-node-gpu',
+    version: '4.22.0',
+    sha512: 'p//NN6DGiN4hInUmIkRffaFVMcdTREUMjPyjW04J7OXvB2zBlQimj61eFKSgRrH3f5TnOfKzb0n56he/B6a4bw==',
+  },
+  nodeHeaders: {
+    name: 'node-api-headers',
+    version: '1.9.0',
+    sha512: '2oNILP4jXwRB4ywnYKjVk1YyJ96n2D4EOVJO6S3oYZ5PtbJrw3Yt9TpAuX3nBLMuzn74rnfGQrv13pS9vC+YiA==',
+  },
 };
 
 const GB = 1e9;
@@ -150,7 +159,7 @@ const CUDA: readonly PinnedFile[] = [
   ),
 ];
 
-const RELEASES: Readonly<Record<string, TensorflowRelease>> = {
+const RELEASES: Readonly<Record<string, Omit<TensorflowRelease, 'packages'>>> = {
   'linux x64 cpu': {
     wheels: [
       wheel(
@@ -183,7 +192,7 @@ const RELEASES: Readonly<Record<string, TensorflowRelease>> = {
       ),
       ...CUDA,
     ],
-    neededBytes: 12 * GB,
+    neededBytes: 10 * GB,
   },
 };
 
@@ -210,7 +219,7 @@ export function thisMachine(): Machine {
 export function tensorflowRelease(kind: TensorflowKind, machine: Machine): TensorflowRelease {
   const { platform, arch, hasGlibc } = machine;
   const release = RELEASES[`${platform} ${arch} ${kind}`];
-  if (release !== undefined && hasGlibc) return release;
+  if (release !== undefined && hasGlibc) return { ...release, packages: BINDING_PACKAGES };
   const found = `${platform} on ${arch}${platform === 'linux' && !hasGlibc ? ' without glibc' : ''}`;
   const served = 'Linux with glibc on x64 and arm64, and with --gpu on x64';
   const message = `engine tensorflow${kind === 'gpu' ? ' --gpu' : ''}: found ${found}; it is installed on ${served}; elsewhere take one of Forge's images, or the engine onnx`;
