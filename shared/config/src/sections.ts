@@ -14,9 +14,11 @@ export const engineFields = {
       'onnx is always there, tensorflow where `forge engine install` has put it; auto takes the faster one for model and device, and stands as that one in the resolved recipe',
     ),
   device: z
-    .enum(['cpu', 'cuda'])
+    .enum(['cpu', 'cuda', 'webgpu'])
     .default('cpu')
-    .describe('where it computes; cuda takes the libraries that the gpu image has'),
+    .describe(
+      'where it computes; webgpu takes a GPU with a driver, cuda the libraries that the gpu image has (docs/gpus.md)',
+    ),
   threads: z.int().min(1).max(256).default(1).describe('compute threads of one process'),
   mathMode: z
     .enum(['float32', 'bfloat16'])

@@ -1,3 +1,4 @@
+import { ForgeError } from '@forge/errors';
 import { serveWorker, Transfer } from './worker';
 
 /** Functions that the tests of worker threads call. */
@@ -26,6 +27,8 @@ const api = {
     });
     return new Promise(() => undefined);
   },
+  loseDevice: (): Promise<unknown> =>
+    Promise.reject(new ForgeError('TRANSIENT_DEVICE_LOST', 'the webgpu device is lost', {})),
   announce: (data: unknown) => {
     emit('news', data);
     return Promise.resolve();

@@ -62,6 +62,13 @@ describe('a worker thread', () => {
     expect((await worker.failed).message).toContain('boom');
   });
 
+  it('ends with a device that is lost, once the caller knows why', async () => {
+    await expect(worker.call('loseDevice', undefined)).rejects.toMatchObject({
+      code: 'TRANSIENT_DEVICE_LOST',
+    });
+    expect((await worker.failed).message).toContain('the webgpu device is lost');
+  });
+
   it('rejects the calls under way as cancelled when it is ended', async () => {
     const call = worker.call('untilCancelled', undefined);
     await worker.terminate();

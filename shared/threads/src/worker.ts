@@ -211,6 +211,8 @@ export function serveWorker(handlers: WorkerApi): { emit: (event: string, data: 
         },
         (error: unknown) => {
           reply({ kind: 'error', id, error: ForgeError.from(error).toWire() });
+          // All that lay on the device is gone: only another process gets a device again.
+          if (ForgeError.from(error).is('TRANSIENT_DEVICE_LOST')) setImmediate(() => fail(error));
         },
       );
   });
@@ -219,4 +221,8 @@ export function serveWorker(handlers: WorkerApi): { emit: (event: string, data: 
       reply({ kind: 'event', event, data });
     },
   };
+}
+
+function fail(error: unknown): never {
+  throw error;
 }

@@ -17,9 +17,13 @@ import {
 import { runError, sessionError } from './onnx-errors';
 import { hostTensor, OnnxTensor, Transfers } from './onnx-tensor';
 import { toOnnx, type OnnxModel } from './to-onnx';
+import { WEBGPU_SESSION } from './webgpu-faults';
 
 // A worker thread has a copy of the environment, which onnxruntime does not read: the starter of one calls this first.
 keepOnnxRuntimeQuiet();
+
+/** Threads that spin while they wait take the cores from the other services of the machine. */
+const SESSION = { intra_op: { allow_spinning: '0' } };
 
 /** Graphs as sessions of onnxruntime. */
 export class OnnxEngine implements Engine {
@@ -84,8 +88,7 @@ export class OnnxEngine implements Engine {
         // A second run of the same shapes would take all its memory in one more piece beside that of the first.
         enableMemPattern: false,
         logSeverityLevel: 3,
-        // Threads that spin while they wait take the cores from the other services of the machine.
-        extra: { session: { intra_op: { allow_spinning: '0' } } },
+        extra: { session: { ...SESSION, ...(device === 'webgpu' && WEBGPU_SESSION) } },
         ...(this.memory === 'device' && { preferredOutputLocation: Object.fromEntries(locations) }),
       });
     } catch (cause) {

@@ -1,4 +1,19 @@
-import { evaluate, grad, Graph, loop, mul, rmsNorm, sum, type Tensor, type Values } from '@forge/graph';
+import {
+  add,
+  evaluate,
+  gather,
+  grad,
+  Graph,
+  loop,
+  matmul,
+  mul,
+  reshape,
+  rmsNorm,
+  sliceBetween,
+  sum,
+  type Tensor,
+  type Values,
+} from '@forge/graph';
 import { missingWebGpu } from '@forge/testing';
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { createEngine } from '..';
@@ -64,5 +79,37 @@ describe('the graph that goes around the faults of WebGPU', () => {
   // It passes no longer once onnxruntime is mended: then this file can go.
   onWebGpu('is needed: a gradient of the plain graph is wrong there', async () => {
     expect(difference(await run(toOnnx(gradients(), 'cpu').bytes, 'webgpu'))).toBeGreaterThan(0.1);
+  });
+});
+
+describe('a constant matrix that a loop and the graph around it share', () => {
+  onWebGpu('is the same to both', async () => {
+    const numbers = (count: number): Float32Array =>
+      Float32Array.from({ length: count }, (_, i) => Math.sin(i));
+    const [vocabulary, size] = [18, 32];
+    const graph = new Graph();
+    const x = graph.input('x', 'float32', ['R', size]);
+    const table = graph.weight('table', numbers(vocabulary * size), [vocabulary, size]);
+    const { scan } = loop({
+      trips: graph.scalar(2, 'int64'),
+      tripsDim: 2,
+      state: [],
+      body: (counter) => {
+        const start = mul(reshape(counter, [1]), 2);
+        const part = sliceBetween(x, 0, start, add(start, 2), 2);
+        return { state: [], scan: [matmul(part, table, { transposeB: true })] };
+      },
+    });
+    const outputs = { scan: scan[0]!, rows: gather(table, graph.constant([3, 17], [2], 'int64')) };
+    const data = numbers(4 * size);
+    const expected = evaluate(outputs, { x: { shape: [4, size], data: Float64Array.from(data) } });
+    const program = await createEngine({ threads: 1, device: 'webgpu' }).compile(outputs);
+    const { host } = await program.run({ x: { dtype: 'float32', shape: [4, size], data } });
+    await program.release();
+    for (const [name, values] of Object.entries(expected)) {
+      values.data.forEach((value, i) =>
+        expect(Math.abs(Number(host[name]!.data[i]) - value)).toBeLessThan(1e-4),
+      );
+    }
   });
 });

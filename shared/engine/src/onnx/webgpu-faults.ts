@@ -4,6 +4,12 @@ const FLOAT_TYPE = 1;
 const INT64_TYPE = 7;
 
 /**
+ * Settings of a session on WebGPU. A product in the body of a loop that packs its constant matrix for itself comes out
+ * wrong where the graph around the loop uses the matrix too, as of a tied head.
+ */
+export const WEBGPU_SESSION = { disable_prepacking: '1' } as const;
+
+/**
  * The graph with what onnxruntime's WebGPU kernels compute wrongly put in other words:
  *
  * - SimplifiedLayerNormalization gives the mean of a row as its second output, where other devices give the reciprocal

@@ -2,6 +2,7 @@ import { samplingSchema } from '@forge/contracts';
 import type { Engine } from '@forge/engine';
 import { grpoLoss } from '@forge/rl';
 import { Generator } from '../generation/generator';
+import { LogprobScorer } from '../generation/logprob-scorer';
 import { initializeParameters } from '../hugging-face/initialize';
 import type { TrainEpisode } from '../training/micro-batches';
 import { TrainStep } from '../training/train-step';
@@ -31,9 +32,9 @@ const CONFIG: ModelConfig = {
 /** Numbers of a result, in a fixed order. */
 export type Results = Record<string, readonly number[]>;
 
-/** What a train step and a few tokens of generation come to on an engine; the same on any that computes rightly. */
+/** Results of a train step, some tokens of generation and some scores: the same on any engine that computes rightly. */
 export async function sampleWork(engine: Engine): Promise<Results> {
-  return { ...(await trained(engine)), ...(await generated(engine)) };
+  return { ...(await trained(engine)), ...(await generated(engine)), ...(await scored(engine)) };
 }
 
 async function trained(engine: Engine): Promise<Results> {
@@ -110,5 +111,22 @@ async function generated(engine: Engine): Promise<Results> {
     };
   } finally {
     await generator.close();
+  }
+}
+
+async function scored(engine: Engine): Promise<Results> {
+  const scorer = await LogprobScorer.create({
+    engine,
+    config: CONFIG,
+    parameters: initializeParameters(CONFIG, 1),
+    logitsChunk: 4,
+    maxBatchTokens: 64,
+  });
+  try {
+    return {
+      'log-probs of given tokens': (await scorer.score(EPISODES.map(({ tokenIds }) => tokenIds))).flat(),
+    };
+  } finally {
+    await scorer.release();
   }
 }
