@@ -1,7 +1,7 @@
 import { flag, typed, type OpAttribute } from './binding';
 import { square } from './elementwise';
 import type { Lowering } from './planner';
-import { ints, type Ints } from './step';
+import { ints, type Ints, type Slot } from './step';
 
 const FLOAT: readonly OpAttribute[] = [typed('T', 'float32')];
 
@@ -18,6 +18,16 @@ const reduction =
     return [planner.op(name, attributes, [planner.input(node, 0), along])];
   };
 
+const sum: Lowering = (node, planner) => {
+  const squared = node.inputs[0]!.node;
+  const isSquare = squared?.op.type === 'Mul' && squared.inputs[0] === squared.inputs[1];
+  if (!isSquare || node.outputs[0]!.rank > 0 || squared.outputs[0]!.dtype !== 'float32')
+    return reduction('Sum')(node, planner);
+  // Without a tensor of the squares.
+  const half = planner.op('L2Loss', FLOAT, [planner.at(squared.inputs[0]!)]);
+  return [planner.op('Mul', FLOAT, [half, planner.scalar(2)])];
+};
+
 const rmsNorm: Lowering = (node, planner) => {
   const [x, weight] = [planner.input(node, 0), planner.input(node, 1)];
   const { float: epsilon } = node.attributes.epsilon as { float: number };
@@ -31,15 +41,32 @@ const rmsNorm: Lowering = (node, planner) => {
   return [planner.op('Mul', FLOAT, [normalized, weight]), inverse];
 };
 
+const crossEntropy: Lowering = (node, planner) => {
+  const [logits, targets] = [planner.input(node, 0), planner.input(node, 1)];
+  const attributes = [typed('T', 'float32'), typed('Tlabels', 'int64')];
+  const [surprisal, residual] = planner.ops(
+    'SparseSoftmaxCrossEntropyWithLogits',
+    attributes,
+    [logits, targets],
+    2,
+  ) as [Slot, Slot];
+  // The residual sums to 0, so that its product with the logits is that with the log-probs, less the target's.
+  const weighted = planner.op('Mul', FLOAT, [residual, logits]);
+  const along = [flag('keep_dims', false), typed('T', 'float32'), typed('Tidx', 'int32')];
+  const dot = planner.op('Sum', along, [weighted, ints([1])]);
+  return [planner.op('Neg', FLOAT, [surprisal]), planner.op('Sub', FLOAT, [surprisal, dot]), residual];
+};
+
 const perRow =
   (name: string, attribute = 'T'): Lowering =>
   (node, planner) => [planner.op(name, [typed(attribute, 'float32')], [planner.input(node, 0)])];
 
 export const NORMALIZATION: Readonly<Record<string, Lowering>> = {
-  ReduceSum: reduction('Sum'),
+  ReduceSum: sum,
   ReduceMean: reduction('Mean'),
   ReduceMax: reduction('Max'),
   SimplifiedLayerNormalization: rmsNorm,
   Softmax: perRow('Softmax'),
   LogSoftmax: perRow('LogSoftmax'),
+  CrossEntropy: crossEntropy,
 };
