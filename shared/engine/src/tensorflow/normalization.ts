@@ -1,7 +1,7 @@
 import { flag, typed, type OpAttribute } from './binding';
 import { square } from './elementwise';
 import type { Lowering } from './planner';
-import { ints, type Ints, type Slot } from './step';
+import { ints, type Ints } from './step';
 
 const FLOAT: readonly OpAttribute[] = [typed('T', 'float32')];
 
@@ -41,22 +41,6 @@ const rmsNorm: Lowering = (node, planner) => {
   return [planner.op('Mul', FLOAT, [normalized, weight]), inverse];
 };
 
-const crossEntropy: Lowering = (node, planner) => {
-  const [logits, targets] = [planner.input(node, 0), planner.input(node, 1)];
-  const attributes = [typed('T', 'float32'), typed('Tlabels', 'int64')];
-  const [surprisal, residual] = planner.ops(
-    'SparseSoftmaxCrossEntropyWithLogits',
-    attributes,
-    [logits, targets],
-    2,
-  ) as [Slot, Slot];
-  // The residual sums to 0, so that its product with the logits is that with the log-probs, less the target's.
-  const weighted = planner.op('Mul', FLOAT, [residual, logits]);
-  const along = [flag('keep_dims', false), typed('T', 'float32'), typed('Tidx', 'int32')];
-  const dot = planner.op('Sum', along, [weighted, ints([1])]);
-  return [planner.op('Neg', FLOAT, [surprisal]), planner.op('Sub', FLOAT, [surprisal, dot]), residual];
-};
-
 const perRow =
   (name: string, attribute = 'T'): Lowering =>
   (node, planner) => [planner.op(name, [typed(attribute, 'float32')], [planner.input(node, 0)])];
@@ -68,5 +52,4 @@ export const NORMALIZATION: Readonly<Record<string, Lowering>> = {
   SimplifiedLayerNormalization: rmsNorm,
   Softmax: perRow('Softmax'),
   LogSoftmax: perRow('LogSoftmax'),
-  CrossEntropy: crossEntropy,
 };
