@@ -126,7 +126,10 @@ describe('the imports of a file', () => {
       isOfTypes: true,
     });
     const engine = importsOf(join(root, 'shared/engine/src/index.ts'));
-    expect(engine).toContainEqual({ file: join(root, 'shared/engine/src/create-engine.ts'), isOfTypes: false });
+    expect(engine).toContainEqual({
+      file: join(root, 'shared/engine/src/create-engine.ts'),
+      isOfTypes: false,
+    });
   });
 });
 

@@ -60,9 +60,11 @@ export {
 } from './layout';
 export { argmax, cumsum, gather, gatherElements, range, topK } from './indexing';
 export { logSoftmax, rmsNorm, softmax } from './normalization';
+export { swapHalves } from './halves';
 export { gatherRows, spreadRows } from './rows';
 export { inside, loop, type LoopOptions } from './loop';
 export { recompute } from './recompute';
+export { crossEntropy } from './cross-entropy';
 export { linearLogprobs, type LinearLogprobsOptions } from './linear-logprobs';
 export { dependence, grad } from './gradient';
 export { captured, isBody, reachable, reachableInside } from './reachable';

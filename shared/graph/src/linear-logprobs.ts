@@ -1,16 +1,13 @@
 import { productOf, shapeError, type Dim } from './dim';
-import { innermost, type Tensor } from './graph';
+import { innermost, type Graph, type Tensor } from './graph';
 import { defineOp } from './op';
-import { add, cast, div, equal, exp, log, maximum, mul, sub } from './elementwise';
+import { crossEntropy } from './cross-entropy';
+import { add, maximum, mul, sub } from './elementwise';
 import { composite } from './gradient';
-import { gatherElements } from './indexing';
 import { concat, dimTensor, fill, reshape, shapeTensor, sliceBetween, zeros } from './layout';
 import { loop } from './loop';
 import { matmul } from './matmul';
-import { reduceMax } from './reductions';
-import { sum } from './sum';
 import { mapValues } from './values';
-import { softmax } from './normalization';
 
 const integerDivideOp = defineOp({
   type: 'Div',
@@ -22,12 +19,14 @@ export interface LinearLogprobsOptions {
   chunk: number;
   /** Logits are divided by it. */
   temperature?: number;
+  /** Keep an [N, V] tensor of the forward pass for the backward one: more memory for one product less, and no chunks. */
+  keep?: boolean;
 }
 
 /**
  * Log-probs of one target per row under softmax(x weightᵀ / temperature), and the entropy of that distribution,
- * through which no gradient flows. Forward and backward pass hold the logits of `chunk` rows at a time, so that
- * memory does not grow with rows times vocabulary.
+ * through which no gradient flows. Unless told to keep them, forward and backward pass hold the logits of `chunk` rows at
+ * a time, so that memory does not grow with rows times vocabulary.
  *
  * Shapes: x [N, D], weight [V, D], targets int64 [N] -> logprobs [N], entropy [N].
  */
@@ -54,6 +53,7 @@ export function linearLogprobs(
   }
   const graph = innermost([x, weight, targets]);
   const inverse = 1 / temperature;
+  if (options.keep === true) return keeping(graph, x, weight, targets, inverse);
   const [logprobs, entropy] = composite(
     graph,
     [x, weight],
@@ -111,30 +111,48 @@ function chunksOf(x: Tensor, chunk: number): Chunks {
   };
 }
 
-const column = (x: Tensor, rows: Dim): Tensor => reshape(x, [rows, 1]);
+/** One cross-entropy over all rows, whose residual the backward pass multiplies. */
+function keeping(
+  graph: Graph,
+  x: Tensor,
+  weight: Tensor,
+  targets: Tensor,
+  inverse: number,
+): { logprobs: Tensor; entropy: Tensor } {
+  let residual: Tensor;
+  const [logprobs, entropy] = composite(
+    graph,
+    [x, weight],
+    () => {
+      const found = crossEntropy(matmul(scaled(x, inverse), weight, { transposeB: true }), targets);
+      residual = found.residual;
+      return [found.logprobs, found.entropy];
+    },
+    ([dy]) =>
+      dy ? headGradients(x, weight, residual, mul(column(dy, x.shape[0]!), -inverse)) : [null, null],
+  );
+  return { logprobs: logprobs!, entropy: entropy! };
+}
+
+/**
+ * The gradients of x and weight. The factor of each row, `incoming` [N, 1], goes to the narrow tensors: the wide residual is
+ * only multiplied.
+ */
+function headGradients(x: Tensor, weight: Tensor, residual: Tensor, incoming: Tensor): [Tensor, Tensor] {
+  return [mul(matmul(residual, weight), incoming), matmul(residual, mul(x, incoming), { transposeA: true })];
+}
 
 function forward(x: Tensor, weight: Tensor, targets: Tensor, chunk: number, inverse: number): Tensor[] {
   const chunks = chunksOf(x, chunk);
-  const [rows, goals] = [chunks.padded(x), chunks.padded(targets)];
+  const [rows, goals] = [chunks.padded(scaled(x, inverse)), chunks.padded(targets)];
   const { scan } = loop({
     trips: chunks.trips,
     tripsDim: chunks.tripsDim,
     state: [],
     body: (counter) => {
-      const logits = scaled(matmul(chunks.of(rows, counter), weight, { transposeB: true }), inverse);
-      const largest = reduceMax(logits, [1], { keepDims: true });
-      const shifted = sub(logits, largest);
-      const total = sum(exp(shifted), [1], { keepDims: true });
-      const logTotal = log(total);
-      const chosen = gatherElements(shifted, column(chunks.of(goals, counter), chunks.lengthDim));
-      const spread = div(sum(mul(exp(shifted), shifted), [1], { keepDims: true }), total);
-      return {
-        state: [],
-        scan: [
-          reshape(sub(chosen, logTotal), [chunks.lengthDim]),
-          reshape(sub(logTotal, spread), [chunks.lengthDim]),
-        ],
-      };
+      const logits = matmul(chunks.of(rows, counter), weight, { transposeB: true });
+      const { logprobs, entropy } = crossEntropy(logits, chunks.of(goals, counter));
+      return { state: [], scan: [logprobs, entropy] };
     },
   });
   return scan.map((stacked) => chunks.joined(stacked));
@@ -150,30 +168,21 @@ function backwardPass(
 ): [Tensor, Tensor] {
   const chunks = chunksOf(x, chunk);
   const [rows, goals, gradients] = [chunks.padded(x), chunks.padded(targets), chunks.padded(dy)];
-  const { graph } = weight;
-  const vocabulary = weight.shape[0] as number;
-  const ids = graph.constant(
-    BigInt64Array.from({ length: vocabulary }, (_, i) => BigInt(i)),
-    [1, vocabulary],
-    'int64',
-  );
   const { state, scan } = loop({
     trips: chunks.trips,
     tripsDim: chunks.tripsDim,
-    state: [zeros(graph, weight.shape)],
+    state: [zeros(weight.graph, weight.shape)],
     body: (counter, [dWeight]) => {
       const part = chunks.of(rows, counter);
-      const probabilities = softmax(scaled(matmul(part, weight, { transposeB: true }), inverse));
-      const hit = cast(equal(ids, column(chunks.of(goals, counter), chunks.lengthDim)), 'float32');
-      const incoming = scaled(column(chunks.of(gradients, counter), chunks.lengthDim), inverse);
-      const dLogits = mul(sub(hit, probabilities), incoming);
-      return {
-        state: [add(dWeight!, matmul(dLogits, part, { transposeA: true }))],
-        scan: [matmul(dLogits, weight)],
-      };
+      const logits = matmul(scaled(part, inverse), weight, { transposeB: true });
+      const { residual } = crossEntropy(logits, chunks.of(goals, counter));
+      const incoming = mul(column(chunks.of(gradients, counter), chunks.lengthDim), -inverse);
+      const [dRows, addend] = headGradients(part, weight, residual, incoming);
+      return { state: [add(dWeight!, addend)], scan: [dRows] };
     },
   });
   return [chunks.joined(scan[0]!), state[0]!];
 }
 
+const column = (x: Tensor, rows: Dim): Tensor => reshape(x, [rows, 1]);
 const scaled = (x: Tensor, factor: number): Tensor => (factor === 1 ? x : mul(x, factor));

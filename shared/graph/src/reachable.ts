@@ -29,24 +29,24 @@ export function reachable(outputs: readonly Tensor[], options: ReachableOptions 
     }
     if (seen.has(item)) continue;
     seen.add(item);
-    if ('op' in item && options.expands === true && item.op.expand !== undefined) {
-      for (const copy of expansionOf(item)) stack.push({ item: copy, isDone: false });
-    } else if ('op' in item) {
+    if ('op' in item) {
       stack.push({ item, isDone: true });
       const needed = item.inputs.filter((x): x is Tensor => x !== null).concat(captured(item, options));
       for (const x of needed.reverse()) stack.push({ item: x, isDone: false });
-    } else if (item.node !== null) stack.push({ item: item.node, isDone: false });
-    else if (item.data !== null) found.constants.push(item);
+    } else if (item.node !== null) {
+      const expanded = options.expands === true && item.node.op.expand !== undefined;
+      stack.push({ item: expanded ? expansionOf(item.node).get(item)! : item.node, isDone: false });
+    } else if (item.data !== null) found.constants.push(item);
     else found.inputs.push(item);
   }
   return found;
 }
 
 const copyOp = defineOp({ type: 'Identity', reference: ([x]) => [x!] });
-const expansions = new WeakMap<Node, readonly Node[]>();
+const expansions = new WeakMap<Node, ReadonlyMap<Tensor, Node>>();
 
-/** Nodes that give the outputs of `node` from what it expands to. */
-function expansionOf(node: Node): readonly Node[] {
+/** The nodes that give each output of `node` from what it expands to. */
+function expansionOf(node: Node): ReadonlyMap<Tensor, Node> {
   const known = expansions.get(node);
   if (known !== undefined) return known;
   const { graph, outputs } = node;
@@ -54,13 +54,9 @@ function expansionOf(node: Node): readonly Node[] {
   const made = node.op.expand!(node);
   // The tape is what is differentiated: there the op itself stands.
   graph.tape.splice(start);
-  const copies = outputs.map((y, i) => ({
-    op: copyOp,
-    inputs: [made[i]!],
-    outputs: [y],
-    attributes: {},
-    graph,
-  }));
+  const copies = new Map<Tensor, Node>(
+    outputs.map((y, i) => [y, { op: copyOp, inputs: [made[i]!], outputs: [y], attributes: {}, graph }]),
+  );
   expansions.set(node, copies);
   return copies;
 }

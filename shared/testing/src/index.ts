@@ -13,6 +13,7 @@ export { hasTlsRedis, startGuardedRedis, type GuardedRedis } from './guarded-red
 export { startLossyProxy, type LossyProxy } from './lossy-proxy';
 export { hasOpenssl, selfSigned } from './self-signed';
 export { missingWebGpu } from './missing-webgpu';
+export { engineCandidates, missingTensorflow, type EngineCandidate } from './engine-candidates';
 export { isRunning, startTestRedis, type TestRedis } from './test-redis';
 export { waitFor } from './wait-for';
 export { HubServer, type HubFault, type HubFiles, type HubRequest } from './hub-server';

@@ -36,6 +36,7 @@ import {
   stopGradient,
   sub,
   sum,
+  swapHalves,
   tanh,
   transpose,
   where,
@@ -223,6 +224,7 @@ export const OP_CASES: readonly OpCase[] = [
     build: ([a, b]) => exp(concat([a!, b!], 1)),
   },
   { name: 'slice', shapes: [[2, 5]], symbolic: [['B', 5]], build: ([a]) => exp(slice(a!, 1, 1, 4)) },
+  { name: 'swapHalves', shapes: [[2, 6]], symbolic: [['B', 6]], build: ([a]) => exp(swapHalves(a!)) },
   { name: 'pad', shapes: [[2, 3]], build: ([a]) => exp(pad(a!, 1, 1, 2)) },
   {
     name: 'gather with repeated indices',
@@ -277,6 +279,21 @@ export const OP_CASES: readonly OpCase[] = [
     signed: true,
     ids: { values: [0, 3, 1, 1, 2], symbol: 'N' },
     build: ([x, w], _, ids) => linearLogprobs(x!, w!, ids, { chunk: 2, temperature: 0.7 }).logprobs,
+  },
+  {
+    name: 'linearLogprobs that keeps the logits',
+    shapes: [
+      [5, 3],
+      [4, 3],
+    ],
+    symbolic: [
+      ['N', 3],
+      [4, 3],
+    ],
+    signed: true,
+    ids: { values: [0, 3, 1, 1, 2], symbol: 'N' },
+    build: ([x, w], _, ids) =>
+      linearLogprobs(x!, w!, ids, { chunk: 2, temperature: 0.7, keep: true }).logprobs,
   },
   {
     name: 'linearLogprobs in one chunk',

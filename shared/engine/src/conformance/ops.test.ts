@@ -1,4 +1,6 @@
 import {
+  adamW,
+  adamWNumbers,
   add,
   argmax,
   cast,
@@ -12,6 +14,7 @@ import {
   sum,
   topK,
   type Tensor,
+  type Values,
 } from '@forge/graph';
 import { describeEngines } from './engines.conformance';
 import { OP_CASES } from './op-cases.conformance';
@@ -83,5 +86,43 @@ describeEngines((engine) => {
     expect([...expected.state.data]).toEqual([0.5, 3, 4, 5, -1, -3, -2, -1]);
     expect(expected.scan.shape).toEqual([3, 2]);
     await expectReference(engine, outputs, feeds, 0);
+  });
+
+  it.each([
+    ['at the first step', 1, 1],
+    ['later, clipped', 7, 0.3],
+  ])('takes a step of AdamW %s', async (_, step, gradientScale) => {
+    const constants = { betas: [0.9, 0.999], epsilon: 1e-8 } as const;
+    const graph = new Graph();
+    const tensor = (name: string): Tensor => graph.input(name, 'float32', [2, 3]);
+    const number = (name: string): Tensor => graph.input(name, 'float32', []);
+    const updated = adamW(
+      {
+        ...{ parameter: tensor('parameter'), gradient: tensor('gradient') },
+        ...{ firstMoment: tensor('first'), secondMoment: tensor('second') },
+        ...{ keep: number('keep'), rate: number('rate'), correction: number('correction') },
+        gradientScale: number('gradientScale'),
+      },
+      constants,
+    );
+    const row = (scale: number): Values => ({
+      shape: [2, 3],
+      data: Float64Array.of(1, -2, 0.5, 3, -0.1, 2).map((x) => Math.fround(x * scale)),
+    });
+    const numbers = { ...adamWNumbers(constants, step, 0.01, 0.1), gradientScale };
+    const feeds = {
+      ...{ parameter: row(1), gradient: row(-0.5), first: row(0.1) },
+      second: { shape: [2, 3], data: row(0.1).data.map((x) => Math.fround(x * x)) },
+      ...Object.fromEntries(
+        Object.entries(numbers).map(([name, x]) => [name, { shape: [], data: Float64Array.of(x) }]),
+      ),
+    };
+    const { parameter, firstMoment, secondMoment } = updated;
+    await expectReference(
+      engine,
+      { parameter1: parameter, first1: firstMoment, second1: secondMoment },
+      feeds,
+      1e-6,
+    );
   });
 });

@@ -1,4 +1,4 @@
-import type { Node } from '@forge/graph';
+import type { Node, Tensor } from '@forge/graph';
 import { flag, typed } from './binding';
 import type { Lowering, Planner } from './planner';
 import type { Slot } from './step';
@@ -29,8 +29,21 @@ const logical =
 
 const product: Lowering = (node, planner) => {
   const [a, b] = [planner.input(node, 0), planner.input(node, 1)];
+  const activation = slopeOfSigmoid(node.inputs[1]!);
+  if (activation !== null && sameShape(node.inputs[0]!, activation))
+    return [planner.op('SigmoidGrad', [typed('T', 'float32')], [planner.at(activation), a])];
   return [a === b ? square(planner, a) : planner.op('Mul', [typed('T', dtypeOf(node))], [a, b])];
 };
+
+const sameShape = (a: Tensor, b: Tensor): boolean => a.shape.join() === b.shape.join();
+
+/** The y of y * (1 - y) where y is a sigmoid; null for all else. */
+function slopeOfSigmoid(x: Tensor): Tensor | null {
+  const [y, rest] = x.node?.op.type === 'Mul' ? x.node.inputs : [];
+  if (y?.node?.op.type !== 'Sigmoid' || rest?.node?.op.type !== 'Sub') return null;
+  const [one, again] = rest.node.inputs;
+  return again === y && one!.rank === 0 && Number(one!.data?.[0]) === 1 ? y : null;
+}
 
 export const square = (planner: Planner, x: Slot): Slot => planner.op('Square', [typed('T', 'float32')], [x]);
 

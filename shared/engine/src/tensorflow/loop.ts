@@ -1,19 +1,16 @@
 import { reachableInside, type DType, type LoopBody } from '@forge/graph';
 import { typed, whole } from './binding';
-import { freeAfterUse } from './lifetimes';
+import { blockOf, type Block } from './lifetimes';
 import type { Lowering } from './planner';
 import type { Runtime } from './runtime';
 import { clear, runSteps, type Frame, type Slot, type Step } from './step';
 import type { Value } from './value';
 
-interface Body {
-  readonly steps: readonly Step[];
+interface Body extends Block {
   readonly counter: Slot;
   readonly carried: readonly Slot[];
   /** Slots of the next state, then of the scans. */
   readonly results: readonly Slot[];
-  /** Slots that only the body uses and does not free by itself. */
-  readonly left: readonly Slot[];
 }
 
 interface Scan {
@@ -59,6 +56,10 @@ class LoopStep implements Step {
     }
   }
 
+  forget(): void {
+    for (const step of this.body.steps) step.forget?.();
+  }
+
   private round(frame: Frame, runtime: Runtime, i: number, state: readonly Value[]): Value[] {
     const { steps, counter, carried, results, left } = this.body;
     frame[counter] = runtime.known('int64', [], Float64Array.of(i));
@@ -87,10 +88,11 @@ export const lowerLoop: Lowering = (node, planner) => {
   const carried = carriedInputs.map((x) => inside.entry(x));
   inside.plan(reachableInside({ body, outputs: wanted }).nodes);
   const results = wanted.map((y) => inside.at(y));
-  const { steps } = inside;
-  const own = new Set([counter, ...carried, ...steps.flatMap((step) => step.outputs)]);
-  const left = freeAfterUse(steps, own, results, [counter, ...carried]);
-  const captured = [...steps.flatMap((step) => step.inputs), ...results].filter((slot) => !own.has(slot));
+  const block = blockOf(inside.steps, results, [counter, ...carried]);
+  const own = new Set([counter, ...carried, ...block.steps.flatMap((step) => step.outputs)]);
+  const captured = [...block.steps.flatMap((step) => step.inputs), ...results].filter(
+    (slot) => !own.has(slot),
+  );
 
   const state = carried.map((_, i) => planner.input(node, 2 + i));
   const scans = node.outputs.slice(carried.length).map(({ dtype, shape }) => ({
@@ -102,7 +104,7 @@ export const lowerLoop: Lowering = (node, planner) => {
     planner.input(node, 0),
     state,
     [...new Set(captured)],
-    { steps, counter, carried, results, left },
+    { ...block, counter, carried, results },
     scans,
     made,
   );

@@ -1,4 +1,5 @@
 import { lowerAdamW } from './adamw';
+import { lowerCrossEntropy } from './cross-entropy';
 import { ELEMENTWISE } from './elementwise';
 import { INDEXING } from './indexing';
 import { LAYOUT } from './layout';
@@ -15,6 +16,7 @@ export const LOWERINGS: ReadonlyMap<string, Lowering> = new Map(
     ...INDEXING,
     ...PRODUCTS,
     ...NORMALIZATION,
+    CrossEntropy: lowerCrossEntropy,
     Loop: lowerLoop,
     AdamW: lowerAdamW,
   }),

@@ -18,6 +18,16 @@ const reduction =
     return [planner.op(name, attributes, [planner.input(node, 0), along])];
   };
 
+const sum: Lowering = (node, planner) => {
+  const squared = node.inputs[0]!.node;
+  const isSquare = squared?.op.type === 'Mul' && squared.inputs[0] === squared.inputs[1];
+  if (!isSquare || node.outputs[0]!.rank > 0 || squared.outputs[0]!.dtype !== 'float32')
+    return reduction('Sum')(node, planner);
+  // Without a tensor of the squares.
+  const half = planner.op('L2Loss', FLOAT, [planner.at(squared.inputs[0]!)]);
+  return [planner.op('Mul', FLOAT, [half, planner.scalar(2)])];
+};
+
 const rmsNorm: Lowering = (node, planner) => {
   const [x, weight] = [planner.input(node, 0), planner.input(node, 1)];
   const { float: epsilon } = node.attributes.epsilon as { float: number };
@@ -36,7 +46,7 @@ const perRow =
   (node, planner) => [planner.op(name, [typed(attribute, 'float32')], [planner.input(node, 0)])];
 
 export const NORMALIZATION: Readonly<Record<string, Lowering>> = {
-  ReduceSum: reduction('Sum'),
+  ReduceSum: sum,
   ReduceMean: reduction('Mean'),
   ReduceMax: reduction('Max'),
   SimplifiedLayerNormalization: rmsNorm,

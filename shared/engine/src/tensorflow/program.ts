@@ -9,11 +9,11 @@ import {
   type RunOptions,
   type RunOutputs,
 } from '../engine';
-import { freeAfterUse } from './lifetimes';
+import { blockOf, type Block } from './lifetimes';
 import { LOWERINGS } from './lowerings';
 import { Planner, Slots } from './planner';
 import type { Runtime } from './runtime';
-import { RememberedStep, clear, runSteps, type Frame, type Slot, type Step } from './step';
+import { clear, runSteps, type Frame, type Slot } from './step';
 import type { Value } from './value';
 
 /** Elements of an int64 feed that the host may work with at most. */
@@ -50,12 +50,9 @@ export class KeptTensor implements DeviceTensor {
 }
 
 /** The steps that compute some of the outputs. */
-interface Plan {
-  readonly steps: readonly Step[];
+interface Plan extends Block {
   readonly inputs: readonly { readonly tensor: Tensor; readonly slot: Slot }[];
   readonly outputs: readonly { readonly name: string; readonly slot: Slot }[];
-  /** Entries that nothing uses but the outputs, and the outputs. */
-  readonly left: readonly Slot[];
   readonly slots: Slots;
 }
 
@@ -94,7 +91,7 @@ export class TensorflowProgram implements Program {
 
   release(): Promise<void> {
     for (const { steps, slots } of this.plans.values()) {
-      for (const step of steps) if (step instanceof RememberedStep) step.forget();
+      for (const step of steps) step.forget?.();
       for (const value of slots.constants) value?.release();
     }
     for (const value of this.constants.values()) value.release();
@@ -123,11 +120,12 @@ export class TensorflowProgram implements Program {
     }));
     planner.plan(nodes);
     const outputs = wanted.map((name, i) => ({ name, slot: planner.at(targets[i]!) }));
-    const entries = inputs.map(({ slot }) => slot);
-    const own = new Set([...entries, ...planner.steps.flatMap((step) => step.outputs)]);
-    const results = outputs.map(({ slot }) => slot);
-    const left = freeAfterUse(planner.steps, own, results, entries);
-    return { steps: planner.steps, inputs, outputs, left, slots };
+    const block = blockOf(
+      planner.steps,
+      outputs.map(({ slot }) => slot),
+      inputs.map(({ slot }) => slot),
+    );
+    return { ...block, inputs, outputs, slots };
   }
 
   /** One copy of a constant for all plans. */

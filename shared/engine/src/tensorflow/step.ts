@@ -32,6 +32,8 @@ export interface Step {
   /** Slots whose last use this is. */
   frees: readonly Slot[];
   run(frame: Frame, runtime: Runtime): void;
+  /** Frees what it keeps from one run to the next. */
+  forget?(): void;
 }
 
 /** Frees a slot, unless the step did so itself. */

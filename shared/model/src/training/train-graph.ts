@@ -11,6 +11,8 @@ export interface TrainGraphOptions {
   temperature: number;
   /** Rows of logits that exist at a time. */
   logitsChunk: number;
+  /** Keep the logits of all trained tokens for the backward pass, in place of chunks. */
+  keepLogits?: boolean;
   /** Recompute each layer's activations in the backward pass. */
   recompute: boolean;
 }
@@ -32,7 +34,7 @@ export interface TrainOutputs {
  * Only trained positions go through the LM head and through what follows the last layer's attention.
  */
 export function buildTrainGraph(parameters: Parameters, options: TrainGraphOptions): TrainOutputs {
-  const { config, temperature, logitsChunk } = options;
+  const { config, temperature, logitsChunk, keepLogits = false } = options;
   const graph = new Graph();
   const weights = new Map(
     [...parameters].map(([name, { shape }]) => [name, graph.input(name, 'float32', shape)] as const),
@@ -50,6 +52,7 @@ export function buildTrainGraph(parameters: Parameters, options: TrainGraphOptio
   const head = linearLogprobs(hidden, headWeight(config, weight), targets, {
     chunk: logitsChunk,
     temperature,
+    keep: keepLogits,
   });
 
   const perToken = (name: string): Tensor => graph.input(name, 'float32', ['B', 'T']);

@@ -78,7 +78,10 @@ export class TrainStep {
 
   static async create(options: TrainStepOptions): Promise<TrainStep> {
     const { engine, parameters } = options;
-    const { loss, logprobs, metrics, gradients } = buildTrainGraph(parameters, options);
+    const { loss, logprobs, metrics, gradients } = buildTrainGraph(parameters, {
+      keepLogits: keepsLogits(options),
+      ...options,
+    });
     const named = prefixed(GRADIENT, gradients);
     const program = await engine.compile(
       { loss, logprobs, ...prefixed('metrics/', metrics), ...named },
@@ -292,6 +295,11 @@ const GRADIENT = 'gradients/';
 function gradientsOf<T>(outputs: Readonly<Record<string, T>>): Record<string, T> {
   const gradients = Object.entries(outputs).filter(([name]) => name.startsWith(GRADIENT));
   return Object.fromEntries(gradients.map(([name, value]) => [name.slice(GRADIENT.length), value]));
+}
+
+/** Logits are kept where that takes at most half a GiB, and where memory is not worth more than time. */
+function keepsLogits({ engine, config, microBatchTokens, recompute }: TrainStepOptions): boolean {
+  return engine.memory === 'device' && !recompute && microBatchTokens * config.vocabSize <= 2 ** 27;
 }
 
 function prefixed<T>(prefix: string, values: Readonly<Record<string, T>>): Record<string, T> {

@@ -1,4 +1,4 @@
-import { add, concat, gather, mul, reshape, slice, type Graph, type Tensor } from '@forge/graph';
+import { add, concat, gather, mul, reshape, swapHalves, type Graph, type Tensor } from '@forge/graph';
 import type { ModelConfig } from './model-config';
 import type { RopeScaling } from './rope-scaling';
 
@@ -102,7 +102,6 @@ export function rotationAt(graph: Graph, config: ModelConfig, positions: Tensor)
 }
 
 /** `x` [B, T, heads, headDim] rotated, the two halves of a head paired as Hugging Face checkpoints have them. */
-export function rotate(x: Tensor, { cosine, signedSine }: Rotation, headDim: number): Tensor {
-  const swapped = concat([slice(x, 3, headDim / 2, headDim), slice(x, 3, 0, headDim / 2)], 3);
-  return add(mul(x, cosine), mul(swapped, signedSine));
+export function rotate(x: Tensor, { cosine, signedSine }: Rotation): Tensor {
+  return add(mul(x, cosine), mul(swapHalves(x), signedSine));
 }

@@ -86,7 +86,7 @@ function layer(
   const query = headNorm(split(linear(normed, 'self_attn.q_proj'), heads), 'self_attn.q_norm');
   const key = headNorm(split(linear(normed, 'self_attn.k_proj'), kvHeads), 'self_attn.k_norm');
   const value = split(linear(normed, 'self_attn.v_proj'), kvHeads);
-  const mixed = attention(rotate(query, rotation, headDim), rotate(key, rotation, headDim), value, index);
+  const mixed = attention(rotate(query, rotation), rotate(key, rotation), value, index);
   const attended = add(select(x), linear(select(mixed), 'self_attn.o_proj'));
 
   const again = rmsNorm(attended, own('post_attention_layernorm.weight'), rmsNormEpsilon);
