@@ -187,6 +187,9 @@ function build() {
     'cpu',
     '-t',
     image,
+    // The stack is the same without; FORGE_BUILD_OPTIONS may ask for it.
+    '--build-arg',
+    'TENSORFLOW=no',
     ...ca,
     ...options,
     '.',

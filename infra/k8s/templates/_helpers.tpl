@@ -97,6 +97,10 @@ spec:
     - name: {{ .service }}
       args: [{{ .service }}]
       {{- include "forge.container" .root | nindent 6 }}
+        {{- /* One more of its volumeMounts, which are last. */}}
+        {{- if gt (int .settings.gpus) 0 }}
+        - { name: cuda-cache, mountPath: /cuda-cache }
+        {{- end }}
       env:
         {{- include "forge.environment" .root | nindent 8 }}
         {{- if .single }}
@@ -138,6 +142,10 @@ spec:
       persistentVolumeClaim: { claimName: {{ include "forge.runsClaim" .root }} }
     - name: tmp
       emptyDir: {}
+    {{- if gt (int .settings.gpus) 0 }}
+    - name: cuda-cache
+      emptyDir: {}
+    {{- end }}
     - name: hub
       {{- with .root.Values.storage.hub.existingClaim }}
       persistentVolumeClaim: { claimName: {{ . }} }
