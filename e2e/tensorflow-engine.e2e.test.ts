@@ -22,7 +22,6 @@ interface Checked {
       const [{ version, devices }] = engines as [Checked['engines'][number]];
       expect([version, devices[0]!.problem]).toEqual(['2.20.0', null]);
       expect(devices[0]!.gflops['float32']).toBeGreaterThan(0.1);
-      expect(devices[0]!.gflops['bfloat16']).toBeGreaterThan(0.1);
       const listed = JSON.parse(forge('list', '--json')) as { engine: string; missing: string[] }[];
       expect(listed).toContainEqual(expect.objectContaining({ engine: 'tensorflow', missing: [] }));
     }, 600_000);

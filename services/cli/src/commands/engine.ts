@@ -51,8 +51,8 @@ function listedLine({ engine, version, directory, sizeBytes, devices, missing }:
 /** `forge engine check [ENGINE]`: lets engines compute; 1 when one of them can't on any device. */
 export async function checkEngines(name: string | undefined, { json }: EngineOptions): Promise<number> {
   const wanted = name === undefined ? null : engineOf(name);
-  const engines = listedEngines().filter(({ engine }) => wanted === null || engine === wanted);
-  if (engines.length === 0)
+  const listed = listedEngines().filter(({ engine }) => wanted === null || engine === wanted);
+  if (listed.length === 0)
     throw new ForgeError(
       'ENGINE_NOT_INSTALLED',
       `${name} is not installed; run \`npx forge engine install ${name}\``,
@@ -60,8 +60,10 @@ export async function checkEngines(name: string | undefined, { json }: EngineOpt
     );
   const threads = availableParallelism();
   const checks = [];
-  for (const { engine, devices } of engines) {
-    const check = await checkEngine(engine, devices, threads);
+  // TensorFlow may be installed for the CPU and for GPUs: the places share a device.
+  for (const engine of new Set(listed.map((one) => one.engine))) {
+    const devices = new Set(listed.flatMap((one) => (one.engine === engine ? one.devices : [])));
+    const check = await checkEngine(engine, [...devices], threads);
     checks.push(check);
     if (!json) process.stdout.write(`${checkedLines(check, threads).join('\n')}\n`);
   }
@@ -74,6 +76,7 @@ function checkedLines({ engine, version, devices }: EngineCheck, threads: number
     const speeds = Object.entries(gflops)
       .filter(([, value]) => value !== null)
       .map(([mode, value]) => `${mode} ${value!.toFixed(0)} GFLOP/s`);
+    if (engine === 'tensorflow' && gflops.bfloat16 === null) speeds.push('no bfloat16 products here');
     const said = problem ?? `${speeds.join(', ')}${device === 'cpu' ? ` (${threads} threads)` : ''}`;
     return `${engine.padEnd(11)} ${(version ?? '-').padEnd(8)} ${device.padEnd(7)} ${said}`;
   });

@@ -42,12 +42,16 @@ export async function checkEngine(
   for (const device of devices) {
     const checked: DeviceCheck = { device, gflops: { float32: null, bfloat16: null }, problem: null };
     check.devices.push(checked);
+    // The same error to the bit tells that the processor has no such products, and float32 was computed.
+    let lastError = NaN;
     for (const mathMode of modesOf(engine)) {
       const { report, missing } = await tryEngine({ engine, device, threads, mathMode });
       checked.problem ??= problemOf(report, { engine, device, mathMode, missing });
       if ('error' in report) break;
       check.version ??= report.version;
       if (checked.problem !== null) break;
+      if (report.relativeError === lastError) break;
+      lastError = report.relativeError;
       checked.gflops[mathMode] = report.gflops;
     }
   }

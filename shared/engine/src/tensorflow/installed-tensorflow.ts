@@ -32,20 +32,19 @@ export function tensorflowPlace(kind: TensorflowKind): TensorflowPlace & { root:
   return { ...placeIn(join(root, 'tensorflow'), kind), root };
 }
 
-/** Every place of TensorFlow on this machine, whole or not; the user's own one comes first. */
+/** Every place of TensorFlow on this machine, whole or not; a user's own one excludes the others. */
 export function tensorflowPlaces(): TensorflowPlace[] {
   const { libtensorflow } = enginesEnvironment();
-  const own = libtensorflow === null ? [] : [ownPlace(libtensorflow)];
-  return [...own, tensorflowPlace('cpu'), tensorflowPlace('gpu')];
+  return libtensorflow === null
+    ? [tensorflowPlace('cpu'), tensorflowPlace('gpu')]
+    : [ownPlace(libtensorflow)];
 }
 
-/** The place TensorFlow is loaded from for a device; null where none is whole. A user's own one excludes the others. */
+/** The place TensorFlow is loaded from for a device; null where none is whole. */
 export function findTensorflow(device: 'cpu' | 'cuda'): TensorflowPlace | null {
-  const [first, ...others] = tensorflowPlaces();
-  const places = first!.isOwn ? [first!] : [first!, ...others];
   const serves = ({ kind, isOwn, missing }: TensorflowPlace): boolean =>
     missing.length === 0 && (isOwn || device === 'cpu' || kind === 'gpu');
-  return places.find(serves) ?? null;
+  return tensorflowPlaces().find(serves) ?? null;
 }
 
 /**
