@@ -26,4 +26,6 @@ export function prepareTensorflow({ threads, mathMode }: TensorflowSettings): vo
   process.env.TF_NUM_INTEROP_THREADS ??= '1';
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
   process.env.ONEDNN_DEFAULT_FPMATH_MODE = FPMATH[mathMode];
+  // GPUs of NVIDIA would round the factors of float32 products to 10 bits.
+  if (mathMode === 'float32') process.env.NVIDIA_TF32_OVERRIDE = '0';
 }

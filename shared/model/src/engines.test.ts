@@ -1,6 +1,7 @@
 import { createEngine, type Engine } from '@forge/engine';
 import { grpoLoss } from '@forge/rl';
 import { engineCandidates } from '@forge/testing';
+import { parametersHash } from '@forge/weights';
 import { generatorOf, sampling, tiny } from './generation/generator.fixture';
 import { initializeParameters } from './hugging-face/initialize';
 import { TrainStep } from './training/train-step';
@@ -72,6 +73,11 @@ for (const { name, options, missing } of others) {
         data.forEach((x, i) => expect(Math.abs(found[i]! - x)).toBeLessThan(1e-4 * Math.max(1, Math.abs(x))));
         expect(data.some((x, i) => Math.abs(x - start.get(key)!.data[i]!) > 1e-3)).toBe(true);
       }
+    });
+
+    it('trains to the same bits again', async () => {
+      const [first, second] = [await trained(engine, 24), await trained(engine, 24)];
+      expect(parametersHash(second.parameters)).toBe(parametersHash(first.parameters));
     });
 
     it.each([

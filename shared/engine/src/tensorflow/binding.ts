@@ -33,8 +33,11 @@ export interface Binding {
   isUsingGpuDevice(): boolean;
 }
 
-/** TensorFlow's numbers of dtypes; int32 is that of shapes and axes, which lie in host memory on every device. */
-export const TYPE = { float32: 1, int32: 3, int64: 9, bool: 10 } as const;
+/**
+ * TensorFlow's numbers of dtypes; int32 is that of shapes and axes, which lie in host memory on every device, bfloat16 that
+ * of rounded factors and their products.
+ */
+export const TYPE = { float32: 1, int32: 3, int64: 9, bool: 10, bfloat16: 14 } as const;
 export const DTYPES: Readonly<Record<number, DType>> = { 1: 'float32', 9: 'int64', 10: 'bool' };
 
 const KIND = { string: 0, int: 1, bool: 3, type: 4, shape: 5 } as const;

@@ -29,6 +29,8 @@ export class Slots {
   constructor(
     readonly runtime: Runtime,
     private readonly shared: (tensor: Tensor) => Value,
+    /** Whether products are of factors converted to bfloat16, and rounded to it. */
+    readonly roundsFactors: boolean,
   ) {}
 
   fresh(): Slot {

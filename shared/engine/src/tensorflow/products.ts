@@ -2,10 +2,23 @@ import { flag, typed } from './binding';
 import type { Lowering, Planner } from './planner';
 import type { Ints, Slot } from './step';
 
-/** Batched products, which alone honour the arithmetic of `mathMode`. */
+/** Batched products, which alone honour the environment's arithmetic. */
 function matmul(planner: Planner, a: Slot, b: Slot, transposeA: boolean, transposeB: boolean): Slot {
-  const attributes = [typed('T', 'float32'), flag('adj_x', transposeA), flag('adj_y', transposeB)];
-  return planner.op('BatchMatMulV2', attributes, [a, b]);
+  const transposes = [flag('adj_x', transposeA), flag('adj_y', transposeB)];
+  const multiplied = (dtype: 'float32' | 'bfloat16', x: Slot, y: Slot): Slot =>
+    planner.op('BatchMatMulV2', [typed('T', dtype), ...transposes], [x, y]);
+  if (!planner.slots.roundsFactors) return multiplied('float32', a, b);
+  const [x, y] = [a, b].map((factor) => converted(planner, factor, 'float32', 'bfloat16')) as [Slot, Slot];
+  return converted(planner, multiplied('bfloat16', x, y), 'bfloat16', 'float32');
+}
+
+function converted(
+  planner: Planner,
+  x: Slot,
+  from: 'float32' | 'bfloat16',
+  to: 'float32' | 'bfloat16',
+): Slot {
+  return planner.op('Cast', [typed('SrcT', from), typed('DstT', to), flag('Truncate', false)], [x]);
 }
 
 const RESHAPE = [typed('T', 'float32'), typed('Tshape', 'int32')];

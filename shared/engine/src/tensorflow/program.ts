@@ -67,6 +67,7 @@ export class TensorflowProgram implements Program {
     private readonly runtime: Runtime,
     private readonly outputs: Readonly<Record<string, Tensor>>,
     private readonly kept: ReadonlySet<string>,
+    private readonly roundsFactors: boolean,
   ) {
     this.outputNames = Object.keys(outputs);
     this.inputNames = this.planOf(this.outputNames).inputs.map(({ tensor }) => tensor.name);
@@ -110,7 +111,7 @@ export class TensorflowProgram implements Program {
   }
 
   private plan(wanted: readonly string[]): Plan {
-    const slots = new Slots(this.runtime, (tensor) => this.constant(tensor));
+    const slots = new Slots(this.runtime, (tensor) => this.constant(tensor), this.roundsFactors);
     const planner = new Planner(slots, LOWERINGS);
     const targets = wanted.map((name) => this.outputs[name]!);
     const { nodes, inputs: tensors } = reachable(targets);

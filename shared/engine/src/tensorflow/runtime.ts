@@ -10,11 +10,17 @@ const INTS_AT_MOST = 4096;
 /** TensorFlow's ops over values, and the small int32 tensors that name their shapes and axes. */
 export class Runtime {
   private readonly vectors = new Map<string, number>();
+  private readonly alive = new Set<number>();
 
   constructor(private readonly binding: Binding) {}
 
+  /** Handles that are alive. */
   get tensors(): number {
     return this.binding.getNumOfTensors();
+  }
+
+  get isOnGpu(): boolean {
+    return this.binding.isUsingGpuDevice();
   }
 
   /** @throws {ForgeError} SHAPE_MISMATCH with TensorFlow's reason when it refuses the op. */
@@ -24,26 +30,30 @@ export class Runtime {
     inputs: readonly number[],
     outputs: number,
   ): Value[] {
-    let results;
     try {
-      results = this.binding.executeOp(name, attributes, inputs, outputs);
+      for (;;) {
+        const results = this.binding.executeOp(name, attributes, inputs, outputs);
+        if (this.claims(results.map(({ id }) => id)))
+          return results.map(
+            ({ id, shape, dtype }) => new Value(this, DTYPES[dtype] ?? 'float32', shape, id),
+          );
+      }
     } catch (cause) {
       throw refusal(name, cause);
     }
-    return results.map(({ id, shape, dtype }) => new Value(this, DTYPES[dtype] ?? 'float32', shape, id));
   }
 
   /** The tensor on the device; on the CPU that may be the same memory, which then must not change any more. */
   send({ dtype, shape, data }: HostTensor): number {
     const bytes = data instanceof BigInt64Array ? halves(data) : data;
-    return this.binding.createTensor(shape, TYPE[dtype], bytes);
+    return this.create(shape, TYPE[dtype], bytes);
   }
 
   /** A copy of the tensor on the device, whatever becomes of the memory it came from. */
   put(tensor: HostTensor): Value {
     const { dtype, shape } = tensor;
     const sent = new Value(this, dtype, shape, this.send(tensor));
-    return this.binding.isUsingGpuDevice() ? sent : this.copy(sent);
+    return this.isOnGpu ? sent : this.copy(sent);
   }
 
   /** The value in memory of its own, in place of `value`. */
@@ -58,6 +68,7 @@ export class Runtime {
   }
 
   free(id: number): void {
+    this.alive.delete(id);
     this.binding.deleteTensor(id);
   }
 
@@ -68,7 +79,7 @@ export class Runtime {
     const known = this.vectors.get(key);
     if (known !== undefined) return known;
     const data = Int32Array.from(isScalar ? [values] : values);
-    const made = this.binding.createTensor(isScalar ? [] : [data.length], TYPE.int32, data);
+    const made = this.create(isScalar ? [] : [data.length], TYPE.int32, data);
     this.vectors.set(key, made);
     return made;
   }
@@ -76,8 +87,32 @@ export class Runtime {
   /** Forgets the vectors when they are many; to be called between runs. */
   tidy(): void {
     if (this.vectors.size <= INTS_AT_MOST) return;
-    for (const id of this.vectors.values()) this.binding.deleteTensor(id);
+    for (const id of this.vectors.values()) this.free(id);
     this.vectors.clear();
+  }
+
+  private create(
+    shape: readonly number[],
+    dtype: number,
+    data: Float32Array | Int32Array | Uint8Array,
+  ): number {
+    for (;;) {
+      const id = this.binding.createTensor(shape, dtype, data);
+      if (this.claims([id])) return id;
+    }
+  }
+
+  /**
+   * Whether new handles are none that is alive. The binding counts them in 32 bits, and after days it comes past those
+   * of tensors that live as long as the process: what it made then is lost, and is made again.
+   */
+  private claims(ids: readonly number[]): boolean {
+    const isNew = ids.every((id) => !this.alive.has(id));
+    for (const id of ids) {
+      if (isNew) this.alive.add(id);
+      else if (!this.alive.has(id)) this.binding.deleteTensor(id);
+    }
+    return isNew;
   }
 
   /** A value that the host knows; it is sent to the device when an op there needs it. */

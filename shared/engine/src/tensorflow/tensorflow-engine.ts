@@ -1,4 +1,6 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { prepareTensorflow } from '@forge/config';
+import { ForgeError } from '@forge/errors';
 import type { Tensor } from '@forge/graph';
 import type { CompileOptions, DeviceTensor, Engine, EngineOptions, HostTensor, Program } from '../engine';
 import { loadBinding } from './binding';
@@ -19,7 +21,9 @@ export class TensorflowEngine implements Engine {
     outputs: Readonly<Record<string, Tensor>>,
     { kept = [] }: CompileOptions = {},
   ): Promise<Program> {
-    return new TensorflowProgram(this.runtime(), outputs, new Set(kept));
+    const runtime = this.runtime();
+    const roundsFactors = this.options.mathMode === 'bfloat16' && (runtime.isOnGpu || !roundsByItself());
+    return new TensorflowProgram(runtime, outputs, new Set(kept), roundsFactors);
   }
 
   async put(tensor: HostTensor): Promise<DeviceTensor> {
@@ -31,10 +35,33 @@ export class TensorflowEngine implements Engine {
     return this.runtime().tensors;
   }
 
+  /** @throws {ForgeError} ENGINE_NOT_INSTALLED; CONFIG_INVALID when TensorFlow does not compute on the device asked for. */
   private runtime(): Runtime {
     const { threads, mathMode, device } = this.options;
+    if (device === 'webgpu')
+      throw deviceError(device, 'has no WebGPU; set device to cpu or cuda, or engine to onnx');
     prepareTensorflow({ threads, mathMode });
-    const { directory } = requireTensorflow(device === 'cuda' ? 'cuda' : 'cpu');
-    return (runtime ??= new Runtime(loadBinding(directory)));
+    const { directory } = requireTensorflow(device);
+    runtime ??= new Runtime(loadBinding(directory));
+    if (device === 'cuda' && !runtime.isOnGpu)
+      throw deviceError(
+        device,
+        'sees no GPU; its log names the missing library (npx forge engine check), or set device to cpu',
+      );
+    if (device === 'cpu' && runtime.isOnGpu)
+      throw deviceError(
+        device,
+        'computes on a GPU here; set device to cuda, or hide the GPU by CUDA_VISIBLE_DEVICES=-1',
+      );
+    return runtime;
   }
+}
+
+/** On CPUs with AMX, oneDNN rounds the factors of float32 products itself and keeps the product's accuracy. */
+function roundsByItself(): boolean {
+  return existsSync('/proc/cpuinfo') && /\bamx_bf16\b/.test(readFileSync('/proc/cpuinfo', 'utf8'));
+}
+
+function deviceError(device: string, reason: string): ForgeError {
+  return new ForgeError('CONFIG_INVALID', `device ${device}: TensorFlow ${reason}`, { field: 'device' });
 }
