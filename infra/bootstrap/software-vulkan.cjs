@@ -5,12 +5,18 @@ const { join } = require('node:path');
 const CHROMIUM = '/usr/lib/chromium';
 
 /**
- * Lets the processes that this one starts find the software GPU, unless the user names a driver: WebGPU can then be
- * tested on any machine.
+ * Lets the processes that this one starts find the software GPU, unless the user names a driver, or the tests are
+ * those of a GPU: WebGPU can then be tested on any machine.
  */
 module.exports = function useSoftwareVulkan(environment) {
   const driver = join(CHROMIUM, 'vk_swiftshader_icd.json');
-  if (environment.VK_ICD_FILENAMES || environment.VK_DRIVER_FILES || !existsSync(driver)) return;
+  if (
+    environment.FORGE_TEST_GPU ||
+    environment.VK_ICD_FILENAMES ||
+    environment.VK_DRIVER_FILES ||
+    !existsSync(driver)
+  )
+    return;
   environment.VK_ICD_FILENAMES = driver;
   const paths = [environment.LD_LIBRARY_PATH, CHROMIUM].filter(Boolean);
   environment.LD_LIBRARY_PATH = paths.join(':');

@@ -1,6 +1,4 @@
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
-import { missingWebGpu } from './missing-webgpu';
+import { missingDevice, missingWebGpu } from './missing-device';
 
 /** An engine that has to compute what the reference does. */
 export interface EngineCandidate {
@@ -24,16 +22,15 @@ export function engineCandidates(): readonly EngineCandidate[] {
       options: { engine: 'tensorflow', device: 'cpu', threads: 2 },
       missing: missingTensorflow(),
     },
+    ...(['onnx', 'tensorflow'] as const).map((engine) => ({
+      name: `${engine} on CUDA`,
+      options: { engine, device: 'cuda' as const, threads: 2 },
+      missing: missingDevice({ engine, device: 'cuda' }),
+    })),
   ];
 }
 
-const PROBE = `const { createEngine } = require(process.argv[1]);
-  createEngine({ threads: 1, engine: 'tensorflow' }).put({ dtype: 'float32', shape: [1], data: Float32Array.of(1) })
-    .then(() => process.exit(0), ({ message }) => { process.stdout.write(message); process.exit(1); });`;
-
 /** Why TensorFlow can't be tested here, null where it can. */
 export function missingTensorflow(): string | null {
-  const engine = join(__dirname, '../../engine/dist/index.js');
-  const { status, stdout } = spawnSync(process.execPath, ['-e', PROBE, engine], { encoding: 'utf8' });
-  return status === 0 ? null : stdout || 'the process ended';
+  return missingDevice({ engine: 'tensorflow', device: 'cpu' });
 }

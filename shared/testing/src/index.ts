@@ -12,7 +12,7 @@ export { HOSTILE_MSGPACK } from './hostile-msgpack';
 export { hasTlsRedis, startGuardedRedis, type GuardedRedis } from './guarded-redis';
 export { startLossyProxy, type LossyProxy } from './lossy-proxy';
 export { hasOpenssl, selfSigned } from './self-signed';
-export { missingWebGpu } from './missing-webgpu';
+export { missingDevice, missingWebGpu } from './missing-device';
 export { engineCandidates, missingTensorflow, type EngineCandidate } from './engine-candidates';
 export { isRunning, startTestRedis, type TestRedis } from './test-redis';
 export { waitFor } from './wait-for';
