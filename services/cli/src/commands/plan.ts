@@ -7,7 +7,7 @@ import { probeSpeed } from '../planning/speed-probe';
 import { recipeDirs } from '../recipe-dirs';
 import { withReference } from '../running/preflight';
 import { checkEngines, withEngines } from '../running/resolved-engines';
-import { renderPlan } from '../shown/plan-view';
+import { renderPlan } from '../planning/plan-view';
 import { dated } from '../start-day';
 import { withDownloads } from '../with-downloads';
 

@@ -5,8 +5,9 @@ import type { ModelConfig } from '@forge/model';
 import type { Speed } from './time-plan';
 
 const PROBE_MS = 500;
-/** Rows of a product beyond which more do not make it faster. */
+/** Rows, and widths, of a product beyond which more do not make it faster. */
 const MANY_ROWS = 512;
+const WIDE = 4096;
 
 /** The rates of a model's largest product on this machine, with the engine and threads of trainer and policy. */
 export async function probeSpeed(recipe: Recipe, config: ModelConfig): Promise<Speed> {
@@ -19,9 +20,12 @@ export async function probeSpeed(recipe: Recipe, config: ModelConfig): Promise<S
 
 async function rate(
   { engine, threads, device, mathMode }: Recipe['trainer'] | Recipe['policy'],
-  { hiddenSize, intermediateSize }: ModelConfig,
+  config: ModelConfig,
   rows: number,
 ): Promise<number> {
+  const [hiddenSize, intermediateSize] = [config.hiddenSize, config.intermediateSize].map((width) =>
+    Math.min(width, WIDE),
+  ) as [number, number];
   const graph = new Graph();
   const x = graph.input('x', 'float32', [rows, hiddenSize]);
   const weight = graph.weight('weight', new Float32Array(intermediateSize * hiddenSize).fill(0.01), [

@@ -1,6 +1,6 @@
-import { gibibytes, shortest } from '../planning/fit';
-import type { Parts } from '../planning/memory-plan';
-import type { RunPlan } from '../planning/run-plan';
+import { gibibytes, shortest } from './fit';
+import type { Parts } from './memory-plan';
+import type { RunPlan } from './run-plan';
 
 const count = (value: number): string =>
   value >= 1e6 ? `${(value / 1e6).toFixed(1)} M` : Math.round(value).toLocaleString('en-US');
