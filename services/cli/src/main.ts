@@ -10,6 +10,7 @@ import type { EngineOptions, installEngine } from './commands/engine';
 import type { evaluate } from './commands/evaluate';
 import type { generate } from './commands/generate';
 import type { ledger } from './commands/ledger';
+import type { PlanOptions } from './commands/plan';
 import type { ReplayCommandOptions } from './commands/replay';
 import type { resume } from './commands/resume';
 import type { RunOptions } from './commands/run';
@@ -69,10 +70,16 @@ const dashboardOption = [
 
 recipeArguments(program.command('run').description('run a recipe of reinforcement learning'))
   .option('--record', 'keep what is trained, for forge replay; the same as output.record=true')
+  .option('--force', 'start it even if it takes more memory than there is')
   .option(...dashboardOption)
   .option('--no-dashboard', 'show it on the terminal only (default)')
   .action((recipe: string, overrides: string[], options: RunOptions) =>
     exitWith(import('./commands/run.js').then(({ run }) => run(recipe, overrides, options))),
+  );
+recipeArguments(program.command('plan').description('what a run takes of this machine, before it starts'))
+  .option('--json', 'one JSON object')
+  .action((recipe: string, overrides: string[], options: PlanOptions) =>
+    exitWith(import('./commands/plan.js').then(({ plan }) => plan(recipe, overrides, options))),
   );
 program
   .command('resume')

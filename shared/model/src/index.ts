@@ -2,6 +2,7 @@ export { type ModelConfig } from './transformer/model-config';
 export { type RopeScaling } from './transformer/rope-scaling';
 export { engineFor, type AskedEngine } from './engine-for';
 export { modelFolder, type ModelFolder } from './hugging-face/model-folder';
+export { loadTokenizer, readModelConfig } from './hugging-face/read-model-config';
 export { modelFingerprint } from './hugging-face/model-fingerprint';
 export { parameterCount, parameterShapes } from './transformer/parameter-shapes';
 export { initializeParameters } from './hugging-face/initialize';

@@ -3,6 +3,8 @@ import { resolve } from 'node:path';
 import { provisionRedis } from '@forge/broker';
 import { cliEnvironment, loadRecipe } from '@forge/config';
 import { isAlive, listRunRecords, newRunId } from '@forge/runs';
+import { checkFits } from '../planning/fit';
+import { availableMemory } from '../planning/run-plan';
 import { recipeDirs } from '../recipe-dirs';
 import { withDashboard } from '../running/beside-run';
 import { createRun, placeOf } from '../running/create-run';
@@ -14,21 +16,27 @@ import { dated } from '../start-day';
 export interface RunOptions {
   record?: boolean;
   dashboard?: boolean;
+  /** Start it even if it takes more memory than there is. */
+  force?: boolean;
 }
 
 /** `forge run RECIPE`: starts the services of a run, shows it, and ends them with it. */
 export async function run(
   recipeName: string,
   overrides: readonly string[],
-  { record, dashboard = false }: RunOptions = {},
+  { record, dashboard = false, force = false }: RunOptions = {},
 ): Promise<number> {
   const changes = record ? [...overrides, 'output.record=true'] : overrides;
   const { redisUrl, logLevel } = cliEnvironment();
   const startedAt = new Date();
-  const { recipe, promptTokens } = await preflight(
-    dated(loadRecipe(recipeName, changes, { searchDirs: recipeDirs() }), startedAt),
-    { startsHere: true },
-  );
+  const {
+    recipe,
+    promptTokens,
+    model: { config },
+  } = await preflight(dated(loadRecipe(recipeName, changes, { searchDirs: recipeDirs() }), startedAt), {
+    startsHere: true,
+  });
+  if (!force) checkFits(recipe, config, promptTokens, availableMemory());
 
   const say = (message: string): void => {
     process.stderr.write(`forge: ${message}\n`);

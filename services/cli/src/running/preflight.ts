@@ -47,7 +47,7 @@ export async function preflight(
 }
 
 /** The recipe with a reference model where the algorithm needs one, and else without. */
-function withReference(recipe: Recipe, { needsReference }: { needsReference: boolean }): Recipe {
+export function withReference(recipe: Recipe, { needsReference }: { needsReference: boolean }): Recipe {
   const { replicas } = recipe.reference;
   if (!needsReference) return { ...recipe, reference: { ...recipe.reference, replicas: 0 } };
   if (replicas > 0) return recipe;

@@ -1,0 +1,68 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createModel, parameterCount, saveModel, type ModelConfig } from '@forge/model';
+import { memoryPlan } from '../services/cli/src/planning/memory-plan';
+import { recipeWith } from '../services/cli/src/planning/planning.fixture';
+import { childArguments, LENGTH, PROMPT, ROWS, TOKENS } from './memory/measured-service';
+
+const MODEL = join(__dirname, '..', 'models', 'arithmetic');
+/** Changes to config.json of models/arithmetic, by the parameters of the result. */
+const SIZES: Record<string, object> = {
+  '0.5 M': {},
+  '30 M': {
+    hidden_size: 512,
+    intermediate_size: 1408,
+    num_hidden_layers: 8,
+    num_attention_heads: 8,
+    num_key_value_heads: 8,
+    head_dim: 64,
+    vocab_size: 8192,
+  },
+};
+
+async function makeModel(dir: string, changes: object): Promise<ModelConfig> {
+  const names = readdirSync(MODEL).filter((name) => name.endsWith('.json'));
+  const files = Object.fromEntries(names.map((name) => [name, readFileSync(join(MODEL, name), 'utf8')]));
+  const config = {
+    ...(JSON.parse(files['config.json']!) as object),
+    ...changes,
+    max_position_embeddings: 256,
+  };
+  const model = createModel({ ...files, 'config.json': config }, 1);
+  await saveModel(dir, model, { dtype: 'BF16' });
+  return model.config;
+}
+
+/** The peak memory of a real trainer and a real policy against what `forge plan` says of them. */
+export async function run(): Promise<void> {
+  const recipe = recipeWith(
+    `batch.groups=${TOKENS / LENGTH / 4}`,
+    'algorithm.groupSize=4',
+    `sampling.maxTokens=${LENGTH - PROMPT.length}`,
+    `trainer.microBatchTokens=${TOKENS}`,
+    `policy.maxBatch=${ROWS}`,
+    'policy.weights=initializers',
+  );
+  for (const [name, changes] of Object.entries(SIZES)) {
+    const dir = mkdtempSync(join(tmpdir(), 'forge-memory-model-'));
+    try {
+      const config = await makeModel(join(dir, 'model'), changes);
+      console.log(`${name} (${parameterCount(config).toLocaleString('en-US')} parameters)`);
+      for (const service of ['trainer', 'policy'] as const) {
+        const args = childArguments(service, join(dir, 'model'));
+        const measured = Number(execFileSync(process.execPath, args, { encoding: 'utf8' }));
+        const planned = memoryPlan(recipe, config, PROMPT.length).find(
+          (one) => one.service === service,
+        )!.bytes;
+        const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(0).padStart(6);
+        console.log(
+          `${service.padEnd(8)} planned ${mib(planned)} MiB, measured ${mib(measured)} MiB, ratio ${(planned / measured).toFixed(2)} (target: 0.75 to 1.25)`,
+        );
+      }
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import { usesReference, type Recipe } from '@forge/config';
+import { ForgeError } from '@forge/errors';
+import type { ModelConfig } from '@forge/model';
+import { longestEpisode, memoryPlan, type ServicePlan } from './memory-plan';
+
+/** A change of the recipe, as an override, and the bytes of all services with it and those before it. */
+export interface Advice {
+  change: string;
+  bytes: number;
+}
+
+const FEWEST_ROWS = 8;
+
+/** Bytes of all processes of a run on one machine. */
+export function totalBytes(plans: readonly ServicePlan[]): number {
+  return plans.reduce((sum, { bytes, replicas }) => sum + bytes * replicas, 0);
+}
+
+/**
+ * The changes that make a run fit into `availableBytes`, in the order to try them, each with those before it; ends at the
+ * first that does. None where it fits as it is; all that save something where none helps.
+ */
+export function adviceFor(
+  recipe: Recipe,
+  config: ModelConfig,
+  promptTokens: number,
+  availableBytes: number,
+): Advice[] {
+  const bytesOf = (one: Recipe): number => totalBytes(memoryPlan(one, config, promptTokens));
+  const advice: Advice[] = [];
+  let [current, bytes] = [recipe, bytesOf(recipe)];
+  for (const { change, of } of changes(recipe, longestEpisode(recipe, promptTokens))) {
+    if (bytes <= availableBytes) break;
+    const changed = of(current);
+    const next = bytesOf(changed);
+    if (next >= bytes) continue;
+    [current, bytes] = [changed, next];
+    advice.push({ change, bytes });
+  }
+  return advice;
+}
+
+/** Changes from the cheapest to the dearest in time or result. */
+function changes(recipe: Recipe, longest: number): { change: string; of: (recipe: Recipe) => Recipe }[] {
+  const { trainer, policy } = recipe;
+  const halves = (from: number, least: number): number[] => {
+    const values: number[] = [];
+    for (let value = Math.floor(from / 2); value >= least; value = Math.floor(value / 2)) values.push(value);
+    return values;
+  };
+  const trainerWith = (key: 'recompute' | 'microBatchTokens', value: boolean | number) => ({
+    change: `trainer.${key}=${value}`,
+    of: (one: Recipe): Recipe => ({ ...one, trainer: { ...one.trainer, [key]: value } }),
+  });
+  const policyWith = (key: 'maxBatch' | 'weights', value: number | string) => ({
+    change: `policy.${key}=${value}`,
+    of: (one: Recipe): Recipe => ({ ...one, policy: { ...one.policy, [key]: value } }),
+  });
+  return [
+    ...(trainer.recompute ? [] : [trainerWith('recompute', true)]),
+    ...halves(trainer.microBatchTokens, Math.max(16, longest)).map((n) => trainerWith('microBatchTokens', n)),
+    ...halves(policy.maxBatch, FEWEST_ROWS).map((n) => policyWith('maxBatch', n)),
+    ...(policy.weights === 'inputs' ? [] : [policyWith('weights', 'inputs')]),
+    ...(usesReference(recipe)
+      ? [
+          {
+            change: 'algorithm.klCoefficient=0',
+            of: (one: Recipe): Recipe => ({ ...one, reference: { ...one.reference, replicas: 0 } }),
+          },
+        ]
+      : []),
+  ];
+}
+
+/**
+ * Checks that a run fits into the memory that this machine, or the container it is in, has left.
+ *
+ * @throws {ForgeError} CAPACITY_MODEL_TOO_LARGE naming what takes most, and what to change.
+ */
+export function checkFits(
+  recipe: Recipe,
+  config: ModelConfig,
+  promptTokens: number,
+  availableBytes: number,
+): void {
+  const plans = memoryPlan(recipe, config, promptTokens);
+  const bytes = totalBytes(plans);
+  if (bytes <= availableBytes) return;
+  const [largest] = [...plans].sort((a, b) => b.bytes - a.bytes);
+  const advice = adviceFor(recipe, config, promptTokens, availableBytes);
+  const last = advice.at(-1);
+  const way =
+    last === undefined
+      ? 'take a smaller model or a larger machine'
+      : `${shortest(advice).join(' ')} makes it ${gibibytes(last.bytes)}${last.bytes <= availableBytes ? '' : ', still too much: take a smaller model or a larger machine'}`;
+  throw new ForgeError(
+    'CAPACITY_MODEL_TOO_LARGE',
+    `the run takes about ${gibibytes(bytes)} of memory, ${gibibytes(largest!.bytes)} of it its ${largest!.service}, and this machine has ${gibibytes(availableBytes)} left; ${way}; forge plan shows the parts, --force starts it all the same`,
+    { bytes, availableBytes, advice: advice.map(({ change }) => change) },
+  );
+}
+
+/** The last change of each key. */
+export function shortest(advice: readonly Advice[]): string[] {
+  return [...new Map(advice.map(({ change }) => [change.split('=')[0], change])).values()];
+}
+
+export function gibibytes(bytes: number): string {
+  return bytes < 2 ** 30 ? `${Math.ceil(bytes / 2 ** 20)} MiB` : `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+}

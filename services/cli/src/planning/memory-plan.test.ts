@@ -1,0 +1,79 @@
+import type { Recipe } from '@forge/config';
+import { parameterCount, type ModelConfig } from '@forge/model';
+import { memoryPlan, type ServicePlan } from './memory-plan';
+import { midConfig, recipeWith, smallConfig } from './planning.fixture';
+
+const MIB = 2 ** 20;
+
+function planOf(service: string, config: ModelConfig, recipe: Recipe, promptTokens = 6): ServicePlan {
+  return memoryPlan(recipe, config, promptTokens).find((plan) => plan.service === service)!;
+}
+
+/** Batches of 2,048 tokens in episodes of 64, in one micro-batch. */
+const shape = [
+  'batch.groups=8',
+  'algorithm.groupSize=4',
+  'sampling.maxTokens=58',
+  'trainer.microBatchTokens=2048',
+];
+
+describe('memoryPlan', () => {
+  it('counts what a trainer holds, part by part', () => {
+    const { parts, bytes } = planOf('trainer', midConfig, recipeWith(...shape));
+    const weights = 4 * parameterCount(midConfig);
+    expect(parts).toMatchObject({
+      weights,
+      moments: 2 * weights,
+      gradients: 2 * weights,
+      // 4 x 512 + 3 x 512 + 3 x 512 + 4 x 1408 values a token and layer, and 1.25 attention weights a head and key.
+      activations: 2048 * 8 * (10_752 + 1.25 * 8 * 64) * 4,
+      logits: 3 * 1024 * 8192 * 4,
+      head: 3 * 8192 * 512 * 4,
+    });
+    expect(bytes).toBe(Object.values(parts).reduce((sum, one) => sum + one, 0));
+  });
+
+  // Peaks of VmHWM, measured with onnxruntime 1.30 and TensorFlow 2.20 on two cores; npm run bench -- memory does it again.
+  it.each<[string, ModelConfig, string[], number]>([
+    ['trainer', smallConfig, shape, 248],
+    ['trainer', midConfig, shape, 1637],
+    ['trainer', midConfig, [...shape, 'trainer.engine=tensorflow'], 2191],
+    ['policy', smallConfig, [...shape, 'policy.maxBatch=32'], 184],
+    ['policy', midConfig, [...shape, 'policy.maxBatch=32'], 882],
+    ['policy', midConfig, [...shape, 'policy.maxBatch=32', 'policy.weights=inputs'], 668],
+    ['policy', midConfig, [...shape, 'policy.maxBatch=32', 'policy.engine=tensorflow'], 1103],
+  ])('is within 25 %% of what a %s took (%#)', (service, config, overrides, measuredMib) => {
+    const ratio = planOf(service, config, recipeWith(...overrides)).bytes / (measuredMib * MIB);
+    expect(ratio).toBeGreaterThan(0.75);
+    expect(ratio).toBeLessThan(1.25);
+  });
+
+  it('counts one more sum of gradients for several micro-batches, and no more activations', () => {
+    const [one, several] = [shape, [...shape, 'batch.groups=16']].map((overrides) =>
+      planOf('trainer', midConfig, recipeWith(...overrides)),
+    );
+    const weights = 4 * parameterCount(midConfig);
+    expect(several!.bytes - one!.bytes).toBe(weights);
+  });
+
+  it('counts less than two layers of activations more when they are recomputed', () => {
+    const { parts } = planOf('trainer', midConfig, recipeWith(...shape, 'trainer.recompute=true'));
+    const kept = planOf('trainer', midConfig, recipeWith(...shape)).parts;
+    expect(parts.activations! / kept.activations!).toBeCloseTo(2 / 8 + 512 / (10_752 + 640), 6);
+  });
+
+  it('has a reference where the recipe has, and its replicas', () => {
+    expect(memoryPlan(recipeWith(), midConfig, 6).map(({ service }) => service)).toEqual([
+      'trainer',
+      'policy',
+      'others',
+    ]);
+    const plans = memoryPlan(recipeWith('algorithm.klCoefficient=0.1', 'policy.replicas=3'), midConfig, 6);
+    expect(plans.map(({ service, replicas }) => [service, replicas])).toEqual([
+      ['trainer', 1],
+      ['policy', 3],
+      ['reference', 1],
+      ['others', 1],
+    ]);
+  });
+});

@@ -1,0 +1,141 @@
+import { usesReference, type Recipe } from '@forge/config';
+import { parameterCount, type ModelConfig } from '@forge/model';
+
+/** Bytes by the part that takes them. */
+export type Parts = Readonly<Record<string, number>>;
+
+/** What one process of a service takes at its peak. */
+export interface ServicePlan {
+  service: 'trainer' | 'policy' | 'reference' | 'others';
+  /** Processes of it. */
+  replicas: number;
+  parts: Parts;
+  /** Bytes of one process. */
+  bytes: number;
+}
+
+const FLOAT_BYTES = 4;
+const MIB = 2 ** 20;
+/** A process with its threads and its engine's library, before a model is loaded; measured. */
+const PROCESS_BYTES = { onnx: 160 * MIB, tensorflow: 464 * MIB } as const;
+/** Coordinator, replay buffer and reward, and the Redis process itself; measured. */
+const OTHER_PROCESSES_BYTES = 450 * MIB;
+/** Copies of the logits of a chunk: logits, probabilities and their gradient. */
+const LOGITS_COPIES = 3;
+/** Gradients of the LM head: the loop's state, its next value, and that of the embedding. */
+const HEAD_COPIES = 3;
+/** Attention weights that are kept by head and pair of tokens; the scores die early. Measured. */
+const ATTENTION_COPIES = 1.25;
+/** A layer that is recomputed exists with its gradients. */
+const RECOMPUTED_COPIES = 2;
+/** Copies of the caches: by sequence, as the batch that goes in, and as the engine works on it. */
+const CACHE_COPIES = 3;
+
+/** Values that a layer keeps of one token of a sequence of `length` for the backward pass. */
+function layerValues(config: ModelConfig, length: number): number {
+  const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = config;
+  const projections = 4 * hiddenSize + 3 * heads * headDim + 3 * kvHeads * headDim + 4 * intermediateSize;
+  return projections + ATTENTION_COPIES * heads * length;
+}
+
+const total = (parts: Parts): number => Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
+
+const engineOf = ({ engine }: { engine: string }): 'onnx' | 'tensorflow' =>
+  engine === 'tensorflow' ? 'tensorflow' : 'onnx';
+
+/** Tokens of the longest episode that can come: a prompt as long as `promptTokens`, and all that may be generated. */
+export function longestEpisode({ sampling }: Pick<Recipe, 'sampling'>, promptTokens: number): number {
+  return promptTokens + sampling.maxTokens;
+}
+
+/**
+ * The peak memory of every service of a run, by part. Weights, gradients and activations are float32 whatever the files
+ * hold.
+ */
+export function memoryPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): ServicePlan[] {
+  const plans = [trainerPlan(recipe, config, promptTokens), policyPlan(recipe, config, promptTokens)];
+  if (usesReference(recipe)) plans.push(referencePlan(recipe, config, promptTokens));
+  plans.push({
+    service: 'others',
+    replicas: 1,
+    parts: { process: OTHER_PROCESSES_BYTES },
+    bytes: OTHER_PROCESSES_BYTES,
+  });
+  return plans;
+}
+
+function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): ServicePlan {
+  const { trainer, batch, algorithm } = recipe;
+  const weights = FLOAT_BYTES * parameterCount(config);
+  const length = longestEpisode(recipe, promptTokens);
+  const inBatch = batch.groups * algorithm.groupSize * length;
+  const tokens = Math.min(Math.max(trainer.microBatchTokens, length), inBatch);
+  const layer = tokens * layerValues(config, length) * FLOAT_BYTES;
+  const hidden = tokens * config.hiddenSize * FLOAT_BYTES;
+  const activations = trainer.recompute
+    ? config.layers * hidden + RECOMPUTED_COPIES * layer
+    : config.layers * layer;
+  const isOnnx = engineOf(trainer) === 'onnx';
+  const parts = {
+    process: PROCESS_BYTES[engineOf(trainer)],
+    weights,
+    moments: 2 * weights,
+    // Those of a micro-batch, which onnxruntime gives to the host as a copy, and the sum over several.
+    gradients: ((isOnnx ? 2 : 1) + (inBatch > tokens ? 1 : 0)) * weights,
+    // Weights and moments that lie on a device are written from a copy.
+    publishing: isOnnx ? 0 : 3 * weights,
+    activations,
+    logits: logitsBytes(config, Math.min(trainer.logitsChunk, tokens), LOGITS_COPIES),
+    head: HEAD_COPIES * FLOAT_BYTES * config.vocabSize * config.hiddenSize,
+  };
+  return { service: 'trainer', replicas: 1, parts, bytes: total(parts) };
+}
+
+function policyPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): ServicePlan {
+  const { policy, trainer } = recipe;
+  const weights = FLOAT_BYTES * parameterCount(config);
+  const length = longestEpisode(recipe, promptTokens);
+  const isBaked = policy.weights !== 'inputs';
+  const { layers, kvHeads, headDim } = config;
+  const parts = {
+    process: PROCESS_BYTES[engineOf(policy)],
+    // The version in use and the one that takes its place.
+    weights: 2 * weights,
+    // The engine has its own of each where they are part of the graph.
+    'engine weights': isBaked ? 2 * weights : 0,
+    caches: CACHE_COPIES * policy.maxBatch * length * 2 * layers * kvHeads * headDim * FLOAT_BYTES,
+    logits: logitsBytes(config, policy.maxBatch, 2 * LOGITS_COPIES),
+    scoring: scoringBytes(config, length, trainer.logitsChunk, length),
+  };
+  return { service: 'policy', replicas: policy.replicas, parts, bytes: total(parts) };
+}
+
+function referencePlan(recipe: Recipe, config: ModelConfig, promptTokens: number): ServicePlan {
+  const { reference, trainer } = recipe;
+  const weights = FLOAT_BYTES * parameterCount(config);
+  const length = longestEpisode(recipe, promptTokens);
+  const parts = {
+    process: PROCESS_BYTES[engineOf(reference)],
+    weights,
+    'engine weights': weights,
+    scoring: scoringBytes(
+      config,
+      Math.max(length, Math.min(reference.maxBatchTokens, recipe.algorithm.groupSize * length)),
+      trainer.logitsChunk,
+      length,
+    ),
+  };
+  return { service: 'reference', replicas: reference.replicas, parts, bytes: total(parts) };
+}
+
+/** A forward pass keeps the activations of one layer at a time. */
+function scoringBytes(config: ModelConfig, tokens: number, chunk: number, length: number): number {
+  return (
+    tokens * layerValues(config, length) * FLOAT_BYTES +
+    logitsBytes(config, Math.min(chunk, tokens), LOGITS_COPIES)
+  );
+}
+
+function logitsBytes({ vocabSize }: ModelConfig, rows: number, copies: number): number {
+  return copies * rows * vocabSize * FLOAT_BYTES;
+}

@@ -1,0 +1,103 @@
+import { existsSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import type { Recipe } from '@forge/config';
+import { parameterCount, parameterShapes, type ModelConfig } from '@forge/model';
+import { memoryNeed } from '../running/redis-memory';
+import { diskPlan } from './disk-plan';
+import { adviceFor, totalBytes, type Advice } from './fit';
+import { longestEpisode, memoryPlan, type Parts, type ServicePlan } from './memory-plan';
+import { timePlan, type Speed, type TimePlan } from './time-plan';
+
+/** What a run takes, and what this machine has. */
+export interface RunPlan {
+  recipe: string;
+  model: string;
+  parameters: Parts;
+  parameterCount: number;
+  promptTokens: number;
+  services: ServicePlan[];
+  redisBytes: number;
+  memory: { bytes: number; availableBytes: number; fits: boolean };
+  disk: { parts: Parts; bytes: number; availableBytes: number; fits: boolean };
+  time: TimePlan;
+  advice: Advice[];
+}
+
+export interface Machine {
+  memoryBytes: number;
+  diskBytes: number;
+  speed: Speed;
+}
+
+/** Bytes of memory left to this process and those it starts, the limit of its container included. */
+export function availableMemory(): number {
+  return process.availableMemory();
+}
+
+/** Bytes left on the disk that `directory` is on, or will be. */
+export async function availableDisk(directory: string): Promise<number> {
+  let existing = resolve(directory);
+  while (!existsSync(existing)) existing = dirname(existing);
+  const { bavail, bsize } = await statfs(existing);
+  return bavail * bsize;
+}
+
+/** Parameters by the part of the model that they belong to. */
+export function parametersByPart(config: ModelConfig): Parts {
+  const parts: Record<string, number> = {};
+  for (const [name, shape] of parameterShapes(config)) {
+    const part = /embed_tokens/.test(name)
+      ? 'embedding'
+      : /lm_head/.test(name)
+        ? 'head'
+        : /norm/.test(name)
+          ? 'norms'
+          : /self_attn/.test(name)
+            ? 'attention'
+            : 'feed-forward';
+    parts[part] = (parts[part] ?? 0) + shape.reduce((product, dim) => product * dim, 1);
+  }
+  return parts;
+}
+
+/** The plan of a resolved recipe on a machine. */
+export function runPlan(
+  recipe: Recipe,
+  config: ModelConfig,
+  promptTokens: number,
+  { memoryBytes, diskBytes, speed }: Machine,
+): RunPlan {
+  const services = memoryPlan(recipe, config, promptTokens);
+  const redisBytes = memoryNeed(recipe, promptTokens).total;
+  const bytes = totalBytes(services);
+  const tokens = recipe.batch.groups * recipe.algorithm.groupSize * longestEpisode(recipe, promptTokens);
+  const disk = diskPlan(recipe, config, tokens);
+  const diskNeed = Object.values(disk).reduce((sum, one) => sum + one, 0);
+  return {
+    recipe: recipe.name,
+    model: recipe.model,
+    parameters: parametersByPart(config),
+    parameterCount: parameterCount(config),
+    promptTokens,
+    services,
+    redisBytes,
+    memory: { bytes, availableBytes: memoryBytes, fits: bytes <= memoryBytes },
+    disk: { parts: disk, bytes: diskNeed, availableBytes: diskBytes, fits: diskNeed <= diskBytes },
+    time: timePlan(recipe, config, promptTokens, speed),
+    advice: [
+      ...adviceFor(recipe, config, promptTokens, memoryBytes),
+      ...diskAdvice(recipe, diskNeed, diskBytes),
+    ],
+  };
+}
+
+function diskAdvice(recipe: Recipe, bytes: number, available: number): Advice[] {
+  if (bytes <= available) return [];
+  const { keepVersions, keepCheckpoints } = recipe.trainer;
+  return [
+    ...(keepVersions > 2 ? ['trainer.keepVersions=2'] : []),
+    ...(keepCheckpoints > 1 ? ['trainer.keepCheckpoints=1'] : []),
+    'output.dir=DIRECTORY of another disk',
+  ].map((change) => ({ change, bytes }));
+}

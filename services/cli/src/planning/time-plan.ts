@@ -1,0 +1,68 @@
+import { candidatesPerBatch, usesReference, type Recipe } from '@forge/config';
+import { parameterCount, type ModelConfig } from '@forge/model';
+import { longestEpisode } from './memory-plan';
+
+/** Rates of this machine, in multiplications and additions a second. */
+export interface Speed {
+  /** Of a product with many rows. */
+  trainer: number;
+  /** Of a product with as many rows as are decoded together. */
+  policy: number;
+}
+
+export interface TimePlan {
+  /** Tokens that a step generates at most, and trains at most. */
+  generatedTokens: number;
+  trainedTokens: number;
+  generateSeconds: number;
+  referenceSeconds: number;
+  trainSeconds: number;
+  /** Seconds of a step; with `maxStaleness` above 0 generation and training go on at once. */
+  stepSeconds: number;
+  tokensPerSecond: number;
+  /** Of all steps. */
+  runSeconds: number;
+}
+
+/** Share of the rate of its products that a whole pass reaches; measured. */
+const TRAIN_SHARE = 0.6;
+const DECODE_SHARE = 0.65;
+const FORWARD_OPERATIONS = 2;
+const BACKWARD_OPERATIONS = 4;
+
+/** Parameters that multiply every token: all but the look-up of embeddings. */
+function multipliedParameters(config: ModelConfig): number {
+  const table = config.vocabSize * config.hiddenSize;
+  return parameterCount(config) - (config.tieWordEmbeddings ? 0 : table);
+}
+
+/** The time of a step and of the run, when every completion is as long as it may be. */
+export function timePlan(recipe: Recipe, config: ModelConfig, promptTokens: number, speed: Speed): TimePlan {
+  const { batch, algorithm, sampling, policy, trainer, maxStaleness, steps } = recipe;
+  const parameters = multipliedParameters(config);
+  const attention = 2 * config.layers * config.heads * config.headDim * longestEpisode(recipe, promptTokens);
+  const completions = candidatesPerBatch(recipe) * algorithm.groupSize;
+  const generatedTokens = completions * sampling.maxTokens;
+  const trainedTokens = batch.groups * algorithm.groupSize * longestEpisode(recipe, promptTokens);
+  const forward = FORWARD_OPERATIONS * (parameters + attention);
+  const backward = BACKWARD_OPERATIONS * (parameters + attention) + (trainer.recompute ? forward : 0);
+  const prompts = candidatesPerBatch(recipe) * promptTokens;
+  const generateSeconds =
+    ((generatedTokens + prompts) * forward) / (speed.policy * DECODE_SHARE * policy.replicas);
+  const referenceSeconds = usesReference(recipe)
+    ? (completions * longestEpisode(recipe, promptTokens) * forward) / (speed.trainer * TRAIN_SHARE)
+    : 0;
+  const trainSeconds = (trainedTokens * (forward + backward)) / (speed.trainer * TRAIN_SHARE);
+  const parts = [generateSeconds + referenceSeconds, trainSeconds];
+  const stepSeconds = maxStaleness > 0 ? Math.max(...parts) : parts[0]! + parts[1]!;
+  return {
+    generatedTokens,
+    trainedTokens,
+    generateSeconds,
+    referenceSeconds,
+    trainSeconds,
+    stepSeconds,
+    tokensPerSecond: generatedTokens / generateSeconds,
+    runSeconds: steps * stepSeconds,
+  };
+}

@@ -1,0 +1,36 @@
+import { readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { ForgeError } from '@forge/errors';
+import { HubRepository, parseHubName, type DownloadWatch } from '@forge/hub';
+import { parseModelConfig, type ModelConfig } from '../transformer/model-config';
+import { jsonOf, readModelFiles } from './model-files';
+import { createTokenizer, type Tokenizer, type TokenizerOptions } from './tokenizer';
+
+const FILE = 'config.json';
+
+/**
+ * The shape of a model that is named by a directory, or on the Hugging Face hub; nothing but its `config.json` is needed.
+ *
+ * @throws {ForgeError} CONFIG_MODEL_MISSING; as `parseModelConfig`; as `HubRepository`.
+ */
+export async function readModelConfig(model: string, watch: DownloadWatch = {}): Promise<ModelConfig> {
+  const isDirectory = (await stat(model).catch(() => null))?.isDirectory() === true;
+  const name = isDirectory ? null : parseHubName(model);
+  const file = path.join(model, FILE);
+  const bytes =
+    name === null
+      ? await readFile(file).catch((cause: Error) => {
+          throw new ForgeError('CONFIG_MODEL_MISSING', `${file}: ${cause.message}`, { file }, { cause });
+        })
+      : Buffer.from(await (await HubRepository.open('model', name, watch)).text(FILE));
+  return parseModelConfig(jsonOf(new Map([[FILE, bytes]]), FILE, model), file);
+}
+
+/**
+ * The tokenizer of a model folder; its weights need not be there.
+ *
+ * @throws {ForgeError} CONFIG_MODEL_MISSING; as `createTokenizer`.
+ */
+export async function loadTokenizer(dir: string, options: TokenizerOptions): Promise<Tokenizer> {
+  return createTokenizer(await readModelFiles(dir), dir, options);
+}
