@@ -102,7 +102,9 @@ describe('sampleTokens', () => {
 
 /** Tokens whose share of the probability grows and falls several times over the vocabulary, no two alike. */
 function waves(size: number): number[] {
-  const weights = Array.from({ length: size }, (_, i) => Math.exp(3 * Math.sin(i / 97) + ((i * 7919) % size) / size));
+  const weights = Array.from({ length: size }, (_, i) =>
+    Math.exp(3 * Math.sin(i / 97) + ((i * 7919) % size) / size),
+  );
   const total = weights.reduce((a, b) => a + b);
   return weights.map((weight) => weight / total);
 }
