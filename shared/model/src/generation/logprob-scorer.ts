@@ -23,7 +23,7 @@ export interface LogprobScorerOptions {
 export class LogprobScorer {
   private constructor(
     private readonly program: Program,
-    private readonly options: LogprobScorerOptions,
+    private readonly maxBatchTokens: number,
   ) {}
 
   static async create(options: LogprobScorerOptions): Promise<LogprobScorer> {
@@ -45,27 +45,24 @@ export class LogprobScorer {
       chunk: logitsChunk,
       temperature,
     });
-    return new LogprobScorer(await options.engine.compile({ logprobs }), options);
+    return new LogprobScorer(await options.engine.compile({ logprobs }), options.maxBatchTokens);
   }
 
   /**
-   * The log-prob of every token given the tokens before it; 0 for the first. Other `parameters` than those of the options
-   * count with `weightMode` 'inputs' only.
+   * The log-prob of every token given the tokens before it; 0 for the first. With `weightMode` 'inputs' every call says
+   * under which `parameters`.
    *
    * Shapes: each sequence [T] -> its log-probs [T].
    */
-  async score(
-    sequences: readonly ArrayLike<number>[],
-    parameters = this.options.parameters,
-  ): Promise<number[][]> {
-    const feeds = weightFeeds(parameters, this.options.weightMode ?? 'initializers');
+  async score(sequences: readonly ArrayLike<number>[], parameters?: Parameters): Promise<number[][]> {
+    const feeds = parameters === undefined ? {} : weightFeeds(parameters, 'inputs');
     const results: number[][] = sequences.map(() => []);
     const byLength = sequences
       .map((_, i) => i)
       .sort((a, b) => sequences[b]!.length - sequences[a]!.length || a - b);
     while (byLength.length > 0) {
       const width = Math.max(1, sequences[byLength[0]!]!.length - 1);
-      const rows = byLength.splice(0, Math.max(1, Math.floor(this.options.maxBatchTokens / width)));
+      const rows = byLength.splice(0, Math.max(1, Math.floor(this.maxBatchTokens / width)));
       const data = await this.run(
         rows.map((i) => sequences[i]!),
         width,

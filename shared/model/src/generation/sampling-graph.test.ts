@@ -27,6 +27,8 @@ async function drawTokens(
   probabilities: readonly number[],
   uniforms: readonly number[],
   filters: Filters | null,
+  rowFilters: (row: number) => Filters | null = () => filters,
+  isGreedy = false,
 ): Promise<number[]> {
   const graph = new Graph();
   const [rows, width] = [uniforms.length, probabilities.length];
@@ -48,10 +50,10 @@ async function drawTokens(
   const { host } = await program.run({
     logits: feed(width, (_, at) => Math.log(probabilities[at]!)),
     uniform: feed(1, (row) => uniforms[row]!),
-    greedy: feed(1, () => 0),
+    greedy: feed(1, () => (isGreedy ? 1 : 0)),
     filters: { dtype: 'int64', shape: [], data: BigInt64Array.of(filters === null ? 0n : 1n) },
-    topK: feed(1, () => filters?.topK ?? 0),
-    topP: feed(1, () => filters?.topP ?? 1),
+    topK: feed(1, (row) => rowFilters(row)?.topK ?? 0),
+    topP: feed(1, (row) => rowFilters(row)?.topP ?? 1),
   });
   await program.release();
   return [...(host.tokens!.data as BigInt64Array)].map(Number);
@@ -95,5 +97,76 @@ describe('sampleTokens', () => {
     const plain = await drawTokens(withZeros, uniforms, null);
     expect(await drawTokens(withZeros, uniforms, { topK: 0, topP: 1 })).toEqual(plain);
     expect(new Set(plain)).toEqual(new Set([1, 3, 4]));
+  });
+});
+
+/** Tokens whose share of the probability grows and falls several times over the vocabulary, no two alike. */
+function waves(size: number): number[] {
+  const weights = Array.from({ length: size }, (_, i) =>
+    Math.exp(3 * Math.sin(i / 97) + ((i * 7919) % size) / size),
+  );
+  const total = weights.reduce((a, b) => a + b);
+  return weights.map((weight) => weight / total);
+}
+
+/** The slow, obvious draw: sorted to filter, then summed in the order of the vocabulary. */
+function obviousDraw(probabilities: readonly number[], uniform: number, { topK, topP }: Filters): number {
+  const order = [...probabilities.keys()].sort((a, b) => probabilities[b]! - probabilities[a]!);
+  const counted = topK === 0 ? order : order.slice(0, topK);
+  const sumOf = (tokens: readonly number[]): number => tokens.reduce((sum, i) => sum + probabilities[i]!, 0);
+  const wanted = topP * sumOf(counted);
+  const kept = new Set<number>();
+  let held = 0;
+  for (const token of counted) {
+    if (topP < 1 && held >= wanted) break;
+    kept.add(token);
+    held += probabilities[token]!;
+  }
+  let left = uniform * held;
+  return [...kept].sort((a, b) => a - b).find((token) => (left -= probabilities[token]!) < 0)!;
+}
+
+// 5,000 entries are 50 blocks; 4,999, a prime number, are filled up to whole ones.
+describe.each([5000, 4999])('sampleTokens over %d entries', (size) => {
+  const probabilities = waves(size);
+  const uniforms = Array.from({ length: 200 }, (_, i) => (i + 0.5) / 200);
+
+  it.each<[string, Filters]>([
+    ['without filters', { topK: 0, topP: 1 }],
+    ['with top-k', { topK: 50, topP: 1 }],
+    ['with more top-k than are sorted first', { topK: 3000, topP: 1 }],
+    ['with a top-p that few tokens hold', { topK: 0, topP: 0.1 }],
+    ['with a top-p that takes more tokens than are sorted first', { topK: 0, topP: 0.9 }],
+    ['with both', { topK: 2000, topP: 0.8 }],
+  ])('draws as the obvious way does, %s', async (_, filters) => {
+    const expected = uniforms.map((uniform) => obviousDraw(probabilities, uniform, filters));
+    const drawn = await drawTokens(probabilities, uniforms, filters);
+    // Where a number falls on the border of two tokens, float32 and float64 may part.
+    const differing = drawn.filter((token, i) => token !== expected[i]);
+    expect(differing.length).toBeLessThanOrEqual(2);
+    drawn.forEach((token, i) => expect(Math.abs(token - expected[i]!)).toBeLessThan(size / 100));
+  });
+
+  it('draws the same tokens of rows without filters beside rows with all kinds of filters', async () => {
+    const plain = await drawTokens(probabilities, uniforms, null);
+    const kinds = [null, { topK: 5, topP: 1 }, { topK: 0, topP: 0.95 }, { topK: 4000, topP: 1 }];
+    const mixed = await drawTokens(probabilities, uniforms, { topK: 0, topP: 1 }, (row) => kinds[row % 4]!);
+    expect(mixed.filter((_, row) => row % 4 === 0)).toEqual(plain.filter((_, row) => row % 4 === 0));
+    const fewer = await drawTokens(probabilities, uniforms, { topK: 5, topP: 1 });
+    expect(mixed.filter((_, row) => row % 4 === 1)).toEqual(fewer.filter((_, row) => row % 4 === 1));
+    expect(fewer).not.toEqual(plain);
+  });
+
+  it('takes the first of the likeliest tokens where it is greedy', async () => {
+    const even = Array.from({ length: size }, (_, i) => (i === 4321 || i === 4330 ? 0.4 : 0.2 / (size - 2)));
+    expect(await drawTokens(even, [0.1, 0.9], null, undefined, true)).toEqual([4321, 4321]);
+  });
+
+  it('draws no token without probability, even at the end of a block', async () => {
+    const some = Array.from({ length: size }, (_, i) => (i % 100 < 3 ? 1 / size : 0));
+    const all = Array.from({ length: 2000 }, (_, i) => (i < 1999 ? i / 1999 : 1 - 2 ** -23));
+    const drawn = await drawTokens(some, all, null);
+    expect(drawn.filter((token) => token % 100 >= 3)).toEqual([]);
+    expect(new Set(drawn).size).toBeGreaterThan(140);
   });
 });

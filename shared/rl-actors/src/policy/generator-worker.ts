@@ -23,6 +23,7 @@ import {
 import { hashSafetensors, readVersion, type Parameters } from '@forge/weights';
 import { timed } from '@forge/telemetry';
 import { logprobMismatch, soleVersion } from './logprob-mismatch';
+import { RecentWeights } from './recent-weights';
 import type { PolicySettings } from './policy-config';
 
 /** Below this size, swapping sessions for new weights costs more than passing the weights in at every run. */
@@ -63,8 +64,9 @@ const settings = workerData as PolicySettings;
 /** The generator, in a thread of its own: it blocks while it computes. */
 class Generation {
   private generator: Promise<Generator> | null = null;
-  /** The parameters of the two newest versions: what is done generating may be one version behind. */
-  private readonly recent = new Map<number, Parameters>();
+  private readonly recent = new RecentWeights();
+  /** The model's own parameters, until there is a generator. */
+  private initial: Parameters | null;
   private scorer: Promise<LogprobScorer> | null = null;
   /** By version. */
   private readonly hashes = new Map<number, string>();
@@ -73,18 +75,19 @@ class Generation {
     private readonly engine: Engine,
     private readonly model: Pick<LoadedModel, 'config' | 'tokenizer'>,
     parameters: Parameters,
+    readAgain: () => Promise<Parameters>,
   ) {
-    this.recent.set(0, parameters);
+    this.initial = parameters;
+    this.recent.add(0, parameters, readAgain);
   }
 
   /** Takes the announced weights, which are used from the next chunk on; the version that is current then. */
   async applyWeights(announcement: WeightsAnnouncement): Promise<WeightsSet> {
     const { version, sha256 } = announcement;
-    // One of the two makes room first: three copies of a model may be more than there is memory for.
-    for (const old of [...this.recent.keys()].slice(0, -1)) this.recent.delete(old);
+    this.recent.makeRoom();
     const parameters = await timed('weights/fetch_ms', () => readVersion(announcement));
     const fetchedAtMs = Date.now();
-    this.recent.set(version, parameters);
+    this.recent.add(version, parameters, () => readVersion(announcement));
     this.hashes.set(version, sha256);
     for (const old of [...this.hashes.keys()].slice(0, -KNOWN_HASHES)) this.hashes.delete(old);
     const current = await timed('weights/apply_ms', () => this.apply(version, parameters));
@@ -103,11 +106,7 @@ class Generation {
     const { rolloutIds, sampling, isTimed } = request;
     const { tokenIds } = this.model.tokenizer.renderPrompt(request.prompt);
     // Until weights are announced, the model's own count.
-    if (this.generator === null) {
-      this.hashes.set(0, hashSafetensors(this.recent.get(0)!));
-      this.generator = this.create(0, this.recent.get(0)!);
-    }
-    const generator = await this.generator;
+    const generator = await (this.generator ??= this.createFirst());
     const chunks: ChunkMark[] = [];
     const completions = await generator.generate({
       promptTokenIds: tokenIds,
@@ -131,8 +130,8 @@ class Generation {
   }
 
   async mismatch(episode: Episode): Promise<number | null> {
-    const parameters = this.recent.get(soleVersion(episode) ?? -1);
-    if (parameters === undefined) return null;
+    const parameters = await this.recent.get(soleVersion(episode) ?? -1);
+    if (parameters === null) return null;
     this.scorer ??= this.createScorer(parameters);
     const [scored] = await (await this.scorer).score([episode.tokenIds], parameters);
     return logprobMismatch(episode, scored!);
@@ -147,7 +146,14 @@ class Generation {
     return tokenTexts(this.model.tokenizer, tokenIds, positions);
   }
 
+  private createFirst(): Promise<Generator> {
+    const parameters = this.initial!;
+    this.hashes.set(0, hashSafetensors(parameters));
+    return this.create(0, parameters);
+  }
+
   private create(version: number, parameters: Parameters): Promise<Generator> {
+    this.initial = null;
     const { config, tokenizer } = this.model;
     const { threads, maxBatch, chunk, refreshCache, weights } = settings.worker;
     const size = [...parameters.values()].reduce((sum, { data }) => sum + data.length, 0);
@@ -182,8 +188,10 @@ class Generation {
 }
 
 async function open(worker: PolicySettings['worker']): Promise<Generation> {
-  const { config, tokenizer, parameters } = await loadModel(worker.model, { date: worker.date });
-  return new Generation(await engineFor(worker, config, 'worker'), { config, tokenizer }, parameters);
+  const load = (): Promise<LoadedModel> => loadModel(worker.model, { date: worker.date });
+  const { config, tokenizer, parameters } = await load();
+  const engine = await engineFor(worker, config, 'worker');
+  return new Generation(engine, { config, tokenizer }, parameters, async () => (await load()).parameters);
 }
 
 const generation = open(settings.worker);
