@@ -1,7 +1,7 @@
 import { createEngine, type Engine } from '@forge/engine';
 import { grpoLoss } from '@forge/rl';
 import { engineCandidates } from '@forge/testing';
-import { parametersHash } from '@forge/weights';
+import { parametersHash, readTensors } from '@forge/weights';
 import { generatorOf, sampling, tiny } from './generation/generator.fixture';
 import { initializeParameters } from './hugging-face/initialize';
 import { TrainStep } from './training/train-step';
@@ -28,7 +28,7 @@ async function trained(engine: Engine, microBatchTokens: number) {
   }));
   const results = [];
   for (let i = 0; i < 3; i++) results.push(await step.step(episodes));
-  const parameters = await step.parameters();
+  const parameters = await readTensors(step.parameters());
   await step.close();
   return { results, parameters };
 }

@@ -1,4 +1,14 @@
-export { bytesOf, elementCount, parametersHash, type NamedTensor, type Parameters } from './parameters';
+export {
+  bytesOf,
+  elementCount,
+  parametersHash,
+  readTensors,
+  valuesOf,
+  type NamedTensor,
+  type Parameters,
+  type Tensors,
+  type UnreadTensor,
+} from './parameters';
 export { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from './half-precision';
 export { hashSafetensors, readSafetensors, writeSafetensors, type BlobContent } from './safetensors';
 export { type SafetensorsDtype } from './safetensors-header';

@@ -9,6 +9,28 @@ export interface NamedTensor {
 /** The tensors of a model by their Hugging Face names. */
 export type Parameters = Map<string, NamedTensor>;
 
+/** A tensor whose values lie elsewhere, as on a device. */
+export interface UnreadTensor {
+  readonly shape: readonly number[];
+  /** A copy of its values, `elementCount(shape)` of them. */
+  read(): Promise<Float32Array>;
+}
+
+/** Tensors by name; the values of some may have to be read first, which a writer does one after the other. */
+export type Tensors = ReadonlyMap<string, NamedTensor | UnreadTensor>;
+
+export async function valuesOf(tensor: NamedTensor | UnreadTensor): Promise<Float32Array> {
+  return 'data' in tensor ? tensor.data : tensor.read();
+}
+
+/** All of the tensors with their values. */
+export async function readTensors(tensors: Tensors): Promise<Parameters> {
+  const parameters: Parameters = new Map();
+  for (const [name, tensor] of tensors)
+    parameters.set(name, { shape: tensor.shape, data: await valuesOf(tensor) });
+  return parameters;
+}
+
 /** Number of values a tensor of `shape` holds; a scalar (shape []) holds one. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);

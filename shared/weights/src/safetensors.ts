@@ -3,7 +3,16 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { ForgeError } from '@forge/errors';
 import { replaceFile } from '@forge/files';
 import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from './half-precision';
-import { bytesOf, elementCount, PIECE_BYTES, pieces, type NamedTensor, type Parameters } from './parameters';
+import {
+  bytesOf,
+  elementCount,
+  PIECE_BYTES,
+  pieces,
+  valuesOf,
+  type NamedTensor,
+  type Parameters,
+  type Tensors,
+} from './parameters';
 import {
   corrupt,
   DTYPE_BYTES,
@@ -88,78 +97,77 @@ export async function readTensor(
 }
 
 /**
- * Writes `parameters` in name order, so equal parameters give equal bytes, and says what it wrote. The file appears
+ * Writes `tensors` in name order, so equal ones give equal bytes, and says what it wrote; one is read at a time. The file appears
  * complete or not at all.
  *
  * @throws {ForgeError} NUMERIC_NON_FINITE when a finite value is too large for `dtype`, naming the tensor.
  */
 export async function writeSafetensors(
   path: string,
-  parameters: Parameters,
+  tensors: Tensors,
   options: { dtype: SafetensorsDtype; metadata?: Readonly<Record<string, string>> },
 ): Promise<BlobContent> {
+  const header = renderHeader(tensors, options);
+  const encoded = encoderOf(options.dtype);
   const hash = createHash('sha256');
   let sizeBytes = 0;
   // A version is checked by its hash when it is read, so that a step need not wait for the disk.
   await replaceFile(
     path,
     async (file) => {
-      for (const piece of contentOf(parameters, options)) {
+      const write = async (piece: Uint8Array): Promise<void> => {
         hash.update(piece);
         await writeFully(file, piece);
         sizeBytes += piece.length;
-      }
+      };
+      await write(header);
+      for (const name of sortedNames(tensors))
+        for (const piece of encoded(name, await valuesOf(tensors.get(name)!))) await write(piece);
     },
     { flush: false },
   );
-  const header = renderHeader(parameters, options).subarray(PREFIX_BYTES);
-  const tensors = parseHeader(header, sizeBytes, path).map((entry) => readable(entry, path));
-  return { sha256: hash.digest('hex'), sizeBytes, tensors };
+  const entries = parseHeader(header.subarray(PREFIX_BYTES), sizeBytes, path);
+  const written = entries.map((entry) => readable(entry, path));
+  return { sha256: hash.digest('hex'), sizeBytes, tensors: written };
 }
 
 /** sha256 of the file that `writeSafetensors` would write: the name of a run's version with these parameters. */
 export function hashSafetensors(parameters: Parameters, dtype: SafetensorsDtype = 'F32'): string {
-  const hash = createHash('sha256');
-  for (const piece of contentOf(parameters, { dtype })) hash.update(piece);
+  const encoded = encoderOf(dtype);
+  const hash = createHash('sha256').update(renderHeader(parameters, { dtype }));
+  for (const name of sortedNames(parameters))
+    for (const piece of encoded(name, parameters.get(name)!.data)) hash.update(piece);
   return hash.digest('hex');
 }
 
-/** The bytes of a file, in pieces; one of half precision lasts until the next. */
-function* contentOf(
-  parameters: Parameters,
-  options: { dtype: SafetensorsDtype; metadata?: Readonly<Record<string, string>> },
-): Generator<Uint8Array> {
-  const { dtype } = options;
-  yield renderHeader(parameters, options);
+/** Gives the bytes of tensors, in pieces; one of half precision lasts until the next. */
+function encoderOf(dtype: SafetensorsDtype): (name: string, values: Float32Array) => Generator<Uint8Array> {
   const halves = new Uint16Array(dtype === 'F32' ? 0 : PIECE_BYTES / 4);
-  for (const name of sortedNames(parameters)) {
-    for (const piece of pieces(parameters.get(name)!.data))
+  return function* (name, values) {
+    for (const piece of pieces(values))
       yield bytesOf(dtype === 'F32' ? piece : narrowed(piece, halves, dtype, name));
-  }
+  };
 }
 
-function sortedNames(parameters: Parameters): string[] {
-  return [...parameters.keys()].sort();
+function sortedNames(tensors: Tensors): string[] {
+  return [...tensors.keys()].sort();
 }
 
 function renderHeader(
-  parameters: Parameters,
+  tensors: Tensors,
   { dtype, metadata }: { dtype: SafetensorsDtype; metadata?: Readonly<Record<string, string>> },
 ): Uint8Array {
   const header: [string, unknown][] = metadata === undefined ? [] : [['__metadata__', metadata]];
   let offset = 0;
-  for (const name of sortedNames(parameters)) {
-    const { shape, data } = parameters.get(name)!;
-    if (elementCount(shape) !== data.length) {
-      throw new ForgeError(
-        'SHAPE_MISMATCH',
-        `tensor "${name}": ${data.length} values, shape [${shape.join(', ')}]`,
-        {
-          tensor: name,
-        },
-      );
+  for (const name of sortedNames(tensors)) {
+    const tensor = tensors.get(name)!;
+    const { shape } = tensor;
+    const count = elementCount(shape);
+    if ('data' in tensor && tensor.data.length !== count) {
+      const message = `tensor "${name}": ${tensor.data.length} values, shape [${shape.join(', ')}]`;
+      throw new ForgeError('SHAPE_MISMATCH', message, { tensor: name });
     }
-    const end = offset + data.length * DTYPE_BYTES[dtype];
+    const end = offset + count * DTYPE_BYTES[dtype];
     header.push([name, { dtype, shape, data_offsets: [offset, end] }]);
     offset = end;
   }

@@ -10,7 +10,7 @@ import {
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { absentAs, replaceFile } from '@forge/files';
-import type { Parameters } from './parameters';
+import type { Tensors } from './parameters';
 import { writeSafetensors } from './safetensors';
 import { corrupt, type SafetensorsDtype } from './safetensors-header';
 
@@ -51,13 +51,13 @@ export class WeightStore {
   async publish(
     version: number,
     epoch: number,
-    parameters: Parameters,
+    weights: Tensors,
     { parent, trained }: WeightsOrigin = NO_ORIGIN,
   ): Promise<WeightsAnnouncement> {
     await mkdir(this.#dir, { recursive: true });
     const name = `v${version}-e${epoch}`;
     const temporary = path.join(this.#dir, `${name}.${randomUUID()}.tmp`);
-    const { sha256, sizeBytes, tensors } = await writeSafetensors(temporary, parameters, {
+    const { sha256, sizeBytes, tensors } = await writeSafetensors(temporary, weights, {
       dtype: this.#dtype,
     });
     const manifest: WeightsManifest = {

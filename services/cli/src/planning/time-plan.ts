@@ -24,7 +24,7 @@ export interface TimePlan {
   runSeconds: number;
 }
 
-/** Share of the rate of its products that a whole pass reaches; measured. */
+/** Share of the rate of its products that a whole pass reaches, about. */
 const TRAIN_SHARE = 0.6;
 const DECODE_SHARE = 0.65;
 const FORWARD_OPERATIONS = 2;

@@ -12,6 +12,7 @@ import {
   type LoadedModel,
 } from '@forge/model';
 import { combineRewards, exactReward, type Task } from '@forge/rl';
+import { readTensors } from '@forge/weights';
 import { arithmeticTokenizer } from './arithmetic-tokenizer';
 import { greedyAccuracy } from './accuracy';
 import { localGenerator } from './local-generator';
@@ -112,7 +113,10 @@ export async function trainSupervised(
   };
   const rewards = combineRewards([{ reward: exactReward(), weight: 1 }]);
   const samples = task.heldOut.slice(0, evaluation.samples);
-  const trained = async (): Promise<LoadedModel> => ({ ...model, parameters: await training.parameters() });
+  const trained = async (): Promise<LoadedModel> => ({
+    ...model,
+    parameters: await readTensors(training.parameters()),
+  });
 
   for (let step = 1; step <= steps && !signal.aborted; step++) {
     const episodes = Array.from({ length: batchSize }, (_, k) => example((step - 1) * batchSize + k));

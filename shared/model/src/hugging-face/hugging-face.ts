@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { replaceDirectory } from '@forge/files';
-import { readModelWeights, writeSafetensors, type Parameters, type SafetensorsDtype } from '@forge/weights';
+import {
+  readModelWeights,
+  writeSafetensors,
+  type Parameters,
+  type SafetensorsDtype,
+  type Tensors,
+} from '@forge/weights';
 import { initializeParameters } from './initialize';
 import { parseModelConfig, type ModelConfig } from '../transformer/model-config';
 import { modelFolder } from './model-folder';
@@ -64,7 +70,7 @@ export function createModel(
  */
 export async function saveModel(
   dir: string,
-  model: Pick<LoadedModel, 'config' | 'parameters' | 'files'>,
+  model: Pick<LoadedModel, 'config' | 'files'> & { parameters: Tensors },
   { dtype }: { dtype: SafetensorsDtype },
 ): Promise<void> {
   const parameters = matchParameters(model.config, model.parameters, 'the model to save');

@@ -1,3 +1,4 @@
+import { readTensors } from '@forge/weights';
 import { samplingSchema } from '@forge/contracts';
 import type { Engine } from '@forge/engine';
 import { grpoLoss } from '@forge/rl';
@@ -61,7 +62,7 @@ async function trained(engine: Engine): Promise<Results> {
   });
   try {
     const { loss, gradientNorm } = await step.step(EPISODES);
-    const parameters = [...(await step.parameters())].map(([name, { data }]) => [
+    const parameters = [...(await readTensors(step.parameters()))].map(([name, { data }]) => [
       `update of ${name}`,
       [...data],
     ]);

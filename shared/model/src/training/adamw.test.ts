@@ -62,13 +62,13 @@ describe('AdamW', () => {
     expect(a.state()).toEqual(b.state());
   });
 
-  it('goes on with the same bits from a restored state', () => {
+  it('goes on with the same bits from a restored state', async () => {
     const [values, resumedValues] = [parameters([1, 2], [3]), parameters([1, 2], [3])];
     const whole = new AdamW(values, options);
     whole.update(gradients([0.1, -0.2], [0.3]), 0.1);
     for (const [name, { data }] of values) resumedValues.get(name)!.data.set(data);
     const resumed = new AdamW(resumedValues, options);
-    resumed.restore(whole.state());
+    await resumed.restore(whole.state());
     for (const optimizer of [whole, resumed]) optimizer.update(gradients([0.7, 0.1], [-0.3]), 0.1);
     expect(resumedValues).toEqual(values);
     expect(resumed.step).toBe(2);

@@ -1,4 +1,4 @@
-import type { Parameters } from '@forge/weights';
+import { valuesOf, type Parameters, type Tensors } from '@forge/weights';
 
 export interface AdamWOptions {
   /** Decay of the running means of the gradient and of its square. */
@@ -9,11 +9,11 @@ export interface AdamWOptions {
 }
 
 /** The part of a checkpoint besides the parameters; shapes as the parameters of the same name. */
-export interface OptimizerState {
+export interface OptimizerState<T extends Tensors = Tensors> {
   /** Updates applied so far. */
   step: number;
-  firstMoments: Parameters;
-  secondMoments: Parameters;
+  firstMoments: T;
+  secondMoments: T;
 }
 
 /**
@@ -53,15 +53,15 @@ export class AdamW {
   }
 
   /** The live moments: copy them if the next update must not change them. */
-  state(): OptimizerState {
+  state(): OptimizerState<Parameters> {
     return { step: this.appliedSteps, firstMoments: this.firstMoments, secondMoments: this.secondMoments };
   }
 
   /** Goes on from `state`, whose shapes are those of the parameters. */
-  restore(state: OptimizerState): void {
-    for (const [name, { data }] of this.firstMoments) data.set(state.firstMoments.get(name)!.data);
-    for (const [name, { data }] of this.secondMoments) data.set(state.secondMoments.get(name)!.data);
-    this.appliedSteps = state.step;
+  async restore({ step, firstMoments, secondMoments }: OptimizerState): Promise<void> {
+    for (const [name, { data }] of this.firstMoments) data.set(await valuesOf(firstMoments.get(name)!));
+    for (const [name, { data }] of this.secondMoments) data.set(await valuesOf(secondMoments.get(name)!));
+    this.appliedSteps = step;
   }
 
   private updateTensor(

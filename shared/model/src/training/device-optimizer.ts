@@ -1,6 +1,6 @@
 import type { AnyTensor, DeviceTensor, Engine, HostTensor, Program } from '@forge/engine';
 import { adamW, adamWNumbers, add, concat, Graph, mul, reshape, sum, type Tensor } from '@forge/graph';
-import type { NamedTensor, Parameters } from '@forge/weights';
+import { valuesOf, type NamedTensor, type Parameters, type Tensors, type UnreadTensor } from '@forge/weights';
 import type { AdamWOptions, OptimizerState } from './adamw';
 import type { MicroBatchGradients, Optimizer } from './optimizer';
 
@@ -119,21 +119,21 @@ export class DeviceOptimizer implements Optimizer {
     this.gradients = {};
   }
 
-  parameters(): Promise<Parameters> {
-    return this.read(({ parameter }) => parameter);
+  parameters(): Tensors {
+    return this.unread(({ parameter }) => parameter);
   }
 
-  async state(): Promise<OptimizerState> {
+  state(): OptimizerState {
     return {
       step: this.appliedSteps,
-      firstMoments: await this.read(({ first }) => first),
-      secondMoments: await this.read(({ second }) => second),
+      firstMoments: this.unread(({ first }) => first),
+      secondMoments: this.unread(({ second }) => second),
     };
   }
 
-  async restore(state: OptimizerState, parameters?: Parameters): Promise<void> {
-    const replace = async (old: DeviceTensor, given: NamedTensor): Promise<DeviceTensor> => {
-      const fresh = await this.put(given);
+  async restore(state: OptimizerState, parameters?: Tensors): Promise<void> {
+    const replace = async (old: DeviceTensor, tensor: NamedTensor | UnreadTensor): Promise<DeviceTensor> => {
+      const fresh = await this.put({ shape: tensor.shape, data: await valuesOf(tensor) });
       old.dispose();
       return fresh;
     };
@@ -198,13 +198,13 @@ export class DeviceOptimizer implements Optimizer {
     return new Map([...this.trained.keys()].map((name, i) => [name, values[i]!]));
   }
 
-  private async read(which: (one: Trained) => DeviceTensor): Promise<Parameters> {
-    const parameters: Parameters = new Map();
-    for (const [name, one] of this.trained) {
-      const { shape, data } = await which(one).read();
-      parameters.set(name, { shape: [...shape], data: data as Float32Array });
-    }
-    return parameters;
+  private unread(which: (one: Trained) => DeviceTensor): Tensors {
+    const tensors = [...this.trained].map(([name, one]): [string, UnreadTensor] => {
+      const tensor = which(one);
+      const read = async (): Promise<Float32Array> => (await tensor.read()).data as Float32Array;
+      return [name, { shape: one.shape, read }];
+    });
+    return new Map(tensors);
   }
 }
 

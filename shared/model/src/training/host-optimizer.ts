@@ -1,5 +1,5 @@
 import type { AnyTensor } from '@forge/engine';
-import type { Parameters } from '@forge/weights';
+import { valuesOf, type Parameters, type Tensors } from '@forge/weights';
 import { AdamW, type AdamWOptions, type OptimizerState } from './adamw';
 import { accumulate, sumOfSquares, type Gradients } from './gradients';
 import type { MicroBatchGradients, Optimizer } from './optimizer';
@@ -56,21 +56,20 @@ export class HostOptimizer implements Optimizer {
     this.gradients = new Map();
   }
 
-  parameters(): Promise<Parameters> {
-    return Promise.resolve(this.current);
+  parameters(): Tensors {
+    return this.current;
   }
 
-  state(): Promise<OptimizerState> {
-    return Promise.resolve(this.adamW.state());
+  state(): OptimizerState {
+    return this.adamW.state();
   }
 
-  restore(state: OptimizerState, parameters?: Parameters): Promise<void> {
-    this.adamW.restore(state);
+  async restore(state: OptimizerState, parameters?: Tensors): Promise<void> {
+    await this.adamW.restore(state);
     for (const [name, { data }] of this.current) {
-      const given = parameters?.get(name)?.data;
-      if (given) data.set(given);
+      const given = parameters?.get(name);
+      if (given) data.set(await valuesOf(given));
     }
-    return Promise.resolve();
   }
 
   close(): Promise<void> {

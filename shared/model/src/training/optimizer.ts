@@ -1,5 +1,5 @@
 import type { AnyTensor, DeviceTensor, Engine, HostTensor } from '@forge/engine';
-import type { Parameters } from '@forge/weights';
+import type { Parameters, Tensors } from '@forge/weights';
 import type { AdamWOptions, OptimizerState } from './adamw';
 import { DeviceOptimizer } from './device-optimizer';
 import { HostOptimizer } from './host-optimizer';
@@ -26,12 +26,12 @@ export interface Optimizer {
   update(learningRate: number, scale: number): Promise<void>;
   /** Forgets the accumulated gradients. */
   forget(): void;
-  /** The parameters on the host, valid until the next update. */
-  parameters(): Promise<Parameters>;
-  /** Step and moments on the host, valid until the next update. */
-  state(): Promise<OptimizerState>;
+  /** The parameters, valid until the next update. */
+  parameters(): Tensors;
+  /** Step and moments, valid until the next update. */
+  state(): OptimizerState;
   /** Goes on from `state` and, where they are given, `parameters`; the shapes have been checked. */
-  restore(state: OptimizerState, parameters?: Parameters): Promise<void>;
+  restore(state: OptimizerState, parameters?: Tensors): Promise<void>;
   close(): Promise<void>;
 }
 

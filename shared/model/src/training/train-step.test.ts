@@ -1,7 +1,7 @@
 import { createEngine, type Engine } from '@forge/engine';
 import { evaluate, type Values } from '@forge/graph';
 import { defineAlgorithm, grpoLoss } from '@forge/rl';
-import { parametersHash, type Parameters } from '@forge/weights';
+import { parametersHash, readTensors, type Parameters } from '@forge/weights';
 import { initializeParameters } from '../hugging-face/initialize';
 import { LogprobScorer } from '../generation/logprob-scorer';
 import { cutMicroBatches, type MicroBatch, type TrainEpisode } from './micro-batches';
@@ -92,6 +92,17 @@ async function trainStep(changes: Partial<TrainStepOptions> = {}): Promise<Train
     recompute: false,
     ...changes,
   });
+}
+
+/** All that training goes on with, its values read. */
+async function stored(step: TrainStep) {
+  const { step: count, firstMoments, secondMoments } = step.state();
+  const state = {
+    step: count,
+    firstMoments: await readTensors(firstMoments),
+    secondMoments: await readTensors(secondMoments),
+  };
+  return { parameters: await readTensors(step.parameters()), state };
 }
 
 const largestDifference = (a: Parameters, b: Parameters): number =>
@@ -201,21 +212,25 @@ describe.each([
     expect(many.loss).toBeCloseTo(one.loss, 5);
     expect(many.gradientNorm).toBeCloseTo(one.gradientNorm, 5);
     for (const [name, value] of Object.entries(one.metrics)) expect(many.metrics[name]).toBeCloseTo(value, 5);
-    expect(largestDifference(await whole.parameters(), await cut.parameters())).toBeLessThan(1e-5);
+    expect(
+      largestDifference(await readTensors(whole.parameters()), await readTensors(cut.parameters())),
+    ).toBeLessThan(1e-5);
   });
 
   it('gives the same step with recomputed activations', async () => {
     const [kept, again] = [await here(), await here({ recompute: true })];
     const [a, b] = [await kept.step(episodes), await again.step(episodes)];
     expect(b.loss).toBeCloseTo(a.loss, 6);
-    expect(largestDifference(await kept.parameters(), await again.parameters())).toBeLessThan(1e-6);
+    expect(
+      largestDifference(await readTensors(kept.parameters()), await readTensors(again.parameters())),
+    ).toBeLessThan(1e-6);
   });
 
   it('clips before the moments see the gradient and reports the norm before', async () => {
     const step = await here({ optimizer: { ...optimizer, maxGradientNorm: 1e-3 } });
     const { gradientNorm } = await step.step(episodes);
     expect(gradientNorm).toBeGreaterThan(0.01);
-    const moments = [...(await step.state()).firstMoments.values()].flatMap(({ data }) => [...data]);
+    const moments = [...(await stored(step)).state.firstMoments.values()].flatMap(({ data }) => [...data]);
     expect(Math.hypot(...moments)).toBeCloseTo((1 - 0.9) * 1e-3, 8);
   });
 
@@ -226,9 +241,9 @@ describe.each([
     const rates: number[] = [];
     for (let i = 0; i < 4; i++) rates.push((await step.step(episodes)).learningRate);
     expect(rates).toEqual([0.005, 0.01, 0.01, 0.005]);
-    const before = structuredClone(await step.parameters());
+    const before = structuredClone(await readTensors(step.parameters()));
     expect((await step.step(episodes, { learningRate: 0 })).learningRate).toBe(0);
-    expect(await step.parameters()).toEqual(before);
+    expect(await readTensors(step.parameters())).toEqual(before);
     expect(step.stepNumber).toBe(5);
   });
 
@@ -236,7 +251,7 @@ describe.each([
     const run = async (): Promise<string> => {
       const step = await here({ microBatchTokens: 30 });
       for (let i = 0; i < 3; i++) await step.step(episodes);
-      return parametersHash(await step.parameters());
+      return parametersHash(await readTensors(step.parameters()));
     };
     expect(await run()).toBe(await run());
   });
@@ -245,12 +260,14 @@ describe.each([
     const whole = await here();
     await whole.step(episodes);
     await whole.step(episodesOf([5, 8]));
-    const resumed = await here({ parameters: await whole.parameters() });
-    await resumed.restore(structuredClone(await whole.state()));
+    const resumed = await here({ parameters: await readTensors(whole.parameters()) });
+    await resumed.restore(structuredClone((await stored(whole)).state));
     for (const step of [whole, resumed]) await step.step(episodesOf([7, 3, 6]));
     expect(resumed.stepNumber).toBe(3);
-    expect(parametersHash(await resumed.parameters())).toBe(parametersHash(await whole.parameters()));
-    expect(await resumed.state()).toEqual(await whole.state());
+    expect(parametersHash(await readTensors(resumed.parameters()))).toBe(
+      parametersHash(await readTensors(whole.parameters())),
+    );
+    expect(await stored(resumed)).toEqual(await stored(whole));
   });
 
   it('leaves the parameters it was given alone', async () => {
@@ -271,12 +288,12 @@ describe.each([
     ])('names the input %s and updates nothing', async (tensor, batch) => {
       const step = await here();
       await step.step(episodes);
-      const before = structuredClone({ parameters: await step.parameters(), state: await step.state() });
+      const before = structuredClone(await stored(step));
       await expect(step.step(batch)).rejects.toMatchObject({
         code: 'NUMERIC_NON_FINITE',
         details: { tensor },
       });
-      expect({ parameters: await step.parameters(), state: await step.state() }).toEqual(before);
+      expect(await stored(step)).toEqual(before);
     });
 
     it('names a parameter', async () => {
@@ -308,14 +325,16 @@ describe.each([
     expect(kl).toBeGreaterThan(0);
     for (const limits of [{ maxGradientNorm: gradientNorm * 0.999 }, { maxKl: kl * 0.999 }]) {
       const step = await here({ loss: measured, limits });
-      const before = structuredClone({ parameters: await step.parameters(), state: await step.state() });
+      const before = structuredClone(await stored(step));
       await expect(step.step(episodes)).rejects.toMatchObject({ code: 'NUMERIC_LIMIT_EXCEEDED' });
-      expect({ parameters: await step.parameters(), state: await step.state() }).toEqual(before);
+      expect(await stored(step)).toEqual(before);
     }
     const limits = { maxGradientNorm: gradientNorm * 1.001, maxKl: kl * 1.001 };
     const wide = await here({ loss: measured, limits });
     await wide.step(episodes);
-    expect(parametersHash(await wide.parameters())).toBe(parametersHash(await free.parameters()));
+    expect(parametersHash(await readTensors(wide.parameters()))).toBe(
+      parametersHash(await readTensors(free.parameters())),
+    );
   });
 
   it('refuses an empty batch', async () => {
@@ -354,14 +373,16 @@ describe('TrainStep', () => {
       const [a, b] = [await host.step(batch), await device.step(batch)];
       expect(b.gradientNorm).toBeCloseTo(a.gradientNorm, 5);
     }
-    expect(largestDifference(await host.parameters(), await device.parameters())).toBeLessThan(1e-6);
-    const [a, b] = [await host.state(), await device.state()];
+    expect(
+      largestDifference(await readTensors(host.parameters()), await readTensors(device.parameters())),
+    ).toBeLessThan(1e-6);
+    const [{ state: a }, { state: b }] = [await stored(host), await stored(device)];
     expect(largestDifference(a.secondMoments, b.secondMoments)).toBeLessThan(1e-6);
   });
 
   it('refuses a state that does not fit the parameters', async () => {
     const step = await trainStep();
-    const state = structuredClone(await step.state());
+    const { state } = await stored(step);
     state.firstMoments.set('model.norm.weight', { shape: [3], data: new Float32Array(3) });
     await expect(step.restore(state)).rejects.toThrow(
       'first moment of model.norm.weight: expected shape [8], found [3]',

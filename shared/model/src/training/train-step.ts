@@ -1,7 +1,7 @@
 import type { AnyTensor, Engine, HostTensor, Program } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import { finishMetrics } from '@forge/rl';
-import type { Parameters } from '@forge/weights';
+import type { Parameters, Tensors } from '@forge/weights';
 import type { AdamWOptions, OptimizerState } from './adamw';
 import { clipScale, firstNonFinite, normOf, sumOfSquares } from './gradients';
 import { learningRateAt, type LearningRateSchedule } from './learning-rate';
@@ -147,12 +147,12 @@ export class TrainStep {
   }
 
   /** The parameters, which the next step may change: copy what is to last. */
-  parameters(): Promise<Parameters> {
+  parameters(): Tensors {
     return this.optimizer.parameters();
   }
 
   /** Step and moments, which together with the parameters resume training with the same bits; as live as they. */
-  state(): Promise<OptimizerState> {
+  state(): OptimizerState {
     return this.optimizer.state();
   }
 
@@ -161,7 +161,7 @@ export class TrainStep {
    *
    * @throws {ForgeError} SHAPE_MISMATCH when a moment or a parameter is missing or not shaped like its parameter.
    */
-  async restore(state: OptimizerState, parameters?: Parameters): Promise<void> {
+  async restore(state: OptimizerState, parameters?: Tensors): Promise<void> {
     if (parameters) this.checkShapes('parameter', parameters);
     this.checkShapes('first moment of', state.firstMoments);
     this.checkShapes('second moment of', state.secondMoments);
@@ -173,7 +173,7 @@ export class TrainStep {
     await this.program.release();
   }
 
-  private checkShapes(what: string, tensors: Parameters): void {
+  private checkShapes(what: string, tensors: Tensors): void {
     for (const [name, expected] of this.shapes) {
       const found = tensors.get(name)?.shape;
       if (found?.join() === expected.join()) continue;

@@ -1,5 +1,5 @@
 import { ForgeError } from '@forge/errors';
-import { elementCount, type NamedTensor, type Parameters, type TensorRole } from '@forge/weights';
+import { elementCount, type NamedTensor, type TensorRole, type UnreadTensor } from '@forge/weights';
 import type { ModelConfig } from './model-config';
 
 /**
@@ -58,9 +58,13 @@ function isRotaryTable(name: string): boolean {
  *
  * @throws {ForgeError} SHAPE_MISMATCH naming the tensor that is missing, unexpected or of another shape.
  */
-export function matchParameters(config: ModelConfig, found: Parameters, where: string): Parameters {
+export function matchParameters<T extends NamedTensor | UnreadTensor>(
+  config: ModelConfig,
+  found: ReadonlyMap<string, T>,
+  where: string,
+): Map<string, T> {
   const shapes = parameterShapes(config);
-  const matched: Parameters = new Map();
+  const matched = new Map<string, T>();
   for (const [name, expected] of shapes) {
     const tensor = found.get(name);
     const fail = (problem: string): ForgeError =>
@@ -90,6 +94,11 @@ export function matchParameters(config: ModelConfig, found: Parameters, where: s
   return matched;
 }
 
-function sameValues(a: NamedTensor, b: NamedTensor): boolean {
-  return a.data.length === b.data.length && a.data.every((value, i) => value === b.data[i]);
+function sameValues(a: NamedTensor | UnreadTensor, b: NamedTensor | UnreadTensor): boolean {
+  return (
+    'data' in a &&
+    'data' in b &&
+    a.data.length === b.data.length &&
+    a.data.every((value, i) => value === b.data[i])
+  );
 }

@@ -12,7 +12,7 @@ import {
   type ModelConfig,
   type OptimizerState,
 } from '@forge/model';
-import type { Parameters } from '@forge/weights';
+import type { Parameters, Tensors } from '@forge/weights';
 import { z } from 'zod';
 import { readMoments, writeMoments } from './moments';
 import { checkSeal, damaged, sealOf, sealSchema } from './seal';
@@ -59,7 +59,7 @@ const MOMENTS = 'optimizer.safetensors';
 export async function writeCheckpoint(
   dir: string,
   about: Omit<Checkpoint, 'schemaVersion' | 'step' | 'model' | 'files'>,
-  model: Pick<LoadedModel, 'config' | 'parameters' | 'files'>,
+  model: Pick<LoadedModel, 'config' | 'files'> & { parameters: Tensors },
   state: OptimizerState,
 ): Promise<void> {
   const temporary = `${dir}.${randomUUID()}.tmp`;
@@ -120,7 +120,7 @@ export async function readCheckpoint(dir: string): Promise<Checkpoint> {
 export async function loadCheckpoint(
   dir: string,
   config: ModelConfig,
-): Promise<{ parameters: Parameters; state: OptimizerState }> {
+): Promise<{ parameters: Parameters; state: OptimizerState<Parameters> }> {
   const { step, model } = await readCheckpoint(dir);
   checkModel(dir, model, config);
   const { parameters } = await loadModel(dir);

@@ -1,5 +1,12 @@
 import type { OptimizerState } from '@forge/model';
-import { readSafetensors, writeSafetensors, type Parameters } from '@forge/weights';
+import {
+  readSafetensors,
+  writeSafetensors,
+  type NamedTensor,
+  type Parameters,
+  type Tensors,
+  type UnreadTensor,
+} from '@forge/weights';
 import type { Seal } from './seal';
 
 const FIRST = 'first.';
@@ -7,9 +14,9 @@ const SECOND = 'second.';
 const PARAMETER = 'parameter.';
 
 /** Both of Adam's moments, and the parameters where what is published of them is rounded. */
-export interface TrainingState {
-  state: OptimizerState;
-  parameters: Parameters | null;
+export interface TrainingState<T extends Tensors = Tensors> {
+  state: OptimizerState<T>;
+  parameters: T | null;
 }
 
 /** Writes what training goes on with to one file, which appears complete or not at all; its seal. */
@@ -17,7 +24,7 @@ export async function writeMoments(
   file: string,
   { state: { firstMoments, secondMoments }, parameters }: TrainingState,
 ): Promise<Seal> {
-  const tensors: Parameters = new Map();
+  const tensors = new Map<string, NamedTensor | UnreadTensor>();
   for (const [name, moment] of firstMoments) tensors.set(FIRST + name, moment);
   for (const [name, moment] of secondMoments) tensors.set(SECOND + name, moment);
   for (const [name, parameter] of parameters ?? []) tensors.set(PARAMETER + name, parameter);
@@ -26,7 +33,7 @@ export async function writeMoments(
 }
 
 /** What a file holds, written after `step` updates. */
-export async function readMoments(file: string, step: number): Promise<TrainingState> {
+export async function readMoments(file: string, step: number): Promise<TrainingState<Parameters>> {
   const tensors = await readSafetensors(file);
   const group = (prefix: string): Parameters =>
     new Map(

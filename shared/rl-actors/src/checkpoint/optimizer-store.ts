@@ -2,13 +2,15 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { replaceFile } from '@forge/files';
 import { checkSeal, damaged, sealSchema } from './seal';
+import type { Parameters } from '@forge/weights';
 import { readMoments, writeMoments, type TrainingState } from './moments';
 
 const FILE = /^v(\d+)-e\d+\.optimizer\./;
 
 /**
- * Adam's moments of the newest versions, and their parameters where the blobs are rounded, beside the weight blobs of the same version and epoch, each with its seal. They
- * are written before a step is committed, so that a trainer that dies resumes with the same bits.
+ * Adam's moments of the newest versions, and their parameters where the blobs are rounded, beside the weight blobs of the
+ * same version and epoch, each with its seal. They are written before a step is committed, so that a trainer that dies
+ * resumes with the same bits.
  */
 export class OptimizerStore {
   constructor(private readonly dir: string) {}
@@ -25,7 +27,7 @@ export class OptimizerStore {
   }
 
   /** @throws {ForgeError} as `verify`. */
-  async load(version: number, epoch: number): Promise<TrainingState> {
+  async load(version: number, epoch: number): Promise<TrainingState<Parameters>> {
     await this.verify(version, epoch);
     return readMoments(this.paths(version, epoch).file, version);
   }

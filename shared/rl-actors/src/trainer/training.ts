@@ -140,11 +140,11 @@ export class Training {
    */
   async publish(inUse: readonly number[] = []): Promise<WeightsAnnouncement> {
     const { version, epoch } = this;
-    const parameters = await this.step.parameters();
+    const parameters = this.step.parameters();
     const announcement = await this.weights.publish(version, epoch, parameters, this.origin);
     const isRounded = this.settings.publishDtype !== 'F32';
     await this.optimizer.save(version, epoch, {
-      state: await this.step.state(),
+      state: this.step.state(),
       parameters: isRounded ? parameters : null,
     });
     this.published = { version, sha256: announcement.sha256 };
@@ -171,7 +171,7 @@ export class Training {
     const { version } = this;
     const next = version + 1;
     if (to === version) {
-      await this.step.restore({ ...(await this.step.state()), step: next });
+      await this.step.restore({ ...this.step.state(), step: next });
       this.origin = { parent: this.published, trained: null };
       return;
     }
@@ -204,7 +204,7 @@ export class Training {
   /** Writes the current version as a model in Hugging Face layout. */
   async save(dir: string): Promise<void> {
     const { config, files } = this.model;
-    const parameters: Parameters = await this.step.parameters();
+    const parameters = this.step.parameters();
     await saveModel(dir, { config, files, parameters }, this.settings.optimizer);
   }
 
@@ -216,8 +216,8 @@ export class Training {
     const checkpoints = new Checkpoints(dir);
     const path = checkpoints.path(this.version);
     const about = { epoch, maxStaleness: storedBound(maxStaleness), run };
-    const model = { config, files, parameters: await this.step.parameters() };
-    await writeCheckpoint(path, about, model, await this.step.state());
+    const model = { config, files, parameters: this.step.parameters() };
+    await writeCheckpoint(path, about, model, this.step.state());
     await checkpoints.retain(keepCheckpoints, this.version);
     return path;
   }
