@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises';
-import { bytesInWords, type DownloadWatch } from '@forge/hub';
+import { bytesInWords, type DownloadWatch } from '@forge/downloads';
 import { DownloadDisplay } from './shown/download-display';
 
 /** A download of more than this is asked about where a person can answer. */

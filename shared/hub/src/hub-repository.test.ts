@@ -12,8 +12,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { HubEnvironment } from '@forge/config';
+import type { DownloadWatch } from '@forge/downloads';
 import { HubServer, type HubRequest } from '@forge/testing';
-import type { DownloadWatch } from './download-watch';
 import type { HubName } from './hub-name';
 import { HubRepository } from './hub-repository';
 
@@ -127,7 +127,7 @@ describe('a download', () => {
     server.listedBytes = () => 2e15;
     await expect((await open()).download(['model.safetensors'])).rejects.toMatchObject({
       code: 'CAPACITY_DISK_FULL',
-      message: /2\.0 PB are to be downloaded to .*, where .* are free; .*HF_HOME/,
+      message: /^model me\/tiny takes 2\.0 PB in .*, where .* are free; .*HF_HOME/,
     });
     expect(server.requests.filter(isOfStore)).toEqual([]);
   });
@@ -279,7 +279,7 @@ it('says after some attempts that a hub is down, and what works without one', as
   const said: string[] = [];
   await expect(open({ say: (message) => said.push(message) })).rejects.toMatchObject({
     code: 'TRANSIENT_HUB_UNREACHABLE',
-    message: `${environment.endpoint} does not answer (ECONNREFUSED), after 5 attempts; try again later, set HF_HUB_OFFLINE=1 to use what ${environment.cacheDir} has, or name a directory`,
+    message: `${environment.endpoint} does not answer (ECONNREFUSED), after 5 attempts; try again later, behind a proxy set HTTPS_PROXY, set HF_HUB_OFFLINE=1 to use what ${environment.cacheDir} has, or name a directory`,
   });
   expect(said).toHaveLength(4);
 });
@@ -311,16 +311,16 @@ describe('two that download at once', () => {
     const both = await Promise.all([open(watch), open(watch)]);
     await Promise.all(both.map((one) => one.download(['config.json', 'model.safetensors'])));
     expect(server.requests.filter(isOfStore)).toHaveLength(1);
-    expect(said.filter((line) => line.includes('another process downloads me/tiny'))).toHaveLength(1);
+    expect(said.filter((line) => line.includes('downloads me/tiny already; waiting'))).toHaveLength(1);
     expect(weightsIn(both[0].dir).equals(WEIGHTS)).toBe(true);
   });
 
   it('do not wait for one that was killed', async () => {
-    mkdirSync(root(), { recursive: true });
     const lock = join(root(), '.forge-lock');
-    writeFileSync(lock, JSON.stringify({ id: 'gone', host: 'elsewhere', pid: 1 }));
+    mkdirSync(lock, { recursive: true });
+    writeFileSync(join(lock, '1@elsewhere@gone'), '');
     const longAgo = new Date(Date.now() - 60_000);
-    utimesSync(lock, longAgo, longAgo);
+    utimesSync(join(lock, '1@elsewhere@gone'), longAgo, longAgo);
     const repository = await open();
     await repository.download(['config.json']);
     expect(readFileSync(join(repository.dir, 'config.json'), 'utf8')).toBe(FILES['config.json']);

@@ -1,11 +1,18 @@
-import { mkdir, readFile, statfs } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hubEnvironment, nearest, type HubEnvironment } from '@forge/config';
+import {
+  bytesInWords,
+  cancelled,
+  downloadFile,
+  partialBytes,
+  requireSpace,
+  underLock,
+  type DownloadWatch,
+  type RemoteFile,
+} from '@forge/downloads';
 import { ForgeError } from '@forge/errors';
-import { downloadBlob, partialBytes, type RemoteFile } from './download-blob';
-import { underLock } from './download-lock';
-import { bytesInWords, type DownloadWatch } from './download-watch';
-import { cancelled, hubFetch } from './hub-fetch';
+import { hubAccess, type HubAccess } from './hub-access';
 import { isCommit, type HubName } from './hub-name';
 import { NO_REPOSITORY } from './refusal';
 import { described, missing, type Repository, type RepositoryKind } from './repository';
@@ -28,7 +35,7 @@ export class HubRepository {
     private readonly cache: RepositoryCache,
     private readonly environment: HubEnvironment,
     private readonly watch: DownloadWatch,
-    private readonly fetch: typeof globalThis.fetch,
+    private readonly access: HubAccess,
   ) {
     this.dir = cache.snapshot(commit);
   }
@@ -47,13 +54,13 @@ export class HubRepository {
   ): Promise<HubRepository> {
     const repository = { kind, name, revision };
     const cache = new RepositoryCache(environment.cacheDir, repository);
-    const fetch = hubFetch(repository, environment, watch);
+    const access = hubAccess(repository, environment, watch);
     const commit = isCommit(revision)
       ? revision
       : environment.isOffline
         ? await cachedCommit(repository, cache, environment)
-        : await currentCommit(repository, cache, environment, fetch);
-    return new HubRepository(repository, commit, cache, environment, watch, fetch);
+        : await currentCommit(repository, cache, environment, access.fetch);
+    return new HubRepository(repository, commit, cache, environment, watch, access);
   }
 
   /** How a recipe names it so that it means the same bytes for good. */
@@ -100,7 +107,8 @@ export class HubRepository {
     if ((await this.lacking(paths)).length === 0) return;
     if (this.environment.isOffline) throw await this.notCached(paths);
     const { signal, say } = this.watch;
-    const onWait = (): void => say?.(`another process downloads ${this.repository.name}; waiting for it`);
+    const { name } = this.repository;
+    const onWait = (holder: string): void => say?.(`${holder} downloads ${name} already; waiting for it`);
     await underLock(join(this.cache.root, '.forge-lock'), { signal, onWait }, async () => {
       const tree = await this.tree();
       const files = (await this.lacking(paths)).map((path) => {
@@ -118,36 +126,39 @@ export class HubRepository {
   private async linked(files: readonly RemoteFile[]): Promise<RemoteFile[]> {
     const others: RemoteFile[] = [];
     for (const file of files)
-      if (await this.cache.hasBlob(file.etag)) await this.cache.link(this.commit, file.path, file.etag);
+      if (await this.cache.hasBlob(file.digest)) await this.cache.link(this.commit, file.name, file.digest);
       else others.push(file);
     return others;
   }
 
   private async transfer(files: readonly RemoteFile[], watch: DownloadWatch): Promise<void> {
     const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    let doneBytes = 0;
-    for (const { etag, sizeBytes } of files)
-      doneBytes += Math.min(sizeBytes, await partialBytes(this.cache.blob(etag)));
-    await this.checkSpace(totalBytes - doneBytes);
+    const done: number[] = [];
+    for (const { digest, sizeBytes } of files)
+      done.push(Math.min(sizeBytes, await partialBytes(this.cache.blob(digest))));
+    const doneBytes = (): number => done.reduce((sum, bytes) => sum + bytes, 0);
+    const lackingBytes = totalBytes - doneBytes();
     const { name, revision } = this.repository;
-    const there = doneBytes > 0 ? `, of which ${bytesInWords(doneBytes)} are here` : '';
-    const source = `${name} (${isCommit(revision) ? '' : `${revision ?? 'main'}, `}commit ${this.commit.slice(0, 12)})`;
+    const { root } = this.cache;
+    const { source, fetch } = this.access;
+    await requireSpace(root, {
+      what: described(this.repository),
+      bytes: lackingBytes + SPARE_BYTES,
+      variable: source.directoryVariable,
+    });
+    const there = lackingBytes < totalBytes ? `, of which ${bytesInWords(doneBytes())} are here` : '';
+    const what = `${name} (${isCommit(revision) ? '' : `${revision ?? 'main'}, `}commit ${this.commit.slice(0, 12)})`;
     watch.say?.(
-      `downloading ${source} to ${this.cache.root}: ${files.length} ${files.length === 1 ? 'file' : 'files'}, ${bytesInWords(totalBytes)}${there}`,
+      `downloading ${what} to ${root}: ${files.length} ${files.length === 1 ? 'file' : 'files'}, ${bytesInWords(totalBytes)}${there}`,
     );
-    if ((await watch.confirm?.(totalBytes - doneBytes)) === false) throw cancelled();
-    for (const file of files) {
-      const url = this.addressOf(file.path);
-      await downloadBlob(
-        this.cache.blob(file.etag),
-        { file, url, fetch: this.fetch },
-        this.watch,
-        (bytes) => {
-          doneBytes += bytes;
-          watch.onProgress?.({ doneBytes, totalBytes });
-        },
-      );
-      await this.cache.link(this.commit, file.path, file.etag);
+    if ((await watch.confirm?.(lackingBytes)) === false) throw cancelled();
+    for (const [i, file] of files.entries()) {
+      const onBytes = (bytes: number): void => {
+        done[i] = bytes;
+        watch.onProgress?.({ doneBytes: doneBytes(), totalBytes });
+      };
+      await downloadFile(this.cache.blob(file.digest), { file, source, fetch, watch: this.watch, onBytes });
+      await this.cache.link(this.commit, file.name, file.digest);
     }
   }
 
@@ -181,25 +192,19 @@ export class HubRepository {
       revision: this.commit,
       recursive: true,
       hubUrl: this.environment.endpoint,
-      fetch: this.fetch,
+      fetch: this.access.fetch,
     });
     for await (const { type, path, size, oid, lfs } of entries) {
       if (type !== 'file' || !isInside(path)) continue;
       const etag = lfs?.oid ?? oid ?? '';
       if (!/^[0-9a-f]{40}$|^[0-9a-f]{64}$/.test(etag)) continue;
-      files.set(path, { path, sizeBytes: lfs?.size ?? size, etag, isLarge: lfs !== undefined });
+      const sizeBytes = lfs?.size ?? size;
+      const file = { name: path, address: this.addressOf(path), sizeBytes, digest: etag };
+      // Git hashes the files that it keeps itself behind a header.
+      if (lfs === undefined) files.set(path, { ...file, algorithm: 'sha1', prefix: `blob ${sizeBytes}\0` });
+      else files.set(path, { ...file, algorithm: 'sha256' });
     }
     return files;
-  }
-
-  private async checkSpace(bytes: number): Promise<void> {
-    const { root } = this.cache;
-    await mkdir(root, { recursive: true });
-    const { bavail, bsize } = await statfs(root);
-    const freeBytes = bavail * bsize;
-    if (bytes + SPARE_BYTES <= freeBytes) return;
-    const message = `${described(this.repository)}: ${bytesInWords(bytes)} are to be downloaded to ${root}, where ${bytesInWords(freeBytes)} are free; free space, or set HF_HOME to a directory on another disk`;
-    throw new ForgeError('CAPACITY_DISK_FULL', message, { path: root });
   }
 
   private async notCached(paths: readonly string[]): Promise<ForgeError> {

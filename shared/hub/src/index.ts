@@ -1,4 +1,3 @@
-export { bytesInWords, type DownloadProgress, type DownloadWatch } from './download-watch';
 export { isCommit, parseHubName, type HubName } from './hub-name';
 export { HubRepository } from './hub-repository';
 export { NO_REPOSITORY } from './refusal';

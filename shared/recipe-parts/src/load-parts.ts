@@ -1,6 +1,6 @@
 import { loadModule, rewardName, type Recipe, type RewardConfig, type TaskConfig } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import type { DownloadWatch } from '@forge/hub';
+import type { DownloadWatch } from '@forge/downloads';
 import {
   answerReward,
   arithmeticTask,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { sendFile, type FileFault } from './send-file';
 
 /** A repository of the test's hub: its files by path, at each of its commits. */
 export interface HubFiles {
@@ -13,16 +14,7 @@ export interface HubFiles {
 }
 
 /** How an answer goes wrong. */
-export type HubFault =
-  | { status: number; headers?: Record<string, string>; body?: string }
-  /** Ends the connection after so many bytes of the body. */
-  | { cutAfterBytes: number }
-  /** Sends other bytes of the same number. */
-  | { isCorrupt: true }
-  /** Sends all of the file whatever range is asked for. */
-  | { ignoresRange: true }
-  /** Sends so many bytes and then nothing for good. */
-  | { stallsAfterBytes: number };
+export type HubFault = FileFault & { status?: number; headers?: Record<string, string>; body?: string };
 
 export interface HubRequest {
   method: string;
@@ -102,7 +94,7 @@ export class HubServer {
     const request = { method, url, authorization: headers.authorization, range: headers.range, isOfStore };
     this.requests.push(request);
     const fault = this.fault(request);
-    if (fault !== null && 'status' in fault) {
+    if (fault?.status !== undefined) {
       response.writeHead(fault.status, { 'content-type': 'application/json', ...fault.headers });
       response.end(fault.body ?? JSON.stringify({ error: 'a fault' }));
       return;
@@ -171,7 +163,7 @@ export class HubServer {
       response.writeHead(302, { location, 'x-linked-etag': `"${sha256(bytes)}"` }).end();
       return;
     }
-    sendBytes(bytes, request, fault, response);
+    sendFile(response, bytes, request.range, fault ?? {});
   }
 
   private sendStored(
@@ -183,30 +175,9 @@ export class HubServer {
     for (const commits of this.#repositories.values())
       for (const { files } of commits.values())
         for (const bytes of files.values())
-          if (sha256(bytes) === hash) return sendBytes(bytes, request, fault, response);
+          if (sha256(bytes) === hash) return sendFile(response, bytes, request.range, fault ?? {});
     notFound(response, 'EntryNotFound');
   }
-}
-
-function sendBytes(
-  all: Buffer,
-  { range }: HubRequest,
-  fault: HubFault | null,
-  response: ServerResponse,
-): void {
-  const begin =
-    fault !== null && 'ignoresRange' in fault ? 0 : Number(/^bytes=(\d+)-/.exec(range ?? '')?.[1] ?? 0);
-  const body = Buffer.from(all.subarray(begin));
-  if (fault !== null && 'isCorrupt' in fault) body[0]! ^= 1;
-  response.writeHead(begin > 0 ? 206 : 200, {
-    'content-length': body.length,
-    ...(begin > 0 && { 'content-range': `bytes ${begin}-${all.length - 1}/${all.length}` }),
-  });
-  if (fault !== null && 'cutAfterBytes' in fault) {
-    response.write(body.subarray(0, fault.cutAfterBytes), () => response.destroy());
-  } else if (fault !== null && 'stallsAfterBytes' in fault) {
-    response.write(body.subarray(0, fault.stallsAfterBytes));
-  } else response.end(body);
 }
 
 function commitOf(content: Readonly<Record<string, string | Uint8Array>>): Commit {

@@ -17,3 +17,5 @@ export { engineCandidates, missingTensorflow, type EngineCandidate } from './eng
 export { isRunning, startTestRedis, type TestRedis } from './test-redis';
 export { waitFor } from './wait-for';
 export { HubServer, type HubFault, type HubFiles, type HubRequest } from './hub-server';
+export { startIndexServer, type IndexServer } from './index-server';
+export { sendFile, type FileFault } from './send-file';

@@ -1,13 +1,12 @@
 import { availableParallelism } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { tensorflowPlaces, type EngineName } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import { bindOwnTensorflow } from '../engines/bind-own-tensorflow';
 import { checkEngine, isUsable, type EngineCheck } from '../engines/check-engine';
-import { InstallDisplay } from '../engines/install-display';
 import { installTensorflow } from '../engines/install-tensorflow';
 import { listedEngines, type ListedEngine } from '../engines/listed-engines';
 import { tensorflowRelease, thisMachine } from '../engines/tensorflow-release';
+import { DownloadDisplay } from '../shown/download-display';
 
 export interface EngineOptions {
   json?: boolean;
@@ -24,11 +23,11 @@ export async function installEngine(
     process.stderr.write('forge: onnx is there already: it comes with npm install\n');
     return checkEngines('onnx', { ...(json && { json }) });
   }
-  const display = new InstallDisplay(process.stderr, () => performance.now());
+  const display = new DownloadDisplay(process.stderr, () => performance.now());
   const own = tensorflowPlaces().find(({ isOwn }) => isOwn);
   const kind = gpu ? 'gpu' : 'cpu';
-  if (own !== undefined) await bindOwnTensorflow(own, display.watch);
-  else await installTensorflow(kind, tensorflowRelease(kind, thisMachine()), { ...display.watch, sleep });
+  if (own !== undefined) await bindOwnTensorflow(own, display);
+  else await installTensorflow(kind, tensorflowRelease(kind, thisMachine()), display);
   return checkEngines('tensorflow', { ...(json && { json }) });
 }
 

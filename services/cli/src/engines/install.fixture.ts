@@ -1,5 +1,4 @@
 // Installs the release in its argument, as `forge engine install` does; prints what is said.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeError } from '@forge/errors';
 import { installTensorflow } from './install-tensorflow';
 import type { TensorflowRelease } from './tensorflow-release';
@@ -9,7 +8,7 @@ const say = (message: string): void => {
 };
 
 const release = JSON.parse(process.argv[2] ?? '') as TensorflowRelease;
-installTensorflow('cpu', release, { say, onBytes: () => undefined, sleep }).catch((error: unknown) => {
+installTensorflow('cpu', release, { say, onProgress: () => undefined }).catch((error: unknown) => {
   const { code, message } = ForgeError.from(error);
   say(`${code}: ${message}`);
   process.exitCode = 1;

@@ -1,8 +1,12 @@
-import { startIndexServer, type IndexServer } from './index-server.fixture';
-import { locate } from './package-index';
+import { patientFetch } from '@forge/downloads';
+import { startIndexServer, type IndexServer } from '@forge/testing';
+import { INDEX_SOURCE } from './index-source';
+import { locate as locateIn } from './package-index';
 import type { PinnedFile } from './tensorflow-release';
 
 const NAME = 'tensorflow_cpu-2.20.0-cp311-cp311-manylinux_2_17_x86_64.whl';
+const fetch = patientFetch(INDEX_SOURCE, {}, () => Promise.resolve());
+const locate = (file: PinnedFile, url: string): Promise<URL> => locateIn(file, url, fetch);
 let server: IndexServer;
 let file: PinnedFile;
 beforeEach(async () => {

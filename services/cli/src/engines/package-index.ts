@@ -1,5 +1,5 @@
+import { shownAddress } from '@forge/downloads';
 import { ForgeError } from '@forge/errors';
-import { indexFetch, refused, shown } from './index-fetch';
 import type { PinnedFile } from './tensorflow-release';
 
 const JSON_PAGE = 'application/vnd.pypi.simple.v1+json';
@@ -19,29 +19,30 @@ interface Listed {
  * one server.
  *
  * @throws {ForgeError} CONTRACT_DOWNLOAD_CORRUPT when the index lists it with another hash; CONFIG_INVALID when it does not
- *   list it; as `indexFetch` and `refused`.
+ *   list it; as `fetch`, a `patientFetch` of the index.
  * @see https://packaging.python.org/en/latest/specifications/simple-repository-api/
  */
-export async function locate(file: PinnedFile, indexUrl: string): Promise<URL> {
+export async function locate(
+  file: PinnedFile,
+  indexUrl: string,
+  fetch: typeof globalThis.fetch,
+): Promise<URL> {
   const page = new URL(`${indexUrl}/${file.project}/`);
-  const response = await indexFetch(page, { accept: ACCEPTED });
-  if (!response.ok) {
-    await response.body?.cancel();
-    throw refused(page, response.status);
-  }
+  const url = shownAddress(page);
+  const response = await fetch(page, { headers: { accept: ACCEPTED } });
   const base = new URL(response.url);
   const isJson = /\bjson\b/.test(response.headers.get('content-type') ?? '');
   const text = await response.text();
   const listed = isJson ? filesOfJson(text, base) : filesOfHtml(text, base);
   const found = listed.find(({ filename }) => filename === file.filename);
   if (found === undefined) {
-    const message = `${shown(page)} has no ${file.filename}; name an index that has it by PIP_INDEX_URL`;
-    throw new ForgeError('CONFIG_INVALID', message, { url: shown(page), filename: file.filename });
+    const message = `${url} has no ${file.filename}; name an index that has it by PIP_INDEX_URL`;
+    throw new ForgeError('CONFIG_INVALID', message, { url, filename: file.filename });
   }
   if (found.sha256 !== null && found.sha256 !== file.sha256) {
-    const message = `${shown(page)} lists ${file.filename} with sha256 ${found.sha256}, expected ${file.sha256}; it is not the file that was published: ask those who run the index, or name another one by PIP_INDEX_URL`;
+    const message = `${url} lists ${file.filename} with sha256 ${found.sha256}, expected ${file.sha256}; it is not the file that was published: ask those who run the index, or name another one by PIP_INDEX_URL`;
     throw new ForgeError('CONTRACT_DOWNLOAD_CORRUPT', message, {
-      url: shown(page),
+      url,
       found: found.sha256,
       expected: file.sha256,
     });

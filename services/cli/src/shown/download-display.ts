@@ -1,4 +1,4 @@
-import { bytesInWords, type DownloadProgress, type DownloadWatch } from '@forge/hub';
+import { bytesInWords, type DownloadProgress, type DownloadWatch } from '@forge/downloads';
 import { duration } from '@forge/runs';
 
 /** A stream of people, or a file that is read later. */
@@ -30,16 +30,19 @@ export class DownloadDisplay implements Pick<DownloadWatch, 'say' | 'onProgress'
 
   readonly onProgress = (progress: DownloadProgress): void => {
     const now = this.nowMs();
+    const isWhole = progress.doneBytes >= progress.totalBytes;
     if (this.#start === null) {
+      // It was there before.
+      if (isWhole) return;
       this.#start = { doneBytes: progress.doneBytes, atMs: now };
       // A download that takes a moment needs no line.
       if (!this.output.isTTY) this.#shownAtMs = now;
     }
-    if (progress.doneBytes >= progress.totalBytes) {
+    if (isWhole) {
       this.finish(now, progress);
     } else if (this.output.isTTY && now - this.#shownAtMs >= REDRAW_MS) {
       const line = `${bar(progress)} ${this.inWords(progress, now)}`;
-      this.output.write(`\r\x1b[2K${line.slice(0, (this.output.columns ?? 80) - 1)}`);
+      this.output.write(`\r\x1b[2K${line.slice(0, (this.output.columns || 80) - 1)}`);
       this.#hasBar = true;
       this.#shownAtMs = now;
     } else if (!this.output.isTTY && now - this.#shownAtMs >= LINE_MS) {

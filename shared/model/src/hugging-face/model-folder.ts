@@ -1,8 +1,9 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { nearest } from '@forge/config';
+import type { DownloadWatch } from '@forge/downloads';
 import { ForgeError } from '@forge/errors';
-import { HubRepository, NO_REPOSITORY, parseHubName, type DownloadWatch } from '@forge/hub';
+import { HubRepository, NO_REPOSITORY, parseHubName } from '@forge/hub';
 import { ADAPTER, adapterRefused, OPTIONAL, REQUIRED } from './model-files';
 
 /** A folder with a model's files. */

@@ -1,7 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
+import type { DownloadWatch } from '@forge/downloads';
 import { ForgeError } from '@forge/errors';
-import { HubRepository, parseHubName, type DownloadWatch } from '@forge/hub';
+import { HubRepository, parseHubName } from '@forge/hub';
 import { parseModelConfig, type ModelConfig } from '../transformer/model-config';
 import { jsonOf, readModelFiles } from './model-files';
 import { createTokenizer, type Tokenizer, type TokenizerOptions } from './tokenizer';

@@ -1,6 +1,7 @@
 import { hashFiles, type DatasetTaskConfig } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import { HubRepository, parseHubName, type DownloadWatch } from '@forge/hub';
+import type { DownloadWatch } from '@forge/downloads';
+import { HubRepository, parseHubName } from '@forge/hub';
 import { jsonlTask, type SampleLine, type Task } from '@forge/rl';
 import { join } from 'node:path';
 import { readSamples } from './read-samples';

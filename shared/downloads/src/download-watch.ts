@@ -1,6 +1,8 @@
+import { ForgeError } from '@forge/errors';
+
 /** How far a download is. */
 export interface DownloadProgress {
-  /** Bytes that lie in the cache by now, those of earlier attempts included. */
+  /** Bytes that are there by now, those of earlier attempts included. */
   doneBytes: number;
   totalBytes: number;
 }
@@ -14,6 +16,14 @@ export interface DownloadWatch {
   confirm?: (bytes: number) => Promise<boolean>;
   /** Ends a download where it is; the next one goes on there. */
   signal?: AbortSignal | undefined;
+}
+
+/** The error of a download that its signal, or its user, has ended. */
+export function cancelled(): ForgeError {
+  return new ForgeError(
+    'CANCELLED',
+    'the download was stopped; what has arrived is kept, and the same command goes on from there',
+  );
 }
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];

@@ -1,7 +1,16 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { PinnedFile } from './tensorflow-release';
+import { sendFile, type FileFault } from './send-file';
+
+/** A file as it must be, wherever it is fetched. */
+interface PinnedFile {
+  /** Name of the project in the index. */
+  project: string;
+  filename: string;
+  sizeBytes: number;
+  sha256: string;
+}
 
 /** An index of Python packages with files of its own, and npm's routes, on this machine. */
 export interface IndexServer {
@@ -17,23 +26,15 @@ export interface IndexServer {
   close: () => Promise<void>;
 }
 
-export interface Faults {
+interface Faults extends FileFault {
   /** Pages in HTML, as of an old mirror. */
   isHtml?: boolean;
   /** Listed in place of every hash. */
   listedHash?: string;
-  /** Answers break after so many bytes. */
-  breaksAfter?: number;
-  /** Answers of files wait once they have sent so many bytes. */
-  stallsAfter?: number;
-  /** Ranges are not known: a file is sent from its start. */
-  hasNoRanges?: boolean;
   /** Every page has this status. */
   status?: number;
   /** User and password that are asked for. */
   credentials?: string;
-  /** The bytes of files are spoiled. */
-  isSpoiled?: boolean;
 }
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
@@ -94,7 +95,11 @@ function answer(
   const status = isKnown ? (faults.status ?? 200) : 401;
   if (status !== 200) response.writeHead(status).end();
   else if (kind === 'simple') answerPage(response, rest[0] ?? '', files, faults);
-  else answerFile(response, files.get(rest[0] ?? '')?.bytes, range, faults);
+  else {
+    const file = files.get(rest[0] ?? '');
+    if (file === undefined) response.writeHead(404).end();
+    else sendFile(response, file.bytes, range, faults);
+  }
 }
 
 function answerPage(
@@ -126,33 +131,6 @@ function answerPage(
   response
     .writeHead(200, { 'content-type': 'application/vnd.pypi.simple.v1+json' })
     .end(JSON.stringify({ meta: { 'api-version': '1.0' }, name: project, files: entries }));
-}
-
-function answerFile(
-  response: ServerResponse,
-  bytes: Buffer | undefined,
-  range: string | undefined,
-  { breaksAfter, stallsAfter, hasNoRanges, isSpoiled }: Faults,
-): void {
-  if (bytes === undefined) {
-    response.writeHead(404).end();
-    return;
-  }
-  const start = range === undefined || hasNoRanges ? 0 : Number(/\d+/.exec(range)?.[0]);
-  const sent = isSpoiled ? Buffer.alloc(bytes.length) : bytes;
-  const body = sent.subarray(start);
-  response.writeHead(start === 0 ? 200 : 206, {
-    'content-length': body.length,
-    ...(start > 0 && { 'content-range': `bytes ${start}-${bytes.length - 1}/${bytes.length}` }),
-  });
-  const most = breaksAfter ?? stallsAfter ?? Infinity;
-  if (body.length <= most) {
-    response.end(body);
-    return;
-  }
-  response.write(body.subarray(0, most), () => {
-    if (breaksAfter !== undefined) setTimeout(() => response.destroy(), 20);
-  });
 }
 
 /** The routes that `npm pack` asks: the document of a package, and its file. */
