@@ -75,13 +75,12 @@ function checkedLines({ engine, version, devices }: EngineCheck, threads: number
     const speeds = Object.entries(gflops)
       .filter(([, value]) => value !== null)
       .map(([mode, value]) => `${mode} ${value!.toFixed(0)} GFLOP/s`);
-    if (engine === 'tensorflow' && gflops.bfloat16 === null) speeds.push('no bfloat16 products here');
     const said = problem ?? `${speeds.join(', ')}${device === 'cpu' ? ` (${threads} threads)` : ''}`;
     return `${engine.padEnd(11)} ${(version ?? '-').padEnd(8)} ${device.padEnd(7)} ${said}`;
   });
 }
 
-/** @throws {ForgeError} CONFIG_INVALID for a name that is none of ours. */
+/** @throws {ForgeError} CONFIG_INVALID for any other name. */
 function engineOf(name: string): EngineName {
   const found = NAMES.find((one) => one === name);
   if (found !== undefined) return found;

@@ -7,7 +7,7 @@ import type { ProbeReport } from './probe';
 /** How an engine computes on one device. */
 export interface DeviceCheck {
   device: EngineOptions['device'];
-  /** Of float32 and bfloat16 products; null where there are none. */
+  /** Rates of float32 and bfloat16 products; null for one that the engine does not have. */
   gflops: Record<EngineOptions['mathMode'], number | null>;
   /** In words; null when all is well. */
   problem: string | null;
@@ -25,7 +25,7 @@ const TIMEOUT_MS = 300_000;
 const LONGEST = 400;
 /** Largest relative error of a sum of products. */
 const ERROR_BOUND = { float32: 1e-4, bfloat16: 2e-2 } as const;
-/** What a loader says of a library that it does not find. */
+/** Words of a loader for a library that it does not find. */
 const MISSING_LIBRARY = /(lib[\w.+-]+\.so[\d.]*): cannot open shared object file/g;
 
 /**
@@ -42,16 +42,12 @@ export async function checkEngine(
   for (const device of devices) {
     const checked: DeviceCheck = { device, gflops: { float32: null, bfloat16: null }, problem: null };
     check.devices.push(checked);
-    // The same error to the bit tells that the processor has no such products, and float32 was computed.
-    let lastError = NaN;
     for (const mathMode of modesOf(engine)) {
       const { report, missing } = await tryEngine({ engine, device, threads, mathMode });
       checked.problem ??= problemOf(report, { engine, device, mathMode, missing });
       if ('error' in report) break;
       check.version ??= report.version;
       if (checked.problem !== null) break;
-      if (report.relativeError === lastError) break;
-      lastError = report.relativeError;
       checked.gflops[mathMode] = report.gflops;
     }
   }

@@ -19,7 +19,7 @@ import { locate } from './package-index';
 import { runProgram } from './run-program';
 import type { PinnedFile, TensorflowRelease } from './tensorflow-release';
 
-/** Who hears of an installation. */
+/** The part of a watch that an installation needs. */
 export type InstallWatch = Required<Pick<DownloadWatch, 'say' | 'onProgress'>>;
 
 const LIBRARY = /^tensorflow\/(libtensorflow_(?:cc|framework)\.so\.2)$/;

@@ -5,7 +5,7 @@ import { createEngine, requireTensorflow, type EngineOptions } from '@forge/engi
 import { ForgeError } from '@forge/errors';
 import { Graph, matmul, sum } from '@forge/graph';
 
-/** What a process that tried an engine says of it. */
+/** The line of a process that tried an engine. */
 export type ProbeReport =
   | { version: string; gflops: number; relativeError: number; usesGpu: boolean }
   | { error: { code: string; message: string } };
