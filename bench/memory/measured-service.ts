@@ -12,7 +12,7 @@ export const TOKENS = 2048;
 export const ROWS = 32;
 export const PROMPT = '12+34=';
 
-/** What Node is given to run this file. */
+/** The arguments of Node that run this file. */
 export function childArguments(...args: string[]): string[] {
   const jiti = join(dirname(require.resolve('jiti/package.json')), 'lib', 'jiti-cli.mjs');
   return [jiti, __filename, ...args];

@@ -6,7 +6,7 @@ import type { create } from './commands/create';
 import type { dashboard } from './commands/dashboard';
 import type { DeadLetterOptions } from './commands/dead-letter';
 import type { DownloadOptions } from './commands/download';
-import type { EngineOptions, installEngine } from './commands/engine';
+import type { EngineCommandOptions, installEngine } from './commands/engine';
 import type { evaluate } from './commands/evaluate';
 import type { generate } from './commands/generate';
 import type { ledger } from './commands/ledger';
@@ -310,7 +310,7 @@ engine
   .command('list')
   .description('engines that are installed: version, devices, size, directory')
   .option('--json', 'JSON')
-  .action((options: EngineOptions) =>
+  .action((options: EngineCommandOptions) =>
     exitWith(import('./commands/engine.js').then(({ listEngines }) => listEngines(options))),
   );
 engine
@@ -318,7 +318,7 @@ engine
   .description('let engines compute, and exit with 1 when one of them can not')
   .argument('[engine]', 'onnx or tensorflow; both unless given')
   .option('--json', 'JSON')
-  .action((name: string | undefined, options: EngineOptions) =>
+  .action((name: string | undefined, options: EngineCommandOptions) =>
     exitWith(import('./commands/engine.js').then(({ checkEngines }) => checkEngines(name, options))),
   );
 

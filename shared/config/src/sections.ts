@@ -5,7 +5,7 @@ export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.strictObject(shape).prefault({} as never);
 }
 
-/** What a model is computed by, and where. */
+/** The engine that computes a model, and where. */
 export const engineFields = {
   engine: z
     .enum(['auto', 'onnx', 'tensorflow'])

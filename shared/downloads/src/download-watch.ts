@@ -7,7 +7,7 @@ export interface DownloadProgress {
   totalBytes: number;
 }
 
-/** Who is told about a download, and may stop it. */
+/** Listener of a download, which it may stop. */
 export interface DownloadWatch {
   /** A line for people: what is downloaded, what is waited for. */
   say?: (message: string) => void;

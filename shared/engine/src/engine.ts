@@ -46,7 +46,7 @@ export interface RunOptions {
 /** The outputs of a run, by name. */
 export interface RunOutputs {
   host: Record<string, HostTensor>;
-  /** Those that stay on the device; the caller disposes of them. */
+  /** Outputs that stay on the device; the caller disposes of them. */
   kept: Record<string, DeviceTensor>;
 }
 

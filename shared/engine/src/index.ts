@@ -1,7 +1,6 @@
 export { checkInstalled, chooseEngine, type EngineChoice } from './choose-engine';
 export { createEngine } from './create-engine';
 export {
-  isOnDevice,
   type AnyTensor,
   type DeviceName,
   type DeviceTensor,
@@ -12,7 +11,6 @@ export {
   type Program,
 } from './engine';
 export {
-  findTensorflow,
   requireTensorflow,
   TENSORFLOW_VERSION,
   tensorflowPlace,

@@ -1,7 +1,7 @@
 import type { Attribute, LoopBody, Node, Tensor } from './graph';
 import { defineOp } from './op';
 
-/** What some outputs need. */
+/** Everything that some outputs need. */
 export interface Reachable {
   nodes: Node[];
   inputs: Tensor[];

@@ -263,7 +263,7 @@ async function currentCommit(
   }
 }
 
-/** What a server that is no hub answers is nothing that can be read. */
+/** The error for an answer that can't be read, as a server that is no hub gives it; any other error as it is. */
 function notOfHub(error: unknown, { endpoint }: HubEnvironment): unknown {
   const { name, message: reason } = error as Error;
   if (name !== 'SyntaxError' && name !== 'TypeError') return error;

@@ -25,4 +25,3 @@ export {
 export { type OptimizerState } from './training/adamw';
 export { type TrainEpisode } from './training/micro-batches';
 export { supervisedEpisode, supervisedLoss } from './training/supervised';
-export { proveEngine, provenEngine } from './proof/proven-engine';

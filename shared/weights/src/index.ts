@@ -9,7 +9,6 @@ export {
   type Tensors,
   type UnreadTensor,
 } from './parameters';
-export { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from './half-precision';
 export { hashSafetensors, readSafetensors, writeSafetensors, type BlobContent } from './safetensors';
 export { type SafetensorsDtype } from './safetensors-header';
 export { readModelWeights, type TensorRole } from './model-weights';

@@ -8,7 +8,7 @@ import { listedEngines, type ListedEngine } from '../engines/listed-engines';
 import { tensorflowRelease, thisMachine } from '../engines/tensorflow-release';
 import { DownloadDisplay } from '../shown/download-display';
 
-export interface EngineOptions {
+export interface EngineCommandOptions {
   json?: boolean;
 }
 
@@ -17,7 +17,7 @@ const NAMES: readonly EngineName[] = ['onnx', 'tensorflow'];
 /** `forge engine install ENGINE [--gpu]`: puts an engine on this machine, and tries it. */
 export async function installEngine(
   name: string,
-  { gpu = false, json }: EngineOptions & { gpu?: boolean },
+  { gpu = false, json }: EngineCommandOptions & { gpu?: boolean },
 ): Promise<number> {
   if (engineOf(name) === 'onnx') {
     process.stderr.write('forge: onnx is there already: it comes with npm install\n');
@@ -32,7 +32,7 @@ export async function installEngine(
 }
 
 /** `forge engine list`: the engines of this machine. */
-export function listEngines({ json }: EngineOptions): number {
+export function listEngines({ json }: EngineCommandOptions): number {
   const engines = listedEngines();
   const lines = engines.map(listedLine);
   if (!engines.some(({ engine }) => engine === 'tensorflow'))
@@ -48,7 +48,10 @@ function listedLine({ engine, version, directory, sizeBytes, devices, missing }:
 }
 
 /** `forge engine check [ENGINE]`: lets engines compute; 1 when one of them can't on any device. */
-export async function checkEngines(name: string | undefined, { json }: EngineOptions): Promise<number> {
+export async function checkEngines(
+  name: string | undefined,
+  { json }: EngineCommandOptions,
+): Promise<number> {
   const wanted = name === undefined ? null : engineOf(name);
   const listed = listedEngines().filter(({ engine }) => wanted === null || engine === wanted);
   if (listed.length === 0)

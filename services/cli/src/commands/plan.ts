@@ -6,7 +6,7 @@ import { availableDisk, availableMemory, runPlan } from '../planning/run-plan';
 import { probeSpeed } from '../planning/speed-probe';
 import { recipeDirs } from '../recipe-dirs';
 import { withReference } from '../running/preflight';
-import { checkEngines, withEngines } from '../running/resolved-engines';
+import { requireEngines, withEngines } from '../running/resolved-engines';
 import { renderPlan } from '../planning/plan-view';
 import { dated } from '../start-day';
 import { withDownloads } from '../with-downloads';
@@ -27,7 +27,7 @@ export async function plan(
   const given = dated(loadRecipe(recipeName, overrides, { searchDirs: recipeDirs() }), new Date());
   const config = await withDownloads((watch) => readModelConfig(given.model, watch));
   const recipe = withEngines(withReference(given, await loadAlgorithm(given)), parameterCount(config));
-  checkEngines(recipe);
+  requireEngines(recipe);
   const { promptTokens, note } = await promptLength(recipe, config);
   const made = runPlan(recipe, config, promptTokens, {
     memoryBytes: availableMemory(),

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { probeEnvironment } from '@forge/config';
-import { TENSORFLOW_VERSION, type EngineName, type EngineOptions } from '@forge/engine';
+import { TENSORFLOW_VERSION, type DeviceName, type EngineName, type EngineOptions } from '@forge/engine';
 import { runProgram, type ProgramResult } from './run-program';
 import type { ProbeReport } from './probe';
 
 /** How an engine computes on one device. */
 export interface DeviceCheck {
-  device: EngineOptions['device'];
+  device: DeviceName;
   /** Rates of float32 and bfloat16 products; null for one that the engine does not have. */
   gflops: Record<EngineOptions['mathMode'], number | null>;
   /** In words; null when all is well. */
@@ -35,7 +35,7 @@ const MISSING_LIBRARY = /(lib[\w.+-]+\.so[\d.]*): cannot open shared object file
  */
 export async function checkEngine(
   engine: EngineName,
-  devices: readonly EngineOptions['device'][],
+  devices: readonly DeviceName[],
   threads: number,
 ): Promise<EngineCheck> {
   const check: EngineCheck = { engine, version: null, devices: [] };

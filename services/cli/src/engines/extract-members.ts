@@ -10,12 +10,11 @@ const MODE_BITS = 0o777;
 
 /**
  * Writes members of a zip, which a wheel is, to the files that `placeOf` gives for their names; null leaves one out. Names
- * that point out of the zip are refused. The number of files written.
+ * that point out of the zip are refused.
  *
  * @throws {ForgeError} CONTRACT_DOWNLOAD_CORRUPT when it is no zip, or a member does not unpack.
  */
-export async function extractMembers(zip: string, placeOf: (name: string) => string | null): Promise<number> {
-  let written = 0;
+export async function extractMembers(zip: string, placeOf: (name: string) => string | null): Promise<void> {
   try {
     const file: ZipFile = await openPromise(zip);
     for await (const entry of file.eachEntry()) {
@@ -25,7 +24,6 @@ export async function extractMembers(zip: string, placeOf: (name: string) => str
       await pipeline(await file.openReadStreamPromise(entry), createWriteStream(place, { flush: true }));
       const mode = (entry.externalFileAttributes >>> 16) & MODE_BITS;
       if (mode !== 0) await chmod(place, mode);
-      written += 1;
     }
   } catch (error) {
     // A disk that is full is no fault of the zip.
@@ -34,5 +32,4 @@ export async function extractMembers(zip: string, placeOf: (name: string) => str
     const message = `${zip} can't be unpacked: ${reason}; remove it and try again`;
     throw new ForgeError('CONTRACT_DOWNLOAD_CORRUPT', message, { path: zip }, { cause: error });
   }
-  return written;
 }

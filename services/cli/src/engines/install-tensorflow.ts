@@ -81,7 +81,7 @@ async function build(
   watch: InstallWatch,
 ): Promise<void> {
   const [libraries, work] = [join(stage, 'tensorflow'), join(stage, 'work')];
-  // A compiler that is missing is missed before gigabytes are downloaded.
+  // Look for a compiler before gigabytes are downloaded.
   const sources = await bindingSources(packages, work);
   const parts = { headers: join(work, 'include'), libraries };
   for (const wheel of wheels) {

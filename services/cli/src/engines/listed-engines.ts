@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { TENSORFLOW_VERSION, tensorflowPlaces, type EngineName, type EngineOptions } from '@forge/engine';
+import { TENSORFLOW_VERSION, tensorflowPlaces, type DeviceName, type EngineName } from '@forge/engine';
 import { directoryBytes } from '@forge/runs';
 
 /** An engine of this machine. */
@@ -10,7 +10,7 @@ export interface ListedEngine {
   directory: string;
   sizeBytes: number;
   /** Devices it has libraries for; whether there is a GPU shows when it is tried. */
-  devices: EngineOptions['device'][];
+  devices: DeviceName[];
   /** Files that are not there; it can't be used until they are. */
   missing: readonly string[];
 }

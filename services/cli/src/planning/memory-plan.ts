@@ -4,10 +4,10 @@ import { parameterCount, type ModelConfig } from '@forge/model';
 /** Bytes by the part that takes them. */
 export type Parts = Readonly<Record<string, number>>;
 
-/** What one process of a service takes at its peak. */
+/** Memory of a service at its peak. */
 export interface ServicePlan {
   service: 'trainer' | 'policy' | 'reference' | 'others';
-  /** Processes of it. */
+  /** How many processes it has. */
   replicas: number;
   parts: Parts;
   /** Bytes of one process. */
@@ -80,7 +80,7 @@ function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number):
     process: PROCESS_BYTES[engineOf(trainer)],
     weights,
     moments: 2 * weights,
-    // Those of a micro-batch, which onnxruntime gives to the host as a copy, and the sum over several.
+    // Gradients of a micro-batch, which onnxruntime gives to the host as a copy, and the sum over several.
     gradients: ((isOnnx ? 2 : 1) + (inBatch > tokens ? 1 : 0)) * weights,
     // Weights and moments that lie on a device are written from a copy.
     publishing: isOnnx ? 0 : 3 * weights,

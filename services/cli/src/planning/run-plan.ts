@@ -9,7 +9,7 @@ import { adviceFor, totalBytes, type Advice } from './fit';
 import { longestEpisode, memoryPlan, type Parts, type ServicePlan } from './memory-plan';
 import { timePlan, type Speed, type TimePlan } from './time-plan';
 
-/** What a run takes, and what this machine has. */
+/** Everything a run takes, beside what this machine has. */
 export interface RunPlan {
   recipe: string;
   model: string;
@@ -44,7 +44,7 @@ export async function availableDisk(directory: string): Promise<number> {
 }
 
 /** Parameters by the part of the model that they belong to. */
-export function parametersByPart(config: ModelConfig): Parts {
+function parametersByPart(config: ModelConfig): Parts {
   const parts: Record<string, number> = {};
   for (const [name, shape] of parameterShapes(config)) {
     const part = /embed_tokens/.test(name)

@@ -4,9 +4,9 @@ import { longestEpisode } from './memory-plan';
 
 /** Rates of this machine, in multiplications and additions a second. */
 export interface Speed {
-  /** Of a product with many rows. */
+  /** The rate of a product with many rows. */
   trainer: number;
-  /** Of a product with as many rows as are decoded together. */
+  /** The rate of a product with as many rows as are decoded together. */
   policy: number;
 }
 
@@ -20,7 +20,7 @@ export interface TimePlan {
   /** Seconds of a step; with `maxStaleness` above 0 generation and training go on at once. */
   stepSeconds: number;
   tokensPerSecond: number;
-  /** Of all steps. */
+  /** Seconds of all steps. */
   runSeconds: number;
 }
 

@@ -4,7 +4,7 @@ import { loadModel, modelFolder, parameterCount, type LoadedModel } from '@forge
 import { loadAlgorithm, loadRewards, loadTask, pinnedTask } from '@forge/recipe-parts';
 import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
-import { checkEngines, withEngines } from './resolved-engines';
+import { requireEngines, withEngines } from './resolved-engines';
 
 /**
  * Loads everything a recipe names, so that what is wrong with it is said before any process starts; what has a name on the
@@ -42,7 +42,7 @@ export async function preflight(
     );
   }
   const resolved = withEngines(withReference(recipe, algorithm), parameterCount(config));
-  if (startsHere) checkEngines(resolved);
+  if (startsHere) requireEngines(resolved);
   return { recipe: resolved, promptTokens: length, model };
 }
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { recipeSchema, type Recipe } from '@forge/config';
-import { checkEngines, withEngines } from './resolved-engines';
+import { requireEngines, withEngines } from './resolved-engines';
 
 const before = { ...process.env };
 let dir: string;
@@ -72,10 +72,10 @@ describe('withEngines', () => {
   });
 });
 
-describe('checkEngines', () => {
+describe('requireEngines', () => {
   it('refuses what is not installed by the command that installs it', () => {
     const asked = recipe({ trainer: { engine: 'tensorflow', device: 'cuda' } });
-    expect(() => checkEngines(asked)).toThrow(
+    expect(() => requireEngines(asked)).toThrow(
       expect.objectContaining({
         code: 'ENGINE_NOT_INSTALLED',
         message:
@@ -83,8 +83,8 @@ describe('checkEngines', () => {
       }) as Error,
     );
     install();
-    expect(() => checkEngines(asked)).not.toThrow();
+    expect(() => requireEngines(asked)).not.toThrow();
     rmSync(join(dir, 'libtensorflow_cc.so.2'));
-    expect(() => checkEngines(asked)).toThrow(/FORGE_LIBTENSORFLOW names, lacks libtensorflow_cc\.so\.2/);
+    expect(() => requireEngines(asked)).toThrow(/FORGE_LIBTENSORFLOW names, lacks libtensorflow_cc\.so\.2/);
   });
 });

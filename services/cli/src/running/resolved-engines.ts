@@ -1,7 +1,7 @@
 import { usesReference, type Recipe } from '@forge/config';
 import { checkInstalled, chooseEngine, type EngineChoice } from '@forge/engine';
 
-/** Whatever computes a model, by its section of the recipe. */
+/** Sections of a recipe whose services compute a model. */
 const COMPUTING = ['trainer', 'policy', 'reference'] as const;
 
 function computing(recipe: Recipe): (typeof COMPUTING)[number][] {
@@ -28,6 +28,6 @@ export function withEngines(recipe: Recipe, parameters: number): Recipe {
  *
  * @throws {ForgeError} ENGINE_NOT_INSTALLED naming the field, and the command that installs it.
  */
-export function checkEngines(recipe: Recipe): void {
+export function requireEngines(recipe: Recipe): void {
   for (const name of computing(recipe)) checkInstalled(recipe[name], name);
 }

@@ -23,7 +23,7 @@ describe('errors of onnxruntime', () => {
 
   it('name the device that is not there', () => {
     const error = sessionError('webgpu', new Error('Failed to get a WebGPU adapter: No supported adapters'));
-    expect(error).toMatchObject({ code: 'CONFIG_INVALID', details: { provider: 'webgpu' } });
+    expect(error).toMatchObject({ code: 'CONFIG_INVALID', details: { device: 'webgpu' } });
   });
 
   (missing === null ? it : it.skip)(

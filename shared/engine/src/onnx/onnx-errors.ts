@@ -11,8 +11,8 @@ const LOST =
 export function sessionError(device: DeviceName, cause: unknown): ForgeError {
   const reason = reasonOf(cause);
   if (device !== 'cpu' && /provider|backend|adapter/i.test(reason)) {
-    const message = `the ${device} provider is not available in this installation of onnxruntime; set device to cpu, or see docs/gpus.md for what it takes: ${reason}`;
-    return new ForgeError('CONFIG_INVALID', message, { provider: device }, { cause });
+    const message = `onnxruntime has no ${device} here; set device to cpu, or see docs/gpus.md for what it takes: ${reason}`;
+    return new ForgeError('CONFIG_INVALID', message, { device }, { cause });
   }
   return (
     deviceError(device, cause) ??

@@ -103,7 +103,7 @@ export class Runtime {
   }
 
   /**
-   * Whether new handles are none that is alive. The binding counts them in 32 bits, and after days it comes past those
+   * Whether new handles are of no tensor that is alive. The binding counts them in 32 bits, and after days it comes past those
    * of tensors that live as long as the process: what it made then is lost, and is made again.
    */
   private claims(ids: readonly number[]): boolean {

@@ -14,7 +14,7 @@ export interface DecoderOptions {
   weightMode: WeightMode;
 }
 
-/** What a chunk of decoding gives. */
+/** Results of a chunk of decoding. */
 export interface DecodedChunk {
   /** Tokens of each row. */
   trips: number;

@@ -81,7 +81,7 @@ interface Kept {
   probabilities: Tensor;
   /** [B, 1] */
   cut: Tensor;
-  /** What is kept of each block, [B, count]. */
+  /** Sums of the probabilities of each block that are kept, [B, count]. */
   sums: Tensor;
 }
 

@@ -32,7 +32,7 @@ export async function modelFolder(model: string, watch: DownloadWatch = {}): Pro
     throw await withReadings(error, model);
   });
   const folder = { dir: repository.dir, model: repository.pinned };
-  // Of both layouts of the weights one is settled as absent.
+  // One of both layouts of the weights is settled as absent.
   if (await repository.isSettled([...DESCRIPTIONS, SINGLE, INDEX])) {
     const weights = await weightFiles(repository, await presentOf(repository.dir, [SINGLE, INDEX]));
     if (await repository.isSettled(weights)) return folder;
@@ -80,7 +80,7 @@ function refuseUnusable(model: string, paths: readonly string[]): void {
   }
 }
 
-/** What is said of a text that could be meant as a directory as well. */
+/** The error of a text that could be meant as a directory as well. */
 async function withReadings(error: unknown, model: string): Promise<unknown> {
   if (!(error instanceof ForgeError)) return error;
   if (error.details.reason !== NO_REPOSITORY && !error.is('TRANSIENT_HUB_UNREACHABLE')) return error;

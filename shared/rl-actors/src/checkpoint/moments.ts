@@ -32,7 +32,7 @@ export async function writeMoments(
   return { sizeBytes, sha256 };
 }
 
-/** What a file holds, written after `step` updates. */
+/** The state that a file holds, written after `step` updates. */
 export async function readMoments(file: string, step: number): Promise<TrainingState<Parameters>> {
   const tensors = await readSafetensors(file);
   const group = (prefix: string): Parameters =>
