@@ -1,5 +1,5 @@
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { userCache } from './user-directories';
 
 /** Where engines lie that no package of npm brings. */
 export interface EnginesEnvironment {
@@ -9,11 +9,11 @@ export interface EnginesEnvironment {
   libtensorflow: string | null;
 }
 
-/** `XDG_CACHE_HOME`, by default `~/.cache`, and `FORGE_LIBTENSORFLOW`. */
+/** By `XDG_CACHE_HOME` and `FORGE_LIBTENSORFLOW`. */
 export function enginesEnvironment(): EnginesEnvironment {
-  const { XDG_CACHE_HOME: cache, FORGE_LIBTENSORFLOW: libtensorflow } = process.env;
+  const { FORGE_LIBTENSORFLOW: libtensorflow } = process.env;
   return {
-    directory: join(cache || join(homedir(), '.cache'), 'forge', 'engines'),
+    directory: join(userCache(), 'forge', 'engines'),
     libtensorflow: libtensorflow || null,
   };
 }

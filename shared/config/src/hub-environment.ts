@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { ForgeError } from '@forge/errors';
 import { readSecret } from './secret-file';
+import { userCache, userHome } from './user-directories';
 
 /** Where models and data sets of the Hugging Face hub come from and are kept; the variables are those of its own tools. */
 export interface HubEnvironment {
@@ -22,17 +22,13 @@ export interface HubEnvironment {
  */
 export function hubEnvironment(): HubEnvironment {
   const { env } = process;
-  const home = env.HF_HOME || join(env.XDG_CACHE_HOME || join(userHome(), '.cache'), 'huggingface');
+  const home = env.HF_HOME || join(userCache(), 'huggingface');
   return {
     endpoint: endpointOf(env.HF_ENDPOINT || 'https://huggingface.co'),
     cacheDir: expanded(env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(home, 'hub')),
     token: tokenOf(expanded(env.HF_TOKEN_PATH || join(home, 'token'))),
     isOffline: isOn(env.HF_HUB_OFFLINE) || isOn(env.TRANSFORMERS_OFFLINE),
   };
-}
-
-function userHome(): string {
-  return process.env.HOME || homedir();
 }
 
 function expanded(path: string): string {

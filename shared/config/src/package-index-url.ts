@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { linesOf } from './read-text';
+import { userHome } from './user-directories';
 
 const PUBLIC_INDEX = 'https://pypi.org/simple';
 /** The sections that pip reads for a download, the later before the earlier. */
@@ -25,9 +25,9 @@ export function packageIndexUrl(): string {
 
 /** From the machine's to the user's; `PIP_CONFIG_FILE` comes last, and as /dev/null leaves all others out. */
 function configurationFiles(): string[] {
-  const { PIP_CONFIG_FILE: named, XDG_CONFIG_HOME, XDG_CONFIG_DIRS, VIRTUAL_ENV, HOME } = process.env;
+  const { PIP_CONFIG_FILE: named, XDG_CONFIG_HOME, XDG_CONFIG_DIRS, VIRTUAL_ENV } = process.env;
   if (named === '/dev/null') return [];
-  const home = HOME || homedir();
+  const home = userHome();
   const ofMachine = (XDG_CONFIG_DIRS || '/etc/xdg').split(':').reverse();
   return [
     ...ofMachine.map((dir) => join(dir, 'pip', 'pip.conf')),

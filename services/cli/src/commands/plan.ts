@@ -1,8 +1,9 @@
 import { loadRecipe, type Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
+import { freeDiskBytes } from '@forge/files';
 import { loadTokenizer, parameterCount, readModelConfig, type ModelConfig } from '@forge/model';
 import { loadAlgorithm, loadTask } from '@forge/recipe-parts';
-import { availableDisk, availableMemory, runPlan } from '../planning/run-plan';
+import { availableMemory, runPlan } from '../planning/run-plan';
 import { probeSpeed } from '../planning/speed-probe';
 import { recipeDirs } from '../recipe-dirs';
 import { withReference } from '../running/preflight';
@@ -31,7 +32,7 @@ export async function plan(
   const { promptTokens, note } = await promptLength(recipe, config);
   const made = runPlan(recipe, config, promptTokens, {
     memoryBytes: availableMemory(),
-    diskBytes: await availableDisk(recipe.output.dir),
+    diskBytes: await freeDiskBytes(recipe.output.dir),
     speed: await probeSpeed(recipe, config),
   });
   process.stdout.write(json ? `${JSON.stringify({ ...made, note })}\n` : renderPlan(made, note));

@@ -1,6 +1,3 @@
-import { existsSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
 import type { Recipe } from '@forge/config';
 import { parameterCount, parameterShapes, type ModelConfig } from '@forge/model';
 import { memoryNeed } from '../running/redis-memory';
@@ -33,14 +30,6 @@ export interface Machine {
 /** Bytes of memory left to this process and those it starts, the limit of its container included. */
 export function availableMemory(): number {
   return process.availableMemory();
-}
-
-/** Bytes left on the disk that `directory` is on, or will be. */
-export async function availableDisk(directory: string): Promise<number> {
-  let existing = resolve(directory);
-  while (!existsSync(existing)) existing = dirname(existing);
-  const { bavail, bsize } = await statfs(existing);
-  return bavail * bsize;
 }
 
 /** Parameters by the part of the model that they belong to. */
