@@ -8,9 +8,9 @@ const { median, modelOf, peakMiB } = require('./model.cjs');
 const [kind, engine, mathMode, threads, recompute] = process.argv.slice(2);
 const { sequences, tokens, trained, steps } = shapes[kind];
 
-async function main() {
-  const { config, parameters } = modelOf(kind);
-  const step = await TrainStep.create({
+/** The step, and nothing else that holds the parameters. */
+function trainStepOf({ config, parameters }) {
+  return TrainStep.create({
     engine: createEngine({ engine, mathMode, threads: Number(threads) }),
     ...{ config, parameters, loss: grpoLoss({ clipEpsilon: 0.2, klCoefficient: 0 }), temperature: 1 },
     optimizer: {
@@ -19,12 +19,17 @@ async function main() {
     },
     ...{ microBatchTokens: 4096, logitsChunk: 512, recompute: recompute === 'recompute' },
   });
+}
+
+async function main() {
+  const step = await trainStepOf(modelOf(kind));
+  const vocabulary = shapes[kind].model.vocab_size;
   const episodes = Array.from({ length: sequences }, (_, row) => {
     const mask = Array.from({ length: tokens + 1 }, (_, t) => (t < tokens + 1 - trained ? 0 : 1));
     return {
-      tokenIds: mask.map((_, t) => (row * 7919 + t * 104_729) % config.vocabSize),
+      tokenIds: mask.map((_, t) => (row * 7919 + t * 104_729) % vocabulary),
       mask,
-      logprobs: mask.map((m) => -m * Math.log(config.vocabSize)),
+      logprobs: mask.map((m) => -m * Math.log(vocabulary)),
       versions: mask.map((m) => m - 1),
       advantage: row % 2 === 0 ? 1 : -1,
     };

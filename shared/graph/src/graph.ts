@@ -22,6 +22,8 @@ export interface Node {
   readonly outputs: readonly Tensor[];
   readonly attributes: Attributes;
   readonly graph: Graph;
+  /** Its place in the order in which nodes were made, which is one in which they can run. */
+  readonly index: number;
 }
 
 /** A stretch of nodes that is differentiated as one, by a rule of its own. */
@@ -70,6 +72,7 @@ export class Graph {
   private readonly dims = new Map<string, DimSource>();
   private readonly constants = new Map<string, Tensor>();
   private count = 0;
+  private nodes = 0;
 
   constructor(readonly parent: Graph | null = null) {
     this.root = parent?.root ?? this;
@@ -122,7 +125,8 @@ export class Graph {
     attributes: Attributes = {},
   ): Tensor[] {
     const made: Tensor[] = [];
-    const node: Node = { op, inputs, outputs: made, attributes, graph: this };
+    const index = this.root.nodes++;
+    const node: Node = { op, inputs, outputs: made, attributes, graph: this, index };
     for (const { dtype, shape } of outputs)
       made.push(new Tensor(this, this.freshName(op.type), dtype, shape, node));
     this.tape.push(node);

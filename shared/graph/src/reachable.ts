@@ -49,13 +49,16 @@ const expansions = new WeakMap<Node, ReadonlyMap<Tensor, Node>>();
 function expansionOf(node: Node): ReadonlyMap<Tensor, Node> {
   const known = expansions.get(node);
   if (known !== undefined) return known;
-  const { graph, outputs } = node;
+  const { graph, outputs, index } = node;
   const start = graph.tape.length;
   const made = node.op.expand!(node);
   // The tape is what is differentiated: there the op itself stands.
   graph.tape.splice(start);
   const copies = new Map<Tensor, Node>(
-    outputs.map((y, i) => [y, { op: copyOp, inputs: [made[i]!], outputs: [y], attributes: {}, graph }]),
+    outputs.map((y, i) => [
+      y,
+      { op: copyOp, inputs: [made[i]!], outputs: [y], attributes: {}, graph, index },
+    ]),
   );
   expansions.set(node, copies);
   return copies;

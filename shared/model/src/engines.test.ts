@@ -9,11 +9,11 @@ import { TrainStep } from './training/train-step';
 const [host, ...others] = engineCandidates();
 
 /** Three steps on rows of several lengths, with one micro-batch each or more; loss, norm and parameters after them. */
-async function trained(engine: Engine, microBatchTokens: number) {
+async function trained(engine: Engine, microBatchTokens: number, recompute = false) {
   const step = await TrainStep.create({
     ...{ engine, config: tiny, parameters: initializeParameters(tiny, 1), microBatchTokens },
     ...{ loss: grpoLoss({ clipEpsilon: 0.2, klCoefficient: 0 }), temperature: 0.9, logitsChunk: 8 },
-    recompute: false,
+    recompute,
     optimizer: {
       ...{ learningRate: 0.01, schedule: 'constant', warmupSteps: 0, totalSteps: 10 },
       ...{ betas: [0.9, 0.95], epsilon: 1e-3, weightDecay: 0.1, maxGradientNorm: 1 },
@@ -55,12 +55,13 @@ for (const { name, options, missing } of others) {
     const reference = createEngine(host!.options);
 
     it.each([
-      ['in one micro-batch', 1000],
-      ['in several', 24],
-    ])('trains as the CPU does, %s', async (_, microBatchTokens) => {
+      ['in one micro-batch', 1000, false],
+      ['in several', 24, false],
+      ['with recomputed activations', 24, true],
+    ])('trains as the CPU does, %s', async (_, microBatchTokens, recompute) => {
       const [expected, actual] = [
         await trained(reference, microBatchTokens),
-        await trained(engine, microBatchTokens),
+        await trained(engine, microBatchTokens, recompute),
       ];
       actual.results.forEach((result, i) => {
         const { loss, gradientNorm } = expected.results[i]!;

@@ -16,7 +16,8 @@ export function blockOf(all: readonly Step[], results: readonly Slot[], entries:
     if (!step.outputs.some((slot) => later.has(slot))) continue;
     const used = new Set([...step.inputs, ...step.outputs]);
     step.frees = [...used].filter((slot) => own.has(slot) && !later.has(slot));
-    for (const slot of used) later.add(slot);
+    for (const slot of step.outputs) later.delete(slot);
+    for (const slot of step.inputs) later.add(slot);
     steps.push(step);
   }
   const unused = entries.filter((slot) => !later.has(slot));

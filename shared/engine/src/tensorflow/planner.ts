@@ -77,8 +77,9 @@ export class Planner {
     return new Planner(this.slots, this.lowerings, this);
   }
 
+  /** Plans nodes in the order they were made: a gradient stands beside what it is made of, which is freed at once. */
   plan(nodes: readonly Node[]): void {
-    for (const node of nodes) {
+    for (const node of [...nodes].sort((a, b) => a.index - b.index)) {
       if (node.outputs.every((y) => this.find(y) !== undefined)) continue;
       const slots = this.onHost(node) ?? this.lower(node);
       node.outputs.forEach((y, i) => this.places.set(y, slots[i]!));

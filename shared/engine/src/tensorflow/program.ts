@@ -12,6 +12,7 @@ import {
 import { blockOf, type Block } from './lifetimes';
 import { LOWERINGS } from './lowerings';
 import { Planner, Slots } from './planner';
+import { rematerialized } from './rematerialization';
 import type { Runtime } from './runtime';
 import { clear, runSteps, type Frame, type Slot } from './step';
 import type { Value } from './value';
@@ -121,9 +122,10 @@ export class TensorflowProgram implements Program {
     }));
     planner.plan(nodes);
     const outputs = wanted.map((name, i) => ({ name, slot: planner.at(targets[i]!) }));
+    const results = outputs.map(({ slot }) => slot);
     const block = blockOf(
-      planner.steps,
-      outputs.map(({ slot }) => slot),
+      rematerialized(planner.steps, results),
+      results,
       inputs.map(({ slot }) => slot),
     );
     return { ...block, inputs, outputs, slots };

@@ -63,6 +63,11 @@ export class OpStep implements Step {
     this.inputs = args.flatMap((arg) => (typeof arg === 'number' ? [arg] : arg.from));
   }
 
+  /** The same op on the same slots, as another step. */
+  again(): OpStep {
+    return new OpStep(this.name, this.attributes, this.args, this.outputs);
+  }
+
   run(frame: Frame, runtime: Runtime): void {
     const results = this.compute(frame, runtime);
     for (let i = 0; i < results.length; i++) frame[this.outputs[i]!] = results[i];

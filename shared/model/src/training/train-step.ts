@@ -16,7 +16,7 @@ export interface OptimizerOptions extends AdamWOptions, LearningRateSchedule {
 
 export interface TrainStepOptions extends TrainGraphOptions {
   engine: Engine;
-  /** The parameters that training starts with; copied. */
+  /** The parameters that training starts with; copied, and not held on to. */
   parameters: Parameters;
   optimizer: OptimizerOptions;
   /** A step beyond one of these is not applied; left out: no bound. */
@@ -73,11 +73,11 @@ export class TrainStep {
     private readonly program: Program,
     private readonly optimizer: Optimizer,
     private readonly shapes: ReadonlyMap<string, readonly number[]>,
-    private readonly options: TrainStepOptions,
+    private readonly options: Omit<TrainStepOptions, 'engine' | 'parameters'>,
   ) {}
 
   static async create(options: TrainStepOptions): Promise<TrainStep> {
-    const { engine, parameters } = options;
+    const { engine, parameters, ...rest } = options;
     const { loss, logprobs, metrics, gradients } = buildTrainGraph(parameters, {
       keepLogits: keepsLogits(options),
       ...options,
@@ -89,7 +89,7 @@ export class TrainStep {
     );
     const optimizer = await createOptimizer(engine, parameters, options.optimizer);
     const shapes = new Map([...parameters].map(([name, { shape }]) => [name, shape]));
-    return new TrainStep(program, optimizer, shapes, options);
+    return new TrainStep(program, optimizer, shapes, rest);
   }
 
   /** Steps applied so far, which is the version of the policy. */
