@@ -1,23 +1,18 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 
-const PROBE = `const { createEngine } = require(process.argv[1]);
-  const { Graph, add } = require(process.argv[2]);
+const PROBE = `const { createEngine } = require('@forge/engine');
+  const { Graph, add } = require('@forge/graph');
   const x = new Graph().input('x', 'float32', [1]);
-  createEngine({ threads: 1, ...JSON.parse(process.argv[3]) }).compile({ y: add(x, 1) })
+  createEngine({ threads: 1, ...JSON.parse(process.argv[1]) }).compile({ y: add(x, 1) })
     .then((program) => program.run({ x: { dtype: 'float32', shape: [1], data: Float32Array.of(1) } }))
     .then(() => process.exit(0), ({ message }) => { process.stdout.write(message); process.exit(1); });`;
 
 /** Why a device can't be tested here, null where it can. A driver that ends the process costs a process of its own. */
 export function missingDevice(options: { engine: string; device: string }): string | null {
   if (options.device === 'cuda' && !existsSync('/dev/nvidia0')) return 'no NVIDIA GPU here';
-  const packages = ['engine', 'graph'].map((name) => join(__dirname, '../..', name, 'dist/index.js'));
-  const { status, stdout } = spawnSync(
-    process.execPath,
-    ['-e', PROBE, ...packages, JSON.stringify(options)],
-    { encoding: 'utf8' },
-  );
+  const probe = ['-e', PROBE, JSON.stringify(options)];
+  const { status, stdout } = spawnSync(process.execPath, probe, { cwd: __dirname, encoding: 'utf8' });
   if (status === 0) return null;
   return stdout.split('\n').find((line) => line.includes('adapter')) ?? (stdout || 'the driver crashed');
 }

@@ -83,8 +83,17 @@ export function spawnWorker<Api extends WorkerApi>(
     const call = pending.get(reply.id);
     pending.delete(reply.id);
     if (!keepsProcess && pending.size === 0) worker.unref();
-    if (reply.kind === 'result') call?.resolve(reply.result);
-    else call?.reject(ForgeError.fromWire(reply.error));
+    if (reply.kind === 'result') {
+      call?.resolve(reply.result);
+      return;
+    }
+    const error = ForgeError.fromWire(reply.error);
+    call?.reject(error);
+    // All that lay on the device is gone: only another process gets a device again.
+    if (error.is('TRANSIENT_DEVICE_LOST')) {
+      ended(error);
+      void worker.terminate();
+    }
   });
   const ended = (cause: unknown): void => {
     if (failure !== null) return;
@@ -211,8 +220,6 @@ export function serveWorker(handlers: WorkerApi): { emit: (event: string, data: 
         },
         (error: unknown) => {
           reply({ kind: 'error', id, error: ForgeError.from(error).toWire() });
-          // All that lay on the device is gone: only another process gets a device again.
-          if (ForgeError.from(error).is('TRANSIENT_DEVICE_LOST')) setImmediate(() => fail(error));
         },
       );
   });
@@ -221,8 +228,4 @@ export function serveWorker(handlers: WorkerApi): { emit: (event: string, data: 
       reply({ kind: 'event', event, data });
     },
   };
-}
-
-function fail(error: unknown): never {
-  throw error;
 }
