@@ -2,6 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Recipe } from '@forge/config';
+import { findTensorflow } from '@forge/engine';
 import { createModel, parameterCount, saveModel, type ModelConfig } from '@forge/model';
 import { memoryPlan } from '../services/cli/src/planning/memory-plan';
 import { recipeWith } from '../services/cli/src/planning/planning.fixture';
@@ -35,31 +37,36 @@ async function makeModel(dir: string, changes: object): Promise<ModelConfig> {
   return model.config;
 }
 
-/** The peak memory of a real trainer and a real policy against what `forge plan` says of them. */
+/** The peak memory of a real trainer and a real policy on each installed engine against what `forge plan` says of them. */
 export async function run(): Promise<void> {
-  const recipe = recipeWith(
-    `batch.groups=${TOKENS / LENGTH / 4}`,
-    'algorithm.groupSize=4',
-    `sampling.maxTokens=${LENGTH - PROMPT.length}`,
-    `trainer.microBatchTokens=${TOKENS}`,
-    `policy.maxBatch=${ROWS}`,
-    'policy.weights=initializers',
-  );
+  const engines = findTensorflow('cpu') === null ? ['onnx'] : ['onnx', 'tensorflow'];
+  const recipeOn = (engine: string): Recipe =>
+    recipeWith(
+      `trainer.engine=${engine}`,
+      `policy.engine=${engine}`,
+      `batch.groups=${TOKENS / LENGTH / 4}`,
+      'algorithm.groupSize=4',
+      `sampling.maxTokens=${LENGTH - PROMPT.length}`,
+      `trainer.microBatchTokens=${TOKENS}`,
+      `policy.maxBatch=${ROWS}`,
+      'policy.weights=initializers',
+    );
   for (const [name, changes] of Object.entries(SIZES)) {
     const dir = mkdtempSync(join(tmpdir(), 'forge-memory-model-'));
     try {
       const config = await makeModel(join(dir, 'model'), changes);
       console.log(`${name} (${parameterCount(config).toLocaleString('en-US')} parameters)`);
-      for (const service of ['trainer', 'policy'] as const) {
-        const args = childArguments(service, join(dir, 'model'));
-        const measured = Number(execFileSync(process.execPath, args, { encoding: 'utf8' }));
-        const planned = memoryPlan(recipe, config, PROMPT.length).find(
-          (one) => one.service === service,
-        )!.bytes;
-        const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(0).padStart(6);
-        console.log(
-          `${service.padEnd(8)} planned ${mib(planned)} MiB, measured ${mib(measured)} MiB, ratio ${(planned / measured).toFixed(2)} (target: 0.75 to 1.25)`,
-        );
+      for (const engine of engines) {
+        for (const service of ['trainer', 'policy'] as const) {
+          const args = childArguments(service, join(dir, 'model'), engine);
+          const measured = Number(execFileSync(process.execPath, args, { encoding: 'utf8' }));
+          const plans = memoryPlan(recipeOn(engine), config, PROMPT.length);
+          const planned = plans.find((one) => one.service === service)!.bytes;
+          const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(0).padStart(6);
+          console.log(
+            `${service.padEnd(8)} ${engine.padEnd(10)} planned ${mib(planned)} MiB, measured ${mib(measured)} MiB, ratio ${(planned / measured).toFixed(2)} (target: 0.75 to 1.25)`,
+          );
+        }
       }
     } finally {
       rmSync(dir, { recursive: true });

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { thisProc } from '@forge/actors';
+import type { EngineName } from '@forge/engine';
 import { loadModel } from '@forge/model';
 import { Policy, Trainer } from '@forge/rl-actors';
 import { WeightStore } from '@forge/weights';
@@ -23,8 +24,8 @@ function peakBytes(): number {
   return 1024 * Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
 }
 
-async function train(model: string, dir: string): Promise<void> {
-  const optimizer = { engine: 'onnx', learningRate: 1e-5, warmupSteps: 0, microBatchTokens: TOKENS } as const;
+async function train(model: string, engine: EngineName, dir: string): Promise<void> {
+  const optimizer = { engine, learningRate: 1e-5, warmupSteps: 0, microBatchTokens: TOKENS };
   const trainer = await thisProc().spawn('trainer', Trainer, { model, dir, optimizer });
   await trainer.publishWeights.callOne();
   const isTrained = (t: number): boolean => t > LENGTH / 4;
@@ -54,9 +55,9 @@ function publish(model: string, dir: string, version: number) {
   return JSON.parse(stdout) as Awaited<ReturnType<WeightStore['publish']>>;
 }
 
-async function generate(model: string, dir: string): Promise<void> {
+async function generate(model: string, engine: EngineName, dir: string): Promise<void> {
   const sampling = { maxTokens: LENGTH - PROMPT.length, n: ROWS };
-  const worker = { model, engine: 'onnx', maxBatch: ROWS, threads: 2, weights: 'initializers' } as const;
+  const worker = { model, engine, maxBatch: ROWS, threads: 2, weights: 'initializers' as const };
   const policy = await thisProc().spawn('policy', Policy, { worker, sampling });
   for (const version of [0, 1]) {
     await policy.applyWeights.callOne(publish(model, dir, version));
@@ -75,7 +76,8 @@ async function main([kind, model, given, version]: string[]): Promise<void> {
   }
   const dir = mkdtempSync(join(tmpdir(), 'forge-memory-'));
   try {
-    await (kind === 'trainer' ? train(model!, dir) : generate(model!, dir));
+    const engine = given as EngineName;
+    await (kind === 'trainer' ? train(model!, engine, dir) : generate(model!, engine, dir));
     process.stdout.write(`${peakBytes()}\n`);
   } finally {
     rmSync(dir, { recursive: true });

@@ -11,6 +11,7 @@ export {
   type Program,
 } from './engine';
 export {
+  findTensorflow,
   requireTensorflow,
   TENSORFLOW_VERSION,
   tensorflowPlace,

@@ -37,7 +37,7 @@ describe('memoryPlan', () => {
   it.each<[string, ModelConfig, string[], number]>([
     ['trainer', smallConfig, shape, 248],
     ['trainer', midConfig, shape, 1637],
-    ['trainer', midConfig, [...shape, 'trainer.engine=tensorflow'], 2191],
+    ['trainer', midConfig, [...shape, 'trainer.engine=tensorflow'], 1516],
     ['policy', smallConfig, [...shape, 'policy.maxBatch=32'], 184],
     ['policy', midConfig, [...shape, 'policy.maxBatch=32'], 882],
     ['policy', midConfig, [...shape, 'policy.maxBatch=32', 'policy.weights=inputs'], 668],

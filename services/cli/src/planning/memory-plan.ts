@@ -82,8 +82,8 @@ function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number):
     moments: 2 * weights,
     // Gradients of a micro-batch, which onnxruntime gives to the host as a copy, and the sum over several.
     gradients: ((isOnnx ? 2 : 1) + (inBatch > tokens ? 1 : 0)) * weights,
-    // Weights and moments that lie on a device are written from a copy.
-    publishing: isOnnx ? 0 : 3 * weights,
+    // Tensors that lie on a device are written from copies, one after the other.
+    publishing: isOnnx ? 0 : FLOAT_BYTES * config.vocabSize * config.hiddenSize,
     activations,
     logits: logitsBytes(config, Math.min(trainer.logitsChunk, tokens), LOGITS_COPIES),
     head: HEAD_COPIES * FLOAT_BYTES * config.vocabSize * config.hiddenSize,
