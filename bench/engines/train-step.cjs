@@ -1,4 +1,6 @@
 // node train-step.cjs KIND ENGINE MATH_MODE THREADS [recompute]: a line of JSON with ms a step and the peak of memory.
+const { setFlagsFromString } = require('node:v8');
+const { runInNewContext } = require('node:vm');
 const { createEngine } = require('@forge/engine');
 const { TrainStep } = require('@forge/model');
 const { grpoLoss } = require('@forge/rl');
@@ -23,6 +25,9 @@ function trainStepOf({ config, parameters }) {
 
 async function main() {
   const step = await trainStepOf(modelOf(kind));
+  // The parameters on the host are garbage now, which V8 would find much later.
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
   const vocabulary = shapes[kind].model.vocab_size;
   const episodes = Array.from({ length: sequences }, (_, row) => {
     const mask = Array.from({ length: tokens + 1 }, (_, t) => (t < tokens + 1 - trained ? 0 : 1));
