@@ -31,9 +31,14 @@ const RECOMPUTED_COPIES = 2;
 /** Copies of the caches: by sequence, as the batch that goes in, and as the engine works on it. */
 const CACHE_COPIES = 3;
 
-/** Values that a layer keeps of one token of a sequence of `length` for the backward pass. */
-function layerValues(config: ModelConfig, length: number): number {
+/**
+ * Values that a layer keeps of one token of a sequence of `length` for the backward pass. TensorFlow computes cheap ones
+ * again.
+ */
+function layerValues(config: ModelConfig, length: number, engine: 'onnx' | 'tensorflow'): number {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = config;
+  if (engine === 'tensorflow')
+    return 2 * (hiddenSize + heads * headDim + kvHeads * headDim + intermediateSize) + heads * length;
   const projections = 4 * hiddenSize + 3 * heads * headDim + 3 * kvHeads * headDim + 4 * intermediateSize;
   return projections + ATTENTION_COPIES * heads * length;
 }
@@ -70,7 +75,7 @@ function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number):
   const length = longestEpisode(recipe, promptTokens);
   const inBatch = batch.groups * algorithm.groupSize * length;
   const tokens = Math.min(Math.max(trainer.microBatchTokens, length), inBatch);
-  const layer = tokens * layerValues(config, length) * FLOAT_BYTES;
+  const layer = tokens * layerValues(config, length, engineOf(trainer)) * FLOAT_BYTES;
   const hidden = tokens * config.hiddenSize * FLOAT_BYTES;
   const activations = trainer.recompute
     ? config.layers * hidden + RECOMPUTED_COPIES * layer
@@ -131,7 +136,7 @@ function referencePlan(recipe: Recipe, config: ModelConfig, promptTokens: number
 /** A forward pass keeps the activations of one layer at a time. */
 function scoringBytes(config: ModelConfig, tokens: number, chunk: number, length: number): number {
   return (
-    tokens * layerValues(config, length) * FLOAT_BYTES +
+    tokens * layerValues(config, length, 'onnx') * FLOAT_BYTES +
     logitsBytes(config, Math.min(chunk, tokens), LOGITS_COPIES)
   );
 }
