@@ -1,0 +1,95 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { findTensorflow } from '@forge/engine';
+import shapes from './engines/shapes.json';
+
+const THREADS = '2';
+const ROUNDS = Number(process.env.FORGE_BENCH_ROUNDS ?? 2);
+/** A Python with torch and transformers, for the peers. */
+const PYTHON = process.env.FORGE_BENCH_PYTHON ?? 'python3';
+
+interface Candidate {
+  name: string;
+  command: readonly string[];
+}
+
+/** What a process of its own found, by the name of the figure. */
+type Figures = Record<string, number>;
+
+function forge(script: string, kind: string): Candidate[] {
+  const file = join(__dirname, 'engines', `${script}.cjs`);
+  const ways = [['onnx', 'float32']];
+  if (findTensorflow('cpu') !== null) ways.push(['tensorflow', 'float32'], ['tensorflow', 'bfloat16']);
+  return ways.map(([engine, mathMode]) => ({
+    name: `${engine} ${mathMode}`,
+    command: [process.execPath, file, kind, engine!, mathMode!, THREADS],
+  }));
+}
+
+function peers(script: string, kind: string): Candidate[] {
+  const file = join(__dirname, 'peers', `${script}.py`);
+  return ['float32', 'bfloat16'].map((dtype) => ({
+    name: `torch ${dtype}`,
+    command: [PYTHON, file, kind, dtype, THREADS],
+  }));
+}
+
+function hasPeers(): boolean {
+  const { status } = spawnSync(PYTHON, ['-c', 'import torch, transformers']);
+  if (status === 0) return true;
+  console.log(`no torch and transformers in ${PYTHON}: without peers (FORGE_BENCH_PYTHON names another one)`);
+  return false;
+}
+
+function figuresOf({ name, command }: Candidate): Figures {
+  const [program, ...args] = command;
+  const { stdout, stderr } = spawnSync(program!, args, { encoding: 'utf8' });
+  const line = stdout.trim().split('\n').at(-1) ?? '';
+  if (!line.startsWith('{')) throw new Error(`${name}: ${stderr.slice(-2000)}`);
+  return JSON.parse(line) as Figures;
+}
+
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
+
+/** Measures the candidates by turns; each ratio is of the peer with the same arithmetic, in the same round. */
+function compare(title: string, candidates: readonly Candidate[], figure: string, isTime: boolean): void {
+  console.log(`\n${title}`);
+  const rounds = Array.from(
+    { length: ROUNDS },
+    () => new Map(candidates.map((one) => [one.name, figuresOf(one)])),
+  );
+  for (const { name } of candidates) {
+    const of = (key: string): number => median(rounds.map((round) => round.get(name)![key]!));
+    const baseline = `torch ${name.split(' ')[1]}`;
+    const ratios = rounds.flatMap((round) => {
+      const [own, peer] = [round.get(name)![figure]!, round.get(baseline)?.[figure]];
+      return peer === undefined || name === baseline ? [] : [isTime ? peer / own : own / peer];
+    });
+    const speed = ratios.length === 0 ? '' : `  ${median(ratios).toFixed(2)} of ${baseline}'s speed`;
+    const peak = of('peakMiB').toFixed(0).padStart(6);
+    console.log(`${name.padEnd(20)} ${of(figure).toFixed(0).padStart(8)} ${figure}  ${peak} MiB${speed}`);
+  }
+}
+
+/**
+ * A train step and generation on every installed engine, beside torch's (eager) and transformers' where Python has them. Each
+ * figure comes from a process of its own; run it on a machine that does nothing else.
+ */
+export function run(): Promise<void> {
+  const withPeers = hasPeers();
+  for (const kind of Object.keys(shapes) as (keyof typeof shapes)[]) {
+    const candidates = [...forge('train-step', kind), ...(withPeers ? peers('torch-train-step', kind) : [])];
+    compare(`train step, ${shapes[kind].name}`, candidates, 'ms', true);
+  }
+  const candidates = [
+    ...forge('generate', 'smol'),
+    ...(withPeers ? peers('transformers-generate', 'smol') : []),
+  ];
+  compare(
+    'generation, 134.5 M parameters, 32 rows of 64 tokens behind a prompt of 36',
+    candidates,
+    'tokensPerSecond',
+    false,
+  );
+  return Promise.resolve();
+}
