@@ -7,18 +7,25 @@ export interface EngineChoice extends Pick<EngineOptions, 'device' | 'mathMode'>
   engine: EngineName | 'auto';
 }
 
-/** Models below run faster by onnxruntime: TensorFlow costs about 10 us an op, whatever the size. */
+/** What an engine is for. */
+export interface EngineWork {
+  kind: 'training' | 'generation' | 'scoring';
+  /** Of the model. */
+  parameters: number;
+}
+
+/** Smaller models train faster by onnxruntime: TensorFlow costs about 10 us an op, whatever the size. */
 const TENSORFLOW_PARAMETERS = 5_000_000;
 
 /**
- * The engine of a model with so many parameters: the one asked for, or for `auto` the faster one of those installed.
+ * The engine for some work: the one asked for, or for `auto` the faster one of those installed.
  * `field` is where it is asked for, such as `trainer`.
  *
  * @throws {ForgeError} CONFIG_INVALID when the engine has no such device or mathMode.
  */
-export function chooseEngine(choice: EngineChoice, parameters: number, field: string): EngineName {
+export function chooseEngine(choice: EngineChoice, work: EngineWork, field: string): EngineName {
   const { device, mathMode } = choice;
-  const engine = choice.engine === 'auto' ? fasterEngine(choice, parameters) : choice.engine;
+  const engine = choice.engine === 'auto' ? fasterEngine(choice, work) : choice.engine;
   if (engine === 'onnx' && mathMode === 'bfloat16' && device !== 'cuda') {
     const way = device === 'cpu' ? `${field}.engine=tensorflow, or ` : '';
     const message = `${field}.mathMode: found bfloat16; onnxruntime has no bfloat16 products on ${device}; set ${way}${field}.mathMode=float32`;
@@ -31,10 +38,12 @@ export function chooseEngine(choice: EngineChoice, parameters: number, field: st
   return engine;
 }
 
-function fasterEngine({ device, mathMode }: EngineChoice, parameters: number): EngineName {
+/** On the CPU as `npm run bench -- engines` measured it; on CUDA, where onnxruntime's binding keeps no tensors, unmeasured. */
+function fasterEngine({ device, mathMode }: EngineChoice, { kind, parameters }: EngineWork): EngineName {
   if (device === 'webgpu') return 'onnx';
   if (mathMode === 'bfloat16' && device === 'cpu') return 'tensorflow';
-  return parameters > TENSORFLOW_PARAMETERS && findTensorflow(device) !== null ? 'tensorflow' : 'onnx';
+  const isFaster = (kind === 'training' || device === 'cuda') && parameters > TENSORFLOW_PARAMETERS;
+  return isFaster && findTensorflow(device) !== null ? 'tensorflow' : 'onnx';
 }
 
 /**

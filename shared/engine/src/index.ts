@@ -1,4 +1,4 @@
-export { checkInstalled, chooseEngine, type EngineChoice } from './choose-engine';
+export { checkInstalled, chooseEngine, type EngineChoice, type EngineWork } from './choose-engine';
 export { createEngine } from './create-engine';
 export {
   type AnyTensor,

@@ -44,12 +44,14 @@ describe('withEngines', () => {
     expect(enginesOf(withEngines(recipe({}), LARGE))).toEqual(['onnx', 'onnx', 'onnx']);
   });
 
-  it('takes tensorflow for a large model where it is installed, and leaves what is asked for', () => {
+  it('takes tensorflow to train a large model where it is installed, and for all of it on CUDA', () => {
     install();
-    const asked = recipe({ policy: { engine: 'onnx' }, reference: { device: 'cuda' } });
+    const asked = recipe({ reference: { device: 'cuda' } });
     const resolved = withEngines(asked, LARGE);
     expect(enginesOf(resolved)).toEqual(['tensorflow', 'onnx', 'tensorflow']);
     expect(enginesOf(withEngines(asked, 500_000))).toEqual(['onnx', 'onnx', 'onnx']);
+    const named = recipe({ trainer: { engine: 'onnx' }, policy: { engine: 'tensorflow' } });
+    expect(enginesOf(withEngines(named, LARGE))).toEqual(['onnx', 'tensorflow', 'onnx']);
     rmSync(join(dir, 'tfjs_binding.node'));
     expect(withEngines(resolved, LARGE)).toEqual(resolved);
   });

@@ -1,10 +1,13 @@
 import { usesReference, type Recipe } from '@forge/config';
 import { checkInstalled, chooseEngine, type EngineChoice } from '@forge/engine';
 
-/** Sections of a recipe whose services compute a model. */
+/** What the services of a section do with a model. */
+const WORK = { trainer: 'training', policy: 'generation', reference: 'scoring' } as const;
 const COMPUTING = ['trainer', 'policy', 'reference'] as const;
 
-function computing(recipe: Recipe): (typeof COMPUTING)[number][] {
+type Section = (typeof COMPUTING)[number];
+
+function computing(recipe: Recipe): Section[] {
   return COMPUTING.filter((section) => section !== 'reference' || usesReference(recipe));
 }
 
@@ -15,11 +18,11 @@ function computing(recipe: Recipe): (typeof COMPUTING)[number][] {
  * @throws {ForgeError} as `chooseEngine`.
  */
 export function withEngines(recipe: Recipe, parameters: number): Recipe {
-  const chosen = <Section extends EngineChoice>(section: Section, name: string): Section => ({
-    ...section,
-    engine: chooseEngine(section, parameters, name),
+  const chosen = (name: Section): EngineChoice => ({
+    ...recipe[name],
+    engine: chooseEngine(recipe[name], { kind: WORK[name], parameters }, name),
   });
-  const sections = computing(recipe).map((name) => [name, chosen(recipe[name], name)]);
+  const sections = computing(recipe).map((name) => [name, chosen(name)]);
   return { ...recipe, ...(Object.fromEntries(sections) as Partial<Recipe>) };
 }
 

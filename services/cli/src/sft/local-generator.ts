@@ -18,7 +18,7 @@ export async function localGenerator(
 ): Promise<LocalGenerator> {
   const { config, parameters, tokenizer } = model;
   const generator = await Generator.create({
-    engine: await engineFor(asked, config, field),
+    engine: await engineFor(asked, 'generation', config, field),
     config,
     parameters,
     version: 0,

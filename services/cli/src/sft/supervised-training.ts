@@ -92,7 +92,7 @@ export async function trainSupervised(
   }
   const { trainer, evaluation, steps, batchSize } = recipe;
   const { config, tokenizer } = model;
-  const engine = await engineFor(trainer, config, 'trainer');
+  const engine = await engineFor(trainer, 'training', config, 'trainer');
   const training = await TrainStep.create({
     engine,
     config,

@@ -190,7 +190,7 @@ class Generation {
 async function open(worker: PolicySettings['worker']): Promise<Generation> {
   const load = (): Promise<LoadedModel> => loadModel(worker.model, { date: worker.date });
   const { config, tokenizer, parameters } = await load();
-  const engine = await engineFor(worker, config, 'worker');
+  const engine = await engineFor(worker, 'generation', config, 'worker');
   return new Generation(engine, { config, tokenizer }, parameters, async () => (await load()).parameters);
 }
 

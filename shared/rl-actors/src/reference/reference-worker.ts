@@ -8,7 +8,7 @@ const settings = workerData as ReferenceSettings;
 const { model, maxBatchTokens, temperature, logitsChunk } = settings;
 const scorer = loadModel(model).then(async ({ config, parameters }) =>
   LogprobScorer.create({
-    engine: await engineFor(settings, config, 'reference'),
+    engine: await engineFor(settings, 'scoring', config, 'reference'),
     config,
     parameters,
     maxBatchTokens,

@@ -59,7 +59,7 @@ export class Training {
     const { config, files, parameters } = await loadModel(settings.model);
     const start = await startingPoint(settings.resumeFrom, config);
     const step: TrainStep = await TrainStep.create({
-      engine: await engineFor(options, config, 'optimizer'),
+      engine: await engineFor(options, 'training', config, 'optimizer'),
       config,
       parameters: start?.parameters ?? parameters,
       loss: (await loadAlgorithm(settings)).loss,
