@@ -19,6 +19,13 @@ describe('Deadlines', () => {
     });
   });
 
+  it('ask for no negative delay when the clock passes their tick meanwhile', () => {
+    const timer = jest.spyOn(globalThis, 'setTimeout');
+    let now = 0;
+    new Deadlines(() => (now += 4.999)).set(0, () => undefined);
+    expect(timer.mock.calls.map(([, delayMs]) => delayMs)).toEqual([0]);
+  });
+
   it('use one timer, whatever their number', () => {
     const deadlines = new Deadlines();
     for (let i = 0; i < 1_000; i++) deadlines.set(1_000 + i, () => undefined);

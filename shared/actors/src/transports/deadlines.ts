@@ -56,8 +56,8 @@ export class Deadlines {
   private arm(tick: number): void {
     clearTimeout(this.timer);
     this.timerTick = tick;
-    // Longer delays than a timer takes are armed again on the way.
-    const delayMs = Math.min(tick * TICK_MS - this.clock(), 2 ** 31 - 1);
+    // Longer delays than a timer takes are armed again on the way; Node 24 warns of negative ones.
+    const delayMs = Math.min(Math.max(0, tick * TICK_MS - this.clock()), 2 ** 31 - 1);
     this.timer = setTimeout(() => {
       this.fire();
     }, delayMs);
