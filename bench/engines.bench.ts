@@ -13,7 +13,7 @@ interface Candidate {
   command: readonly string[];
 }
 
-/** What a process of its own found, by the name of the figure. */
+/** Results of one process, by the name of the figure. */
 type Figures = Record<string, number>;
 
 function forge(script: string, kind: string): Candidate[] {

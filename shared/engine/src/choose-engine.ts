@@ -7,10 +7,10 @@ export interface EngineChoice extends Pick<EngineOptions, 'device' | 'mathMode'>
   engine: EngineName | 'auto';
 }
 
-/** What an engine is for. */
+/** The work that an engine is chosen for. */
 export interface EngineWork {
   kind: 'training' | 'generation' | 'scoring';
-  /** Of the model. */
+  /** Number of parameters of the model. */
   parameters: number;
 }
 

@@ -1,7 +1,7 @@
 import { usesReference, type Recipe } from '@forge/config';
 import { checkInstalled, chooseEngine, type EngineChoice } from '@forge/engine';
 
-/** What the services of a section do with a model. */
+/** Work of the services of each section. */
 const WORK = { trainer: 'training', policy: 'generation', reference: 'scoring' } as const;
 const COMPUTING = ['trainer', 'policy', 'reference'] as const;
 

@@ -9,7 +9,7 @@ const op = (name: string, inputs: readonly Slot[], output: Slot): OpStep =>
 const chain = (input: Slot, first: Slot, count: number): OpStep[] =>
   Array.from({ length: count }, (_, i) => op('Exp', [i === 0 ? input : first + i - 1], first + i));
 
-/** What runs, by name and output, from the step `from` on. */
+/** Ops by name and output, from the step `from` on. */
 const told = (steps: readonly Step[], from = 0): string[] =>
   steps.slice(from).map((step) => `${(step as OpStep).name} ${step.outputs.join()}`);
 

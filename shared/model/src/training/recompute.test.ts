@@ -45,7 +45,7 @@ async function growthMib(recompute: boolean): Promise<number> {
 }
 
 (missing === null ? describe : describe.skip)('a train step on TensorFlow', () => {
-  /** What a layer keeps without recompute, by what docs/engines.md says. */
+  /** Memory that a layer keeps without recompute, by the formula of docs/engines.md. */
   const { hiddenSize, heads, kvHeads, headDim, intermediateSize } = config;
   const widths = hiddenSize + heads * headDim + kvHeads * headDim + intermediateSize;
   const layerMib = (4 * ROWS * TOKENS * (2 * widths + heads * TOKENS)) / 2 ** 20;
