@@ -62,6 +62,7 @@ export default tseslint.config(
             onlyIn('ioredis', 'Only shared/broker imports ioredis.'),
             {
               group: ['vm', 'v8', 'node:vm', 'node:v8'],
+              allowImportNames: ['setFlagsFromString'],
               message: 'Code and objects are not made of text or bytes.',
             },
             onlyIn('@forge/*/*', 'Import a package by its name, never by a deep path.'),

@@ -3,7 +3,8 @@
 set -eu
 main="/app/services/${1:-}/dist/main.bundle/start.js"
 if [ "${1:-}" != cli ] && [ -n "${1:-}" ] && [ -f "$main" ]; then
-  exec node "$main"
+  # As the supervisor of forge run starts it (services/cli/src/running/supervisor.ts).
+  exec node --max-semi-space-size=16 "$main"
 fi
 if [ "${1:-}" = secrets ]; then
   exec node /app/infra/docker/make-secrets.mjs

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import {
   actorSecurity,
@@ -64,6 +65,11 @@ export interface ServiceDefinition {
 }
 
 const REPORT_INTERVAL_MS = 1000;
+/**
+ * Growth of the heap of a thread, in percent of what lives in it, before V8 looks for garbage in all of it. Without a bound
+ * V8 lets it come to four times as much, and on Node 24 keeps the pages.
+ */
+const HEAP_GROWTH_PERCENT = 100;
 
 /**
  * Runs a service as this process: serves health and readiness over HTTP, connects, reads the run's recipe, starts,
@@ -71,6 +77,7 @@ const REPORT_INTERVAL_MS = 1000;
  * without a supervisor waits for its run, and drains on Ctrl-C as well.
  */
 export function runService({ name, start }: ServiceDefinition): void {
+  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH_PERCENT}`);
   void serve(name, start).catch((error: unknown) => exitBecauseOf(name, error));
 }
 

@@ -1,7 +1,7 @@
 import { fork, type StdioOptions } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { dashboardChildEnvironment } from '@forge/config';
-import { mainOf } from './supervisor';
+import { mainOf, nodeArguments } from './supervisor';
 
 export interface DashboardOptions {
   runsDir: string;
@@ -26,7 +26,8 @@ export function startDashboard({ logFile, ...options }: DashboardOptions): Dashb
   const log = logFile === undefined ? null : openSync(logFile, 'a');
   const stdio: StdioOptions =
     log === null ? ['ignore', 'inherit', 'inherit', 'ipc'] : ['ignore', log, log, 'ipc'];
-  const child = fork(mainOf('dashboard'), { env: dashboardChildEnvironment(options), stdio });
+  const env = dashboardChildEnvironment(options);
+  const child = fork(mainOf('dashboard'), { execArgv: nodeArguments(), env, stdio });
   if (log !== null) closeSync(log);
   const ended = new Promise<{ status: number; reason: string }>((resolve) => {
     child.once('exit', (code, signal) => {

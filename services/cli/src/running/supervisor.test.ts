@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Supervisor } from './supervisor';
+import { nodeArguments, Supervisor } from './supervisor';
 
 const dir = mkdtempSync(join(tmpdir(), 'forge-supervisor-'));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -46,5 +46,16 @@ describe('Supervisor', () => {
     expect(told).toEqual([expect.stringMatching(`^trial ended \\| ${WHY}.+ \\| $`)]);
     expect(supervisor.has(policy)).toBe(false);
     await supervisor.stop(5_000);
+  });
+
+  it('bounds the young generation of a service, and so does the image', async () => {
+    const { supervisor, next } = supervised({});
+    supervisor.start(policy);
+    const [argument] = nodeArguments();
+    expect(readFileSync(`/proc/${supervisor.pidOf(policy)}/cmdline`, 'utf8').split('\0')).toContain(argument);
+    await next();
+    await supervisor.stop(5_000);
+    const entrypoint = readFileSync(join(__dirname, '../../../../infra/docker/entrypoint.sh'), 'utf8');
+    expect(entrypoint).toContain(`exec node ${argument} "$main"`);
   });
 });

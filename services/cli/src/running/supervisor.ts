@@ -146,6 +146,7 @@ export class Supervisor {
     const log = openSync(logFile, 'a');
     const { size: logStart } = fstatSync(log);
     const child = fork(mainOf(service), {
+      execArgv: nodeArguments(),
       env: {
         ...this.options.environment,
         FORGE_REPLICA: replica,
@@ -230,6 +231,14 @@ export class Supervisor {
 
 const reasonOf = ({ how, words }: End) => (words === null ? how : `${how}: ${words}`);
 const key = ({ service, replica }: ServiceProcess) => `${service}/${replica}`;
+
+/**
+ * Arguments of Node for a service. The young generation of each of its threads stays at 32 MiB, as up to Node 22: on Node 24
+ * it may come to 128 MiB.
+ */
+export function nodeArguments(): string[] {
+  return ['--max-semi-space-size=16', ...process.execArgv];
+}
 
 /** The program of a service. */
 export function mainOf(service: string): string {
