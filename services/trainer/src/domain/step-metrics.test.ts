@@ -8,6 +8,7 @@ const result = {
   metrics: { entropy: 1.2, kl_behaviour: 0.01, clip_fraction: 0.1, effective_sample_size: 0.9 },
   tokens: 100,
   paddedTokens: 128,
+  smallerMicroBatches: null,
   logprobMismatch: 1e-6,
   logprobMismatchAnyVersion: 1e-2,
   durationMs: 40,

@@ -1,4 +1,5 @@
 import type { LeasedBatch, RunSteering } from '@forge/broker';
+import { ForgeError } from '@forge/errors';
 import type { MicroBatches } from '@forge/rl-actors';
 import { TrainingLoop, type TrainingLoopOptions } from './training-loop';
 
@@ -9,14 +10,27 @@ const batchOf = (version: number): LeasedBatch => ({
 });
 
 /** The loop of the second trainer of a run, which is at version 3, and what it asks of its Trainer. */
-function loopOf({ batches, epoch = 2 }: { batches: LeasedBatch[]; epoch?: number }) {
+function loopOf({
+  batches,
+  epoch = 2,
+  smallerMicroBatches = null,
+  failure,
+}: {
+  batches: LeasedBatch[];
+  epoch?: number;
+  smallerMicroBatches?: number | null;
+  failure?: ForgeError;
+}) {
+  const said: (string | undefined)[] = [];
+  const phases: [phase: string, message: string][] = [];
   const trained: [version: number, maxStaleness: number][] = [];
   const committed: number[] = [];
   const told: Record<string, number>[] = [];
   const gauges: Record<string, number>[] = [];
   let microBatches: MicroBatches | null = { version: 2, done: 5, of: 5 };
   const steering: RunSteering = { maxStaleness: 0, steps: 9, stopAtAccuracy: null, isPaused: false, epoch };
-  const result = { metrics: {}, lag: { 'lag/mean': 0, 'lag/max': 0 }, durationMs: 1, tokens: 1 };
+  const lag = { 'lag/mean': 0, 'lag/max': 0 };
+  const result = { metrics: {}, lag, durationMs: 1, tokens: 1, smallerMicroBatches };
   const trainer = {
     trainBatch: {
       callOne: ({ version }: LeasedBatch['batch'], _: unknown, maxStaleness: number) => {
@@ -24,7 +38,7 @@ function loopOf({ batches, epoch = 2 }: { batches: LeasedBatch[]; epoch?: number
         microBatches = { version, done: 2, of: 5 };
         gauges.push(loop.gauges());
         trained.push([version, maxStaleness]);
-        return Promise.resolve(result);
+        return failure === undefined ? Promise.resolve(result) : Promise.reject(failure);
       },
     },
     publishWeights: { callOne: () => Promise.resolve({ version: 4 }) },
@@ -32,6 +46,8 @@ function loopOf({ batches, epoch = 2 }: { batches: LeasedBatch[]; epoch?: number
   const runState = {
     phase: () => Promise.resolve({ phase: 'running', message: null }),
     version: () => Promise.resolve(3),
+    setPhase: (phase: string, message: string) => Promise.resolve(phases.push([phase, message])),
+    emit: ({ message }: { message?: string }) => Promise.resolve(said.push(message)),
     weights: {
       wanted: () => Promise.resolve({ rollback: null, rollbacksInARow: 0, publish: null }),
       users: () => Promise.resolve(new Map()),
@@ -58,7 +74,7 @@ function loopOf({ batches, epoch = 2 }: { batches: LeasedBatch[]; epoch?: number
     clock: () => 0,
     logger: { warn: () => undefined },
   } as unknown as TrainingLoopOptions);
-  return { loop, trained, committed, told, gauges };
+  return { loop, trained, committed, told, gauges, said, phases };
 }
 
 describe('TrainingLoop', () => {
@@ -79,6 +95,19 @@ describe('TrainingLoop', () => {
     await loop.turn(0);
     expect(gauges).toEqual([{}, { 'step/number': 4, 'step/microBatchesDone': 2, 'step/microBatches': 5 }]);
     expect(loop.gauges()).toEqual({});
+  });
+
+  it('says that micro-batches became smaller, and commits the step', async () => {
+    const { loop, committed, said } = loopOf({ batches: [batchOf(3)], smallerMicroBatches: 512 });
+    await loop.turn(0);
+    expect([committed, said]).toEqual([[3], [expect.stringContaining('trainer.microBatchTokens=512')]]);
+  });
+
+  it('fails the run where a step does not fit into memory: a new process had no more of it', async () => {
+    const failure = new ForgeError('CAPACITY_DEVICE_MEMORY', 'set trainer.microBatchTokens to 512', {});
+    const { loop, committed, phases } = loopOf({ batches: [batchOf(3)], failure });
+    await loop.turn(0);
+    expect([committed, phases]).toEqual([[], [['failed', failure.message]]]);
   });
 
   it('takes the batch that is due before the next one, which came first', async () => {

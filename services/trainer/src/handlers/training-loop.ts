@@ -180,14 +180,19 @@ export class TrainingLoop {
   }
 
   private async train(leased: LeasedBatch, trace: StepTrace): Promise<void> {
-    const { trainer, logger } = this.options;
+    const { runState, trainer, logger } = this.options;
     const { batch, payloads, maxStaleness } = leased;
     let trained;
     this.training = batch.version + 1;
     try {
       trained = await trace.part('train', () => trainer.trainBatch.callOne(batch, payloads, maxStaleness));
     } catch (error) {
-      if (!(error instanceof ForgeError) || !WENT_WRONG.includes(error.code)) throw error;
+      if (!(error instanceof ForgeError)) throw error;
+      if (error.is('CAPACITY_DEVICE_MEMORY')) {
+        await runState.setPhase('failed', error.message);
+        return;
+      }
+      if (!WENT_WRONG.includes(error.code)) throw error;
       this.wentWrong = error.message;
       await this.rollBack(leased, { to: batch.version, isAsked: false }, trace);
       return;
@@ -196,6 +201,11 @@ export class TrainingLoop {
     }
     const { lag, ...result } = trained;
     this.tokens += result.tokens;
+    if (result.smallerMicroBatches !== null) {
+      const message = `step ${batch.version + 1} did not fit into memory: micro-batches have ${result.smallerMicroBatches} tokens at most from here on; trainer.microBatchTokens=${result.smallerMicroBatches} begins with that`;
+      logger.warn({ step: batch.version + 1, ...trace.ids }, message);
+      await runState.emit({ kind: 'run', state: 'running', message });
+    }
     await this.commit(leased, trace, (timing) => {
       const metrics = stepMetrics(result, timing, batch.statistics);
       const { logprob_mismatch: mismatch = 0 } = metrics;

@@ -50,4 +50,18 @@ describeEngines((engine) => {
     for (const tensor of [state, weight]) tensor.dispose();
     await program.release();
   });
+
+  it('says what to lower where its memory does not do, and goes on', async () => {
+    const graph = new Graph();
+    const [x, y] = [graph.input('x', 'float32', ['R', 1]), graph.input('y', 'float32', [1, 'C'])];
+    const program = await engine.compile({ outer: sum(add(x, y)) });
+    const run = (size: number) => program.run({ x: filled([size, 1], 1), y: filled([1, size], 1) });
+    // More than a process can address.
+    await expect(run(12_000_000)).rejects.toMatchObject({
+      code: 'CAPACITY_DEVICE_MEMORY',
+      message: expect.stringContaining('trainer.microBatchTokens'),
+    });
+    expect((await run(100)).host.outer!.data).toEqual(Float32Array.of(20_000));
+    await program.release();
+  });
 });

@@ -16,6 +16,8 @@ describe('errors of onnxruntime', () => {
     ['CUDA failure 2: out of memory ; GPU=0', 'CAPACITY_DEVICE_MEMORY'],
     ['BFC Arena ran out of memory trying to allocate 8 bytes', 'CAPACITY_DEVICE_MEMORY'],
     ['Failed to allocate memory for requested buffer of size 68719476736', 'CAPACITY_DEVICE_MEMORY'],
+    ['CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED', 'CAPACITY_DEVICE_MEMORY'],
+    ['std::bad_alloc', 'CAPACITY_DEVICE_MEMORY'],
     ['Got invalid dimensions for input: x', 'SHAPE_MISMATCH'],
   ])('are told apart: %s', (reason, code) => {
     expect(runError('webgpu', new Error(reason)).code).toBe(code);

@@ -151,11 +151,11 @@ export class TensorflowProgram implements Program {
 
   private collect({ outputs }: Plan, frame: Frame): RunOutputs {
     const found: RunOutputs = { host: {}, kept: {} };
-    for (const { name, slot } of outputs) {
-      const value = frame[slot]!;
-      if (this.kept.has(name)) found.kept[name] = new KeptTensor(value.hold());
-      else found.host[name] = value.read();
-    }
+    // Read first: should the host have no room for one, nothing is kept.
+    for (const { name, slot } of outputs)
+      if (!this.kept.has(name)) found.host[name] = frame[slot]!.read();
+    for (const { name, slot } of outputs)
+      if (this.kept.has(name)) found.kept[name] = new KeptTensor(frame[slot]!.hold());
     return found;
   }
 }

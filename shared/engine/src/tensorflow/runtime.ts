@@ -1,5 +1,6 @@
 import { ForgeError } from '@forge/errors';
 import type { DType } from '@forge/graph';
+import { deviceError, reasonOf } from '../device-errors';
 import type { HostTensor } from '../engine';
 import { DTYPES, typed, TYPE, type Binding, type OpAttribute } from './binding';
 import { Value } from './value';
@@ -23,7 +24,7 @@ export class Runtime {
     return this.binding.isUsingGpuDevice();
   }
 
-  /** @throws {ForgeError} SHAPE_MISMATCH with TensorFlow's reason when it refuses the op. */
+  /** @throws {ForgeError} SHAPE_MISMATCH with TensorFlow's reason when it refuses the op; CAPACITY_DEVICE_MEMORY. */
   execute(
     name: string,
     attributes: readonly OpAttribute[],
@@ -39,7 +40,7 @@ export class Runtime {
           );
       }
     } catch (cause) {
-      throw refusal(name, cause);
+      throw this.refusal(name, cause);
     }
   }
 
@@ -96,9 +97,13 @@ export class Runtime {
     dtype: number,
     data: Float32Array | Int32Array | Uint8Array,
   ): number {
-    for (;;) {
-      const id = this.binding.createTensor(shape, dtype, data);
-      if (this.claims([id])) return id;
+    try {
+      for (;;) {
+        const id = this.binding.createTensor(shape, dtype, data);
+        if (this.claims([id])) return id;
+      }
+    } catch (cause) {
+      throw this.refusal(`a tensor of shape [${shape.join(', ')}]`, cause);
     }
   }
 
@@ -115,6 +120,14 @@ export class Runtime {
     return isNew;
   }
 
+  private refusal(what: string, cause: unknown): ForgeError {
+    const message = `TensorFlow refuses ${what}: ${reasonOf(cause)}`;
+    return (
+      deviceError(this.isOnGpu ? 'cuda' : 'cpu', cause) ??
+      new ForgeError('SHAPE_MISMATCH', message, { what }, { cause })
+    );
+  }
+
   /** A value that the host knows; it is sent to the device when an op there needs it. */
   known(dtype: DType, shape: readonly number[], numbers: Float64Array): Value {
     return new Value(this, dtype, shape, null, numbers);
@@ -124,13 +137,4 @@ export class Runtime {
 /** The binding takes int64 as pairs of int32. */
 function halves({ buffer, byteOffset, length }: BigInt64Array): Int32Array {
   return new Int32Array(buffer, byteOffset, 2 * length);
-}
-
-function refusal(op: string, cause: unknown): ForgeError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  if (/OOM|out of memory|RESOURCE_EXHAUSTED|failed to allocate/i.test(reason)) {
-    const message = `TensorFlow has no memory left for ${op}: ${reason}; take smaller micro-batches, or recompute`;
-    return new ForgeError('CAPACITY_EXCEEDED', message, { op }, { cause });
-  }
-  return new ForgeError('SHAPE_MISMATCH', `TensorFlow refuses ${op}: ${reason}`, { op }, { cause });
 }

@@ -65,17 +65,11 @@ export class DeviceOptimizer implements Optimizer {
   }
 
   async accumulate({ kept }: MicroBatchGradients): Promise<void> {
-    for (const [name, { shape }] of this.trained) {
-      const [total, addend] = [this.gradients[name], kept[name]!];
-      if (total === undefined) {
-        this.gradients[name] = addend;
-        continue;
-      }
-      const { kept: sums } = await this.programsOf(shape).add.run(
-        { total, addend },
-        { consumed: ['total', 'addend'] },
-      );
-      this.gradients[name] = sums.sum!;
+    try {
+      for (const name of this.trained.keys()) await this.addTo(name, kept[name]!);
+    } catch (error) {
+      for (const addend of Object.values(kept)) addend.dispose();
+      throw error;
     }
   }
 
@@ -153,6 +147,17 @@ export class DeviceOptimizer implements Optimizer {
     }
     const programs = [...this.programs.values()].flatMap(({ add, update }) => [add, update]);
     for (const program of [...programs, this.squares]) await program.release();
+  }
+
+  private async addTo(name: string, addend: DeviceTensor): Promise<void> {
+    const total = this.gradients[name];
+    if (total === undefined) {
+      this.gradients[name] = addend;
+      return;
+    }
+    const { add } = this.programsOf(addend.shape);
+    const { kept } = await add.run({ total, addend }, { consumed: ['total', 'addend'] });
+    this.gradients[name] = kept.sum!;
   }
 
   private put({ shape, data }: NamedTensor): Promise<DeviceTensor> {

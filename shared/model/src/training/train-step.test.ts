@@ -1,4 +1,5 @@
 import { createEngine, type Engine } from '@forge/engine';
+import { ForgeError } from '@forge/errors';
 import { evaluate, type Values } from '@forge/graph';
 import { defineAlgorithm, grpoLoss } from '@forge/rl';
 import { parametersHash, readTensors, type Parameters } from '@forge/weights';
@@ -78,6 +79,24 @@ const deviceEngine: Engine = {
   compile: (outputs, options) => engine.compile(outputs, options),
   put: (tensor) => engine.put(tensor),
 };
+
+/** The engine, with memory for so many padded tokens of a train step at once. */
+function holding(tokensAtMost: number, engine: Engine): Engine {
+  return {
+    ...{ options: engine.options, memory: engine.memory },
+    put: (tensor) => engine.put(tensor),
+    compile: async (outputs, options) => {
+      const program = await engine.compile(outputs, options);
+      const run: typeof program.run = (feeds, options) => {
+        const [rows = 0, width = 0] = feeds['tokens']?.shape ?? [];
+        if (rows * width <= tokensAtMost) return program.run(feeds, options);
+        return Promise.reject(new ForgeError('CAPACITY_DEVICE_MEMORY', 'the device is out of memory', {}));
+      };
+      const { inputNames, outputNames } = program;
+      return { inputNames, outputNames, run, release: () => program.release() };
+    },
+  };
+}
 
 async function trainStep(changes: Partial<TrainStepOptions> = {}): Promise<TrainStep> {
   return TrainStep.create({
@@ -215,6 +234,41 @@ describe.each([
     expect(
       largestDifference(await readTensors(whole.parameters()), await readTensors(cut.parameters())),
     ).toBeLessThan(1e-5);
+  });
+
+  it('begins again with micro-batches of half the size where memory ends, to the bits of that size', async () => {
+    const told: string[] = [];
+    const onMicroBatch = (done: number, of: number) => told.push(`${done} of ${of}`);
+    const [roomy, half] = [await here(), await here({ microBatchTokens: 38 })];
+    const full = await here({ engine: holding(50, engine), onMicroBatch });
+    const smaller = [];
+    for (let i = 0; i < 2; i++) {
+      await roomy.step(episodes);
+      await half.step(episodes);
+      smaller.push((await full.step(episodes)).smallerMicroBatches);
+    }
+    expect(smaller).toEqual([38, null]);
+    expect(told.slice(0, 3)).toEqual(['0 of 1', '0 of 2', '1 of 2']);
+    const [a, b, c] = [await stored(roomy), await stored(half), await stored(full)];
+    expect(c).toEqual(b);
+    expect(largestDifference(a.parameters, c.parameters)).toBeLessThan(1e-5);
+  });
+
+  it('says what would fit where half the size does not, and has changed nothing', async () => {
+    const step = await here({ engine: holding(25, engine), microBatchTokens: 22 });
+    await step.step(episodes);
+    const before = structuredClone(await stored(step));
+    await expect(step.step(episodesOf([31, 20, 4]))).rejects.toThrow(
+      'a single episode of 30 tokens takes more memory than there is; set trainer.recompute to true, or lower trainer.logitsChunk or the length of episodes: the device is out of memory',
+    );
+    const larger = await here({ engine: holding(25, engine) });
+    await expect(larger.step(episodes)).rejects.toMatchObject({
+      code: 'CAPACITY_DEVICE_MEMORY',
+      message: expect.stringMatching(/^a micro-batch of 3 x 11 tokens .* set trainer.microBatchTokens to 16, or/),
+    });
+    // Half of it again: what one attempt finds out, the next begins with.
+    expect(await larger.step(episodes)).toMatchObject({ smallerMicroBatches: 16 });
+    expect(await stored(step)).toEqual(before);
   });
 
   it('gives the same step with recomputed activations', async () => {

@@ -5,6 +5,7 @@ import type { Parameters, Tensors } from '@forge/weights';
 import type { AdamWOptions, OptimizerState } from './adamw';
 import { clipScale, firstNonFinite, normOf, sumOfSquares } from './gradients';
 import { learningRateAt, type LearningRateSchedule } from './learning-rate';
+import { MicroBatchSize } from './micro-batch-size';
 import { countTrainedTokens, cutMicroBatches, type MicroBatch, type TrainEpisode } from './micro-batches';
 import { createOptimizer, type Optimizer } from './optimizer';
 import { buildTrainGraph, type TrainGraphOptions } from './train-graph';
@@ -21,7 +22,7 @@ export interface TrainStepOptions extends TrainGraphOptions {
   optimizer: OptimizerOptions;
   /** A step beyond one of these is not applied; left out: no bound. */
   limits?: StepLimits;
-  /** Padded tokens of a micro-batch at most; a single longer episode goes alone. */
+  /** Padded tokens of a micro-batch at most; a single longer episode goes alone. Halved where memory ends. */
   microBatchTokens: number;
   /** Called before the first micro-batch of a step, and after each. */
   onMicroBatch?: (done: number, of: number) => void;
@@ -47,6 +48,8 @@ export interface StepResult {
   tokens: number;
   /** Padded tokens that went through the model. */
   paddedTokens: number;
+  /** The size that micro-batches have from this step on, where it had to be halved; else null. */
+  smallerMicroBatches: number | null;
   /** Largest |trainer - behaviour| log-prob over trained tokens of the version being trained; 0 without such tokens. */
   logprobMismatch: number;
   /** The same over tokens of any policy version: grows with the lag, information only. */
@@ -56,6 +59,7 @@ export interface StepResult {
 
 /** Sums over the micro-batches of one step. */
 interface Totals {
+  microBatches: readonly MicroBatch[];
   loss: number;
   metrics: Record<string, number>;
   logprobMismatch: number;
@@ -69,12 +73,16 @@ interface Totals {
  * Not re-entrant: await a step before the next call.
  */
 export class TrainStep {
+  private readonly size: MicroBatchSize;
+
   private constructor(
     private readonly program: Program,
     private readonly optimizer: Optimizer,
     private readonly shapes: ReadonlyMap<string, readonly number[]>,
     private readonly options: Omit<TrainStepOptions, 'engine' | 'parameters'>,
-  ) {}
+  ) {
+    this.size = new MicroBatchSize(options.microBatchTokens);
+  }
 
   static async create(options: TrainStepOptions): Promise<TrainStep> {
     const { engine, parameters, ...rest } = options;
@@ -98,12 +106,15 @@ export class TrainStep {
   }
 
   /**
-   * One optimizer step on `episodes`; `learningRate` overrides the schedule.
+   * One optimizer step on `episodes`; `learningRate` overrides the schedule. Where memory ends, it begins again once, in
+   * micro-batches of half the size, as do later steps: with the bits of a step that had that size from the start, which
+   * are those of the larger one but for the order of summation.
    *
    * @throws {ForgeError} NUMERIC_NON_FINITE naming the first tensor that holds NaN or infinity: a parameter, an
    *   input, the loss or a gradient; NUMERIC_LIMIT_EXCEEDED for a step beyond the limits. Parameters and moments are
    *   then as before.
-   * @throws {ForgeError} CONTRACT_INVALID_MESSAGE for an empty batch or a broken episode.
+   * @throws {ForgeError} CONTRACT_INVALID_MESSAGE for an empty batch or a broken episode; CAPACITY_DEVICE_MEMORY saying
+   *   what would fit.
    */
   async step(
     episodes: readonly TrainEpisode[],
@@ -116,10 +127,11 @@ export class TrainStep {
         field: 'episodes',
       });
     }
-    const microBatches = cutMicroBatches(episodes, this.options.microBatchTokens);
+    const { tokens: sizeBefore } = this.size;
     const tokens = episodes.reduce((count, episode) => count + countTrainedTokens(episode), 0);
     try {
-      const totals = await this.forwardAndBackward(microBatches, { tokens, sequences: episodes.length });
+      const totals = await this.forwardAndBackward(episodes, { tokens, sequences: episodes.length });
+      const { microBatches } = totals;
       const squares = await this.optimizer.gradientSquares();
       const gradientNorm = normOf(squares);
       if (!Number.isFinite(totals.loss) || !Number.isFinite(gradientNorm)) {
@@ -137,6 +149,7 @@ export class TrainStep {
         metrics,
         tokens,
         paddedTokens: microBatches.reduce((count, { rows, width }) => count + rows * width, 0),
+        smallerMicroBatches: this.size.tokens < sizeBefore ? this.size.tokens : null,
         logprobMismatch: totals.logprobMismatch,
         logprobMismatchAnyVersion: totals.logprobMismatchAnyVersion,
         durationMs: clock() - startedAt,
@@ -183,26 +196,49 @@ export class TrainStep {
   }
 
   private async forwardAndBackward(
-    microBatches: readonly MicroBatch[],
+    episodes: readonly TrainEpisode[],
     counts: { tokens: number; sequences: number },
   ): Promise<Totals> {
-    const totals: Totals = { loss: 0, metrics: {}, logprobMismatch: 0, logprobMismatchAnyVersion: 0 };
-    const told = this.options.onMicroBatch;
-    told?.(0, microBatches.length);
-    for (const [i, microBatch] of microBatches.entries()) {
-      const { host, kept } = await this.program.run(this.feeds(microBatch, counts));
-      const floats = (name: string): Float32Array => host[name]!.data as Float32Array;
-      totals.loss += floats('loss')[0]!;
-      for (const name of this.program.outputNames) {
-        if (!name.startsWith('metrics/')) continue;
-        const metric = name.slice('metrics/'.length);
-        totals.metrics[metric] = (totals.metrics[metric] ?? 0) + floats(name)[0]!;
+    for (let isLast = false; ; isLast = true) {
+      const microBatches = cutMicroBatches(episodes, this.size.tokens);
+      const totals: Totals = {
+        ...{ microBatches, loss: 0, metrics: {} },
+        ...{ logprobMismatch: 0, logprobMismatchAnyVersion: 0 },
+      };
+      const told = this.options.onMicroBatch;
+      let done = 0;
+      told?.(done, microBatches.length);
+      try {
+        for (const microBatch of microBatches) {
+          await this.addMicroBatch(totals, microBatch, counts);
+          this.size.fits(microBatch);
+          told?.(++done, microBatches.length);
+        }
+        return totals;
+      } catch (error) {
+        const tooLarge = microBatches[done];
+        if (!(error instanceof ForgeError && error.is('CAPACITY_DEVICE_MEMORY')) || !tooLarge) throw error;
+        if (isLast || !this.size.halve(tooLarge)) throw this.size.refusal(tooLarge, error);
+        this.optimizer.forget();
       }
-      await this.optimizer.accumulate({ host: gradientsOf(host), kept: gradientsOf(kept) });
-      this.addMismatch(totals, microBatch, floats('logprobs'));
-      told?.(i + 1, microBatches.length);
     }
-    return totals;
+  }
+
+  private async addMicroBatch(
+    totals: Totals,
+    microBatch: MicroBatch,
+    counts: { tokens: number; sequences: number },
+  ): Promise<void> {
+    const { host, kept } = await this.program.run(this.feeds(microBatch, counts));
+    const floats = (name: string): Float32Array => host[name]!.data as Float32Array;
+    totals.loss += floats('loss')[0]!;
+    for (const name of this.program.outputNames) {
+      if (!name.startsWith('metrics/')) continue;
+      const metric = name.slice('metrics/'.length);
+      totals.metrics[metric] = (totals.metrics[metric] ?? 0) + floats(name)[0]!;
+    }
+    await this.optimizer.accumulate({ host: gradientsOf(host), kept: gradientsOf(kept) });
+    this.addMismatch(totals, microBatch, floats('logprobs'));
   }
 
   private feeds(batch: MicroBatch, counts: { tokens: number; sequences: number }): Record<string, AnyTensor> {
