@@ -152,8 +152,7 @@ export class TensorflowProgram implements Program {
   private collect({ outputs }: Plan, frame: Frame): RunOutputs {
     const found: RunOutputs = { host: {}, kept: {} };
     // Read first: should the host have no room for one, nothing is kept.
-    for (const { name, slot } of outputs)
-      if (!this.kept.has(name)) found.host[name] = frame[slot]!.read();
+    for (const { name, slot } of outputs) if (!this.kept.has(name)) found.host[name] = frame[slot]!.read();
     for (const { name, slot } of outputs)
       if (this.kept.has(name)) found.kept[name] = new KeptTensor(frame[slot]!.hold());
     return found;

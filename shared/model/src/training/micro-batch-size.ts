@@ -38,12 +38,7 @@ export class MicroBatchSize {
     const what =
       rows > 1 ? `a micro-batch of ${rows} x ${width} tokens` : `a single episode of ${width} tokens`;
     const message = `${what} takes more memory than there is; ${way}: ${cause.message}`;
-    return new ForgeError(
-      'CAPACITY_DEVICE_MEMORY',
-      message,
-      { rows, width, fitted: this.fitted },
-      { cause },
-    );
+    return new ForgeError('CAPACITY_DEVICE_MEMORY', message, { rows, width, fitted: this.fitted }, { cause });
   }
 }
 

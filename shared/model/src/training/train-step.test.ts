@@ -264,7 +264,9 @@ describe.each([
     const larger = await here({ engine: holding(25, engine) });
     await expect(larger.step(episodes)).rejects.toMatchObject({
       code: 'CAPACITY_DEVICE_MEMORY',
-      message: expect.stringMatching(/^a micro-batch of 3 x 11 tokens .* set trainer.microBatchTokens to 16, or/),
+      message: expect.stringMatching(
+        /^a micro-batch of 3 x 11 tokens .* set trainer.microBatchTokens to 16, or/,
+      ),
     });
     // Half of it again: what one attempt finds out, the next begins with.
     expect(await larger.step(episodes)).toMatchObject({ smallerMicroBatches: 16 });
