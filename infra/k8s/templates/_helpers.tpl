@@ -84,7 +84,8 @@ spec:
   # Checks the recipe and makes the run, or finds it.
   initContainers:
     - name: create
-      args: [create]
+      # Each service has a pod, and a limit of memory, of its own.
+      args: [create, --force]
       {{- include "forge.container" .root | nindent 6 }}
       resources:
         {{- toYaml .settings.resources | nindent 8 }}

@@ -88,6 +88,7 @@ program
   .argument('[overrides...]', 'key=value, of what may change: steps, stopAtAccuracy, replicas, limits, ...')
   .option(...outputDir)
   .option('--from <step>', 'go back to the checkpoint of this step', number)
+  .option('--force', 'go on even if it takes more memory than there is')
   .option(...dashboardOption)
   .action((id: string, overrides: string[], options: Parameters<typeof resume>[1]) =>
     exitWith(import('./commands/resume.js').then(({ resume }) => resume(id, options, overrides))),
@@ -109,6 +110,7 @@ program
   .argument('[recipe]', 'as for run (default: FORGE_RECIPE, with FORGE_OVERRIDES)')
   .argument('[overrides...]', 'key=value')
   .option('--id <id>', 'id of the run (default: FORGE_RUN_ID, or a new one)')
+  .option('--force', 'make it even if it takes more memory than there is')
   .action((recipe: string | undefined, overrides: string[], options: Parameters<typeof create>[2]) =>
     exitWith(import('./commands/create.js').then(({ create }) => create(recipe, overrides, options))),
   );

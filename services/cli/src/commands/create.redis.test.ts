@@ -66,6 +66,21 @@ describe('forge create', () => {
     expect(said).toContain('those given differ in steps, trainer.learningRate');
   });
 
+  it('makes no run that takes more memory than there is, unless it is to', async () => {
+    environment('large');
+    await create(undefined, [], { id: 'there' });
+    jest.spyOn(process, 'availableMemory').mockReturnValue(2 ** 20);
+    await expect(create(undefined, [], {})).rejects.toMatchObject({
+      code: 'CAPACITY_MODEL_TOO_LARGE',
+      message: expect.stringContaining('--force makes it all the same') as string,
+    });
+    expect(existsSync(join(dir, 'large'))).toBe(false);
+    // The services of a run that is there have taken theirs.
+    expect(await create(undefined, [], { id: 'there' })).toBe(0);
+    expect(await create(undefined, [], { force: true })).toBe(0);
+    expect(existsSync(join(dir, 'large'))).toBe(true);
+  });
+
   it('gives a run whose maker died early its directory', async () => {
     environment('late');
     await create(undefined, [], {});

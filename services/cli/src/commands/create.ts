@@ -13,11 +13,19 @@ import {
 import { runPaths } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { createRunDirectory, newRunId } from '@forge/runs';
+import { checkFits } from '../planning/fit';
+import { availableMemory } from '../planning/run-plan';
 import { createRun, recordOf, type NewRun } from '../running/create-run';
 import { differingSettings } from '../differing-settings';
 import { preflight } from '../running/preflight';
 import { dated } from '../start-day';
 import { recipeDirs } from '../recipe-dirs';
+
+export interface CreateOptions {
+  id?: string;
+  /** Make it even if it takes more memory than there is. */
+  force?: boolean;
+}
 
 const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
@@ -28,7 +36,7 @@ const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 export async function create(
   recipeName: string | undefined,
   overrides: readonly string[],
-  { id }: { id?: string },
+  { id, force = false }: CreateOptions,
 ): Promise<number> {
   const say = (message: string): void => {
     process.stderr.write(`forge: ${message}\n`);
@@ -46,7 +54,10 @@ export async function create(
     const message = `a run id is made of letters, digits, dots, hyphens and underscores; found ${runId}`;
     throw new ForgeError('CONFIG_INVALID', message, { runId });
   }
-  const { recipe, promptTokens } = await preflight(dated(given, startedAt), { startsHere: false });
+  const { recipe, promptTokens, model } = await preflight(dated(given, startedAt), { startsHere: false });
+  const checkMemory = (): void => {
+    if (!force) checkFits(recipe, model.config, promptTokens, availableMemory(), 'create');
+  };
   const redis = await connectRedis(redisUrl, {
     name: 'forge-create',
     giveUpAfterMs: recipe.limits.redisWaitSeconds * 1000,
@@ -62,7 +73,12 @@ export async function create(
       redisPasswordFile: null,
     };
     say(
-      await ensure(recipe, { redis, promptTokens, date: given.date }, { id: runId, startedAt, place }, say),
+      await ensure(
+        recipe,
+        { redis, promptTokens, date: given.date, checkMemory },
+        { id: runId, startedAt, place },
+        say,
+      ),
     );
   } finally {
     redis.disconnect();
@@ -71,10 +87,20 @@ export async function create(
   return 0;
 }
 
-/** Makes the run where it is missing; what there is now, in words. `date`: the day that is asked for, if any. */
+interface Asked {
+  redis: Redis;
+  promptTokens: number;
+  date: string | undefined;
+  checkMemory: () => void;
+}
+
+/**
+ * Makes the run where it is missing; what there is now, in words. `date`: the day that is asked for, if any. `checkMemory` is
+ * called before: the services of a run that is there have taken theirs.
+ */
 async function ensure(
   recipe: Recipe,
-  { redis, promptTokens, date }: { redis: Redis; promptTokens: number; date: string | undefined },
+  { redis, promptTokens, date, checkMemory }: Asked,
   run: NewRun,
   say: (message: string) => void,
 ): Promise<string> {
@@ -89,6 +115,7 @@ async function ensure(
       const message = `${directory} is there, but this Redis does not know run ${run.id}; choose another id (FORGE_RUN_ID)`;
       throw new ForgeError('CONFLICT_STATE', message, { runId: run.id, directory });
     }
+    checkMemory();
     await createRun(recipe, { runState, redis, promptTokens }, run, say);
     return `run ${run.id} of ${recipe.name} is made; its services may start`;
   }

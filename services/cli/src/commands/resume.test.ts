@@ -1,7 +1,9 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { recipeToYaml } from '@forge/config';
 import { createRunDirectory, processMark, writeRunRecord, type RunRecord } from '@forge/runs';
+import { recipeWith } from '../planning/planning.fixture';
 import { resume } from './resume';
 
 // An ES module, which draws on terminals.
@@ -19,6 +21,10 @@ jest.mock('@forge/runs', () => {
     },
   };
 });
+
+jest.mock('../resume/redis-for-resume', () => ({
+  redisForResume: () => Promise.reject(new Error('it goes on')),
+}));
 
 const dir = mkdtempSync(join(tmpdir(), 'forge-resume-'));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -42,6 +48,20 @@ describe('forge resume', () => {
       message: expect.stringContaining(`run a is still running (process ${process.pid})`) as string,
     });
     expect(existsSync(join(directory, 'resume.lock'))).toBe(false);
+  });
+
+  it('does not go on with a run that takes more memory than there is, unless it is to', async () => {
+    meanwhile = () => undefined;
+    createRunDirectory(dir, { ...failed, id: 'large', pid: null }, recipeToYaml(recipeWith()));
+    const memory = jest.spyOn(process, 'availableMemory').mockReturnValue(2 ** 20);
+    await expect(resume('large', { dir }, [])).rejects.toMatchObject({
+      code: 'CAPACITY_MODEL_TOO_LARGE',
+      message: expect.stringMatching(/lower the replicas; .* --force goes on all the same$/) as string,
+    });
+    expect(existsSync(join(dir, 'large', 'resume.lock'))).toBe(false);
+    await expect(resume('large', { dir, force: true }, [])).rejects.toThrow('it goes on');
+    memory.mockRestore();
+    await expect(resume('large', { dir }, [])).rejects.toThrow('it goes on');
   });
 
   it('refuses a run that another process is resuming, and leaves its claim alone', async () => {

@@ -14,6 +14,8 @@ import {
 } from '@forge/runs';
 import { withDashboard, type Beside } from '../running/beside-run';
 import { placeOf, settingsOf } from '../running/create-run';
+import { checkFits } from '../planning/fit';
+import { availableMemory } from '../planning/run-plan';
 import { preflight } from '../running/preflight';
 import { redisForResume } from '../resume/redis-for-resume';
 import { continueState } from '../resume/continue-state';
@@ -30,6 +32,8 @@ export interface ResumeOptions {
   /** Checkpoint to go back to, whatever state there is. */
   from?: number;
   dashboard?: boolean;
+  /** Go on even if it takes more memory than there is. */
+  force?: boolean;
 }
 
 /**
@@ -40,17 +44,17 @@ export interface ResumeOptions {
  */
 export async function resume(
   id: string,
-  { dir, from, dashboard = false }: ResumeOptions,
+  { dir, from, dashboard = false, force = false }: ResumeOptions,
   overrides: readonly string[],
 ): Promise<number> {
   findRun(dir, id);
   const shown = { isWanted: dashboard, runsDir: dir, isTerminal: process.stdout.isTTY };
-  return withDashboard(shown, (beside) => goOn(id, { dir, from, beside }, overrides));
+  return withDashboard(shown, (beside) => goOn(id, { dir, from, force, beside }, overrides));
 }
 
 async function goOn(
   id: string,
-  { dir, from, beside }: { dir: string; from: number | undefined; beside: Beside },
+  { dir, from, force, beside }: { dir: string; from: number | undefined; force: boolean; beside: Beside },
   overrides: readonly string[],
 ): Promise<number> {
   const directory = join(dir, id);
@@ -62,12 +66,13 @@ async function goOn(
     // Another one may have resumed the run until it was claimed here.
     const record = findRun(dir, id);
     const stored = steeredRecipe(loadRecipe(runPaths(directory).config, [], { searchDirs: [] }), directory);
-    const { recipe, model } = await preflight(
+    const { recipe, promptTokens, model } = await preflight(
       overrideForResume({ ...stored, output: { ...stored.output, dir } }, overrides),
       { startsHere: true },
     );
     const withinMs = recipe.limits.drainSeconds * 1000 + MARGIN_MS;
     await whenProcessesEnded(record, withinMs, say);
+    if (!force) checkFits(recipe, model.config, promptTokens, availableMemory(), 'resume');
     const redisServer = await redisForResume(record, recipe.limits, say);
     try {
       return await supervise(recipe, {

@@ -72,6 +72,13 @@ function changes(recipe: Recipe, longest: number): { change: string; of: (recipe
   ];
 }
 
+/** The commands that refuse a run, and their way to begin all the same. */
+const FORCED = {
+  run: '--force starts it all the same',
+  create: '--force makes it all the same, as for services on other machines',
+  resume: '--force goes on all the same',
+};
+
 /**
  * Checks that a run fits into the memory that this machine, or the container it is in, has left.
  *
@@ -82,22 +89,29 @@ export function checkFits(
   config: ModelConfig,
   promptTokens: number,
   availableBytes: number,
+  command: keyof typeof FORCED = 'run',
 ): void {
   const plans = memoryPlan(recipe, config, promptTokens);
   const bytes = totalBytes(plans);
   if (bytes <= availableBytes) return;
   const [largest] = [...plans].sort((a, b) => b.bytes - a.bytes);
-  const advice = adviceFor(recipe, config, promptTokens, availableBytes);
-  const last = advice.at(-1);
+  const advice = command === 'resume' ? [] : adviceFor(recipe, config, promptTokens, availableBytes);
   const way =
-    last === undefined
-      ? 'take a smaller model or a larger machine'
-      : `${shortest(advice).join(' ')} makes it ${gibibytes(last.bytes)}${last.bytes <= availableBytes ? '' : ', still too much: take a smaller model or a larger machine'}`;
+    command === 'resume' ? 'end other programs, or lower the replicas' : wayOut(advice, availableBytes);
   throw new ForgeError(
     'CAPACITY_MODEL_TOO_LARGE',
-    `the run takes about ${gibibytes(bytes)} of memory, ${gibibytes(largest!.bytes)} of it its ${largest!.service}, and this machine has ${gibibytes(availableBytes)} left; ${way}; forge plan shows the parts, --force starts it all the same`,
+    `the run takes about ${gibibytes(bytes)} of memory, ${gibibytes(largest!.bytes)} of it its ${largest!.service}, and this machine has ${gibibytes(availableBytes)} left; ${way}; forge plan shows the parts, ${FORCED[command]}`,
     { bytes, availableBytes, advice: advice.map(({ change }) => change) },
   );
+}
+
+function wayOut(advice: readonly Advice[], availableBytes: number): string {
+  const last = advice.at(-1);
+  if (last === undefined) return 'take a smaller model or a larger machine';
+  const changed = `${shortest(advice).join(' ')} makes it ${gibibytes(last.bytes)}`;
+  return last.bytes <= availableBytes
+    ? changed
+    : `${changed}, still too much: take a smaller model or a larger machine`;
 }
 
 /** The last change of each key. */
