@@ -14,11 +14,11 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     groups: recipe.batch.groups,
     candidatesPerBatch: candidatesPerBatch(recipe),
   };
-  const batches = new BatchFormer(runState, rules, logger);
+  const algorithm = await loadAlgorithm(recipe);
+  const batches = new BatchFormer(runState, rules, algorithm, logger);
   await batches.restore();
   const activity = new ActivityClock(['busy', 'waits/trainer', 'waits/groups']);
   activity.begin('waits/groups');
-  const algorithm = await loadAlgorithm(recipe);
   const intake = new GroupIntake({ runState, algorithm, batches, consumer: replica, traces, activity });
 
   const stopping = new AbortController();

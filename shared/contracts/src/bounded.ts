@@ -83,6 +83,6 @@ export function namedNumbers(maxSize = Number.MAX_VALUE) {
   });
 }
 
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   return typeof value === 'number' ? String(value) : value === null ? 'null' : typeof value;
 }

@@ -141,9 +141,15 @@ const MESSAGES: readonly (readonly [string, z.ZodType, fc.Arbitrary<unknown>])[]
     'batch',
     batchSchema,
     fc.record({
-      schemaVersion: fc.constant(2),
+      schemaVersion: fc.constant(3),
       version: count,
-      groups: fc.array(fc.record({ index: count, advantages: fc.array(finite) }), { minLength: 1 }),
+      groups: fc.array(
+        fc.record({
+          index: count,
+          advantages: fc.array(fc.oneof(finite, fc.float32Array({ noNaN: true, noDefaultInfinity: true }))),
+        }),
+        { minLength: 1 },
+      ),
       statistics: values,
     }),
   ],
@@ -412,6 +418,27 @@ describe('decode', () => {
     expect(groupSchema.safeParse(message).error?.issues).toMatchObject([
       { path: ['episodes'], message: 'expected at most 1024' },
     ]);
+  });
+
+  it.each([
+    ['NaN', [1, NaN], 'expected a finite number or an array of such, found NaN at 1'],
+    ['words', ['much'], 'expected a finite number or an array of such, found string at 0'],
+    [
+      'a token of which is infinite',
+      [Float32Array.of(0, Infinity)],
+      'expected finite numbers, found Infinity at 0',
+    ],
+    ['a list', [[0, 1]], 'expected a finite number or a Float32Array at 0'],
+    ['too many', new Array(1025).fill(0), 'expected at most 1024 of them, found 1025'],
+    [
+      'of too many tokens',
+      [new Float32Array(2 ** 20 + 1)],
+      'expected at most 1048576 numbers, found 1048577 at 0',
+    ],
+    ['none at all', null, 'expected an array'],
+  ])('says what is wrong with advantages that are %s', (_, advantages, words) => {
+    const batch = { schemaVersion: 3, version: 0, groups: [{ index: 0, advantages }], statistics: {} };
+    expect(() => check(batchSchema, batch, 'batch')).toThrow(`batch: groups.0.advantages: ${words}`);
   });
 
   it('tells an old version from a wrong shape', () => {

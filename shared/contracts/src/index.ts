@@ -54,6 +54,7 @@ export {
   type WeightsManifest,
   type WeightsOrigin,
 } from './weights';
+export { carriedWorth, carriedWorthsSchema, worthSchema, type CarriedWorth, type Worth } from './worth';
 export { checkSpanLine } from './span-line';
 export { encode, decode, check, invalidMessage, MAX_MESSAGE_BYTES, type MessageFault } from './codec';
 export { MAX_REWARD, MAX_TOKENS } from './bounded';

@@ -5,6 +5,7 @@ import { stepProgressSchema } from './step-progress';
 import { sampleSchema } from './sample';
 import { schemaVersion } from './schema-version';
 import { traceOriginSchema } from './trace-origin';
+import { carriedWorthsSchema } from './worth';
 
 /** Job of the `rollout` queue: generate and score one group, or one slice of an evaluation. */
 export const rolloutJobSchema = z.discriminatedUnion('kind', [
@@ -30,15 +31,15 @@ export const rolloutJobSchema = z.discriminatedUnion('kind', [
 
 /** Entry of the `batches` stream: batch n is trained at version n and produces version n + 1. */
 export const batchSchema = z.strictObject({
-  schemaVersion: schemaVersion(2),
+  schemaVersion: schemaVersion(3),
   /** Policy version it is trained at. */
   version: z.int().min(0),
-  /** Trained groups in the order they enter the batch, each with one advantage per episode. */
+  /** Trained groups in the order they enter the batch, each with the worth of every episode. */
   groups: atMost(
     65_536,
     z.strictObject({
       index: z.int().min(0),
-      advantages: numbers(Number.isFinite, 'a finite number', 1024),
+      advantages: carriedWorthsSchema,
       trace: traceOriginSchema.optional(),
     }),
   ).refine((groups) => groups.length > 0, 'expected at least one'),

@@ -42,7 +42,7 @@ const sample = { id: 's', prompt: '12+7=', answer: '19' };
 describe('loadAlgorithm', () => {
   it('hands the options of the recipe to the built-in one', async () => {
     const plain = await loadAlgorithm(recipe({ algorithm: { name: 'grpo', normalizeByStd: false } }));
-    expect(plain.advantage([1, 0])).toEqual([0.5, -0.5]);
+    expect(plain.advantage([1, 0], [])).toEqual([0.5, -0.5]);
     expect(plain.needsReference).toBe(false);
     const regularized = await loadAlgorithm(recipe({ algorithm: { name: 'grpo', klCoefficient: 0.1 } }));
     expect(regularized.needsReference).toBe(true);
@@ -61,7 +61,7 @@ describe('loadAlgorithm', () => {
        });`,
     );
     const algorithm = await loadAlgorithm(recipe({ algorithm: { module, options: { scale: 3 } } }));
-    expect([algorithm.name, algorithm.advantage([1, 2])]).toEqual(['mine', [3, 6]]);
+    expect([algorithm.name, algorithm.advantage([1, 2], [])]).toEqual(['mine', [3, 6]]);
   });
 
   it.each([

@@ -11,7 +11,11 @@ const code = 'CONFIG_MODULE_UNLOADABLE';
 describe('checkAlgorithm', () => {
   it('passes an algorithm', () => {
     const { name, advantage, needsReference } = checkAlgorithm(grpo({ klCoefficient: 1 }), 'mine.ts');
-    expect([name, needsReference, advantage([1, 0])[0]]).toEqual(['grpo', true, expect.closeTo(0.707, 3)]);
+    expect([name, needsReference, advantage([1, 0], [])[0]]).toEqual([
+      'grpo',
+      true,
+      expect.closeTo(0.707, 3),
+    ]);
   });
 
   it('calls the methods of a class on its object', async () => {
@@ -40,7 +44,7 @@ describe('checkAlgorithm', () => {
       new (class extends Base {})(),
       'mine.ts',
     );
-    expect([name, needsReference, advantage([1, 2]), isInformative([1], [])]).toEqual([
+    expect([name, needsReference, advantage([1, 2], []), isInformative([1], [])]).toEqual([
       'mine',
       true,
       [3, 6],
@@ -51,7 +55,38 @@ describe('checkAlgorithm', () => {
     expect(loss({ logprobs } as LossTerms).loss.shape).toEqual(['B', 'T']);
   });
 
+  it('takes the parts it need not have', () => {
+    class Whole {
+      #scale = 2;
+      name = 'whole';
+      needsReference = false;
+      critic = { gamma: 1, lambda: 0.95, whiten: true, learningRate: 1e-5, loss: () => undefined };
+      shape(): number[] {
+        return [this.#scale];
+      }
+      acrossBatch(): number[][] {
+        return [[this.#scale]];
+      }
+      advantage = (): number[] => [];
+      isInformative = (): boolean => true;
+      rollout = (): unknown => null;
+      loss = (): unknown => null;
+    }
+    const { shape, acrossBatch, critic } = checkAlgorithm(new Whole(), 'mine.ts');
+    expect([shape([]), acrossBatch([])]).toEqual([[2], [[2]]]);
+    expect(critic).toMatchObject({ gamma: 1, lambda: 0.95 });
+    const { name, needsReference, rollout, advantage, loss, isInformative } = grpo();
+    const required = { name, needsReference, rollout, advantage, loss, isInformative };
+    const filled = checkAlgorithm(required, 'mine.ts');
+    expect(filled.shape([{ reward: 4 }] as Episode[])).toEqual([4]);
+    expect(filled.acrossBatch([{ rewards: [1], advantages: [3], tokens: [1] }])).toEqual([[3]]);
+    expect(filled.critic).toBeNull();
+  });
+
   it.each<[unknown, string]>([
+    [{ ...grpo(), shape: 3 }, "mine.ts: found number 'shape', expected an algorithm"],
+    [{ ...grpo(), critic: true }, "mine.ts: found boolean 'critic', expected an algorithm"],
+    [{ ...grpo(), critic: { gamma: 1 } }, "mine.ts: found no number 'lambda', expected a critic"],
     [undefined, 'mine.ts: found undefined, expected an algorithm'],
     [null, 'mine.ts: found null, expected an algorithm'],
     [

@@ -1,10 +1,14 @@
 import { ForgeError } from '@forge/errors';
-import type { Algorithm } from './algorithms/algorithm';
+import { defaultStages, type Algorithm, type CriticOptions } from './algorithms/algorithm';
 import type { Reward } from './rewards/reward';
 
-type Kind = 'boolean' | 'function' | 'string';
+type Kind = 'boolean' | 'function' | 'number' | 'object' | 'string';
+type Kinds<T> = Readonly<Record<keyof T, Kind>>;
+/** An algorithm as a user's module may give it: these parts have a default. */
+type Defaulted = 'shape' | 'acrossBatch' | 'critic';
+type OwnAlgorithm = Omit<Algorithm, Defaulted> & Partial<Pick<Algorithm, Defaulted>>;
 
-const ALGORITHM: Record<keyof Algorithm, Kind> = {
+const REQUIRED: Kinds<Omit<Algorithm, Defaulted>> = {
   name: 'string',
   rollout: 'function',
   advantage: 'function',
@@ -12,7 +16,19 @@ const ALGORITHM: Record<keyof Algorithm, Kind> = {
   needsReference: 'boolean',
   isInformative: 'function',
 };
-const REWARD: Record<keyof Reward, Kind> = { name: 'string', score: 'function' };
+const DEFAULTED: Kinds<Pick<Algorithm, Defaulted>> = {
+  shape: 'function',
+  acrossBatch: 'function',
+  critic: 'object',
+};
+const CRITIC: Kinds<CriticOptions> = {
+  gamma: 'number',
+  lambda: 'number',
+  whiten: 'boolean',
+  learningRate: 'number',
+  loss: 'function',
+};
+const REWARD: Kinds<Reward> = { name: 'string', score: 'function' };
 
 /**
  * The algorithm a user's module made, checked. Its functions are called on the object itself: one of a class has methods,
@@ -21,13 +37,21 @@ const REWARD: Record<keyof Reward, Kind> = { name: 'string', score: 'function' }
  * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE naming `path` and the first field that does not fit.
  */
 export function checkAlgorithm(value: unknown, path: string): Algorithm {
-  const own = checkFields<Algorithm>(value, ALGORITHM, path, 'an algorithm, as defineAlgorithm() makes it');
+  const expected = 'an algorithm, as defineAlgorithm() makes it';
+  const own = checkFields<OwnAlgorithm>(value, REQUIRED, path, expected);
+  const given = Object.entries(DEFAULTED).filter(([field]) => own[field as Defaulted] !== undefined);
+  checkFields(value, Object.fromEntries(given), path, expected);
+  const { critic = null } = own;
+  if (critic !== null) checkFields<CriticOptions>(critic, CRITIC, path, 'a critic, as CriticOptions says');
   return {
     name: own.name,
     needsReference: own.needsReference,
     rollout: (context) => own.rollout(context),
-    advantage: (rewards) => own.advantage(rewards),
+    shape: (episodes) => (own.shape ?? defaultStages.shape).call(own, episodes),
+    advantage: (rewards, episodes) => own.advantage(rewards, episodes),
+    acrossBatch: (groups) => (own.acrossBatch ?? defaultStages.acrossBatch).call(own, groups),
     loss: (terms) => own.loss(terms),
+    critic,
     isInformative: (rewards, advantages) => own.isInformative(rewards, advantages),
   };
 }
@@ -44,7 +68,7 @@ export function checkReward(value: unknown, path: string): Reward {
 
 function checkFields<T extends object>(
   value: unknown,
-  kinds: Record<keyof T, Kind>,
+  kinds: Partial<Kinds<T>>,
   path: string,
   expected: string,
 ): T {
@@ -55,7 +79,7 @@ function checkFields<T extends object>(
     });
   if (typeof value !== 'object' || value === null) throw fail(value === null ? 'null' : typeof value);
   const fields = value as Record<string, unknown>;
-  for (const [field, kind] of Object.entries<Kind>(kinds)) {
+  for (const [field, kind] of Object.entries<Kind>(kinds as Record<string, Kind>)) {
     if (typeof fields[field] !== kind) {
       throw fail(field in fields ? `${typeof fields[field]} '${field}'` : `no ${kind} '${field}'`, field);
     }

@@ -4,6 +4,8 @@ export {
   type Algorithm,
   type AlgorithmDefinition,
   type AlgorithmFactory,
+  type CriticOptions,
+  type JudgedGroup,
 } from './algorithms/algorithm';
 export { grpo, grpoLoss, type GrpoLossOptions, type GrpoOptions } from './algorithms/grpo';
 export { simpleGrpoLoss } from './algorithms/simple-grpo';

@@ -4,9 +4,13 @@ import type { Candidate } from './candidate';
 
 const candidate = (index: number, version: number, informative = true): Candidate => ({
   index,
+  sampleId: `s${index}`,
   version,
   informative,
+  rewards: [],
   advantages: [],
+  tokens: [],
+  lengths: [],
   sums: { episodes: 1, reward: 0, rewardSquare: 0, rewards: {}, tokens: 1 },
 });
 const indices = (candidates: readonly Candidate[] | undefined) => candidates?.map(({ index }) => index);

@@ -1,5 +1,7 @@
 import type { Episode, Group } from '@forge/contracts';
-import { batchStatistics, toCandidate } from './candidate';
+import { defineAlgorithm } from '@forge/rl';
+import { batchStatistics, judgeBatch, toCandidate } from './candidate';
+import type { Judge } from './judgement';
 
 const episode = (reward: number, versions: number[] = [3, 3]): Episode => ({
   tokenIds: Int32Array.of(1, ...versions.map(() => 2)),
@@ -20,19 +22,22 @@ const group = (episodes: Episode[], index = 4): Group => ({
   episodes,
   replica: 'policy-0',
 });
-const centred = {
-  advantage: (rewards: readonly number[]) => rewards.map((r) => r - 0.5),
-  isInformative: (_rewards: readonly number[], advantages: readonly number[]) =>
-    advantages.some((a) => a !== 0),
-};
+const centred: Judge = defineAlgorithm({
+  advantage: (rewards) => rewards.map((r) => r - 0.5),
+  loss: ({ logprobs }) => logprobs,
+});
 
 describe('toCandidate', () => {
   it('takes the version of the oldest token, the advantages and sums over the episodes', () => {
     expect(toCandidate(group([episode(1, [3, 4]), episode(0.5, [4, 4, 2, 5])]), centred)).toEqual({
       index: 4,
+      sampleId: 's4',
       version: 2,
       informative: true,
+      rewards: [1, 0.5],
       advantages: [0.5, 0],
+      tokens: [2, 4],
+      lengths: [3, 5],
       sums: { episodes: 2, reward: 1.5, rewardSquare: 1.25, rewards: { math: 1.5 }, tokens: 6 },
     });
   });
@@ -44,14 +49,137 @@ describe('toCandidate', () => {
     );
   });
 
-  it('refuses an advantage that is not finite', () => {
-    const algorithm = { ...centred, advantage: () => [Number.NaN] };
-    expect(() => toCandidate(group([episode(1)]), algorithm)).toThrow('group 4: an advantage is NaN');
+  it('shapes the rewards first, by the episodes, and keeps a worth for each token', () => {
+    const shorter: Judge = {
+      ...centred,
+      shape: (episodes) => episodes.map(({ reward, mask }) => reward - mask.length / 10),
+      advantage: (rewards, episodes) =>
+        episodes.map(({ mask }, k) => [...mask].map((chosen) => (chosen ? rewards[k]! : 0))),
+    };
+    expect(toCandidate(group([episode(1), episode(0, [3])]), shorter)).toMatchObject({
+      informative: true,
+      rewards: [0.7, -0.2],
+      advantages: [
+        [0, 0.7, 0.7],
+        [0, -0.2],
+      ],
+    });
   });
 
-  it('refuses another number of advantages than episodes', () => {
-    const algorithm = { ...centred, advantage: () => [1, 2] };
-    expect(() => toCandidate(group([episode(1)]), algorithm)).toThrow('2 advantages for 1 episodes');
+  it.each<[string, Partial<Judge>, string, string]>([
+    [
+      'an advantage that is not finite',
+      { advantage: () => [NaN] },
+      'NUMERIC_NON_FINITE',
+      'advantage: the advantage of episode 0 is NaN; expected a finite number',
+    ],
+    [
+      'a reward that is not finite',
+      { shape: () => [Infinity] },
+      'NUMERIC_NON_FINITE',
+      'shape: the reward of episode 0 is Infinity; expected a finite number',
+    ],
+    [
+      'what is no number',
+      { advantage: () => ['1' as never] },
+      'NUMERIC_NON_FINITE',
+      'advantage: the advantage of episode 0 is string; expected a finite number',
+    ],
+    [
+      'NaN of a token',
+      { advantage: () => [[0, 1, NaN]] },
+      'NUMERIC_NON_FINITE',
+      'advantage: the advantage of token 2 of episode 0 is NaN; expected a finite number',
+    ],
+    [
+      'another number of advantages than episodes',
+      { advantage: () => [1, 2] },
+      'SHAPE_MISMATCH',
+      'advantage: it gave 2 advantages for 1 episodes',
+    ],
+    [
+      'another number of rewards than episodes',
+      { shape: () => [] },
+      'SHAPE_MISMATCH',
+      'shape: it gave 0 rewards for 1 episodes',
+    ],
+    [
+      'nothing',
+      { advantage: () => undefined as never },
+      'SHAPE_MISMATCH',
+      'advantage: it gave undefined advantages for 1 episodes',
+    ],
+    [
+      'an advantage too few',
+      { advantage: () => [[0, 1]] },
+      'SHAPE_MISMATCH',
+      'advantage: episode 0 has 2 advantages; expected one number, or 3, one for each of its tokens',
+    ],
+    [
+      'an error',
+      {
+        shape: () => {
+          throw new RangeError('no such length');
+        },
+      },
+      'BUG_INVARIANT',
+      'shape: it failed: no such length',
+    ],
+    [
+      'an error about what is informative',
+      {
+        isInformative: () => {
+          throw new RangeError('hm');
+        },
+      },
+      'BUG_INVARIANT',
+      'isInformative: it failed: hm',
+    ],
+  ])('refuses %s and says whose it is', (_, part, code, words) => {
+    const refused = () => toCandidate(group([episode(1)]), { ...centred, ...part });
+    expect(refused).toThrow(expect.objectContaining({ code }));
+    expect(refused).toThrow(`group 4 (sample s4): ${words}`);
+  });
+});
+
+describe('judgeBatch', () => {
+  const candidates = [
+    toCandidate(group([episode(1), episode(0.5, [3])], 4), centred),
+    toCandidate(group([episode(0)], 9), centred),
+  ];
+
+  it('leaves advantages as they are by default', () => {
+    expect(judgeBatch(candidates, centred)).toEqual([[0.5, 0], [-0.5]]);
+  });
+
+  it('shows the algorithm the groups of the batch and takes what it says', () => {
+    const acrossBatch = jest.fn(() => [[2, [0, 3]], [[0, 1, 1]]]);
+    expect(judgeBatch(candidates, { acrossBatch })).toEqual([[2, [0, 3]], [[0, 1, 1]]]);
+    expect(acrossBatch).toHaveBeenCalledWith([
+      { rewards: [1, 0.5], advantages: [0.5, 0], tokens: [2, 1] },
+      { rewards: [0], advantages: [-0.5], tokens: [2] },
+    ]);
+  });
+
+  it.each<[Judge['acrossBatch'], string]>([
+    [() => [[0, 0]], 'group 4, 9 (sample s4, s9): acrossBatch: it gave the advantages of 1 groups for 2'],
+    [
+      () => null as never,
+      'group 4, 9 (sample s4, s9): acrossBatch: it gave the advantages of object groups for 2',
+    ],
+    [() => [[0, 0], [NaN]], 'group 9 (sample s9): acrossBatch: the advantage of episode 0 is NaN'],
+    [
+      () => [[0, [0, 1, 1]], [0]],
+      'group 4 (sample s4): acrossBatch: episode 1 has 3 advantages; expected one number, or 2',
+    ],
+    [
+      () => {
+        throw new Error('no');
+      },
+      'group 4, 9 (sample s4, s9): acrossBatch: it failed: no',
+    ],
+  ])('refuses %s and says which group is to blame', (acrossBatch, words) => {
+    expect(() => judgeBatch(candidates, { acrossBatch })).toThrow(words);
   });
 });
 

@@ -1,20 +1,27 @@
-import { MAX_REWARD, oldestVersion, type Episode, type Group, type TraceOrigin } from '@forge/contracts';
-import { ForgeError } from '@forge/errors';
-import type { Algorithm } from '@forge/rl';
+import { oldestVersion, type Episode, type Group, type TraceOrigin, type Worth } from '@forge/contracts';
+import { checkRewards, checkWorths, failure, judge, type Judge } from './judgement';
 
 /**
  * The replay buffer's knowledge of a buffered group without its payload. Kept in Redis beside the payload,
  * so a restarted replay buffer goes on where the old one stopped.
  *
- * Shapes: advantages [G], in the order of the group's episodes.
+ * Shapes: rewards, advantages, tokens and lengths [G], in the order of the group's episodes.
  */
 export interface Candidate {
   index: number;
+  sampleId: string;
   /** Version of the oldest token. */
   version: number;
   /** Whether the group has a gradient to give, as the algorithm judges it. */
   informative: boolean;
-  advantages: number[];
+  /** After shaping. */
+  rewards: number[];
+  /** Before the algorithm's second stage over a batch. */
+  advantages: Worth[];
+  /** Tokens the policy chose. */
+  tokens: number[];
+  /** All tokens. */
+  lengths: number[];
   /** Sums over the group's episodes; those of several groups add up. */
   sums: Sums;
   logprobMismatch?: number;
@@ -22,46 +29,55 @@ export interface Candidate {
   trace?: TraceOrigin & { cameAtMs: number };
 }
 
-/** The part of an algorithm that judges a group. */
-export type Judge = Pick<Algorithm, 'advantage' | 'isInformative'>;
-
 /**
  * The candidate that `group` becomes under `algorithm`.
  *
- * @throws {ForgeError} NUMERIC_NON_FINITE when an advantage is not finite, or too large for sums of such (the message
- *   schema has checked the rest); SHAPE_MISMATCH when the algorithm gives another number of advantages than there are episodes.
+ * @throws {ForgeError} naming the function, the group and the sample: what the algorithm throws; NUMERIC_NON_FINITE for a
+ *   reward or an advantage that is not finite, or too large for sums of such (the message schema has checked the rest);
+ *   SHAPE_MISMATCH when there is not one for each episode, or those of an episode's tokens are not as many as these.
  */
 export function toCandidate(group: Group, algorithm: Judge): Candidate {
-  const { index, episodes, logprobMismatch } = group;
-  const rewards = episodes.map((episode) => episode.reward);
-  const advantages = algorithm.advantage(rewards);
-  if (advantages.length !== episodes.length) {
-    throw new ForgeError(
-      'SHAPE_MISMATCH',
-      `group ${index}: the algorithm gave ${advantages.length} advantages for ${episodes.length} episodes`,
-      { index, advantages: advantages.length, episodes: episodes.length },
-    );
-  }
-  const wrong = advantages.find((advantage) => !(Math.abs(advantage) <= MAX_REWARD));
-  if (wrong !== undefined) {
-    throw new ForgeError(
-      'NUMERIC_NON_FINITE',
-      `group ${index}: an advantage is ${wrong}; expected a finite one of at most ${MAX_REWARD}`,
-      {
-        index,
-        rewards,
-        advantages: advantages.map(String),
-      },
-    );
-  }
+  const { index, sampleId, episodes, logprobMismatch } = group;
+  const lengths = episodes.map(({ tokenIds }) => tokenIds.length);
+  const rewards = judge('shape', group, () => algorithm.shape(episodes));
+  checkRewards('shape', group, rewards, episodes.length);
+  const advantages = judge('advantage', group, () => algorithm.advantage(rewards, episodes));
+  checkWorths('advantage', group, advantages, lengths);
   return {
     index,
+    sampleId,
     version: oldestVersion(episodes),
-    informative: algorithm.isInformative(rewards, advantages),
+    informative: judge('isInformative', group, () => algorithm.isInformative(rewards, advantages)),
+    rewards,
     advantages,
+    tokens: episodes.map(({ mask }) => mask.filter((chosen) => chosen === 1).length),
+    lengths,
     sums: sumsOf(episodes),
     ...(logprobMismatch !== undefined && { logprobMismatch }),
   };
+}
+
+/**
+ * The worth of the episodes of a batch, after the algorithm's second stage over all of it. Shapes: [groups][G].
+ *
+ * @throws {ForgeError} as `toCandidate`, with the `index` of a group when one is to blame; else naming all of them.
+ */
+export function judgeBatch(selected: readonly Candidate[], algorithm: Pick<Judge, 'acrossBatch'>): Worth[][] {
+  const groups = selected.map(({ rewards, advantages, tokens }) => ({ rewards, advantages, tokens }));
+  const whole = {
+    index: selected.map(({ index }) => index).join(', '),
+    sampleId: selected.map(({ sampleId }) => sampleId).join(', '),
+  };
+  const worths = judge('acrossBatch', whole, () => algorithm.acrossBatch(groups));
+  const found = Array.isArray(worths) ? String(worths.length) : typeof worths;
+  if (found !== String(selected.length)) {
+    const said = `it gave the advantages of ${found} groups for ${selected.length}`;
+    throw failure('SHAPE_MISMATCH', 'acrossBatch', whole, said);
+  }
+  selected.forEach((candidate, i) => {
+    checkWorths('acrossBatch', candidate, worths[i]!, candidate.lengths);
+  });
+  return worths;
 }
 
 /**

@@ -1,8 +1,10 @@
 import type { RunState } from '@forge/broker';
+import { carriedWorth, type Worth } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Logger } from '@forge/telemetry';
 import { selectBatch, type SelectionRules } from '../domain/batch-selection';
-import { batchStatistics, type Candidate } from '../domain/candidate';
+import { batchStatistics, judgeBatch, type Candidate } from '../domain/candidate';
+import type { Judge } from '../domain/judgement';
 import { recordBuffer, recordEnd } from './buffer-spans';
 
 /** Batches formed but not trained yet at most: the one in training, and one for when that is done. */
@@ -24,6 +26,7 @@ export class BatchFormer {
       'version' | 'nextBatch' | 'formBatch' | 'discard' | 'bufferedGroups' | 'bufferedCount'
     > & { controls: Pick<RunState['controls'], 'steering'> },
     private readonly rules: Omit<SelectionRules, 'maxStaleness'>,
+    private readonly algorithm: Pick<Judge, 'acrossBatch'>,
     private readonly logger: Logger,
   ) {}
 
@@ -74,19 +77,21 @@ export class BatchFormer {
     if (batch === null) return false;
 
     const { selected, notSelected } = batch;
+    const worths = await this.judge(selected, step);
+    if (worths === null) return true;
     const statistics = {
       ...batchStatistics([...selected, ...notSelected]),
       'groups/discarded': this.evicted,
       'groups/discarded_share': this.evicted / (this.evicted + selected.length + notSelected.length),
     };
-    const groups = selected.map(({ index, advantages, trace }) => ({
+    const groups = selected.map(({ index, trace }, i) => ({
       index,
-      advantages,
+      advantages: worths[i]!.map(carriedWorth),
       ...(trace && { trace: { traceparent: trace.traceparent, admittedAtMs: trace.admittedAtMs } }),
     }));
     try {
       await this.runState.formBatch(
-        { schemaVersion: 2, version: step, groups, statistics },
+        { schemaVersion: 3, version: step, groups, statistics },
         indicesOf(notSelected),
       );
     } catch (error) {
@@ -105,6 +110,29 @@ export class BatchFormer {
     for (const candidate of selected) recordBuffer(candidate, 'batched', step);
     for (const candidate of notSelected) recordEnd(candidate, 'not-selected', step);
     return true;
+  }
+
+  /**
+   * The worth of the episodes of a batch. Null when the algorithm fails on it: the group to blame is given up then, or all of
+   * them where none can be told.
+   */
+  private async judge(selected: readonly Candidate[], step: number): Promise<Worth[][] | null> {
+    try {
+      return judgeBatch(selected, this.algorithm);
+    } catch (error) {
+      // The outcome depends on the groups and the algorithm alone: trying again would give the same.
+      const failure = ForgeError.from(error);
+      const { index: blame } = failure.details as { index?: unknown };
+      const blamed = selected.filter(({ index }) => index === blame);
+      const givenUp = blamed.length > 0 ? blamed : selected;
+      const { code, message } = failure;
+      const letter = { code, message, attempts: 1, payload: '' };
+      await this.runState.discard(indicesOf(givenUp), 'invalid', letter);
+      this.forget(givenUp);
+      for (const candidate of givenUp) recordEnd(candidate, 'invalid', step);
+      this.logger.warn({ err: failure, step, groups: indicesOf(givenUp) }, 'groups given up');
+      return null;
+    }
   }
 
   private forget(candidates: readonly Candidate[]): void {

@@ -20,7 +20,11 @@ export function recordBuffer(candidate: Candidate, left: string, step: number): 
 }
 
 /** A group that is not trained: the rollout ends here. */
-export function recordEnd(candidate: Candidate, end: 'stale' | 'not-selected', step: number): void {
+export function recordEnd(
+  candidate: Candidate,
+  end: 'stale' | 'not-selected' | 'invalid',
+  step: number,
+): void {
   recordBuffer(candidate, end, step);
   const attributes = {
     'forge.rollout.index': candidate.index,

@@ -2,7 +2,8 @@ import type { RunState, StreamedGroup } from '@forge/broker';
 import { decode, groupSchema, invalidMessage, versionsOf, type Group } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { endRollout, type ActivityClock, type RunTraces } from '@forge/telemetry';
-import { toCandidate, type Candidate, type Judge } from '../domain/candidate';
+import { toCandidate, type Candidate } from '../domain/candidate';
+import type { Judge } from '../domain/judgement';
 import type { BatchFormer } from './batch-former';
 
 export interface GroupIntakeOptions {

@@ -1,14 +1,16 @@
 import { RunState } from '@forge/broker';
 import { encode, type Group } from '@forge/contracts';
+import { defineAlgorithm } from '@forge/rl';
 import { startTestRedis, type TestRedis } from '@forge/testing';
+import type { Judge } from '../domain/judgement';
 import { BatchFormer } from './batch-former';
 import { GroupIntake } from './group-intake';
 
 const rules = { groups: 2, candidatesPerBatch: 4 };
-const algorithm = {
-  advantage: (rewards: readonly number[]) => rewards.map((r) => r - 0.5),
-  isInformative: (_: readonly number[], advantages: readonly number[]) => advantages.some((a) => a !== 0),
-};
+const algorithm: Judge = defineAlgorithm({
+  advantage: (rewards) => rewards.map((r) => r - 0.5),
+  loss: ({ logprobs }) => logprobs,
+});
 const traces = { kept: () => undefined };
 const activity = { during: async <T>(_: string, work: () => T | Promise<T>) => work() };
 const logger = { error: () => undefined, warn: () => undefined } as never;
@@ -32,11 +34,11 @@ async function newRun(): Promise<RunState> {
   return state;
 }
 
-function replayBuffer(runState: RunState) {
-  const batches = new BatchFormer(runState, rules, logger);
+function replayBuffer(runState: RunState, judge = algorithm) {
+  const batches = new BatchFormer(runState, rules, judge, logger);
   return {
     batches,
-    intake: new GroupIntake({ runState, algorithm, batches, consumer: '0', traces, activity }),
+    intake: new GroupIntake({ runState, algorithm: judge, batches, consumer: '0', traces, activity }),
   };
 }
 
@@ -175,20 +177,11 @@ describe('replay buffer', () => {
 
   it("goes on without a group that the user's advantage throws on", async () => {
     const state = await newRun();
-    const batches = new BatchFormer(state, rules, logger);
     const advantage = (rewards: readonly number[]) => {
       if (rewards[0] === 0.25) throw new RangeError('what a reward');
       return [...rewards];
     };
-    const picky = { ...algorithm, advantage };
-    const intake = new GroupIntake({
-      runState: state,
-      algorithm: picky,
-      batches,
-      consumer: '0',
-      traces,
-      activity,
-    });
+    const { intake } = replayBuffer(state, { ...algorithm, advantage });
     await state.admit(2);
     for (const [index, reward] of [
       [0, 0.25],
@@ -197,7 +190,61 @@ describe('replay buffer', () => {
       await publish(state, index, reward);
     await intake.turn(10);
     expect(await state.ledger()).toMatchObject({ buffered: 1, discarded: { invalid: 1 }, isBalanced: true });
-    expect(await state.deadLetters.list()).toMatchObject([{ index: 0, message: 'what a reward' }]);
+    expect(await state.deadLetters.list()).toMatchObject([
+      { index: 0, message: 'group 0 (sample s0): advantage: it failed: what a reward' },
+    ]);
+  });
+
+  it('gives the trainer what the second stage makes of the groups of a batch', async () => {
+    const state = await newRun();
+    const acrossBatch: Judge['acrossBatch'] = (groups) => {
+      const all = groups.flatMap(({ rewards }) => rewards);
+      const mean = all.reduce((sum, reward) => sum + reward, 0) / all.length;
+      return groups.map(({ rewards }) => rewards.map((reward) => [0, reward - mean]));
+    };
+    const { intake } = replayBuffer(state, { ...algorithm, acrossBatch });
+    await state.admit(4);
+    for (const [index, reward] of [0, 3, 1, 0.5].entries()) await publish(state, index, reward);
+    await intake.turn(10);
+    expect((await state.readBatch('trainer', 10))?.batch.groups).toEqual([
+      { index: 0, advantages: [Float32Array.of(0, -1.5)] },
+      { index: 1, advantages: [Float32Array.of(0, 1.5)] },
+    ]);
+  });
+
+  it.each<[string, Judge['acrossBatch'], number[], string]>([
+    [
+      'the group to blame',
+      (groups) => groups.map(({ rewards }) => rewards.map((reward) => (reward === 3 ? NaN : reward))),
+      [1],
+      'group 1 (sample s1): acrossBatch: the advantage of episode 0 is NaN; expected a finite number',
+    ],
+    [
+      'all groups of a batch when none is to blame',
+      (groups) => {
+        if (groups.some(({ rewards }) => rewards[0] === 3)) throw new RangeError('what a batch');
+        return groups.map(({ advantages }) => [...advantages]);
+      },
+      [0, 1],
+      'group 0, 1 (sample s0, s1): acrossBatch: it failed: what a batch',
+    ],
+  ])('gives up %s, with a dead letter, and goes on with others', async (_, acrossBatch, gone, words) => {
+    const state = await newRun();
+    const { intake } = replayBuffer(state, { ...algorithm, acrossBatch });
+    await state.admit(4);
+    for (const [index, reward] of [0, 3, 1, 0].entries()) await publish(state, index, reward);
+    await intake.turn(10);
+    expect(await state.ledger()).toMatchObject({
+      buffered: 4 - gone.length,
+      discarded: { invalid: gone.length },
+      isBalanced: true,
+    });
+    const letters = await state.deadLetters.list();
+    expect(letters.map(({ id, index }) => [id, index])).toEqual(gone.map((index) => [`b-${index}`, index]));
+    for (const { message } of letters) expect(message).toContain(words);
+    for (const { index } of await state.admit(4)) await publish(state, index, 1);
+    await intake.turn(10);
+    expect((await state.readBatch('trainer', 10))?.batch.groups).toHaveLength(2);
   });
 
   it('forms one batch ahead of the trainer and no more', async () => {

@@ -197,24 +197,27 @@ return 1
 
 /**
  * Discards buffered groups and returns their admission.
- * KEYS records, ledger, run, buffer, payloads, signals   ARGV reason, index ...
+ * KEYS records, run, dead letters, their order, ledger, buffer, payloads, signals
+ * ARGV reason, cap on the letters, number of groups, index ..., letter ... of each or none at all
  * Returns how many were discarded.
  */
-export const discard = new Script(`${MOVES}
+export const discard = new Script(`${MOVES}${LETTERS}
 local count = 0
-for i = 2, #ARGV do
+for i = 4, 3 + tonumber(ARGV[3]) do
   if stateOf(ARGV[i]) == 'b' then
+    local letter = ARGV[i + tonumber(ARGV[3])]
+    if letter then keep('b-' .. ARGV[i], letter, ARGV[2]) end
     move(ARGV[i], 'd', ' x' .. ARGV[1])
-    redis.call('HDEL', KEYS[4], ARGV[i])
-    redis.call('HDEL', KEYS[5], ARGV[i])
+    redis.call('HDEL', KEYS[6], ARGV[i])
+    redis.call('HDEL', KEYS[7], ARGV[i])
     count = count + 1
   end
 end
 if count > 0 then
-  redis.call('HINCRBY', KEYS[2], 'buffered', -count)
-  redis.call('HINCRBY', KEYS[2], 'discarded:' .. ARGV[1], count)
-  redis.call('HINCRBY', KEYS[3], 'started', -count)
-  redis.call('XADD', KEYS[6], 'MAXLEN', '~', 100, '*', 'what', 'discarded')
+  redis.call('HINCRBY', KEYS[5], 'buffered', -count)
+  redis.call('HINCRBY', KEYS[5], 'discarded:' .. ARGV[1], count)
+  redis.call('HINCRBY', KEYS[2], 'started', -count)
+  redis.call('XADD', KEYS[8], 'MAXLEN', '~', 100, '*', 'what', 'discarded')
 end
 return count
 `);

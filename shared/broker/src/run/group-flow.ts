@@ -148,14 +148,14 @@ export class GroupFlow {
   }
 
   /** The work of `RunState.discard`. */
-  async discard(indices: readonly number[], reason: string): Promise<number> {
+  async discard(indices: readonly number[], reason: string, failure?: Failure): Promise<number> {
     if (indices.length === 0) return 0;
-    const { records, ledger, run, buffer, payloads, signals } = this.keys;
-    return (await scripts.discard.run(
-      this.redis,
-      [records, ledger, run, buffer, payloads, signals],
-      [reason, ...indices],
-    )) as number;
+    const { records, run, deadLetters, deadLetterOrder, ledger, buffer, payloads, signals } = this.keys;
+    const keys = [records, run, deadLetters, deadLetterOrder, ledger, buffer, payloads, signals];
+    const letters =
+      failure === undefined ? [] : indices.map((index) => letterOf({ kind: 'message', index }, failure));
+    const args = [reason, this.bounds.deadLetters, indices.length, ...indices, ...letters];
+    return (await scripts.discard.run(this.redis, keys, args)) as number;
   }
 }
 

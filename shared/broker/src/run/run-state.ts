@@ -245,9 +245,9 @@ export class RunState {
     return this.groups.bufferedCount();
   }
 
-  /** Discards buffered groups; their admission returns. */
-  discard(indices: readonly number[], reason: string): Promise<number> {
-    return this.groups.discard(indices, reason);
+  /** Discards buffered groups; their admission returns. With a failure each leaves a dead letter. */
+  discard(indices: readonly number[], reason: string, failure?: Failure): Promise<number> {
+    return this.groups.discard(indices, reason, failure);
   }
 
   /**

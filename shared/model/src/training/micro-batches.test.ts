@@ -42,7 +42,18 @@ describe('cutMicroBatches', () => {
     expect(numbers(batch!.trainedIndex)).toEqual([3, 0, 1, 2, 3, 3]);
   });
 
+  it('gives a token the advantage of its own, where there is one for each', () => {
+    const [batch] = cutMicroBatches(
+      [{ ...episode([0, 1, 0, 1]), advantage: [0, 3, 0, -2] }, episode([0, 1, 1], 5)],
+      100,
+    );
+    expect(numbers(batch!.advantages)).toEqual([3, 0, -2, 5, 5, 0]);
+  });
+
   it('names the episode and the field of a broken episode', () => {
+    expect(() => cutMicroBatches([{ ...ofLength(3), advantage: [0, 1] }], 8)).toThrow(
+      'episode 0: advantage has 2 entries, tokenIds 3',
+    );
     expect(() => cutMicroBatches([ofLength(3), { ...ofLength(3), logprobs: [0] }], 8)).toThrow(
       'episode 1: logprobs has 1 entries, tokenIds 3',
     );

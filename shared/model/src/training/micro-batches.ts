@@ -12,7 +12,8 @@ export interface TrainEpisode {
   logprobs: ArrayLike<number>;
   versions: ArrayLike<number>;
   referenceLogprobs?: ArrayLike<number> | undefined;
-  advantage: number;
+  /** One for every token, or one for each. */
+  advantage: number | ArrayLike<number>;
 }
 
 /**
@@ -98,7 +99,7 @@ function fill(episodes: readonly TrainEpisode[], chosen: readonly number[], widt
       batch.mask[at] = 1;
       batch.behaviour[at] = logprobs[t + 1]!;
       batch.reference[at] = referenceLogprobs?.[t + 1] ?? 0;
-      batch.advantages[at] = advantage;
+      batch.advantages[at] = typeof advantage === 'number' ? advantage : advantage[t + 1]!;
       batch.versions[at] = versions[t + 1]!;
       batch.trainedPositions[next] = BigInt(at);
       batch.targets[next] = BigInt(tokenIds[t + 1]!);
@@ -111,8 +112,14 @@ function fill(episodes: readonly TrainEpisode[], chosen: readonly number[], widt
 
 function checkEpisode(episode: TrainEpisode, index: number): void {
   const length = episode.tokenIds.length;
-  const { mask, logprobs, versions, referenceLogprobs } = episode;
-  const fields = { mask, logprobs, versions, ...(referenceLogprobs ? { referenceLogprobs } : {}) };
+  const { mask, logprobs, versions, referenceLogprobs, advantage } = episode;
+  const fields = {
+    mask,
+    logprobs,
+    versions,
+    ...(referenceLogprobs ? { referenceLogprobs } : {}),
+    ...(typeof advantage === 'number' ? {} : { advantage }),
+  };
   for (const [field, values] of Object.entries(fields)) {
     if (values.length === length) continue;
     throw invalid(index, field, `has ${values.length} entries, tokenIds ${length}: they must be equal`);

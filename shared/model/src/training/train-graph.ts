@@ -1,4 +1,13 @@
-import { gatherRows, Graph, grad, linearLogprobs, reshape, spreadRows, type Tensor } from '@forge/graph';
+import {
+  gatherRows,
+  Graph,
+  grad,
+  linearLogprobs,
+  reshape,
+  spreadRows,
+  stopGradient,
+  type Tensor,
+} from '@forge/graph';
 import { lossResult, type Loss } from '@forge/rl';
 import type { Parameters } from '@forge/weights';
 import type { ModelConfig } from '../transformer/model-config';
@@ -57,14 +66,21 @@ export function buildTrainGraph(parameters: Parameters, options: TrainGraphOptio
 
   const perToken = (name: string): Tensor => graph.input(name, 'float32', ['B', 'T']);
   const total = (name: string): Tensor => graph.input(name, 'float32', []);
+  const logprobs = spreadRows(head.logprobs, trainedIndex, trainedPositions);
   const result = lossResult(
     options.loss({
-      logprobs: spreadRows(head.logprobs, trainedIndex, trainedPositions),
+      logprobs,
       entropy: spreadRows(head.entropy, trainedIndex, trainedPositions),
       behaviour: perToken('behaviour'),
+      old: stopGradient(logprobs),
       reference: perToken('reference'),
       advantages: perToken('advantages'),
+      lag: perToken('lag'),
+      values: perToken('values'),
+      oldValues: perToken('oldValues'),
+      returns: perToken('returns'),
       mask: perToken('mask'),
+      sequenceIds: graph.input('sequenceIds', 'float32', ['B']),
       tokenCount: total('tokenCount'),
       sequenceCount: total('sequenceCount'),
     }),

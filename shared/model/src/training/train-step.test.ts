@@ -1,7 +1,7 @@
 import { createEngine, type Engine } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
-import { evaluate, type Values } from '@forge/graph';
-import { defineAlgorithm, grpoLoss } from '@forge/rl';
+import { add, evaluate, mul, sub, sum, type Values } from '@forge/graph';
+import { defineAlgorithm, grpoLoss, tokenMean, type Loss } from '@forge/rl';
 import { parametersHash, readTensors, type Parameters } from '@forge/weights';
 import { initializeParameters } from '../hugging-face/initialize';
 import { LogprobScorer } from '../generation/logprob-scorer';
@@ -217,6 +217,31 @@ describe.each([
   const here = (changes: Partial<TrainStepOptions> = {}) => trainStep({ engine, ...changes });
 
   const episodes = episodesOf([9, 4, 6, 12, 5, 4, 7]);
+
+  it('tells a loss how old tokens are, whose they are, and what they were worth before the step', async () => {
+    const seen: Loss = (terms) => ({
+      loss: tokenMean(mul(terms.advantages, sub(terms.logprobs, terms.old)), terms),
+      metrics: {
+        lag: tokenMean(terms.lag, terms),
+        ids: sum(terms.sequenceIds, [0]),
+        advantage: tokenMean(terms.advantages, terms),
+        critic: tokenMean(add(terms.values, add(terms.oldValues, terms.returns)), terms),
+      },
+    });
+    const old = episodesOf([4], 1).map((one) => ({ ...one, advantage: [9, 9, 3, -1] }));
+    const supervised = [supervisedEpisode([1, 2], [3, 4])];
+    const step = await here({ loss: seen, microBatchTokens: 6 });
+    await step.restore({ ...step.state(), step: 5 });
+    const { loss, metrics, gradientNorm } = await step.step([...episodesOf([5], 3), ...old, ...supervised]);
+    expect(loss).toBe(0);
+    expect(gradientNorm).toBeGreaterThan(0);
+    // Lags 2 of three tokens, 4 of two and none of two.
+    expect(metrics['lag']).toBeCloseTo((3 * 2 + 2 * 4) / 7, 6);
+    expect(metrics['ids']).toBe(0 + 1 + 2);
+    expect(metrics['advantage']).toBeCloseTo((3 * (2 * noise(0, 3) - 1) + 3 - 1 + 2) / 7, 6);
+    expect(metrics['critic']).toBe(0);
+    await step.close();
+  });
 
   it('gives the same step in micro-batches as in one, to float rounding', async () => {
     const told: string[] = [];

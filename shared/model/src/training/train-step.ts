@@ -265,7 +265,10 @@ export class TrainStep {
       behaviour: grid(batch.behaviour),
       reference: grid(batch.reference),
       advantages: grid(batch.advantages),
+      lag: grid(lags(batch, this.stepNumber)),
+      ...Object.fromEntries(CRITIC_TERMS.map((name) => [name, grid(new Float32Array(rows * width))])),
       mask: grid(batch.mask),
+      sequenceIds: { dtype: 'float32', shape: [rows], data: Float32Array.from(batch.episodes) },
       tokenCount: scalar(counts.tokens),
       sequenceCount: scalar(counts.sequences),
     };
@@ -326,6 +329,8 @@ export class TrainStep {
 }
 
 const GRADIENT = 'gradients/';
+/** Zeros without a critic. */
+const CRITIC_TERMS = ['values', 'oldValues', 'returns'];
 
 /** The gradients among some outputs, by parameter name. */
 function gradientsOf<T>(outputs: Readonly<Record<string, T>>): Record<string, T> {
@@ -340,6 +345,11 @@ function keepsLogits({ engine, config, microBatchTokens, recompute }: TrainStepO
 
 function prefixed<T>(prefix: string, values: Readonly<Record<string, T>>): Record<string, T> {
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [prefix + name, value]));
+}
+
+/** Versions between `version` and the one that produced each token; 0 where none did. */
+function lags({ versions }: MicroBatch, version: number): Float32Array {
+  return Float32Array.from(versions, (produced) => (produced < 0 ? 0 : Math.max(0, version - produced)));
 }
 
 function positions(rows: number, width: number): BigInt64Array {

@@ -1,5 +1,6 @@
 import { endpoint, ForgeActor } from '@forge/actors';
 import { algorithmSchema, parseConfig, type AlgorithmInput } from '@forge/config';
+import type { Episode, Worth } from '@forge/contracts';
 import type { Algorithm } from '@forge/rl';
 import { loadAlgorithm } from '@forge/recipe-parts';
 import { z } from 'zod';
@@ -26,9 +27,14 @@ export class ComputeAdvantages extends ForgeActor {
     this.algorithm = await loadAlgorithm(this.settings);
   }
 
-  /** One advantage for each answer to the same prompt, from their rewards. Shapes: [G] to [G]. */
+  /**
+   * The worth of each answer to the same prompt, before any second stage over a batch. Shapes: [G] to [G].
+   *
+   * Rewards alone are enough for an algorithm that looks at nothing else; give others the whole episodes.
+   */
   @endpoint({ concurrent: true, idempotent: true })
-  compute(group: readonly (number | { reward: number })[]): number[] {
-    return this.algorithm.advantage(group.map((one) => (typeof one === 'number' ? one : one.reward)));
+  compute(group: readonly (number | Pick<Episode, 'reward'>)[]): Worth[] {
+    const episodes = group.map((one) => (typeof one === 'number' ? { reward: one } : one)) as Episode[];
+    return this.algorithm.advantage(this.algorithm.shape(episodes), episodes);
   }
 }

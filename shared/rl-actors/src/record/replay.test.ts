@@ -22,10 +22,10 @@ afterAll(() => {
 
 /** A batch of two episodes whose tokens are one version old, where there is an older one. */
 function batchOf(step: number): { batch: Batch; payload: Buffer } {
-  const advantages = [1, -0.5];
+  const advantages = [1, Float32Array.of(0, 0, -0.5, 2, 0.25)];
   const version = Math.max(0, step - 1);
   const episodes = advantages
-    .map((advantage) => trainingEpisode(advantage, [version, version, version]))
+    .map(() => trainingEpisode(0, [version, version, version]))
     .map(({ advantage: _advantage, ...episode }) => episode);
   const group: Group = {
     schemaVersion: 2,
@@ -38,7 +38,7 @@ function batchOf(step: number): { batch: Batch; payload: Buffer } {
     episodes,
   };
   return {
-    batch: { schemaVersion: 2, version: step, groups: [{ index: step, advantages }], statistics: {} },
+    batch: { schemaVersion: 3, version: step, groups: [{ index: step, advantages }], statistics: {} },
     payload: encode(group),
   };
 }

@@ -22,11 +22,11 @@ const group = (index: number, tokens: number[]): Group => ({
   episodes: tokens.map(episode),
 });
 const batch: Batch = {
-  schemaVersion: 2,
+  schemaVersion: 3,
   version: 0,
   groups: [
     { index: 2, advantages: [1, -1] },
-    { index: 5, advantages: [0.5] },
+    { index: 5, advantages: [Float32Array.of(0, 0.5)] },
   ],
   statistics: {},
 };
@@ -38,7 +38,7 @@ describe('trainEpisodes', () => {
     expect(episodes.map(({ tokenIds, advantage }) => [tokenIds[1], advantage])).toEqual([
       [7, 1],
       [8, -1],
-      [9, 0.5],
+      [9, Float32Array.of(0, 0.5)],
     ]);
   });
 

@@ -53,7 +53,7 @@ describe('Trainer', () => {
       episodes: episodes(0).map(({ advantage: _advantage, ...one }) => one),
     };
     const batch = {
-      schemaVersion: 2 as const,
+      schemaVersion: 3 as const,
       version: 0,
       groups: [{ index: 4, advantages: [1, -0.5] }],
       statistics: {},
@@ -84,7 +84,7 @@ describe('Trainer', () => {
     const shared = Buffer.from(new SharedArrayBuffer(another!.length));
     another!.copy(shared);
     const batch = (version: number) => ({
-      schemaVersion: 2 as const,
+      schemaVersion: 3 as const,
       version,
       groups: groups.map(({ index }) => ({ index, advantages: [1, -0.5] })),
       statistics: {},

@@ -1,5 +1,3 @@
-import type { Advantage } from '../algorithms/algorithm';
-
 /** Added to the standard deviation by torchforge, so that a nearly uniform group is not blown up. */
 const STD_EPSILON = 1e-4;
 
@@ -11,7 +9,11 @@ const STD_EPSILON = 1e-4;
  * @see Shao et al., "DeepSeekMath" (2024), 4.1.2; without the deviation Liu et al., "Understanding R1-Zero-Like
  *   Training" (Dr. GRPO, 2025); constants as torchforge's ComputeAdvantages
  */
-export function groupRelativeAdvantage({ normalizeByStd }: { normalizeByStd: boolean }): Advantage {
+export function groupRelativeAdvantage({
+  normalizeByStd,
+}: {
+  normalizeByStd: boolean;
+}): (rewards: readonly number[]) => number[] {
   return (rewards) => {
     if (rewards.every((reward) => reward === rewards[0])) return rewards.map(() => 0);
     const mean = rewards.reduce((sum, reward) => sum + reward, 0) / rewards.length;

@@ -48,7 +48,7 @@ describe('reinforceLoss', () => {
 
 describe('reinforce', () => {
   it('has the group mean as its baseline, and needs no reference', () => {
-    expect(reinforce({ normalizeByStd: false }).advantage([1, 0])).toEqual([0.5, -0.5]);
+    expect(reinforce({ normalizeByStd: false }).advantage([1, 0], [])).toEqual([0.5, -0.5]);
     expect(reinforce().needsReference).toBe(false);
   });
 });

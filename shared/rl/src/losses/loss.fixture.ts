@@ -1,11 +1,19 @@
 import { evaluate, grad, Graph, type Values } from '@forge/graph';
 import { lossResult, type Loss, type LossTerms } from './loss';
 
-/** A micro-batch; terms left out are 0, the mask 1, the counts those of this micro-batch. */
+/**
+ * A micro-batch; terms left out are 0, the mask 1, `old` is `logprobs`, the counts and ids those of this micro-batch.
+ */
 export interface LossCase {
   logprobs: number[][];
   behaviour?: number[][];
+  old?: number[][];
   reference?: number[][];
+  lag?: number[][];
+  values?: number[][];
+  oldValues?: number[][];
+  returns?: number[][];
+  sequenceIds?: number[];
   /** One per sequence, or one per token. */
   advantages: (number | number[])[];
   mask?: number[][];
@@ -17,29 +25,39 @@ export interface LossCase {
 interface LossValues {
   loss: number;
   metrics: Record<string, number>;
-  /** d loss / d logprobs, [B][T]. */
+  /** d loss / d logprobs, [B][T]; d loss / d values for a critic's loss. */
   gradient: number[][];
 }
 
 type Term = keyof LossTerms;
 
-/** Loss, metrics and gradient of a case by the graph's reference interpreter. */
-export function evaluateLoss(loss: Loss, lossCase: LossCase): LossValues {
+/** Loss, metrics and gradient of a case by the graph's reference interpreter; `of`: the term the gradient is for. */
+export function evaluateLoss(
+  loss: Loss,
+  lossCase: LossCase,
+  of: 'logprobs' | 'values' = 'logprobs',
+): LossValues {
   const feeds = feedsOf(lossCase);
   const graph = new Graph();
   const input = (name: Term, shape: string[]) => graph.input(name, 'float32', shape);
   const terms: LossTerms = {
     logprobs: input('logprobs', ['B', 'T']),
     behaviour: input('behaviour', ['B', 'T']),
+    old: input('old', ['B', 'T']),
     reference: input('reference', ['B', 'T']),
     advantages: input('advantages', ['B', 'T']),
+    lag: input('lag', ['B', 'T']),
+    values: input('values', ['B', 'T']),
+    oldValues: input('oldValues', ['B', 'T']),
+    returns: input('returns', ['B', 'T']),
     mask: input('mask', ['B', 'T']),
+    sequenceIds: input('sequenceIds', ['B']),
     entropy: input('entropy', ['B', 'T']),
     tokenCount: input('tokenCount', []),
     sequenceCount: input('sequenceCount', []),
   };
   const { loss: value, metrics } = lossResult(loss(terms));
-  const [gradient] = grad(value, [terms.logprobs]);
+  const [gradient] = grad(value, [terms[of]]);
   const values: Record<string, Values> = evaluate(
     { ...metrics, '#loss': value, '#gradient': gradient! },
     feeds,
@@ -62,7 +80,7 @@ export function finiteDifferences(loss: Loss, lossCase: LossCase, step = 1e-6): 
   const at = (b: number, t: number, delta: number) => {
     const logprobs = lossCase.logprobs.map((row) => [...row]);
     logprobs[b]![t]! += delta;
-    return evaluateLoss(loss, { ...lossCase, logprobs }).loss;
+    return evaluateLoss(loss, { old: lossCase.logprobs, ...lossCase, logprobs }).loss;
   };
   return lossCase.logprobs.map((row, b) =>
     row.map((_, t) => (at(b, t, step) - at(b, t, -step)) / (2 * step)),
@@ -79,7 +97,16 @@ function feedsOf(lossCase: LossCase): Record<Term, Values> {
   return {
     logprobs: matrix(logprobs),
     behaviour: matrix(lossCase.behaviour),
+    old: matrix(lossCase.old ?? logprobs),
     reference: matrix(lossCase.reference),
+    lag: matrix(lossCase.lag),
+    values: matrix(lossCase.values),
+    oldValues: matrix(lossCase.oldValues),
+    returns: matrix(lossCase.returns),
+    sequenceIds: {
+      shape: [logprobs.length],
+      data: Float64Array.from(lossCase.sequenceIds ?? logprobs.keys()),
+    },
     advantages: matrix(
       logprobs.map((row, b) => {
         const advantage = advantages[b]!;

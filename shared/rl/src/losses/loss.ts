@@ -4,19 +4,31 @@ import type { Tensor } from '@forge/graph';
 /**
  * The tensors of one micro-batch that a loss sees.
  *
- * Shapes: [B, T] except the counts, []; T counts predicted tokens. Padding and tokens the policy did not choose
- * have mask 0.
+ * Shapes: [B, T] except the counts, [], and sequenceIds, [B]; a row is a sequence, T counts predicted tokens. Padding and
+ * tokens the policy did not choose have mask 0.
  */
 export interface LossTerms {
-  /** Log-probs of the policy being trained; the only term with a gradient. */
+  /** Log-probs of the policy being trained; the only term with a gradient, but for `values` in a critic's loss. */
   logprobs: Tensor;
   /** Log-probs the generator recorded. */
   behaviour: Tensor;
+  /** Log-probs of the policy before the batch's first update; `logprobs` without gradient where a batch is one update. */
+  old: Tensor;
   /** Log-probs of the frozen reference model; zeros unless the algorithm `needsReference`. */
   reference: Tensor;
-  /** The episode's advantage, repeated for each of its tokens. */
+  /** Each token's advantage: the episode's, repeated, or its own. */
   advantages: Tensor;
+  /** Versions between the trainer's and the one that produced the token, 0 or more. */
+  lag: Tensor;
+  /** The critic's values now; their gradient counts in the critic's loss alone. Zeros without a critic, as the next two. */
+  values: Tensor;
+  /** The critic's values before the batch's first update. */
+  oldValues: Tensor;
+  /** GAE's returns: what the values are to become. */
+  returns: Tensor;
   mask: Tensor;
+  /** Index in the batch of each row's episode. */
+  sequenceIds: Tensor;
   /** Entropy of the policy's next-token distribution; no gradient. */
   entropy: Tensor;
   /** Tokens with mask 1 in the whole batch, over all its micro-batches. */

@@ -1,6 +1,20 @@
 import { greater, where } from '@forge/graph';
 import type { LossTerms } from './loss';
 
+/** The terms that are unknown where the mask is 0. */
+const PER_TOKEN = [
+  'logprobs',
+  'behaviour',
+  'old',
+  'reference',
+  'advantages',
+  'lag',
+  'values',
+  'oldValues',
+  'returns',
+  'entropy',
+] as const satisfies readonly (keyof LossTerms)[];
+
 /**
  * The terms with zeros wherever the mask is 0.
  *
@@ -9,12 +23,6 @@ import type { LossTerms } from './loss';
  */
 export function maskPadding(terms: LossTerms): LossTerms {
   const chosen = greater(terms.mask, 0);
-  return {
-    ...terms,
-    logprobs: where(chosen, terms.logprobs, 0),
-    behaviour: where(chosen, terms.behaviour, 0),
-    reference: where(chosen, terms.reference, 0),
-    advantages: where(chosen, terms.advantages, 0),
-    entropy: where(chosen, terms.entropy, 0),
-  };
+  const masked = PER_TOKEN.map((name) => [name, where(chosen, terms[name], 0)]);
+  return { ...terms, ...(Object.fromEntries(masked) as Pick<LossTerms, (typeof PER_TOKEN)[number]>) };
 }
