@@ -12,9 +12,11 @@ export { overrideForResume } from './resume-overrides';
 export { keepCheckpoints, publishDtype, rollbackFields, trainerFields, type TrainerConfig } from './trainer';
 export { scorerFields, workerFields } from './worker';
 export {
+  ALGORITHM_NAMES,
   algorithmSchema,
   type AlgorithmConfig,
   type AlgorithmInput,
+  type AlgorithmName,
   type GrpoConfig,
   type ReinforceConfig,
 } from './algorithm';

@@ -1,6 +1,6 @@
 import { ForgeError } from '@forge/errors';
 import type { z } from 'zod';
-import { keysAt, pathsTo } from './schema-keys';
+import { keysAt, ownersOf, pathsTo } from './schema-keys';
 import { nearest } from './suggestion';
 
 /**
@@ -46,6 +46,9 @@ export function describeIssues(
 export function unknownKey(path: readonly string[], schema: z.ZodType, input: unknown): string {
   const parent = path.slice(0, -1);
   const key = path.at(-1)!;
+  const of = ownersOf(schema, parent, key, input);
+  if (of !== null && of.owners.length > 0)
+    return `${path.join('.')}: unknown key, ${of.chosen} has no such; ${of.owners.join(', ')} ${of.owners.length === 1 ? 'has' : 'have'}`;
   const known = keysAt(schema, parent, input) ?? [];
   const sibling = nearest(key, known);
   const near = sibling === null ? undefined : [...parent, sibling].join('.');

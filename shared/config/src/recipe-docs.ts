@@ -72,19 +72,63 @@ function sections(value: Shown, path: string): string[] {
   if (value.properties !== undefined)
     return [`### \`${path}\``, '', ...saidOf(value), ...tables(value, path)];
   const inList = value.items?.oneOf ?? value.items?.anyOf;
-  const choices = value.oneOf ?? value.anyOf ?? inList ?? [];
-  return choices
-    .filter(({ properties }) => properties !== undefined)
-    .flatMap((choice) => {
-      const [name, kind] =
-        Object.entries(choice.properties!).find(([, one]) => one.const !== undefined) ?? [];
-      const where = inList === undefined ? path : `${path}.<n>`;
-      const properties = Object.fromEntries(
-        Object.entries(choice.properties!).filter(([key]) => key !== name),
-      );
-      const which = kind === undefined ? '' : `, \`${name}: ${String(kind.const)}\``;
-      return [`### \`${where}\`${which}`, '', ...saidOf(choice), ...tables({ ...choice, properties }, where)];
-    });
+  const choices = (value.oneOf ?? value.anyOf ?? inList ?? []).filter(
+    ({ properties }) => properties !== undefined,
+  );
+  const common = commonKeys(choices);
+  const shared =
+    Object.keys(common).length === 0
+      ? []
+      : [
+          `### \`${path}\`, what most have`,
+          '',
+          'Keys of all that do not say otherwise below.',
+          '',
+          ...tables({ properties: common }, path),
+        ];
+  const own = choices.flatMap((choice) => {
+    const [name, kind] = Object.entries(choice.properties!).find(([, one]) => one.const !== undefined) ?? [];
+    const where = inList === undefined ? path : `${path}.<n>`;
+    const properties = Object.fromEntries(
+      Object.entries(choice.properties!).filter(
+        ([key, one]) => key !== name && !(key in common && isSame(one, common[key])),
+      ),
+    );
+    const missing = Object.keys(common).filter((key) => !(key in choice.properties!));
+    const without =
+      missing.length === 0 ? [] : [`Without ${missing.map((key) => `\`${key}\``).join(', ')}.`, ''];
+    const which = kind === undefined ? '' : `, \`${name}: ${String(kind.const)}\``;
+    return [
+      `### \`${where}\`${which}`,
+      '',
+      ...saidOf(choice),
+      ...without,
+      ...tables({ ...choice, properties }, where),
+    ];
+  });
+  return [...shared, ...own];
+}
+
+/** Choices beyond which what most of them have is shown once. */
+const MANY_CHOICES = 12;
+
+/** The keys that are the same in two thirds of many choices. */
+function commonKeys(choices: readonly Shown[]): Record<string, Shown> {
+  if (choices.length < MANY_CHOICES) return {};
+  const of = (key: string): Shown[] => choices.flatMap(({ properties }) => properties?.[key] ?? []);
+  const names = new Set(choices.flatMap(({ properties }) => Object.keys(properties!)));
+  const entries = [...names].flatMap((key): [string, Shown][] => {
+    const found = of(key);
+    const mode = found.find(
+      (one) => 3 * found.filter((other) => isSame(one, other)).length >= 2 * choices.length,
+    );
+    return mode === undefined ? [] : [[key, mode]];
+  });
+  return Object.fromEntries(entries);
+}
+
+function isSame(a: Shown | undefined, b: Shown | undefined): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 function saidOf({ description }: Shown): string[] {

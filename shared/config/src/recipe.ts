@@ -1,6 +1,7 @@
 import { samplingSchema } from '@forge/contracts';
 import { z } from 'zod';
 import { algorithmSchema } from './algorithm';
+import { completedAlgorithm } from './completed-algorithm';
 import { rewardName, rewardSchema, rewardTimeoutMs } from './reward';
 import { redisWaitSeconds, section } from './sections';
 import { sinkSchema } from './sink';
@@ -240,7 +241,7 @@ export const recipeSchema = z
         .describe('keep what is trained, for forge replay; --record of forge run sets it'),
     }),
   })
-  .superRefine(({ rewards, evaluation, batch, limits }, context) => {
+  .superRefine(({ algorithm, rewards, evaluation, batch, limits }, context) => {
     const consumed = candidatesPerBatch({ batch });
     if (limits.heldGroups < consumed) {
       const message = `at least ${consumed}, the groups one batch consumes`;
@@ -255,6 +256,11 @@ export const recipeSchema = z
         message: `a name other than ${name}, which is taken`,
       });
     });
+    const weights = 'weights' in algorithm ? Object.keys(algorithm.weights ?? {}) : [];
+    for (const name of weights.filter((weighed) => !names.includes(weighed))) {
+      const message = `a name in rewards: ${names.join(', ')}`;
+      context.addIssue({ code: 'custom', path: ['algorithm', 'weights', name], message });
+    }
     if (evaluation.reward !== undefined && !names.includes(evaluation.reward)) {
       const path = ['evaluation', 'reward'];
       context.addIssue({ code: 'custom', path, message: `a name in rewards: ${names.join(', ')}` });
@@ -262,6 +268,7 @@ export const recipeSchema = z
   })
   .transform(({ evaluation, ...recipe }) => ({
     ...recipe,
+    algorithm: completedAlgorithm(recipe),
     evaluation: { ...evaluation, reward: evaluation.reward ?? rewardName(recipe.rewards[0]!) },
   }));
 

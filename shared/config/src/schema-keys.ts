@@ -16,6 +16,35 @@ export function keysAt(schema: z.ZodType, path: readonly PropertyKey[], input: u
   return keys.length === 0 ? null : [...new Set(keys)];
 }
 
+/**
+ * The members of the union at a path that have a key, by their literal (`name`, `kind`), and the one that `input` is; null
+ * where the path leads to no union whose member is known.
+ */
+export function ownersOf(
+  schema: z.ZodType,
+  path: readonly PropertyKey[],
+  key: string,
+  input: unknown,
+): { chosen: string; owners: string[] } | null {
+  const value = path.reduce<unknown>(property, input);
+  for (const union of schemasAt(schema, path, input)) {
+    if (!(union instanceof z.ZodUnion)) continue;
+    const members = (union.options as z.ZodType[]).map(unwrap).filter((one) => one instanceof z.ZodObject);
+    const chosen = members.find((member) => hasLiterals(member, value));
+    if (chosen === undefined) continue;
+    const owners = members.filter((member) => key in member.shape).map(literalOf);
+    return { chosen: literalOf(chosen), owners };
+  }
+  return null;
+}
+
+function literalOf({ shape }: z.ZodObject): string {
+  const literal = Object.values(shape as Record<string, z.ZodType>).find(
+    (one) => one instanceof z.ZodLiteral,
+  );
+  return literal === undefined ? '' : String([...literal.values][0]);
+}
+
 /** Whether the path leads to a list, whose keys are indices. */
 export function isListAt(schema: z.ZodType, path: readonly PropertyKey[], input: unknown): boolean {
   return schemasAt(schema, path, input).some((one) => one instanceof z.ZodArray || one instanceof z.ZodTuple);

@@ -10,11 +10,9 @@ import {
   combineRewards,
   exactReward,
   formatReward,
-  grpo,
   lengthReward,
   mathReward,
   promptsTask,
-  reinforce,
   thinkingReward,
   wordsReward,
   type Algorithm,
@@ -22,6 +20,7 @@ import {
   type RewardHandle,
   type Task,
 } from '@forge/rl';
+import { builtInAlgorithm } from './built-in-algorithm';
 import { datasetTask, pinnedDataset } from './data/dataset-task';
 import { codeReward } from './sandbox/code-reward';
 
@@ -31,18 +30,11 @@ import { codeReward } from './sandbox/code-reward';
  * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE; CONFIG_LOSS_INVALID when the loss of the user's can't be trained.
  */
 export async function loadAlgorithm({ algorithm }: Pick<Recipe, 'algorithm'>): Promise<Algorithm> {
-  switch (algorithm.name) {
-    case 'grpo':
-      return grpo(algorithm);
-    case 'reinforce':
-      return reinforce(algorithm);
-    case 'module': {
-      const { module, options } = algorithm;
-      const own = checkAlgorithm(await fromModule(module, options), module);
-      checkLoss(own.loss, module);
-      return own;
-    }
-  }
+  if (algorithm.name !== 'module') return builtInAlgorithm(algorithm);
+  const { module, options } = algorithm;
+  const own = checkAlgorithm(await fromModule(module, options), module);
+  checkLoss(own.loss, module);
+  return own;
 }
 
 /**

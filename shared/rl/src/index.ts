@@ -7,13 +7,58 @@ export {
   type CriticOptions,
   type JudgedGroup,
 } from './algorithms/algorithm';
+export { policyAlgorithm, type PolicyOptions, type PolicyParts } from './algorithms/policy-algorithm';
+export { cispo, cispoSurrogate, type CispoOptions } from './algorithms/cispo';
+export { dapo, type DapoOptions } from './algorithms/dapo';
+export { decoupledPpo, decoupledSurrogate, type DecoupledPpoOptions } from './algorithms/decoupled-ppo';
+export { dppo, dppoSurrogate, type DppoOptions } from './algorithms/dppo';
+export { drGrpo, type DrGrpoOptions } from './algorithms/dr-grpo';
+export { dro, droSurrogate, type DroOptions } from './algorithms/dro';
+export { gdpo, type GdpoOptions } from './algorithms/gdpo';
+export { gmpo, gmpoSurrogate, type GmpoOptions } from './algorithms/gmpo';
 export { grpo, grpoLoss, type GrpoLossOptions, type GrpoOptions } from './algorithms/grpo';
+export { gspo, type GspoOptions } from './algorithms/gspo';
+export { luspo, type LuspoOptions } from './algorithms/luspo';
+export { maxrl, type MaxRlOptions } from './algorithms/maxrl';
+export { opo, type OpoOptions } from './algorithms/opo';
+export { passAtK, type PassAtKOptions } from './algorithms/pass-at-k';
+export { reinforce, reinforceLoss, reinforceSurrogate, type ReinforceOptions } from './algorithms/reinforce';
+export { reinforcePlusPlus, type ReinforcePlusPlusOptions } from './algorithms/reinforce-plus-plus';
+export {
+  reinforcePlusPlusBaseline,
+  type ReinforcePlusPlusBaselineOptions,
+} from './algorithms/reinforce-plus-plus-baseline';
+export { greedyBaselineRollout, remax, type ReMaxOptions } from './algorithms/remax';
+export { rloo, type RlooOptions } from './algorithms/rloo';
+export { sapo, sapoSurrogate, type SapoOptions } from './algorithms/sapo';
 export { simpleGrpoLoss } from './algorithms/simple-grpo';
-export { reinforce, reinforceLoss, type ReinforceOptions } from './algorithms/reinforce';
-export { groupRelativeAdvantage } from './advantages/group-relative-advantage';
+export { vespo, vespoSurrogate, type VespoOptions } from './algorithms/vespo';
+export { bestOfGroupAdvantage, type BestOfGroupOptions } from './advantages/best-of-group-advantage';
+export { groupRelativeAdvantage, type GroupRelativeOptions } from './advantages/group-relative-advantage';
+export { leaveOneOutAdvantage } from './advantages/leave-one-out-advantage';
+export { lengthWeightedAdvantage } from './advantages/length-weighted-advantage';
+export { maxRlAdvantage } from './advantages/max-rl-advantage';
+export { perAgentAdvantage, type AgentBaselines } from './advantages/per-agent-advantage';
+export { rewardToGo } from './advantages/reward-to-go';
+export { whiten, type WhitenOptions } from './advantages/whiten';
+export { shapeRewards, type ShapingOptions } from './shaping/shape-rewards';
+export { componentRewards, type RewardWeights } from './shaping/component-rewards';
+export { lengthPenalty, type LengthPenalty } from './shaping/length-penalty';
+export { overlongPenalty, type OverlongPenalty } from './shaping/overlong-penalty';
 export { lossResult, type Loss, type LossResult, type LossTerms } from './losses/loss';
 export { checkLoss } from './losses/check-loss';
-export { sequenceMean, tokenMean } from './losses/batch-mean';
+export {
+  constantMean,
+  sequenceMean,
+  tokenMean,
+  type BatchMean,
+  type Normalization,
+} from './losses/batch-mean';
+export { policyLoss, type PolicyLossOptions, type Surrogate, type TokenLoss } from './losses/policy-loss';
+export { correct, type Correction, type CorrectionOptions } from './losses/corrections/correction';
+export { crossEntropyLoss, mixedLoss } from './losses/cross-entropy-loss';
+export { divergence, type DivergenceEstimator, type DivergenceOptions } from './losses/divergence';
+export { entropyBonus, highEntropyMask, type EntropyBonus } from './losses/entropy';
 export { k3 } from './losses/k3';
 export {
   clippedImportanceWeight,
@@ -22,6 +67,8 @@ export {
   truncatedImportanceWeight,
 } from './losses/importance-ratio';
 export { clippedSurrogate, type ClipRange } from './losses/clipped-surrogate';
+export { clippedRatio, type ClipOptions } from './losses/clipped-ratio';
+export { clippedSequenceRatio } from './losses/sequence-ratio';
 export { finishMetrics, policyMetrics } from './losses/policy-metrics';
 export {
   defaultRollout,

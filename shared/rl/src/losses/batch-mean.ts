@@ -24,3 +24,23 @@ export function sequenceMean(
   const perSequence = div(sum(mul(x, mask), [1]), maximum(sum(mask, [1]), 1));
   return div(sum(perSequence, [0]), maximum(sequenceCount, 1));
 }
+
+/**
+ * This micro-batch's part of the sum over all chosen tokens of the batch, over as many as its sequences could have: what a
+ * token weighs depends on the length of none.
+ *
+ * Shapes: x [B, T] -> [].
+ * @see Liu et al., "Understanding R1-Zero-Like Training" (Dr. GRPO, 2025), where `tokens` is the longest completion
+ */
+export function constantMean(tokens: number): BatchMean {
+  return (x, { mask, sequenceCount }) =>
+    div(sum(mul(x, mask), [0, 1]), mul(maximum(sequenceCount, 1), tokens));
+}
+
+/** A per-token value to this micro-batch's part of its mean over the batch. */
+export type BatchMean = (
+  x: Tensor,
+  terms: Pick<LossTerms, 'mask' | 'tokenCount' | 'sequenceCount'>,
+) => Tensor;
+
+export type Normalization = 'token' | 'sequence' | 'constant';

@@ -1,0 +1,101 @@
+import type { AlgorithmConfig } from './algorithm';
+import { correctionProblems, isWeighting } from './correction';
+
+/** What contradicts itself in an algorithm's section: the path below it, and what is expected. */
+export interface Problem {
+  path: (string | number)[];
+  message: string;
+}
+
+/** Options that exclude each other, each with the way out. */
+export function algorithmProblems(config: AlgorithmConfig): Problem[] {
+  if (config.name === 'module') return [];
+  return [
+    ...correctionProblems(config.correction).map(({ path, message }) => ({
+      path: ['correction', ...path],
+      message,
+    })),
+    ...weightProblems(config),
+    ...divergenceProblems(config),
+    ...normalizationProblems(config),
+    ...(config.name === 'grpo' && config.loss === 'simple' ? simpleLossProblems(config) : []),
+    ...(config.name === 'cispo' && config.ratioLow >= config.ratioHigh
+      ? [{ path: ['ratioLow'], message: `a number < ratioHigh, which is ${config.ratioHigh}` }]
+      : []),
+    ...(config.entropy.target !== undefined && config.entropy.bonus === 0
+      ? [{ path: ['entropy', 'target'], message: 'none without entropy.bonus, which is 0' }]
+      : []),
+  ];
+}
+
+type BuiltIn = Exclude<AlgorithmConfig, { name: 'module' }>;
+type Grpo = Extract<AlgorithmConfig, { name: 'grpo' }>;
+
+/** The weight old / behaviour counts once. */
+function weightProblems(config: BuiltIn): Problem[] {
+  const weighting = config.correction.find(isWeighting)?.name;
+  const problems: Problem[] = [];
+  if (weighting !== undefined && config.ratioTo === 'behaviour') {
+    const message = `old, or left out, with the correction ${weighting}: the ratio would count what that weighs for again`;
+    problems.push({ path: ['ratioTo'], message });
+  }
+  if (weighting !== undefined && config.name === 'decoupled-ppo') {
+    const message = `no ${weighting} with decoupled-ppo, which weighs by proximal / behaviour itself; the masks go with it`;
+    problems.push({ path: ['correction'], message });
+  }
+  if (config.name !== 'grpo' || config.truncatedImportanceSampling === undefined) return problems;
+  if (weighting !== undefined) {
+    const message = `none beside the correction ${weighting}: it is short for { name: tis }`;
+    problems.push({ path: ['truncatedImportanceSampling'], message });
+  }
+  if (config.ratioTo === 'behaviour') {
+    const message = 'old, or left out, with truncatedImportanceSampling';
+    problems.push({ path: ['ratioTo'], message });
+  }
+  return problems;
+}
+
+function divergenceProblems({ klIn, klEstimator, klWeighted }: BuiltIn): Problem[] {
+  if (klIn === 'loss') return [];
+  return [
+    ...(klEstimator === 'k3+'
+      ? [
+          {
+            path: ['klEstimator'],
+            message: 'k1, k2 or k3 with klIn: reward: k3+ differs from k3 by its gradient alone',
+          },
+        ]
+      : []),
+    ...(klWeighted
+      ? [{ path: ['klWeighted'], message: 'false with klIn: reward: rewards are not multiplied by ratios' }]
+      : []),
+  ];
+}
+
+function normalizationProblems(config: BuiltIn): Problem[] {
+  if (!('normalization' in config)) return [];
+  if (config.normalization === 'constant' || config.normalizationTokens === undefined) return [];
+  const message = `none with normalization: ${config.normalization}, which counts tokens itself`;
+  return [{ path: ['normalizationTokens'], message }];
+}
+
+/** torchforge's loss has neither clip nor weights: an option of theirs would do nothing. */
+function simpleLossProblems(config: Grpo): Problem[] {
+  const given = {
+    clipEpsilon: config.clipEpsilon !== 0.2,
+    clipEpsilonHigh: config.clipEpsilonHigh !== undefined,
+    dualClip: config.dualClip !== undefined,
+    truncatedImportanceSampling: config.truncatedImportanceSampling !== undefined,
+    correction: config.correction.length > 0,
+    ratioTo: config.ratioTo !== undefined,
+    klEstimator: config.klEstimator !== 'k3',
+    klClamp: config.klClamp !== undefined,
+    klIn: config.klIn !== 'loss',
+    klWeighted: config.klWeighted,
+    entropy: config.entropy.bonus > 0 || config.entropy.topShare !== undefined,
+    normalization: config.normalization === 'constant',
+  };
+  return Object.entries(given)
+    .filter(([, isGiven]) => isGiven)
+    .map(([field]) => ({ path: [field], message: 'none with loss: simple, which has no such part' }));
+}
