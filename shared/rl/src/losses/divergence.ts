@@ -1,4 +1,4 @@
-import { add, clip, exp, mul, stopGradient, sub, type Tensor } from '@forge/graph';
+import { add, clip, exp, minimum, mul, stopGradient, sub, type Tensor } from '@forge/graph';
 
 export type DivergenceEstimator = 'k1' | 'k2' | 'k3' | 'k3+';
 
@@ -14,7 +14,7 @@ const LARGEST_LOG_RATIO = 20;
 /**
  * Per-token estimate of KL(policy || other) from tokens drawn from the policy, with d = log policy - log other:
  * k1 = d; k2 = d^2 / 2; k3 = e^-d + d - 1; k3+ has the value of k3 and the gradient of k2, which is that of the divergence.
- * In k3, d is limited to [-20, 20], as verl does.
+ * In k3, -d counts up to 20, above which verl cuts it off, too.
  *
  * Shapes: both [B, T] -> [B, T].
  * @see Schulman, "Approximating KL Divergence" (2020); for k3+ the `kl_penalty` of verl
@@ -28,7 +28,7 @@ function estimateOf(estimator: DivergenceEstimator, logprobs: Tensor, other: Ten
   const logRatio = sub(logprobs, other);
   const k2 = (): Tensor => mul(mul(logRatio, logRatio), 0.5);
   const k3 = (): Tensor => {
-    const limited = clip(sub(other, logprobs), -LARGEST_LOG_RATIO, LARGEST_LOG_RATIO);
+    const limited = minimum(sub(other, logprobs), LARGEST_LOG_RATIO);
     return sub(sub(exp(limited), limited), 1);
   };
   switch (estimator) {
@@ -50,7 +50,7 @@ export function divergenceOf(
   { estimator, clamp = Infinity }: DivergenceOptions,
 ): number {
   const logRatio = logprob - other;
-  const limited = Math.min(Math.max(-logRatio, -LARGEST_LOG_RATIO), LARGEST_LOG_RATIO);
+  const limited = Math.min(-logRatio, LARGEST_LOG_RATIO);
   const estimates = { k1: logRatio, k2: logRatio ** 2 / 2, k3: Math.exp(limited) - limited - 1 };
   const estimate = estimates[estimator === 'k3+' ? 'k3' : estimator];
   return Math.min(Math.max(estimate, -clamp), clamp);
