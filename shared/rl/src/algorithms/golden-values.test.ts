@@ -275,7 +275,7 @@ describe('advantages', () => {
     expectRow(whitened('unbiased'), [1.5, ...three(-0.5), 1, 1, -1, -1], 6);
   });
 
-  it('whitens 3.5 and 1.5 around a masked token (SkyRL's generalised advantages, by the unbiased deviation)', () => {
+  it('whitens 3.5 and 1.5 around a masked token (SkyRL, by the unbiased deviation)', () => {
     const advantages = [[3.5, 0, 1.5]];
     const [[whitened]] = whiten({ whitening: 'unbiased' })([{ rewards: [0], advantages, tokens: [2] }]) as [
       [number[]],
