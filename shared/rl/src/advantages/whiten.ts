@@ -23,8 +23,13 @@ export function whiten({ whitening = 'population' }: WhitenOptions = {}): (
     const squares = totalOf(groups, (worth, count) => squaresOf(worth, count, mean));
     const scale = Math.max(deviation(squares, tokens, whitening), Math.sqrt(LEAST_VARIANCE));
     const whitened = (value: number): number => (value - mean) / scale;
-    return groups.map(({ advantages }) =>
-      advantages.map((worth) => (typeof worth === 'number' ? whitened(worth) : worth.map(whitened))),
+    return groups.map(({ advantages, tokens: lengths }) =>
+      advantages.map((worth, i) => {
+        if (typeof worth === 'number') return whitened(worth);
+        // A list does not say which of its zeros is a chosen token's, unless there are no more than masked ones.
+        const isPlain = worth.filter((value) => value === 0).length === worth.length - lengths[i]!;
+        return worth.map((value) => (isPlain && value === 0 ? 0 : whitened(value)));
+      }),
     );
   };
 }
