@@ -1,8 +1,8 @@
 import { productOf, shapeError, type Dim } from './dim';
-import { innermost, type Graph, type Tensor } from './graph';
+import { innermost, type Graph, type Operand, type Tensor } from './graph';
 import { defineOp } from './op';
 import { crossEntropy } from './cross-entropy';
-import { add, maximum, mul, sub } from './elementwise';
+import { add, cast, equal, log, maximum, mul, sub } from './elementwise';
 import { composite } from './gradient';
 import { concat, dimTensor, fill, reshape, shapeTensor, sliceBetween, zeros } from './layout';
 import { loop } from './loop';
@@ -24,8 +24,8 @@ export interface LinearLogprobsOptions {
 }
 
 /**
- * Log-probs of one target per row under softmax(x weightᵀ / temperature), and the entropy of that distribution,
- * through which no gradient flows. Unless told to keep them, forward and backward pass hold the logits of `chunk` rows at
+ * Log-probs of one target per row under softmax(x weightᵀ / temperature), and the entropy of that distribution. Unless told
+ * to keep them, forward and backward pass hold the logits of `chunk` rows at
  * a time, so that memory does not grow with rows times vocabulary.
  *
  * Shapes: x [N, D], weight [V, D], targets int64 [N] -> logprobs [N], entropy [N].
@@ -58,7 +58,17 @@ export function linearLogprobs(
     graph,
     [x, weight],
     () => forward(x, weight, targets, chunk, inverse),
-    ([dy]) => (dy ? backwardPass(x, weight, targets, dy, chunk, inverse) : [null, null]),
+    ([dy, dEntropy]) =>
+      dy || dEntropy
+        ? backwardPass(
+            x,
+            weight,
+            targets,
+            { logprobs: dy ?? null, entropy: dEntropy ?? null },
+            chunk,
+            inverse,
+          )
+        : [null, null],
   );
   return { logprobs: logprobs!, entropy: entropy! };
 }
@@ -119,27 +129,71 @@ function keeping(
   targets: Tensor,
   inverse: number,
 ): { logprobs: Tensor; entropy: Tensor } {
-  let residual: Tensor;
+  let found: ReturnType<typeof crossEntropy>;
   const [logprobs, entropy] = composite(
     graph,
     [x, weight],
     () => {
-      const found = crossEntropy(matmul(scaled(x, inverse), weight, { transposeB: true }), targets);
-      residual = found.residual;
+      found = crossEntropy(matmul(scaled(x, inverse), weight, { transposeB: true }), targets);
       return [found.logprobs, found.entropy];
     },
-    ([dy]) =>
-      dy ? headGradients(x, weight, residual, mul(column(dy, x.shape[0]!), -inverse)) : [null, null],
+    ([dy, dEntropy]) => {
+      if (!dy && !dEntropy) return [null, null];
+      const incoming = { logprobs: dy ?? null, entropy: dEntropy ?? null };
+      return headGradients(x, weight, { ...found, targets }, incoming, inverse);
+    },
   );
   return { logprobs: logprobs!, entropy: entropy! };
 }
 
+/** The gradients that come to log-probs and entropies, [N]; null where none does. */
+interface Incoming {
+  logprobs: Tensor | null;
+  entropy: Tensor | null;
+}
+
+interface Distributions {
+  entropy: Tensor;
+  residual: Tensor;
+  targets: Tensor;
+}
+
 /**
- * The gradients of x and weight. The factor of each row, `incoming` [N, 1], goes to the narrow tensors: the wide residual is
- * only multiplied.
+ * The gradients of x and weight. Without one of the entropies the factor of each row goes to the narrow tensors: the wide
+ * residual is only multiplied.
  */
-function headGradients(x: Tensor, weight: Tensor, residual: Tensor, incoming: Tensor): [Tensor, Tensor] {
-  return [mul(matmul(residual, weight), incoming), matmul(residual, mul(x, incoming), { transposeA: true })];
+function headGradients(
+  x: Tensor,
+  weight: Tensor,
+  found: Distributions,
+  { logprobs, entropy }: Incoming,
+  inverse: number,
+): [Tensor, Tensor] {
+  const rows = x.shape[0]!;
+  if (entropy === null) {
+    return spreadOut(x, weight, found.residual, mul(column(logprobs!, rows), -inverse));
+  }
+  const ofEntropy = mul(entropySlope(found, rows), column(entropy, rows));
+  const ofBoth = logprobs === null ? ofEntropy : add(mul(found.residual, column(logprobs, rows)), ofEntropy);
+  return spreadOut(x, weight, ofBoth, -inverse);
+}
+
+/** The gradients of x and weight from those of the logits, [N, V], each row times its `factor`, [N, 1]. */
+function spreadOut(x: Tensor, weight: Tensor, wide: Tensor, factor: Operand): [Tensor, Tensor] {
+  return [mul(matmul(wide, weight), factor), matmul(wide, mul(x, factor), { transposeA: true })];
+}
+
+/** Shares below it count as it in a logarithm that they multiply. */
+const SMALLEST_SHARE = 1e-30;
+
+/** The derivative of the negated entropy by the logits: p (ln p + entropy). Shapes: [N, V]. */
+function entropySlope({ entropy, residual, targets }: Distributions, rows: Dim): Tensor {
+  const width = residual.shape[1] as number;
+  const ids = BigInt64Array.from({ length: width }, (_, i) => BigInt(i));
+  const all = residual.graph.constant(ids, [1, width], 'int64');
+  const hit = cast(equal(all, reshape(targets, [rows, 1])), 'float32');
+  const share = add(residual, hit);
+  return mul(share, add(log(maximum(share, SMALLEST_SHARE)), column(entropy, rows)));
 }
 
 function forward(x: Tensor, weight: Tensor, targets: Tensor, chunk: number, inverse: number): Tensor[] {
@@ -162,12 +216,13 @@ function backwardPass(
   x: Tensor,
   weight: Tensor,
   targets: Tensor,
-  dy: Tensor,
+  incoming: Incoming,
   chunk: number,
   inverse: number,
 ): [Tensor, Tensor] {
   const chunks = chunksOf(x, chunk);
-  const [rows, goals, gradients] = [chunks.padded(x), chunks.padded(targets), chunks.padded(dy)];
+  const [rows, goals] = [chunks.padded(x), chunks.padded(targets)];
+  const [ofLogprobs, ofEntropy] = [incoming.logprobs, incoming.entropy].map((dy) => dy && chunks.padded(dy));
   const { state, scan } = loop({
     trips: chunks.trips,
     tripsDim: chunks.tripsDim,
@@ -175,9 +230,13 @@ function backwardPass(
     body: (counter, [dWeight]) => {
       const part = chunks.of(rows, counter);
       const logits = matmul(scaled(part, inverse), weight, { transposeB: true });
-      const { residual } = crossEntropy(logits, chunks.of(goals, counter));
-      const incoming = mul(column(chunks.of(gradients, counter), chunks.lengthDim), -inverse);
-      const [dRows, addend] = headGradients(part, weight, residual, incoming);
+      const own = chunks.of(goals, counter);
+      const found = { ...crossEntropy(logits, own), targets: own };
+      const here = {
+        logprobs: ofLogprobs ? chunks.of(ofLogprobs, counter) : null,
+        entropy: ofEntropy ? chunks.of(ofEntropy, counter) : null,
+      };
+      const [dRows, addend] = headGradients(part, weight, found, here, inverse);
       return { state: [add(dWeight!, addend)], scan: [dRows] };
     },
   });

@@ -296,6 +296,55 @@ export const OP_CASES: readonly OpCase[] = [
       linearLogprobs(x!, w!, ids, { chunk: 2, temperature: 0.7, keep: true }).logprobs,
   },
   {
+    name: 'the entropy of linearLogprobs in uneven chunks',
+    shapes: [
+      [5, 3],
+      [4, 3],
+    ],
+    symbolic: [
+      ['N', 3],
+      [4, 3],
+    ],
+    signed: true,
+    ids: { values: [0, 3, 1, 1, 2], symbol: 'N' },
+    build: ([x, w], _, ids) => linearLogprobs(x!, w!, ids, { chunk: 2, temperature: 0.7 }).entropy,
+  },
+  {
+    name: 'log-probs and entropy of linearLogprobs in uneven chunks',
+    shapes: [
+      [5, 3],
+      [4, 3],
+    ],
+    symbolic: [
+      ['N', 3],
+      [4, 3],
+    ],
+    signed: true,
+    ids: { values: [0, 3, 1, 1, 2], symbol: 'N' },
+    build: ([x, w], _, ids) => {
+      const { logprobs, entropy } = linearLogprobs(x!, w!, ids, { chunk: 2, temperature: 0.7 });
+      return add(logprobs, mul(entropy, 0.3));
+    },
+  },
+  {
+    name: 'log-probs and entropy of linearLogprobs that keeps the logits',
+    shapes: [
+      [5, 3],
+      [4, 3],
+    ],
+    symbolic: [
+      ['N', 3],
+      [4, 3],
+    ],
+    signed: true,
+    ids: { values: [0, 3, 1, 1, 2], symbol: 'N' },
+    build: ([x, w], _, ids) => {
+      const options = { chunk: 2, temperature: 0.7, keep: true };
+      const { logprobs, entropy } = linearLogprobs(x!, w!, ids, options);
+      return add(logprobs, mul(entropy, 0.3));
+    },
+  },
+  {
     name: 'linearLogprobs in one chunk',
     shapes: [
       [5, 3],
