@@ -31,15 +31,18 @@ export function describeIssues(
     const path = issue.path.map(String);
     if (issue.code === 'unrecognized_keys')
       return issue.keys.map((key) => unknownKey([...path, key], schema, input));
-    const found = path.reduce<unknown>(
-      (value, key) => (value as Record<string, unknown> | undefined)?.[key],
-      input,
-    );
+    const found = path.reduce<unknown>(valueAt, input);
     const expected = expectation(issue, found);
     return [
       `${path.join('.') || 'config'}: ${found === undefined ? 'missing' : `found ${shown(found)}`}, expected ${expected}`,
     ];
   });
+}
+
+/** The value under a key; a list that was given as its only item is that item under 0. */
+function valueAt(value: unknown, key: string): unknown {
+  const isItem = key === '0' && typeof value === 'object' && value !== null && !('0' in value);
+  return isItem ? value : (value as Record<string, unknown> | null | undefined)?.[key];
 }
 
 /** The line for a key that the schema does not have at this place. */
