@@ -67,6 +67,10 @@ describe('algorithmSchema', () => {
       correction: object[];
     };
     expect(correction).toEqual([{ name: 'tis', level: 'token', bound: 2 }]);
+    const byPath = { name: 'gspo', correction: { 0: { name: 'opsm' } } };
+    expect(parseConfig(algorithmSchema, byPath, 'a recipe')).toMatchObject({
+      correction: [{ name: 'opsm', threshold: 0.5 }],
+    });
   });
 
   it.each<[object, string]>([

@@ -45,14 +45,11 @@ const correction = z.discriminatedUnion('name', [
 
 type Correction = z.output<typeof correction>;
 
-/** One correction, or several. */
-export const correctionSchema = z.preprocess(
-  (value) => (typeof value === 'object' && value !== null && 'name' in value ? [value] : value),
-  z
-    .array(correction)
-    .max(6)
-    .describe('for data of an older or differently computed policy; one, or a list whose weights multiply'),
-);
+/** One correction, or several: a list, or what `algorithm.correction.0.name=tis` makes where there is none yet. */
+export const correctionSchema = z.preprocess((value) => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return '0' in value ? Object.values(value) : [value];
+}, z.array(correction).max(6).describe('for data of an older or differently computed policy; one, or a list whose weights multiply'));
 
 /** True for a correction by importance weights; the others only leave tokens out. */
 export function isWeighting({ name }: Correction): boolean {

@@ -1,0 +1,150 @@
+import { ALGORITHM_NAMES, algorithmSchema, parseConfig, type AlgorithmInput } from '@forge/config';
+import { samplingSchema, type Completion } from '@forge/contracts';
+import { createEngine } from '@forge/engine';
+import {
+  Generator,
+  initializeParameters,
+  TrainStep,
+  type ModelConfig,
+  type TrainEpisode,
+} from '@forge/model';
+import { loadAlgorithm } from '@forge/recipe-parts';
+import type { Algorithm, PolicyHandle, RewardHandle } from '@forge/rl';
+import type { Parameters } from '@forge/weights';
+
+const config: ModelConfig = {
+  architecture: 'llama',
+  hiddenSize: 16,
+  layers: 1,
+  heads: 2,
+  kvHeads: 2,
+  headDim: 8,
+  intermediateSize: 32,
+  vocabSize: 11,
+  maxPositions: 16,
+  rmsNormEpsilon: 1e-5,
+  rope: { theta: 100, scaling: { type: 'none' } },
+  tieWordEmbeddings: true,
+  attentionBias: false,
+  attentionOutputBias: false,
+  mlpBias: false,
+  qkNorm: false,
+  initializerRange: 0.1,
+};
+const optimizer = {
+  learningRate: 0.01,
+  schedule: 'constant',
+  warmupSteps: 0,
+  totalSteps: 100,
+  betas: [0.9, 0.95],
+  epsilon: 1e-8,
+  weightDecay: 0,
+  maxGradientNorm: 1,
+} as const;
+const [PROMPTS, GROUP, STEPS] = [6, 8, 15];
+const engine = createEngine({ threads: 1 });
+
+/** Whether an answer that begins with this token is right. */
+type Rule = (token: number) => boolean;
+/** A little more than half of the answers at random. */
+const isEven: Rule = (token) => token % 2 === 0;
+/** Two of eleven, so that most groups have one right answer or none. */
+const isRare: Rule = (token) => token < 2;
+
+const rewardOf = (isRight: Rule): RewardHandle => ({
+  score: (_sample, { tokenIds }) => {
+    const exact = Number(isRight(tokenIds[0]!));
+    return Promise.resolve({ reward: exact, rewards: { exact, second: Number(tokenIds[1]! < 5) } });
+  },
+});
+
+/** The worth of the episodes of a batch, as the replay buffer finds it. */
+async function batchOf(
+  algorithm: Algorithm,
+  policy: (prompt: number) => PolicyHandle,
+  reward: RewardHandle,
+): Promise<TrainEpisode[]> {
+  const groups = await Promise.all(
+    Array.from({ length: PROMPTS }, async (_, prompt) => {
+      const sample = { id: `s${prompt}`, prompt: String(prompt) };
+      const episodes = await algorithm.rollout({ sample, policy: policy(prompt), reward, groupSize: GROUP });
+      const rewards = algorithm.shape(episodes);
+      const advantages = algorithm.advantage(rewards, episodes);
+      const tokens = episodes.map(({ mask }) => mask.filter((chosen) => chosen === 1).length);
+      return { episodes, rewards, advantages, tokens };
+    }),
+  );
+  const worths = algorithm.acrossBatch(groups);
+  return groups.flatMap(({ episodes }, g) =>
+    episodes.map((episode, k) => ({ ...episode, advantage: worths[g]![k]! })),
+  );
+}
+
+/** The share of right answers at each step, of a model that `algorithm` teaches. */
+async function learn(input: AlgorithmInput, isRight = isEven): Promise<number[]> {
+  const section = parseConfig(algorithmSchema, input, 'the test');
+  const algorithm = await loadAlgorithm({ algorithm: section });
+  const parameters = initializeParameters(config, 3);
+  const generator = await Generator.create({
+    ...{ engine, config, parameters, version: 0, endTokenIds: [], maxBatch: 64, chunk: 3 },
+    weightMode: 'inputs',
+    decodeText: (ids) => ids.join(' '),
+  });
+  const trainer = await TrainStep.create({
+    ...{ engine, config, parameters, loss: algorithm.loss, optimizer, temperature: 1 },
+    ...{ microBatchTokens: 1_000, logitsChunk: 64, recompute: false },
+  });
+  const shares: number[] = [];
+  for (let step = 0; step < STEPS; step++) {
+    let asked = 0;
+    const policy = (prompt: number): PolicyHandle => ({
+      generate: (_prompt, { n = 1, ...sampling } = {}) => {
+        const call = asked++;
+        return generator.generate({
+          rolloutIds: Array.from({ length: n }, (_, i) => `${step}-${prompt}-${call}-${i}`),
+          promptTokenIds: [prompt, 10],
+          seed: 1,
+          sampling: samplingSchema.parse({ maxTokens: 3, ...sampling }),
+        });
+      },
+    });
+    const episodes = await batchOf(algorithm, policy, rewardOf(isRight));
+    shares.push(mean(episodes.map(({ tokenIds }) => Number(isRight(tokenIds[2]!)))));
+    const { metrics, gradientNorm } = await trainer.step(episodes);
+    expect([gradientNorm, ...Object.values(metrics)].every(Number.isFinite)).toBe(true);
+    await generator.applyWeights(step + 1, copyOf(trainer.parameters() as Parameters));
+  }
+  await Promise.all([generator.close(), trainer.close()]);
+  return shares;
+}
+
+const copyOf = (parameters: Parameters): Parameters =>
+  new Map([...parameters].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]));
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+
+describe('every algorithm of the catalogue, from its name in a recipe', () => {
+  it.each(ALGORITHM_NAMES.map((name) => [name]))('%s teaches a small model in a few steps', async (name) => {
+    const constants = name === 'dr-grpo' ? { normalizationTokens: 3 } : {};
+    // Pass@k learns from groups whose best answer is alone.
+    const rule = name === 'pass-at-k' ? isRare : isEven;
+    const shares = await learn({ name, ...constants } as AlgorithmInput, rule);
+    expect(mean(shares.slice(0, 2))).toBeLessThan(0.75);
+    expect(mean(shares.slice(-3))).toBeGreaterThan(mean(shares.slice(0, 2)) + 0.15);
+  });
+
+  it.each(['tis', 'icepop', 'sequence-mask', 'geometric-mask', 'outlier', 'opsm'] as const)(
+    'grpo teaches it with the correction %s',
+    async (correction) => {
+      const shares = await learn({ name: 'grpo', correction: { name: correction } } as AlgorithmInput);
+      expect(mean(shares.slice(-3))).toBeGreaterThan(mean(shares.slice(0, 2)) + 0.15);
+    },
+  );
+
+  it('grpo keeps its entropy up by a bonus, whose gradient reaches the model', async () => {
+    const [plain, kept] = await Promise.all([
+      learn({ name: 'grpo' }),
+      learn({ name: 'grpo', entropy: { bonus: 5 } }),
+    ]);
+    expect(mean(kept.slice(-3))).toBeLessThan(mean(plain.slice(-3)) - 0.1);
+  });
+});
