@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { ALGORITHM_NAMES, algorithmSchema } from './algorithm';
 import { parseConfig } from './issues';
 import { recipeSchema } from './recipe';
@@ -157,5 +159,25 @@ describe('the algorithm of a recipe', () => {
       const made = recipe({ algorithm: { name } });
       expect(recipeSchema.parse(made).algorithm).toEqual(made.algorithm);
     }
+  });
+});
+
+describe('docs/algorithms.md', () => {
+  const docs = readFileSync(join(__dirname, '../../../docs/algorithms.md'), 'utf8');
+  /** The names in the first column of the tables under a heading. */
+  const listed = (...headings: string[]): string[] =>
+    headings.flatMap((heading) => {
+      const section = docs.split(/^## /m).find((text) => text.startsWith(heading))!;
+      return [...section.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name]) => name!);
+    });
+
+  it('lists every algorithm of the schema, and no other', () => {
+    expect(listed('By advantage', 'By loss').sort()).toEqual([...ALGORITHM_NAMES].sort());
+  });
+
+  it('lists every correction of the schema, and no other', () => {
+    const [problem] = problemsOf({ name: 'grpo', correction: { name: '?' } });
+    const names = /one of (.*)$/.exec(problem!)![1]!.split(', ');
+    expect(listed('Corrections').sort()).toEqual(names.sort());
   });
 });
