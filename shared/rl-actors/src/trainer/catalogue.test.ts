@@ -1,5 +1,5 @@
 import { ALGORITHM_NAMES, algorithmSchema, parseConfig, type AlgorithmInput } from '@forge/config';
-import { samplingSchema, type Completion } from '@forge/contracts';
+import { samplingSchema } from '@forge/contracts';
 import { createEngine } from '@forge/engine';
 import {
   Generator,
