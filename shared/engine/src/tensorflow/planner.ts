@@ -28,7 +28,7 @@ export class Slots {
 
   constructor(
     readonly runtime: Runtime,
-    private readonly shared: (tensor: Tensor) => Value,
+    private readonly shared: (tensor: Tensor, isRounded: boolean) => Value,
     /** Whether products are of factors converted to bfloat16, and rounded to it. */
     readonly roundsFactors: boolean,
   ) {}
@@ -39,7 +39,12 @@ export class Slots {
 
   constant(tensor: Tensor): Slot {
     const isSmall = tensor.dtype === 'int64' && tensor.data!.length <= HOST_CONSTANT;
-    return this.fix(isSmall ? this.numbers(tensor) : this.shared(tensor));
+    return this.fix(isSmall ? this.numbers(tensor) : this.shared(tensor, false));
+  }
+
+  /** The constant in bfloat16. */
+  rounded(tensor: Tensor): Slot {
+    return this.fix(this.shared(tensor, true));
   }
 
   scalar(value: number, dtype: DType): Slot {
@@ -63,6 +68,7 @@ export class Slots {
 export class Planner {
   readonly steps: Step[] = [];
   private readonly places = new Map<Tensor, Slot>();
+  private readonly roundedConstants = new Map<Tensor, Slot>();
   private readonly knowledge = new Map<Slot, Knowledge>();
   private readonly made = new Map<string, readonly Slot[]>();
 
@@ -101,6 +107,20 @@ export class Planner {
       throw new ForgeError('BUG_INVARIANT', `${tensor.name} is used before it is computed`, {});
     }
     return this.root().fixed(tensor);
+  }
+
+  /** A constant as bfloat16, which is all that is held of it unless it is used otherwise as well. */
+  rounded(tensor: Tensor): Slot {
+    if (this.parent !== null) return this.parent.rounded(tensor);
+    const slot = this.roundedConstants.get(tensor) ?? this.slots.rounded(tensor);
+    this.roundedConstants.set(tensor, slot);
+    this.knowledge.set(slot, { isOnHost: false, isSteady: true });
+    return slot;
+  }
+
+  /** The planner that the slot comes from: this one, or one around it. */
+  ownerOf(slot: Slot): Planner {
+    return this.parent === null || this.knowledge.has(slot) ? this : this.parent.ownerOf(slot);
   }
 
   input(node: Node, i: number): Slot {

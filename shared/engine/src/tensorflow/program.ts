@@ -63,6 +63,7 @@ export class TensorflowProgram implements Program {
   readonly outputNames: readonly string[];
   private readonly plans = new Map<string, Plan>();
   private readonly constants = new Map<Tensor, Value>();
+  private readonly roundedConstants = new Map<Tensor, Value>();
 
   constructor(
     private readonly runtime: Runtime,
@@ -96,9 +97,11 @@ export class TensorflowProgram implements Program {
       for (const step of steps) step.forget?.();
       for (const value of slots.constants) value?.release();
     }
-    for (const value of this.constants.values()) value.release();
     this.plans.clear();
-    this.constants.clear();
+    for (const held of [this.constants, this.roundedConstants]) {
+      for (const value of held.values()) value.release();
+      held.clear();
+    }
     return Promise.resolve();
   }
 
@@ -112,7 +115,7 @@ export class TensorflowProgram implements Program {
   }
 
   private plan(wanted: readonly string[]): Plan {
-    const slots = new Slots(this.runtime, (tensor) => this.constant(tensor), this.roundsFactors);
+    const slots = new Slots(this.runtime, this.constant.bind(this), this.roundsFactors);
     const planner = new Planner(slots, LOWERINGS);
     const targets = wanted.map((name) => this.outputs[name]!);
     const { nodes, inputs: tensors } = reachable(targets);
@@ -132,11 +135,12 @@ export class TensorflowProgram implements Program {
   }
 
   /** One copy of a constant for all plans. */
-  private constant(tensor: Tensor): Value {
+  private constant(tensor: Tensor, isRounded: boolean): Value {
+    const held = isRounded ? this.roundedConstants : this.constants;
     const { dtype, shape, data } = tensor;
-    const value =
-      this.constants.get(tensor) ?? this.runtime.put({ dtype, shape: shape as number[], data: data! });
-    this.constants.set(tensor, value);
+    const host = { dtype, shape: shape as number[], data: data! };
+    const value = held.get(tensor) ?? (isRounded ? this.runtime.putRounded(host) : this.runtime.put(host));
+    held.set(tensor, value);
     return value.hold();
   }
 

@@ -2,7 +2,7 @@ import { ForgeError } from '@forge/errors';
 import type { DType } from '@forge/graph';
 import { deviceError, reasonOf } from '../device-errors';
 import type { HostTensor } from '../engine';
-import { DTYPES, typed, TYPE, type Binding, type OpAttribute } from './binding';
+import { DTYPES, flag, typed, TYPE, type Binding, type OpAttribute } from './binding';
 import { Value } from './value';
 
 /** Vectors of lengths and axes that are remembered before all are made anew. */
@@ -55,6 +55,15 @@ export class Runtime {
     const { dtype, shape } = tensor;
     const sent = new Value(this, dtype, shape, this.send(tensor));
     return this.isOnGpu ? sent : this.copy(sent);
+  }
+
+  /** A float32 tensor on the device in bfloat16. */
+  putRounded(tensor: HostTensor): Value {
+    const sent = new Value(this, tensor.dtype, tensor.shape, this.send(tensor));
+    const attributes = [typed('SrcT', 'float32'), typed('DstT', 'bfloat16'), flag('Truncate', false)];
+    const [rounded] = this.execute('Cast', attributes, [sent.handle()], 1);
+    sent.release();
+    return rounded!;
   }
 
   /** The value in memory of its own, in place of `value`. */
