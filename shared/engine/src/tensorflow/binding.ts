@@ -12,13 +12,13 @@ export interface OpAttribute {
 }
 
 /** A result of an op: its handle, and its shape. */
-interface OpResult {
+export interface OpResult {
   readonly id: number;
   readonly shape: number[];
   readonly dtype: number;
 }
 
-/** The part in use of the N-API binding of tfjs-node 4.22: TensorFlow's eager ops over handles. */
+/** The part in use of the N-API binding of tfjs-node 4.22: TensorFlow's eager ops, and its graphs, over handles. */
 export interface Binding {
   createTensor(shape: readonly number[], dtype: number, data: Float32Array | Int32Array | Uint8Array): number;
   deleteTensor(id: number): void;
@@ -29,6 +29,11 @@ export interface Binding {
     inputs: readonly number[],
     outputs: number,
   ): OpResult[];
+  /** The session of a graph in `directory`. */
+  loadSavedModel(directory: string, tag: string): number;
+  deleteSavedModel(session: number): void;
+  /** Names are divided by commas. */
+  runSavedModel(session: number, inputs: readonly number[], from: string, to: string): OpResult[];
   getNumOfTensors(): number;
   isUsingGpuDevice(): boolean;
 }

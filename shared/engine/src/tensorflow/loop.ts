@@ -3,6 +3,7 @@ import { typed, whole } from './binding';
 import { blockOf, type Block } from './lifetimes';
 import type { Lowering } from './planner';
 import type { Runtime } from './runtime';
+import { inStretches } from './stretch';
 import { clear, runSteps, type Frame, type Slot, type Step } from './step';
 import type { Value } from './value';
 
@@ -79,6 +80,11 @@ class LoopStep implements Step {
   }
 }
 
+/** The block with its long stretches as graphs. On a GPU a graph would take its tensors from the host. */
+function inGraphs(block: Block, results: readonly Slot[], entries: readonly Slot[], runtime: Runtime): Block {
+  return runtime.isOnGpu ? block : blockOf(inStretches(block.steps, results), results, entries);
+}
+
 export const lowerLoop: Lowering = (node, planner) => {
   const { body, outputs } = node.attributes.body as LoopBody;
   const wanted = outputs.slice(1);
@@ -88,7 +94,8 @@ export const lowerLoop: Lowering = (node, planner) => {
   const carried = carriedInputs.map((x) => inside.entry(x));
   inside.plan(reachableInside({ body, outputs: wanted }).nodes);
   const results = wanted.map((y) => inside.at(y));
-  const block = blockOf(inside.steps, results, [counter, ...carried]);
+  const entries = [counter, ...carried];
+  const block = inGraphs(blockOf(inside.steps, results, entries), results, entries, planner.slots.runtime);
   const own = new Set([counter, ...carried, ...block.steps.flatMap((step) => step.outputs)]);
   const captured = [...block.steps.flatMap((step) => step.inputs), ...results].filter(
     (slot) => !own.has(slot),

@@ -20,6 +20,9 @@ function countingBinding(count: number): Binding & { alive: Set<number> } {
     tensorDataSync: () => new Float32Array(),
     executeOp: (_, __, ___, outputs) =>
       Array.from({ length: outputs }, () => ({ id: make(), shape: [], dtype: 1 })),
+    loadSavedModel: () => 0,
+    deleteSavedModel: () => undefined,
+    runSavedModel: () => [],
     getNumOfTensors: () => alive.size,
     isUsingGpuDevice: () => false,
   };

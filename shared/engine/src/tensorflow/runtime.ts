@@ -1,17 +1,34 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { ForgeError } from '@forge/errors';
 import type { DType } from '@forge/graph';
 import { deviceError, reasonOf } from '../device-errors';
 import type { HostTensor } from '../engine';
-import { DTYPES, flag, typed, TYPE, type Binding, type OpAttribute } from './binding';
+import { DTYPES, flag, typed, TYPE, type Binding, type OpAttribute, type OpResult } from './binding';
+import { GRAPH_TAG } from './graph-bytes';
 import { Value } from './value';
 
 /** Vectors of lengths and axes that are remembered before all are made anew. */
 const INTS_AT_MOST = 4096;
+/** Graphs that stay loaded, a few MB each. */
+const SESSIONS_AT_MOST = 16;
+
+/** A graph, and the names of the tensors it takes and gives, divided by commas. */
+export interface GraphCall {
+  readonly bytes: Buffer;
+  /** The same for equal graphs alone. */
+  readonly key: string;
+  readonly inputs: string;
+  readonly outputs: string;
+}
 
 /** TensorFlow's ops over values, and the small int32 tensors that name their shapes and axes. */
 export class Runtime {
   private readonly vectors = new Map<string, number>();
   private readonly alive = new Set<number>();
+  /** Graphs that are loaded by their hash, the one used last at the end. */
+  private readonly sessions = new Map<string, number>();
 
   constructor(private readonly binding: Binding) {}
 
@@ -31,17 +48,19 @@ export class Runtime {
     inputs: readonly number[],
     outputs: number,
   ): Value[] {
-    try {
-      for (;;) {
-        const results = this.binding.executeOp(name, attributes, inputs, outputs);
-        if (this.claims(results.map(({ id }) => id)))
-          return results.map(
-            ({ id, shape, dtype }) => new Value(this, DTYPES[dtype] ?? 'float32', shape, id),
-          );
-      }
-    } catch (cause) {
-      throw this.refusal(name, cause);
-    }
+    return this.claimed(name, () => this.binding.executeOp(name, attributes, inputs, outputs));
+  }
+
+  /** The results of a graph, which is loaded unless it is among those used last. */
+  runGraph(graph: GraphCall, handles: readonly number[]): Value[] {
+    const session = this.sessionOf(graph);
+    const { inputs, outputs } = graph;
+    return this.claimed('a graph', () => this.binding.runSavedModel(session, handles, inputs, outputs));
+  }
+
+  /** A tensor of which the shape alone is known. */
+  outline(shape: readonly number[]): Value {
+    return new Value(this, 'float32', shape, null);
   }
 
   /** The tensor on the device; on the CPU that may be the same memory, which then must not change any more. */
@@ -99,6 +118,44 @@ export class Runtime {
     if (this.vectors.size <= INTS_AT_MOST) return;
     for (const id of this.vectors.values()) this.free(id);
     this.vectors.clear();
+  }
+
+  /** The results of a call, each a tensor that is new. */
+  private claimed(name: string, compute: () => readonly OpResult[]): Value[] {
+    try {
+      for (;;) {
+        const results = compute();
+        if (this.claims(results.map(({ id }) => id)))
+          return results.map(
+            ({ id, shape, dtype }) => new Value(this, DTYPES[dtype] ?? 'float32', shape, id, null, dtype),
+          );
+      }
+    } catch (cause) {
+      throw this.refusal(name, cause);
+    }
+  }
+
+  /** A graph is the same for other weights: it outlives the program that it came with. */
+  private sessionOf({ key, bytes }: GraphCall): number {
+    const session = this.sessions.get(key) ?? this.load(bytes);
+    this.sessions.delete(key);
+    this.sessions.set(key, session);
+    const [oldest] = this.sessions;
+    if (this.sessions.size > SESSIONS_AT_MOST && oldest !== undefined) {
+      this.sessions.delete(oldest[0]);
+      this.binding.deleteSavedModel(oldest[1]);
+    }
+    return session;
+  }
+
+  private load(bytes: Buffer): number {
+    const directory = mkdtempSync(join(tmpdir(), 'forge-graph-'));
+    try {
+      writeFileSync(join(directory, 'saved_model.pb'), bytes);
+      return this.binding.loadSavedModel(directory, GRAPH_TAG);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   }
 
   private create(

@@ -32,6 +32,8 @@ export interface Step {
   /** Slots whose last use this is. */
   frees: readonly Slot[];
   run(frame: Frame, runtime: Runtime): void;
+  /** Whether it needs the numbers of what the host knows alone, and of all else the shape. */
+  readonly isQuick?: true;
   /** Frees what it keeps from one run to the next. */
   forget?(): void;
 }
@@ -56,11 +58,15 @@ export class OpStep implements Step {
 
   constructor(
     readonly name: string,
-    private readonly attributes: readonly OpAttribute[],
-    private readonly args: readonly Argument[],
+    readonly attributes: readonly OpAttribute[],
+    readonly args: readonly Argument[],
     readonly outputs: readonly Slot[],
   ) {
     this.inputs = args.flatMap((arg) => (typeof arg === 'number' ? [arg] : arg.from));
+  }
+
+  attribute(name: string): OpAttribute['value'] | undefined {
+    return this.attributes.find((attribute) => attribute.name === name)?.value;
   }
 
   /** The same op on the same slots, as another step. */
@@ -89,6 +95,7 @@ const REMEMBERED_BYTES = 4 * 2 ** 20;
 /** An op over constants and lengths: its results stay for the next run with the same lengths. */
 export class RememberedStep implements Step {
   frees: readonly Slot[] = [];
+  readonly isQuick = true;
   private known: { inputs: Value[]; outputs: Value[] } | null = null;
 
   constructor(private readonly step: OpStep) {}
@@ -131,6 +138,7 @@ function isSame(a: Value, b: Value): boolean {
 /** Works out a small tensor on the host. */
 export class HostStep implements Step {
   frees: readonly Slot[] = [];
+  readonly isQuick = true;
 
   constructor(
     readonly inputs: readonly Slot[],

@@ -1,10 +1,12 @@
 import type { DType } from '@forge/graph';
 import type { HostTensor } from '../engine';
+import { TYPE } from './binding';
 import type { Runtime } from './runtime';
 
 /**
- * A tensor as a handle of TensorFlow, as numbers on the host, or both: each is made when first asked for. The handle is
- * freed with the last holder, the first of which is who makes the value.
+ * A tensor as a handle of TensorFlow, as numbers on the host, or both: each is made when first asked for; with neither it
+ * is the outline of a tensor that is not computed yet. The handle is freed with the last holder, the first of which is who
+ * makes the value.
  */
 export class Value {
   private holders = 1;
@@ -15,6 +17,8 @@ export class Value {
     readonly shape: readonly number[],
     private id: number | null,
     private numbers: Float64Array | null = null,
+    /** TensorFlow's number of the dtype that the handle has. */
+    readonly type: number = TYPE[dtype],
   ) {}
 
   /** Whether its numbers are known without asking the device. */
