@@ -23,6 +23,14 @@ const reward = z.discriminatedUnion('name', [
       .describe('largest difference that still counts as equal, relative for answers below 1'),
   }),
   z.strictObject({
+    name: z.literal('json'),
+    weight,
+    partialCredit: z
+      .number()
+      .default(0.5)
+      .describe('for an object that is not the answer, times the share of keys that are right'),
+  }),
+  z.strictObject({
     name: z.literal('thinking'),
     weight,
     partialReward: z.number().default(0.2).describe('for an unpaired or empty think tag'),

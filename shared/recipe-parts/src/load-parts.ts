@@ -10,6 +10,7 @@ import {
   combineRewards,
   exactReward,
   formatReward,
+  jsonReward,
   lengthReward,
   mathReward,
   promptsTask,
@@ -57,6 +58,8 @@ async function loadReward(config: RewardConfig): Promise<Reward> {
       return mathReward(config);
     case 'answer':
       return answerReward(config);
+    case 'json':
+      return jsonReward(config);
     case 'thinking':
       return thinkingReward(config);
     case 'length':

@@ -84,6 +84,7 @@ export { combineRewards, type Reward, type RewardFactory } from './rewards/rewar
 export { answerReward, type AnswerRewardOptions } from './rewards/answer-reward';
 export { exactReward } from './rewards/exact-reward';
 export { formatReward } from './rewards/format-reward';
+export { jsonReward, type JsonRewardOptions } from './rewards/json-reward';
 export { lengthReward } from './rewards/length-reward';
 export { mathReward, parseAmount, type MathRewardOptions } from './rewards/math-reward';
 export { thinkingReward, type ThinkingRewardOptions } from './rewards/thinking-reward';

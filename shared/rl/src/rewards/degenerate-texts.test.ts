@@ -3,6 +3,7 @@ import { completionOf, sampleOf } from './completion.fixture';
 import { answerReward } from './answer-reward';
 import { exactReward } from './exact-reward';
 import { formatReward } from './format-reward';
+import { jsonReward } from './json-reward';
 import { mathReward } from './math-reward';
 import { parsePythonFloat } from './python-float';
 import type { Reward } from './reward';
@@ -54,12 +55,18 @@ const TEXTS: readonly [string, string, string][] = [
   ['', '<', ''],
   ['', '```', ''],
   ['', 'a', '!'],
+  ['', '[', ''],
 ];
 
 const rewards: Record<string, Reward> = {
   answer: answerReward(),
   exact: exactReward(),
   format: formatReward({ pattern: '^<think>.*</think>' }),
+  json: {
+    name: 'json',
+    score: (sample, ...rest) =>
+      jsonReward().score({ ...sample, answer: JSON.stringify(sample.answer) }, ...rest),
+  },
   math: mathReward(),
   thinking: thinkingReward(),
   words: wordsReward({ words: ['aaaa', '1 1', '<think>'] }),
