@@ -10,6 +10,7 @@ import {
   type NormalizationName,
 } from './algorithm-fields';
 import { algorithmProblems } from './algorithm-problems';
+import { criticFields } from './critic';
 import { named, userModule } from './sections';
 
 /** A built-in algorithm: its own keys beside those all have. */
@@ -144,6 +145,7 @@ const algorithm = z.discriminatedUnion('name', [
       ),
     weightBound: z.number().min(1).default(5).describe('largest weight proximal / behaviour; 5 as in AReaL'),
   }),
+  builtIn('ppo', 'token', { ...clipFields(), ...criticFields }),
   reinforce,
   ownModule,
 ]);

@@ -15,13 +15,10 @@ export { type ChunkMark } from './generation/chunk-marks';
 export { type GenerateRequest } from './generation/sequence';
 export { type WeightMode } from './generation/weight-source';
 export { LogprobScorer, type LogprobScorerOptions } from './generation/logprob-scorer';
-export {
-  TrainStep,
-  type OptimizerOptions,
-  type StepLimits,
-  type StepResult,
-  type TrainStepOptions,
-} from './training/train-step';
+export { TrainStep, type TrainStepOptions } from './training/train-step';
+export { type StepResult } from './training/step-result';
+export { type OptimizerOptions } from './training/optimizer';
+export { type StepLimits } from './training/step-limits';
 export { type OptimizerState } from './training/adamw';
 export { type TrainEpisode } from './training/micro-batches';
 export { supervisedEpisode, supervisedLoss } from './training/supervised';

@@ -60,7 +60,7 @@ describe('checkAlgorithm', () => {
       #scale = 2;
       name = 'whole';
       needsReference = false;
-      critic = { gamma: 1, lambda: 0.95, whiten: true, learningRate: 1e-5, loss: () => undefined };
+      critic = { gamma: 1, lambda: 0.95, whitening: 'unbiased', learningRate: 1e-5, loss: () => undefined };
       shape(): number[] {
         return [this.#scale];
       }

@@ -21,11 +21,10 @@ const DEFAULTED: Kinds<Pick<Algorithm, Defaulted>> = {
   acrossBatch: 'function',
   critic: 'object',
 };
-const CRITIC: Kinds<CriticOptions> = {
+const CRITIC: Kinds<Omit<CriticOptions, 'learningRate'>> = {
   gamma: 'number',
   lambda: 'number',
-  whiten: 'boolean',
-  learningRate: 'number',
+  whitening: 'string',
   loss: 'function',
 };
 const REWARD: Kinds<Reward> = { name: 'string', score: 'function' };

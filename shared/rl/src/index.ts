@@ -29,11 +29,18 @@ export {
   type ReinforcePlusPlusBaselineOptions,
 } from './algorithms/reinforce-plus-plus-baseline';
 export { greedyBaselineRollout, remax, type ReMaxOptions } from './algorithms/remax';
+export { ppo, type PpoOptions } from './algorithms/ppo';
 export { rloo, type RlooOptions } from './algorithms/rloo';
 export { sapo, sapoSurrogate, type SapoOptions } from './algorithms/sapo';
 export { simpleGrpoLoss } from './algorithms/simple-grpo';
 export { vespo, vespoSurrogate, type VespoOptions } from './algorithms/vespo';
 export { bestOfGroupAdvantage, type BestOfGroupOptions } from './advantages/best-of-group-advantage';
+export {
+  generalizedAdvantage,
+  whitenChosen,
+  type AdvantageEstimates,
+  type ValuedTokens,
+} from './advantages/generalized-advantage';
 export { groupRelativeAdvantage, type GroupRelativeOptions } from './advantages/group-relative-advantage';
 export { leaveOneOutAdvantage } from './advantages/leave-one-out-advantage';
 export { lengthWeightedAdvantage } from './advantages/length-weighted-advantage';
@@ -57,6 +64,7 @@ export {
 export { policyLoss, type PolicyLossOptions, type Surrogate, type TokenLoss } from './losses/policy-loss';
 export { correct, type Correction, type CorrectionOptions } from './losses/corrections/correction';
 export { crossEntropyLoss, mixedLoss } from './losses/cross-entropy-loss';
+export { valueLoss } from './losses/value-loss';
 export { divergence, type DivergenceEstimator, type DivergenceOptions } from './losses/divergence';
 export { entropyBonus, highEntropyMask, type EntropyBonus } from './losses/entropy';
 export { k3 } from './losses/k3';

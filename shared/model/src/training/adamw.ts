@@ -10,10 +10,14 @@ export interface AdamWOptions {
 
 /** The part of a checkpoint besides the parameters; shapes as the parameters of the same name. */
 export interface OptimizerState<T extends Tensors = Tensors> {
-  /** Updates applied so far. */
+  /** Updates applied so far; steps of the trainer, where a step may be several of them. */
   step: number;
+  /** Updates beyond one a step; none unless given. */
+  extraUpdates?: number;
   firstMoments: T;
   secondMoments: T;
+  /** The value model, where one is learnt: it takes an update with each of the policy's. */
+  critic?: { parameters: T; firstMoments: T; secondMoments: T };
 }
 
 /**
@@ -50,6 +54,17 @@ export class AdamW {
       const [first, second] = [this.firstMoments.get(name)!.data, this.secondMoments.get(name)!.data];
       this.updateTensor(data, gradient, first, second, learningRate, gradientScale, decay);
     }
+  }
+
+  /** The numbers that an update changes, to copy or to write over: parameters and moments. */
+  get changed(): Float32Array[] {
+    const tensors = [this.parameters, this.firstMoments, this.secondMoments];
+    return tensors.flatMap((named) => [...named.values()].map(({ data }) => data));
+  }
+
+  /** Undoes updates: the state after `step` of them, whose numbers were written over `changed`. */
+  goBack(step: number): void {
+    this.appliedSteps = step;
   }
 
   /** The live moments: copy them if the next update must not change them. */

@@ -12,6 +12,12 @@ interface Trained {
   second: DeviceTensor;
 }
 
+/** The state that updates can be undone to. */
+interface Held {
+  step: number;
+  trained: ReadonlyMap<string, Readonly<Trained>>;
+}
+
 /** The programs that parameters of one shape share. */
 interface ShapePrograms {
   add: Program;
@@ -29,6 +35,7 @@ export class DeviceOptimizer implements Optimizer {
   private gradients: Record<string, DeviceTensor> = {};
   private readonly programs = new Map<string, ShapePrograms>();
   private squares!: Program;
+  private held: Held | null = null;
 
   private constructor(
     private readonly engine: Engine,
@@ -97,9 +104,10 @@ export class DeviceOptimizer implements Optimizer {
         secondMoment: second,
         gradient: this.gradients[name]!,
       };
+      const isHeld = this.held?.trained.get(name)?.parameter === parameter;
       const { kept } = await this.programsOf(shape).update.run(
         { ...tensors, ...(Object.fromEntries(scalars) as Record<string, HostTensor>) },
-        { consumed: Object.keys(tensors) },
+        { consumed: isHeld ? ['gradient'] : Object.keys(tensors) },
       );
       one.parameter = kept['new.parameter']!;
       one.first = kept['new.firstMoment']!;
@@ -111,6 +119,28 @@ export class DeviceOptimizer implements Optimizer {
   forget(): void {
     for (const gradient of Object.values(this.gradients)) gradient.dispose();
     this.gradients = {};
+  }
+
+  hold(): void {
+    const trained = new Map([...this.trained].map(([name, one]) => [name, { ...one }]));
+    this.held = { step: this.appliedSteps, trained };
+  }
+
+  goBack(): void {
+    if (this.held === null) return;
+    for (const [name, old] of this.held.trained) {
+      const one = this.trained.get(name)!;
+      if (one.parameter !== old.parameter) disposeOf(one);
+      this.trained.set(name, { ...old });
+    }
+    this.appliedSteps = this.held.step;
+    this.held = null;
+  }
+
+  letGo(): void {
+    for (const [name, old] of this.held?.trained ?? [])
+      if (this.trained.get(name)!.parameter !== old.parameter) disposeOf(old);
+    this.held = null;
   }
 
   parameters(): Tensors {
@@ -142,9 +172,8 @@ export class DeviceOptimizer implements Optimizer {
 
   async close(): Promise<void> {
     this.forget();
-    for (const { parameter, first, second } of this.trained.values()) {
-      for (const tensor of [parameter, first, second]) tensor.dispose();
-    }
+    this.letGo();
+    for (const one of this.trained.values()) disposeOf(one);
     const programs = [...this.programs.values()].flatMap(({ add, update }) => [add, update]);
     for (const program of [...programs, this.squares]) await program.release();
   }
@@ -211,6 +240,10 @@ export class DeviceOptimizer implements Optimizer {
     });
     return new Map(tensors);
   }
+}
+
+function disposeOf({ parameter, first, second }: Readonly<Trained>): void {
+  for (const tensor of [parameter, first, second]) tensor.dispose();
 }
 
 /** The sum of the squares of each tensor, float32 [P] in the order of `parameters`. */

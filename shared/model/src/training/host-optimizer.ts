@@ -10,6 +10,7 @@ export class HostOptimizer implements Optimizer {
   private readonly adamW: AdamW;
   private readonly parameterFeeds: Record<string, AnyTensor>;
   private gradients: Gradients = new Map();
+  private held: { step: number; copies: Float32Array[] } | null = null;
 
   constructor(parameters: Parameters, options: AdamWOptions) {
     this.current = new Map(
@@ -54,6 +55,24 @@ export class HostOptimizer implements Optimizer {
 
   forget(): void {
     this.gradients = new Map();
+  }
+
+  hold(): void {
+    this.held = { step: this.adamW.step, copies: this.adamW.changed.map((data) => data.slice()) };
+  }
+
+  goBack(): void {
+    if (this.held === null) return;
+    const { step, copies } = this.held;
+    this.adamW.changed.forEach((data, i) => {
+      data.set(copies[i]!);
+    });
+    this.adamW.goBack(step);
+    this.held = null;
+  }
+
+  letGo(): void {
+    this.held = null;
   }
 
   parameters(): Tensors {

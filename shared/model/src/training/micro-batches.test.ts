@@ -50,6 +50,19 @@ describe('cutMicroBatches', () => {
     expect(numbers(batch!.advantages)).toEqual([3, 0, -2, 5, 5, 0]);
   });
 
+  it('gives a reward that is one number to the last trained token', () => {
+    const rewarded = [episode([0, 1, 1, 0], 4), { ...episode([0, 1, 1]), advantage: [0, 2, 3] }];
+    const [batch] = cutMicroBatches(rewarded, 100, { isReward: true });
+    expect(numbers(batch!.advantages)).toEqual([0, 4, 0, 2, 3, 0]);
+  });
+
+  it('cuts the chosen episodes alone, under their indices in the batch', () => {
+    const batches = cutMicroBatches([3, 6, 3, 5].map(ofLength), 10, { chosen: [2, 3] });
+    expect(batches.map(({ episodes, width }) => ({ episodes, width }))).toEqual([
+      { episodes: [3, 2], width: 4 },
+    ]);
+  });
+
   it('names the episode and the field of a broken episode', () => {
     expect(() => cutMicroBatches([{ ...ofLength(3), advantage: [0, 1] }], 8)).toThrow(
       'episode 0: advantage has 2 entries, tokenIds 3',

@@ -31,7 +31,13 @@ export interface MicroBatch {
   mask: Float32Array;
   behaviour: Float32Array;
   reference: Float32Array;
+  /** Set anew where a critic makes advantages of rewards. */
   advantages: Float32Array;
+  /** Terms of a loss that are zeros until the trainer has computed them, where it has to. */
+  old: Float32Array;
+  values: Float32Array;
+  oldValues: Float32Array;
+  returns: Float32Array;
   /** Version that produced the predicted token; -1 where none did. */
   versions: Int32Array;
   /** Flat positions [N] in [B, T] whose prediction is trained, ascending, and the tokens [N] they predict. */
@@ -41,27 +47,47 @@ export interface MicroBatch {
   trainedIndex: BigInt64Array;
 }
 
+export interface CutOptions {
+  /** Indices of the episodes to cut; all of them unless given. */
+  chosen?: readonly number[];
+  /** An advantage that is one number goes to every trained token of the episode unless it is a reward, for the last. */
+  isReward?: boolean;
+}
+
 /**
- * The batch cut into micro-batches of at most `maxTokens` padded tokens, longest episodes first; an episode
- * longer than that goes alone. Episodes of equal length keep their order, so the same batch always gives the
+ * The batch, or the `chosen` episodes of it, cut into micro-batches of at most `maxTokens` padded tokens, longest episodes first;
+ * an episode longer than that goes alone. Episodes of equal length keep their order, so the same batch always gives the
  * same micro-batches.
  *
  * @throws {ForgeError} CONTRACT_INVALID_MESSAGE when an episode has arrays of unequal length or trains no token.
  */
-export function cutMicroBatches(episodes: readonly TrainEpisode[], maxTokens: number): MicroBatch[] {
-  episodes.forEach(checkEpisode);
+export function cutMicroBatches(
+  episodes: readonly TrainEpisode[],
+  maxTokens: number,
+  { chosen = [...episodes.keys()], isReward = false }: CutOptions = {},
+): MicroBatch[] {
+  for (const index of chosen) checkEpisode(episodes[index]!, index);
   const predictions = (index: number): number => episodes[index]!.tokenIds.length - 1;
-  const longestFirst = episodes
-    .map((_, index) => index)
-    .sort((a, b) => predictions(b) - predictions(a) || a - b);
+  const longestFirst = [...chosen].sort((a, b) => predictions(b) - predictions(a) || a - b);
   const batches: MicroBatch[] = [];
   for (let start = 0; start < longestFirst.length;) {
     const width = predictions(longestFirst[start]!);
     const rows = Math.max(1, Math.floor(maxTokens / width));
-    batches.push(fill(episodes, longestFirst.slice(start, start + rows), width));
+    batches.push(fill(episodes, longestFirst.slice(start, start + rows), { width, isReward }));
     start += rows;
   }
   return batches;
+}
+
+/**
+ * Per-token outputs of a micro-batch's trained tokens at their places. Shapes: [N] -> [B, T], zeros elsewhere.
+ */
+export function spread({ trainedPositions, rows, width }: MicroBatch, perToken: Float32Array): Float32Array {
+  const grid = new Float32Array(rows * width);
+  trainedPositions.forEach((at, n) => {
+    grid[Number(at)] = perToken[n]!;
+  });
+  return grid;
 }
 
 /** Predicted tokens that are trained. The first token of an episode is never predicted. */
@@ -72,7 +98,11 @@ export function countTrainedTokens(episode: TrainEpisode): number {
   return count;
 }
 
-function fill(episodes: readonly TrainEpisode[], chosen: readonly number[], width: number): MicroBatch {
+function fill(
+  episodes: readonly TrainEpisode[],
+  chosen: readonly number[],
+  { width, isReward }: { width: number; isReward: boolean },
+): MicroBatch {
   const [rows, size] = [chosen.length, chosen.length * width];
   const trained = chosen.reduce((count, index) => count + countTrainedTokens(episodes[index]!), 0);
   const batch: MicroBatch = {
@@ -84,6 +114,10 @@ function fill(episodes: readonly TrainEpisode[], chosen: readonly number[], widt
     behaviour: new Float32Array(size),
     reference: new Float32Array(size),
     advantages: new Float32Array(size),
+    old: new Float32Array(size),
+    values: new Float32Array(size),
+    oldValues: new Float32Array(size),
+    returns: new Float32Array(size),
     versions: new Int32Array(size).fill(-1),
     trainedPositions: new BigInt64Array(trained),
     targets: new BigInt64Array(trained),
@@ -92,6 +126,7 @@ function fill(episodes: readonly TrainEpisode[], chosen: readonly number[], widt
   let next = 0;
   chosen.forEach((index, row) => {
     const { tokenIds, mask, logprobs, versions, referenceLogprobs, advantage } = episodes[index]!;
+    const last = Array.prototype.lastIndexOf.call(mask, 1) - 1;
     for (let t = 0; t + 1 < tokenIds.length; t++) {
       const at = row * width + t;
       batch.tokens[at] = BigInt(tokenIds[t]!);
@@ -99,7 +134,8 @@ function fill(episodes: readonly TrainEpisode[], chosen: readonly number[], widt
       batch.mask[at] = 1;
       batch.behaviour[at] = logprobs[t + 1]!;
       batch.reference[at] = referenceLogprobs?.[t + 1] ?? 0;
-      batch.advantages[at] = typeof advantage === 'number' ? advantage : advantage[t + 1]!;
+      if (typeof advantage !== 'number') batch.advantages[at] = advantage[t + 1]!;
+      else if (!isReward || t === last) batch.advantages[at] = advantage;
       batch.versions[at] = versions[t + 1]!;
       batch.trainedPositions[next] = BigInt(at);
       batch.targets[next] = BigInt(tokenIds[t + 1]!);

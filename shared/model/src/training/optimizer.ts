@@ -3,6 +3,12 @@ import type { Parameters, Tensors } from '@forge/weights';
 import type { AdamWOptions, OptimizerState } from './adamw';
 import { DeviceOptimizer } from './device-optimizer';
 import { HostOptimizer } from './host-optimizer';
+import type { LearningRateSchedule } from './learning-rate';
+
+export interface OptimizerOptions extends AdamWOptions, LearningRateSchedule {
+  /** Gradients are scaled down to this global norm when they exceed it; Infinity never scales. */
+  maxGradientNorm: number;
+}
 
 /** Gradients of one micro-batch by parameter name, in the memory of the optimizer. */
 export interface MicroBatchGradients {
@@ -26,6 +32,12 @@ export interface Optimizer {
   update(learningRate: number, scale: number): Promise<void>;
   /** Forgets the accumulated gradients. */
   forget(): void;
+  /** Keeps parameters and moments as they are now, until `goBack` or `letGo`. */
+  hold(): void;
+  /** Undoes the updates since `hold`. */
+  goBack(): void;
+  /** Keeps the updates since `hold`. */
+  letGo(): void;
   /** The parameters, valid until the next update. */
   parameters(): Tensors;
   /** Step and moments, valid until the next update. */

@@ -1,17 +1,9 @@
-import {
-  gatherRows,
-  Graph,
-  grad,
-  linearLogprobs,
-  reshape,
-  spreadRows,
-  stopGradient,
-  type Tensor,
-} from '@forge/graph';
+import { Graph, grad, linearLogprobs, stopGradient, type Tensor } from '@forge/graph';
 import { lossResult, type Loss } from '@forge/rl';
 import type { Parameters } from '@forge/weights';
 import type { ModelConfig } from '../transformer/model-config';
 import { headWeight, transformer } from '../transformer/transformer';
+import { parameterInputs, sourceOf, termInputs, tokenInputs } from './graph-inputs';
 
 export interface TrainGraphOptions {
   config: ModelConfig;
@@ -24,13 +16,15 @@ export interface TrainGraphOptions {
   keepLogits?: boolean;
   /** Recompute each layer's activations in the backward pass. */
   recompute: boolean;
+  /** Set when a batch is several updates: the loss's `old` is an input then, and else the log-probs without gradient. */
+  feedsOld?: boolean;
 }
 
 /** The outputs of the graph per micro-batch; the losses and metrics of all micro-batches add up to the batch's. */
 export interface TrainOutputs {
   loss: Tensor;
-  /** Log-probs of the trained tokens in order of position, [N]. */
-  logprobs: Tensor;
+  /** Log-probs, or values, of the trained tokens in order of position, [N]. */
+  perToken: Tensor;
   metrics: Record<string, Tensor>;
   /** By parameter name. */
   gradients: Record<string, Tensor>;
@@ -43,54 +37,33 @@ export interface TrainOutputs {
  * Only trained positions go through the LM head and through what follows the last layer's attention.
  */
 export function buildTrainGraph(parameters: Parameters, options: TrainGraphOptions): TrainOutputs {
-  const { config, temperature, logitsChunk, keepLogits = false } = options;
+  const { config, temperature, logitsChunk, keepLogits = false, recompute, feedsOld = false } = options;
   const graph = new Graph();
-  const weights = new Map(
-    [...parameters].map(([name, { shape }]) => [name, graph.input(name, 'float32', shape)] as const),
-  );
-  const weight = (name: string): Tensor => weights.get(name)!;
-  const tokens = graph.input('tokens', 'int64', ['B', 'T']);
-  const positions = graph.input('positions', 'int64', ['B', 'T']);
-  const trainedPositions = graph.input('trainedPositions', 'int64', ['N']);
-  const trainedIndex = graph.input('trainedIndex', 'int64', ['B', 'T']);
+  const weights = parameterInputs(graph, parameters);
+  const { tokens, positions, select, spread } = tokenInputs(graph);
   const targets = graph.input('targets', 'int64', ['N']);
-
-  const select = (x: Tensor): Tensor =>
-    gatherRows(reshape(x, [-1, x.shape.at(-1)!]), trainedPositions, trainedIndex);
-  const hidden = transformer(config, weight, { tokens, positions, select, recompute: options.recompute });
-  const head = linearLogprobs(hidden, headWeight(config, weight), targets, {
+  const hidden = transformer(config, sourceOf(weights), { tokens, positions, select, recompute });
+  const head = linearLogprobs(hidden, headWeight(config, sourceOf(weights)), targets, {
     chunk: logitsChunk,
     temperature,
     keep: keepLogits,
   });
-
-  const perToken = (name: string): Tensor => graph.input(name, 'float32', ['B', 'T']);
-  const total = (name: string): Tensor => graph.input(name, 'float32', []);
-  const logprobs = spreadRows(head.logprobs, trainedIndex, trainedPositions);
-  const result = lossResult(
+  const logprobs = spread(head.logprobs);
+  const terms = termInputs(graph);
+  const { loss, metrics } = lossResult(
     options.loss({
+      ...terms,
       logprobs,
-      entropy: spreadRows(head.entropy, trainedIndex, trainedPositions),
-      behaviour: perToken('behaviour'),
-      old: stopGradient(logprobs),
-      reference: perToken('reference'),
-      advantages: perToken('advantages'),
-      lag: perToken('lag'),
-      values: perToken('values'),
-      oldValues: perToken('oldValues'),
-      returns: perToken('returns'),
-      mask: perToken('mask'),
-      sequenceIds: graph.input('sequenceIds', 'float32', ['B']),
-      tokenCount: total('tokenCount'),
-      sequenceCount: total('sequenceCount'),
+      entropy: spread(head.entropy),
+      old: feedsOld ? terms.old : stopGradient(logprobs),
+      values: graph.input('values', 'float32', ['B', 'T']),
     }),
   );
-  const names = [...weights.keys()];
-  const gradients = grad(result.loss, [...weights.values()]);
-  return {
-    loss: result.loss,
-    logprobs: head.logprobs,
-    metrics: result.metrics,
-    gradients: Object.fromEntries(names.map((name, i) => [name, gradients[i]!])),
-  };
+  return { loss, perToken: head.logprobs, metrics, gradients: gradientsIn(loss, weights) };
+}
+
+/** d loss / d parameter, by name. */
+export function gradientsIn(loss: Tensor, weights: ReadonlyMap<string, Tensor>): Record<string, Tensor> {
+  const gradients = grad(loss, [...weights.values()]);
+  return Object.fromEntries([...weights.keys()].map((name, i) => [name, gradients[i]!]));
 }

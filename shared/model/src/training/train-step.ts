@@ -1,25 +1,31 @@
-import type { AnyTensor, Engine, HostTensor, Program } from '@forge/engine';
+import type { Engine } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
-import { finishMetrics } from '@forge/rl';
+import { finishMetrics, type CriticOptions } from '@forge/rl';
 import type { Parameters, Tensors } from '@forge/weights';
-import type { AdamWOptions, OptimizerState } from './adamw';
-import { clipScale, firstNonFinite, normOf, sumOfSquares } from './gradients';
-import { learningRateAt, type LearningRateSchedule } from './learning-rate';
+import type { OptimizerState } from './adamw';
+import { Critic } from './critic';
+import { firstNonFinite, sumOfSquares } from './gradients';
+import { learningRateAt } from './learning-rate';
+import { Learner, type Gradients, type Watch } from './learner';
 import { MicroBatchSize } from './micro-batch-size';
-import { countTrainedTokens, cutMicroBatches, type MicroBatch, type TrainEpisode } from './micro-batches';
-import { createOptimizer, type Optimizer } from './optimizer';
+import type { MicroBatch, TrainEpisode } from './micro-batches';
+import { cutMinibatches, type Minibatch } from './minibatches';
+import type { OptimizerOptions } from './optimizer';
+import { checkLimits, type StepLimits } from './step-limits';
+import { criticMetrics, meanOf, Mismatch, paddedTokens, type StepResult, type Update } from './step-result';
 import { buildTrainGraph, type TrainGraphOptions } from './train-graph';
 
-export interface OptimizerOptions extends AdamWOptions, LearningRateSchedule {
-  /** Gradients are scaled down to this global norm when they exceed it; Infinity never scales. */
-  maxGradientNorm: number;
-}
-
-export interface TrainStepOptions extends TrainGraphOptions {
+export interface TrainStepOptions extends Omit<TrainGraphOptions, 'feedsOld'> {
   engine: Engine;
   /** The parameters that training starts with; copied, and not held on to. */
   parameters: Parameters;
   optimizer: OptimizerOptions;
+  /** A value model to learn beside the policy: an episode's advantage is its reward then. */
+  critic?: CriticOptions | null;
+  /** Passes over a batch; 1 unless given. */
+  updatesPerBatch?: number;
+  /** Optimizer steps of one pass; 1 unless given. */
+  minibatches?: number;
   /** A step beyond one of these is not applied; left out: no bound. */
   limits?: StepLimits;
   /** Padded tokens of a micro-batch at most; a single longer episode goes alone. Halved where memory ends. */
@@ -30,89 +36,58 @@ export interface TrainStepOptions extends TrainGraphOptions {
   clock?: () => number;
 }
 
-export interface StepLimits {
-  /** Euclidean norm of the gradient before clipping. */
-  maxGradientNorm?: number | undefined;
-  /** KL(behaviour || policy) of the batch, in nats; with a loss that has the metric `kl_behaviour`. */
-  maxKl?: number | undefined;
-}
-
-export interface StepResult {
-  loss: number;
-  /** Global norm before clipping. */
-  gradientNorm: number;
-  learningRate: number;
-  /** The loss's own metrics for the whole batch. */
-  metrics: Record<string, number>;
-  /** Trained tokens. */
-  tokens: number;
-  /** Padded tokens that went through the model. */
-  paddedTokens: number;
-  /** The size that micro-batches have from this step on, where it had to be halved; else null. */
-  smallerMicroBatches: number | null;
-  /** Largest |trainer - behaviour| log-prob over trained tokens of the version being trained; 0 without such tokens. */
-  logprobMismatch: number;
-  /** The same over tokens of any policy version: grows with the lag, information only. */
-  logprobMismatchAnyVersion: number;
-  durationMs: number;
-}
-
-/** Sums over the micro-batches of one step. */
-interface Totals {
-  microBatches: readonly MicroBatch[];
-  loss: number;
-  metrics: Record<string, number>;
-  logprobMismatch: number;
-  logprobMismatchAnyVersion: number;
-}
-
 /**
- * Optimizer steps on a policy: one graph for forward and backward, gradients accumulated over micro-batches, clipping and
- * AdamW where the engine's tensors lie. The same calls on the same machine and thread count give the same bits.
+ * Steps on a policy, each an optimizer update or several on one batch: one graph for forward and backward, gradients
+ * accumulated over micro-batches, clipping and AdamW where the engine's tensors lie. The same calls on the same machine and
+ * thread count give the same bits.
  *
  * Not re-entrant: await a step before the next call.
  */
 export class TrainStep {
   private readonly size: MicroBatchSize;
+  private steps = 0;
+  /** The micro-batch that is in the engine. */
+  private underWay: MicroBatch | null = null;
 
   private constructor(
-    private readonly program: Program,
-    private readonly optimizer: Optimizer,
-    private readonly shapes: ReadonlyMap<string, readonly number[]>,
-    private readonly options: Omit<TrainStepOptions, 'engine' | 'parameters'>,
+    private readonly policy: Learner,
+    private readonly critic: Critic | null,
+    private readonly options: Omit<TrainStepOptions, 'engine' | 'parameters' | 'critic'>,
   ) {
     this.size = new MicroBatchSize(options.microBatchTokens);
   }
 
   static async create(options: TrainStepOptions): Promise<TrainStep> {
-    const { engine, parameters, ...rest } = options;
-    const { loss, logprobs, metrics, gradients } = buildTrainGraph(parameters, {
-      keepLogits: keepsLogits(options),
-      ...options,
+    const { engine, parameters, critic = null, updatesPerBatch = 1, minibatches = 1, ...rest } = options;
+    const isSeveral = updatesPerBatch * minibatches > 1;
+    const policy = await Learner.create({
+      engine,
+      parameters,
+      outputs: buildTrainGraph(parameters, {
+        keepLogits: keepsLogits(options),
+        ...options,
+        feedsOld: isSeveral,
+      }),
+      optimizer: options.optimizer,
+      looks: isSeveral || critic !== null,
     });
-    const named = prefixed(GRADIENT, gradients);
-    const program = await engine.compile(
-      { loss, logprobs, ...prefixed('metrics/', metrics), ...named },
-      { kept: engine.memory === 'device' ? Object.keys(named) : [] },
-    );
-    const optimizer = await createOptimizer(engine, parameters, options.optimizer);
-    const shapes = new Map([...parameters].map(([name, { shape }]) => [name, shape]));
-    return new TrainStep(program, optimizer, shapes, rest);
+    const values = critic && (await Critic.create(critic, options));
+    return new TrainStep(policy, values, { ...rest, updatesPerBatch, minibatches });
   }
 
   /** Steps applied so far, which is the version of the policy. */
   get stepNumber(): number {
-    return this.optimizer.step;
+    return this.steps;
   }
 
   /**
-   * One optimizer step on `episodes`; `learningRate` overrides the schedule. Where memory ends, it begins again once, in
+   * One step on `episodes`; `learningRate` overrides the schedule. Where memory ends, it begins again once, in
    * micro-batches of half the size, as do later steps: with the bits of a step that had that size from the start, which
    * are those of the larger one but for the order of summation.
    *
    * @throws {ForgeError} NUMERIC_NON_FINITE naming the first tensor that holds NaN or infinity: a parameter, an
    *   input, the loss or a gradient; NUMERIC_LIMIT_EXCEEDED for a step beyond the limits. Parameters and moments are
-   *   then as before.
+   *   then as before, whatever updates of the step were applied.
    * @throws {ForgeError} CONTRACT_INVALID_MESSAGE for an empty batch or a broken episode; CAPACITY_DEVICE_MEMORY saying
    *   what would fit.
    */
@@ -127,46 +102,38 @@ export class TrainStep {
         field: 'episodes',
       });
     }
+    const learningRate = overrides.learningRate ?? learningRateAt(this.steps, this.options.optimizer);
     const { tokens: sizeBefore } = this.size;
-    const tokens = episodes.reduce((count, episode) => count + countTrainedTokens(episode), 0);
-    try {
-      const totals = await this.forwardAndBackward(episodes, { tokens, sequences: episodes.length });
-      const { microBatches } = totals;
-      const squares = await this.optimizer.gradientSquares();
-      const gradientNorm = normOf(squares);
-      if (!Number.isFinite(totals.loss) || !Number.isFinite(gradientNorm)) {
-        throw await this.nonFinite(microBatches, totals.loss, squares);
+    for (let isLast = false; ; isLast = true) {
+      try {
+        const trained = await this.attempt(episodes, learningRate);
+        this.steps += 1;
+        const smallerMicroBatches = this.size.tokens < sizeBefore ? this.size.tokens : null;
+        return { ...trained, learningRate, smallerMicroBatches, durationMs: clock() - startedAt };
+      } catch (error) {
+        const tooLarge = this.underWay;
+        if (!(error instanceof ForgeError && error.is('CAPACITY_DEVICE_MEMORY')) || !tooLarge) throw error;
+        if (isLast || !this.size.halve(tooLarge)) throw this.size.refusal(tooLarge, error);
       }
-      const metrics = finishMetrics(totals.metrics);
-      this.checkLimits(gradientNorm, metrics['kl_behaviour']);
-      const { optimizer } = this.options;
-      const learningRate = overrides.learningRate ?? learningRateAt(this.stepNumber, optimizer);
-      await this.optimizer.update(learningRate, clipScale(gradientNorm, optimizer.maxGradientNorm));
-      return {
-        loss: totals.loss,
-        gradientNorm,
-        learningRate,
-        metrics,
-        tokens,
-        paddedTokens: microBatches.reduce((count, { rows, width }) => count + rows * width, 0),
-        smallerMicroBatches: this.size.tokens < sizeBefore ? this.size.tokens : null,
-        logprobMismatch: totals.logprobMismatch,
-        logprobMismatchAnyVersion: totals.logprobMismatchAnyVersion,
-        durationMs: clock() - startedAt,
-      };
-    } finally {
-      this.optimizer.forget();
     }
   }
 
   /** The parameters, which the next step may change: copy what is to last. */
   parameters(): Tensors {
-    return this.optimizer.parameters();
+    return this.policy.optimizer.parameters();
   }
 
   /** Step and moments, which together with the parameters resume training with the same bits; as live as they. */
   state(): OptimizerState {
-    return this.optimizer.state();
+    const { step: updates, ...moments } = this.policy.optimizer.state();
+    const extraUpdates = updates - this.steps;
+    const critic = this.critic?.state();
+    return {
+      step: this.steps,
+      ...(extraUpdates > 0 && { extraUpdates }),
+      ...moments,
+      ...(critic !== undefined && { critic }),
+    };
   }
 
   /**
@@ -175,183 +142,166 @@ export class TrainStep {
    * @throws {ForgeError} SHAPE_MISMATCH when a moment or a parameter is missing or not shaped like its parameter.
    */
   async restore(state: OptimizerState, parameters?: Tensors): Promise<void> {
-    if (parameters) this.checkShapes('parameter', parameters);
-    this.checkShapes('first moment of', state.firstMoments);
-    this.checkShapes('second moment of', state.secondMoments);
-    await this.optimizer.restore(state, parameters);
+    const { extraUpdates = 0 } = state;
+    if (parameters) this.policy.checkShapes('parameter', parameters);
+    this.policy.checkShapes('first moment of', state.firstMoments);
+    this.policy.checkShapes('second moment of', state.secondMoments);
+    this.critic?.checkState(state.critic);
+    const updates = state.step + extraUpdates;
+    await this.policy.optimizer.restore({ ...state, step: updates }, parameters);
+    if (state.critic !== undefined) await this.critic?.restore(updates, state.critic);
+    this.steps = state.step;
   }
 
   async close(): Promise<void> {
-    await this.optimizer.close();
-    await this.program.release();
+    for (const learner of this.learners) await learner.close();
   }
 
-  private checkShapes(what: string, tensors: Tensors): void {
-    for (const [name, expected] of this.shapes) {
-      const found = tensors.get(name)?.shape;
-      if (found?.join() === expected.join()) continue;
-      const message = `${what} ${name}: expected shape [${expected.join(', ')}], found ${found ? `[${found.join(', ')}]` : 'nothing'}`;
-      throw new ForgeError('SHAPE_MISMATCH', message, { tensor: name, expected, found: found ?? null });
-    }
+  private get learners(): Learner[] {
+    return this.critic === null ? [this.policy] : [this.policy, this.critic.learner];
   }
 
-  private async forwardAndBackward(
+  /** All updates of a step; none of them when one fails. */
+  private async attempt(
     episodes: readonly TrainEpisode[],
-    counts: { tokens: number; sequences: number },
-  ): Promise<Totals> {
-    for (let isLast = false; ; isLast = true) {
-      const microBatches = cutMicroBatches(episodes, this.size.tokens);
-      const totals: Totals = {
-        ...{ microBatches, loss: 0, metrics: {} },
-        ...{ logprobMismatch: 0, logprobMismatchAnyVersion: 0 },
-      };
-      const told = this.options.onMicroBatch;
-      let done = 0;
-      told?.(done, microBatches.length);
-      try {
-        for (const microBatch of microBatches) {
-          await this.addMicroBatch(totals, microBatch, counts);
-          this.size.fits(microBatch);
-          told?.(++done, microBatches.length);
+    learningRate: number,
+  ): Promise<Omit<StepResult, 'learningRate' | 'smallerMicroBatches' | 'durationMs'>> {
+    const { updatesPerBatch = 1, minibatches = 1 } = this.options;
+    const isReward = this.critic !== null;
+    const parts = cutMinibatches(episodes, { minibatches, microBatchTokens: this.size.tokens, isReward });
+    checkInputs(this.steps, parts);
+    const mismatch = new Mismatch(this.steps);
+    const tell = this.teller(updatesPerBatch, parts);
+    const optimizers = this.learners.map(({ optimizer }) => optimizer);
+    if (updatesPerBatch * parts.length > 1) for (const optimizer of optimizers) optimizer.hold();
+    try {
+      const before = await this.lookBefore(parts, mismatch);
+      const done: Update[] = [];
+      for (let pass = 0; pass < updatesPerBatch; pass++) {
+        for (const part of parts) {
+          const ends = (batch: MicroBatch, logprobs: Float32Array): void => {
+            if (done.length === 0) mismatch.add(batch, logprobs);
+            tell();
+          };
+          done.push(await this.update(part, learningRate, ends));
         }
-        return totals;
-      } catch (error) {
-        const tooLarge = microBatches[done];
-        if (!(error instanceof ForgeError && error.is('CAPACITY_DEVICE_MEMORY')) || !tooLarge) throw error;
-        if (isLast || !this.size.halve(tooLarge)) throw this.size.refusal(tooLarge, error);
-        this.optimizer.forget();
+      }
+      for (const optimizer of optimizers) optimizer.letGo();
+      const mean = meanOf(done);
+      return {
+        ...mean,
+        metrics: { ...mean.metrics, ...before },
+        tokens: parts.reduce((sum, { tokens }) => sum + tokens, 0),
+        paddedTokens: updatesPerBatch * paddedTokens(parts),
+        logprobMismatch: mismatch.ownVersion,
+        logprobMismatchAnyVersion: mismatch.anyVersion,
+      };
+    } finally {
+      for (const optimizer of optimizers) {
+        optimizer.forget();
+        optimizer.goBack();
       }
     }
   }
 
-  private async addMicroBatch(
-    totals: Totals,
-    microBatch: MicroBatch,
-    counts: { tokens: number; sequences: number },
-  ): Promise<void> {
-    const { host, kept } = await this.program.run(this.feeds(microBatch, counts));
-    const floats = (name: string): Float32Array => host[name]!.data as Float32Array;
-    totals.loss += floats('loss')[0]!;
-    for (const name of this.program.outputNames) {
-      if (!name.startsWith('metrics/')) continue;
-      const metric = name.slice('metrics/'.length);
-      totals.metrics[metric] = (totals.metrics[metric] ?? 0) + floats(name)[0]!;
-    }
-    await this.optimizer.accumulate({ host: gradientsOf(host), kept: gradientsOf(kept) });
-    this.addMismatch(totals, microBatch, floats('logprobs'));
-  }
-
-  private feeds(batch: MicroBatch, counts: { tokens: number; sequences: number }): Record<string, AnyTensor> {
-    const { rows, width } = batch;
-    const grid = (data: Float32Array): HostTensor => ({ dtype: 'float32', shape: [rows, width], data });
-    const indices = (data: BigInt64Array, shape: readonly number[]): HostTensor => ({
-      dtype: 'int64',
-      shape,
-      data,
-    });
-    const scalar = (value: number): HostTensor => ({
-      dtype: 'float32',
-      shape: [],
-      data: Float32Array.of(value),
-    });
-    const trained = batch.targets.length;
-    const feeds: Record<string, AnyTensor> = {
-      ...this.optimizer.feeds(),
-      tokens: indices(batch.tokens, [rows, width]),
-      positions: indices(positions(rows, width), [rows, width]),
-      trainedPositions: indices(batch.trainedPositions, [trained]),
-      trainedIndex: indices(batch.trainedIndex, [rows, width]),
-      targets: indices(batch.targets, [trained]),
-      behaviour: grid(batch.behaviour),
-      reference: grid(batch.reference),
-      advantages: grid(batch.advantages),
-      lag: grid(lags(batch, this.stepNumber)),
-      ...Object.fromEntries(CRITIC_TERMS.map((name) => [name, grid(new Float32Array(rows * width))])),
-      mask: grid(batch.mask),
-      sequenceIds: { dtype: 'float32', shape: [rows], data: Float32Array.from(batch.episodes) },
-      tokenCount: scalar(counts.tokens),
-      sequenceCount: scalar(counts.sequences),
+  /** Keeps in mind which micro-batch is under way, and how large one went through. */
+  private watch(ends: Watch['ends'] = () => undefined): Watch {
+    return {
+      begins: (batch) => {
+        this.underWay = batch;
+      },
+      ends: (batch, perToken) => {
+        this.underWay = null;
+        this.size.fits(batch);
+        ends(batch, perToken);
+      },
     };
-    // A loss need not look at every term; what it leaves out is no input of the graph.
-    return Object.fromEntries(this.program.inputNames.map((name) => [name, feeds[name]!]));
   }
 
-  private addMismatch(totals: Totals, batch: MicroBatch, logprobs: Float32Array): void {
-    logprobs.forEach((logprob, n) => {
-      const at = Number(batch.trainedPositions[n]);
-      const version = batch.versions[at]!;
-      if (version < 0) return;
-      const mismatch = Math.abs(logprob - batch.behaviour[at]!);
-      totals.logprobMismatchAnyVersion = Math.max(totals.logprobMismatchAnyVersion, mismatch);
-      if (version === this.stepNumber) totals.logprobMismatch = Math.max(totals.logprobMismatch, mismatch);
+  /** Computes what losses want to know of the policy and the values before their first update; metrics of the values. */
+  private async lookBefore(parts: readonly Minibatch[], mismatch: Mismatch): Promise<Record<string, number>> {
+    const microBatches = parts.flatMap((part) => part.microBatches);
+    if (this.learners.some((learner) => learner.takes('old'))) {
+      for (const batch of microBatches) {
+        batch.old = await this.policy.look(batch, this.watch());
+        mismatch.add(batch, batch.old);
+      }
+    }
+    if (this.critic === null) return {};
+    return { explained_variance: await this.critic.judge(microBatches, this.watch()) };
+  }
+
+  private async update(part: Minibatch, learningRate: number, ends: Watch['ends']): Promise<Update> {
+    const { policy, critic, steps, options } = this;
+    const keep = this.watch((batch, found) => {
+      batch.values = found;
     });
+    const values = await critic?.learner.differentiate(part, steps, keep);
+    const gradients = await policy.differentiate(part, steps, this.watch(ends));
+    if (values !== undefined) await this.checkFinite(critic!.learner, values);
+    await this.checkFinite(policy, gradients);
+    const metrics = finishMetrics(gradients.metrics);
+    const kl = metrics['kl_behaviour'] ?? 0;
+    checkLimits(steps, { gradientNorm: gradients.norm, kl }, options.limits);
+    if (values !== undefined) {
+      await critic!.learner.update(
+        critic!.learningRate(learningRate, options.optimizer.learningRate),
+        values,
+      );
+      Object.assign(metrics, criticMetrics(values));
+    }
+    await policy.update(learningRate, gradients);
+    return { loss: gradients.loss, gradientNorm: gradients.norm, metrics };
   }
 
-  private checkLimits(gradientNorm: number, kl: number | undefined): void {
-    const { maxGradientNorm = Infinity, maxKl = Infinity } = this.options.limits ?? {};
-    const beyond = [
-      { what: 'gradient norm', value: gradientNorm, limit: maxGradientNorm },
-      { what: 'KL to the behaviour policy', value: kl ?? 0, limit: maxKl },
-    ].find(({ value, limit }) => !(value <= limit));
-    if (beyond === undefined) return;
-    const { what, value, limit } = beyond;
-    const message = `train step ${this.stepNumber}: the ${what} is ${value}, beyond ${limit}; nothing was updated`;
-    throw new ForgeError('NUMERIC_LIMIT_EXCEEDED', message, {
-      step: this.stepNumber,
-      what,
-      value: String(value),
-      limit,
-    });
+  /** A function to call after each micro-batch of a step. */
+  private teller(passes: number, parts: readonly Minibatch[]): () => void {
+    const of = passes * parts.reduce((sum, { microBatches }) => sum + microBatches.length, 0);
+    let done = 0;
+    this.options.onMicroBatch?.(done, of);
+    return () => this.options.onMicroBatch?.((done += 1), of);
   }
 
-  /** Names the cause rather than what it spoilt: one bad parameter or input spoils the loss and every gradient. */
-  private async nonFinite(
-    microBatches: readonly MicroBatch[],
-    loss: number,
-    gradientSquares: ReadonlyMap<string, number>,
-  ): Promise<ForgeError> {
-    const inputs = microBatches.flatMap(({ behaviour, reference, advantages }) =>
-      Object.entries({ behaviour, reference, advantages }),
-    );
-    const inputSquares = inputs.map(([name, values]) => [name, sumOfSquares(values)] as const);
+  /**
+   * Names the cause rather than what it spoilt: one bad parameter spoils the loss and every gradient.
+   *
+   * @throws {ForgeError} NUMERIC_NON_FINITE when the loss or a gradient is not finite.
+   */
+  private async checkFinite(learner: Learner, gradients: Gradients): Promise<void> {
+    const { loss, norm } = gradients;
+    if (Number.isFinite(loss) && Number.isFinite(norm)) return;
+    const found = await learner.firstNonFinite(gradients);
     const suspects: [string, string | undefined][] = [
-      ['parameter', firstNonFinite(await this.optimizer.parameterSquares())],
-      ['input', firstNonFinite(inputSquares)],
-      ['gradient of', firstNonFinite(gradientSquares)],
+      ['parameter', found.parameter],
+      ['gradient of', found.gradient],
     ];
     const [what, tensor] = suspects.find(([, name]) => name !== undefined) ?? ['the', 'loss'];
-    return new ForgeError(
+    const whose = learner === this.policy ? '' : 'critic: ';
+    throw new ForgeError(
       'NUMERIC_NON_FINITE',
-      `train step ${this.stepNumber}: ${what} ${tensor} is not finite (loss ${loss}); nothing was updated`,
-      { tensor, step: this.stepNumber, loss: String(loss) },
+      `train step ${this.steps}: ${whose}${what} ${tensor} is not finite (loss ${loss}); nothing was updated`,
+      { tensor, step: this.steps, loss: String(loss) },
     );
   }
 }
 
-const GRADIENT = 'gradients/';
-/** Zeros without a critic. */
-const CRITIC_TERMS = ['values', 'oldValues', 'returns'];
-
-/** The gradients among some outputs, by parameter name. */
-function gradientsOf<T>(outputs: Readonly<Record<string, T>>): Record<string, T> {
-  const gradients = Object.entries(outputs).filter(([name]) => name.startsWith(GRADIENT));
-  return Object.fromEntries(gradients.map(([name, value]) => [name.slice(GRADIENT.length), value]));
+/**
+ * A loss that bounds its terms would not show every one of them.
+ *
+ * @throws {ForgeError} NUMERIC_NON_FINITE naming an input that is not finite.
+ */
+function checkInputs(step: number, parts: readonly Minibatch[]): void {
+  const squares = parts
+    .flatMap(({ microBatches }) => microBatches)
+    .flatMap(({ behaviour, reference, advantages }) => Object.entries({ behaviour, reference, advantages }))
+    .map(([name, values]) => [name, sumOfSquares(values)] as const);
+  const tensor = firstNonFinite(squares);
+  if (tensor === undefined) return;
+  const message = `train step ${step}: input ${tensor} is not finite; nothing was updated`;
+  throw new ForgeError('NUMERIC_NON_FINITE', message, { tensor, step });
 }
 
 /** Logits are kept where that takes at most half a GiB, and where memory is not worth more than time. */
 function keepsLogits({ engine, config, microBatchTokens, recompute }: TrainStepOptions): boolean {
   return engine.memory === 'device' && !recompute && microBatchTokens * config.vocabSize <= 2 ** 27;
-}
-
-function prefixed<T>(prefix: string, values: Readonly<Record<string, T>>): Record<string, T> {
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [prefix + name, value]));
-}
-
-/** Versions between `version` and the one that produced each token; 0 where none did. */
-function lags({ versions }: MicroBatch, version: number): Float32Array {
-  return Float32Array.from(versions, (produced) => (produced < 0 ? 0 : Math.max(0, version - produced)));
-}
-
-function positions(rows: number, width: number): BigInt64Array {
-  return BigInt64Array.from({ length: rows * width }, (_, at) => BigInt(at % width));
 }

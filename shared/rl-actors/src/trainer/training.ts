@@ -58,11 +58,15 @@ export class Training {
     const weightsDir = runPaths(dir).weights;
     const { config, files, parameters } = await loadModel(settings.model);
     const start = await startingPoint(settings.resumeFrom, config);
+    const algorithm = await loadAlgorithm(settings);
     const step: TrainStep = await TrainStep.create({
       engine: await engineFor(options, 'training', config, 'optimizer'),
       config,
       parameters: start?.parameters ?? parameters,
-      loss: (await loadAlgorithm(settings)).loss,
+      loss: algorithm.loss,
+      critic: algorithm.critic,
+      updatesPerBatch: settings.algorithm.updatesPerBatch,
+      minibatches: settings.algorithm.minibatches,
       temperature,
       optimizer: { ...options, totalSteps: steps },
       microBatchTokens: options.microBatchTokens,

@@ -126,9 +126,9 @@ describe('defineAlgorithm', () => {
     const { critic } = defineAlgorithm({
       advantage,
       loss: ({ logprobs }) => logprobs,
-      critic: { gamma: 1, lambda: 1, whiten: true, learningRate: 1e-3, loss },
+      critic: { gamma: 1, lambda: 1, whitening: 'unbiased', learningRate: 1e-3, loss },
     });
-    expect(critic).toMatchObject({ gamma: 1, lambda: 1, whiten: true, learningRate: 1e-3 });
+    expect(critic).toMatchObject({ gamma: 1, lambda: 1, whitening: 'unbiased', learningRate: 1e-3 });
     const lossCase = {
       logprobs: [[0, 0]],
       advantages: [0],

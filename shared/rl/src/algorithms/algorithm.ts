@@ -1,4 +1,5 @@
 import type { Episode, Worth } from '@forge/contracts';
+import type { VarianceEstimator } from '../advantages/statistics';
 import { policyMetrics } from '../losses/policy-metrics';
 import { maskPadding } from '../losses/mask-padding';
 import { lossResult, type Loss, type LossResult, type LossTerms } from '../losses/loss';
@@ -25,11 +26,11 @@ export interface CriticOptions {
   gamma: number;
   /** Weight of longer returns in GAE: 0 trusts the values alone, 1 the rewards alone. */
   lambda: number;
-  /** Bring a batch's advantages to mean 0 and standard deviation 1 over its tokens. */
-  whiten: boolean;
-  /** That of the value model's own optimizer. */
-  learningRate: number;
-  /** The value model's loss, of `values`, `oldValues` and `returns`. */
+  /** Advantages of a batch are brought to mean 0 and standard deviation 1 over its tokens, by which variance. */
+  whitening: VarianceEstimator | 'none';
+  /** That of the value model's own optimizer; null for the policy's. */
+  learningRate: number | null;
+  /** The value model's loss, of `values`, `oldValues` and `returns`; its `logprobs` are `old`, and entropy is 0. */
   loss: Loss;
 }
 

@@ -27,6 +27,7 @@ import {
   type PlainSequence,
 } from './plain-losses.fixture';
 import type { PolicyOptions } from './policy-algorithm';
+import { ppo } from './ppo';
 import { reinforce } from './reinforce';
 import { reinforcePlusPlus } from './reinforce-plus-plus';
 import { reinforcePlusPlusBaseline } from './reinforce-plus-plus-baseline';
@@ -64,6 +65,7 @@ const listed: Record<string, Listed> = {
   opo: { make: opo, plain: PLAIN.clipped, mean: 'token' },
   gdpo: { make: gdpo, plain: PLAIN.clipped, mean: 'token' },
   'pass-at-k': { make: passAtK, plain: PLAIN.clipped, mean: 'token' },
+  ppo: { make: ppo, plain: PLAIN.clipped, mean: 'token' },
   dapo: { make: dapo, plain: PLAIN.clipHigher, mean: 'token' },
   gspo: { make: gspo, plain: PLAIN.gspo, mean: 'sequence' },
   luspo: { make: luspo, plain: PLAIN.luspo, mean: 'sum' },

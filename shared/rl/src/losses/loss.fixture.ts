@@ -75,12 +75,17 @@ export function evaluateLoss(
   };
 }
 
-/** d loss / d logprobs by central differences. */
-export function finiteDifferences(loss: Loss, lossCase: LossCase, step = 1e-6): number[][] {
+/** d loss / d logprobs, or values, by central differences. */
+export function finiteDifferences(
+  loss: Loss,
+  lossCase: LossCase,
+  step = 1e-6,
+  of: 'logprobs' | 'values' = 'logprobs',
+): number[][] {
   const at = (b: number, t: number, delta: number) => {
-    const logprobs = lossCase.logprobs.map((row) => [...row]);
-    logprobs[b]![t]! += delta;
-    return evaluateLoss(loss, { old: lossCase.logprobs, ...lossCase, logprobs }).loss;
+    const moved = lossCase[of]!.map((row) => [...row]);
+    moved[b]![t]! += delta;
+    return evaluateLoss(loss, { old: lossCase.logprobs, ...lossCase, [of]: moved }, of).loss;
   };
   return lossCase.logprobs.map((row, b) =>
     row.map((_, t) => (at(b, t, step) - at(b, t, -step)) / (2 * step)),

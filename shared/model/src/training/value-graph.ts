@@ -1,0 +1,43 @@
+import { Graph, matmul, mul, reshape } from '@forge/graph';
+import { lossResult, type CriticOptions } from '@forge/rl';
+import type { Parameters } from '@forge/weights';
+import type { ModelConfig } from '../transformer/model-config';
+import { transformer } from '../transformer/transformer';
+import { parameterInputs, sourceOf, termInputs, tokenInputs } from './graph-inputs';
+import { gradientsIn, type TrainOutputs } from './train-graph';
+
+/** Name of the scalar head, [1, hiddenSize], as in sequence classifiers of Hugging Face. */
+const VALUE_HEAD = 'score.weight';
+const LM_HEAD = 'lm_head.weight';
+
+/** The parameters of a value model at its start: those of the policy but its LM head, and a scalar head of zeros. */
+export function valueParameters({ hiddenSize }: ModelConfig, policy: Parameters): Parameters {
+  const body = [...policy].filter(([name]) => name !== LM_HEAD);
+  const head = { shape: [1, hiddenSize], data: new Float32Array(hiddenSize) };
+  return new Map([...body, [VALUE_HEAD, head]]);
+}
+
+/**
+ * Forward and backward pass of a value model over one micro-batch; inputs as of `buildTrainGraph`. The value of a position is
+ * that of the state in which the next token is chosen.
+ */
+export function buildValueGraph(
+  parameters: Parameters,
+  { config, critic, recompute }: { config: ModelConfig; critic: CriticOptions; recompute: boolean },
+): TrainOutputs {
+  const graph = new Graph();
+  const weights = parameterInputs(graph, parameters);
+  const { tokens, positions, select, spread } = tokenInputs(graph);
+  const hidden = transformer(config, sourceOf(weights), { tokens, positions, select, recompute });
+  const values = reshape(matmul(hidden, weights.get(VALUE_HEAD)!, { transposeB: true }), [-1]);
+  const terms = termInputs(graph);
+  const { loss, metrics } = lossResult(
+    critic.loss({
+      ...terms,
+      values: spread(values),
+      logprobs: terms.old,
+      entropy: mul(terms.mask, 0),
+    }),
+  );
+  return { loss, perToken: values, metrics, gradients: gradientsIn(loss, weights) };
+}
