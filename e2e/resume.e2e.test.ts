@@ -95,8 +95,8 @@ const stepsOfCheckpoints = (run: ForgeRun): number[] =>
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
 
 /** Checks that a run ended as the undisturbed one: weights, rows, samples, ledger. */
-async function expectUndisturbed(run: ForgeRun, redisUrl = ''): Promise<void> {
-  expect(hashOf(run)).toBe(undisturbed);
+async function expectUndisturbed(run: ForgeRun, redisUrl = '', hash = undisturbed): Promise<void> {
+  expect(hashOf(run)).toBe(hash);
   expect(stepsOf(run)).toEqual(upTo(STEPS));
   const samples = linesOf<{ index: number }>(run, 'samples.jsonl').map(({ index }) => index);
   expect(samples).toEqual(upTo(STEPS).map((step) => (step - 1) * 8));
@@ -117,6 +117,30 @@ describe('forge resume', () => {
     const { code, said } = await resume(run);
     expect([code, said]).toEqual([0, expect.stringMatching(/going on with .* where it was, at step \d+/)]);
     await expectUndisturbed(run);
+  });
+
+  it('goes on with a value model and several updates a batch, where it was and from a checkpoint, to the same bits', async () => {
+    const algorithm = { name: 'ppo', groupSize: 4, klCoefficient: 0.01, updatesPerBatch: 2, minibatches: 2 };
+    const overrides = { algorithm, output: { sampleRollouts: 1, record: true } };
+    const whole = await start(overrides);
+    expect(await whole.ended(120_000)).toBe(0);
+    expect(hashOf(whole)).not.toBe(undisturbed);
+
+    const run = await start(overrides);
+    await reached(run, 3);
+    await killAll(run);
+    const resumed = resume(run);
+    await reached(run, 7);
+    await killAll(run);
+    await resumed;
+    rmSync(join(run.workDir, '.forge'), { recursive: true });
+    const { code, said } = await resume(run);
+    expect([code, said]).toEqual([0, expect.stringMatching(/going on from the checkpoint of step \d+/)]);
+    await expectUndisturbed(run, '', hashOf(whole));
+    expect(await command(run, 'replay', run.runId)).toMatchObject({
+      code: 0,
+      said: expect.stringContaining(`${STEPS} steps replayed, all as recorded`) as string,
+    });
   });
 
   it('goes on from the newest good checkpoint when the state is gone, to the same bits', async () => {

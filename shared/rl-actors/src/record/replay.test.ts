@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { thisProc } from '@forge/actors';
+import type { AlgorithmInput } from '@forge/config';
 import { encode, type Batch, type Group } from '@forge/contracts';
 import { createModel, saveModel } from '@forge/model';
 import { trainingEpisode } from '../training-episode.fixture';
@@ -13,7 +14,6 @@ import { TrainingRecord } from './training-record';
 
 const arithmetic = join(__dirname, '../../../../models/arithmetic');
 const root = mkdtempSync(join(tmpdir(), 'forge-replayed-'));
-const dir = join(root, 'record');
 // Files that are written on the way are among no others.
 process.env['TMPDIR'] = root;
 afterAll(() => {
@@ -43,18 +43,22 @@ function batchOf(step: number): { batch: Batch; payload: Buffer } {
   };
 }
 
-async function collect(options: ReplayOptions): Promise<ReplayedStep[]> {
-  const steps: ReplayedStep[] = [];
-  for await (const step of replay(await TrainingRecord.open(dir), options)) steps.push(step);
-  return steps;
-}
-
-describe('replay', () => {
+describe.each<[string, AlgorithmInput & { name: string }]>([
+  ['grpo', { name: 'grpo' }],
+  ['ppo with several updates a batch', { name: 'ppo', updatesPerBatch: 2, minibatches: 2 }],
+])('replay of %s', (_, algorithm) => {
+  const dir = join(root, `record-${algorithm.name}`);
   const hashes: string[] = [];
+
+  async function collect(options: ReplayOptions): Promise<ReplayedStep[]> {
+    const steps: ReplayedStep[] = [];
+    for await (const step of replay(await TrainingRecord.open(dir), options)) steps.push(step);
+    return steps;
+  }
 
   beforeAll(async () => {
     const optimizer = { learningRate: 1e-3, warmupSteps: 0 };
-    const settings = recordedBaseSchema.shape.trainer.parse({ model: arithmetic, optimizer });
+    const settings = recordedBaseSchema.shape.trainer.parse({ model: arithmetic, algorithm, optimizer });
     const trainer = await thisProc().spawn('trainer', Trainer, { ...settings, dir: root, maxStaleness: 1 });
     const recorder = await Recorder.open(dir, 'run', 0, 1);
     hashes.push((await trainer.publishWeights.callOne()).sha256);

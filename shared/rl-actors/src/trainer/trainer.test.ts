@@ -9,6 +9,7 @@ import { parametersHash, readSafetensors, readVersion, WeightStore, writeSafeten
 import { trainingEpisode } from '../training-episode.fixture';
 import { onMicroBatches, type MicroBatches } from './micro-batches';
 import { Trainer } from './trainer';
+import type { TrainerConfig } from './trainer-config';
 
 const model = join(__dirname, '../../../../models/arithmetic');
 const root = mkdtempSync(join(tmpdir(), 'forge-trainer-'));
@@ -132,8 +133,13 @@ describe('Trainer', () => {
     await trainer.stop();
   });
 
-  it('goes on with the same bits from a checkpoint or a published version', async () => {
-    const trainer = await spawn();
+  it.each<[string, Partial<TrainerConfig>]>([
+    ['grpo', {}],
+    ['several updates a batch', { algorithm: { name: 'grpo', updatesPerBatch: 2, minibatches: 2 } }],
+    ['ppo', { algorithm: { name: 'ppo', updatesPerBatch: 2 } }],
+    ['ppo, published in half precision', { algorithm: { name: 'ppo' }, publishDtype: 'BF16' }],
+  ])('goes on with the same bits from a checkpoint or a published version, with %s', async (_, config) => {
+    const trainer = await spawn(config);
     await trainer.trainStep.callOne(episodes(0));
     const [checkpoint, published] = [
       await trainer.checkpoint.callOne(),
@@ -142,14 +148,14 @@ describe('Trainer', () => {
     await trainer.trainStep.callOne(episodes(1));
     const { sha256 } = await trainer.publishWeights.callOne();
 
-    const resumed = await spawn({ resumeFrom: checkpoint });
+    const resumed = await spawn({ ...config, resumeFrom: checkpoint });
     await resumed.trainStep.callOne(episodes(1));
     expect((await resumed.publishWeights.callOne()).sha256).toBe(sha256);
     expect(await trainer.resume.callOne(published)).toBe(1);
     await trainer.trainStep.callOne(episodes(1));
     expect((await trainer.publishWeights.callOne()).sha256).toBe(sha256);
 
-    const successor = await spawn();
+    const successor = await spawn(config);
     expect(await successor.takeOver.callOne(7, published)).toBe(1);
     await successor.trainStep.callOne(episodes(1));
     expect(await successor.publishWeights.callOne()).toMatchObject({ sha256, epoch: 7, version: 2 });
@@ -263,6 +269,30 @@ describe('Trainer', () => {
     // Version 1 has a checkpoint.
     await trainer.rollBack.callOne(1, hashes[1]!);
     expect(await trainer.publishWeights.callOne()).toMatchObject({ version: 9, sha256: hashes[1] });
+    await Promise.all([trainer.stop(), other.stop()]);
+  });
+
+  it('goes back to a version with its value model and its updates', async () => {
+    const config = { algorithm: { name: 'ppo', minibatches: 2 } } as const;
+    const trainer = await spawn(config);
+    await trainer.trainStep.callOne(episodes(0));
+    const first = await trainer.publishWeights.callOne();
+    await trainer.trainStep.callOne(episodes(1));
+    await trainer.rollBack.callOne(1, first.sha256);
+    const back = await trainer.publishWeights.callOne();
+    expect([back.version, back.sha256]).toEqual([3, first.sha256]);
+    const other = await spawn({ ...config, resumeFrom: back });
+    for (const one of [trainer, other]) await one.trainStep.callOne(episodes(3));
+    const [checkpoint, otherCheckpoint] = [
+      await trainer.checkpoint.callOne(),
+      await other.checkpoint.callOne(),
+    ];
+    const moments = (dir: string) => readSafetensors(join(dir, 'optimizer.safetensors'));
+    const [mine, its] = [await moments(checkpoint), await moments(otherCheckpoint)];
+    expect([...mine.keys()]).toContain('critic.parameter.score.weight');
+    // Two updates in each of the two steps that led to it.
+    expect(mine.get('extraUpdates')?.data).toEqual(Float32Array.of(2));
+    expect(parametersHash(its)).toBe(parametersHash(mine));
     await Promise.all([trainer.stop(), other.stop()]);
   });
 
