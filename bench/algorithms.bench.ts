@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { ALGORITHM_NAMES } from '@forge/config';
 import { smallMultiples, type Curves } from './algorithms/small-multiples';
+import { withSection } from './algorithms/page-section';
 import { timedRun, type TimedRun } from './algorithms/timed-run';
 
 const SEEDS = [1, 2];
@@ -21,7 +22,7 @@ export async function run(names: readonly string[] = ALGORITHM_NAMES, seconds = 
     console.log(row(all.at(-1)!, all[0]!));
   }
   writeFileSync(CHART, smallMultiples(all, BASELINE, seconds));
-  writeFileSync(DOCS, withMeasured(readFileSync(DOCS, 'utf8'), measured(all, seconds)));
+  writeFileSync(DOCS, withSection(readFileSync(DOCS, 'utf8'), measured(all, seconds)));
   console.log(`table in ${DOCS}, curves in ${CHART}`);
 }
 
@@ -64,9 +65,3 @@ function row({ name, runs }: Curves, baseline: Curves): string {
 const finalOf = ({ points }: TimedRun): number => points.at(-1)?.[1] ?? 0;
 const meanOf = (runs: readonly TimedRun[]): number =>
   runs.reduce((sum, one) => sum + finalOf(one), 0) / runs.length;
-
-/** The page with the section in place of the one of that name, or before the last. */
-function withMeasured(page: string, section: string): string {
-  const parts = page.split(/^(?=## )/m).filter((part) => !part.startsWith('## Measured'));
-  return [...parts.slice(0, -1), `${section}\n`, ...parts.slice(-1)].join('');
-}

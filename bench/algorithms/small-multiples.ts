@@ -8,7 +8,7 @@ export interface Curves {
 }
 
 const COLUMNS = 4;
-const PANEL = { width: 210, height: 130, left: 40, top: 34, gapX: 24, gapY: 52 };
+const PANEL = { width: 210, height: 130, left: 40, top: 34, gapX: 44, gapY: 52 };
 const GREY = '#8a8a8a';
 const OWN = '#2f6fdb';
 

@@ -11,11 +11,13 @@ export interface TimedRun {
   points: [number, number][];
   /** Optimizer steps within the time. */
   steps: number;
+  /** Mean over the steps of the mean lag of what was trained, in versions. */
+  lag: number;
   /** Why it ended before its time; null when it did not. */
   failure: string | null;
 }
 
-/** Rows between two looks at a run's metrics. */
+/** Time between two looks at a run's metrics. */
 const LOOK_MS = 500;
 /** Time beyond the measured one in which the run must have started, and have ended. */
 const SPARE_MS = 60_000;
@@ -74,7 +76,9 @@ function learnt(rows: readonly Row[]): Omit<TimedRun, 'failure'> {
     if (version === undefined || points.has(version)) continue;
     points.set(version, [version === 0 ? 0 : row['time/elapsed_s']!, row['eval/accuracy']!]);
   }
-  return { points: [...points.values()], steps: rows.at(-1)?.['step'] ?? 0 };
+  const lags = rows.flatMap((row) => row['lag/mean'] ?? []);
+  const lag = lags.reduce((sum, one) => sum + one, 0) / Math.max(1, lags.length);
+  return { points: [...points.values()], steps: rows.at(-1)?.['step'] ?? 0, lag };
 }
 
 function lastLine(text: string): string {

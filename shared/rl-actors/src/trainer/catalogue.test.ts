@@ -91,7 +91,9 @@ async function learn(input: AlgorithmInput, isRight = isEven): Promise<number[]>
     decodeText: (ids) => ids.join(' '),
   });
   const trainer = await TrainStep.create({
-    ...{ engine, config, parameters, loss: algorithm.loss, optimizer, temperature: 1 },
+    ...{ engine, config, parameters, loss: algorithm.loss, critic: algorithm.critic },
+    ...{ optimizer, temperature: 1 },
+    ...{ updatesPerBatch: section.updatesPerBatch, minibatches: section.minibatches },
     ...{ microBatchTokens: 1_000, logitsChunk: 64, recompute: false },
   });
   const shares: number[] = [];
@@ -136,6 +138,14 @@ describe('every algorithm of the catalogue, from its name in a recipe', () => {
     'grpo teaches it with the correction %s',
     async (correction) => {
       const shares = await learn({ name: 'grpo', correction: { name: correction } } as AlgorithmInput);
+      expect(mean(shares.slice(-3))).toBeGreaterThan(mean(shares.slice(0, 2)) + 0.15);
+    },
+  );
+
+  it.each(['grpo', 'decoupled-ppo', 'gspo', 'cispo', 'vespo'] as const)(
+    '%s teaches it by two minibatches of each batch',
+    async (name) => {
+      const shares = await learn({ name, minibatches: 2 });
       expect(mean(shares.slice(-3))).toBeGreaterThan(mean(shares.slice(0, 2)) + 0.15);
     },
   );
