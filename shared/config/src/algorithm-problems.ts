@@ -18,6 +18,8 @@ export function algorithmProblems(config: AlgorithmConfig): Problem[] {
     ...weightProblems(config),
     ...divergenceProblems(config),
     ...normalizationProblems(config),
+    ...groupProblems(config),
+    ...(config.name === 'maxrl' ? positiveRewardProblems(config) : []),
     ...(config.name === 'grpo' && config.loss === 'simple' ? simpleLossProblems(config) : []),
     ...(config.name === 'cispo' && config.ratioLow >= config.ratioHigh
       ? [{ path: ['ratioLow'], message: `a number < ratioHigh, which is ${config.ratioHigh}` }]
@@ -53,6 +55,29 @@ function weightProblems(config: BuiltIn): Problem[] {
     problems.push({ path: ['ratioTo'], message });
   }
   return problems;
+}
+
+/** Algorithms whose baseline is not the group's. */
+const WITHOUT_GROUP: readonly AlgorithmConfig['name'][] = ['ppo', 'reinforce++', 'remax'];
+
+function groupProblems({ name, groupSize }: BuiltIn): Problem[] {
+  if (groupSize > 1 || WITHOUT_GROUP.includes(name)) return [];
+  const message = `a number >= 2 with ${name}, which compares the answers to one prompt: alone, each is worth 0; ${WITHOUT_GROUP.join(', ')} take 1`;
+  return [{ path: ['groupSize'], message }];
+}
+
+/** MaxRL divides by the mean reward of a group, which must not be negative. */
+function positiveRewardProblems({ shaping, klIn, klCoefficient }: BuiltIn): Problem[] {
+  const given = {
+    'shaping.overlong': shaping.overlong !== undefined && shaping.overlong.factor > 0,
+    'shaping.length': shaping.length !== undefined,
+    'shaping.normalizeComponents': shaping.normalizeComponents,
+    klIn: klIn === 'reward' && klCoefficient > 0,
+  };
+  const message = 'none with maxrl, which takes rewards from 0 to 1 and divides by their mean';
+  return Object.entries(given)
+    .filter(([, isGiven]) => isGiven)
+    .map(([field]) => ({ path: field.split('.'), message }));
 }
 
 function divergenceProblems({ klIn, klEstimator, klWeighted }: BuiltIn): Problem[] {

@@ -64,6 +64,10 @@ describe('algorithmSchema', () => {
     expect(problem).toMatch(new RegExp(`did you mean ${near.replaceAll('+', '\\+')}\\?$`));
   });
 
+  it.each(['reinforce++', 'remax', 'ppo'])('takes one answer to each prompt with %s', (name) => {
+    expect(problemsOf({ name, groupSize: 1 })).toEqual([]);
+  });
+
   it('takes one correction for a list of one, with its defaults', () => {
     const { correction } = algorithmSchema.parse({ name: 'gspo', correction: { name: 'tis' } }) as {
       correction: object[];
@@ -126,6 +130,12 @@ describe('algorithmSchema', () => {
       { name: 'grpo', entropy: { target: 0.2 } },
       'entropy.target: found 0.2, expected none without entropy.bonus',
     ],
+    [{ name: 'grpo', groupSize: 1 }, 'groupSize: found 1, expected a number >= 2 with grpo'],
+    [
+      { name: 'maxrl', shaping: { length: { weight: 1 } } },
+      'shaping.length: found {"weight":1}, expected none with maxrl, which takes rewards from 0 to 1',
+    ],
+    [{ name: 'maxrl', klIn: 'reward', klCoefficient: 0.1 }, 'klIn: found "reward", expected none with maxrl'],
     [{ name: 'cispo', ratioLow: 6 }, 'ratioLow: found 6, expected a number < ratioHigh, which is 5'],
   ])('refuses %j and says what it expects', (algorithm, said) => {
     expect(problemsOf(algorithm).join('\n')).toContain(said);
