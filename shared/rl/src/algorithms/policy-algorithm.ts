@@ -33,11 +33,12 @@ export interface PolicyParts extends Omit<AlgorithmDefinition, 'loss' | 'shape' 
 /** An algorithm of the catalogue: its own parts, with the shaping, corrections and regularisers that all have. */
 export function policyAlgorithm(options: PolicyOptions, parts: PolicyParts): Algorithm {
   const { surrogate, normalization, mean, costsTokens = false, ...definition } = parts;
-  const { klCoefficient = 0 } = options;
+  const { klCoefficient = 0, klIn = 'loss' } = options;
+  const isTakenOff = klIn === 'reward' && klCoefficient > 0 && !costsTokens;
   const shape = shapeRewards(options.shaping ?? {});
   return defineAlgorithm({
     ...definition,
-    shape: costsTokens ? shape : (episodes) => lessDivergence(shape(episodes), episodes, options),
+    shape: isTakenOff ? (episodes) => lessDivergence(shape(episodes), episodes, options) : shape,
     loss: policyLoss(surrogate, mean ?? meanOf(options, normalization), options),
     needsReference: klCoefficient > 0,
   });

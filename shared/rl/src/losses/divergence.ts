@@ -1,4 +1,4 @@
-import { add, clip, exp, minimum, mul, stopGradient, sub, type Tensor } from '@forge/graph';
+import { add, clip, exp, greater, mul, stopGradient, sub, where, type Tensor } from '@forge/graph';
 
 export type DivergenceEstimator = 'k1' | 'k2' | 'k3' | 'k3+';
 
@@ -28,7 +28,9 @@ function estimateOf(estimator: DivergenceEstimator, logprobs: Tensor, other: Ten
   const logRatio = sub(logprobs, other);
   const k2 = (): Tensor => mul(mul(logRatio, logRatio), 0.5);
   const k3 = (): Tensor => {
-    const limited = minimum(sub(other, logprobs), LARGEST_LOG_RATIO);
+    const down = sub(other, logprobs);
+    // NaN stays NaN, which a minimum would hide on some engines.
+    const limited = where(greater(down, LARGEST_LOG_RATIO), LARGEST_LOG_RATIO, down);
     return sub(sub(exp(limited), limited), 1);
   };
   switch (estimator) {

@@ -21,11 +21,13 @@ export interface ShapingOptions {
  */
 export function shapeRewards(options: ShapingOptions): (episodes: readonly Episode[]) => number[] {
   const { overlong, length, normalizeComponents = false, weights } = options;
+  const readsLengths = length !== undefined || overlong?.maxTokens !== undefined;
   return (episodes) => {
-    const tokens = episodes.map(chosenTokens);
     const rewards = normalizeComponents
       ? componentRewards(episodes, weights)
       : episodes.map(({ reward }) => reward);
+    if (!readsLengths) return rewards;
+    const tokens = episodes.map(chosenTokens);
     const added = length === undefined ? rewards.map(() => 0) : lengthPenalty(rewards, tokens, length);
     return rewards.map(
       (reward, i) =>
