@@ -80,6 +80,12 @@ async function batchOf(
   );
 }
 
+/** The same with a behaviour log-prob that is no number: no loss may hide it. */
+const withNaN = ([first, ...rest]: readonly TrainEpisode[]): TrainEpisode[] => [
+  { ...first!, logprobs: Array.from(first!.logprobs, (value, t) => (first!.mask[t] === 1 ? NaN : value)) },
+  ...rest,
+];
+
 /** The share of right answers at each step, of a model that `algorithm` teaches. */
 async function learn(input: AlgorithmInput, isRight = isEven): Promise<number[]> {
   const section = parseConfig(algorithmSchema, input, 'the test');
@@ -97,6 +103,7 @@ async function learn(input: AlgorithmInput, isRight = isEven): Promise<number[]>
     ...{ microBatchTokens: 1_000, logitsChunk: 64, recompute: false },
   });
   const shares: number[] = [];
+  let last: TrainEpisode[] = [];
   for (let step = 0; step < STEPS; step++) {
     let asked = 0;
     const policy = (prompt: number): PolicyHandle => ({
@@ -110,12 +117,13 @@ async function learn(input: AlgorithmInput, isRight = isEven): Promise<number[]>
         });
       },
     });
-    const episodes = await batchOf(algorithm, policy, rewardOf(isRight));
+    const episodes = (last = await batchOf(algorithm, policy, rewardOf(isRight)));
     shares.push(mean(episodes.map(({ tokenIds }) => Number(isRight(tokenIds[2]!)))));
     const { metrics, gradientNorm } = await trainer.step(episodes);
     expect([gradientNorm, ...Object.values(metrics)].every(Number.isFinite)).toBe(true);
     await generator.applyWeights(step + 1, copyOf(trainer.parameters() as Parameters));
   }
+  await expect(trainer.step(withNaN(last))).rejects.toMatchObject({ code: 'NUMERIC_NON_FINITE' });
   await Promise.all([generator.close(), trainer.close()]);
   return shares;
 }

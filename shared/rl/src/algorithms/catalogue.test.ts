@@ -82,7 +82,6 @@ const listed: Record<string, Listed> = {
     plain: PLAIN.logLinear,
     mean: 'token',
   },
-  ppo: { make: ppo, plain: PLAIN.clipped, mean: 'token' },
   reinforce: { make: reinforce, plain: PLAIN.reinforce, mean: 'token' },
 };
 
