@@ -2,6 +2,7 @@ export {
   recipeSchema,
   sftRecipeSchema,
   candidatesPerBatch,
+  usesCritic,
   usesReference,
   type Recipe,
   type SftRecipe,

@@ -285,6 +285,11 @@ export function usesReference({ reference }: Pick<Recipe, 'reference'>): boolean
   return reference.replicas > 0;
 }
 
+/** Whether the trainer learns a value model beside the policy; nobody knows it of a user's module before that is loaded. */
+export function usesCritic({ algorithm }: Pick<Recipe, 'algorithm'>): boolean {
+  return 'critic' in algorithm;
+}
+
 export const sftRecipeSchema = z.strictObject({
   kind: z.literal('sft').describe('supervised training of a new model'),
   name: z

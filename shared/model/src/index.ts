@@ -16,6 +16,7 @@ export { type GenerateRequest } from './generation/sequence';
 export { type WeightMode } from './generation/weight-source';
 export { LogprobScorer, type LogprobScorerOptions } from './generation/logprob-scorer';
 export { TrainStep, type TrainStepOptions } from './training/train-step';
+export { valueParameterCount } from './training/value-graph';
 export { type StepResult } from './training/step-result';
 export { type OptimizerOptions } from './training/optimizer';
 export { type StepLimits } from './training/step-limits';

@@ -5,7 +5,7 @@ import {
   answerReward,
   arithmeticTask,
   checkAlgorithm,
-  checkLoss,
+  checkLosses,
   checkReward,
   combineRewards,
   exactReward,
@@ -34,7 +34,7 @@ export async function loadAlgorithm({ algorithm }: Pick<Recipe, 'algorithm'>): P
   if (algorithm.name !== 'module') return builtInAlgorithm(algorithm);
   const { module, options } = algorithm;
   const own = checkAlgorithm(await fromModule(module, options), module);
-  checkLoss(own.loss, module);
+  checkLosses(own, module);
   return own;
 }
 

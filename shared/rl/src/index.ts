@@ -53,7 +53,7 @@ export { componentRewards, type RewardWeights } from './shaping/component-reward
 export { lengthPenalty, type LengthPenalty } from './shaping/length-penalty';
 export { overlongPenalty, type OverlongPenalty } from './shaping/overlong-penalty';
 export { lossResult, type Loss, type LossResult, type LossTerms } from './losses/loss';
-export { checkLoss } from './losses/check-loss';
+export { checkLoss, checkLosses } from './losses/check-loss';
 export {
   constantMean,
   sequenceMean,

@@ -1,5 +1,5 @@
-import type { Recipe } from '@forge/config';
-import { parameterCount, type ModelConfig } from '@forge/model';
+import { usesCritic, type Recipe } from '@forge/config';
+import { parameterCount, valueParameterCount, type ModelConfig } from '@forge/model';
 import type { Parts } from './memory-plan';
 
 const VALUE_BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
@@ -14,11 +14,12 @@ export function diskPlan(recipe: Recipe, config: ModelConfig, tokensPerStep: num
   const parameters = parameterCount(config);
   const isRounded = trainer.publishDtype !== 'F32';
   const state = MOMENTS_BYTES + (isRounded ? VALUE_BYTES.F32 : 0);
-  const version = parameters * (VALUE_BYTES[trainer.publishDtype] + state);
+  const critic = usesCritic(recipe) ? valueParameterCount(config) * (VALUE_BYTES.F32 + MOMENTS_BYTES) : 0;
+  const version = parameters * (VALUE_BYTES[trainer.publishDtype] + state) + critic;
   const checkpoints = Math.min(trainer.keepCheckpoints, Math.ceil(steps / trainer.checkpointEverySteps));
   return {
     'weight versions': (Math.min(trainer.keepVersions, steps + 1) + 1) * version,
-    checkpoints: (checkpoints + 1) * parameters * (VALUE_BYTES.F32 + MOMENTS_BYTES),
+    checkpoints: (checkpoints + 1) * (parameters * (VALUE_BYTES.F32 + MOMENTS_BYTES) + critic),
     'final model': parameters * VALUE_BYTES[trainer.dtype],
     record: output.record ? steps * tokensPerStep * RECORDED_TOKEN_BYTES : 0,
     spans: limits.spansFileMiB * 2 ** 20,

@@ -1,5 +1,5 @@
 import type { Recipe } from '@forge/config';
-import { parameterCount, type ModelConfig } from '@forge/model';
+import { parameterCount, valueParameterCount, type ModelConfig } from '@forge/model';
 import { memoryPlan, type ServicePlan } from './memory-plan';
 import { midConfig, recipeWith, smallConfig } from './planning.fixture';
 
@@ -54,6 +54,22 @@ describe('memoryPlan', () => {
     );
     const weights = 4 * parameterCount(midConfig);
     expect(several!.bytes - one!.bytes).toBe(weights);
+  });
+
+  it('counts what several updates go back to, and a value model with it', () => {
+    const planned = (...overrides: string[]) =>
+      planOf('trainer', midConfig, recipeWith(...shape, ...overrides)).parts;
+    const [plain, several] = [planned(), planned('algorithm.minibatches=2')];
+    const weights = 4 * parameterCount(midConfig);
+    expect([plain.held, several.held, plain.critic]).toEqual([0, 3 * weights, 0]);
+    const values = 4 * valueParameterCount(midConfig);
+    const [one, two] = [
+      planned('algorithm.name=ppo'),
+      planned('algorithm.name=ppo', 'algorithm.updatesPerBatch=2'),
+    ];
+    expect(one.critic! - one.activations!).toBe(5 * values);
+    expect(two.critic! - one.critic!).toBe(3 * values);
+    expect(planned('algorithm.name=ppo', 'trainer.engine=tensorflow').critic).toBe(4 * values);
   });
 
   it('counts less than two layers of activations more when they are recomputed', () => {

@@ -1,5 +1,5 @@
-import { usesReference, type Recipe } from '@forge/config';
-import { parameterCount, type ModelConfig } from '@forge/model';
+import { usesCritic, usesReference, type Recipe } from '@forge/config';
+import { parameterCount, valueParameterCount, type ModelConfig } from '@forge/model';
 
 /** Bytes by the part that takes them. */
 export type Parts = Readonly<Record<string, number>>;
@@ -20,6 +20,8 @@ const MIB = 2 ** 20;
 const PROCESS_BYTES = { onnx: 160 * MIB, tensorflow: 464 * MIB } as const;
 /** Coordinator, replay buffer and reward, and the Redis process itself; measured. */
 const OTHER_PROCESSES_BYTES = 450 * MIB;
+/** Moments of a parameter. */
+const MOMENTS = 2;
 /** Copies of the logits of a chunk: logits, probabilities and their gradient. */
 const LOGITS_COPIES = 3;
 /** Gradients of the LM head: the loop's state, its next value, and that of the embedding. */
@@ -81,12 +83,19 @@ function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number):
     ? config.layers * hidden + RECOMPUTED_COPIES * layer
     : config.layers * layer;
   const isOnnx = engineOf(trainer) === 'onnx';
+  // Gradients of a micro-batch, which onnxruntime gives to the host as a copy, and the sum over several.
+  const gradients = (isOnnx ? 2 : 1) + (inBatch > tokens ? 1 : 0);
+  // What a step of several updates goes back to when one of them fails.
+  const held = algorithm.updatesPerBatch * algorithm.minibatches > 1 ? 1 + MOMENTS : 0;
+  const values = usesCritic(recipe) ? FLOAT_BYTES * valueParameterCount(config) : 0;
   const parts = {
     process: PROCESS_BYTES[engineOf(trainer)],
     weights,
-    moments: 2 * weights,
-    // Gradients of a micro-batch, which onnxruntime gives to the host as a copy, and the sum over several.
-    gradients: ((isOnnx ? 2 : 1) + (inBatch > tokens ? 1 : 0)) * weights,
+    moments: MOMENTS * weights,
+    gradients: gradients * weights,
+    held: held * weights,
+    // A value model has all of these, and activations of its own where the engine keeps memory for each graph.
+    critic: (1 + MOMENTS + gradients + held) * values + (values > 0 && isOnnx ? activations : 0),
     // Tensors that lie on a device are written from copies, one after the other.
     publishing: isOnnx ? 0 : FLOAT_BYTES * config.vocabSize * config.hiddenSize,
     activations,

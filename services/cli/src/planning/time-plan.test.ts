@@ -1,4 +1,4 @@
-import { parameterCount } from '@forge/model';
+import { parameterCount, valueParameterCount } from '@forge/model';
 import { diskPlan } from './disk-plan';
 import { midConfig, recipeWith } from './planning.fixture';
 import { timePlan } from './time-plan';
@@ -19,6 +19,15 @@ describe('timePlan', () => {
     expect(time.runSeconds).toBeCloseTo(10 * time.stepSeconds, 9);
   });
 
+  it('counts passes over a batch, log-probs before them, and a value model', () => {
+    const planned = (...overrides: string[]) =>
+      timePlan(recipeWith(...shape, 'maxStaleness=0', ...overrides), midConfig, 6, speed).trainSeconds;
+    const once = planned();
+    expect(planned('algorithm.updatesPerBatch=2') / once).toBeCloseTo((2 * 6 + 2) / 6, 9);
+    expect(planned('algorithm.minibatches=4') / once).toBeCloseTo((6 + 2) / 6, 9);
+    expect(planned('algorithm.name=ppo') / once).toBeCloseTo((2 * 6 + 2) / 6, 9);
+  });
+
   it('lets generation and training overlap where staleness allows it', () => {
     const time = timePlan(recipeWith(...shape, 'maxStaleness=2'), midConfig, 6, speed);
     expect(time.stepSeconds).toBe(Math.max(time.trainSeconds, time.generateSeconds));
@@ -32,5 +41,15 @@ describe('diskPlan', () => {
       diskPlan(recipeWith('trainer.keepVersions=3', ...overrides), midConfig, 1000)['weight versions'];
     expect(versions()).toBe(4 * parameters * 12);
     expect(versions('trainer.publishDtype=BF16')).toBe(4 * parameters * 14);
+  });
+
+  it('counts a value model with its moments in every version and checkpoint', () => {
+    const overrides = ['trainer.keepVersions=4', 'trainer.keepCheckpoints=2', 'steps=100'];
+    const [plain, critic] = [[], ['algorithm.name=ppo']].map((own) =>
+      diskPlan(recipeWith(...overrides, ...own), midConfig, 1000),
+    );
+    const values = 12 * valueParameterCount(midConfig);
+    expect(critic!['weight versions']! - plain!['weight versions']!).toBe(5 * values);
+    expect(critic!.checkpoints! - plain!.checkpoints!).toBe(3 * values);
   });
 });

@@ -1,4 +1,4 @@
-import { candidatesPerBatch, usesReference, type Recipe } from '@forge/config';
+import { candidatesPerBatch, usesCritic, usesReference, type Recipe } from '@forge/config';
 import { parameterCount, type ModelConfig } from '@forge/model';
 import { longestEpisode } from './memory-plan';
 
@@ -52,7 +52,12 @@ export function timePlan(recipe: Recipe, config: ModelConfig, promptTokens: numb
   const referenceSeconds = usesReference(recipe)
     ? (completions * longestEpisode(recipe, promptTokens) * forward) / (speed.trainer * TRAIN_SHARE)
     : 0;
-  const trainSeconds = (trainedTokens * (forward + backward)) / (speed.trainer * TRAIN_SHARE);
+  const { updatesPerBatch, minibatches } = algorithm;
+  const models = usesCritic(recipe) ? 2 : 1;
+  // Log-probs before the first update, and values.
+  const looks = (updatesPerBatch * minibatches > 1 ? 1 : 0) + models - 1;
+  const perToken = updatesPerBatch * models * (forward + backward) + looks * forward;
+  const trainSeconds = (trainedTokens * perToken) / (speed.trainer * TRAIN_SHARE);
   const parts = [generateSeconds + referenceSeconds, trainSeconds];
   const stepSeconds = maxStaleness > 0 ? Math.max(...parts) : parts[0]! + parts[1]!;
   return {

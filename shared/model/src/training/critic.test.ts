@@ -6,7 +6,7 @@ import { tiny } from '../generation/generator.fixture';
 import { initializeParameters } from '../hugging-face/initialize';
 import type { TrainEpisode } from './micro-batches';
 import { TrainStep, type TrainStepOptions } from './train-step';
-import { buildValueGraph, valueParameters } from './value-graph';
+import { buildValueGraph, valueParameterCount, valueParameters } from './value-graph';
 
 const engine = createEngine({ threads: 2 });
 /** The same engine, with parameters, gradients and moments as tensors of its own. */
@@ -76,6 +76,9 @@ describe('buildValueGraph', () => {
       shape: [1, tiny.hiddenSize],
       data: Float32Array.from({ length: tiny.hiddenSize }, (_, i) => noise(i)),
     });
+    expect(valueParameterCount(tiny)).toBe(
+      [...values.values()].reduce((sum, { data }) => sum + data.length, 0),
+    );
     const graph = buildValueGraph(values, { config: tiny, critic: critic!, recompute: false });
     const tensor = (shape: number[], data: Iterable<number>): Values => ({
       shape,

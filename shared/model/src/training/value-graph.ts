@@ -2,6 +2,7 @@ import { Graph, matmul, mul, reshape } from '@forge/graph';
 import { lossResult, type CriticOptions } from '@forge/rl';
 import type { Parameters } from '@forge/weights';
 import type { ModelConfig } from '../transformer/model-config';
+import { parameterCount } from '../transformer/parameter-shapes';
 import { transformer } from '../transformer/transformer';
 import { parameterInputs, sourceOf, termInputs, tokenInputs } from './graph-inputs';
 import { gradientsIn, type TrainOutputs } from './train-graph';
@@ -15,6 +16,12 @@ export function valueParameters({ hiddenSize }: ModelConfig, policy: Parameters)
   const body = [...policy].filter(([name]) => name !== LM_HEAD);
   const head = { shape: [1, hiddenSize], data: new Float32Array(hiddenSize) };
   return new Map([...body, [VALUE_HEAD, head]]);
+}
+
+/** How many parameters the value model of a policy has. */
+export function valueParameterCount(config: ModelConfig): number {
+  const { vocabSize, hiddenSize, tieWordEmbeddings } = config;
+  return parameterCount(config) - (tieWordEmbeddings ? 0 : vocabSize * hiddenSize) + hiddenSize;
 }
 
 /**

@@ -2,7 +2,9 @@ import { argmax, cast, cumsum, equal, log, mul, neg, pow, reduceMax, stopGradien
 import { grpo } from '../algorithms/grpo';
 import { reinforce } from '../algorithms/reinforce';
 import { tokenMean } from './batch-mean';
-import { checkLoss } from './check-loss';
+import { defineAlgorithm } from '../algorithms/algorithm';
+import { ppo } from '../algorithms/ppo';
+import { checkLoss, checkLosses } from './check-loss';
 import type { Loss, LossTerms } from './loss';
 
 describe('checkLoss', () => {
@@ -96,5 +98,54 @@ describe('checkLoss', () => {
         'mine.ts',
       ),
     ).not.toThrow();
+  });
+});
+
+describe('checkLosses', () => {
+  const loss: Loss = ({ logprobs, ...terms }) => tokenMean(neg(logprobs), terms);
+  const critic = ppo().critic!;
+  const checked = (changes: object) => () =>
+    checkLosses({ ...defineAlgorithm({ advantage: () => [], loss, critic }), ...changes }, 'mine.ts');
+
+  it('passes PPO, and a loss of the policy that looks at values where there are some', () => {
+    expect(() => checkLosses(ppo(), 'mine.ts')).not.toThrow();
+    const curious: Loss = (terms) => tokenMean(mul(terms.logprobs, terms.values), terms);
+    expect(checked({ loss: curious })).not.toThrow();
+  });
+
+  it.each<[string, object, string]>([
+    [
+      'values without a critic',
+      { critic: null, loss: (terms: LossTerms) => tokenMean(mul(terms.logprobs, terms.returns), terms) },
+      "mine.ts: its loss can't be trained: it uses returns, which are zeros: the algorithm has no critic",
+    ],
+    [
+      'a critic that learns no values',
+      { critic: { ...critic, loss: (terms: LossTerms) => tokenMean(terms.returns, terms) } },
+      "mine.ts: critic: its loss can't be trained: it does not depend on values: it does not use them",
+    ],
+    [
+      'a discount above 1',
+      { critic: { ...critic, gamma: 1.1 } },
+      'mine.ts: critic.gamma: found 1.1, expected',
+    ],
+    [
+      'a lambda that is no number',
+      { critic: { ...critic, lambda: NaN } },
+      'critic.lambda: found NaN, expected',
+    ],
+    [
+      'an unknown whitening',
+      { critic: { ...critic, whitening: 'white' } },
+      'critic.whitening: found white, expected',
+    ],
+    [
+      'a learning rate of 0',
+      { critic: { ...critic, learningRate: 0 } },
+      'critic.learningRate: found 0, expected',
+    ],
+  ])('refuses %s', (_, changes, words) => {
+    expect(checked(changes)).toThrow(expect.objectContaining({ code: 'CONFIG_LOSS_INVALID' }));
+    expect(checked(changes)).toThrow(words);
   });
 });

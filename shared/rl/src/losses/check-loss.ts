@@ -1,21 +1,52 @@
 import { ForgeError } from '@forge/errors';
-import { dependence, grad, Graph, type Dim, type Tensor } from '@forge/graph';
+import { dependence, grad, Graph, reachable, type Dim, type Tensor } from '@forge/graph';
+import type { Algorithm, CriticOptions } from '../algorithms/algorithm';
 import { isTensor, lossResult, type Loss, type LossTerms } from './loss';
 
+/** Terms that are zeros unless there is a value model. */
+const CRITIC_TERMS = ['values', 'oldValues', 'returns'] as const;
+
 /**
- * Builds a loss and its gradient as the trainer does, without values: its errors are found before a run begins. `path` is the
- * module it comes from.
+ * Builds the losses of an algorithm and their gradients as the trainer does, without values: errors are found before a run
+ * begins. `path` is the module it comes from.
  *
- * @throws {ForgeError} CONFIG_LOSS_INVALID naming `path` and the op, shape or metric that does not fit.
+ * @throws {ForgeError} CONFIG_LOSS_INVALID naming `path` and the op, shape or metric that does not fit, or the option of the
+ *   critic that is out of bounds.
  */
-export function checkLoss(loss: Loss, path: string): void {
+export function checkLosses({ loss, critic }: Pick<Algorithm, 'loss' | 'critic'>, path: string): void {
+  if (critic === null) {
+    checkLoss(loss, path, (value, terms) => {
+      const used = reachable([value]).inputs;
+      const foreign = CRITIC_TERMS.find((name) => used.includes(terms[name]));
+      if (foreign === undefined) return;
+      throw invalid(`it uses ${foreign}, which are zeros: the algorithm has no critic`, { term: foreign });
+    });
+    return;
+  }
+  checkLoss(loss, path);
+  const problem = criticProblem(critic);
+  if (problem !== null) {
+    const message = `${path}: critic.${problem}`;
+    throw new ForgeError('CONFIG_LOSS_INVALID', message, { path });
+  }
+  checkLoss(critic.loss, `${path}: critic`, undefined, 'values');
+}
+
+/** Checks one loss, as `checkLosses`; `of` names the term it must have a gradient in. */
+export function checkLoss(
+  loss: Loss,
+  path: string,
+  check: (value: Tensor, terms: LossTerms) => void = () => undefined,
+  of: 'logprobs' | 'values' = 'logprobs',
+): void {
   const terms = symbolicTerms();
   try {
     const { loss: value, metrics } = lossResult(loss(terms));
     checkScalar(value, 'loss');
     for (const [name, metric] of Object.entries(metrics)) checkScalar(metric, `metric '${name}'`);
-    checkDependence(value, terms.logprobs);
-    grad(value, [terms.logprobs]);
+    checkDependence(value, terms[of], of);
+    check(value, terms);
+    grad(value, [terms[of]]);
   } catch (error) {
     const { message, details } = ForgeError.from(error);
     throw new ForgeError(
@@ -25,6 +56,18 @@ export function checkLoss(loss: Loss, path: string): void {
       { cause: error },
     );
   }
+}
+
+function criticProblem({ gamma, lambda, whitening, learningRate }: CriticOptions): string | null {
+  const isShare = (value: number): boolean => value >= 0 && value <= 1;
+  if (!isShare(gamma) || gamma === 0) return `gamma: found ${gamma}, expected a number > 0 and <= 1`;
+  if (!isShare(lambda)) return `lambda: found ${lambda}, expected a number from 0 to 1`;
+  if (!['unbiased', 'population', 'none'].includes(whitening))
+    return `whitening: found ${whitening}, expected unbiased, population or none`;
+  const isRate = learningRate === null || (Number.isFinite(learningRate) && learningRate > 0);
+  return isRate
+    ? null
+    : `learningRate: found ${learningRate}, expected a number > 0, or null for the policy's`;
 }
 
 /** The terms of one micro-batch, with shapes but no values. */
@@ -62,14 +105,14 @@ function checkScalar(value: unknown, what: string): void {
   });
 }
 
-function checkDependence(loss: Tensor, logprobs: Tensor): void {
-  const { hasGradient, cutBy } = dependence(loss, logprobs);
+function checkDependence(loss: Tensor, term: Tensor, name: string): void {
+  const { hasGradient, cutBy } = dependence(loss, term);
   if (hasGradient) return;
   const reason =
     cutBy.length === 0
       ? 'it does not use them'
       : `no gradient gets through ${cutBy.join(', ')}, by which alone it uses them`;
-  throw invalid(`it does not depend on logprobs: ${reason}`, { cutBy });
+  throw invalid(`it does not depend on ${name}: ${reason}`, { cutBy });
 }
 
 function invalid(message: string, details: object): ForgeError {
