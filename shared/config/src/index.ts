@@ -1,4 +1,11 @@
 export {
+  ADAPTER_TARGETS,
+  adapterSchema,
+  seededAdapterSchema,
+  type AdapterConfig,
+  type SeededAdapter,
+} from './adapter';
+export {
   recipeSchema,
   sftRecipeSchema,
   candidatesPerBatch,

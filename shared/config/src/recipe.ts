@@ -1,5 +1,6 @@
 import { samplingSchema } from '@forge/contracts';
 import { z } from 'zod';
+import { adapterSchema } from './adapter';
 import { algorithmSchema } from './algorithm';
 import { completedAlgorithm } from './completed-algorithm';
 import { rewardName, rewardSchema, rewardTimeoutMs } from './reward';
@@ -48,6 +49,7 @@ export const recipeSchema = z
       .describe('ends the run once held-out accuracy reaches it'),
     task: taskSchema,
     algorithm: algorithmSchema,
+    adapter: adapterSchema.optional(),
     batch: section({
       groups: z.int().min(1).max(65_536).default(32).describe('prompts trained on per step'),
       oversample: z
@@ -241,11 +243,15 @@ export const recipeSchema = z
         .describe('keep what is trained, for forge replay; --record of forge run sets it'),
     }),
   })
-  .superRefine(({ algorithm, rewards, evaluation, batch, limits }, context) => {
+  .superRefine(({ algorithm, adapter, rewards, trainer, evaluation, batch, limits }, context) => {
     const consumed = candidatesPerBatch({ batch });
     if (limits.heldGroups < consumed) {
       const message = `at least ${consumed}, the groups one batch consumes`;
       context.addIssue({ code: 'custom', path: ['limits', 'heldGroups'], message });
+    }
+    if (adapter !== undefined && trainer.publishDtype !== 'F32') {
+      const message = 'F32 with an adapter, which is small as it is';
+      context.addIssue({ code: 'custom', path: ['trainer', 'publishDtype'], message });
     }
     const names = rewards.map(rewardName);
     names.forEach((name, i) => {

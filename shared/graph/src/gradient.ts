@@ -53,8 +53,12 @@ export function backward(
     const outputGradients = entry.outputs.map((y) => gradients.get(y) ?? null);
     if (outputGradients.every((dy) => dy === null)) continue;
     if (!entry.inputs.some((x) => x !== null && dependent.has(x))) continue;
+    const wanted = (i: number): boolean => {
+      const x = entry.inputs[i];
+      return x !== null && x !== undefined && dependent.has(x);
+    };
     const inputGradients =
-      'op' in entry ? nodeGradients(entry, outputGradients, dependent) : entry.gradient(outputGradients);
+      'op' in entry ? nodeGradients(entry, outputGradients, wanted) : entry.gradient(outputGradients, wanted);
     entry.inputs.forEach((x, i) => {
       const dx = inputGradients[i];
       if (x === null || !dx || !dependent.has(x)) return;
@@ -68,7 +72,7 @@ export function backward(
 function nodeGradients(
   node: Node,
   outputGradients: readonly (Tensor | null)[],
-  dependent: ReadonlySet<Tensor>,
+  wanted: (input: number) => boolean,
 ): readonly (Tensor | null)[] {
   // Identity stands for stopGradient; ops without outputs of float32 never get here.
   if (node.op.type === 'Identity' || node.op.type === 'Cast') return [];
@@ -82,10 +86,7 @@ function nodeGradients(
       op: node.op.type,
     });
   }
-  return node.op.gradient(node, dy, (i) => {
-    const x = node.inputs[i];
-    return x !== null && x !== undefined && dependent.has(x);
-  });
+  return node.op.gradient(node, dy, wanted);
 }
 
 /**

@@ -30,8 +30,11 @@ export interface Node {
 export interface Composite {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
-  /** The gradients of the inputs from those of the outputs; null stands for zero. */
-  readonly gradient: (outputGradients: readonly (Tensor | null)[]) => readonly (Tensor | null)[];
+  /** The gradients of the inputs that are wanted, by index, from those of the outputs; null stands for zero. */
+  readonly gradient: (
+    outputGradients: readonly (Tensor | null)[],
+    wanted: (input: number) => boolean,
+  ) => readonly (Tensor | null)[];
 }
 
 /** A value of the graph; it exists only when the graph runs. */

@@ -58,15 +58,14 @@ export function linearLogprobs(
     graph,
     [x, weight],
     () => forward(x, weight, targets, chunk, inverse),
-    ([dy, dEntropy]) =>
+    ([dy, dEntropy], wanted) =>
       dy || dEntropy
         ? backwardPass(
             x,
             weight,
             targets,
             { logprobs: dy ?? null, entropy: dEntropy ?? null },
-            chunk,
-            inverse,
+            { chunk, inverse, isFrozen: !wanted(1) },
           )
         : [null, null],
   );
@@ -217,16 +216,16 @@ function backwardPass(
   weight: Tensor,
   targets: Tensor,
   incoming: Incoming,
-  chunk: number,
-  inverse: number,
-): [Tensor, Tensor] {
+  { chunk, inverse, isFrozen }: { chunk: number; inverse: number; isFrozen: boolean },
+): [Tensor, Tensor | null] {
   const chunks = chunksOf(x, chunk);
   const [rows, goals] = [chunks.padded(x), chunks.padded(targets)];
   const [ofLogprobs, ofEntropy] = [incoming.logprobs, incoming.entropy].map((dy) => dy && chunks.padded(dy));
   const { state, scan } = loop({
     trips: chunks.trips,
     tripsDim: chunks.tripsDim,
-    state: [zeros(weight.graph, weight.shape)],
+    // The gradient of a frozen weight would be carried, chunk by chunk, for nobody.
+    state: isFrozen ? [] : [zeros(weight.graph, weight.shape)],
     body: (counter, [dWeight]) => {
       const part = chunks.of(rows, counter);
       const logits = matmul(scaled(part, inverse), weight, { transposeB: true });
@@ -237,10 +236,10 @@ function backwardPass(
         entropy: ofEntropy ? chunks.of(ofEntropy, counter) : null,
       };
       const [dRows, addend] = headGradients(part, weight, found, here, inverse);
-      return { state: [add(dWeight!, addend)], scan: [dRows] };
+      return { state: dWeight === undefined ? [] : [add(dWeight, addend)], scan: [dRows] };
     },
   });
-  return [chunks.joined(scan[0]!), state[0]!];
+  return [chunks.joined(scan[0]!), state[0] ?? null];
 }
 
 const column = (x: Tensor, rows: Dim): Tensor => reshape(x, [rows, 1]);

@@ -13,7 +13,15 @@ export { createModel, loadModel, saveModel, type LoadedModel } from './hugging-f
 export { Generator, type GeneratorOptions, type GeneratorStats } from './generation/generator';
 export { type ChunkMark } from './generation/chunk-marks';
 export { type GenerateRequest } from './generation/sequence';
-export { type WeightMode } from './generation/weight-source';
+export { type FrozenBase, type WeightMode } from './adapter/weight-source';
+export {
+  adapterParameterCount,
+  adapterScale,
+  adapterShapes,
+  type AdapterShape,
+} from './adapter/adapter-factors';
+export { initializeAdapter } from './adapter/initialize-adapter';
+export { mergeAdapter } from './adapter/merge-adapter';
 export { LogprobScorer, type LogprobScorerOptions } from './generation/logprob-scorer';
 export { TrainStep, type TrainStepOptions } from './training/train-step';
 export { valueParameterCount } from './training/value-graph';

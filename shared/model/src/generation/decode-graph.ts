@@ -26,7 +26,7 @@ import { cacheNames } from './kv-cache';
 import type { ModelConfig } from '../transformer/model-config';
 import { following, sampleTokens, type RowSampling } from './sampling-graph';
 import { headWeight, transformer } from '../transformer/transformer';
-import { weightSource, type WeightMode } from './weight-source';
+import { modelSource, weightSource, type FrozenBase, type WeightMode } from '../adapter/weight-source';
 
 /** Keys and values as the cache holds them: [B, kvHeads, T, headDim]. */
 const headsFirst = (x: Tensor): Tensor => transpose(x, [0, 2, 1, 3]);
@@ -49,10 +49,11 @@ export function decodeGraph(
   config: ModelConfig,
   parameters: Parameters,
   mode: WeightMode,
+  base?: FrozenBase,
 ): Record<string, Tensor> {
   const { layers, heads, kvHeads, headDim, hiddenSize } = config;
   const graph = new Graph();
-  const weights = weightSource(graph, parameters, mode);
+  const { weights, adapter } = modelSource(graph, weightSource(graph, parameters, mode), base);
   const head = headWeight(config, weights);
   const trips = graph.input('trips', 'int64', []);
   const first = graph.input('tokens', 'int64', ['B', 'T']);
@@ -100,7 +101,7 @@ export function decodeGraph(
         mask ??= cacheMask({ lengths, cached: frozen[0]!.keys }, tokens, keys, heads / kvHeads);
         return attendInParts(query, [frozen[layer]!, { keys, values }], mask);
       };
-      const hidden = transformer(config, weights, { tokens, positions: at, attention });
+      const hidden = transformer(config, weights, { tokens, positions: at, attention, adapter });
       const uniform = reshape(gather(columns, counter), [rows, 1]);
       const last = div(reshape(lastOf(hidden), [rows, hiddenSize]), temperature);
       const sampled = sampleTokens(matmul(last, head, { transposeB: true }), uniform, sampling);

@@ -6,12 +6,14 @@ import { cacheNames, emptyPromptCache, KvCache, promptCache, type PromptCache } 
 import type { ModelConfig } from '../transformer/model-config';
 import { prefillRuns } from './prefill-runs';
 import type { Sequence } from './sequence';
-import { weightFeeds, type WeightMode } from './weight-source';
+import { weightFeeds, type FrozenBase, type WeightMode } from '../adapter/weight-source';
 
 export interface DecoderOptions {
   engine: Engine;
   config: ModelConfig;
   weightMode: WeightMode;
+  /** The model whose adapter is generated with; left out: the parameters are all of it. */
+  base?: FrozenBase | undefined;
 }
 
 /** Results of a chunk of decoding. */
@@ -47,9 +49,11 @@ export class Decoder {
   ) {}
 
   static async create(options: DecoderOptions, version: number, parameters: Parameters): Promise<Decoder> {
-    const { engine, config, weightMode } = options;
-    const program = await engine.compile(decodeGraph(config, parameters, weightMode));
-    return new Decoder(options, version, program, weightFeeds(parameters, weightMode));
+    const { engine, config, weightMode, base } = options;
+    const program = await engine.compile(decodeGraph(config, parameters, weightMode, base));
+    // A program that is never built anew has its own copy of a base.
+    const kept = { engine, config, weightMode, ...(weightMode === 'initializers' && { base }) };
+    return new Decoder(kept, version, program, weightFeeds(parameters, weightMode));
   }
 
   /** The same model with other weights: with weights as 'inputs' it shares the program. */

@@ -8,12 +8,14 @@ import { Decoder, type DecodedChunk } from './decoder';
 import type { ModelConfig } from '../transformer/model-config';
 import { Sequence, type GenerateRequest, type SequenceRules } from './sequence';
 import type { TextRules } from './stop-strings';
-import type { WeightMode } from './weight-source';
+import type { FrozenBase, WeightMode } from '../adapter/weight-source';
 
 export interface GeneratorOptions {
   engine: Engine;
   config: ModelConfig;
   parameters: Parameters;
+  /** The model whose adapter `parameters` are; left out: they are all of it. */
+  base?: FrozenBase | undefined;
   /** Policy version of `parameters`. */
   version: number;
   endTokenIds: readonly number[];
@@ -64,15 +66,15 @@ export class Generator {
   private busyMs = 0;
 
   private constructor(
-    private readonly options: Omit<GeneratorOptions, 'parameters' | 'version'>,
+    private readonly options: Omit<GeneratorOptions, 'parameters' | 'version' | 'base'>,
     private current: Decoder,
   ) {
     const { config, endTokenIds, decodeText, specialTokens = new Map<number, string>() } = options;
     this.rules = { maxPositions: config.maxPositions, endTokenIds, decodeText, specialTokens };
   }
 
-  static async create({ version, parameters, ...options }: GeneratorOptions): Promise<Generator> {
-    return new Generator(options, await Decoder.create(options, version, parameters));
+  static async create({ version, parameters, base, ...options }: GeneratorOptions): Promise<Generator> {
+    return new Generator(options, await Decoder.create({ ...options, base }, version, parameters));
   }
 
   /** Version of the weights that the next chunk uses. */

@@ -3,12 +3,14 @@ import { Graph, linearLogprobs, reshape } from '@forge/graph';
 import type { Parameters } from '@forge/weights';
 import type { ModelConfig } from '../transformer/model-config';
 import { headWeight, transformer } from '../transformer/transformer';
-import { weightFeeds, weightSource, type WeightMode } from './weight-source';
+import { modelSource, weightFeeds, weightSource, type FrozenBase, type WeightMode } from '../adapter/weight-source';
 
 export interface LogprobScorerOptions {
   engine: Engine;
   config: ModelConfig;
   parameters: Parameters;
+  /** The model whose adapter `parameters` are; left out: they are all of it. */
+  base?: FrozenBase | undefined;
   /** 'inputs' for other parameters at every call; 'initializers' unless given. */
   weightMode?: WeightMode;
   /** Log-probs are those of logits / temperature. */
@@ -33,13 +35,14 @@ export class LogprobScorer {
       temperature = 1,
       logitsChunk = 1024,
       weightMode: mode = 'initializers',
+      base,
     } = options;
     const graph = new Graph();
-    const weights = weightSource(graph, parameters, mode);
+    const { weights, adapter } = modelSource(graph, weightSource(graph, parameters, mode), base);
     const tokens = graph.input('tokens', 'int64', ['B', 'T']);
     const positions = graph.input('positions', 'int64', ['B', 'T']);
     const targets = graph.input('targets', 'int64', ['B', 'T']);
-    const hidden = reshape(transformer(config, weights, { tokens, positions }), [-1, config.hiddenSize]);
+    const hidden = reshape(transformer(config, weights, { tokens, positions, adapter }), [-1, config.hiddenSize]);
     const head = headWeight(config, weights);
     const { logprobs } = linearLogprobs(hidden, head, reshape(targets, [-1]), {
       chunk: logitsChunk,

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { elementCount, type Parameters } from '@forge/weights';
 import type { ModelConfig } from '../transformer/model-config';
+import { seededUniforms } from '../seeded-uniforms';
 import { parameterShapes } from '../transformer/parameter-shapes';
 
 /**
@@ -27,28 +27,11 @@ export function initializeParameters(config: ModelConfig, seed: number): Paramet
 
 /** Normal values by Box-Muller over the uniforms of `key`. */
 function fillNormal(data: Float32Array, deviation: number, key: string): void {
-  const next = uniforms(key);
+  const next = seededUniforms(key);
   for (let i = 0; i < data.length; i += 2) {
     const radius = deviation * Math.sqrt(-2 * Math.log(1 - next()));
     const angle = 2 * Math.PI * next();
     data[i] = radius * Math.cos(angle);
     if (i + 1 < data.length) data[i + 1] = radius * Math.sin(angle);
   }
-}
-
-/** Uniforms in [0, 1): sfc32, its 128 bits of state the start of the SHA-256 of `key`. */
-function uniforms(key: string): () => number {
-  const digest = createHash('sha256').update(key).digest();
-  let a = digest.readInt32LE(0);
-  let b = digest.readInt32LE(4);
-  let c = digest.readInt32LE(8);
-  let counter = digest.readInt32LE(12);
-  return () => {
-    const result = (a + b + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = (((c << 21) | (c >>> 11)) + result) | 0;
-    return (result >>> 0) / 0x1_0000_0000;
-  };
 }

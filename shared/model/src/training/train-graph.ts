@@ -1,12 +1,15 @@
 import { Graph, grad, linearLogprobs, stopGradient, type Tensor } from '@forge/graph';
 import { lossResult, type Loss } from '@forge/rl';
 import type { Parameters } from '@forge/weights';
+import { modelSource, type FrozenBase } from '../adapter/weight-source';
 import type { ModelConfig } from '../transformer/model-config';
 import { headWeight, transformer } from '../transformer/transformer';
 import { parameterInputs, sourceOf, termInputs, tokenInputs } from './graph-inputs';
 
 export interface TrainGraphOptions {
   config: ModelConfig;
+  /** The model whose adapter is trained, without a gradient of its own; left out: the parameters are all of it. */
+  base?: FrozenBase | undefined;
   loss: Loss;
   /** Log-probs are those of logits / temperature: the temperature the episodes were sampled at. */
   temperature: number;
@@ -37,13 +40,14 @@ export interface TrainOutputs {
  * Only trained positions go through the LM head and through what follows the last layer's attention.
  */
 export function buildTrainGraph(parameters: Parameters, options: TrainGraphOptions): TrainOutputs {
-  const { config, temperature, logitsChunk, keepLogits = false, recompute, feedsOld = false } = options;
+  const { config, base, temperature, logitsChunk, keepLogits = false, recompute, feedsOld = false } = options;
   const graph = new Graph();
   const weights = parameterInputs(graph, parameters);
+  const { weights: source, adapter } = modelSource(graph, sourceOf(weights), base);
   const { tokens, positions, select, spread } = tokenInputs(graph);
   const targets = graph.input('targets', 'int64', ['N']);
-  const hidden = transformer(config, sourceOf(weights), { tokens, positions, select, recompute });
-  const head = linearLogprobs(hidden, headWeight(config, sourceOf(weights)), targets, {
+  const hidden = transformer(config, source, { tokens, positions, select, adapter, recompute });
+  const head = linearLogprobs(hidden, headWeight(config, source), targets, {
     chunk: logitsChunk,
     temperature,
     keep: keepLogits,

@@ -17,7 +17,7 @@ import { buildTrainGraph, type TrainGraphOptions } from './train-graph';
 
 export interface TrainStepOptions extends Omit<TrainGraphOptions, 'feedsOld'> {
   engine: Engine;
-  /** The parameters that training starts with; copied, and not held on to. */
+  /** The parameters trained, as they are at the start: all, or those of the adapter of `base`; copied, and not held on to. */
   parameters: Parameters;
   optimizer: OptimizerOptions;
   /** A value model to learn beside the policy: an episode's advantage is its reward then. */
@@ -71,8 +71,11 @@ export class TrainStep {
       optimizer: options.optimizer,
       looks: isSeveral || critic !== null,
     });
-    const values = critic && (await Critic.create(critic, options));
-    return new TrainStep(policy, values, { ...rest, updatesPerBatch, minibatches });
+    // A value model has weights of its own, and starts with those of the whole model.
+    const whole = options.base?.parameters ?? parameters;
+    const values = critic && (await Critic.create(critic, { ...options, parameters: whole }));
+    // The program has its own copy of the base.
+    return new TrainStep(policy, values, { ...rest, base: undefined, updatesPerBatch, minibatches });
   }
 
   /** Steps applied so far, which is the version of the policy. */

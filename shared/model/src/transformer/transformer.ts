@@ -18,6 +18,9 @@ import { rotate, rotationAt, type Rotation } from './rotary-embedding';
 /** The parameter of a Hugging Face name; projections are [outputs, inputs]. */
 export type WeightSource = (name: string) => Tensor;
 
+/** The part that an adapter adds to the output of a linear layer for its input `x`; null where it leaves the layer alone. */
+export type AdapterSource = (layer: string, x: Tensor) => Tensor | null;
+
 export interface TransformerInput {
   /** int64 [B, T] */
   tokens: Tensor;
@@ -25,6 +28,8 @@ export interface TransformerInput {
   positions: Tensor;
   /** The keys that a query may look at; causal over the T tokens of its own row unless given. */
   attention?: Attention;
+  /** Added to the linear layers. */
+  adapter?: AdapterSource | undefined;
   /** Recompute each layer's activations in the backward pass instead of keeping them. */
   recompute?: boolean;
   /**
@@ -45,11 +50,12 @@ export function transformer(config: ModelConfig, weights: WeightSource, input: T
   const { tokens, positions } = input;
   const attention = input.attention ?? causalAttention(tokens);
   const rotation = rotationAt(tokens.graph, config, positions);
+  const linear = linearLayers(config, weights, input.adapter);
   let x = gather(weights('model.embed_tokens.weight'), tokens);
   for (let index = 0; index < config.layers; index++) {
     const select = index === config.layers - 1 ? input.select : undefined;
     const run = (hidden: Tensor): Tensor =>
-      layer(config, weights, index, hidden, rotation, attention, select);
+      layer(config, { weights, linear }, index, hidden, rotation, attention, select);
     x = input.recompute ? recompute(([hidden]) => [run(hidden!)], [x])[0]! : run(x);
   }
   return rmsNorm(x, weights('model.norm.weight'), config.rmsNormEpsilon);
@@ -60,9 +66,22 @@ export function headWeight(config: ModelConfig, weights: WeightSource): Tensor {
   return weights(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
 }
 
+/** The output of a linear layer for `x`, by the layer's name. */
+type LinearLayers = (x: Tensor, layer: string) => Tensor;
+
+function linearLayers(config: ModelConfig, weights: WeightSource, adapter?: AdapterSource): LinearLayers {
+  const known = parameterShapes(config);
+  return (x, layer) => {
+    const product = matmul(x, weights(`${layer}.weight`), { transposeB: true });
+    const biased = known.has(`${layer}.bias`) ? add(product, weights(`${layer}.bias`)) : product;
+    const update = adapter?.(layer, x) ?? null;
+    return update === null ? biased : add(biased, update);
+  };
+}
+
 function layer(
   config: ModelConfig,
-  weights: WeightSource,
+  { weights, linear: linearOf }: { weights: WeightSource; linear: LinearLayers },
   index: number,
   x: Tensor,
   rotation: Rotation,
@@ -73,11 +92,7 @@ function layer(
   const prefix = `model.layers.${index}.`;
   const own = (name: string): Tensor => weights(prefix + name);
   const [rows, columns] = x.shape as [Dim, Dim];
-  const known = parameterShapes(config);
-  const linear = (input: Tensor, name: string): Tensor => {
-    const product = matmul(input, own(`${name}.weight`), { transposeB: true });
-    return known.has(`${prefix}${name}.bias`) ? add(product, own(`${name}.bias`)) : product;
-  };
+  const linear = (input: Tensor, name: string): Tensor => linearOf(input, prefix + name);
   const split = (input: Tensor, count: number): Tensor => reshape(input, [rows, columns, count, headDim]);
   const headNorm = (input: Tensor, name: string): Tensor =>
     config.qkNorm ? rmsNorm(input, own(`${name}.weight`), rmsNormEpsilon) : input;

@@ -1,7 +1,9 @@
 import type { HostTensor } from '@forge/engine';
 import type { Graph, Tensor } from '@forge/graph';
 import type { Parameters } from '@forge/weights';
-import type { WeightSource } from '../transformer/transformer';
+import type { AdapterShape } from './adapter-factors';
+import { adapterSource } from './adapter-source';
+import type { AdapterSource, WeightSource } from '../transformer/transformer';
 
 /**
  * The place of the weights: in the graph (prepacked, faster), or in the inputs of every run (no new session for new ones).
@@ -23,6 +25,28 @@ export function weightSource(graph: Graph, parameters: Parameters, mode: WeightM
       mode === 'initializers' ? graph.weight(name, data, shape) : graph.input(name, 'float32', shape);
     made.set(name, tensor);
     return tensor;
+  };
+}
+
+/** A model that stays as it is beside an adapter whose factors are the parameters. */
+export interface FrozenBase {
+  parameters: Parameters;
+  adapter: AdapterShape;
+}
+
+/**
+ * The weights of a graph, of which `own` gives the parameters: all of them, or, with a frozen base, that as constants and
+ * `own` as the factors of its adapter.
+ */
+export function modelSource(
+  graph: Graph,
+  own: WeightSource,
+  base?: FrozenBase,
+): { weights: WeightSource; adapter?: AdapterSource } {
+  if (base === undefined) return { weights: own };
+  return {
+    weights: weightSource(graph, base.parameters, 'initializers'),
+    adapter: adapterSource(base.adapter, own),
   };
 }
 
