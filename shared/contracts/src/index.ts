@@ -46,6 +46,8 @@ export { rolloutShare, stepProgressSchema, stepShare, type StepProgress } from '
 export { traceOriginSchema, traceparentSchema, type TraceOrigin } from './trace-origin';
 export {
   weightHashesSchema,
+  canarySchema,
+  type Canary,
   weightsAnnouncementSchema,
   weightsManifestSchema,
   weightsOriginSchema,

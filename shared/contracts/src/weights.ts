@@ -7,6 +7,21 @@ const count = z.int().min(0);
 /** Versions that the tokens of one sequence may come from at most. */
 const MAX_VERSIONS = 4_096;
 
+const CANARY_TOKENS = 64;
+
+/**
+ * Tokens with the log-probs that the trainer finds for all but the first of them under a version, by which a policy proves
+ * that it generates with that version.
+ */
+export const canarySchema = z.strictObject({
+  tokenIds: z.array(count).min(2).max(CANARY_TOKENS),
+  /** Log-probs are those of logits / temperature. */
+  temperature: z.number().gt(0),
+  logprobs: z.array(z.number()).min(1).max(CANARY_TOKENS - 1),
+  /** Largest difference that is rounding. */
+  tolerance: z.number().gt(0),
+});
+
 /** Entry of the `weights` stream: a version whose blob is complete, verified and readable at `path`. */
 export const weightsAnnouncementSchema = z.strictObject({
   schemaVersion: schemaVersion(1),
@@ -16,6 +31,7 @@ export const weightsAnnouncementSchema = z.strictObject({
   path: z.string().min(1),
   sizeBytes: z.int().min(1),
   sha256,
+  canary: canarySchema.optional(),
   /** Trace of the step that made it. */
   traceparent: traceparentSchema.optional(),
 });
@@ -63,6 +79,7 @@ export const weightHashesSchema = z.custom<Record<string, string>>(isHashes, {
 });
 
 export type WeightsAnnouncement = z.infer<typeof weightsAnnouncementSchema>;
+export type Canary = z.infer<typeof canarySchema>;
 export type WeightsOrigin = z.infer<typeof weightsOriginSchema>;
 export type WeightsManifest = z.infer<typeof weightsManifestSchema>;
 export type WeightHashes = z.infer<typeof weightHashesSchema>;

@@ -21,6 +21,7 @@ export {
   type AdapterShape,
 } from './adapter/adapter-factors';
 export { initializeAdapter } from './adapter/initialize-adapter';
+export { canaryTokens, canaryTolerance } from './generation/canary';
 export { mergeAdapter } from './adapter/merge-adapter';
 export { LogprobScorer, type LogprobScorerOptions } from './generation/logprob-scorer';
 export { TrainStep, type TrainStepOptions } from './training/train-step';

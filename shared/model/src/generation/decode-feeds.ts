@@ -14,7 +14,7 @@ export function tokenFeeds(rows: readonly (readonly number[])[]): HostTensor {
 /**
  * The sampling of `trips` tokens a row.
  *
- * Shapes: trips, filters int64 []; uniforms [B, trips]; temperature, greedy, topK, topP [B, 1].
+ * Shapes: trips, filters int64 []; uniforms, given [B, trips]; temperature, greedy, topK, topP [B, 1].
  */
 export function samplingFeeds(rows: readonly Sequence[], trips: number): Record<string, HostTensor> {
   const samplings = rows.map(({ request }) => request.sampling);
@@ -29,6 +29,7 @@ export function samplingFeeds(rows: readonly Sequence[], trips: number): Record<
     trips: scalar(trips),
     filters: scalar(isFiltering ? 1 : 0),
     uniforms: { dtype: 'float32', shape: [rows.length, trips], data: uniforms },
+    given: tokensOf(rows.length, trips, () => DRAWN),
     temperature: column(samplings.map(({ temperature }) => temperature || 1)),
     greedy: column(samplings.map(({ temperature }) => (temperature === 0 ? 1 : 0))),
     topK: column(samplings.map(({ topK }) => topK)),
@@ -38,11 +39,30 @@ export function samplingFeeds(rows: readonly Sequence[], trips: number): Record<
 
 /** One trip of `count` rows whose token nobody wants. */
 export function idleSampling(count: number): Record<string, HostTensor> {
+  return givenTokens(count, [DRAWN], 1);
+}
+
+/** Trips of `count` rows in which all take the same given tokens, one after the other. */
+export function givenTokens(
+  count: number,
+  tokenIds: readonly number[],
+  temperature: number,
+): Record<string, HostTensor> {
   const all = (value: number): HostTensor => column(new Array<number>(count).fill(value));
+  const shape = [count, tokenIds.length];
   return {
-    ...{ trips: scalar(1), filters: scalar(0) },
-    ...{ uniforms: all(0), temperature: all(1), greedy: all(0), topK: all(0), topP: all(1) },
+    ...{ trips: scalar(tokenIds.length), filters: scalar(0) },
+    uniforms: { dtype: 'float32', shape, data: new Float32Array(count * tokenIds.length) },
+    given: tokensOf(count, tokenIds.length, (t) => tokenIds[t]!),
+    ...{ temperature: all(temperature), greedy: all(0), topK: all(0), topP: all(1) },
   };
+}
+
+/** In place of a given token: it is drawn. */
+const DRAWN = -1;
+
+function tokensOf(rows: number, trips: number, token: (trip: number) => number): HostTensor {
+  return { ...int64(Array.from({ length: rows * trips }, (_, i) => token(i % trips))), shape: [rows, trips] };
 }
 
 function scalar(value: number): HostTensor {

@@ -39,7 +39,8 @@ const headsFirst = (x: Tensor): Tensor => transpose(x, [0, 2, 1, 3]);
  * carried and given back.
  *
  * Inputs: trips int64 [], 1 where T > 1; tokens int64 [B, T] (the last tokens of each row, not in the cache yet); lengths
- * int64 [B] (tokens in the cache); uniforms [B, N]; temperature, greedy, topK and topP [B, 1]; filters int64 [] (1 where
+ * int64 [B] (tokens in the cache); uniforms [B, N]; given int64 [B, N] (tokens
+ * that come whatever is drawn; below 0 they are drawn); temperature, greedy, topK and topP [B, 1]; filters int64 [] (1 where
  * a row has top-k or top-p, else 0); keys.L, values.L [C, kvHeads, P, headDim]; cacheOf int64 [B] (which of the C caches
  * a row has).
  * Outputs: sampled int64 and logprobs [trips, B, 1]; new.keys.L, new.values.L [B, kvHeads, T + trips - 1, headDim] of the
@@ -59,6 +60,7 @@ export function decodeGraph(
   const first = graph.input('tokens', 'int64', ['B', 'T']);
   const lengths = graph.input('lengths', 'int64', ['B']);
   const uniforms = graph.input('uniforms', 'float32', ['B', 'N']);
+  const given = graph.input('given', 'int64', ['B', 'N']);
   const perRow = (name: string): Tensor => graph.input(name, 'float32', ['B', 1]);
   const temperature = perRow('temperature');
   const sampling: RowSampling = {
@@ -75,7 +77,7 @@ export function decodeGraph(
   }));
   const rows = first.shape[0]!;
   const none = (width: number): Tensor => zeros(graph, [rows, kvHeads, 0, width]);
-  const columns = transpose(uniforms, [1, 0]);
+  const [uniformColumns, givenColumns] = [transpose(uniforms, [1, 0]), transpose(given, [1, 0])];
   const positions = add(reshape(lengths, [rows, 1]), positionsAlong(first, 'T'));
 
   const result = loop({
@@ -102,9 +104,14 @@ export function decodeGraph(
         return attendInParts(query, [frozen[layer]!, { keys, values }], mask);
       };
       const hidden = transformer(config, weights, { tokens, positions: at, attention, adapter });
-      const uniform = reshape(gather(columns, counter), [rows, 1]);
+      const [uniform, fixed] = [uniformColumns, givenColumns].map((columns) =>
+        reshape(gather(columns, counter), [rows, 1]),
+      ) as [Tensor, Tensor];
       const last = div(reshape(lastOf(hidden), [rows, hiddenSize]), temperature);
-      const sampled = sampleTokens(matmul(last, head, { transposeB: true }), uniform, sampling);
+      const sampled = sampleTokens(matmul(last, head, { transposeB: true }), uniform, {
+        ...sampling,
+        given: fixed,
+      });
       return {
         state: [sampled.tokens, following(lastOf(at), config.maxPositions), ...newKeys, ...newValues],
         scan: [sampled.tokens, sampled.logprobs],

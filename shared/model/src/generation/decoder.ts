@@ -1,7 +1,7 @@
 import type { Engine, HostTensor, Program } from '@forge/engine';
 import type { Parameters } from '@forge/weights';
 import { decodeGraph } from './decode-graph';
-import { idleSampling, int64, samplingFeeds, tokenFeeds } from './decode-feeds';
+import { givenTokens, idleSampling, int64, samplingFeeds, tokenFeeds } from './decode-feeds';
 import { cacheNames, emptyPromptCache, KvCache, promptCache, type PromptCache } from './kv-cache';
 import type { ModelConfig } from '../transformer/model-config';
 import { prefillRuns } from './prefill-runs';
@@ -129,6 +129,29 @@ export class Decoder {
       stride: padded.length,
       outputs,
     };
+  }
+
+  /**
+   * The log-probs of given tokens, each after those before it, as decoding finds them: by the program, the weights and the
+   * cache that completions are generated with.
+   *
+   * Shapes: tokenIds [T] -> [T - 1], without one for the first token.
+   */
+  async logprobs(tokenIds: readonly number[], temperature: number): Promise<number[]> {
+    const rows = this.minRows();
+    const none = new KvCache(emptyPromptCache(this.options.config));
+    const each = <T>(value: T): T[] => Array.from({ length: rows }, () => value);
+    const outputs = await this.run(
+      {
+        ...KvCache.batch(each(none), this.options.config),
+        tokens: tokenFeeds(each([tokenIds[0]!])),
+        lengths: int64(each(0)),
+        ...givenTokens(rows, tokenIds.slice(1), temperature),
+      },
+      ['logprobs'],
+    );
+    const logprobs = outputs.logprobs!.data as Float32Array;
+    return tokenIds.slice(1).map((_, t) => logprobs[t * rows]!);
   }
 
   /**

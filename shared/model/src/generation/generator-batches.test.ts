@@ -1,16 +1,20 @@
 import type { Sampling } from '@forge/contracts';
 import { createEngine, type AnyTensor } from '@forge/engine';
+import { trainedAdapter, wholeAdapter } from '../adapter/adapter.fixture';
+import { initializeParameters } from '../hugging-face/initialize';
 import { generatorOf, sampling, tiny, watchedEngine } from './generator.fixture';
 import type { ModelConfig } from '../transformer/model-config';
 
 describe('Generator', () => {
   it.each([
-    ['initializers', 1],
-    ['initializers', 2],
-    ['inputs', 1],
+    ['initializers', 1, 'model'],
+    ['initializers', 2, 'model'],
+    ['inputs', 1, 'model'],
+    ['initializers', 2, 'adapter'],
+    ['inputs', 1, 'adapter'],
   ] as const)(
-    'gives the same bits whatever a rollout is batched with, weights as %s on %d threads',
-    async (weightMode, threads) => {
+    'gives the same bits whatever a rollout is batched with, weights as %s on %d threads, those of a %s',
+    async (weightMode, threads, of) => {
       const config: ModelConfig = {
         ...tiny,
         hiddenSize: 128,
@@ -19,7 +23,10 @@ describe('Generator', () => {
         vocabSize: 97,
         initializerRange: 0.1,
       };
+      const base = { parameters: initializeParameters(config, 1), adapter: { ...wholeAdapter, rank: 16 } };
+      const adapted = { base, parameters: trainedAdapter(config, base.adapter) };
       const generator = await generatorOf({
+        ...(of === 'adapter' && adapted),
         maxBatch: 256,
         engine: createEngine({ threads }),
         config,

@@ -1,9 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Completion } from '@forge/contracts';
+import type { Canary, Completion } from '@forge/contracts';
 import type { Engine } from '@forge/engine';
 import { ForgeError } from '@forge/errors';
 import type { Parameters } from '@forge/weights';
 import { ChunkMarks } from './chunk-marks';
+import { checkCanary } from './canary';
 import { Decoder, type DecodedChunk } from './decoder';
 import type { ModelConfig } from '../transformer/model-config';
 import { Sequence, type GenerateRequest, type SequenceRules } from './sequence';
@@ -136,12 +137,15 @@ export class Generator {
   /**
    * New weights, which take effect at the next chunk. Sequences under way go on with the cache they have. Of calls that
    * overlap, the newest version wins, whatever the order they come in; the older ones do nothing.
+   *
+   * @throws {ForgeError} CONTRACT_CANARY_MISMATCH when the program finds other log-probs with them than `canary` has:
+   *   then the weights in use stay.
    */
-  applyWeights(version: number, parameters: Parameters): Promise<void> {
+  applyWeights(version: number, parameters: Parameters, canary?: Canary): Promise<void> {
     this.newest = this.swaps === 0 ? version : Math.max(this.newest, version);
     this.swaps += 1;
     const swapped = this.swapping
-      .then(() => (version < this.newest ? undefined : this.swap(version, parameters)))
+      .then(() => (version < this.newest ? undefined : this.swap(version, parameters, canary)))
       .finally(() => (this.swaps -= 1));
     // The caller learns of a failure; later calls go on.
     this.swapping = swapped.catch(() => undefined);
@@ -157,12 +161,23 @@ export class Generator {
     await this.current.releaseUnless(null);
   }
 
-  private async swap(version: number, parameters: Parameters): Promise<void> {
+  private async swap(version: number, parameters: Parameters, canary?: Canary): Promise<void> {
     if (this.isClosed) throw cancelled();
     const fresh = await this.current.with(version, parameters);
+    if (canary !== undefined) await this.prove(fresh, canary);
     await this.dropNext();
     this.next = fresh;
     if (this.running === null) await this.useNext();
+  }
+
+  private async prove(fresh: Decoder, canary: Canary): Promise<void> {
+    try {
+      const found = await fresh.logprobs(canary.tokenIds, canary.temperature);
+      checkCanary(fresh.version, canary, found, this.options.engine.options);
+    } catch (error) {
+      await fresh.releaseUnless(this.current);
+      throw error;
+    }
   }
 
   /** Fails the unfinished rows of a request. */

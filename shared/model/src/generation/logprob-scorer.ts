@@ -3,7 +3,13 @@ import { Graph, linearLogprobs, reshape } from '@forge/graph';
 import type { Parameters } from '@forge/weights';
 import type { ModelConfig } from '../transformer/model-config';
 import { headWeight, transformer } from '../transformer/transformer';
-import { modelSource, weightFeeds, weightSource, type FrozenBase, type WeightMode } from '../adapter/weight-source';
+import {
+  modelSource,
+  weightFeeds,
+  weightSource,
+  type FrozenBase,
+  type WeightMode,
+} from '../adapter/weight-source';
 
 export interface LogprobScorerOptions {
   engine: Engine;
@@ -42,7 +48,10 @@ export class LogprobScorer {
     const tokens = graph.input('tokens', 'int64', ['B', 'T']);
     const positions = graph.input('positions', 'int64', ['B', 'T']);
     const targets = graph.input('targets', 'int64', ['B', 'T']);
-    const hidden = reshape(transformer(config, weights, { tokens, positions, adapter }), [-1, config.hiddenSize]);
+    const hidden = reshape(transformer(config, weights, { tokens, positions, adapter }), [
+      -1,
+      config.hiddenSize,
+    ]);
     const head = headWeight(config, weights);
     const { logprobs } = linearLogprobs(hidden, head, reshape(targets, [-1]), {
       chunk: logitsChunk,

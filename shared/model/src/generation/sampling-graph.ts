@@ -9,6 +9,7 @@ import {
   gather,
   gatherElements,
   inside,
+  less,
   lessOrEqual,
   logSoftmax,
   loop,
@@ -27,7 +28,7 @@ import { positionsAlong } from '../transformer/attention';
 import { cutoff, firstBeyond, keptFrom } from './cutoff';
 import { blocksOf, type Blocks } from './vocabulary-blocks';
 
-/** The sampling of each row; [B, 1] but for `filters`. */
+/** The sampling of one token of each row; [B, 1] but for `filters`. */
 export interface RowSampling {
   /** 1.0 for greedy rows, else 0.0. */
   greedy: Tensor;
@@ -37,6 +38,8 @@ export interface RowSampling {
   topK: Tensor;
   /** 1 is off. */
   topP: Tensor;
+  /** int64: the token that comes whatever is drawn; below 0 it is drawn. Left out: all are. */
+  given?: Tensor;
 }
 
 /** Logits of entries that the vocabulary does not have: their probability is exactly zero. */
@@ -63,7 +66,8 @@ export function sampleTokens(
   const wide = widened(logits, blocks);
   const logprobs = logSoftmax(wide);
   const kept = keptOf(exp(logprobs), blocks, rows);
-  const tokens = where(equal(rows.greedy, 1), likeliest(wide, blocks), draw(kept, uniform, blocks));
+  const drawn = where(equal(rows.greedy, 1), likeliest(wide, blocks), draw(kept, uniform, blocks));
+  const tokens = rows.given === undefined ? drawn : where(less(rows.given, 0), drawn, rows.given);
   return { tokens, logprobs: gatherElements(logprobs, tokens, 1) };
 }
 

@@ -88,6 +88,13 @@ export class Learner {
     return perToken;
   }
 
+  /** The per-token outputs of a micro-batch, [N], by the program that differentiates. */
+  async perToken(batch: MicroBatch): Promise<Float32Array> {
+    const feeds = this.feeds(this.program, batch, { tokens: 1, sequences: 1, version: 0 });
+    const { host } = await this.program.run(feeds, { wanted: ['perToken'] });
+    return host.perToken!.data as Float32Array;
+  }
+
   /** Loss and gradients of a minibatch. */
   async differentiate(minibatch: Minibatch, version: number, watch: Watch): Promise<Gradients> {
     let loss = 0;

@@ -8,11 +8,12 @@ import { firstNonFinite, sumOfSquares } from './gradients';
 import { learningRateAt } from './learning-rate';
 import { Learner, type Gradients, type Watch } from './learner';
 import { MicroBatchSize } from './micro-batch-size';
-import type { MicroBatch, TrainEpisode } from './micro-batches';
+import { cutMicroBatches, type MicroBatch, type TrainEpisode } from './micro-batches';
 import { cutMinibatches, type Minibatch } from './minibatches';
 import type { OptimizerOptions } from './optimizer';
 import { checkLimits, type StepLimits } from './step-limits';
 import { criticMetrics, meanOf, Mismatch, paddedTokens, type StepResult, type Update } from './step-result';
+import { supervisedEpisode } from './supervised';
 import { buildTrainGraph, type TrainGraphOptions } from './train-graph';
 
 export interface TrainStepOptions extends Omit<TrainGraphOptions, 'feedsOld'> {
@@ -119,6 +120,17 @@ export class TrainStep {
         if (isLast || !this.size.halve(tooLarge)) throw this.size.refusal(tooLarge, error);
       }
     }
+  }
+
+  /**
+   * The log-probs of given tokens, each after those before it, under the parameters as they are.
+   *
+   * Shapes: tokenIds [T] -> [T - 1], without one for the first token.
+   */
+  async logprobs(tokenIds: readonly number[]): Promise<number[]> {
+    const episode = supervisedEpisode(tokenIds.slice(0, 1), tokenIds.slice(1));
+    const [batch] = cutMicroBatches([episode], tokenIds.length);
+    return [...(await this.policy.perToken(batch!))];
   }
 
   /** The parameters, which the next step may change: copy what is to last. */
