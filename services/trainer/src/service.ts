@@ -37,6 +37,7 @@ export async function start({
   const settings = {
     model: recipe.model,
     algorithm: recipe.algorithm,
+    adapter: recipe.adapter && { ...recipe.adapter, seed: recipe.seed },
     optimizer,
     temperature: recipe.sampling.temperature || 1,
     steps: recipe.steps,

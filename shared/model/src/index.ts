@@ -10,6 +10,7 @@ export { createTokenizer, type Tokenizer, type TokenizerOptions } from './huggin
 export { unappliedSettings } from './hugging-face/generation-settings';
 export { tokenTexts } from './hugging-face/token-texts';
 export { createModel, loadModel, saveModel, type LoadedModel } from './hugging-face/hugging-face';
+export { isAdapter, readAdapter, saveAdapter } from './hugging-face/adapter-folder';
 export { Generator, type GeneratorOptions, type GeneratorStats } from './generation/generator';
 export { type ChunkMark } from './generation/chunk-marks';
 export { type GenerateRequest } from './generation/sequence';

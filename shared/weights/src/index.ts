@@ -9,7 +9,13 @@ export {
   type Tensors,
   type UnreadTensor,
 } from './parameters';
-export { hashSafetensors, readSafetensors, writeSafetensors, type BlobContent } from './safetensors';
+export {
+  hashSafetensors,
+  readSafetensors,
+  writeSafetensors,
+  type BlobContent,
+  type SafetensorsFormat,
+} from './safetensors';
 export { type SafetensorsDtype } from './safetensors-header';
 export { readModelWeights, type TensorRole } from './model-weights';
 export { inspectBlob } from './blob';

@@ -89,7 +89,7 @@ describe('safetensors', () => {
       ]);
       const written = await writeSafetensors(file, whole, { dtype });
       expect(written).toEqual(await inspectBlob(file));
-      expect(hashSafetensors(whole, dtype)).toBe(written.sha256);
+      expect(hashSafetensors(whole, { dtype })).toBe(written.sha256);
       const read = (await readSafetensors(file)).get('x')!.data;
       // Quarters up to 64 are exact in F16, not in BF16.
       const expected = dtype === 'BF16' ? decodeBfloat16(encodeBfloat16(data)) : data;

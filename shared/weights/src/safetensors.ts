@@ -105,7 +105,7 @@ export async function readTensor(
 export async function writeSafetensors(
   path: string,
   tensors: Tensors,
-  options: { dtype: SafetensorsDtype; metadata?: Readonly<Record<string, string>> },
+  options: SafetensorsFormat,
 ): Promise<BlobContent> {
   const header = renderHeader(tensors, options);
   const encoded = encoderOf(options.dtype);
@@ -131,10 +131,20 @@ export async function writeSafetensors(
   return { sha256: hash.digest('hex'), sizeBytes, tensors: written };
 }
 
+/** Format of a weights file besides its tensors. */
+export interface SafetensorsFormat {
+  dtype: SafetensorsDtype;
+  /** Texts of the header, for other readers; part of the file, and of its hash. */
+  metadata?: Readonly<Record<string, string>> | undefined;
+}
+
 /** sha256 of the file that `writeSafetensors` would write: the name of a run's version with these parameters. */
-export function hashSafetensors(parameters: Parameters, dtype: SafetensorsDtype = 'F32'): string {
-  const encoded = encoderOf(dtype);
-  const hash = createHash('sha256').update(renderHeader(parameters, { dtype }));
+export function hashSafetensors(
+  parameters: Parameters,
+  format: SafetensorsFormat = { dtype: 'F32' },
+): string {
+  const encoded = encoderOf(format.dtype);
+  const hash = createHash('sha256').update(renderHeader(parameters, format));
   for (const name of sortedNames(parameters))
     for (const piece of encoded(name, parameters.get(name)!.data)) hash.update(piece);
   return hash.digest('hex');
@@ -153,10 +163,7 @@ function sortedNames(tensors: Tensors): string[] {
   return [...tensors.keys()].sort();
 }
 
-function renderHeader(
-  tensors: Tensors,
-  { dtype, metadata }: { dtype: SafetensorsDtype; metadata?: Readonly<Record<string, string>> },
-): Uint8Array {
+function renderHeader(tensors: Tensors, { dtype, metadata }: SafetensorsFormat): Uint8Array {
   const header: [string, unknown][] = metadata === undefined ? [] : [['__metadata__', metadata]];
   let offset = 0;
   for (const name of sortedNames(tensors)) {

@@ -41,9 +41,9 @@ describe('WeightStore', () => {
   it.each(['BF16', 'F16'] as const)(
     'publishes rounded to %s, in half the bytes, and reads float32',
     async (dtype) => {
-      const half = new WeightStore({ dir: path.join(dir, 'half'), keep: 2, dtype });
+      const half = new WeightStore({ dir: path.join(dir, 'half'), keep: 2, format: { dtype } });
       const announcement = await half.publish(0, 1, version(1));
-      expect(announcement.sha256).toBe(hashSafetensors(version(1), dtype));
+      expect(announcement.sha256).toBe(hashSafetensors(version(1), { dtype }));
       const [manifest] = await half.manifests();
       expect(manifest!.tensors).toMatchObject([{ dtype, sizeBytes: 10 }]);
       const rounded = dtype === 'BF16' ? 1.1015625 : 1.099609375;

@@ -11,8 +11,8 @@ import {
 import { ForgeError } from '@forge/errors';
 import { absentAs, replaceFile } from '@forge/files';
 import type { Tensors } from './parameters';
-import { writeSafetensors } from './safetensors';
-import { corrupt, type SafetensorsDtype } from './safetensors-header';
+import { writeSafetensors, type SafetensorsFormat } from './safetensors';
+import { corrupt } from './safetensors-header';
 
 const BLOB = /^([0-9a-f]{64})\.safetensors$/;
 const MANIFEST = /^v(\d+)-e\d+\.json$/;
@@ -30,16 +30,24 @@ const NO_ORIGIN: WeightsOrigin = { parent: null, trained: null };
 export class WeightStore {
   readonly #dir: string;
   readonly #keep: number;
-  readonly #dtype: SafetensorsDtype;
+  readonly #format: SafetensorsFormat;
 
   /**
-   * `keep`: how many of the newest versions `collect` spares, at least 2: a crash goes back to the one before. `dtype`:
+   * `keep`: how many of the newest versions `collect` spares, at least 2: a crash goes back to the one before. `format`:
    * that of the blobs.
    */
-  constructor({ dir, keep, dtype = 'F32' }: { dir: string; keep: number; dtype?: SafetensorsDtype }) {
+  constructor({
+    dir,
+    keep,
+    format = { dtype: 'F32' },
+  }: {
+    dir: string;
+    keep: number;
+    format?: SafetensorsFormat;
+  }) {
     this.#dir = path.resolve(dir);
     this.#keep = Math.max(2, keep);
-    this.#dtype = dtype;
+    this.#format = format;
   }
 
   /**
@@ -57,9 +65,7 @@ export class WeightStore {
     await mkdir(this.#dir, { recursive: true });
     const name = `v${version}-e${epoch}`;
     const temporary = path.join(this.#dir, `${name}.${randomUUID()}.tmp`);
-    const { sha256, sizeBytes, tensors } = await writeSafetensors(temporary, weights, {
-      dtype: this.#dtype,
-    });
+    const { sha256, sizeBytes, tensors } = await writeSafetensors(temporary, weights, this.#format);
     const manifest: WeightsManifest = {
       schemaVersion: 1,
       version,

@@ -14,8 +14,8 @@ export interface WeightsFollowerOptions {
 const BLOCK_MS = 1000;
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 2_000;
-/** Weights that are damaged, or gone: the version in use stays in use, and others may come. */
-const UNREADABLE = ['CONTRACT_WEIGHTS_CORRUPT', 'STALE_WEIGHTS'];
+/** Weights that are damaged, gone, or not what they are taken for: the version in use stays in use, and others may come. */
+const REFUSED = ['CONTRACT_WEIGHTS_CORRUPT', 'CONTRACT_CANARY_MISMATCH', 'STALE_WEIGHTS'];
 
 /** Applies announced weights as they come, and lets work wait for a version. */
 export class WeightsFollower {
@@ -31,12 +31,12 @@ export class WeightsFollower {
     return this.version >= 0;
   }
 
-  /** Count of announced weights that could not be read. */
+  /** Count of announced weights that could not be read, or did not prove themselves. */
   get refused(): number {
     return this.refusals;
   }
 
-  /** Runs until `stop`. Weights that can't be read are asked for again and tried again, in growing pauses. */
+  /** Runs until `stop`. Weights that are refused are asked for again and tried again, in growing pauses. */
   async follow(): Promise<void> {
     const { versions, user } = this.options;
     let due = await versions.latest();
@@ -75,7 +75,7 @@ export class WeightsFollower {
     return versions.latest();
   }
 
-  /** Applies announced weights; true when they could be read. */
+  /** Applies announced weights; true when they are in use. */
   private async take(announcement: WeightsAnnouncement): Promise<boolean> {
     const { versions, user, apply, logger } = this.options;
     const { version, sha256 } = announcement;
@@ -89,9 +89,9 @@ export class WeightsFollower {
         apply(announcement),
       );
     } catch (error) {
-      if (!(error instanceof ForgeError) || !UNREADABLE.includes(error.code)) throw error;
+      if (!(error instanceof ForgeError) || !REFUSED.includes(error.code)) throw error;
       this.refusals += 1;
-      logger.warn({ version, inUse: this.version, err: error }, 'announced weights can not be read');
+      logger.warn({ version, inUse: this.version, err: error }, 'announced weights are refused');
       await versions.askAgain(version);
       return false;
     }

@@ -9,6 +9,8 @@ import {
   type SafetensorsDtype,
   type Tensors,
 } from '@forge/weights';
+import { mergeAdapter } from '../adapter/merge-adapter';
+import { isAdapter, readAdapter } from './adapter-folder';
 import { initializeParameters } from './initialize';
 import { parseModelConfig, type ModelConfig } from '../transformer/model-config';
 import { modelFolder } from './model-folder';
@@ -29,7 +31,8 @@ export interface LoadedModel {
 
 /**
  * The model in a folder, or of a name on the hub (`modelFolder`), checked as a whole: `config.json` describes something we
- * compute, the tokenizer fits it, and the weights are exactly the tensors it asks for. `date` is the day told to chat
+ * compute, the tokenizer fits it, and the weights are exactly the tensors it asks for. A folder with an adapter in PEFT's
+ * layout is the model that it names, with the adapter merged. `date` is the day told to chat
  * templates that ask for it (YYYY-MM-DD).
  *
  * @throws {ForgeError} CONFIG_MODEL_MISSING, CONFIG_INVALID, CONFIG_MODEL_UNSUPPORTED, CONFIG_TOKENIZER_INVALID,
@@ -40,6 +43,15 @@ export async function loadModel(
   { date }: { date?: string | undefined } = {},
 ): Promise<LoadedModel> {
   const { dir } = await modelFolder(model);
+  if (await isAdapter(dir)) {
+    const { base, scale, parameters } = await readAdapter(dir);
+    const whole = await loadWhole((await modelFolder(base)).dir, date);
+    return { ...whole, parameters: mergeAdapter(whole.parameters, parameters, scale) };
+  }
+  return loadWhole(dir, date);
+}
+
+async function loadWhole(dir: string, date: string | undefined): Promise<LoadedModel> {
   const described = describe(await readModelFiles(dir), dir, date);
   const stored = await readModelWeights(dir, tensorRoles(described.config));
   return { ...described, parameters: matchParameters(described.config, stored, dir) };

@@ -5,14 +5,14 @@ import { check, storedBoundSchema } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { flush, replaceDirectory } from '@forge/files';
 import {
+  isAdapter,
   loadModel,
   modelFingerprint,
-  saveModel,
-  type LoadedModel,
+  readAdapter,
   type ModelConfig,
   type OptimizerState,
 } from '@forge/model';
-import type { Parameters, Tensors } from '@forge/weights';
+import type { Parameters } from '@forge/weights';
 import { z } from 'zod';
 import { readMoments, writeMoments } from './moments';
 import { checkSeal, damaged, sealOf, sealSchema } from './seal';
@@ -41,6 +41,8 @@ const checkpointSchema = z.strictObject({
   maxStaleness: storedBoundSchema,
   /** `modelFingerprint` of the architecture. */
   model: z.string().length(64),
+  /** `parametersHash` of the model that it is an adapter of; left out of a checkpoint that is a whole model. */
+  base: z.string().length(64).optional(),
   /** Null for a trainer that belongs to no run. */
   run: runPositionSchema.nullable(),
   files: z.record(z.string(), sealSchema),
@@ -53,19 +55,19 @@ const DESCRIPTION = 'checkpoint.json';
 const MOMENTS = 'optimizer.safetensors';
 
 /**
- * Writes a checkpoint that is there whole or not at all, also after a power failure: the model in Hugging Face layout, in
- * F32 whatever the final model is saved in, both moments, and what they are.
+ * Writes a checkpoint that is there whole or not at all, also after a power failure: what `save` writes, which is the model
+ * in Hugging Face layout or its adapter in PEFT's, both moments, and what they are.
  */
 export async function writeCheckpoint(
   dir: string,
   about: Omit<Checkpoint, 'schemaVersion' | 'step' | 'model' | 'files'>,
-  model: Pick<LoadedModel, 'config' | 'files'> & { parameters: Tensors },
+  { config, save }: { config: ModelConfig; save: (dir: string) => Promise<void> },
   state: OptimizerState,
 ): Promise<void> {
   const temporary = `${dir}.${randomUUID()}.tmp`;
   try {
     await mkdir(dirname(dir), { recursive: true });
-    await saveModel(temporary, model, { dtype: 'F32' });
+    await save(temporary);
     await writeMoments(join(temporary, MOMENTS), { state, parameters: null });
     const files: Checkpoint['files'] = {};
     for (const name of (await readdir(temporary)).sort()) {
@@ -77,7 +79,7 @@ export async function writeCheckpoint(
       schemaVersion: 1,
       step,
       ...about,
-      model: modelFingerprint(model.config),
+      model: modelFingerprint(config),
       files,
     };
     await writeFile(join(temporary, DESCRIPTION), `${JSON.stringify(checkpoint, null, 2)}\n`);
@@ -113,17 +115,25 @@ export async function readCheckpoint(dir: string): Promise<Checkpoint> {
 }
 
 /**
- * Parameters and moments of a checkpoint, to the bit as they were.
+ * Parameters and moments of a checkpoint, to the bit as they were: those of the adapter where there is a `base`, named by its
+ * hash.
  *
- * @throws {ForgeError} as `readCheckpoint`; CONFLICT_STATE when it is of another model than `config`.
+ * @throws {ForgeError} as `readCheckpoint`; CONFLICT_STATE when it is of another model than `config`, or of an adapter to
+ *   another base.
  */
 export async function loadCheckpoint(
   dir: string,
-  config: ModelConfig,
+  { config, base }: { config: ModelConfig; base?: string | undefined },
 ): Promise<{ parameters: Parameters; state: OptimizerState<Parameters> }> {
-  const { step, model } = await readCheckpoint(dir);
+  const { step, model, base: found } = await readCheckpoint(dir);
   checkModel(dir, model, config);
-  const { parameters } = await loadModel(dir);
+  if (found !== base) {
+    const what = found === undefined ? 'a whole model' : `an adapter to the weights ${found.slice(0, 12)}`;
+    const expected = base === undefined ? 'a whole model' : `an adapter to ${base.slice(0, 12)}`;
+    const message = `${dir}: a checkpoint of ${what}, expected ${expected}, which the run trains`;
+    throw new ForgeError('CONFLICT_STATE', message, { dir, found: found ?? null, expected: base ?? null });
+  }
+  const { parameters } = (await isAdapter(dir)) ? await readAdapter(dir) : await loadModel(dir);
   const { state } = await readMoments(join(dir, MOMENTS), step);
   return { parameters, state };
 }

@@ -9,7 +9,14 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadModel, type LoadedModel, type OptimizerState } from '@forge/model';
+import {
+  initializeAdapter,
+  loadModel,
+  saveAdapter,
+  saveModel,
+  type LoadedModel,
+  type OptimizerState,
+} from '@forge/model';
 import { parametersHash, type Parameters } from '@forge/weights';
 import { loadCheckpoint, readCheckpoint, writeCheckpoint, type RunPosition } from './checkpoint';
 import { Checkpoints } from './checkpoints';
@@ -43,7 +50,9 @@ const run: RunPosition = { id: 'run', seed: 3, nextIndex: 17, trained: 8, metric
 async function write(step: number): Promise<string> {
   const path = checkpoints.path(step);
   const about = { epoch: 2, maxStaleness: 'inf' as const, run };
-  await writeCheckpoint(path, about, { ...model, parameters: filled(step) }, stateOf(step));
+  const save = (target: string): Promise<void> =>
+    saveModel(target, { ...model, parameters: filled(step) }, { dtype: 'F32' });
+  await writeCheckpoint(path, about, { config: model.config, save }, stateOf(step));
   return path;
 }
 
@@ -58,7 +67,7 @@ describe('a checkpoint', () => {
   it('gives back what was written, to the bit, and says what it is', async () => {
     const path = await write(4);
     expect(await readCheckpoint(path)).toMatchObject({ step: 4, epoch: 2, maxStaleness: 'inf', run });
-    const { parameters, state } = await loadCheckpoint(path, model.config);
+    const { parameters, state } = await loadCheckpoint(path, model);
     expect(parametersHash(parameters)).toBe(parametersHash(filled(4)));
     expect(state.step).toBe(4);
     expect(parametersHash(state.firstMoments)).toBe(parametersHash(filled(4)));
@@ -92,7 +101,7 @@ describe('a checkpoint', () => {
   ])('is refused without %s', async (_what, spoil, message) => {
     const path = await write(4);
     spoil(path);
-    await expect(loadCheckpoint(path, model.config)).rejects.toMatchObject({
+    await expect(loadCheckpoint(path, model)).rejects.toMatchObject({
       code: 'CONTRACT_WEIGHTS_CORRUPT',
       message: expect.stringMatching(message) as string,
     });
@@ -100,9 +109,42 @@ describe('a checkpoint', () => {
 
   it('is refused for a model of another shape', async () => {
     const other = { ...model.config, heads: model.config.heads * 2 };
-    await expect(loadCheckpoint(await write(1), other)).rejects.toMatchObject({
+    await expect(loadCheckpoint(await write(1), { config: other })).rejects.toMatchObject({
       code: 'CONFLICT_STATE',
       message: expect.stringContaining('a checkpoint of another model') as string,
+    });
+  });
+});
+
+describe('a checkpoint of an adapter', () => {
+  const adapter = { rank: 2, alpha: 4, targets: ['q_proj' as const, 'up_proj' as const] };
+  const base = 'b'.repeat(64);
+
+  it('is a folder of PEFT with moments, for the model that it was trained beside', async () => {
+    const parameters = initializeAdapter(model.config, { ...adapter, seed: 1 });
+    const path = checkpoints.path(3);
+    const save = (target: string): Promise<void> =>
+      saveAdapter(target, { base: 'models/arithmetic', adapter, parameters }, { dtype: 'F32' });
+    const state = { step: 3, firstMoments: parameters, secondMoments: parameters };
+    const about = { epoch: 2, maxStaleness: 0, run, base };
+    await writeCheckpoint(path, about, { config: model.config, save }, state);
+    expect(readdirSync(path).sort()).toEqual([
+      'adapter_config.json',
+      'adapter_model.safetensors',
+      'checkpoint.json',
+      'optimizer.safetensors',
+    ]);
+    const loaded = await loadCheckpoint(path, { config: model.config, base });
+    expect(parametersHash(loaded.parameters)).toBe(parametersHash(parameters));
+    expect(parametersHash(loaded.state.firstMoments)).toBe(parametersHash(parameters));
+    await expect(loadCheckpoint(path, { config: model.config, base: 'c'.repeat(64) })).rejects.toMatchObject({
+      code: 'CONFLICT_STATE',
+      message: `${path}: a checkpoint of an adapter to the weights bbbbbbbbbbbb, expected an adapter to cccccccccccc, which the run trains`,
+    });
+    await expect(loadCheckpoint(path, model)).rejects.toThrow('expected a whole model, which the run trains');
+    flip(join(path, 'adapter_model.safetensors'));
+    await expect(loadCheckpoint(path, { config: model.config, base })).rejects.toMatchObject({
+      code: 'CONTRACT_WEIGHTS_CORRUPT',
     });
   });
 });

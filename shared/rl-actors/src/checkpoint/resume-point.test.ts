@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { WeightsAnnouncement } from '@forge/contracts';
-import { loadModel, type LoadedModel, type OptimizerState } from '@forge/model';
+import { loadModel, saveModel, type LoadedModel, type OptimizerState } from '@forge/model';
 import { WeightStore } from '@forge/weights';
 import { OptimizerStore } from './optimizer-store';
 import { writeCheckpoint } from './checkpoint';
@@ -33,7 +33,13 @@ async function publish(version: number): Promise<WeightsAnnouncement> {
 async function checkpoint(step: number, id = 'run'): Promise<string> {
   const path = new Checkpoints(dir).path(step);
   const run = { id, seed: 1, nextIndex: 0, trained: 0, metrics: {} };
-  await writeCheckpoint(path, { epoch: 1, maxStaleness: 0, run }, model, state(step));
+  const save = (target: string): Promise<void> => saveModel(target, model, { dtype: 'F32' });
+  await writeCheckpoint(
+    path,
+    { epoch: 1, maxStaleness: 0, run },
+    { config: model.config, save },
+    state(step),
+  );
   return path;
 }
 

@@ -13,14 +13,16 @@ import { serveWorker } from '@forge/threads';
 import {
   engineFor,
   Generator,
+  initializeAdapter,
   loadModel,
   LogprobScorer,
   tokenTexts,
   type ChunkMark,
+  type FrozenBase,
   type GeneratorStats,
   type LoadedModel,
 } from '@forge/model';
-import { hashSafetensors, readVersion, type Parameters } from '@forge/weights';
+import { hashSafetensors, parametersHash, readVersion, type Parameters } from '@forge/weights';
 import { timed } from '@forge/telemetry';
 import { logprobMismatch, soleVersion } from './logprob-mismatch';
 import { RecentWeights } from './recent-weights';
@@ -65,8 +67,10 @@ const settings = workerData as PolicySettings;
 class Generation {
   private generator: Promise<Generator> | null = null;
   private readonly recent = new RecentWeights();
-  /** The model's own parameters, until there is a generator. */
+  /** What version 0 is generated with, until there is a generator. */
   private initial: Parameters | null;
+  /** The model that adapters are taken up beside, until there is a generator. */
+  private base: FrozenBase | null = null;
   private scorer: Promise<LogprobScorer> | null = null;
   /** By version. */
   private readonly hashes = new Map<number, string>();
@@ -75,10 +79,18 @@ class Generation {
     private readonly engine: Engine,
     private readonly model: Pick<LoadedModel, 'config' | 'tokenizer'>,
     parameters: Parameters,
-    readAgain: () => Promise<Parameters>,
+    private readonly readModel: () => Promise<Parameters>,
   ) {
-    this.initial = parameters;
-    this.recent.add(0, parameters, readAgain);
+    const { adapter } = settings.worker;
+    if (adapter === undefined) {
+      this.initial = parameters;
+      this.recent.add(0, parameters, readModel);
+      return;
+    }
+    const fresh = initializeAdapter(model.config, adapter);
+    this.base = { parameters, adapter };
+    this.initial = fresh;
+    this.recent.add(0, fresh, () => Promise.resolve(fresh));
   }
 
   /** Takes the announced weights, which are used from the next chunk on; the version that is current then. */
@@ -90,15 +102,18 @@ class Generation {
     this.recent.add(version, parameters, () => readVersion(announcement));
     this.hashes.set(version, sha256);
     for (const old of [...this.hashes.keys()].slice(0, -KNOWN_HASHES)) this.hashes.delete(old);
-    const current = await timed('weights/apply_ms', () => this.apply(version, parameters));
+    const current = await timed('weights/apply_ms', () => this.apply(announcement, parameters));
     return { version: current, fetchedAtMs, appliedAtMs: Date.now() };
   }
 
-  private async apply(version: number, parameters: Parameters): Promise<number> {
-    if (this.generator === null) {
+  private async apply({ version, canary }: WeightsAnnouncement, parameters: Parameters): Promise<number> {
+    if (this.generator === null && settings.worker.adapter === undefined) {
       this.generator = this.create(version, parameters);
-      await this.generator;
-    } else await (await this.generator).applyWeights(version, parameters);
+    } else {
+      // An adapter has to prove itself first, beside one in use.
+      this.generator ??= this.createFirst();
+      await (await this.generator).applyWeights(version, parameters, canary);
+    }
     return (await this.generator).version;
   }
 
@@ -148,20 +163,25 @@ class Generation {
 
   private createFirst(): Promise<Generator> {
     const parameters = this.initial!;
-    this.hashes.set(0, hashSafetensors(parameters));
+    const metadata = this.base === null ? undefined : { base: parametersHash(this.base.parameters) };
+    this.hashes.set(0, hashSafetensors(parameters, { dtype: 'F32', metadata }));
     return this.create(0, parameters);
   }
 
   private create(version: number, parameters: Parameters): Promise<Generator> {
+    const base = this.base ?? undefined;
     this.initial = null;
+    this.base = null;
     const { config, tokenizer } = this.model;
     const { threads, maxBatch, chunk, refreshCache, weights } = settings.worker;
     const size = [...parameters.values()].reduce((sum, { data }) => sum + data.length, 0);
-    const cheapest = size < INPUT_PARAMETERS && threads === 1 ? 'inputs' : 'initializers';
+    const isSmall = base !== undefined || size < INPUT_PARAMETERS;
+    const cheapest = isSmall && threads === 1 ? 'inputs' : 'initializers';
     return Generator.create({
       engine: this.engine,
       config,
       parameters,
+      base,
       version,
       endTokenIds: tokenizer.endTokenIds,
       maxBatch,
@@ -174,9 +194,10 @@ class Generation {
   }
 
   /** The training graph's forward pass, which takes the weights of any version. */
-  private createScorer(parameters: Parameters): Promise<LogprobScorer> {
-    const { scoring } = settings.worker;
+  private async createScorer(parameters: Parameters): Promise<LogprobScorer> {
+    const { scoring, adapter } = settings.worker;
     return LogprobScorer.create({
+      base: adapter && { parameters: await this.readModel(), adapter },
       engine: this.engine,
       config: this.model.config,
       parameters,

@@ -1,4 +1,4 @@
-import { workerFields } from '@forge/config';
+import { seededAdapterSchema, workerFields } from '@forge/config';
 import { samplingSchema } from '@forge/contracts';
 import { z } from 'zod';
 
@@ -10,6 +10,7 @@ const workerConfigSchema = z.strictObject({
     .describe(
       'what chat templates that ask for the date are told, as YYYY-MM-DD; left out: they are refused',
     ),
+  adapter: seededAdapterSchema.optional(),
   ...workerFields,
   scoring: z
     .strictObject({

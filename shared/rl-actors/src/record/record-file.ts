@@ -14,6 +14,7 @@ export const recordedBaseSchema = z.strictObject({
   trainer: trainerConfigSchema.pick({
     model: true,
     algorithm: true,
+    adapter: true,
     optimizer: true,
     temperature: true,
     steps: true,

@@ -4,6 +4,7 @@ import {
   publishDtype,
   rollbackFields,
   section,
+  seededAdapterSchema,
   trainerFields,
   type AlgorithmInput,
 } from '@forge/config';
@@ -17,6 +18,7 @@ export const trainerConfigSchema = z.strictObject({
   model: z.string().min(1).describe('model training starts from: a directory, or a name on the hub'),
   dir: z.string().min(1).describe('directory for weights and checkpoints'),
   algorithm: algorithmSchema.prefault({ name: 'grpo' }),
+  adapter: seededAdapterSchema.optional(),
   optimizer: section(trainerFields({ learningRate: 3e-4, warmupSteps: 10 })),
   temperature: z.number().gt(0).max(10).default(1).describe('that of the sampling whose tokens are trained'),
   steps: z.int().min(1).default(1000).describe('where a linear or cosine schedule ends'),

@@ -3,24 +3,36 @@ import {
   runPaths,
   storedBound,
   type Batch,
+  type Canary,
   type WeightsAnnouncement,
   type WeightsOrigin,
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import {
+  canaryTokens,
+  canaryTolerance,
   engineFor,
+  initializeAdapter,
   loadModel,
+  saveAdapter,
   saveModel,
   TrainStep,
   type LoadedModel,
-  type ModelConfig,
   type OptimizerState,
   type StepResult,
 } from '@forge/model';
 import { loadCheckpoint, writeCheckpoint, type RunPosition } from '../checkpoint/checkpoint';
 import { Checkpoints } from '../checkpoint/checkpoints';
 import { loadAlgorithm } from '@forge/recipe-parts';
-import { hashSafetensors, readVersion, WeightStore, type Parameters } from '@forge/weights';
+import {
+  hashSafetensors,
+  parametersHash,
+  readVersion,
+  WeightStore,
+  type Parameters,
+  type SafetensorsDtype,
+  type SafetensorsFormat,
+} from '@forge/weights';
 import type { TrainingEpisode } from '../training-episode';
 import { checkLag, type LagStatistics } from './lag';
 import { OptimizerStore } from '../checkpoint/optimizer-store';
@@ -31,6 +43,12 @@ import type { ResumePoint, TrainerSettings } from './trainer-config';
 /** Result of a step, and how old the tokens were. */
 export interface TrainedStep extends StepResult {
   lag: LagStatistics;
+}
+
+/** What stays of a model as it is while it is trained. */
+interface TrainedModel extends Pick<LoadedModel, 'config' | 'files'> {
+  /** Hash of the parameters, where they stay as they are, too, and an adapter is trained. */
+  base: string | undefined;
 }
 
 /** The model being trained. A step blocks the thread it runs on. */
@@ -44,7 +62,7 @@ export class Training {
 
   private constructor(
     private readonly settings: TrainerSettings,
-    private readonly model: Pick<LoadedModel, 'config' | 'files'>,
+    private readonly model: TrainedModel,
     private readonly step: TrainStep,
     private readonly weights: WeightStore,
     private readonly optimizer: OptimizerStore,
@@ -54,15 +72,18 @@ export class Training {
 
   /** `tell` hears of every micro-batch. */
   static async open(settings: TrainerSettings, tell?: (told: MicroBatches) => void): Promise<Training> {
-    const { dir, optimizer: options, temperature, steps } = settings;
+    const { dir, adapter, optimizer: options, temperature, steps } = settings;
     const weightsDir = runPaths(dir).weights;
     const { config, files, parameters } = await loadModel(settings.model);
-    const start = await startingPoint(settings.resumeFrom, config);
+    const fresh = adapter === undefined ? parameters : initializeAdapter(config, adapter);
+    const model = { config, files, base: adapter === undefined ? undefined : parametersHash(parameters) };
+    const start = await startingPoint(settings.resumeFrom, model);
     const algorithm = await loadAlgorithm(settings);
     const step: TrainStep = await TrainStep.create({
       engine: await engineFor(options, 'training', config, 'optimizer'),
       config,
-      parameters: start?.parameters ?? parameters,
+      parameters: start?.parameters ?? fresh,
+      base: adapter === undefined ? undefined : { parameters, adapter },
       loss: algorithm.loss,
       critic: algorithm.critic,
       updatesPerBatch: settings.algorithm.updatesPerBatch,
@@ -79,9 +100,9 @@ export class Training {
     const weights = new WeightStore({
       dir: weightsDir,
       keep: settings.keepVersions,
-      dtype: settings.publishDtype,
+      format: blobFormat(settings, model),
     });
-    const training = new Training(settings, { config, files }, step, weights, new OptimizerStore(weightsDir));
+    const training = new Training(settings, model, step, weights, new OptimizerStore(weightsDir));
     if (typeof settings.resumeFrom === 'object') await training.takeOrigin(settings.resumeFrom);
     return training;
   }
@@ -95,7 +116,7 @@ export class Training {
    * already.
    */
   async takeOver(epoch: number, from: ResumePoint | undefined): Promise<number> {
-    const start = await startingPoint(from, this.model.config);
+    const start = await startingPoint(from, this.model);
     if (start?.state) await this.step.restore(start.state, start.parameters);
     if (typeof from === 'object') await this.takeOrigin(from);
     this.epoch = epoch;
@@ -154,7 +175,15 @@ export class Training {
     this.published = { version, sha256: announcement.sha256 };
     // The version before stays: until the commit it is the one a crash goes back to.
     await this.optimizer.collect(await this.weights.collect([...inUse, ...this.young(version)]));
-    return announcement;
+    return this.model.base === undefined ? announcement : { ...announcement, canary: await this.canary() };
+  }
+
+  /** Tokens and their log-probs under the current version. */
+  private async canary(): Promise<Canary> {
+    const { temperature, optimizer } = this.settings;
+    const tokenIds = canaryTokens(this.model.config);
+    const logprobs = await this.step.logprobs(tokenIds);
+    return { tokenIds, temperature, logprobs, tolerance: canaryTolerance(optimizer) };
   }
 
   /** Versions of the last `keepSeconds`, the one just published included. */
@@ -181,7 +210,7 @@ export class Training {
     }
     const { parameters, state } = await this.kept(to, sha256);
     await this.step.restore({ ...state, step: next }, parameters);
-    const hash = hashSafetensors(parameters, this.settings.publishDtype);
+    const hash = hashSafetensors(parameters, blobFormat(this.settings, this.model));
     this.origin = { parent: { version: to, sha256: hash }, trained: null };
   }
 
@@ -202,26 +231,35 @@ export class Training {
       const message = `version ${version} is not kept any more: neither in ${this.weights.dir} nor as ${checkpoint}`;
       throw new ForgeError('CONFLICT_STATE', message, { version });
     }
-    return loadCheckpoint(checkpoint, this.model.config);
+    return loadCheckpoint(checkpoint, this.model);
   }
 
-  /** Writes the current version as a model in Hugging Face layout. */
-  async save(dir: string): Promise<void> {
+  /** Writes the current version as a model in Hugging Face layout, or as an adapter in PEFT's. */
+  save(dir: string, format: { dtype: SafetensorsDtype } = this.settings.optimizer): Promise<void> {
     const { config, files } = this.model;
+    const { adapter, model: base } = this.settings;
     const parameters = this.step.parameters();
-    await saveModel(dir, { config, files, parameters }, this.settings.optimizer);
+    return adapter === undefined
+      ? saveModel(dir, { config, files, parameters }, format)
+      : saveAdapter(dir, { base, adapter, parameters }, format);
   }
 
   /** A checkpoint of the current version, which training can go on from with the same bits. Older ones make room. */
   async checkpoint(run: RunPosition | null): Promise<string> {
     const { epoch } = this;
     const { dir, maxStaleness, keepCheckpoints } = this.settings;
-    const { config, files } = this.model;
+    const { config, base } = this.model;
     const checkpoints = new Checkpoints(dir);
     const path = checkpoints.path(this.version);
-    const about = { epoch, maxStaleness: storedBound(maxStaleness), run };
-    const model = { config, files, parameters: this.step.parameters() };
-    await writeCheckpoint(path, about, model, this.step.state());
+    const about = {
+      epoch,
+      maxStaleness: storedBound(maxStaleness),
+      run,
+      ...(base !== undefined && { base }),
+    };
+    // F32 whatever the final model is saved in.
+    const save = (temporary: string): Promise<void> => this.save(temporary, { dtype: 'F32' });
+    await writeCheckpoint(path, about, { config, save }, this.step.state());
     await checkpoints.retain(keepCheckpoints, this.version);
     return path;
   }
@@ -241,11 +279,16 @@ export class Training {
 /** Parameters and moments of a published version or a checkpoint; no moments yet at version 0. */
 async function startingPoint(
   from: ResumePoint | undefined,
-  config: ModelConfig,
+  model: TrainedModel,
 ): Promise<{ parameters: Parameters; state: OptimizerState | null } | null> {
   if (from === undefined) return null;
-  if (typeof from === 'string') return loadCheckpoint(from, config);
+  if (typeof from === 'string') return loadCheckpoint(from, model);
   const { path, version, epoch } = from;
   const kept = version > 0 ? await OptimizerStore.beside(path).load(version, epoch) : null;
   return { parameters: kept?.parameters ?? (await readVersion(from)), state: kept?.state ?? null };
+}
+
+/** The format of the blobs of a run; an adapter's name the base it belongs to, so that their hash is that of both. */
+function blobFormat({ publishDtype: dtype }: TrainerSettings, { base }: TrainedModel): SafetensorsFormat {
+  return { dtype, ...(base !== undefined && { metadata: { base } }) };
 }
