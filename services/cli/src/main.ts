@@ -10,6 +10,7 @@ import type { EngineCommandOptions, installEngine } from './commands/engine';
 import type { evaluate } from './commands/evaluate';
 import type { generate } from './commands/generate';
 import type { ledger } from './commands/ledger';
+import type { merge } from './commands/merge';
 import type { PlanOptions } from './commands/plan';
 import type { ReplayCommandOptions } from './commands/replay';
 import type { resume } from './commands/resume';
@@ -150,6 +151,17 @@ program
   .option('--json', 'one JSON object with token ids and log-probs')
   .action((model: string, prompt: string, options: Parameters<typeof generate>[2]) =>
     exitWith(import('./commands/generate.js').then(({ generate }) => generate(model, prompt, options))),
+  );
+program
+  .command('merge')
+  .description('write the model that an adapter makes of its base, in Hugging Face layout')
+  .argument('<adapter>', 'id of a run with an adapter, or a directory in the layout of PEFT')
+  .argument('<out>', 'directory to write, which is not there yet')
+  .option(...outputDir)
+  .option('--model <dir>', 'the base model, where it is not where it was')
+  .option('--bf16', 'write BF16 in place of F32')
+  .action((adapter: string, out: string, options: Parameters<typeof merge>[2]) =>
+    exitWith(import('./commands/merge.js').then(({ merge }) => merge(adapter, out, options))),
   );
 program
   .command('status')

@@ -25,7 +25,8 @@ export const adapterSchema = z
       .refine((names) => new Set(names).size === names.length, 'each layer once')
       .describe('linear layers that have one; all unless given'),
     dropout: z
-      .literal(0, {
+      .number()
+      .refine((share) => share === 0, {
         error: '0: with dropout the trainer would find other log-probs than the policy that sampled',
       })
       .default(0)

@@ -1,7 +1,13 @@
 import { loadRecipe, type Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { freeDiskBytes } from '@forge/files';
-import { loadTokenizer, parameterCount, readModelConfig, type ModelConfig } from '@forge/model';
+import {
+  adapterShapes,
+  loadTokenizer,
+  parameterCount,
+  readModelConfig,
+  type ModelConfig,
+} from '@forge/model';
 import { loadAlgorithm, loadTask } from '@forge/recipe-parts';
 import { availableMemory, runPlan } from '../planning/run-plan';
 import { probeSpeed } from '../planning/speed-probe';
@@ -27,6 +33,7 @@ export async function plan(
 ): Promise<number> {
   const given = dated(loadRecipe(recipeName, overrides, { searchDirs: recipeDirs() }), new Date());
   const config = await withDownloads((watch) => readModelConfig(given.model, watch));
+  if (given.adapter !== undefined) adapterShapes(config, given.adapter);
   const recipe = withEngines(withReference(given, await loadAlgorithm(given)), parameterCount(config));
   requireEngines(recipe);
   const { promptTokens, note } = await promptLength(recipe, config);

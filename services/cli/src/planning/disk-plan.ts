@@ -1,6 +1,6 @@
 import { usesCritic, type Recipe } from '@forge/config';
-import { parameterCount, valueParameterCount, type ModelConfig } from '@forge/model';
-import type { Parts } from './memory-plan';
+import { valueParameterCount, type ModelConfig } from '@forge/model';
+import { trainedCount, type Parts } from './memory-plan';
 
 const VALUE_BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
 /** Bytes of both moments of a parameter. */
@@ -11,7 +11,7 @@ const RECORDED_TOKEN_BYTES = 17;
 /** Bytes on the disk that a run takes at most, by what takes them; one version or checkpoint more while it is written. */
 export function diskPlan(recipe: Recipe, config: ModelConfig, tokensPerStep: number): Parts {
   const { trainer, output, steps, limits } = recipe;
-  const parameters = parameterCount(config);
+  const parameters = trainedCount(recipe, config);
   const isRounded = trainer.publishDtype !== 'F32';
   const state = MOMENTS_BYTES + (isRounded ? VALUE_BYTES.F32 : 0);
   const critic = usesCritic(recipe) ? valueParameterCount(config) * (VALUE_BYTES.F32 + MOMENTS_BYTES) : 0;

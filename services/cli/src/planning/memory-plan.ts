@@ -1,5 +1,10 @@
 import { usesCritic, usesReference, type Recipe } from '@forge/config';
-import { parameterCount, valueParameterCount, type ModelConfig } from '@forge/model';
+import {
+  adapterParameterCount,
+  parameterCount,
+  valueParameterCount,
+  type ModelConfig,
+} from '@forge/model';
 
 /** Bytes by the part that takes them. */
 export type Parts = Readonly<Record<string, number>>;
@@ -71,9 +76,16 @@ export function memoryPlan(recipe: Recipe, config: ModelConfig, promptTokens: nu
   return plans;
 }
 
+/** Bytes of the parameters that are trained: an adapter's, or all. */
+export function trainedCount({ adapter }: Pick<Recipe, 'adapter'>, config: ModelConfig): number {
+  return adapter === undefined ? parameterCount(config) : adapterParameterCount(config, adapter);
+}
+
 function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): ServicePlan {
   const { trainer, batch, algorithm } = recipe;
   const weights = FLOAT_BYTES * parameterCount(config);
+  const trained = FLOAT_BYTES * trainedCount(recipe, config);
+  const isAdapter = recipe.adapter !== undefined;
   const length = longestEpisode(recipe, promptTokens);
   const inBatch = batch.groups * algorithm.groupSize * length;
   const tokens = Math.min(Math.max(trainer.microBatchTokens, length), inBatch);
@@ -91,16 +103,18 @@ function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number):
   const parts = {
     process: PROCESS_BYTES[engineOf(trainer)],
     weights,
-    moments: MOMENTS * weights,
-    gradients: gradients * weights,
-    held: held * weights,
+    // Frozen weights are constants of the graph, which the engine packs for its products beside the plain ones.
+    ...(isAdapter && { adapter: trained, 'engine weights': weights }),
+    moments: MOMENTS * trained,
+    gradients: gradients * trained,
+    held: held * trained,
     // A value model has all of these, and activations of its own where the engine keeps memory for each graph.
     critic: (1 + MOMENTS + gradients + held) * values + (values > 0 && isOnnx ? activations : 0),
     // Tensors that lie on a device are written from copies, one after the other.
-    publishing: isOnnx ? 0 : FLOAT_BYTES * config.vocabSize * config.hiddenSize,
+    publishing: isOnnx || isAdapter ? 0 : FLOAT_BYTES * config.vocabSize * config.hiddenSize,
     activations,
     logits: logitsBytes(config, Math.min(trainer.logitsChunk, tokens), LOGITS_COPIES),
-    head: HEAD_COPIES * FLOAT_BYTES * config.vocabSize * config.hiddenSize,
+    head: isAdapter ? 0 : HEAD_COPIES * FLOAT_BYTES * config.vocabSize * config.hiddenSize,
   };
   return { service: 'trainer', replicas: 1, parts, bytes: total(parts) };
 }
@@ -108,20 +122,38 @@ function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number):
 function policyPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): ServicePlan {
   const { policy, trainer } = recipe;
   const weights = FLOAT_BYTES * parameterCount(config);
+  const trained = FLOAT_BYTES * trainedCount(recipe, config);
+  const isAdapter = recipe.adapter !== undefined;
   const length = longestEpisode(recipe, promptTokens);
   const isBaked = policy.weights !== 'inputs';
   const { layers, kvHeads, headDim } = config;
   const parts = {
     process: PROCESS_BYTES[engineOf(policy)],
-    // The version in use and the one that takes its place.
-    weights: 2 * weights,
-    // The engine has its own of each where they are part of the graph.
-    'engine weights': isBaked ? 2 * weights : 0,
+    ...(isAdapter
+      ? adaptedWeights(weights, trained, policy)
+      : {
+          // The version in use and the one that takes its place.
+          weights: 2 * weights,
+          // The engine has its own of each where they are part of the graph.
+          'engine weights': isBaked ? 2 * weights : 0,
+        }),
     caches: CACHE_COPIES * policy.maxBatch * length * 2 * layers * kvHeads * headDim * FLOAT_BYTES,
     logits: logitsBytes(config, policy.maxBatch, 2 * LOGITS_COPIES),
     scoring: scoringBytes(config, length, trainer.logitsChunk, length),
   };
   return { service: 'policy', replicas: policy.replicas, parts, bytes: total(parts) };
+}
+
+/** Weights of a policy with an adapter of `adapter` bytes beside a base of `base` bytes. */
+function adaptedWeights(base: number, adapter: number, { weights, threads }: Recipe['policy']): Parts {
+  const isBuiltAnew = weights === 'initializers' || (weights === 'auto' && threads > 1);
+  return {
+    // The base on its way into the engine.
+    weights: base,
+    // The program that generates, twice where each version has one, and the one that checks recorded log-probs.
+    'engine weights': (isBuiltAnew ? 3 : 2) * base,
+    adapter: 2 * adapter,
+  };
 }
 
 function referencePlan(recipe: Recipe, config: ModelConfig, promptTokens: number): ServicePlan {

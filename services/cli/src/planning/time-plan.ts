@@ -29,6 +29,8 @@ const TRAIN_SHARE = 0.6;
 const DECODE_SHARE = 0.65;
 const FORWARD_OPERATIONS = 2;
 const BACKWARD_OPERATIONS = 4;
+/** The gradient goes through frozen weights, but they have none. */
+const ADAPTER_BACKWARD_OPERATIONS = 2;
 
 /** Parameters that multiply every token: all but the look-up of embeddings. */
 function multipliedParameters(config: ModelConfig): number {
@@ -38,14 +40,16 @@ function multipliedParameters(config: ModelConfig): number {
 
 /** The time of a step and of the run, when every completion is as long as it may be. */
 export function timePlan(recipe: Recipe, config: ModelConfig, promptTokens: number, speed: Speed): TimePlan {
-  const { batch, algorithm, sampling, policy, trainer, maxStaleness, steps } = recipe;
+  const { batch, algorithm, adapter, sampling, policy, trainer, maxStaleness, steps } = recipe;
   const parameters = multipliedParameters(config);
   const attention = 2 * config.layers * config.heads * config.headDim * longestEpisode(recipe, promptTokens);
   const completions = candidatesPerBatch(recipe) * algorithm.groupSize;
   const generatedTokens = completions * sampling.maxTokens;
   const trainedTokens = batch.groups * algorithm.groupSize * longestEpisode(recipe, promptTokens);
   const forward = FORWARD_OPERATIONS * (parameters + attention);
-  const backward = BACKWARD_OPERATIONS * (parameters + attention) + (trainer.recompute ? forward : 0);
+  const operations = adapter === undefined ? BACKWARD_OPERATIONS : ADAPTER_BACKWARD_OPERATIONS;
+  const backward =
+    operations * parameters + BACKWARD_OPERATIONS * attention + (trainer.recompute ? forward : 0);
   const prompts = candidatesPerBatch(recipe) * promptTokens;
   const generateSeconds =
     ((generatedTokens + prompts) * forward) / (speed.policy * DECODE_SHARE * policy.replicas);

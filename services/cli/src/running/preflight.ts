@@ -1,6 +1,6 @@
 import type { Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import { loadModel, modelFolder, parameterCount, type LoadedModel } from '@forge/model';
+import { adapterShapes, loadModel, modelFolder, parameterCount, type LoadedModel } from '@forge/model';
 import { loadAlgorithm, loadRewards, loadTask, pinnedTask } from '@forge/recipe-parts';
 import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
@@ -33,6 +33,7 @@ export async function preflight(
   const model = await loadModel(folder.dir, { date: recipe.date });
   showUnappliedSettings(model);
   const { config, tokenizer } = model;
+  if (recipe.adapter !== undefined) adapterShapes(config, recipe.adapter);
   const { length } = tokenizer.renderPrompt(task.sample(0).prompt).tokenIds;
   if (length + sampling.maxTokens > config.maxPositions) {
     throw new ForgeError(

@@ -32,7 +32,7 @@ export interface LoadedModel {
 /**
  * The model in a folder, or of a name on the hub (`modelFolder`), checked as a whole: `config.json` describes something we
  * compute, the tokenizer fits it, and the weights are exactly the tensors it asks for. A folder with an adapter in PEFT's
- * layout is the model that it names, with the adapter merged. `date` is the day told to chat
+ * layout is the model that it names, or `base`, with the adapter merged. `date` is the day told to chat
  * templates that ask for it (YYYY-MM-DD).
  *
  * @throws {ForgeError} CONFIG_MODEL_MISSING, CONFIG_INVALID, CONFIG_MODEL_UNSUPPORTED, CONFIG_TOKENIZER_INVALID,
@@ -40,12 +40,12 @@ export interface LoadedModel {
  */
 export async function loadModel(
   model: string,
-  { date }: { date?: string | undefined } = {},
+  { date, base }: { date?: string | undefined; base?: string | undefined } = {},
 ): Promise<LoadedModel> {
   const { dir } = await modelFolder(model);
   if (await isAdapter(dir)) {
-    const { base, scale, parameters } = await readAdapter(dir);
-    const whole = await loadWhole((await modelFolder(base)).dir, date);
+    const { base: named, scale, parameters } = await readAdapter(dir);
+    const whole = await loadWhole((await modelFolder(base ?? named)).dir, date);
     return { ...whole, parameters: mergeAdapter(whole.parameters, parameters, scale) };
   }
   return loadWhole(dir, date);
