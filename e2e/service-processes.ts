@@ -31,7 +31,11 @@ export async function directoryWithModel(): Promise<string> {
 }
 
 /** Puts an untrained model of the given shape that speaks arithmetic into `dir`/model. */
-export async function createModelDirectory(dir: string, shape: Record<string, number>): Promise<void> {
+export async function createModelDirectory(
+  dir: string,
+  shape: Record<string, number>,
+  seed = 1,
+): Promise<void> {
   const file = (name: string) =>
     JSON.parse(readFileSync(join(root, 'models/arithmetic', name), 'utf8')) as object;
   const { hidden_size: width = 0, num_attention_heads: heads = 1 } = shape;
@@ -40,7 +44,7 @@ export async function createModelDirectory(dir: string, shape: Record<string, nu
     'tokenizer.json': file('tokenizer.json'),
     'tokenizer_config.json': file('tokenizer_config.json'),
   };
-  await saveModel(join(dir, 'model'), createModel(files, 1), { dtype: 'F32' });
+  await saveModel(join(dir, 'model'), createModel(files, seed), { dtype: 'F32' });
 }
 
 /** A run of six steps that rewards completions of a certain length: an untrained model makes some of each. */

@@ -96,21 +96,23 @@ describe('WeightsFollower', () => {
     await weights.atLeast(2);
   });
 
-  it('keeps the version it has while weights are corrupt, asks for them anew and tries again', async () => {
-    let tries = 0;
-    const applied: number[] = [];
-    const { weights, askedAgain, waitedMs, uses } = follower(4, [5, null, null, null], ({ version }) => {
-      if (version === 5 && ++tries < 4)
-        return Promise.reject(new ForgeError('CONTRACT_WEIGHTS_CORRUPT', 'bad'));
-      applied.push(version);
-      return Promise.resolve();
-    });
-    await weights.follow();
-    expect(applied).toEqual([4, 5]);
-    expect([weights.refused, askedAgain]).toEqual([3, [5, 5, 5]]);
-    expect(waitedMs).toEqual([1000, 100, 200, 400, 1000]);
-    expect(uses).toEqual(['null 4', '4 null', '4 5', '4 5', '4 5', '4 5', '5 null', 'left']);
-  });
+  it.each(['CONTRACT_WEIGHTS_CORRUPT', 'CONTRACT_CANARY_MISMATCH'] as const)(
+    'keeps the version it has while weights are refused (%s), asks for them anew and tries again',
+    async (code) => {
+      let tries = 0;
+      const applied: number[] = [];
+      const { weights, askedAgain, waitedMs, uses } = follower(4, [5, null, null, null], ({ version }) => {
+        if (version === 5 && ++tries < 4) return Promise.reject(new ForgeError(code, 'bad'));
+        applied.push(version);
+        return Promise.resolve();
+      });
+      await weights.follow();
+      expect(applied).toEqual([4, 5]);
+      expect([weights.refused, askedAgain]).toEqual([3, [5, 5, 5]]);
+      expect(waitedMs).toEqual([1000, 100, 200, 400, 1000]);
+      expect(uses).toEqual(['null 4', '4 null', '4 5', '4 5', '4 5', '4 5', '5 null', 'left']);
+    },
+  );
 
   it('takes a version once, and none that is older than the one in use', async () => {
     const applied: number[] = [];

@@ -28,7 +28,7 @@ export interface StoredAdapter {
   parameters: Parameters;
 }
 
-const nothing = z.union([z.null(), z.literal(false), z.tuple([]), z.strictObject({})]);
+const nothing = z.unknown().refine(isNothing, { error: 'nothing' });
 /** `adapter_config.json`: whatever would make PEFT compute something else than W + scale B A is refused. */
 const schema = z.object({
   peft_type: z.literal('LORA'),
@@ -103,4 +103,9 @@ export async function saveAdapter(
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
+}
+
+function isNothing(value: unknown): boolean {
+  if (value === undefined || value === null || value === false) return true;
+  return typeof value === 'object' && Object.keys(value).length === 0;
 }
