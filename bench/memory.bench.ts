@@ -24,6 +24,14 @@ const SIZES: Record<string, object> = {
   },
 };
 
+/** Services, and the rank of the adapter that they have; 0 is none. */
+const SERVICES = [
+  ['trainer', 0],
+  ['policy', 0],
+  ['trainer', 16],
+  ['policy', 16],
+] as const;
+
 async function makeModel(dir: string, changes: object): Promise<ModelConfig> {
   const names = readdirSync(MODEL).filter((name) => name.endsWith('.json'));
   const files = Object.fromEntries(names.map((name) => [name, readFileSync(join(MODEL, name), 'utf8')]));
@@ -40,7 +48,7 @@ async function makeModel(dir: string, changes: object): Promise<ModelConfig> {
 /** The peak memory of a real trainer and a real policy on each installed engine against what `forge plan` says of them. */
 export async function run(): Promise<void> {
   const engines = findTensorflow('cpu') === null ? ['onnx'] : ['onnx', 'tensorflow'];
-  const recipeOn = (engine: string): Recipe =>
+  const recipeOn = (engine: string, rank: number): Recipe =>
     recipeWith(
       `trainer.engine=${engine}`,
       `policy.engine=${engine}`,
@@ -49,7 +57,7 @@ export async function run(): Promise<void> {
       `sampling.maxTokens=${LENGTH - PROMPT.length}`,
       `trainer.microBatchTokens=${TOKENS}`,
       `policy.maxBatch=${ROWS}`,
-      'policy.weights=initializers',
+      ...(rank === 0 ? ['policy.weights=initializers'] : [`adapter.rank=${rank}`, 'policy.weights=inputs']),
     );
   for (const [name, changes] of Object.entries(SIZES)) {
     const dir = mkdtempSync(join(tmpdir(), 'forge-memory-model-'));
@@ -57,14 +65,14 @@ export async function run(): Promise<void> {
       const config = await makeModel(join(dir, 'model'), changes);
       console.log(`${name} (${parameterCount(config).toLocaleString('en-US')} parameters)`);
       for (const engine of engines) {
-        for (const service of ['trainer', 'policy'] as const) {
-          const args = childArguments(service, join(dir, 'model'), engine);
+        for (const [service, rank] of SERVICES) {
+          const args = childArguments(service, join(dir, 'model'), engine, String(rank));
           const measured = Number(execFileSync(process.execPath, args, { encoding: 'utf8' }));
-          const plans = memoryPlan(recipeOn(engine), config, PROMPT.length);
+          const plans = memoryPlan(recipeOn(engine, rank), config, PROMPT.length);
           const planned = plans.find((one) => one.service === service)!.bytes;
           const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(0).padStart(6);
           console.log(
-            `${service.padEnd(8)} ${engine.padEnd(10)} planned ${mib(planned)} MiB, measured ${mib(measured)} MiB, ratio ${(planned / measured).toFixed(2)} (target: 0.75 to 1.25)`,
+            `${service.padEnd(8)} ${engine.padEnd(10)} ${rank === 0 ? 'whole  ' : 'adapter'} planned ${mib(planned)} MiB, measured ${mib(measured)} MiB, ratio ${(planned / measured).toFixed(2)} (target: 0.75 to 1.25)`,
           );
         }
       }

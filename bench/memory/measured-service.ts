@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { thisProc } from '@forge/actors';
 import type { EngineName } from '@forge/engine';
-import { loadModel } from '@forge/model';
+import { initializeAdapter, loadModel } from '@forge/model';
 import { Policy, Trainer } from '@forge/rl-actors';
 import { WeightStore } from '@forge/weights';
+import { seededAdapterSchema, type SeededAdapter } from '@forge/config';
 
 export const LENGTH = 64;
 export const TOKENS = 2048;
@@ -24,9 +25,19 @@ function peakBytes(): number {
   return 1024 * Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
 }
 
-async function train(model: string, engine: EngineName, dir: string): Promise<void> {
+/** What is trained: an adapter of that rank, or the whole model for 0. */
+function adapterOf(rank: string | undefined): SeededAdapter | undefined {
+  return Number(rank ?? 0) === 0 ? undefined : seededAdapterSchema.parse({ rank: Number(rank) });
+}
+
+async function train(
+  model: string,
+  engine: EngineName,
+  dir: string,
+  adapter: SeededAdapter | undefined,
+): Promise<void> {
   const optimizer = { engine, learningRate: 1e-5, warmupSteps: 0, microBatchTokens: TOKENS };
-  const trainer = await thisProc().spawn('trainer', Trainer, { model, dir, optimizer });
+  const trainer = await thisProc().spawn('trainer', Trainer, { model, dir, optimizer, adapter });
   await trainer.publishWeights.callOne();
   const isTrained = (t: number): boolean => t > LENGTH / 4;
   const positions = Array.from({ length: LENGTH + 1 }, (_, t) => t);
@@ -48,27 +59,35 @@ async function train(model: string, engine: EngineName, dir: string): Promise<vo
 }
 
 /** Another process publishes, as in a run. */
-function publish(model: string, dir: string, version: number) {
-  const args = childArguments('publish', model, dir, String(version));
+function publish(model: string, dir: string, version: number, rank: number) {
+  const args = childArguments('publish', model, dir, String(rank), String(version));
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   if (stdout === '') throw new Error(stderr);
   return JSON.parse(stdout) as Awaited<ReturnType<WeightStore['publish']>>;
 }
 
-async function generate(model: string, engine: EngineName, dir: string): Promise<void> {
+async function generate(
+  model: string,
+  engine: EngineName,
+  dir: string,
+  adapter: SeededAdapter | undefined,
+): Promise<void> {
   const sampling = { maxTokens: LENGTH - PROMPT.length, n: ROWS };
-  const worker = { model, engine, maxBatch: ROWS, threads: 2, weights: 'initializers' as const };
+  const weights = adapter === undefined ? ('initializers' as const) : ('inputs' as const);
+  const worker = { model, adapter, engine, maxBatch: ROWS, threads: 2, weights };
   const policy = await thisProc().spawn('policy', Policy, { worker, sampling });
   for (const version of [0, 1]) {
-    await policy.applyWeights.callOne(publish(model, dir, version));
+    await policy.applyWeights.callOne(publish(model, dir, version, adapter?.rank ?? 0));
     await policy.generate.callOne(PROMPT);
   }
   await policy.stop();
 }
 
-async function main([kind, model, given, version]: string[]): Promise<void> {
+async function main([kind, model, given, rank, version]: string[]): Promise<void> {
+  const adapter = adapterOf(rank);
   if (kind === 'publish') {
-    const { parameters } = await loadModel(model!);
+    const loaded = await loadModel(model!);
+    const parameters = adapter ? initializeAdapter(loaded.config, adapter) : loaded.parameters;
     for (const { data } of parameters.values()) data[0] = data[0]! + Number(version) / 1000;
     const published = await new WeightStore({ dir: given!, keep: 2 }).publish(Number(version), 1, parameters);
     process.stdout.write(JSON.stringify(published));
@@ -77,7 +96,7 @@ async function main([kind, model, given, version]: string[]): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'forge-memory-'));
   try {
     const engine = given as EngineName;
-    await (kind === 'trainer' ? train(model!, engine, dir) : generate(model!, engine, dir));
+    await (kind === 'trainer' ? train : generate)(model!, engine, dir, adapter);
     process.stdout.write(`${peakBytes()}\n`);
   } finally {
     rmSync(dir, { recursive: true });

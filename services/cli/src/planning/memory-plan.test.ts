@@ -42,6 +42,16 @@ describe('memoryPlan', () => {
     ['policy', midConfig, [...shape, 'policy.maxBatch=32'], 882],
     ['policy', midConfig, [...shape, 'policy.maxBatch=32', 'policy.weights=inputs'], 668],
     ['policy', midConfig, [...shape, 'policy.maxBatch=32', 'policy.engine=tensorflow'], 1103],
+    ['trainer', smallConfig, [...shape, 'adapter.rank=16'], 249],
+    ['trainer', midConfig, [...shape, 'adapter.rank=16'], 1424],
+    ['trainer', midConfig, [...shape, 'adapter.rank=16', 'trainer.engine=tensorflow'], 1381],
+    ['policy', midConfig, [...shape, 'adapter.rank=16', 'policy.maxBatch=32'], 602],
+    [
+      'policy',
+      midConfig,
+      [...shape, 'adapter.rank=16', 'policy.maxBatch=32', 'policy.engine=tensorflow'],
+      978,
+    ],
   ])('is within 25 %% of what a %s took (%#)', (service, config, overrides, measuredMib) => {
     const ratio = planOf(service, config, recipeWith(...overrides)).bytes / (measuredMib * MIB);
     expect(ratio).toBeGreaterThan(0.75);
