@@ -2,7 +2,15 @@ import type { Recipe } from '@forge/config';
 import type { PolicyConfig } from '@forge/rl-actors';
 
 /** The policy a recipe asks for. */
-export function policyConfig({ model, date, adapter, policy, sampling, seed, trainer }: Recipe): PolicyConfig {
+export function policyConfig({
+  model,
+  date,
+  adapter,
+  policy,
+  sampling,
+  seed,
+  trainer,
+}: Recipe): PolicyConfig {
   const { engine, device, threads, mathMode, maxBatch, chunk, weights, refreshCache } = policy;
   const scoring = { maxBatchTokens: trainer.microBatchTokens, logitsChunk: trainer.logitsChunk };
   const computed = { engine, device, threads, mathMode, maxBatch, chunk, weights, refreshCache, scoring };

@@ -246,6 +246,49 @@ describe('loadRecipe', () => {
   });
 });
 
+describe('adapter', () => {
+  it('is none unless it is asked for, and then all linear layers with rank 16 and alpha 32', () => {
+    expect(load().adapter).toBeUndefined();
+    const whole = {
+      ...{ rank: 16, alpha: 32, dropout: 0 },
+      targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+    };
+    expect(load('adapter={}').adapter).toEqual(whole);
+    expect(load('adapter.rank=1', 'adapter.targets=[up_proj]').adapter).toEqual({
+      ...whole,
+      ...{ rank: 1, targets: ['up_proj'] },
+    });
+  });
+
+  it.each([
+    ['adapter.rank=0', 'adapter.rank: found 0, expected a number >= 1'],
+    ['adapter.rank=257', 'adapter.rank: found 257, expected a number <= 256'],
+    ['adapter.alpha=0', 'adapter.alpha: found 0, expected a number > 0'],
+    [
+      'adapter.targets=[q_proj, gate_prj]',
+      'adapter.targets.1: found "gate_prj", expected one of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj; did you mean gate_proj?',
+    ],
+    ['adapter.targets=[]', 'adapter.targets: found [], expected a list of length >= 1'],
+    [
+      'adapter.targets=[q_proj, q_proj]',
+      'adapter.targets: found ["q_proj","q_proj"], expected each layer once',
+    ],
+    [
+      'adapter.dropout=0.1',
+      'adapter.dropout: found 0.1, expected 0: with dropout the trainer would find other log-probs than the policy that sampled',
+    ],
+    ['adapter.ranks=4', 'adapter.ranks: unknown key; did you mean adapter.rank?'],
+  ])('refuses %s', (override, problem) => {
+    expect(problemsOf(override)).toEqual([problem]);
+  });
+
+  it('is published in F32', () => {
+    expect(problemsOf('adapter.rank=4', 'trainer.publishDtype=BF16')).toEqual([
+      'trainer.publishDtype: found "BF16", expected F32 with an adapter, which is small as it is',
+    ]);
+  });
+});
+
 describe('candidatesPerBatch', () => {
   it('is groups times oversample, rounded up', () => {
     expect(candidatesPerBatch({ batch: { groups: 32, oversample: 3 } })).toBe(96);

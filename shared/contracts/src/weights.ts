@@ -17,7 +17,10 @@ export const canarySchema = z.strictObject({
   tokenIds: z.array(count).min(2).max(CANARY_TOKENS),
   /** Log-probs are those of logits / temperature. */
   temperature: z.number().gt(0),
-  logprobs: z.array(z.number()).min(1).max(CANARY_TOKENS - 1),
+  logprobs: z
+    .array(z.number())
+    .min(1)
+    .max(CANARY_TOKENS - 1),
   /** Largest difference that is rounding. */
   tolerance: z.number().gt(0),
 });
