@@ -13,7 +13,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 folder, seconds, seed = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 1
 torch.set_num_threads(2)
-data = Path(__file__).parents[2] / "infra/recipes/data"
+data = Path(__file__).parents[2] / "infra/data"
 system = 'Write orders as JSON.\nOrder: Bern needs five white cups.\nJSON: {"item": "white cups", "quantity": 5, "city": "Bern"}'
 
 

@@ -282,6 +282,12 @@ describe('adapter', () => {
     expect(problemsOf(override)).toEqual([problem]);
   });
 
+  it('goes without a value model', () => {
+    expect(problemsOf('adapter.rank=4', 'algorithm.name=ppo')[0]).toMatch(
+      /^adapter: found .*, expected none with ppo, whose value model has all its weights/,
+    );
+  });
+
   it('is published in F32', () => {
     expect(problemsOf('adapter.rank=4', 'trainer.publishDtype=BF16')).toEqual([
       'trainer.publishDtype: found "BF16", expected F32 with an adapter, which is small as it is',

@@ -253,6 +253,11 @@ export const recipeSchema = z
       const message = 'F32 with an adapter, which is small as it is';
       context.addIssue({ code: 'custom', path: ['trainer', 'publishDtype'], message });
     }
+    if (adapter !== undefined && 'critic' in algorithm) {
+      const message =
+        'none with ppo, whose value model has all its weights; an algorithm without a critic takes one';
+      context.addIssue({ code: 'custom', path: ['adapter'], message });
+    }
     const names = rewards.map(rewardName);
     names.forEach((name, i) => {
       if (names.indexOf(name) === i) return;

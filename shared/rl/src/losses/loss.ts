@@ -29,7 +29,7 @@ export interface LossTerms {
   mask: Tensor;
   /** Index in the batch of each row's episode. */
   sequenceIds: Tensor;
-  /** Entropy of the policy's next-token distribution; no gradient. */
+  /** Entropy of the policy's next-token distribution, with a gradient. */
   entropy: Tensor;
   /** Tokens with mask 1 in the whole batch, over all its micro-batches. */
   tokenCount: Tensor;
