@@ -126,21 +126,19 @@ describe('forge resume', () => {
     expect(await whole.ended(120_000)).toBe(0);
     expect(hashOf(whole)).not.toBe(undisturbed);
 
-    const run = await start(overrides);
-    await reached(run, 3);
-    await killAll(run);
-    const resumed = resume(run);
-    await reached(run, 7);
-    await killAll(run);
-    await resumed;
-    rmSync(join(run.workDir, '.forge'), { recursive: true });
-    const { code, said } = await resume(run);
-    expect([code, said]).toEqual([0, expect.stringMatching(/going on from the checkpoint of step \d+/)]);
-    await expectUndisturbed(run, '', hashOf(whole));
-    expect(await command(run, 'replay', run.runId)).toMatchObject({
-      code: 0,
-      said: expect.stringContaining(`${STEPS} steps replayed, all as recorded`) as string,
-    });
+    for (const from of ['where it was', 'the checkpoint of step']) {
+      const run = await start(overrides);
+      await reached(run, 7);
+      await killAll(run);
+      if (from !== 'where it was') rmSync(join(run.workDir, '.forge'), { recursive: true });
+      const { code, said } = await resume(run);
+      expect([code, said]).toEqual([0, expect.stringContaining(from)]);
+      await expectUndisturbed(run, '', hashOf(whole));
+      expect(await command(run, 'replay', run.runId)).toMatchObject({
+        code: 0,
+        said: expect.stringContaining(`${STEPS} steps replayed, all as recorded`) as string,
+      });
+    }
   });
 
   it('goes on from the newest good checkpoint when the state is gone, to the same bits', async () => {
