@@ -12,7 +12,8 @@ const WAYS: [what: string, pattern: RegExp, allowed: string[]][] = [
   ['a timer of text', /\bset(Timeout|Interval|Immediate)\s*\(\s*['"`]/, []],
   // A script that is a constant: only there a search that does not end has a deadline.
   ['node:vm', /['"](node:)?vm['"]/, ['shared/rl/src/regular-expression.ts']],
-  ['objects of V8', /['"](node:)?v8['"]|\bdeserialize\s*\(/, []],
+  // A flag of the heap is set there, nothing else.
+  ['objects of V8', /['"](node:)?v8['"]|\bdeserialize\s*\(/, ['shared/service-kit/src/run-service.ts']],
   ['the build of msgpackr that makes functions', /['"]msgpackr['"]/, []],
   // The file loaded is one that the recipe or the program of the user names.
   [

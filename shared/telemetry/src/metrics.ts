@@ -146,7 +146,7 @@ export const METRICS = [
     'weights/refused',
     'reads',
     'coordinator',
-    'reads of announced weights by policies that found them corrupt or gone, since the run started',
+    'reads of announced weights by policies that found them corrupt or gone, or not those their canary was made with, since the run started',
   ),
   metric('time/step_ms', 'ms', 'trainer', 'commit of the previous step to commit of this one'),
   metric('time/train_ms', 'ms', 'trainer', 'forward, backward and optimizer'),

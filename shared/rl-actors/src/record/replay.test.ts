@@ -82,11 +82,14 @@ describe.each<[string, AlgorithmInput & { name: string }]>([
 
   it('comes to the weights of every step, also where it went back, and leaves nothing behind', async () => {
     const expected = hashes.map((weightsHash, version) => ({ version, weightsHash, recorded: weightsHash }));
+    // Another process may replay something at the same time.
+    const replays = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('forge-replay-'));
+    const before = replays();
     expect(hashes[4]).toBe(hashes[1]);
     expect(new Set(hashes).size).toBe(5);
     expect(await collect({ to: 5 })).toEqual(expected);
     expect(await collect({ to: 1 })).toEqual(expected.slice(0, 2));
-    expect(readdirSync(tmpdir()).filter((name) => name.startsWith('forge-replay-'))).toEqual([]);
+    expect(replays()).toEqual(before);
   });
 
   it('shows the first step that differs', async () => {
