@@ -50,9 +50,8 @@ export function modelSource(
   };
 }
 
-/** The inputs of a run that are weights; none with 'initializers'. */
-export function weightFeeds(parameters: Parameters, mode: WeightMode): Record<string, HostTensor> {
-  if (mode === 'initializers') return {};
+/** The inputs of a run that are weights; they share the memory of `parameters`. */
+export function weightFeeds(parameters: Parameters): Record<string, HostTensor> {
   return Object.fromEntries(
     [...parameters].map(([name, { shape, data }]) => [name, { dtype: 'float32', shape, data }]),
   );

@@ -45,7 +45,8 @@ export class Decoder {
     private readonly options: DecoderOptions,
     readonly version: number,
     private readonly program: Program,
-    private readonly feeds: Record<string, HostTensor>,
+    /** The weights that every run is given; null where the program has its own copy. */
+    private readonly parameters: Parameters | null,
   ) {}
 
   static async create(options: DecoderOptions, version: number, parameters: Parameters): Promise<Decoder> {
@@ -53,14 +54,14 @@ export class Decoder {
     const program = await engine.compile(decodeGraph(config, parameters, weightMode, base));
     // A program that is never built anew has its own copy of a base.
     const kept = { engine, config, weightMode, ...(weightMode === 'initializers' && { base }) };
-    return new Decoder(kept, version, program, weightFeeds(parameters, weightMode));
+    return new Decoder(kept, version, program, weightMode === 'inputs' ? parameters : null);
   }
 
   /** The same model with other weights: with weights as 'inputs' it shares the program. */
   with(version: number, parameters: Parameters): Promise<Decoder> {
     const { options, program } = this;
     if (options.weightMode === 'initializers') return Decoder.create(options, version, parameters);
-    return Promise.resolve(new Decoder(options, version, program, weightFeeds(parameters, 'inputs')));
+    return Promise.resolve(new Decoder(options, version, program, parameters));
   }
 
   /** Frees the program unless `other` has the same. */
@@ -180,7 +181,8 @@ export class Decoder {
     feeds: Record<string, HostTensor>,
     wanted: readonly string[],
   ): Promise<Record<string, HostTensor>> {
-    return (await this.program.run({ ...this.feeds, ...feeds }, { wanted })).host;
+    const weights = this.parameters === null ? {} : weightFeeds(this.parameters);
+    return (await this.program.run({ ...weights, ...feeds }, { wanted })).host;
   }
 
   /** The outputs that are keys and values of the tokens that went in. */

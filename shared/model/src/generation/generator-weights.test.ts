@@ -1,3 +1,4 @@
+import type { HostTensor } from '@forge/engine';
 import { generatorOf, sampling, tiny, watchedEngine } from './generator.fixture';
 import { initializeParameters } from '../hugging-face/initialize';
 
@@ -72,6 +73,30 @@ describe('Generator', () => {
     ]);
     expect(mixed!.tokenIds.slice(0, switched)).toEqual(before!.tokenIds.slice(0, switched));
     expect(generator.version).toBe(7);
+    await generator.close();
+  });
+
+  it('shares the weights that are inputs, and says when others have taken their place', async () => {
+    const fed: unknown[] = [];
+    let replaced = 0;
+    const generator = await generatorOf({
+      weightMode: 'inputs',
+      engine: watchedEngine({ onRun: (feeds) => fed.push((feeds['model.norm.weight'] as HostTensor).data) }),
+      onReplaced: () => (replaced += 1),
+      chunk: 4,
+    });
+    const second = initializeParameters(tiny, 2);
+    const request = { rolloutIds: ['a'], promptTokenIds: [1, 2, 3], seed: 1, sampling: sampling() };
+    const running = generator.generate(request);
+    await generator.applyWeights(1, second);
+    await running;
+    expect(replaced).toBe(1);
+    expect(fed.at(-1)).toBe(second.get('model.norm.weight')!.data);
+    const third = initializeParameters(tiny, 3);
+    await generator.applyWeights(2, third);
+    expect(replaced).toBe(2);
+    await generator.generate(request);
+    expect(fed.at(-1)).toBe(third.get('model.norm.weight')!.data);
     await generator.close();
   });
 });

@@ -31,6 +31,8 @@ export interface GeneratorOptions {
   decodeText: TextRules['decodeText'];
   /** Text of each special token by its id, for stop strings that name one; none unless given. */
   specialTokens?: TextRules['specialTokens'];
+  /** Called when new weights have taken the place of others, which nothing here refers to any more. */
+  onReplaced?: () => void;
   /** Milliseconds, for the busy share. */
   clock?: () => number;
 }
@@ -214,6 +216,7 @@ export class Generator {
     this.current = this.next;
     this.next = null;
     await old.releaseUnless(this.current);
+    this.options.onReplaced?.();
     if (this.options.refreshCache && this.active.length > 0) await this.current.prefill(this.active);
   }
 

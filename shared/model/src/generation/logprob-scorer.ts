@@ -67,7 +67,7 @@ export class LogprobScorer {
    * Shapes: each sequence [T] -> its log-probs [T].
    */
   async score(sequences: readonly ArrayLike<number>[], parameters?: Parameters): Promise<number[][]> {
-    const feeds = parameters === undefined ? {} : weightFeeds(parameters, 'inputs');
+    const feeds = parameters === undefined ? {} : weightFeeds(parameters);
     const results: number[][] = sequences.map(() => []);
     const byLength = sequences
       .map((_, i) => i)

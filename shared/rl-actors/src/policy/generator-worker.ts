@@ -21,9 +21,11 @@ import {
   type FrozenBase,
   type GeneratorStats,
   type LoadedModel,
+  type WeightMode,
 } from '@forge/model';
 import { hashSafetensors, parametersHash, readVersion, type Parameters } from '@forge/weights';
 import { timed } from '@forge/telemetry';
+import { collectGarbage } from './collect-garbage';
 import { logprobMismatch, soleVersion } from './logprob-mismatch';
 import { RecentWeights } from './recent-weights';
 import type { PolicySettings } from './policy-config';
@@ -71,7 +73,12 @@ class Generation {
   private initial: Parameters | null;
   /** The model that adapters are taken up beside, until there is a generator. */
   private base: FrozenBase | null = null;
+  /** Whether garbage is worth looking for. */
+  private readonly isLarge: boolean;
   private scorer: Promise<LogprobScorer> | null = null;
+  /** The changes of weights so far, and the checks, none of which holds a copy of the weights while another does. */
+  private applying: Promise<unknown> = Promise.resolve();
+  private checking: Promise<unknown> = Promise.resolve();
   /** By version. */
   private readonly hashes = new Map<number, string>();
 
@@ -82,9 +89,10 @@ class Generation {
     private readonly readModel: () => Promise<Parameters>,
   ) {
     const { adapter } = settings.worker;
+    this.isLarge = !this.recent.isSmall(parameters);
     if (adapter === undefined) {
       this.initial = parameters;
-      this.recent.add(0, parameters, readModel);
+      this.recent.add(0, parameters, this.readerOf(parameters, readModel));
       return;
     }
     const fresh = initializeAdapter(model.config, adapter);
@@ -94,12 +102,22 @@ class Generation {
   }
 
   /** Takes the announced weights, which are used from the next chunk on; the version that is current then. */
-  async applyWeights(announcement: WeightsAnnouncement): Promise<WeightsSet> {
+  applyWeights(announcement: WeightsAnnouncement): Promise<WeightsSet> {
+    const applied = this.checking.then(() => this.readAndApply(announcement)).finally(() => this.collect());
+    this.applying = Promise.allSettled([this.applying, applied]).then(() => undefined);
+    return applied;
+  }
+
+  private async readAndApply(announcement: WeightsAnnouncement): Promise<WeightsSet> {
     const { version, sha256 } = announcement;
     this.recent.makeRoom();
     const parameters = await timed('weights/fetch_ms', () => readVersion(announcement));
     const fetchedAtMs = Date.now();
-    this.recent.add(version, parameters, () => readVersion(announcement));
+    this.recent.add(
+      version,
+      parameters,
+      this.readerOf(parameters, () => readVersion(announcement)),
+    );
     this.hashes.set(version, sha256);
     for (const old of [...this.hashes.keys()].slice(0, -KNOWN_HASHES)) this.hashes.delete(old);
     const current = await timed('weights/apply_ms', () => this.apply(announcement, parameters));
@@ -144,7 +162,15 @@ class Generation {
     );
   }
 
-  async mismatch(episode: Episode): Promise<number | null> {
+  mismatch(episode: Episode): Promise<number | null> {
+    const checked = Promise.allSettled([this.applying, this.checking])
+      .then(() => this.check(episode))
+      .finally(() => this.collect());
+    this.checking = checked.catch(() => undefined);
+    return checked;
+  }
+
+  private async check(episode: Episode): Promise<number | null> {
     const parameters = await this.recent.get(soleVersion(episode) ?? -1);
     if (parameters === null) return null;
     this.scorer ??= this.createScorer(parameters);
@@ -173,10 +199,7 @@ class Generation {
     this.initial = null;
     this.base = null;
     const { config, tokenizer } = this.model;
-    const { threads, maxBatch, chunk, refreshCache, weights } = settings.worker;
-    const size = [...parameters.values()].reduce((sum, { data }) => sum + data.length, 0);
-    const isSmall = base !== undefined || size < INPUT_PARAMETERS;
-    const cheapest = isSmall && threads === 1 ? 'inputs' : 'initializers';
+    const { maxBatch, chunk, refreshCache } = settings.worker;
     return Generator.create({
       engine: this.engine,
       config,
@@ -186,11 +209,25 @@ class Generation {
       endTokenIds: tokenizer.endTokenIds,
       maxBatch,
       chunk,
-      weightMode: weights === 'auto' ? cheapest : weights,
+      weightMode: weightModeOf(parameters),
       refreshCache,
+      onReplaced: () => this.collect(),
       decodeText: (ids, options) => tokenizer.decode(ids, options),
       specialTokens: tokenizer.specialTokens,
     });
+  }
+
+  /** Weights that are inputs are in memory as long as they are used, so that none are read for a check. */
+  private readerOf(
+    parameters: Parameters,
+    read: () => Promise<Parameters>,
+  ): (() => Promise<Parameters>) | null {
+    return weightModeOf(parameters) === 'inputs' ? null : read;
+  }
+
+  /** Frees large weights that are in no use any more, once the caller has returned. */
+  private collect(): void {
+    if (this.isLarge) setImmediate(collectGarbage);
   }
 
   /** The training graph's forward pass, which takes the weights of any version. */
@@ -206,6 +243,15 @@ class Generation {
       ...scoring,
     });
   }
+}
+
+/** Where the program that generates has its weights. */
+function weightModeOf(parameters: Parameters): WeightMode {
+  const { threads, weights, adapter } = settings.worker;
+  if (weights !== 'auto') return weights;
+  const size = [...parameters.values()].reduce((sum, { data }) => sum + data.length, 0);
+  const isSmall = adapter !== undefined || size < INPUT_PARAMETERS;
+  return isSmall && threads === 1 ? 'inputs' : 'initializers';
 }
 
 async function open(worker: PolicySettings['worker']): Promise<Generation> {

@@ -3,13 +3,15 @@ import type { Parameters } from '@forge/weights';
 
 /** Newest versions that can be had: what is done generating may be one version behind. */
 const VERSIONS = 2;
-/** Larger parameters are read again when they are wanted, instead of lying beside the engine's own copy. */
+/** Larger parameters are there only as long as a decoder runs with them, or are read again, as the engine has its own copy. */
 const KEPT_BYTES = 256 * 2 ** 20;
 
 interface Version {
-  /** null where they have to be read. */
+  /** null where they are large. */
   kept: Parameters | null;
-  read: () => Promise<Parameters>;
+  used: WeakRef<Parameters>;
+  /** null where nothing is read again. */
+  read: (() => Promise<Parameters>) | null;
 }
 
 /** The parameters of the two newest versions. */
@@ -23,21 +25,25 @@ export class RecentWeights {
     for (const old of [...this.versions.keys()].slice(0, 1 - VERSIONS)) this.versions.delete(old);
   }
 
-  /** Takes a new version, which `read` gives once more. */
-  add(version: number, parameters: Parameters, read: () => Promise<Parameters>): void {
+  /** Takes a new version, which `read` gives once more; null where its parameters stay in memory as long as they are used. */
+  add(version: number, parameters: Parameters, read: (() => Promise<Parameters>) | null): void {
     this.makeRoom();
-    const sizeBytes = [...parameters.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
-    const isSmall = sizeBytes <= this.keptBytes;
+    const kept = this.isSmall(parameters) ? parameters : null;
     this.versions.delete(version);
-    this.versions.set(version, { kept: isSmall ? parameters : null, read });
+    this.versions.set(version, { kept, used: new WeakRef(parameters), read });
   }
 
-  /** The parameters of a version; null when it is not among the newest, or its file is gone. */
+  isSmall(parameters: Parameters): boolean {
+    const sizeBytes = [...parameters.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+    return sizeBytes <= this.keptBytes;
+  }
+
+  /** The parameters of a version, those in use where they are; null when it is not among the newest, or they are gone. */
   async get(version: number): Promise<Parameters | null> {
     const known = this.versions.get(version);
     if (known === undefined) return null;
     try {
-      return known.kept ?? (await known.read());
+      return known.kept ?? known.used.deref() ?? (await known.read?.()) ?? null;
     } catch (error) {
       if (ForgeError.from(error).code === 'STALE_WEIGHTS') return null;
       throw error;
