@@ -194,7 +194,7 @@ export class Generator {
     const clock = this.options.clock ?? (() => performance.now());
     // Requests of the same turn of the event loop join the first chunk.
     await setImmediate();
-    while (this.waiting.length + this.active.length > 0 && !this.isClosed) {
+    while (this.hasWork() && !this.isClosed) {
       const startedAt = clock();
       try {
         await this.useNext();
@@ -208,6 +208,11 @@ export class Generator {
     }
     // The same turn as the check above: a later request starts a new run.
     this.running = null;
+  }
+
+  /** Whether there are rows to decode, or weights to let go of. */
+  private hasWork(): boolean {
+    return this.waiting.length + this.active.length > 0 || this.next !== null;
   }
 
   private async useNext(): Promise<void> {
