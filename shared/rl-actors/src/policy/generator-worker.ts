@@ -116,7 +116,7 @@ class Generation {
     this.recent.add(
       version,
       parameters,
-      this.readerOf(parameters, () => readVersion(announcement)),
+      this.readerOf(parameters, readerOfVersion(announcement)),
     );
     this.hashes.set(version, sha256);
     for (const old of [...this.hashes.keys()].slice(0, -KNOWN_HASHES)) this.hashes.delete(old);
@@ -198,6 +198,8 @@ class Generation {
     const base = this.base ?? undefined;
     this.initial = null;
     this.base = null;
+    // The model's own weights, where others are announced before any are used.
+    if (this.isLarge) collectGarbage();
     const { config, tokenizer } = this.model;
     const { maxBatch, chunk, refreshCache } = settings.worker;
     return Generator.create({
@@ -243,6 +245,11 @@ class Generation {
       ...scoring,
     });
   }
+}
+
+/** A function that refers to nothing else: one made where parameters are in reach would keep them in memory. */
+function readerOfVersion(announcement: WeightsAnnouncement): () => Promise<Parameters> {
+  return () => readVersion(announcement);
 }
 
 /** Where the program that generates has its weights. */
