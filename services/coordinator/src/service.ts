@@ -3,10 +3,12 @@ import { openRolloutQueue, queueGauges } from '@forge/broker';
 import { candidatesPerBatch, usesReference, type Recipe } from '@forge/config';
 import { SERVICES, type ServiceName } from '@forge/contracts';
 import { loadTask } from '@forge/recipe-parts';
+import type { Task } from '@forge/rl';
 import { queueLimits, SpanFile, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { Evaluations } from './evaluations';
 import { Lifecycle } from './lifecycle/lifecycle';
 import { OpenRollouts } from './lifecycle/open-rollouts';
+import { SampleDraws } from './lifecycle/sample-draws';
 import { Recording } from './recording/recording';
 import { RunDirectory } from './recording/run-directory';
 import { openSinks } from './recording/sinks/open-sinks';
@@ -54,6 +56,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     stallMs: recipe.limits.stallSeconds * 1000,
     isModelSaved: () => recording.isModelSaved,
     openRollouts: openRolloutsOf(context),
+    draws: await drawsOf(context, task, coordinator),
   });
   await runState.emit({ kind: 'run', state: 'running' });
 
@@ -111,6 +114,19 @@ async function keepState({ recipe, runState, fail }: ServiceContext): Promise<{ 
       clearInterval(timer);
     },
   };
+}
+
+/** The draws of a run whose task has a curriculum, else null. */
+async function drawsOf(
+  { recipe, runState }: ServiceContext,
+  task: Task,
+  coordinator: number,
+): Promise<SampleDraws | null> {
+  const { curriculum } = recipe.task;
+  if (curriculum === false) return null;
+  const fullReward = recipe.rewards.reduce((sum, { weight }) => sum + Math.max(0, weight), 0) || 1;
+  const options = { explore: curriculum.explore, repeatAfter: curriculum.repeatAfter, seed: recipe.seed };
+  return SampleDraws.open({ state: runState.curriculum, task, curriculum: options, fullReward, coordinator });
 }
 
 function openRolloutsOf({ recipe, traces }: ServiceContext): OpenRollouts {

@@ -46,6 +46,10 @@ export function runKeys(runId: string) {
     wanted: key('wanted'),
     /** List: groups whose samples the next admitted groups roll out again. */
     replays: key('replays'),
+    /** Hash: what the curriculum knows of samples and pools, where the run has one. */
+    curriculum: key('curriculum'),
+    /** Hash: how the groups of each batch went, by step, until the curriculum has taken it in. */
+    results: key('results'),
     /** Hash: how many messages were refused, by where and why. */
     rejected: key('rejected'),
     /** Hash: how many processes have borne a name so far, by `service/replica`. */

@@ -7,6 +7,28 @@ const sha256 = z
   .regex(/^[0-9a-f]{64}$/)
   .optional();
 
+const draws = {
+  explore: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(0.1)
+    .describe('share of draws that follow the order of the task, so that no sample is forgotten'),
+  repeatAfter: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(1024)
+    .describe('draws after a result before its sample may be chosen again; at most half of the task'),
+};
+
+/** Off unless it is given, `{}` for its defaults. */
+const curriculumOf = <Shape extends z.ZodRawShape>(shape: Shape) =>
+  z
+    .union([z.literal(false), z.strictObject(shape)])
+    .default(false)
+    .describe('draws the samples whose groups are likely informative; `{}` is on, with its defaults');
+
 const arithmetic = z.strictObject({
   kind: z.literal('arithmetic'),
   operators: z
@@ -16,6 +38,7 @@ const arithmetic = z.strictObject({
     .describe('operators of the problems'),
   maxDigits: z.int().min(1).max(6).default(2).describe('digits of the longer operand'),
   heldOut: heldOut.default(256).describe('problems kept for evaluation, never trained on'),
+  curriculum: curriculumOf(draws),
 });
 
 const file = z.string().min(1);
@@ -74,6 +97,16 @@ const dataset = z
     heldOut: heldOut
       .default(0)
       .describe('samples kept for evaluation when heldOutPath and heldOutSplit are not given'),
+    curriculum: curriculumOf({
+      ...draws,
+      field: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'field or column that says how hard a sample is, in few different values: a subject, a level; samples of one value are judged by each other',
+        ),
+    }),
   })
   .superRefine((task, context) => {
     const refuse = (key: string, message: string): void => {
@@ -93,6 +126,7 @@ const dataset = z
 const prompts = z.strictObject({
   kind: z.literal('prompts'),
   prompts: z.array(z.string().min(1)).min(1).describe('texts the policy continues'),
+  curriculum: curriculumOf(draws),
 });
 
 /** `jsonl` is the older name of `dataset`. */

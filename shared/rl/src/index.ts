@@ -52,6 +52,7 @@ export { shapeRewards, type ShapingOptions } from './shaping/shape-rewards';
 export { componentRewards, type RewardWeights } from './shaping/component-rewards';
 export { lengthPenalty, type LengthPenalty } from './shaping/length-penalty';
 export { overlongPenalty, type OverlongPenalty } from './shaping/overlong-penalty';
+export { Curriculum, type CurriculumOptions, type DrawResult } from './curriculum/curriculum';
 export { lossResult, type Loss, type LossResult, type LossTerms } from './losses/loss';
 export { checkLoss, checkLosses } from './losses/check-loss';
 export {

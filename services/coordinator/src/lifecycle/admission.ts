@@ -4,6 +4,7 @@ import type { Evaluation } from '../evaluations';
 import type { EvaluationSchedule } from './evaluation-schedule';
 import type { OpenRollouts } from './open-rollouts';
 import type { RunJobs, TracedAdmission } from './run-jobs';
+import type { SampleDraws } from './sample-draws';
 
 export interface GroupAdmissionOptions {
   runState: Pick<RunState, 'admit' | 'pendingGroups'>;
@@ -13,6 +14,8 @@ export interface GroupAdmissionOptions {
   /** The number of this coordinator of the run: only the newest admits. */
   coordinator: number;
   openRollouts: Pick<OpenRollouts, 'origin'>;
+  /** Where a curriculum draws the samples; null where their indices say which. */
+  draws: Pick<SampleDraws, 'placed'> | null;
 }
 
 const ADMITTED_AT_ONCE = 256;
@@ -31,13 +34,13 @@ export class GroupAdmission {
 
   /** Takes over what was admitted and has no result: its job may have died with an earlier coordinator. */
   async resume(): Promise<void> {
-    this.held = this.traced(await this.options.runState.pendingGroups());
+    this.held = await this.prepared(await this.options.runState.pendingGroups());
   }
 
   /** Admits as many groups as the staleness bound allows. */
   async admit(): Promise<void> {
     const { runState, coordinator } = this.options;
-    this.held.push(...this.traced(await runState.admit(ADMITTED_AT_ONCE, coordinator)));
+    this.held.push(...(await this.prepared(await runState.admit(ADMITTED_AT_ONCE, coordinator))));
   }
 
   /**
@@ -59,10 +62,11 @@ export class GroupAdmission {
     this.held = this.held.filter(waits);
   }
 
-  /** The admissions, each with the trace of its rollout. */
-  traced(admissions: readonly Admission[]): TracedAdmission[] {
-    const { openRollouts } = this.options;
-    return admissions.map((admission) => ({ ...admission, trace: openRollouts.origin(admission.index) }));
+  /** The admissions, each with its sample and the trace of its rollout. */
+  async prepared(admissions: readonly Admission[]): Promise<TracedAdmission[]> {
+    const { openRollouts, draws } = this.options;
+    const placed = (await draws?.placed(admissions)) ?? admissions;
+    return placed.map((admission) => ({ ...admission, trace: openRollouts.origin(admission.index) }));
   }
 }
 

@@ -11,6 +11,7 @@ import type { OpenRollouts } from './open-rollouts';
 import { runEnd } from './run-end';
 import { RunJobs } from './run-jobs';
 import { readSituation } from './run-situation';
+import type { SampleDraws } from './sample-draws';
 import { StepTeller } from './step-teller';
 import { Watchdog } from './watchdog';
 
@@ -49,6 +50,8 @@ export interface LifecycleOptions {
   coordinator: number;
   isModelSaved: () => boolean;
   openRollouts: Pick<OpenRollouts, 'origin' | 'end'>;
+  /** Where a curriculum draws the samples; null where their indices say which. */
+  draws: Pick<SampleDraws, 'placed'> | null;
   logger: Logger;
 }
 

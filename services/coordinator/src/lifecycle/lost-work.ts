@@ -9,7 +9,7 @@ export interface LostWorkOptions {
   runState: Pick<RunState, 'pendingGroups'>;
   queue: Pick<RolloutQueue, 'addAgain' | 'counts'>;
   jobs: RunJobs;
-  admission: Pick<GroupAdmission, 'heldIndices' | 'traced'>;
+  admission: Pick<GroupAdmission, 'heldIndices' | 'prepared'>;
   schedule: Pick<EvaluationSchedule, 'outstandingVersion'>;
   logger: Pick<Logger, 'warn'>;
 }
@@ -44,7 +44,7 @@ export class LostWork {
     if (waiting + prioritized + active + delayed > 0) return missing;
     for (const index of admission.heldIndices) wanted.delete(index);
     const pending = (await runState.pendingGroups()).filter(({ index }) => wanted.has(index));
-    for (const one of admission.traced(pending)) missing.set(`group ${one.index}`, jobs.rollout(one));
+    for (const one of await admission.prepared(pending)) missing.set(`group ${one.index}`, jobs.rollout(one));
     const version = schedule.outstandingVersion;
     for (const job of version === null ? [] : jobs.evaluation(version))
       missing.set(`evaluation ${job.minVersion} ${job.part}`, job);

@@ -15,8 +15,8 @@ export class RunJobs {
     private readonly evaluationSamples: number,
   ) {}
 
-  rollout({ index, minVersion, replayOf, trace }: TracedAdmission): RolloutJob {
-    const sample = this.task.sample(replayOf ?? index);
+  rollout({ index, minVersion, replayOf, position, trace }: TracedAdmission): RolloutJob {
+    const sample = this.task.sample(position ?? replayOf ?? index);
     return { kind: 'rollout', schemaVersion: 1, index, minVersion, sample, ...(trace && { trace }) };
   }
 

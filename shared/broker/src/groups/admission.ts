@@ -4,6 +4,8 @@ export interface Admission {
   minVersion: number;
   /** The group whose sample it rolls out again; its own where that is left out. */
   replayOf?: number;
+  /** The position of its sample in the task's order, where a curriculum drew it; else the index says it. */
+  position?: number;
 }
 
 /** The admission in the fields that Redis keeps; `replayed` is empty where it replays no group. */
@@ -14,4 +16,12 @@ export function admissionOf(
 ): Admission {
   const admission = { index: Number(index), minVersion: Number(minVersion) };
   return replayed === '' ? admission : { ...admission, replayOf: Number(replayed) };
+}
+
+/** The admission of a group in what `pending` keeps: `<minVersion>[ <group it replays>][ q<position>]`. */
+export function pendingAdmission(index: string, stored: string): Admission {
+  const [minVersion = '', ...notes] = stored.split(' ');
+  const position = notes.find((note) => note.startsWith('q'));
+  const admission = admissionOf(index, minVersion, notes.find((note) => note !== position) ?? '');
+  return position === undefined ? admission : { ...admission, position: Number(position.slice(1)) };
 }

@@ -17,6 +17,8 @@ export interface GroupRecord {
   minVersion: number;
   /** The group whose sample it rolls out again, after that failed. */
   replayOf: number | null;
+  /** The position of its sample in the task's order, where a curriculum drew it. */
+  position: number | null;
   /** Known once it is published. */
   origin: GroupOrigin | null;
   /** The step whose batch it went into, or was not selected for. */
@@ -34,18 +36,19 @@ const STATES: Readonly<Record<string, GroupState>> = {
   d: 'discarded',
 };
 const RECORD =
-  /^(?<state>[fpbltd]) m(?<min>\d+)(?: o(?<replayOf>\d+))?(?: r(?<replica>\S+) v(?<oldest>\d+)-(?<newest>\d+))?(?: s(?<step>\d+))?(?: x(?<reason>\S+))?$/;
+  /^(?<state>[fpbltd]) m(?<min>\d+)(?: o(?<replayOf>\d+))?(?: q(?<position>\d+))?(?: r(?<replica>\S+) v(?<oldest>\d+)-(?<newest>\d+))?(?: s(?<step>\d+))?(?: x(?<reason>\S+))?$/;
 
 /** The record in `text`, as the scripts write it; null for anything else. */
 export function parseGroupRecord(index: number, text: string): GroupRecord | null {
   const fields = RECORD.exec(text)?.groups as Record<string, string | undefined> | undefined;
   if (fields === undefined) return null;
-  const { state, min, replayOf, replica, oldest, newest, step, reason } = fields;
+  const { state, min, replayOf, position, replica, oldest, newest, step, reason } = fields;
   return {
     index,
     state: STATES[state!]!,
     minVersion: Number(min),
     replayOf: replayOf === undefined ? null : Number(replayOf),
+    position: position === undefined ? null : Number(position),
     origin: replica === undefined ? null : { replica, oldest: Number(oldest), newest: Number(newest) },
     step: step === undefined ? null : Number(step),
     reason: reason ?? null,

@@ -5,7 +5,8 @@ import { Script } from '../redis/script';
  *   f  in flight: a job has been or will be queued          p  published: in the groups stream
  *   b  buffered: in the replay buffer                       l  leased: part of a batch
  *   t  trained                                              d  discarded
- * and goes on with what happened to it, a letter for each: ` m<minVersion>` and ` o<group it replays>` (admit), ` r<replica> v<oldest>-<newest>`
+ * and goes on with what happened to it, a letter for each: ` m<minVersion>` and ` o<group it replays>` (admit),
+ * ` q<position of its sample>` (assign, where a curriculum draws), ` r<replica> v<oldest>-<newest>`
  * (publishGroup), ` s<step>` (formBatch), ` x<reason>` (whatever discards). `group-record.ts` reads them.
  *
  * The ledger counts f and p as inFlight. Every script that moves a group moves its count: admitted is always the sum
@@ -132,6 +133,40 @@ return admitted
 `);
 
 /**
+ * Says which samples admitted groups roll out, and what the curriculum that drew them knows now.
+ * KEYS run, records, pending, curriculum, results
+ * ARGV coordinator, field that counts assignments, number of this one, number of groups, index, position, ..., number of steps whose results it took in, step, ...,
+ *   then field of the curriculum, 1 to set or 0 to delete it, value, ...
+ * Returns assigned (also when it is done again), stale when another coordinator took over, or behind when the
+ * assignment before it is not there.
+ */
+export const assign = new Script(`
+if (redis.call('HGET', KEYS[1], 'coordinator') or '0') ~= ARGV[1] then return 'stale' end
+local done = tonumber(redis.call('HGET', KEYS[4], ARGV[2]) or 0)
+if done == tonumber(ARGV[3]) then return 'assigned' end
+if done ~= tonumber(ARGV[3]) - 1 then return 'behind' end
+redis.call('HSET', KEYS[4], ARGV[2], ARGV[3])
+local at = 5
+for _ = 1, tonumber(ARGV[4]) do
+  local note = ' q' .. ARGV[at + 1]
+  for i = 2, 3 do
+    local kept = redis.call('HGET', KEYS[i], ARGV[at])
+    if kept and not string.find(kept, ' q%d') then redis.call('HSET', KEYS[i], ARGV[at], kept .. note) end
+  end
+  at = at + 2
+end
+for _ = 1, tonumber(ARGV[at]) do
+  at = at + 1
+  redis.call('HDEL', KEYS[5], ARGV[at])
+end
+for i = at + 1, #ARGV, 3 do
+  if ARGV[i + 1] == '1' then redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 2])
+  else redis.call('HDEL', KEYS[4], ARGV[i]) end
+end
+return 'assigned'
+`);
+
+/**
  * Puts a finished group on the groups stream, once, and what is to be told of it on that of telemetry.
  * KEYS records, pending, groups, telemetry
  * ARGV index, payload, cap on the stream's length, note for the group's record, event or '', cap on telemetry
@@ -224,8 +259,9 @@ return count
 
 /**
  * Forms the batch of a step: chosen groups are leased, the other candidates discarded without returning admission,
- * since the step that consumes them raises the bound.
- * KEYS records, ledger, run, buffer, payloads, leases, batches
+ * since the step that consumes them raises the bound. Where the run has a curriculum, it keeps how the groups went, a line
+ * for each: position of the sample, mean reward, 1 when it was informative.
+ * KEYS records, ledger, run, buffer, payloads, leases, batches, curriculum, results
  * ARGV step, batch, number of chosen groups, chosen index ..., other index ...
  * Returns formed (also when the same call formed it before), or why not: step (another batch is due), count (not as
  * many groups as a batch consumes), state (a group is not buffered, or named twice), stale (invariant S).
@@ -246,8 +282,14 @@ for i = 4, #ARGV do
     if step - meta.version > tonumber(h[2]) then return 'stale' end
   end
 end
-local leased = {}
+local leased, results = {}, redis.call('EXISTS', KEYS[8]) == 1 and {}
 for i = 4, #ARGV do
+  if results then
+    local went = cjson.decode(redis.call('HGET', KEYS[4], ARGV[i]))
+    local position = string.match(redis.call('HGET', KEYS[1], ARGV[i]), ' q(%d+)') or ARGV[i]
+    local reward = string.format('%.17g', went.sums.reward / went.sums.episodes)
+    table.insert(results, position .. ' ' .. reward .. ' ' .. (went.informative and 1 or 0))
+  end
   redis.call('HDEL', KEYS[4], ARGV[i])
   if i < 4 + chosen then
     move(ARGV[i], 'l', ' s' .. step)
@@ -261,6 +303,7 @@ local others = #ARGV - 3 - chosen
 redis.call('HINCRBY', KEYS[2], 'buffered', -(chosen + others))
 redis.call('HINCRBY', KEYS[2], 'leased', chosen)
 if others > 0 then redis.call('HINCRBY', KEYS[2], 'discarded:not-selected', others) end
+if results then redis.call('HSET', KEYS[9], step, table.concat(results, '\n')) end
 local entry = redis.call('XADD', KEYS[7], '*', 'batch', ARGV[2])
 redis.call('HSET', KEYS[6], step, cjson.encode({ entry = entry, indices = leased, maxStaleness = h[2] }))
 redis.call('HSET', KEYS[3], 'nextBatch', step + 1, 'formCall', call)

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { encode, type TelemetryEvent } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
-import { admissionOf, type Admission } from '../groups/admission';
+import { admissionOf, pendingAdmission, type Admission } from '../groups/admission';
 import { originNote, type GroupOrigin } from '../groups/group-record';
 import * as scripts from '../groups/group-scripts';
 import { CONSUMER_GROUP, type RunKeys } from '../keys';
@@ -16,6 +16,10 @@ export interface BufferedGroup {
   index: number;
   /** Version of the group's oldest token. */
   version: number;
+  /** Whether it has a gradient to give, for a curriculum. */
+  informative?: boolean;
+  /** Its episodes and the sum of their rewards, for a curriculum. */
+  sums?: { episodes: number; reward: number };
   [field: string]: unknown;
 }
 
@@ -59,10 +63,7 @@ export class GroupFlow {
   async pendingGroups(): Promise<Admission[]> {
     const all = await this.redis.hgetall(this.keys.pending);
     return Object.entries(all)
-      .map(([index, stored]) => {
-        const [minVersion = '', replayed = ''] = stored.split(' ');
-        return admissionOf(index, minVersion, replayed);
-      })
+      .map(([index, stored]) => pendingAdmission(index, stored))
       .sort((a, b) => a.index - b.index);
   }
 

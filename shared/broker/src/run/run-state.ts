@@ -23,6 +23,7 @@ import { Rejections } from '../refused/rejections';
 import { BatchStream, type LeasedBatch } from '../streams/batch-stream';
 import { TelemetryStream, type TelemetryEntry } from '../streams/telemetry-stream';
 import { WeightVersions, type Rollback } from '../streams/weight-versions';
+import { CurriculumState } from './curriculum-state';
 import { GroupFlow, staleCoordinator, type BufferedGroup, type StreamedGroup } from './group-flow';
 import { Resumption } from './resumption';
 import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
@@ -41,6 +42,7 @@ export class RunState {
   readonly resumption: Resumption;
   readonly weights: WeightVersions;
   readonly controls: RunControls;
+  readonly curriculum: CurriculumState;
   /** Messages that were refused. */
   readonly rejections: Rejections;
   private readonly bounds: RunBounds;
@@ -64,6 +66,7 @@ export class RunState {
     this.rejections = new Rejections(redis, this.keys, this.bounds.deadLetters);
     this.weights = new WeightVersions(redis, this.keys, this.streams, this.rejections);
     this.controls = new RunControls(redis, this.keys, this.bounds.telemetry);
+    this.curriculum = new CurriculumState(redis, this.keys);
     this.groups = new GroupFlow(redis, this.keys, this.streams, this.bounds);
     this.batches = new BatchStream(redis, this.keys, this.streams, this.rejections, this.bounds.telemetry);
     this.telemetry = new TelemetryStream(redis, this.keys, this.streams, this.bounds.telemetry);

@@ -51,9 +51,9 @@ export class BatchStream {
 
   /** The work of `RunState.formBatch`. */
   async form(batch: Batch, others: readonly number[]): Promise<void> {
-    const { records, ledger, run, buffer, payloads, leases, batches } = this.keys;
+    const { records, ledger, run, buffer, payloads, leases, batches, curriculum, results } = this.keys;
     const chosen = batch.groups.map(({ index }) => index);
-    const keys = [records, ledger, run, buffer, payloads, leases, batches];
+    const keys = [records, ledger, run, buffer, payloads, leases, batches, curriculum, results];
     const args = [batch.version, encode(batch), chosen.length, ...chosen, ...others];
     const result = await scripts.formBatch.run(this.redis, keys, args);
     if (result === 'stale')

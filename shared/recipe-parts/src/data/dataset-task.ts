@@ -47,14 +47,17 @@ export async function datasetTask(given: DatasetTaskConfig, seed: number): Promi
   const { task, training, heldOut } = await locate(given);
   checkHash(training, task.sha256);
   if (heldOut !== null) checkHash(heldOut, task.heldOutSha256);
+  const difficultyField = task.curriculum === false ? undefined : task.curriculum.field;
   const fields = [task.promptField, ...(task.answerField === undefined ? [] : [task.answerField])];
-  const [first, ...more] = await Promise.all(training.map((file) => sourceOf(file, fields)));
+  const trained = [...fields, ...(difficultyField === undefined ? [] : [difficultyField])];
+  const [first, ...more] = await Promise.all(training.map((file) => sourceOf(file, trained)));
   const evaluation = heldOut && (await Promise.all(heldOut.map((file) => sourceOf(file, fields))));
   return jsonlTask(first!.lines, {
     ...task,
     path: first!.path,
     moreFiles: more,
     heldOutFiles: evaluation ?? undefined,
+    difficultyField,
     seed,
   });
 }

@@ -57,6 +57,7 @@ export function arithmeticTask({ operators, maxDigits, heldOut, seed }: Arithmet
   return {
     size: strata.reduce((sum, { pairs, reserved }) => sum + pairs.size - reserved, 0),
     sample: (index) => toSample(problemAt(index)),
+    difficulty: (index) => difficultyOf(problemAt(index)),
     supervised: (index) => toSupervisedPair(problemAt(index)),
     heldOut: reservedProblems(strata, slots, heldOut).map(toSample),
   };
@@ -92,7 +93,8 @@ function reservedProblems(
   return problems;
 }
 
-interface Problem {
+interface Problem extends OperandPair {
+  operator: Operator;
   text: string;
   result: number;
 }
@@ -101,7 +103,19 @@ interface Problem {
 function problem(operator: Operator, { large, small }: OperandPair, coin: number): Problem {
   const [a, b] = operator !== '-' && coin & 1 ? [small, large] : [large, small];
   const results = { '+': large + small, '-': large - small, '*': large * small };
-  return { text: `${a}${operator}${b}`, result: results[operator] };
+  return { operator, large, small, text: `${a}${operator}${b}`, result: results[operator] };
+}
+
+/** Operator and lengths, and for sums and differences the digits from the right at which there is a carry: `+2,2:01`. */
+function difficultyOf({ operator, large, small }: Problem): string {
+  const length = String(large).length;
+  const lengths = `${operator}${length},${String(small).length}`;
+  if (operator === '*') return lengths;
+  const carries = Array.from({ length }, (_, i) => {
+    const [a, b] = [large % 10 ** (i + 1), small % 10 ** (i + 1)];
+    return (operator === '+' ? a + b >= 10 ** (i + 1) : a < b) ? '1' : '0';
+  });
+  return `${lengths}:${carries.join('')}`;
 }
 
 function toSample({ text, result }: Problem): Sample {

@@ -12,6 +12,8 @@ export interface Task {
   readonly size: number;
   /** The training sample at a position of the run, any whole number >= 0; a pure function of seed and position. */
   sample(index: number): Sample;
+  /** A name of what makes the sample at that position hard, where the task knows: samples of one name are about as hard. */
+  difficulty?(index: number): string;
   readonly heldOut: readonly Sample[];
   /** The pair to imitate at that position, where the task knows. */
   supervised?(index: number): SupervisedPair;
