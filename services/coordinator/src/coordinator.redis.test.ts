@@ -74,6 +74,7 @@ async function coordinate(state: RunState, dir: string) {
     stallMs: 10_000,
     isModelSaved: () => recorder.isModelSaved,
     openRollouts: { origin: () => undefined, end: () => undefined },
+    draws: null,
   });
   const rollouts = () => jobs.flatMap((job) => (job.kind === 'rollout' ? [job.index] : []));
   const samples = () =>

@@ -303,7 +303,7 @@ local others = #ARGV - 3 - chosen
 redis.call('HINCRBY', KEYS[2], 'buffered', -(chosen + others))
 redis.call('HINCRBY', KEYS[2], 'leased', chosen)
 if others > 0 then redis.call('HINCRBY', KEYS[2], 'discarded:not-selected', others) end
-if results then redis.call('HSET', KEYS[9], step, table.concat(results, '\n')) end
+if results then redis.call('HSET', KEYS[9], step, table.concat(results, '\\n')) end
 local entry = redis.call('XADD', KEYS[7], '*', 'batch', ARGV[2])
 redis.call('HSET', KEYS[6], step, cjson.encode({ entry = entry, indices = leased, maxStaleness = h[2] }))
 redis.call('HSET', KEYS[3], 'nextBatch', step + 1, 'formCall', call)
