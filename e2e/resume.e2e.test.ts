@@ -141,6 +141,18 @@ describe('forge resume', () => {
     }
   });
 
+  it('draws the same samples by a curriculum, whether all its processes were killed or not', async () => {
+    const task = { kind: 'arithmetic', maxDigits: 2, heldOut: 80, curriculum: { repeatAfter: 8 } };
+    const whole = await start({ task });
+    expect(await whole.ended(120_000)).toBe(0);
+    expect(hashOf(whole)).not.toBe(undisturbed);
+    const run = await start({ task });
+    await reached(run, 5);
+    await killAll(run);
+    expect(await resume(run)).toMatchObject({ code: 0 });
+    await expectUndisturbed(run, '', hashOf(whole));
+  });
+
   it('goes on from the newest good checkpoint when the state is gone, to the same bits', async () => {
     const run = await start({ output: { sampleRollouts: 1, record: true } });
     await reached(run, 7);

@@ -123,7 +123,7 @@ async function drawsOf(
   coordinator: number,
 ): Promise<SampleDraws | null> {
   const { curriculum } = recipe.task;
-  if (curriculum === false) return null;
+  if (curriculum === undefined) return null;
   const fullReward = recipe.rewards.reduce((sum, { weight }) => sum + Math.max(0, weight), 0) || 1;
   const options = { explore: curriculum.explore, repeatAfter: curriculum.repeatAfter, seed: recipe.seed };
   return SampleDraws.open({ state: runState.curriculum, task, curriculum: options, fullReward, coordinator });

@@ -155,6 +155,13 @@ describe('loadRecipe', () => {
       'task={kind: jsonl}',
       'task.path: missing, expected a text, or a name on the Hugging Face hub as dataset',
     ],
+    ['task.curriculum=true', 'task.curriculum: found true, expected a mapping of keys to values'],
+    ['task.curriculum.explore=0', 'task.curriculum.explore: found 0, expected a number > 0'],
+    [
+      'task.curriculum.explor=0.2',
+      'task.curriculum.explor: unknown key; did you mean task.curriculum.explore?',
+    ],
+    ['task.curriculum.field=level', 'task.curriculum.field: unknown key (known: explore, repeatAfter)'],
     ['maxStaleness=-1', 'maxStaleness: found -1, expected a number >= 0'],
     ['name=A b', 'name: found "A b", expected a text that matches /^[a-z0-9][a-z0-9-]*$/'],
     [

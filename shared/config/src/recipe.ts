@@ -310,7 +310,10 @@ export const sftRecipeSchema = z.strictObject({
   seed: z.int().min(0).max(0xffff_ffff).default(1).describe('same seed, same file'),
   date,
   output: z.string().min(1).describe('directory the model is written to'),
-  task: taskSchema,
+  task: taskSchema.refine(({ curriculum }) => curriculum === undefined, {
+    path: ['curriculum'],
+    message: 'none: supervised training has no success to go by',
+  }),
   tokenizer: z
     .string()
     .min(1)

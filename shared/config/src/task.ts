@@ -18,16 +18,16 @@ const draws = {
     .int()
     .min(1)
     .max(1_000_000)
-    .default(1024)
+    .default(192)
     .describe('draws after a result before its sample may be chosen again; at most half of the task'),
 };
 
-/** Off unless it is given, `{}` for its defaults. */
+/** On where it is given, `{}` with its defaults. */
 const curriculumOf = <Shape extends z.ZodRawShape>(shape: Shape) =>
   z
-    .union([z.literal(false), z.strictObject(shape)])
-    .default(false)
-    .describe('draws the samples whose groups are likely informative; `{}` is on, with its defaults');
+    .strictObject(shape)
+    .optional()
+    .describe('prefers samples whose groups are likely informative; `{}` is on, left out is off');
 
 const arithmetic = z.strictObject({
   kind: z.literal('arithmetic'),

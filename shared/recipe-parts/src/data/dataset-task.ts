@@ -47,7 +47,7 @@ export async function datasetTask(given: DatasetTaskConfig, seed: number): Promi
   const { task, training, heldOut } = await locate(given);
   checkHash(training, task.sha256);
   if (heldOut !== null) checkHash(heldOut, task.heldOutSha256);
-  const difficultyField = task.curriculum === false ? undefined : task.curriculum.field;
+  const difficultyField = task.curriculum?.field;
   const fields = [task.promptField, ...(task.answerField === undefined ? [] : [task.answerField])];
   const trained = [...fields, ...(difficultyField === undefined ? [] : [difficultyField])];
   const [first, ...more] = await Promise.all(training.map((file) => sourceOf(file, trained)));

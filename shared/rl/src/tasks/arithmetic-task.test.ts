@@ -26,6 +26,16 @@ describe('arithmeticTask', () => {
     expect(task.supervised!(index)).toEqual({ prompt: sample.prompt, completion: '<91>19' });
   });
 
+  it('names the difficulty of a problem by operator, lengths and carries', () => {
+    const task = make({ operators: ['+', '-', '*'], maxDigits: 2 });
+    const named = new Map(range(20_000).map((i) => [task.sample(i).id, task.difficulty!(i)]));
+    const expected = { '12+7': '+2,1:00', '7+12': '+2,1:00', '95+17': '+2,2:11', '40-38': '-2,2:10', '12*3': '*2,1' };
+    for (const [id, difficulty] of Object.entries(expected))
+      if (named.has(id)) expect(named.get(id)).toBe(difficulty);
+    expect(Object.keys(expected).filter((id) => named.has(id)).length).toBeGreaterThan(2);
+    expect(new Set(named.values()).size).toBe(16);
+  });
+
   it('gives right answers to problems in bounds, for any options', () => {
     fc.assert(
       fc.property(options, fc.nat(1_000_000), (o, index) => {

@@ -234,4 +234,32 @@ describeIf('GSM8K (skipped where ../shared/data/gsm8k is absent)', () => {
     expect(new Set(samples.map(({ id }) => id)).size).toBe(7473);
     expect([...samples, ...task.heldOut].filter(({ answer }) => parseAmount(answer!) === null)).toEqual([]);
   });
+
+  it('names the difficulty of training samples by a field', () => {
+    const graded = [1, 2, 'hard', true].map((level, i) => JSON.stringify({ question: `q${i}`, level }));
+    const held = [{ path: 'test.jsonl', lines: ['{"question":"q9"}'] }];
+    const difficult = { ...options, answerField: undefined, difficultyField: 'level', heldOutFiles: held };
+    const task = jsonlTask(graded, difficult);
+    const named = range(4).map((i) => [task.sample(i).id, task.difficulty!(i)]);
+    expect(Object.fromEntries(named)).toEqual({
+      'data.jsonl:1': '1',
+      'data.jsonl:2': '2',
+      'data.jsonl:3': 'hard',
+      'data.jsonl:4': 'true',
+    });
+    expect(jsonlTask(lines, options).difficulty).toBeUndefined();
+  });
+
+  it('refuses a difficulty that is missing, no name, or different for every sample', () => {
+    const difficult = { ...options, difficultyField: 'level' };
+    expect(() => jsonlTask([line('q', 'a')], difficult)).toThrow(
+      "data.jsonl:1: field 'level': found no such field (fields: question, answer), expected a text of at most 100",
+    );
+    const list = JSON.stringify({ question: 'q', answer: 'a', level: [1] });
+    expect(() => jsonlTask([list], difficult)).toThrow("field 'level': found [1], expected a text of at most");
+    const own = range(257).map((i) => JSON.stringify({ question: `q${i}`, answer: 'a', level: i }));
+    expect(() => jsonlTask(own, difficult)).toThrow(
+      "field 'level' of task.curriculum.field: found 257 different values, expected at most 256",
+    );
+  });
 });
