@@ -80,7 +80,9 @@ describe('SampleDraws', () => {
     const draws = await open(state);
     const admitted = await admit(state);
     const connection = await redis.connect();
-    const before = await Promise.all([state.keys.records, state.keys.pending].map((key) => connection.hgetall(key)));
+    const before = await Promise.all(
+      [state.keys.records, state.keys.pending].map((key) => connection.hgetall(key)),
+    );
     const placed = await draws.placed(admitted);
     await connection.del(state.keys.curriculum);
     await connection.hset(state.keys.records, before[0]!);

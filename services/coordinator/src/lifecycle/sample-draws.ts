@@ -35,7 +35,10 @@ export class SampleDraws {
       if (open.length === 0) return [...admissions];
       const drawn = await this.draw(open);
       if (drawn !== null)
-        return admissions.map((admission) => ({ ...admission, position: admission.position ?? drawn.get(admission.index)! }));
+        return admissions.map((admission) => ({
+          ...admission,
+          position: admission.position ?? drawn.get(admission.index)!,
+        }));
       // A Redis that died has forgotten the newest draws: they are drawn again.
       await this.read();
     }

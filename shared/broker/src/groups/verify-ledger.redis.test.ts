@@ -100,7 +100,16 @@ describe('verifyLedger', () => {
     });
     const origin = { replica: '0', oldest: 0, newest: 0 };
     expect([0, 2, 8, 9].map((index) => groups.get(index))).toEqual([
-      { index: 0, state: 'trained', minVersion: 0, replayOf: null, position: null, origin, step: 0, reason: null },
+      {
+        index: 0,
+        state: 'trained',
+        minVersion: 0,
+        replayOf: null,
+        position: null,
+        origin,
+        step: 0,
+        reason: null,
+      },
       {
         index: 2,
         state: 'discarded',
@@ -121,7 +130,16 @@ describe('verifyLedger', () => {
         step: null,
         reason: 'failed',
       },
-      { index: 9, state: 'inFlight', minVersion: 0, replayOf: null, position: null, origin: null, step: null, reason: null },
+      {
+        index: 9,
+        state: 'inFlight',
+        minVersion: 0,
+        replayOf: null,
+        position: null,
+        origin: null,
+        step: null,
+        reason: null,
+      },
     ]);
     expect([...versions.values()]).toEqual([
       { version: 0, weightsHash: '0'.repeat(64), epoch: 1, rolledBackTo: null, batch: null },

@@ -68,14 +68,21 @@ export class CurriculumState {
    *
    * @throws {ForgeError} STALE_EPOCH when another coordinator took over.
    */
-  async assign(
-    { number, positions, steps, changes }: Assignment,
-    coordinator: number,
-  ): Promise<boolean> {
+  async assign({ number, positions, steps, changes }: Assignment, coordinator: number): Promise<boolean> {
     const { run, records, pending, curriculum, results } = this.keys;
-    const args = [coordinator, ASSIGNMENTS, number, positions.length, ...positions.flatMap(({ index, position }) => [index, position])];
+    const args = [
+      coordinator,
+      ASSIGNMENTS,
+      number,
+      positions.length,
+      ...positions.flatMap(({ index, position }) => [index, position]),
+    ];
     args.push(steps.length, ...steps);
-    const fields = Object.entries(changes).flatMap(([field, text]) => [field, text === null ? 0 : 1, text ?? '']);
+    const fields = Object.entries(changes).flatMap(([field, text]) => [
+      field,
+      text === null ? 0 : 1,
+      text ?? '',
+    ]);
     const keys = [run, records, pending, curriculum, results];
     const answer = await scripts.assign.run(this.redis, keys, [...args, ...fields]);
     if (answer === 'stale') throw staleCoordinator(coordinator);

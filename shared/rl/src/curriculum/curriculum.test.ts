@@ -6,7 +6,11 @@ import { Curriculum, type CurriculumOptions, type DrawResult } from './curriculu
 const GROUP = 8;
 
 interface World {
-  task: { size: number; sample: (index: number) => { id: string; prompt: string }; difficulty: (index: number) => string };
+  task: {
+    size: number;
+    sample: (index: number) => { id: string; prompt: string };
+    difficulty: (index: number) => string;
+  };
   /** A group of the sample at a position, the same for the same draw. */
   roll: (position: number, draw: number) => DrawResult;
 }
@@ -21,7 +25,10 @@ function world(size: number, difficulty: (item: number) => string = () => 'all')
     difficulty: (index: number) => difficulty(order(index)),
   };
   const roll = (position: number, draw: number): DrawResult => {
-    const right = Array.from({ length: GROUP }, (_, k) => mix(mix(draw, k), 5) / 2 ** 32 < rate(order(position)));
+    const right = Array.from(
+      { length: GROUP },
+      (_, k) => mix(mix(draw, k), 5) / 2 ** 32 < rate(order(position)),
+    );
     const correct = right.filter(Boolean).length;
     return { position, success: correct / GROUP, informative: correct > 0 && correct < GROUP };
   };
@@ -29,7 +36,13 @@ function world(size: number, difficulty: (item: number) => string = () => 'all')
 }
 
 /** Draws and observes batches; what was drawn, and how it went. */
-function follow(curriculum: Curriculum, { roll }: World, batches: number, batch: number, from = 0): DrawResult[] {
+function follow(
+  curriculum: Curriculum,
+  { roll }: World,
+  batches: number,
+  batch: number,
+  from = 0,
+): DrawResult[] {
   return Array.from({ length: batches }, (_, step) => {
     const first = (from + step) * batch;
     const results = Array.from({ length: batch }, (_, k) => roll(curriculum.draw(), first + k));
@@ -62,16 +75,21 @@ describe('Curriculum', () => {
 
   it('draws every position of the order within a bound, whatever it knows', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 40 }), fc.constantFrom(0.1, 0.3, 1), fc.nat(), (size, explore, seed) => {
-        const curriculum = new Curriculum(world(size).task, { explore, repeatAfter: 5, seed });
-        const drawn = follow(curriculum, world(size), Math.ceil((4 * size) / explore), 4);
-        const { task } = world(size);
-        const newest = new Map(Array.from({ length: size }, (_, item) => [`s${item}`, 0]));
-        drawn.forEach(({ position }, draw) => newest.set(task.sample(position).id, draw));
-        // Two epochs at most lie between two positions of a sample, and all that is ahead is drawn before.
-        for (const draw of newest.values())
-          expect(drawn.length - draw).toBeLessThanOrEqual((3 * size) / explore + 1);
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 40 }),
+        fc.constantFrom(0.1, 0.3, 1),
+        fc.nat(),
+        (size, explore, seed) => {
+          const curriculum = new Curriculum(world(size).task, { explore, repeatAfter: 5, seed });
+          const drawn = follow(curriculum, world(size), Math.ceil((4 * size) / explore), 4);
+          const { task } = world(size);
+          const newest = new Map(Array.from({ length: size }, (_, item) => [`s${item}`, 0]));
+          drawn.forEach(({ position }, draw) => newest.set(task.sample(position).id, draw));
+          // Two epochs at most lie between two positions of a sample, and all that is ahead is drawn before.
+          for (const draw of newest.values())
+            expect(drawn.length - draw).toBeLessThanOrEqual((3 * size) / explore + 1);
+        },
+      ),
       { numRuns: 20 },
     );
   });
@@ -79,7 +97,11 @@ describe('Curriculum', () => {
   it('goes on from what was saved as if it had not stopped', () => {
     fc.assert(
       fc.property(
-        fc.record({ size: fc.integer({ min: 1, max: 400 }), seed: fc.nat(), repeatAfter: fc.integer({ min: 1, max: 300 }) }),
+        fc.record({
+          size: fc.integer({ min: 1, max: 400 }),
+          seed: fc.nat(),
+          repeatAfter: fc.integer({ min: 1, max: 300 }),
+        }),
         fc.array(fc.integer({ min: 0, max: 12 }), { maxLength: 8 }),
         ({ size, seed, repeatAfter }, stops) => {
           const scene = world(size, (item) => `${item % 4} of four`);

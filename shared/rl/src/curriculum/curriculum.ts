@@ -45,7 +45,7 @@ interface Entry {
 
 /**
  * Draws the samples of a task by what is known of each: a sample is in the pool of its difficulty and of its decayed
- * success rate, or of those not seen yet; a pool is drawn in proportion to its size and to the cube of the share of
+ * success rate, or of those not seen yet; a pool is drawn in proportion to its size and to a power of the share of
  * informative groups that its newest draws gave. Of a pool the sample that waits longest is drawn.
  *
  * The share `explore` of the draws takes the first undrawn position of the task's order instead, so that nothing is
@@ -160,7 +160,8 @@ export class Curriculum {
     }));
     // The order of the pools is not that of their making, which a restored curriculum does not know.
     weights.sort((a, b) => (a.name < b.name ? -1 : 1));
-    let left = (mix(this.options.seed, draw) / 2 ** 32) * weights.reduce((sum, { weight }) => sum + weight, 0);
+    let left =
+      (mix(this.options.seed, draw) / 2 ** 32) * weights.reduce((sum, { weight }) => sum + weight, 0);
     const pool = weights.find(({ weight }) => (left -= weight) < 0) ?? weights.at(-1);
     return pool === undefined ? null : first(this.pools.get(pool.name)!);
   }

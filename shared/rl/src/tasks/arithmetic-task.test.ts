@@ -29,7 +29,13 @@ describe('arithmeticTask', () => {
   it('names the difficulty of a problem by operator, lengths and carries', () => {
     const task = make({ operators: ['+', '-', '*'], maxDigits: 2 });
     const named = new Map(range(20_000).map((i) => [task.sample(i).id, task.difficulty!(i)]));
-    const expected = { '12+7': '+2,1:00', '7+12': '+2,1:00', '95+17': '+2,2:11', '40-38': '-2,2:10', '12*3': '*2,1' };
+    const expected = {
+      '12+7': '+2,1:00',
+      '7+12': '+2,1:00',
+      '95+17': '+2,2:11',
+      '40-38': '-2,2:10',
+      '12*3': '*2,1',
+    };
     for (const [id, difficulty] of Object.entries(expected))
       if (named.has(id)) expect(named.get(id)).toBe(difficulty);
     expect(Object.keys(expected).filter((id) => named.has(id)).length).toBeGreaterThan(2);

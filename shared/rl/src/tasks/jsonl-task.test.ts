@@ -256,7 +256,9 @@ describeIf('GSM8K (skipped where ../shared/data/gsm8k is absent)', () => {
       "data.jsonl:1: field 'level': found no such field (fields: question, answer), expected a text of at most 100",
     );
     const list = JSON.stringify({ question: 'q', answer: 'a', level: [1] });
-    expect(() => jsonlTask([list], difficult)).toThrow("field 'level': found [1], expected a text of at most");
+    expect(() => jsonlTask([list], difficult)).toThrow(
+      "field 'level': found [1], expected a text of at most",
+    );
     const own = range(257).map((i) => JSON.stringify({ question: `q${i}`, answer: 'a', level: i }));
     expect(() => jsonlTask(own, difficult)).toThrow(
       "field 'level' of task.curriculum.field: found 257 different values, expected at most 256",
