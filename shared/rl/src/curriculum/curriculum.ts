@@ -25,9 +25,9 @@ const AHEAD = 2_048;
 /** Samples whose success is remembered; those with the oldest results are forgotten, and come again with the order. */
 const REMEMBERED = 16_384;
 /** Share of the newest result in a sample's success rate. */
-const NEWEST = 0.75;
-/** A pool with twice the predicted share is drawn so many times as often, as a power of two. */
-const EAGERNESS = 8;
+const NEWEST = 0.5;
+/** A pool is drawn in proportion to this power of the share it predicts. */
+const EAGERNESS = 4;
 
 interface Entry {
   id: string;
