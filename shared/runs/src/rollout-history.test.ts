@@ -6,6 +6,7 @@ const trained: GroupRecord = {
   state: 'trained',
   minVersion: 2,
   replayOf: null,
+  position: null,
   origin: { replica: '1', oldest: 2, newest: 3 },
   step: 4,
   reason: null,
