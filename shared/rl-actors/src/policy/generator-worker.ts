@@ -113,11 +113,7 @@ class Generation {
     this.recent.makeRoom();
     const parameters = await timed('weights/fetch_ms', () => readVersion(announcement));
     const fetchedAtMs = Date.now();
-    this.recent.add(
-      version,
-      parameters,
-      this.readerOf(parameters, readerOfVersion(announcement)),
-    );
+    this.recent.add(version, parameters, this.readerOf(parameters, readerOfVersion(announcement)));
     this.hashes.set(version, sha256);
     for (const old of [...this.hashes.keys()].slice(0, -KNOWN_HASHES)) this.hashes.delete(old);
     const current = await timed('weights/apply_ms', () => this.apply(announcement, parameters));
