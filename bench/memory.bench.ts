@@ -68,7 +68,7 @@ export async function run(): Promise<void> {
         for (const [service, rank] of SERVICES) {
           const args = childArguments(service, join(dir, 'model'), engine, String(rank));
           const measured = Number(execFileSync(process.execPath, args, { encoding: 'utf8' }));
-          const plans = memoryPlan(recipeOn(engine, rank), config, PROMPT.length);
+          const plans = memoryPlan(recipeOn(engine, rank), { config, reference: config }, PROMPT.length);
           const planned = plans.find((one) => one.service === service)!.bytes;
           const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(0).padStart(6);
           console.log(

@@ -9,8 +9,8 @@ export async function start({ recipe, logger }: ServiceContext): Promise<Service
     logger.info('the algorithm of this run needs no reference model');
     return { ready: () => true, drain: () => Promise.resolve() };
   }
-  const { model, sampling, trainer } = recipe;
-  const { engine, device, threads, mathMode, maxBatchTokens } = recipe.reference;
+  const { sampling, trainer } = recipe;
+  const { model = recipe.model, engine, device, threads, mathMode, maxBatchTokens } = recipe.reference;
   const reference = await thisProc().spawn('reference', ReferenceModel, {
     model,
     engine,

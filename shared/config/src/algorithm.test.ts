@@ -166,9 +166,19 @@ describe('the algorithm of a recipe', () => {
 
   it('is the same when what was made of it is read again', () => {
     for (const name of ALGORITHM_NAMES) {
-      const made = recipe({ algorithm: { name } });
+      const made = recipe({ algorithm: { name }, reference: { model: 'teacher' } });
       expect(recipeSchema.parse(made).algorithm).toEqual(made.algorithm);
     }
+  });
+});
+
+describe('a teacher', () => {
+  it('is needed by opd', () => {
+    expect(() => recipe({ algorithm: { name: 'opd' } })).toThrow('the teacher of algorithm opd');
+    expect(recipe({ algorithm: { name: 'opd' }, reference: { model: 'org/name' } })).toMatchObject({
+      algorithm: { teacherCoefficient: 1, teacherDiscount: 0 },
+      reference: { model: 'org/name' },
+    });
   });
 });
 

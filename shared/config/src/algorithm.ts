@@ -62,6 +62,21 @@ const algorithm = z.discriminatedUnion('name', [
   builtIn('reinforce++-baseline', 'token', { ...clipFields(), ...whitenFields }),
   builtIn('remax', 'token', clipFields()),
   builtIn('opo', 'token', clipFields()),
+  builtIn('opd', 'token', {
+    ...clipFields(),
+    teacherCoefficient: z
+      .number()
+      .gt(0)
+      .max(100)
+      .default(1)
+      .describe('weight of log teacher - log policy of a token in its advantage, beside the rewards'),
+    teacherDiscount: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0)
+      .describe('how much a token counts for what the teacher says of the one behind it'),
+  }),
   builtIn('gdpo', 'token', {
     ...clipFields(),
     ...whitenFields,

@@ -101,6 +101,13 @@ export const recipeSchema = z
         .max(256)
         .default(1)
         .describe('processes of the service; 0 in the resolved recipe of an algorithm that needs none'),
+      model: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'a model with the same tokenizer as `model`, named like it: a teacher, say; left out: `model` as it was at the start',
+        ),
       ...scorerFields,
     }),
     reward: section({ replicas, timeoutMs: rewardTimeoutMs }),
@@ -243,7 +250,11 @@ export const recipeSchema = z
         .describe('keep what is trained, for forge replay; --record of forge run sets it'),
     }),
   })
-  .superRefine(({ algorithm, adapter, rewards, trainer, evaluation, batch, limits }, context) => {
+  .superRefine(({ algorithm, adapter, rewards, trainer, evaluation, batch, limits, reference }, context) => {
+    if (algorithm.name === 'opd' && reference.model === undefined) {
+      const message = 'a model with the same tokenizer, the teacher of algorithm opd';
+      context.addIssue({ code: 'custom', path: ['reference', 'model'], message });
+    }
     const consumed = candidatesPerBatch({ batch });
     if (limits.heldGroups < consumed) {
       const message = `at least ${consumed}, the groups one batch consumes`;

@@ -8,6 +8,7 @@ export { parameterCount, parameterShapes } from './transformer/parameter-shapes'
 export { initializeParameters } from './hugging-face/initialize';
 export { createTokenizer, type Tokenizer, type TokenizerOptions } from './hugging-face/tokenizer';
 export { unappliedSettings } from './hugging-face/generation-settings';
+export { tokenizerDifference } from './hugging-face/tokenizer-difference';
 export { tokenTexts } from './hugging-face/token-texts';
 export { createModel, loadModel, saveModel, type LoadedModel } from './hugging-face/hugging-face';
 export { isAdapter, readAdapter, saveAdapter } from './hugging-face/adapter-folder';

@@ -20,6 +20,7 @@ export { grpo, grpoLoss, type GrpoLossOptions, type GrpoOptions } from './algori
 export { gspo, type GspoOptions } from './algorithms/gspo';
 export { luspo, type LuspoOptions } from './algorithms/luspo';
 export { maxrl, type MaxRlOptions } from './algorithms/maxrl';
+export { opd, type OpdOptions } from './algorithms/opd';
 export { opo, type OpoOptions } from './algorithms/opo';
 export { passAtK, type PassAtKOptions } from './algorithms/pass-at-k';
 export { reinforce, reinforceLoss, reinforceSurrogate, type ReinforceOptions } from './algorithms/reinforce';
@@ -47,6 +48,7 @@ export { lengthWeightedAdvantage } from './advantages/length-weighted-advantage'
 export { maxRlAdvantage } from './advantages/max-rl-advantage';
 export { perAgentAdvantage, type AgentBaselines } from './advantages/per-agent-advantage';
 export { rewardToGo } from './advantages/reward-to-go';
+export { teacherAdvantage, type TeacherOptions } from './advantages/teacher-advantage';
 export { whiten, type WhitenOptions } from './advantages/whiten';
 export { shapeRewards, type ShapingOptions } from './shaping/shape-rewards';
 export { componentRewards, type RewardWeights } from './shaping/component-rewards';

@@ -34,10 +34,17 @@ export async function plan(
   const given = dated(loadRecipe(recipeName, overrides, { searchDirs: recipeDirs() }), new Date());
   const config = await withDownloads((watch) => readModelConfig(given.model, watch));
   if (given.adapter !== undefined) adapterShapes(config, given.adapter);
-  const recipe = withEngines(withReference(given, await loadAlgorithm(given)), parameterCount(config));
+  const teacher = given.reference.model;
+  const reference =
+    teacher === undefined ? config : await withDownloads((watch) => readModelConfig(teacher, watch));
+  const recipe = withEngines(
+    withReference(given, await loadAlgorithm(given)),
+    parameterCount(config),
+    parameterCount(reference),
+  );
   requireEngines(recipe);
   const { promptTokens, note } = await promptLength(recipe, config);
-  const made = runPlan(recipe, config, promptTokens, {
+  const made = runPlan(recipe, { config, reference }, promptTokens, {
     memoryBytes: availableMemory(),
     diskBytes: await freeDiskBytes(recipe.output.dir),
     speed: await probeSpeed(recipe, config),

@@ -33,10 +33,11 @@ export async function run(
     recipe,
     promptTokens,
     model: { config },
+    reference,
   } = await preflight(dated(loadRecipe(recipeName, changes, { searchDirs: recipeDirs() }), startedAt), {
     startsHere: true,
   });
-  if (!force) checkFits(recipe, config, promptTokens, availableMemory());
+  if (!force) checkFits(recipe, { config, reference }, promptTokens, availableMemory());
 
   const say = (message: string): void => {
     process.stderr.write(`forge: ${message}\n`);

@@ -1,7 +1,6 @@
 import { usesReference, type Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import type { ModelConfig } from '@forge/model';
-import { longestEpisode, memoryPlan, type ServicePlan } from './memory-plan';
+import { longestEpisode, memoryPlan, type RunModels, type ServicePlan } from './memory-plan';
 
 /** A change of the recipe, as an override, and the bytes of all services with it and those before it. */
 export interface Advice {
@@ -22,11 +21,11 @@ export function totalBytes(plans: readonly ServicePlan[]): number {
  */
 export function adviceFor(
   recipe: Recipe,
-  config: ModelConfig,
+  models: RunModels,
   promptTokens: number,
   availableBytes: number,
 ): Advice[] {
-  const bytesOf = (one: Recipe): number => totalBytes(memoryPlan(one, config, promptTokens));
+  const bytesOf = (one: Recipe): number => totalBytes(memoryPlan(one, models, promptTokens));
   const advice: Advice[] = [];
   let [current, bytes] = [recipe, bytesOf(recipe)];
   for (const { change, of } of changes(recipe, longestEpisode(recipe, promptTokens))) {
@@ -42,7 +41,8 @@ export function adviceFor(
 
 /** Changes from the cheapest to the dearest in time or result. */
 function changes(recipe: Recipe, longest: number): { change: string; of: (recipe: Recipe) => Recipe }[] {
-  const { trainer, policy } = recipe;
+  const { trainer, policy, algorithm } = recipe;
+  const isOnlyPenalty = 'klCoefficient' in algorithm && algorithm.name !== 'opd';
   const halves = (from: number, least: number): number[] => {
     const values: number[] = [];
     for (let value = Math.floor(from / 2); value >= least; value = Math.floor(value / 2)) values.push(value);
@@ -61,7 +61,7 @@ function changes(recipe: Recipe, longest: number): { change: string; of: (recipe
     ...halves(trainer.microBatchTokens, Math.max(16, longest)).map((n) => trainerWith('microBatchTokens', n)),
     ...halves(policy.maxBatch, FEWEST_ROWS).map((n) => policyWith('maxBatch', n)),
     ...(policy.weights === 'inputs' ? [] : [policyWith('weights', 'inputs')]),
-    ...(usesReference(recipe)
+    ...(usesReference(recipe) && isOnlyPenalty
       ? [
           {
             change: 'algorithm.klCoefficient=0',
@@ -86,16 +86,16 @@ const FORCED = {
  */
 export function checkFits(
   recipe: Recipe,
-  config: ModelConfig,
+  models: RunModels,
   promptTokens: number,
   availableBytes: number,
   command: keyof typeof FORCED = 'run',
 ): void {
-  const plans = memoryPlan(recipe, config, promptTokens);
+  const plans = memoryPlan(recipe, models, promptTokens);
   const bytes = totalBytes(plans);
   if (bytes <= availableBytes) return;
   const [largest] = [...plans].sort((a, b) => b.bytes - a.bytes);
-  const advice = command === 'resume' ? [] : adviceFor(recipe, config, promptTokens, availableBytes);
+  const advice = command === 'resume' ? [] : adviceFor(recipe, models, promptTokens, availableBytes);
   const way =
     command === 'resume' ? 'end other programs, or lower the replicas' : wayOut(advice, availableBytes);
   throw new ForgeError(

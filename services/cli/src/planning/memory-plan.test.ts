@@ -1,12 +1,14 @@
 import type { Recipe } from '@forge/config';
 import { parameterCount, valueParameterCount, type ModelConfig } from '@forge/model';
 import { memoryPlan, type ServicePlan } from './memory-plan';
-import { midConfig, recipeWith, smallConfig } from './planning.fixture';
+import { midConfig, midModels, recipeWith, smallConfig } from './planning.fixture';
 
 const MIB = 2 ** 20;
 
 function planOf(service: string, config: ModelConfig, recipe: Recipe, promptTokens = 6): ServicePlan {
-  return memoryPlan(recipe, config, promptTokens).find((plan) => plan.service === service)!;
+  return memoryPlan(recipe, { config, reference: config }, promptTokens).find(
+    (plan) => plan.service === service,
+  )!;
 }
 
 /** Batches of 2,048 tokens in episodes of 64, in one micro-batch. */
@@ -89,17 +91,32 @@ describe('memoryPlan', () => {
   });
 
   it('has a reference where the recipe has, and its replicas', () => {
-    expect(memoryPlan(recipeWith(), midConfig, 6).map(({ service }) => service)).toEqual([
+    expect(memoryPlan(recipeWith(), midModels, 6).map(({ service }) => service)).toEqual([
       'trainer',
       'policy',
       'others',
     ]);
-    const plans = memoryPlan(recipeWith('algorithm.klCoefficient=0.1', 'policy.replicas=3'), midConfig, 6);
+    const plans = memoryPlan(recipeWith('algorithm.klCoefficient=0.1', 'policy.replicas=3'), midModels, 6);
     expect(plans.map(({ service, replicas }) => [service, replicas])).toEqual([
       ['trainer', 1],
       ['policy', 3],
       ['reference', 1],
       ['others', 1],
     ]);
+  });
+
+  it('counts a teacher by its own size', () => {
+    const recipe = recipeWith('algorithm.klCoefficient=0.1');
+    const planned = (reference: ModelConfig) =>
+      memoryPlan(recipe, { config: smallConfig, reference }, 6).map(({ service, bytes }) => [service, bytes]);
+    const [own, taught] = [planned(smallConfig), planned(midConfig)];
+    expect(taught.map(([service], i) => [service, taught[i]![1] === own[i]![1]])).toEqual([
+      ['trainer', true],
+      ['policy', true],
+      ['reference', false],
+      ['others', true],
+    ]);
+    const { parts } = memoryPlan(recipe, { config: smallConfig, reference: midConfig }, 6)[2]!;
+    expect(parts).toMatchObject({ weights: 4 * parameterCount(midConfig) });
   });
 });

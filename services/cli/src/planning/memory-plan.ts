@@ -9,6 +9,12 @@ import {
 /** Bytes by the part that takes them. */
 export type Parts = Readonly<Record<string, number>>;
 
+/** The shapes of a run's models; `reference` is the model itself unless the recipe names another one. */
+export interface RunModels {
+  config: ModelConfig;
+  reference: ModelConfig;
+}
+
 /** Memory of a service at its peak. */
 export interface ServicePlan {
   service: 'trainer' | 'policy' | 'reference' | 'others';
@@ -64,9 +70,13 @@ export function longestEpisode({ sampling }: Pick<Recipe, 'sampling'>, promptTok
  * The peak memory of every service of a run, by part. Weights, gradients and activations are float32 whatever the files
  * hold.
  */
-export function memoryPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): ServicePlan[] {
+export function memoryPlan(
+  recipe: Recipe,
+  { config, reference }: RunModels,
+  promptTokens: number,
+): ServicePlan[] {
   const plans = [trainerPlan(recipe, config, promptTokens), policyPlan(recipe, config, promptTokens)];
-  if (usesReference(recipe)) plans.push(referencePlan(recipe, config, promptTokens));
+  if (usesReference(recipe)) plans.push(referencePlan(recipe, reference, promptTokens));
   plans.push({
     service: 'others',
     replicas: 1,

@@ -1,5 +1,6 @@
 import { loadRecipe, type Recipe } from '@forge/config';
 import type { ModelConfig } from '@forge/model';
+import type { RunModels } from './memory-plan';
 import { recipeDirs } from '../recipe-dirs';
 
 /** The main job's recipe as it is run by onnxruntime, with overrides. */
@@ -30,6 +31,9 @@ export const midConfig: ModelConfig = {
   qkNorm: false,
   initializerRange: 0.02,
 };
+
+/** Models of a run whose reference is the model itself. */
+export const midModels: RunModels = { config: midConfig, reference: midConfig };
 
 /** The shape of models/arithmetic. */
 export const smallConfig: ModelConfig = {

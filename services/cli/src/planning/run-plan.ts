@@ -3,7 +3,7 @@ import { parameterCount, parameterShapes, type ModelConfig } from '@forge/model'
 import { memoryNeed } from '../running/redis-memory';
 import { diskPlan } from './disk-plan';
 import { adviceFor, totalBytes, type Advice } from './fit';
-import { longestEpisode, memoryPlan, type Parts, type ServicePlan } from './memory-plan';
+import { longestEpisode, memoryPlan, type Parts, type RunModels, type ServicePlan } from './memory-plan';
 import { timePlan, type Speed, type TimePlan } from './time-plan';
 
 /** Everything a run takes, beside what this machine has. */
@@ -53,11 +53,12 @@ function parametersByPart(config: ModelConfig): Parts {
 /** The plan of a resolved recipe on a machine. */
 export function runPlan(
   recipe: Recipe,
-  config: ModelConfig,
+  models: RunModels,
   promptTokens: number,
   { memoryBytes, diskBytes, speed }: Machine,
 ): RunPlan {
-  const services = memoryPlan(recipe, config, promptTokens);
+  const { config } = models;
+  const services = memoryPlan(recipe, models, promptTokens);
   const redisBytes = memoryNeed(recipe, promptTokens).total;
   const bytes = totalBytes(services);
   const tokens = recipe.batch.groups * recipe.algorithm.groupSize * longestEpisode(recipe, promptTokens);
@@ -73,9 +74,9 @@ export function runPlan(
     redisBytes,
     memory: { bytes, availableBytes: memoryBytes, fits: bytes <= memoryBytes },
     disk: { parts: disk, bytes: diskNeed, availableBytes: diskBytes, fits: diskNeed <= diskBytes },
-    time: timePlan(recipe, config, promptTokens, speed),
+    time: timePlan(recipe, models, promptTokens, speed),
     advice: [
-      ...adviceFor(recipe, config, promptTokens, memoryBytes),
+      ...adviceFor(recipe, models, promptTokens, memoryBytes),
       ...diskAdvice(recipe, diskNeed, diskBytes),
     ],
   };

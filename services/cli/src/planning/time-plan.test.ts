@@ -1,6 +1,6 @@
 import { parameterCount, valueParameterCount } from '@forge/model';
 import { diskPlan } from './disk-plan';
-import { midConfig, recipeWith } from './planning.fixture';
+import { midConfig, midModels, recipeWith, smallConfig } from './planning.fixture';
 import { timePlan } from './time-plan';
 
 const shape = ['batch.groups=8', 'batch.oversample=2', 'algorithm.groupSize=4', 'sampling.maxTokens=58'];
@@ -9,7 +9,7 @@ const speed = { trainer: 100e9, policy: 50e9 };
 describe('timePlan', () => {
   it('counts 2 operations a parameter and token to generate, 6 to train', () => {
     const recipe = recipeWith(...shape, 'maxStaleness=0', 'steps=10');
-    const time = timePlan(recipe, midConfig, 6, speed);
+    const time = timePlan(recipe, midModels, 6, speed);
     expect(time).toMatchObject({ generatedTokens: 64 * 58, trainedTokens: 32 * 64, referenceSeconds: 0 });
     // Attention adds 2 x 8 layers x 512 x 64 tokens to the parameters.
     const operations = parameterCount(midConfig) + 2 * 8 * 512 * 64;
@@ -21,15 +21,22 @@ describe('timePlan', () => {
 
   it('counts passes over a batch, log-probs before them, and a value model', () => {
     const planned = (...overrides: string[]) =>
-      timePlan(recipeWith(...shape, 'maxStaleness=0', ...overrides), midConfig, 6, speed).trainSeconds;
+      timePlan(recipeWith(...shape, 'maxStaleness=0', ...overrides), midModels, 6, speed).trainSeconds;
     const once = planned();
     expect(planned('algorithm.updatesPerBatch=2') / once).toBeCloseTo((2 * 6 + 2) / 6, 9);
     expect(planned('algorithm.minibatches=4') / once).toBeCloseTo((6 + 2) / 6, 9);
     expect(planned('algorithm.name=ppo') / once).toBeCloseTo((2 * 6 + 2) / 6, 9);
   });
 
+  it('counts a forward pass of the reference, by its own size, over all that is generated', () => {
+    const recipe = recipeWith(...shape, 'maxStaleness=0', 'algorithm.klCoefficient=0.1');
+    const time = timePlan(recipe, { config: smallConfig, reference: midConfig }, 6, speed);
+    const operations = parameterCount(midConfig) + 2 * 8 * 512 * 64;
+    expect(time.referenceSeconds).toBeCloseTo((2 * operations * 64 * 64) / (100e9 * 0.6), 9);
+  });
+
   it('lets generation and training overlap where staleness allows it', () => {
-    const time = timePlan(recipeWith(...shape, 'maxStaleness=2'), midConfig, 6, speed);
+    const time = timePlan(recipeWith(...shape, 'maxStaleness=2'), midModels, 6, speed);
     expect(time.stepSeconds).toBe(Math.max(time.trainSeconds, time.generateSeconds));
   });
 });

@@ -1,6 +1,6 @@
 import { candidatesPerBatch, usesCritic, usesReference, type Recipe } from '@forge/config';
 import { parameterCount, type ModelConfig } from '@forge/model';
-import { longestEpisode } from './memory-plan';
+import { longestEpisode, type RunModels } from './memory-plan';
 
 /** Rates of this machine, in multiplications and additions a second. */
 export interface Speed {
@@ -38,23 +38,35 @@ function multipliedParameters(config: ModelConfig): number {
   return parameterCount(config) - (config.tieWordEmbeddings ? 0 : table);
 }
 
+/** Multiplications of attention by token, in sequences of `length`. */
+function attentionProducts({ layers, heads, headDim }: ModelConfig, length: number): number {
+  return 2 * layers * heads * headDim * length;
+}
+
 /** The time of a step and of the run, when every completion is as long as it may be. */
-export function timePlan(recipe: Recipe, config: ModelConfig, promptTokens: number, speed: Speed): TimePlan {
+export function timePlan(
+  recipe: Recipe,
+  { config, reference }: RunModels,
+  promptTokens: number,
+  speed: Speed,
+): TimePlan {
   const { batch, algorithm, adapter, sampling, policy, trainer, maxStaleness, steps } = recipe;
-  const parameters = multipliedParameters(config);
-  const attention = 2 * config.layers * config.heads * config.headDim * longestEpisode(recipe, promptTokens);
+  const length = longestEpisode(recipe, promptTokens);
   const completions = candidatesPerBatch(recipe) * algorithm.groupSize;
   const generatedTokens = completions * sampling.maxTokens;
-  const trainedTokens = batch.groups * algorithm.groupSize * longestEpisode(recipe, promptTokens);
+  const trainedTokens = batch.groups * algorithm.groupSize * length;
+  const [parameters, attention] = [multipliedParameters(config), attentionProducts(config, length)];
   const forward = FORWARD_OPERATIONS * (parameters + attention);
   const operations = adapter === undefined ? BACKWARD_OPERATIONS : ADAPTER_BACKWARD_OPERATIONS;
   const backward =
     operations * parameters + BACKWARD_OPERATIONS * attention + (trainer.recompute ? forward : 0);
+  const scoring =
+    FORWARD_OPERATIONS * (multipliedParameters(reference) + attentionProducts(reference, length));
   const prompts = candidatesPerBatch(recipe) * promptTokens;
   const generateSeconds =
     ((generatedTokens + prompts) * forward) / (speed.policy * DECODE_SHARE * policy.replicas);
   const referenceSeconds = usesReference(recipe)
-    ? (completions * longestEpisode(recipe, promptTokens) * forward) / (speed.trainer * TRAIN_SHARE)
+    ? (completions * length * scoring) / (speed.trainer * TRAIN_SHARE)
     : 0;
   const { updatesPerBatch, minibatches } = algorithm;
   const models = usesCritic(recipe) ? 2 : 1;

@@ -1,22 +1,30 @@
 import type { Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import { adapterShapes, loadModel, modelFolder, parameterCount, type LoadedModel } from '@forge/model';
+import {
+  adapterShapes,
+  loadModel,
+  modelFolder,
+  parameterCount,
+  type LoadedModel,
+  type ModelConfig,
+} from '@forge/model';
 import { loadAlgorithm, loadRewards, loadTask, pinnedTask } from '@forge/recipe-parts';
 import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
 import { requireEngines, withEngines } from './resolved-engines';
+import { loadTeacher } from './teacher';
 
 /**
  * Loads everything a recipe names, so that what is wrong with it is said before any process starts; what has a name on the
- * hub is downloaded, and named with its commit from then on. The recipe resolved, its model, and how many tokens the prompt
- * of the first sample has. `startsHere`: whether its services start on this machine, which then needs their engines.
+ * hub is downloaded, and named with its commit from then on. The recipe resolved, its model, the shape of the one that its
+ * reference is, and how many tokens the prompt of the first sample has. `startsHere`: whether its services start on this machine, which then needs their engines.
  *
  * @throws {ForgeError} naming the field or file.
  */
 export async function preflight(
   given: Recipe,
   { startsHere }: { startsHere: boolean },
-): Promise<{ recipe: Recipe; promptTokens: number; model: LoadedModel }> {
+): Promise<{ recipe: Recipe; promptTokens: number; model: LoadedModel; reference: ModelConfig }> {
   const [algorithm] = await Promise.all([loadAlgorithm(given), loadRewards(given)]);
   const named = { ...given, task: await withDownloads((watch) => pinnedTask(given.task, watch)) };
   const task = await loadTask(named);
@@ -29,27 +37,47 @@ export async function preflight(
     );
   }
   const folder = await withDownloads((watch) => modelFolder(named.model, watch));
-  const recipe = { ...named, model: folder.model };
-  const model = await loadModel(folder.dir, { date: recipe.date });
+  const model = await loadModel(folder.dir, { date: named.date });
   showUnappliedSettings(model);
   const { config, tokenizer } = model;
-  if (recipe.adapter !== undefined) adapterShapes(config, recipe.adapter);
+  if (named.adapter !== undefined) adapterShapes(config, named.adapter);
   const { length } = tokenizer.renderPrompt(task.sample(0).prompt).tokenIds;
-  if (length + sampling.maxTokens > config.maxPositions) {
-    throw new ForgeError(
-      'CONFIG_INVALID',
-      `sampling.maxTokens: found ${sampling.maxTokens}; a prompt of ${length} tokens leaves ${config.maxPositions - length} of the model's ${config.maxPositions} positions`,
-      { field: 'sampling.maxTokens' },
-    );
-  }
-  const resolved = withEngines(withReference(recipe, algorithm), parameterCount(config));
+  checkPositions(sampling.maxTokens, length, config, 'the model');
+  const recipe = withReference({ ...named, model: folder.model }, algorithm);
+  const teacher = await loadTeacher(recipe, model);
+  if (teacher !== null) checkPositions(sampling.maxTokens, length, teacher.config, 'reference.model');
+  const reference = teacher?.config ?? config;
+  const resolved = withEngines(teacher?.recipe ?? recipe, parameterCount(config), parameterCount(reference));
   if (startsHere) requireEngines(resolved);
-  return { recipe: resolved, promptTokens: length, model };
+  return { recipe: resolved, promptTokens: length, model, reference };
 }
 
-/** The recipe with a reference model where the algorithm needs one, and else without. */
+/** @throws {ForgeError} CONFIG_INVALID where prompt and completion have no room in a model. */
+function checkPositions(
+  maxTokens: number,
+  prompt: number,
+  { maxPositions }: ModelConfig,
+  whose: string,
+): void {
+  if (prompt + maxTokens <= maxPositions) return;
+  throw new ForgeError(
+    'CONFIG_INVALID',
+    `sampling.maxTokens: found ${maxTokens}; a prompt of ${prompt} tokens leaves ${maxPositions - prompt} of the ${maxPositions} positions of ${whose}`,
+    { field: 'sampling.maxTokens' },
+  );
+}
+
+/**
+ * The recipe with a reference model where the algorithm needs one, and else without.
+ *
+ * @throws {ForgeError} CONFIG_INVALID where it needs one and has none, or names one that it does not need.
+ */
 export function withReference(recipe: Recipe, { needsReference }: { needsReference: boolean }): Recipe {
-  const { replicas } = recipe.reference;
+  const { replicas, model } = recipe.reference;
+  if (!needsReference && model !== undefined) {
+    const message = `reference.model: found ${model}, which nothing asks; leave it out, or take algorithm.name=opd or algorithm.klCoefficient above 0`;
+    throw new ForgeError('CONFIG_INVALID', message, { field: 'reference.model' });
+  }
   if (!needsReference) return { ...recipe, reference: { ...recipe.reference, replicas: 0 } };
   if (replicas > 0) return recipe;
   const message = 'reference.replicas: found 0; the algorithm needs log-probs under the reference model';

@@ -12,15 +12,19 @@ function computing(recipe: Recipe): Section[] {
 }
 
 /**
- * The recipe with an engine by name in place of each `auto`, for a model with so many parameters: whoever goes on with the
- * run later computes as it began.
+ * The recipe with an engine by name in place of each `auto`, for a model with so many parameters and a reference with as many
+ * unless it is another one: whoever goes on with the run later computes as it began.
  *
  * @throws {ForgeError} as `chooseEngine`.
  */
-export function withEngines(recipe: Recipe, parameters: number): Recipe {
+export function withEngines(recipe: Recipe, parameters: number, ofReference = parameters): Recipe {
   const chosen = (name: Section): EngineChoice => ({
     ...recipe[name],
-    engine: chooseEngine(recipe[name], { kind: WORK[name], parameters }, name),
+    engine: chooseEngine(
+      recipe[name],
+      { kind: WORK[name], parameters: name === 'reference' ? ofReference : parameters },
+      name,
+    ),
   });
   const sections = computing(recipe).map((name) => [name, chosen(name)]);
   return { ...recipe, ...(Object.fromEntries(sections) as Partial<Recipe>) };

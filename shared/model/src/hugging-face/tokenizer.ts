@@ -119,7 +119,7 @@ function openLibrary(file: string, open: () => Library): Library {
 }
 
 /** The tokens of the model itself, added ones left out; a list of tokens and scores where the model is Unigram. */
-function vocabularyOf(json: Record<string, unknown>, file: string): Map<string, number> {
+export function vocabularyOf(json: Record<string, unknown>, file: string): Map<string, number> {
   const { vocab } = (json['model'] ?? {}) as { vocab?: unknown };
   if (typeof vocab !== 'object' || vocab === null) {
     throw new ForgeError('CONFIG_TOKENIZER_INVALID', `${file}: model.vocab: found nothing, expected tokens`, {

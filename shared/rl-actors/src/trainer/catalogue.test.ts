@@ -4,12 +4,13 @@ import { createEngine } from '@forge/engine';
 import {
   Generator,
   initializeParameters,
+  LogprobScorer,
   TrainStep,
   type ModelConfig,
   type TrainEpisode,
 } from '@forge/model';
 import { loadAlgorithm } from '@forge/recipe-parts';
-import type { Algorithm, PolicyHandle, RewardHandle } from '@forge/rl';
+import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
 import type { Parameters } from '@forge/weights';
 
 const config: ModelConfig = {
@@ -58,16 +59,22 @@ const rewardOf = (isRight: Rule): RewardHandle => ({
   },
 });
 
+/** The log-probs of given sequences under a model that knows the rule. */
+type Teacher = Pick<LogprobScorer, 'score'>;
+
 /** The worth of the episodes of a batch, as the replay buffer finds it. */
 async function batchOf(
   algorithm: Algorithm,
   policy: (prompt: number) => PolicyHandle,
   reward: RewardHandle,
+  teacher: Teacher | undefined,
 ): Promise<TrainEpisode[]> {
   const groups = await Promise.all(
     Array.from({ length: PROMPTS }, async (_, prompt) => {
       const sample = { id: `s${prompt}`, prompt: String(prompt) };
-      const episodes = await algorithm.rollout({ sample, policy: policy(prompt), reward, groupSize: GROUP });
+      const made = await algorithm.rollout({ sample, policy: policy(prompt), reward, groupSize: GROUP });
+      const seen = await teacher?.score(made.map(({ tokenIds }) => tokenIds));
+      const episodes = seen === undefined ? made : withReference(made, seen);
       const rewards = algorithm.shape(episodes);
       const advantages = algorithm.advantage(rewards, episodes);
       const tokens = episodes.map(({ mask }) => mask.filter((chosen) => chosen === 1).length);
@@ -86,8 +93,22 @@ const withNaN = ([first, ...rest]: readonly TrainEpisode[]): TrainEpisode[] => [
   ...rest,
 ];
 
+interface Lesson {
+  isRight?: Rule;
+  teacher?: Teacher;
+  reward?: RewardHandle;
+}
+
 /** The share of right answers at each step, of a model that `algorithm` teaches. */
-async function learn(input: AlgorithmInput, isRight = isEven): Promise<number[]> {
+async function learn(input: AlgorithmInput, lesson: Lesson = {}): Promise<number[]> {
+  return (await trained(input, lesson)).shares;
+}
+
+/** The same, with what the model has become. */
+async function trained(
+  input: AlgorithmInput,
+  { isRight = isEven, teacher, reward = rewardOf(isRight) }: Lesson,
+): Promise<{ shares: number[]; parameters: Parameters }> {
   const section = parseConfig(algorithmSchema, input, 'the test');
   const algorithm = await loadAlgorithm({ algorithm: section });
   const parameters = initializeParameters(config, 3);
@@ -117,15 +138,16 @@ async function learn(input: AlgorithmInput, isRight = isEven): Promise<number[]>
         });
       },
     });
-    const episodes = (last = await batchOf(algorithm, policy, rewardOf(isRight)));
+    const episodes = (last = await batchOf(algorithm, policy, reward, teacher));
     shares.push(mean(episodes.map(({ tokenIds }) => Number(isRight(tokenIds[2]!)))));
     const { metrics, gradientNorm } = await trainer.step(episodes);
     expect([gradientNorm, ...Object.values(metrics)].every(Number.isFinite)).toBe(true);
     await generator.applyWeights(step + 1, copyOf(trainer.parameters() as Parameters));
   }
+  const taught = copyOf(trainer.parameters() as Parameters);
   await expect(trainer.step(withNaN(last))).rejects.toMatchObject({ code: 'NUMERIC_NON_FINITE' });
   await Promise.all([generator.close(), trainer.close()]);
-  return shares;
+  return { shares, parameters: taught };
 }
 
 const copyOf = (parameters: Parameters): Parameters =>
@@ -133,13 +155,29 @@ const copyOf = (parameters: Parameters): Parameters =>
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
 describe('every algorithm of the catalogue, from its name in a recipe', () => {
-  it.each(ALGORITHM_NAMES.map((name) => [name]))('%s teaches a small model in a few steps', async (name) => {
-    const constants = name === 'dr-grpo' ? { normalizationTokens: 3 } : {};
-    // Pass@k learns from groups whose best answer is alone.
-    const rule = name === 'pass-at-k' ? isRare : isEven;
-    const shares = await learn({ name, ...constants } as AlgorithmInput, rule);
-    expect(mean(shares.slice(0, 2))).toBeLessThan(0.75);
-    expect(mean(shares.slice(-3))).toBeGreaterThan(mean(shares.slice(0, 2)) + 0.15);
+  it.each(ALGORITHM_NAMES.filter((name) => name !== 'opd'))(
+    '%s teaches a small model in a few steps',
+    async (name) => {
+      const constants = name === 'dr-grpo' ? { normalizationTokens: 3 } : {};
+      // Pass@k learns from groups whose best answer is alone.
+      const rule = name === 'pass-at-k' ? isRare : isEven;
+      const shares = await learn({ name, ...constants } as AlgorithmInput, { isRight: rule });
+      expect(mean(shares.slice(0, 2))).toBeLessThan(0.75);
+      expect(mean(shares.slice(-3))).toBeGreaterThan(mean(shares.slice(0, 2)) + 0.15);
+    },
+  );
+
+  it('opd teaches it what a trained model knows, without any reward', async () => {
+    const { shares: learned, parameters } = await trained({ name: 'grpo' }, {});
+    const options = { engine, config, parameters, maxBatchTokens: 1_000 };
+    const reward = { score: () => Promise.resolve({ reward: 0, rewards: { exact: 0 } }) };
+    const scorer = await LogprobScorer.create(options);
+    const shares = await learn({ name: 'opd' }, { teacher: scorer, reward });
+    await scorer.release();
+    const [before, after] = [mean(shares.slice(0, 2)), mean(shares.slice(-3))];
+    expect(before).toBeLessThan(0.75);
+    expect(after).toBeGreaterThan(before + 0.15);
+    expect(after).toBeGreaterThan(mean(learned.slice(-3)) - 0.15);
   });
 
   it.each(['tis', 'icepop', 'sequence-mask', 'geometric-mask', 'outlier', 'opsm'] as const)(

@@ -16,6 +16,7 @@ import { grpo } from './grpo';
 import { gspo } from './gspo';
 import { luspo } from './luspo';
 import { maxrl } from './maxrl';
+import { opd } from './opd';
 import { opo } from './opo';
 import { passAtK } from './pass-at-k';
 import {
@@ -43,6 +44,8 @@ interface Listed {
   mean: Mean;
   /** The variant of an algorithm, behind its name. */
   variant?: string;
+  /** Set where a reference model takes part without a divergence. */
+  needsReference?: boolean;
 }
 
 const listed: Record<string, Listed> = {
@@ -62,6 +65,7 @@ const listed: Record<string, Listed> = {
   'reinforce++': { make: reinforcePlusPlus, plain: PLAIN.clipped, mean: 'token' },
   'reinforce++-baseline': { make: reinforcePlusPlusBaseline, plain: PLAIN.clipped, mean: 'token' },
   remax: { make: remax, plain: PLAIN.clipped, mean: 'token' },
+  opd: { make: opd, plain: PLAIN.clipped, mean: 'token', needsReference: true },
   opo: { make: opo, plain: PLAIN.clipped, mean: 'token' },
   gdpo: { make: gdpo, plain: PLAIN.clipped, mean: 'token' },
   'pass-at-k': { make: passAtK, plain: PLAIN.clipped, mean: 'token' },
@@ -180,7 +184,7 @@ function plainSlopes(name: string, random: RandomCase, step = 1e-6): number[][] 
   return slopes.flat().includes(null) ? null : (slopes as number[][]);
 }
 
-describe.each(Object.entries(listed))('%s', (name, { make }) => {
+describe.each(Object.entries(listed))('%s', (name, { make, needsReference = false }) => {
   it('has the value of its formula in plain loops, whatever corrections and regularisers are with it', () => {
     fc.assert(
       fc.property(cases, (random) => {
@@ -250,8 +254,8 @@ describe.each(Object.entries(listed))('%s', (name, { make }) => {
     expect(loss(1e6).gradient[0]![1]).toBeCloseTo(0, 12);
   });
 
-  it('needs the reference model for its divergence alone', () => {
-    expect(make({}).needsReference).toBe(false);
+  it('needs the reference model for its divergence alone, unless that is a teacher', () => {
+    expect(make({}).needsReference).toBe(needsReference);
     expect(make({ klCoefficient: 0.1 }).needsReference).toBe(true);
   });
 });

@@ -20,7 +20,7 @@ export interface PolicyOptions extends PolicyLossOptions {
   normalizationTokens?: number | undefined;
 }
 
-export interface PolicyParts extends Omit<AlgorithmDefinition, 'loss' | 'shape' | 'needsReference'> {
+export interface PolicyParts extends Omit<AlgorithmDefinition, 'loss' | 'shape'> {
   surrogate: Surrogate;
   /** Where the recipe says nothing. */
   normalization: Normalization;
@@ -32,7 +32,14 @@ export interface PolicyParts extends Omit<AlgorithmDefinition, 'loss' | 'shape' 
 
 /** An algorithm of the catalogue: its own parts, with the shaping, corrections and regularisers that all have. */
 export function policyAlgorithm(options: PolicyOptions, parts: PolicyParts): Algorithm {
-  const { surrogate, normalization, mean, costsTokens = false, ...definition } = parts;
+  const {
+    surrogate,
+    normalization,
+    mean,
+    costsTokens = false,
+    needsReference = false,
+    ...definition
+  } = parts;
   const { klCoefficient = 0, klIn = 'loss' } = options;
   const isTakenOff = klIn === 'reward' && klCoefficient > 0 && !costsTokens;
   const shape = shapeRewards(options.shaping ?? {});
@@ -40,7 +47,7 @@ export function policyAlgorithm(options: PolicyOptions, parts: PolicyParts): Alg
     ...definition,
     shape: isTakenOff ? (episodes) => lessDivergence(shape(episodes), episodes, options) : shape,
     loss: policyLoss(surrogate, mean ?? meanOf(options, normalization), options),
-    needsReference: klCoefficient > 0,
+    needsReference: needsReference || klCoefficient > 0,
   });
 }
 

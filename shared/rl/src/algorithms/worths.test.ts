@@ -4,6 +4,7 @@ import type { RolloutContext } from '../rollouts/rollout';
 import { gdpo } from './gdpo';
 import { grpo } from './grpo';
 import { maxrl } from './maxrl';
+import { opd } from './opd';
 import { opo } from './opo';
 import { reinforcePlusPlus } from './reinforce-plus-plus';
 import { remax } from './remax';
@@ -45,6 +46,36 @@ describe('opo', () => {
     // (3 x 1 + 1 x 0) / 4
     const episodes = [episode(1, { logprobs: long(3) }), episode(0, { logprobs: long(1) })];
     expect(opo().advantage([1, 0], episodes)).toEqual([0.25, -0.75]);
+  });
+});
+
+describe('opd', () => {
+  const taught = (reward: number) =>
+    episode(reward, { logprobs: [-1, -2], referenceLogprobs: Float32Array.of(0, -1.5, -0.5) });
+
+  it('lessens what the teacher finds less likely, token by token, beside the rewards', () => {
+    // log policy - log teacher: 0.5 and -1.5; rewards are 0.5 off their mean.
+    expect(opd().advantage([1, 0], [taught(1), taught(0)])).toEqual([
+      [0, 0.5 - 0.5, 0.5 + 1.5],
+      [0, -0.5 - 0.5, -0.5 + 1.5],
+    ]);
+    const half = opd({ teacherCoefficient: 0.5, teacherDiscount: 0.5 });
+    // -0.25 and 0.75, of which the first token takes a half.
+    expect(half.advantage([3], [taught(3)])).toEqual([[0, -0.25 + 0.375, 0.75]]);
+  });
+
+  it('learns from equal rewards and groups of one, but not where policy and teacher agree', () => {
+    const { advantage, isInformative, needsReference } = opd();
+    expect(needsReference).toBe(true);
+    expect(isInformative([0], advantage([0], [taught(0)]))).toBe(true);
+    const agreed = episode(0, { logprobs: [-1, -2], referenceLogprobs: Float32Array.of(0, -1, -2) });
+    expect(isInformative([0], advantage([0], [agreed]))).toBe(false);
+  });
+
+  it('refuses an episode that no teacher has seen', () => {
+    expect(() => opd().advantage([0], [episode(0)])).toThrow(
+      'found none, expected the log-probs of the teacher',
+    );
   });
 });
 
