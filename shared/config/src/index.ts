@@ -66,6 +66,7 @@ export {
   probeEnvironment,
   type EnginesEnvironment,
 } from './engines-environment';
+export { namedSecret } from './secret-file';
 export { packageIndexUrl } from './package-index-url';
 export { keepOnnxRuntimeQuiet } from './onnx-runtime';
 export { prepareTensorflow, type TensorflowSettings } from './tensorflow-runtime';

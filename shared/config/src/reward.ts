@@ -4,6 +4,62 @@ import { named, userModule } from './sections';
 
 const weight = z.number().default(1).describe('factor of this reward in the sum');
 
+const judge = z.strictObject({
+  name: z.literal('judge'),
+  weight,
+  url: z
+    .url({ protocol: /^https?$/ })
+    .refine(isPlain, 'an address without user, password, query and fragment; a key comes by apiKeyEnv')
+    .describe('an endpoint like that of OpenAI up to its version, as https://api.openai.com/v1'),
+  model: z.string().min(1).describe('the model it is asked for'),
+  prompt: z
+    .string()
+    .includes('{completion}', 'a text with {completion} in it')
+    .optional()
+    .describe(
+      'what it is asked, with {prompt}, {answer}, {completion}, {minScore} and {maxScore}; left out: how right, complete and clear the answer is',
+    ),
+  minScore: z.number().default(0).describe('the score that is reward 0'),
+  maxScore: z.number().default(10).describe('the score that is reward 1'),
+  unreadableReward: z
+    .number()
+    .optional()
+    .describe('for a reply without a score; left out: the completion has failed (CONTRACT_JUDGE_UNREADABLE)'),
+  apiKeyEnv: z
+    .string()
+    .regex(/^[A-Z][A-Z0-9_]*_KEY$/)
+    .optional()
+    .describe('variable of the environment with the key, or with _FILE the file that has it; left out: none'),
+  maxTokens: z.int().min(1).max(1_000_000).default(1024).describe('tokens of a reply at most'),
+  timeoutMs: z
+    .int()
+    .min(1)
+    .max(3_600_000)
+    .default(20_000)
+    .describe('an attempt that takes longer has failed'),
+  attempts: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(4)
+    .describe('for a judge that does not answer, or says 429 or 5xx'),
+  requestsPerMinute: z.int().min(1).max(1_000_000).default(600).describe('of one replica, at most'),
+  parallel: z.int().min(1).max(4096).default(32).describe('requests of one replica at the same time'),
+  cacheEntries: z
+    .int()
+    .min(0)
+    .max(10_000_000)
+    .default(10_000)
+    .describe('replies one replica keeps: the same question is asked once'),
+});
+
+/** Whether an address has its place in a recipe, which everyone may read. */
+function isPlain(address: string): boolean {
+  if (!URL.canParse(address)) return true;
+  const { username, password, search, hash } = new URL(address);
+  return `${username}${password}${search}${hash}` === '';
+}
+
 const ownModule = z.strictObject({ name: z.literal('module'), weight, ...userModule });
 const reward = z.discriminatedUnion('name', [
   z.strictObject({ name: z.literal('exact'), weight }),
@@ -76,6 +132,7 @@ const reward = z.discriminatedUnion('name', [
     memoryMb: z.int().min(1).max(1024).default(64).describe('memory of a program'),
     parallel: z.int().min(1).max(64).default(2).describe('programs one replica runs at the same time'),
   }),
+  judge,
   ownModule,
 ]);
 
@@ -86,7 +143,13 @@ export const rewardTimeoutMs = z
   .describe('the rewards of one completion that take longer together have failed');
 
 /** One reward function; `{ module: ./mine.ts }` is one of the user's own. */
-export const rewardSchema = named(reward);
+export const rewardSchema = named(
+  reward.superRefine((config, context) => {
+    if (config.name !== 'judge' || config.minScore < config.maxScore) return;
+    const message = `a number < maxScore, which is ${config.maxScore}`;
+    context.addIssue({ code: 'custom', path: ['minScore'], message });
+  }),
+);
 
 export type RewardConfig = z.output<typeof reward>;
 /** The same with what has a default left out. */

@@ -21,6 +21,18 @@ export function readSecret(variable: string): string | null {
   throw new ForgeError('CONFIG_INVALID', `environment variable ${variable}_FILE: ${path} is empty`, { path });
 }
 
+/**
+ * A secret that a recipe names by its variable, in `field`.
+ *
+ * @throws {ForgeError} as `readSecret`; CONFIG_INVALID when it is not set.
+ */
+export function namedSecret(variable: string, field: string): string {
+  const secret = readSecret(variable);
+  if (secret !== null) return secret;
+  const message = `environment variable ${variable}: not set, but ${field} names it; set it, or ${variable}_FILE to a file that has it`;
+  throw new ForgeError('CONFIG_INVALID', message, { variable, field });
+}
+
 /** @throws {ForgeError} CONFIG_FILE_UNREADABLE naming the variable that names the file. */
 export function readNamedFile(variable: string, path: string): string {
   let bytes: Buffer;

@@ -1,4 +1,11 @@
-import { loadModule, rewardName, type Recipe, type RewardConfig, type TaskConfig } from '@forge/config';
+import {
+  loadModule,
+  namedSecret,
+  rewardName,
+  type Recipe,
+  type RewardConfig,
+  type TaskConfig,
+} from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import type { DownloadWatch } from '@forge/downloads';
 import {
@@ -22,6 +29,7 @@ import {
   type Task,
 } from '@forge/rl';
 import { builtInAlgorithm } from './built-in-algorithm';
+import { judgeReward } from './judge/judge-reward';
 import { datasetTask, pinnedDataset } from './data/dataset-task';
 import { codeReward } from './sandbox/code-reward';
 
@@ -70,6 +78,13 @@ async function loadReward(config: RewardConfig): Promise<Reward> {
       return wordsReward(config);
     case 'code':
       return codeReward(config);
+    case 'judge': {
+      const { apiKeyEnv } = config;
+      return judgeReward(
+        config,
+        apiKeyEnv === undefined ? null : namedSecret(apiKeyEnv, 'apiKeyEnv of the judge'),
+      );
+    }
     case 'module': {
       const own = checkReward(await fromModule(config.module, config.options), config.module);
       return { ...own, name: rewardName(config) };
