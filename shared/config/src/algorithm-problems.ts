@@ -58,7 +58,7 @@ function weightProblems(config: BuiltIn): Problem[] {
 }
 
 /** Algorithms whose baseline is not the group's. */
-const WITHOUT_GROUP: readonly AlgorithmConfig['name'][] = ['ppo', 'reinforce++', 'remax'];
+const WITHOUT_GROUP: readonly AlgorithmConfig['name'][] = ['opd', 'ppo', 'reinforce++', 'remax'];
 
 function groupProblems({ name, groupSize }: BuiltIn): Problem[] {
   if (groupSize > 1 || WITHOUT_GROUP.includes(name)) return [];

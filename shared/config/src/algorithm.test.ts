@@ -64,7 +64,7 @@ describe('algorithmSchema', () => {
     expect(problem).toMatch(new RegExp(`did you mean ${near.replaceAll('+', '\\+')}\\?$`));
   });
 
-  it.each(['reinforce++', 'remax', 'ppo'])('takes one answer to each prompt with %s', (name) => {
+  it.each(['reinforce++', 'remax', 'ppo', 'opd'])('takes one answer to each prompt with %s', (name) => {
     expect(problemsOf({ name, groupSize: 1 })).toEqual([]);
   });
 
