@@ -1,10 +1,5 @@
 import { usesCritic, usesReference, type Recipe } from '@forge/config';
-import {
-  adapterParameterCount,
-  parameterCount,
-  valueParameterCount,
-  type ModelConfig,
-} from '@forge/model';
+import { adapterParameterCount, parameterCount, valueParameterCount, type ModelConfig } from '@forge/model';
 
 /** Bytes by the part that takes them. */
 export type Parts = Readonly<Record<string, number>>;
