@@ -10,9 +10,13 @@ const WAYS: [what: string, pattern: RegExp, allowed: string[]][] = [
   ['eval', /(?<![.\w$])eval\s*\(/, []],
   ['a function of text', /new Function\b|\bFunction\s*\(['"`]|\.constructor\s*\(\s*['"`]/, []],
   ['a timer of text', /\bset(Timeout|Interval|Immediate)\s*\(\s*['"`]/, []],
-  // A script that is a constant: only there a search that does not end has a deadline.
-  ['node:vm', /['"](node:)?vm['"]/, ['shared/rl/src/regular-expression.ts']],
-  // A flag of the heap is set there, nothing else.
+  // Scripts that are constants: only there a search that does not end has a deadline, and the heap's collector is to be had.
+  [
+    'node:vm',
+    /['"](node:)?vm['"]/,
+    ['shared/rl/src/regular-expression.ts', 'shared/rl-actors/src/policy/collect-garbage.ts'],
+  ],
+  // Flags of the heap are set there, nothing else.
   ['objects of V8', /['"](node:)?v8['"]|\bdeserialize\s*\(/, ['shared/service-kit/src/run-service.ts']],
   ['the build of msgpackr that makes functions', /['"]msgpackr['"]/, []],
   // The file loaded is one that the recipe or the program of the user names.

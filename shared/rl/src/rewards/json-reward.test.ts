@@ -8,7 +8,11 @@ const score = (text: string, options = {}, expected = answer) =>
 describe('jsonReward', () => {
   it.each([
     ['the answer', answer, 1],
-    ['another order and white space', '\n{"quantity":3,"items":["lamp","chair"],\n"city":"Oslo","name":"Ida"} ', 1],
+    [
+      'another order and white space',
+      '\n{"quantity":3,"items":["lamp","chair"],\n"city":"Oslo","name":"Ida"} ',
+      1,
+    ],
     ['a number as a text', answer.replace('3', '"3"'), 0.5 * 0.75],
     ['a list in another order', answer.replace('"lamp", "chair"', '"chair", "lamp"'), 0.5 * 0.75],
     ['a missing key', '{"name": "Ida", "city": "Oslo", "quantity": 3}', 0.5 * 0.75],

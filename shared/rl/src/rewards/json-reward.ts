@@ -19,9 +19,13 @@ export function jsonReward({ partialCredit = 0.5 }: JsonRewardOptions = {}): Rew
     score({ id, answer = '' }, text) {
       const expected = parsed(answer);
       if (expected === undefined) {
-        throw new ForgeError('CONTRACT_INVALID_MESSAGE', `reward 'json': the answer of sample '${id}' is not JSON`, {
-          sampleId: id,
-        });
+        throw new ForgeError(
+          'CONTRACT_INVALID_MESSAGE',
+          `reward 'json': the answer of sample '${id}' is not JSON`,
+          {
+            sampleId: id,
+          },
+        );
       }
       const given = parsed(text);
       if (isDeepStrictEqual(given, expected)) return 1;
@@ -45,8 +49,6 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 function shareOfEqual(expected: Record<string, unknown>, given: Record<string, unknown>): number {
   const keys = [...new Set([...Object.keys(expected), ...Object.keys(given)])];
   const isEqual = (key: string): boolean =>
-    Object.hasOwn(expected, key) &&
-    Object.hasOwn(given, key) &&
-    isDeepStrictEqual(given[key], expected[key]);
+    Object.hasOwn(expected, key) && Object.hasOwn(given, key) && isDeepStrictEqual(given[key], expected[key]);
   return keys.filter(isEqual).length / keys.length;
 }
