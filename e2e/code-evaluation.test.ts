@@ -17,7 +17,11 @@ const WAYS: [what: string, pattern: RegExp, allowed: string[]][] = [
     ['shared/rl/src/regular-expression.ts', 'shared/rl-actors/src/policy/collect-garbage.ts'],
   ],
   // Flags of the heap are set there, nothing else.
-  ['objects of V8', /['"](node:)?v8['"]|\bdeserialize\s*\(/, ['shared/service-kit/src/run-service.ts']],
+  [
+    'objects of V8',
+    /['"](node:)?v8['"]|\bdeserialize\s*\(/,
+    ['shared/rl-actors/src/policy/collect-garbage.ts', 'shared/service-kit/src/run-service.ts'],
+  ],
   ['the build of msgpackr that makes functions', /['"]msgpackr['"]/, []],
   // The file loaded is one that the recipe or the program of the user names.
   [

@@ -1,4 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
+// eslint-disable-next-line no-restricted-imports -- the script is a constant; a new context alone has the collector
 import { runInNewContext } from 'node:vm';
 
 /**
