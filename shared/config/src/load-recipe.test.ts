@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ForgeError } from '@forge/errors';
 import { parse } from 'yaml';
+import { ALGORITHM_NAMES } from './algorithm';
 import { loadRecipe, loadSftRecipe, parseResolvedRecipe, recipeToYaml, storedRecipe } from './load-recipe';
 import { candidatesPerBatch } from './recipe';
 
@@ -148,7 +149,7 @@ describe('loadRecipe', () => {
     ['rewards=[]', 'rewards: found [], expected a list of length >= 1'],
     [
       'algorithm={name: grop}',
-      'algorithm.name: found "grop", expected one of grpo, dr-grpo, rloo, maxrl, reinforce++, reinforce++-baseline, remax, opo, gdpo, pass-at-k, dapo, gspo, luspo, cispo, sapo, gmpo, dppo, vespo, dro, decoupled-ppo, ppo, reinforce, module; did you mean grpo?',
+      `algorithm.name: found "grop", expected one of ${ALGORITHM_NAMES.join(', ')}, module; did you mean grpo?`,
     ],
     ['algorithm={module: 3}', 'algorithm.module: found 3, expected a text'],
     [
@@ -179,7 +180,7 @@ describe('loadRecipe', () => {
 
   it('suggests only keys of the chosen algorithm', () => {
     expect(problemsOf('algorithm={name: reinforce, clipEpsilon: 0.2}')).toEqual([
-      'algorithm.clipEpsilon: unknown key, reinforce has no such; grpo, dr-grpo, rloo, maxrl, reinforce++, reinforce++-baseline, remax, opo, gdpo, pass-at-k, dapo, gspo, luspo, decoupled-ppo, ppo have',
+      'algorithm.clipEpsilon: unknown key, reinforce has no such; grpo, dr-grpo, rloo, maxrl, reinforce++, reinforce++-baseline, remax, opo, opd, gdpo, pass-at-k, dapo, gspo, luspo, decoupled-ppo, ppo have',
     ]);
     expect(problemsOf('rewards.0={module: ./mine.ts, option: {}}')).toEqual([
       'rewards.0.option: unknown key; did you mean rewards.0.options?',
