@@ -7,7 +7,7 @@ import { timedRun, type TimedRun } from './algorithms/timed-run';
 const SEEDS = [1, 2];
 const SECONDS = 120;
 const BASELINE = 'grpo';
-/** Those that learn by themselves, without a teacher. */
+/** Algorithms that learn by themselves, without a teacher. */
 const NAMES = ALGORITHM_NAMES.filter((name) => name !== 'opd');
 const [DOCS, CHART] = ['docs/algorithms.md', 'docs/algorithms.svg'];
 

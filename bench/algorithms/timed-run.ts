@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** What a run had learnt by the time it was stopped. */
+/** Learning of a run until it was stopped. */
 export interface TimedRun {
   /** [seconds since the run began, held-out accuracy], the first at 0. */
   points: [number, number][];
@@ -13,7 +13,7 @@ export interface TimedRun {
   steps: number;
   /** Mean over the steps of the mean lag of what was trained, in versions. */
   lag: number;
-  /** Why it ended before its time; null when it did not. */
+  /** Reason for an end before its time; null when there was none. */
   failure: string | null;
 }
 

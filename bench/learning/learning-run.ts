@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** What a run that ended by itself had learnt, and when. */
+/** Learning of a run that ended by itself. */
 export interface LearningRun {
   /** [seconds since the run began, held-out accuracy], the first at 0, the last at the end. */
   points: [number, number][];

@@ -25,7 +25,7 @@ function peakBytes(): number {
   return 1024 * Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
 }
 
-/** What is trained: an adapter of that rank, or the whole model for 0. */
+/** Rank of the adapter that is trained; 0 is the whole model. */
 function adapterOf(rank: string | undefined): SeededAdapter | undefined {
   return Number(rank ?? 0) === 0 ? undefined : seededAdapterSchema.parse({ rank: Number(rank) });
 }

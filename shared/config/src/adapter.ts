@@ -37,7 +37,7 @@ export const adapterSchema = z
 /** Shape of an adapter, with every default filled in. */
 export type AdapterConfig = z.output<typeof adapterSchema>;
 
-/** What actors are told: the adapter, and the seed of its fresh factors. */
+/** The adapter as actors take it, with the seed of its fresh factors. */
 export const seededAdapterSchema = adapterSchema.extend({ seed: z.int().min(0).max(0xffff_ffff).default(1) });
 
 export type SeededAdapter = z.output<typeof seededAdapterSchema>;

@@ -63,7 +63,7 @@ const ratioTo = {
 
 export type NormalizationName = 'token' | 'sequence' | 'constant';
 
-/** How the loss is averaged, where that is not a part of the algorithm itself. */
+/** Means of the loss, for algorithms that leave them open. */
 export function normalizationFields(fallback: NormalizationName) {
   return {
     normalization: z

@@ -1,7 +1,7 @@
 import type { AlgorithmConfig } from './algorithm';
 import { correctionProblems, isWeighting } from './correction';
 
-/** What contradicts itself in an algorithm's section: the path below it, and what is expected. */
+/** Contradictions in an algorithm's section: the path below it, and what is expected. */
 export interface Problem {
   path: (string | number)[];
   message: string;

@@ -56,7 +56,7 @@ export function isWeighting({ name }: Correction): boolean {
   return name === 'tis' || name === 'icepop';
 }
 
-/** What is wrong with corrections together: the path below them, and what is expected. */
+/** Contradictions among corrections: the path below them, and what is expected. */
 export function correctionProblems(
   corrections: readonly Correction[],
 ): { path: (string | number)[]; message: string }[] {

@@ -26,7 +26,7 @@ import {
   type Algorithm,
 } from '@forge/rl';
 
-/** What makes each algorithm of the catalogue from its section of a recipe. */
+/** Makers of the algorithms, each from its section of a recipe. */
 const CATALOGUE: { readonly [Name in AlgorithmName]: (options: ConfigOf<Name>) => Algorithm } = {
   cispo,
   dapo,

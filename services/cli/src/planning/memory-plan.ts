@@ -102,7 +102,7 @@ function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number):
   const isOnnx = engineOf(trainer) === 'onnx';
   // Gradients of a micro-batch, which onnxruntime gives to the host as a copy, and the sum over several.
   const gradients = (isOnnx ? 2 : 1) + (inBatch > tokens ? 1 : 0);
-  // What a step of several updates goes back to when one of them fails.
+  // State that a step of several updates goes back to when one of them fails.
   const held = algorithm.updatesPerBatch * algorithm.minibatches > 1 ? 1 + MOMENTS : 0;
   const values = usesCritic(recipe) ? FLOAT_BYTES * valueParameterCount(config) : 0;
   const parts = {

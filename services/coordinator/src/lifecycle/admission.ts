@@ -14,7 +14,7 @@ export interface GroupAdmissionOptions {
   /** The number of this coordinator of the run: only the newest admits. */
   coordinator: number;
   openRollouts: Pick<OpenRollouts, 'origin'>;
-  /** Where a curriculum draws the samples; null where their indices say which. */
+  /** Draws of a curriculum; null where indices say which sample is which. */
   draws: Pick<SampleDraws, 'placed'> | null;
 }
 

@@ -50,7 +50,7 @@ export interface LifecycleOptions {
   coordinator: number;
   isModelSaved: () => boolean;
   openRollouts: Pick<OpenRollouts, 'origin' | 'end'>;
-  /** Where a curriculum draws the samples; null where their indices say which. */
+  /** Draws of a curriculum; null where indices say which sample is which. */
   draws: Pick<SampleDraws, 'placed'> | null;
   logger: Logger;
 }

@@ -13,7 +13,7 @@ interface Judged {
 }
 
 /**
- * What a stage of the algorithm says of a group.
+ * Verdict of a stage of the algorithm on a group.
  *
  * @throws {ForgeError} its own, or BUG_INVARIANT for any other error; naming stage, group and sample.
  */

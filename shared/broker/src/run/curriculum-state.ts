@@ -7,16 +7,16 @@ import { staleCoordinator } from './group-flow';
 /** Field of the hash beside those of the curriculum itself. */
 const ASSIGNMENTS = 'assignments';
 
-/** How a group of a batch went. */
+/** Result of a group of a batch. */
 export interface GroupResult {
-  /** Of its sample in the task's order. */
+  /** Place of its sample in the task's order. */
   position: number;
   /** Mean over its episodes. */
   reward: number;
   informative: boolean;
 }
 
-/** What a curriculum decided for admitted groups. */
+/** Decisions of a curriculum for admitted groups. */
 export interface Assignment {
   /** Counts the assignments of the run, from 1. */
   number: number;
@@ -27,7 +27,7 @@ export interface Assignment {
   changes: Readonly<Record<string, string | null>>;
 }
 
-/** What the curriculum of a run knows, and what it is told. */
+/** Knowledge of a run's curriculum, and results on their way to it. */
 export class CurriculumState {
   constructor(
     private readonly redis: Redis,
@@ -46,7 +46,7 @@ export class CurriculumState {
     return { index: Number(index ?? 0), step: Number(made ?? 1) - 1 };
   }
 
-  /** How the groups of the batch of a step went, in its order; null while it is not formed. */
+  /** Results of the groups of a step's batch, in its order; null while it is not formed. */
   async results(step: number): Promise<GroupResult[] | null> {
     const text = await this.redis.hget(this.keys.results, String(step));
     if (text === null) return null;

@@ -61,6 +61,20 @@ export interface OpCase {
 const indices = (graph: Graph, values: number[], shape = [values.length]): Tensor =>
   graph.constant(values, shape, 'int64');
 
+/** Five tokens of three hidden values, of a vocabulary of four. */
+const HEAD = {
+  shapes: [
+    [5, 3],
+    [4, 3],
+  ],
+  symbolic: [
+    ['N', 3],
+    [4, 3],
+  ],
+  signed: true,
+  ids: { values: [0, 3, 1, 1, 2], symbol: 'N' },
+};
+
 export const OP_CASES: readonly OpCase[] = [
   {
     name: 'add with broadcasting',
@@ -268,59 +282,23 @@ export const OP_CASES: readonly OpCase[] = [
   },
   {
     name: 'linearLogprobs in uneven chunks',
-    shapes: [
-      [5, 3],
-      [4, 3],
-    ],
-    symbolic: [
-      ['N', 3],
-      [4, 3],
-    ],
-    signed: true,
-    ids: { values: [0, 3, 1, 1, 2], symbol: 'N' },
+    ...HEAD,
     build: ([x, w], _, ids) => linearLogprobs(x!, w!, ids, { chunk: 2, temperature: 0.7 }).logprobs,
   },
   {
     name: 'linearLogprobs that keeps the logits',
-    shapes: [
-      [5, 3],
-      [4, 3],
-    ],
-    symbolic: [
-      ['N', 3],
-      [4, 3],
-    ],
-    signed: true,
-    ids: { values: [0, 3, 1, 1, 2], symbol: 'N' },
+    ...HEAD,
     build: ([x, w], _, ids) =>
       linearLogprobs(x!, w!, ids, { chunk: 2, temperature: 0.7, keep: true }).logprobs,
   },
   {
     name: 'the entropy of linearLogprobs in uneven chunks',
-    shapes: [
-      [5, 3],
-      [4, 3],
-    ],
-    symbolic: [
-      ['N', 3],
-      [4, 3],
-    ],
-    signed: true,
-    ids: { values: [0, 3, 1, 1, 2], symbol: 'N' },
+    ...HEAD,
     build: ([x, w], _, ids) => linearLogprobs(x!, w!, ids, { chunk: 2, temperature: 0.7 }).entropy,
   },
   {
     name: 'log-probs and entropy of linearLogprobs in uneven chunks',
-    shapes: [
-      [5, 3],
-      [4, 3],
-    ],
-    symbolic: [
-      ['N', 3],
-      [4, 3],
-    ],
-    signed: true,
-    ids: { values: [0, 3, 1, 1, 2], symbol: 'N' },
+    ...HEAD,
     build: ([x, w], _, ids) => {
       const { logprobs, entropy } = linearLogprobs(x!, w!, ids, { chunk: 2, temperature: 0.7 });
       return add(logprobs, mul(entropy, 0.3));
@@ -328,16 +306,7 @@ export const OP_CASES: readonly OpCase[] = [
   },
   {
     name: 'log-probs and entropy of linearLogprobs that keeps the logits',
-    shapes: [
-      [5, 3],
-      [4, 3],
-    ],
-    symbolic: [
-      ['N', 3],
-      [4, 3],
-    ],
-    signed: true,
-    ids: { values: [0, 3, 1, 1, 2], symbol: 'N' },
+    ...HEAD,
     build: ([x, w], _, ids) => {
       const options = { chunk: 2, temperature: 0.7, keep: true };
       const { logprobs, entropy } = linearLogprobs(x!, w!, ids, options);

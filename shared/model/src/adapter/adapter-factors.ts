@@ -6,7 +6,7 @@ import { parameterShapes } from '../transformer/parameter-shapes';
 /** The part of an adapter's config that decides what is computed. */
 export type AdapterShape = Pick<AdapterConfig, 'rank' | 'alpha' | 'targets'>;
 
-/** How PEFT calls the model that it wraps. */
+/** PEFT's name of the model that it wraps. */
 const PREFIX = 'base_model.model.';
 const FACTOR = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
 
@@ -64,7 +64,7 @@ export function adapterShapes(config: ModelConfig, adapter: AdapterShape): Map<s
   return shapes;
 }
 
-/** How many parameters an adapter has. */
+/** Number of parameters of an adapter. */
 export function adapterParameterCount(config: ModelConfig, adapter: AdapterShape): number {
   let count = 0;
   for (const [outputs, inputs] of adaptedLayers(config, adapter).values())

@@ -17,7 +17,7 @@ const request = (rolloutIds: readonly string[] = ['a']) => ({
 });
 const TEMPERATURE = 0.8;
 
-/** What a trainer announces of an adapter. */
+/** Announcement of an adapter by its trainer. */
 async function canaryOf(parameters: Parameters): Promise<Canary> {
   const step = await TrainStep.create({
     ...{ engine, config: tiny, base, parameters, loss: supervisedLoss, temperature: TEMPERATURE },

@@ -6,7 +6,7 @@ const missing = missingTensorflow();
 if (missing !== null) process.stderr.write(`skipped: ${missing}\n`);
 const FIXTURE = join(__dirname, '../../dist/training/train-in-process.fixture.js');
 
-/** What becomes of two steps where TensorFlow has so many bytes; without a number, as many as there are. */
+/** Outcome of two steps where TensorFlow has so many bytes; without a number, as many as there are. */
 function trained(microBatchTokens: number, bytes?: number): unknown {
   const { stdout, stderr } = spawnSync(process.execPath, [FIXTURE, String(microBatchTokens)], {
     encoding: 'utf8',

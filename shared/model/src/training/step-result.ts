@@ -29,7 +29,7 @@ export interface StepResult {
 /** One optimizer update, or the mean of several. */
 export type Update = Pick<StepResult, 'loss' | 'gradientNorm' | 'metrics'>;
 
-/** What is shown of the value model's update. */
+/** Metrics of the value model's update. */
 export function criticMetrics({ loss, norm, metrics }: Gradients): Record<string, number> {
   const own = Object.entries(metrics).map(([name, value]) => [`critic_${name}`, value]);
   return { critic_loss: loss, critic_gradient_norm: norm, ...(Object.fromEntries(own) as object) };

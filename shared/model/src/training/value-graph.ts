@@ -18,7 +18,7 @@ export function valueParameters({ hiddenSize }: ModelConfig, policy: Parameters)
   return new Map([...body, [VALUE_HEAD, head]]);
 }
 
-/** How many parameters the value model of a policy has. */
+/** Number of parameters of a policy's value model. */
 export function valueParameterCount(config: ModelConfig): number {
   const { vocabSize, hiddenSize, tieWordEmbeddings } = config;
   return parameterCount(config) - (tieWordEmbeddings ? 0 : vocabSize * hiddenSize) + hiddenSize;

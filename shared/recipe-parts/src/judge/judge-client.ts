@@ -126,7 +126,7 @@ async function bounded(response: Response): Promise<string> {
   return Buffer.concat(parts).toString('utf8');
 }
 
-/** What the first choice of a chat completion says. */
+/** Text of the first choice of a chat completion. */
 function contentOf(text: string): string {
   let choices: unknown;
   try {

@@ -54,7 +54,7 @@ describe('judgeReward', () => {
     const [{ content }] = body.messages as [{ content: string }];
     expect(content).toContain('Question:\n1+1=\n');
     expect(content).toContain('if there is one:\n2\n');
-    // What stands in a completion is left as it is.
+    // Braces inside a completion are left as they are.
     expect(content).toContain('the answer is {answer}\n');
     expect(content).toContain('from 0 (useless) to 10 (perfect)');
   });

@@ -8,7 +8,7 @@ import { systemClock, type Clock } from './request-budget';
 
 export interface JudgeOptions extends JudgeClientOptions {
   model: string;
-  /** What the judge is asked, with {prompt}, {answer}, {completion}, {minScore} and {maxScore}. */
+  /** Question to the judge, with {prompt}, {answer}, {completion}, {minScore} and {maxScore}. */
   prompt?: string | undefined;
   minScore: number;
   maxScore: number;
@@ -20,7 +20,7 @@ export interface JudgeOptions extends JudgeClientOptions {
   unreadableReward?: number | undefined;
 }
 
-/** What a judge is asked unless the recipe says otherwise. */
+/** Question to a judge unless the recipe has another. */
 const JUDGE_PROMPT = `Judge the answer of an assistant.
 
 Question:

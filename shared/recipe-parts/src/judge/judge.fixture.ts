@@ -45,7 +45,7 @@ export class TestJudge {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}/v1`;
   }
 
-  /** What comes next, in this order. */
+  /** Answers still to come, in this order. */
   willAnswer(...answers: Answer[]): void {
     this.answers = answers;
   }

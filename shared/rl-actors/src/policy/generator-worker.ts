@@ -69,7 +69,7 @@ const settings = workerData as PolicySettings;
 class Generation {
   private generator: Promise<Generator> | null = null;
   private readonly recent = new RecentWeights();
-  /** What version 0 is generated with, until there is a generator. */
+  /** Weights of version 0, until there is a generator. */
   private initial: Parameters | null;
   /** The model that adapters are taken up beside, until there is a generator. */
   private base: FrozenBase | null = null;
@@ -248,7 +248,7 @@ function readerOfVersion(announcement: WeightsAnnouncement): () => Promise<Param
   return () => readVersion(announcement);
 }
 
-/** Where the program that generates has its weights. */
+/** Home of the weights of the program that generates. */
 function weightModeOf(parameters: Parameters): WeightMode {
   const { threads, weights, adapter } = settings.worker;
   if (weights !== 'auto') return weights;

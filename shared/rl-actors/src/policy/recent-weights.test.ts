@@ -9,7 +9,7 @@ const parameters = (value: number): Parameters =>
 
 const never = (): Promise<Parameters> => Promise.reject(new Error('read'));
 
-/** What nothing refers to is gone in a turn of its own: a reference that was looked at lasts until the turn ends. */
+/** Collects garbage in a turn of its own: a reference that was looked at lasts until its turn ends. */
 async function afterGarbage(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
   collectGarbage();

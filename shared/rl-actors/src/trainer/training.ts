@@ -45,7 +45,7 @@ export interface TrainedStep extends StepResult {
   lag: LagStatistics;
 }
 
-/** What stays of a model as it is while it is trained. */
+/** Parts of a model that training leaves alone. */
 interface TrainedModel extends Pick<LoadedModel, 'config' | 'files'> {
   /** Hash of the parameters, where they stay as they are, too, and an adapter is trained. */
   base: string | undefined;

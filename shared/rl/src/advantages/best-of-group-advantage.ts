@@ -7,7 +7,7 @@ export interface BestOfGroupOptions {
 }
 
 /**
- * What the best episode of a group adds to its reward as a whole, the largest of all: its distance to the second; the others
+ * The share of the best episode in its group's reward, the largest of all: its distance to the second; the others
  * add nothing.
  *
  * Edge: a group of one, or one whose best is not alone -> zeros.

@@ -2,7 +2,7 @@ import { deviation, type VarianceEstimator } from './statistics';
 
 /** An episode, or a padded row of it. Shapes: all [T]. */
 export interface ValuedTokens {
-  /** What each token brings; a reward for the whole is its last token's. */
+  /** Reward of each token; one for the whole is its last token's. */
   rewards: ArrayLike<number>;
   /** Value of the state each token is chosen in. */
   values: ArrayLike<number>;
@@ -11,12 +11,12 @@ export interface ValuedTokens {
 
 export interface AdvantageEstimates {
   advantages: Float64Array;
-  /** What the values are to become: advantages + values. */
+  /** Targets of the values: advantages + values. */
   returns: Float64Array;
 }
 
 /**
- * How much better each chosen token was than the values expected: an exponentially weighted mean of n-step advantages. Tokens
+ * Advantage of each chosen token over what the values expected: an exponentially weighted mean of n-step advantages. Tokens
  * that were not chosen, such as a tool's answer, take no time: the next chosen one follows at once.
  *
  * Shapes: [T], 0 where the mask is 0.

@@ -1,7 +1,7 @@
 import type { Episode, Worth } from '@forge/contracts';
 
 /**
- * What is still to come at each chosen token of an episode: the reward at its last one, and what every token brings.
+ * Return at each chosen token of an episode: the reward at its last one, and what every token still brings.
  *
  * Shapes: perToken [T], by the episode's positions -> [T], 0 where the mask is 0.
  */

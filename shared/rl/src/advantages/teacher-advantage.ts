@@ -5,7 +5,7 @@ import { groupRelativeAdvantage } from './group-relative-advantage';
 export interface TeacherOptions {
   /** Weight of the teacher beside the rewards. */
   teacherCoefficient?: number | undefined;
-  /** How much a token counts for what the teacher says of the next one: 0 leaves each its own. */
+  /** Weight of the teacher's word on the next token for this one: 0 leaves each its own. */
   teacherDiscount?: number | undefined;
 }
 

@@ -28,7 +28,7 @@ export interface CriticOptions {
   lambda: number;
   /** Advantages of a batch are brought to mean 0 and standard deviation 1 over its tokens, by which variance. */
   whitening: VarianceEstimator | 'none';
-  /** That of the value model's own optimizer; null for the policy's. */
+  /** Learning rate of the value model's own optimizer; null for the policy's. */
   learningRate: number | null;
   /** The value model's loss, of `values`, `oldValues` and `returns`; its `logprobs` are `old`, and entropy is 0. */
   loss: Loss;

@@ -15,7 +15,7 @@ import type { Algorithm } from './algorithm';
 import { policyAlgorithm, type PolicyOptions } from './policy-algorithm';
 
 export interface ProximalOptions {
-  /** Where the proximal policy comes from. */
+  /** Source of the proximal policy. */
   proximal?: 'recomputed' | 'log-linear' | undefined;
   /** Largest weight proximal / behaviour; 5 as in AReaL. */
   weightBound?: number | undefined;

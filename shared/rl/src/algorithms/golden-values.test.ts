@@ -29,7 +29,7 @@ import { vespoSurrogate } from './vespo';
 /** A batch's sum in which only the token counts whose reference log-prob is 1: no loss here has a reference model. */
 const pick = (x: Tensor, terms: object): Tensor => sum(mul(x, (terms as LossTerms).reference));
 
-/** What `loss` makes of each token of one sequence, by `pick`. */
+/** Values of `loss` for each token of one sequence, by `pick`. */
 function eachToken(loss: Loss, lossCase: LossCase): number[] {
   return lossCase.logprobs[0]!.map((_, at, row) => {
     const reference = [row.map((_value, t) => Number(t === at))];

@@ -12,7 +12,7 @@ import { policyLoss, type PolicyLossOptions, type Surrogate } from '../losses/po
 import { divergenceCosts, shapeRewards, type ShapingOptions } from '../shaping/shape-rewards';
 import { defineAlgorithm, type Algorithm, type AlgorithmDefinition } from './algorithm';
 
-/** What every algorithm of the catalogue takes. */
+/** Options that every algorithm of the catalogue takes. */
 export interface PolicyOptions extends PolicyLossOptions {
   shaping?: ShapingOptions | undefined;
   normalization?: Normalization | undefined;
@@ -22,7 +22,7 @@ export interface PolicyOptions extends PolicyLossOptions {
 
 export interface PolicyParts extends Omit<AlgorithmDefinition, 'loss' | 'shape'> {
   surrogate: Surrogate;
-  /** Where the recipe says nothing. */
+  /** Default for recipes without one. */
   normalization: Normalization;
   /** For a mean that is a part of the algorithm itself. */
   mean?: BatchMean;
@@ -61,7 +61,7 @@ function lessDivergence(
   );
 }
 
-/** What the divergence from the reference takes off the reward at each token; zeros unless it is in the reward. Shapes: [T]. */
+/** Cost of each token for its divergence from the reference; zeros unless that is in the reward. Shapes: [T]. */
 export function tokenCosts(episode: Episode, options: PolicyLossOptions): number[] {
   const { klCoefficient = 0, klIn = 'loss', klEstimator = 'k3', klClamp } = options;
   const isCost = klIn === 'reward' && klCoefficient > 0;

@@ -11,7 +11,7 @@ export interface CurriculumOptions {
   seed: number;
 }
 
-/** How a group went that was drawn. */
+/** Result of a group that was drawn. */
 export interface DrawResult {
   /** The position that was drawn. */
   position: number;
@@ -126,7 +126,7 @@ export class Curriculum {
     this.save();
   }
 
-  /** What changed since the last call, as fields of a hash: texts to set, and null for fields to delete. */
+  /** Changes since the last call, as fields of a hash: texts to set, and null for fields to delete. */
   changes(): Record<string, string | null> {
     return this.saved.changes();
   }
@@ -260,14 +260,14 @@ function poolOf({ rate, difficulty }: Entry): string {
   return `${rate === null ? 'new' : level(rate)} ${difficulty}`;
 }
 
-/** Where a success rate is: 0 and 1 have no gradient to give, and change at their own pace. */
+/** Level of a success rate: 0 and 1 have no gradient to give, and change at their own pace. */
 function level(rate: number): string {
   if (rate < 0.05) return 'never';
   if (rate > 0.95) return 'always';
   return rate < 0.35 ? 'seldom' : rate > 0.65 ? 'often' : 'half';
 }
 
-/** What is kept of an entry besides its position. */
+/** Fields of an entry besides its position. */
 function textOf({ rate, from, restsSince, turn }: Entry): string {
   return JSON.stringify([rate, from, restsSince, turn]);
 }

@@ -34,7 +34,7 @@ export interface TokenLoss {
 }
 
 /**
- * What an algorithm's loss is at heart.
+ * Heart of an algorithm's loss.
  *
  * Shapes: anchor [B, T], log-probs of the policy that ratios are to.
  */

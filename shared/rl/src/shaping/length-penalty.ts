@@ -1,12 +1,12 @@
 export interface LengthPenalty {
-  /** What the longest answer of a group loses against the shortest. */
+  /** Loss of a group's longest answer against its shortest. */
   weight: number;
   /** Reward from which on an answer is right. */
   rightFrom?: number | undefined;
 }
 
 /**
- * What length adds to the rewards of a group: from `weight / 2` for its shortest episode to `-weight / 2` for its longest; a
+ * Addition to the rewards of a group for length: from `weight / 2` for its shortest episode to `-weight / 2` for its longest; a
  * wrong one gets no bonus, so that a short wrong answer isn't worth writing.
  *
  * Shapes: rewards, tokens [G] -> [G].

@@ -3,14 +3,14 @@ export interface OverlongPenalty {
   maxTokens?: number | undefined;
   /** Left out: a fifth of `maxTokens`, as in the paper (4096 of 20480). */
   buffer?: number | undefined;
-  /** What an answer of `maxTokens` loses. */
+  /** Loss of an answer of `maxTokens`. */
   factor?: number | undefined;
   /** 'factor': no more than that is lost, as in the paper and OpenRLHF; 'none': it goes on falling, as in AReaL and verl. */
   cap?: 'factor' | 'none' | undefined;
 }
 
 /**
- * What an answer's length adds to its reward: 0 up to the buffer, and from there on less by `factor / buffer` per token.
+ * Addition to an answer's reward for its length: 0 up to the buffer, and from there on less by `factor / buffer` per token.
  *
  * @see Yu et al., "DAPO" (2025), equation 13
  */

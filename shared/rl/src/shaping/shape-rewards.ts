@@ -37,7 +37,7 @@ export function shapeRewards(options: ShapingOptions): (episodes: readonly Episo
 }
 
 /**
- * What each token of an episode costs for being unlike the reference model: minus `coefficient` times its divergence.
+ * Cost of each token of an episode for being unlike the reference model: minus `coefficient` times its divergence.
  *
  * Shapes: [T], 0 where the mask is 0.
  */

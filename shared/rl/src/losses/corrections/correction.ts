@@ -6,7 +6,7 @@ import { offPolicySequenceMask, type OffPolicySequenceMaskOptions } from './off-
 import { outlierDrop } from './outlier-drop';
 import { truncatedImportanceSampling, type TruncationOptions } from './truncated-importance-sampling';
 
-/** What a correction does to each token. Shapes: [B, T] or [B, 1]; no gradient. */
+/** Effect of a correction on each token. Shapes: [B, T] or [B, 1]; no gradient. */
 export interface Correction {
   /** Factor of the token's loss: an importance weight, or 0 for a token that is left out. */
   weight: Tensor;
