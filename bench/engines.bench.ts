@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findTensorflow } from '@forge/engine';
 import shapes from './engines/shapes.json';
@@ -7,6 +9,8 @@ const THREADS = '2';
 const ROUNDS = Number(process.env.FORGE_BENCH_ROUNDS ?? 2);
 /** A Python with torch and transformers, for the peers. */
 const PYTHON = process.env.FORGE_BENCH_PYTHON ?? 'python3';
+/** A directory with the npm package node-llama-cpp, for llama.cpp; the Python needs gguf then. */
+const LLAMA_CPP = process.env.FORGE_BENCH_LLAMA_CPP;
 
 interface Candidate {
   name: string;
@@ -41,6 +45,19 @@ function hasPeers(): boolean {
   return false;
 }
 
+const GGUF = join(tmpdir(), 'forge-bench.gguf');
+
+/** llama.cpp on a model of the same shape in float32; nothing where it is not named. */
+function llamaCpp(kind: string): Candidate[] {
+  if (LLAMA_CPP === undefined) return [];
+  const [maker, file] = ['gguf-of-shape.py', 'llama-cpp-generate.mjs'].map((name) =>
+    join(__dirname, 'peers', name),
+  );
+  const { status, stderr } = spawnSync(PYTHON, [maker!, kind, GGUF], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${maker}: ${stderr.slice(-2000)}`);
+  return [{ name: 'llama.cpp float32', command: [process.execPath, file!, LLAMA_CPP, GGUF, THREADS] }];
+}
+
 function figuresOf({ name, command }: Candidate): Figures {
   const [program, ...args] = command;
   const { stdout, stderr } = spawnSync(program!, args, { encoding: 'utf8' });
@@ -72,8 +89,8 @@ function compare(title: string, candidates: readonly Candidate[], figure: string
 }
 
 /**
- * A train step and generation on every installed engine, beside torch's (eager) and transformers' where Python has them. Each
- * figure comes from a process of its own; run it on a machine that does nothing else.
+ * A train step and generation on every installed engine, beside torch's (eager) and transformers' where Python has them, and
+ * llama.cpp's where it is named. Each figure comes from a process of its own; run it on a machine that does nothing else.
  */
 export function run(): Promise<void> {
   const withPeers = hasPeers();
@@ -84,6 +101,7 @@ export function run(): Promise<void> {
   const candidates = [
     ...forge('generate', 'smol'),
     ...(withPeers ? peers('transformers-generate', 'smol') : []),
+    ...llamaCpp('smol'),
   ];
   compare(
     'generation, 134.5 M parameters, 32 rows of 64 tokens behind a prompt of 36',
@@ -91,5 +109,6 @@ export function run(): Promise<void> {
     'tokensPerSecond',
     false,
   );
+  rmSync(GGUF, { force: true });
   return Promise.resolve();
 }

@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { thisProc } from '@forge/actors';
+import type { Completion } from '@forge/contracts';
 import { episode } from '@forge/rl';
 import { waitFor } from '@forge/testing';
 import { Trainer } from '../trainer/trainer';
@@ -91,10 +92,14 @@ describe('Policy', () => {
     await trainer.trainStep.callOne([{ ...wrong, advantage: -1 }]);
     const announcement = await trainer.publishWeights.callOne();
 
-    const underWay = policy.generate.callOne(prompt, { n: 1024 });
+    const completions: Completion[] = [];
+    const underWay = (async () => {
+      do completions.push(...(await policy.generate.callOne(prompt, { n: 256 })));
+      while (completions.at(-1)!.versions.at(-1) === 0);
+    })();
     await waitFor('the first tokens', async () => (await policy.stats.callOne()).tokens > 20);
     expect(await policy.applyWeights.callOne(announcement)).toBe(1);
-    const completions = await underWay;
+    await underWay;
     const stamped = completions.flatMap(({ versions }) => versions);
     const hashes = { '0': base.sha256, '1': announcement.sha256 };
     for (const { versions, weightHashes } of completions)
