@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { learningCurves, type Curve } from './learning/learning-curves';
-import { learningRun, percent, timeTo } from './learning/learning-run';
+import { endOf, firstWith, learningRun, percent } from './learning/learning-run';
 
 const SEEDS = [1, 2, 3] as const;
 const STALENESS = [0, 4] as const;
@@ -19,11 +19,11 @@ export function run(): void {
     for (const maxStaleness of STALENESS) {
       const name = `maxStaleness ${maxStaleness}, seed ${seed}`;
       const learnt = learningRun('arithmetic-grpo', [`seed=${seed}`, `maxStaleness=${maxStaleness}`]);
-      const [seconds, final] = learnt.points.at(-1)!;
+      const { seconds, step, accuracy } = endOf(learnt);
       total[maxStaleness] += seconds;
       curves.push({ name, color: COLORS[maxStaleness], dash: DASHES[seed], points: learnt.points });
       console.log(
-        `${name}: ${percent(learnt.points[0]![1])} -> ${percent(final)}, 90 % after ${timeTo(0.9, learnt)?.toFixed(0) ?? '-'} s, ${learnt.steps} steps in ${seconds.toFixed(0)} s`,
+        `${name}: ${percent(learnt.points[0]!.accuracy)} -> ${percent(accuracy)}, 90 % after ${firstWith(0.9, learnt)?.seconds.toFixed(0) ?? '-'} s, ${step} steps in ${seconds.toFixed(0)} s`,
       );
     }
   }

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { learningCurves, type Curve } from './learning/learning-curves';
-import { learningRun, percent, timeTo, type LearningRun } from './learning/learning-run';
+import { learningRun, percent, type LearningPoint } from './learning/learning-run';
 
 const PYTHON = process.env.FORGE_BENCH_PYTHON ?? 'python3';
 const MODEL = process.env.FORGE_BENCH_MODEL;
@@ -24,32 +24,30 @@ export function run(): void {
   const hasPeer = spawnSync(PYTHON, ['-c', 'import trl, datasets']).status === 0;
   if (!hasPeer) console.log(`no trl in ${PYTHON}: without it (FORGE_BENCH_PYTHON names another one)`);
   const curves: Curve[] = [];
-  const add = (who: typeof OURS, seed: 1 | 2, learnt: LearningRun): void => {
+  const add = (who: typeof OURS, seed: 1 | 2, points: LearningPoint[]): void => {
     const name = `${who.name}, seed ${seed}`;
-    curves.push({ name, color: who.color, dash: DASHES[seed], points: learnt.points });
-    const [seconds, final] = learnt.points.at(-1)!;
+    curves.push({ name, color: who.color, dash: DASHES[seed], points });
+    const { seconds, step, accuracy } = points.at(-1)!;
+    const reached = points.find((point) => point.accuracy >= 0.9);
     console.log(
-      `${name}: ${percent(learnt.points[0]![1])} -> ${percent(final)}, 90 % after ${timeTo(0.9, learnt)?.toFixed(0) ?? '-'} s, ${learnt.steps} steps in ${seconds.toFixed(0)} s`,
+      `${name}: ${percent(points[0]!.accuracy)} -> ${percent(accuracy)}, 90 % after ${reached?.seconds.toFixed(0) ?? '-'} s, ${step} steps in ${seconds.toFixed(0)} s`,
     );
   };
   for (const seed of SEEDS) {
-    add(OURS, seed, learningRun('smollm2-grpo', [`seed=${seed}`, `model=${MODEL}`]));
+    add(OURS, seed, learningRun('smollm2-grpo', [`seed=${seed}`, `model=${MODEL}`]).points);
     if (hasPeer) add(PEER, seed, peerRun(MODEL, seed));
     writeFileSync(CHART, learningCurves(curves, 0));
   }
   console.log(`curves in ${CHART}`);
 }
 
-function peerRun(model: string, seed: number): LearningRun {
+function peerRun(model: string, seed: number): LearningPoint[] {
   const script = join('bench', 'peers', 'trl-orders.py');
   const { status, stdout } = spawnSync(PYTHON, [script, model, String(PEER_SECONDS), String(seed)], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   if (status !== 0) throw new Error(`${script} ended with ${status}`);
-  const rows = stdout
-    .split('\n')
-    .filter((line) => line.startsWith('{"step"'))
-    .map((line) => JSON.parse(line) as { step: number; seconds: number; accuracy: number });
-  return { points: rows.map(({ seconds, accuracy }) => [seconds, accuracy]), steps: rows.at(-1)!.step };
+  const lines = stdout.split('\n').filter((line) => line.startsWith('{"step"'));
+  return lines.map((line) => JSON.parse(line) as LearningPoint);
 }

@@ -1,10 +1,10 @@
 import { init } from 'echarts';
-import type { TimedRun } from './timed-run';
+import type { Attempt } from './main-job';
 
 /** Runs of one setting, one for each seed. */
 export interface Curves {
   name: string;
-  runs: readonly TimedRun[];
+  runs: readonly Attempt[];
 }
 
 const COLUMNS = 4;
@@ -13,8 +13,8 @@ const GREY = '#8a8a8a';
 const OWN = '#2f6fdb';
 
 /** One panel for each setting, with its runs before those of `baseline`, as SVG. */
-export function smallMultiples(all: readonly Curves[], baseline: string, seconds: number): string {
-  const reference = all.find(({ name }) => name === baseline)?.runs ?? [];
+export function smallMultiples(all: readonly Curves[], baseline: string, steps: number): string {
+  const reference = curvesOf(all.find(({ name }) => name === baseline)?.runs ?? []);
   const rows = Math.ceil(all.length / COLUMNS);
   const chart = init(null, null, {
     renderer: 'svg',
@@ -35,17 +35,17 @@ export function smallMultiples(all: readonly Curves[], baseline: string, seconds
       textStyle: { color: GREY, fontSize: 12 },
     })),
     grid: all.map((_, i) => ({ ...place(i), width: PANEL.width, height: PANEL.height })),
-    xAxis: all.map((_, i) => ({ ...axis, gridIndex: i, min: 0, max: seconds, splitLine: { show: false } })),
+    xAxis: all.map((_, i) => ({ ...axis, gridIndex: i, min: 0, max: steps, splitLine: { show: false } })),
     yAxis: all.map((_, i) => ({
       ...{ ...axis, gridIndex: i, min: 0.4, max: 1 },
       splitLine: { lineStyle: { color: GREY, opacity: 0.25 } },
     })),
     series: all.flatMap(({ runs }, i) => [
-      ...reference.map(({ points }) => ({
+      ...reference.map((points) => ({
         ...{ ...line, xAxisIndex: i, yAxisIndex: i, color: GREY, data: points },
         lineStyle: { width: 1, opacity: 0.6 },
       })),
-      ...runs.map(({ points }, k) => ({
+      ...curvesOf(runs).map((points, k) => ({
         ...{ ...line, xAxisIndex: i, yAxisIndex: i, color: OWN, data: points },
         lineStyle: { width: 1.6, type: k === 0 ? ('solid' as const) : ('dashed' as const) },
       })),
@@ -54,4 +54,11 @@ export function smallMultiples(all: readonly Curves[], baseline: string, seconds
   const svg = chart.renderToSVGString();
   chart.dispose();
   return svg;
+}
+
+/** [step, accuracy] of the runs that ended. */
+function curvesOf(runs: readonly Attempt[]): [number, number][][] {
+  return runs.flatMap((run) =>
+    typeof run === 'string' ? [] : [run.points.map(({ step, accuracy }) => [step, accuracy])],
+  ) as [number, number][][];
 }

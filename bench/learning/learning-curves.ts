@@ -1,4 +1,5 @@
 import { init } from 'echarts';
+import type { LearningPoint } from './learning-run';
 
 const GREY = '#8a8a8a';
 
@@ -6,8 +7,7 @@ export interface Curve {
   name: string;
   color: string;
   dash: 'solid' | 'dashed' | 'dotted';
-  /** [seconds, held-out accuracy]. */
-  points: readonly (readonly [number, number])[];
+  points: readonly LearningPoint[];
 }
 
 /** Held-out accuracy from `least` to 1 over seconds, as SVG. */
@@ -33,7 +33,7 @@ export function learningCurves(curves: readonly Curve[], least: number): string 
       symbol: 'none',
       color,
       lineStyle: { width: 1.6, type: dash },
-      data: points,
+      data: points.map(({ seconds, accuracy }) => [seconds, accuracy]),
     })),
   });
   const svg = chart.renderToSVGString();

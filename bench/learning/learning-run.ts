@@ -3,11 +3,21 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+/** A look at what a run has learnt. */
+export interface LearningPoint {
+  /** Since the run began. */
+  seconds: number;
+  step: number;
+  /** On held-out samples. */
+  accuracy: number;
+}
+
 /** Learning of a run that ended by itself. */
 export interface LearningRun {
-  /** [seconds since the run began, held-out accuracy], the first at 0, the last at the end. */
-  points: [number, number][];
-  steps: number;
+  /** The first before the first step, the last at the end. */
+  points: LearningPoint[];
+  /** Mean over the steps of the mean lag of what was trained, in versions. */
+  lag: number;
 }
 
 /** A recipe as `forge run` runs it, to its end. */
@@ -29,21 +39,30 @@ export function learningRun(recipe: string, overrides: readonly string[]): Learn
 
 function readRun(run: string): LearningRun {
   const summary = JSON.parse(readFileSync(join(run, 'summary.json'), 'utf8')) as Record<string, number>;
-  const points = new Map<number, [number, number]>();
-  for (const line of readFileSync(join(run, 'metrics.jsonl'), 'utf8').trim().split('\n')) {
-    const row = JSON.parse(line) as Record<string, number>;
-    const version = row['eval/version'];
-    if (version === undefined || points.has(version)) continue;
-    points.set(version, [version === 0 ? 0 : row['time/elapsed_s']!, row['eval/accuracy']!]);
+  const lines = readFileSync(join(run, 'metrics.jsonl'), 'utf8').trim().split('\n');
+  const rows = lines.map((line) => JSON.parse(line) as Record<string, number>);
+  const points = new Map<number, LearningPoint>();
+  for (const row of rows) {
+    const step = row['eval/version'];
+    if (step === undefined || points.has(step)) continue;
+    points.set(step, {
+      seconds: step === 0 ? 0 : row['time/elapsed_s']!,
+      step,
+      accuracy: row['eval/accuracy']!,
+    });
   }
-  const steps = summary['steps']!;
-  points.set(steps, [summary['seconds']!, summary['finalAccuracy']!]);
-  return { points: [...points.values()], steps };
+  const step = summary['steps']!;
+  points.set(step, { seconds: summary['seconds']!, step, accuracy: summary['finalAccuracy']! });
+  const lags = rows.flatMap((row) => row['lag/mean'] ?? []);
+  return { points: [...points.values()], lag: lags.reduce((sum, one) => sum + one, 0) / lags.length };
 }
 
-/** Seconds to the first evaluation of at least `accuracy`; undefined when there was none. */
-export function timeTo(accuracy: number, { points }: Pick<LearningRun, 'points'>): number | undefined {
-  return points.find(([, reached]) => reached >= accuracy)?.[0];
+/** The first look that found at least this accuracy; undefined when none did. */
+export function firstWith(accuracy: number, { points }: LearningRun): LearningPoint | undefined {
+  return points.find((point) => point.accuracy >= accuracy);
 }
+
+/** The last look. */
+export const endOf = ({ points }: LearningRun): LearningPoint => points.at(-1)!;
 
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
