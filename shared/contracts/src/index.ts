@@ -1,11 +1,17 @@
 export {
   chatMessageSchema,
-  sampleSchema,
+  chatMessagesSchema,
+  FORK_REASONS,
+  forkReasonSchema,
+  toolCallSchema,
+  toolSpecSchema,
+  toolSpecsSchema,
   type ChatMessage,
-  type Sample,
-  promptSchema,
-  type Prompt,
-} from './sample';
+  type ForkReason,
+  type ToolCall,
+  type ToolSpec,
+} from './chat-message';
+export { promptSchema, sampleSchema, type Prompt, type Sample } from './sample';
 export { samplingSchema, type Sampling } from './sampling';
 export { completionSchema, type Completion } from './completion';
 export {

@@ -1,15 +1,17 @@
 import { z } from 'zod';
-import { atMost } from './bounded';
+import { isCount, numbers } from './bounded';
+import { chatMessagesSchema } from './chat-message';
 
-export const chatMessageSchema = z.strictObject({
-  role: z.enum(['system', 'user', 'assistant', 'tool']),
-  content: z.string(),
-});
-
-/** Text given to the model as it is, or messages that go through the model's chat template. */
+/**
+ * Text given to the model as it is, messages that go through the model's chat template, or token ids that it continues
+ * as they are.
+ */
 export const promptSchema = z.union([
   z.string(),
-  atMost(4096, chatMessageSchema).refine((messages) => messages.length > 0, 'expected at least one'),
+  chatMessagesSchema,
+  z.strictObject({
+    tokenIds: numbers(isCount, 'an int >= 0').refine(({ length }) => length > 0, 'expected at least one'),
+  }),
 ]);
 
 /** One item of a dataset: what the policy is asked, and what a verifier may need to judge the answer. */
@@ -21,6 +23,5 @@ export const sampleSchema = z.strictObject({
   metadata: z.record(z.string(), z.unknown()).optional(),
 });
 
-export type ChatMessage = z.infer<typeof chatMessageSchema>;
 export type Prompt = z.infer<typeof promptSchema>;
 export type Sample = z.infer<typeof sampleSchema>;

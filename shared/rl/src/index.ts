@@ -90,6 +90,20 @@ export {
   type RolloutContext,
   type Score,
 } from './rollouts/rollout';
+export type {
+  AnswerToParse,
+  Bridge,
+  BridgeRequest,
+  ChatPolicy,
+  RenderRequest,
+} from './conversation/chat-policy';
+export type {
+  Conversation,
+  ConversationEnd,
+  ConversationOptions,
+  OpenConversation,
+  Turn,
+} from './conversation/conversation';
 export { episode, episodeFromTurns, withReference } from './rollouts/episode';
 export { combineRewards, type Reward, type RewardFactory } from './rewards/reward';
 export { answerReward, type AnswerRewardOptions } from './rewards/answer-reward';

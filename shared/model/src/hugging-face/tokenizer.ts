@@ -18,7 +18,7 @@ export interface Tokenizer {
    */
   decode(tokenIds: readonly number[], options?: { skipSpecialTokens?: boolean; isGrowing?: boolean }): string;
   /**
-   * Input that the model is given for a prompt: text as it is, messages through the chat template.
+   * Input that the model is given for a prompt: text and token ids as they are, messages through the chat template.
    *
    * @throws {ForgeError} CONFIG_DATASET_INVALID when nothing is left to give it, or the template refuses the
    * messages; CONFIG_TOKENIZER_INVALID when there is no chat template.
@@ -87,14 +87,17 @@ export function createTokenizer(
     if (config['add_bos_token']) return tokenIds[0] === begin ? tokenIds : [begin, ...tokenIds];
     return tokenIds[0] === begin && plain()[0] !== begin ? tokenIds.slice(1) : tokenIds;
   };
+  const decode: Tokenizer['decode'] = (tokenIds, { skipSpecialTokens = true, isGrowing = false } = {}) => {
+    const known = tokenIds.filter((id) => library.has(id) && !(skipSpecialTokens && specialById.has(id)));
+    return known.length === 0 ? '' : library.decode(known, isGrowing);
+  };
   return {
     encode,
-    decode: (tokenIds, { skipSpecialTokens = true, isGrowing = false } = {}) => {
-      const known = tokenIds.filter((id) => library.has(id) && !(skipSpecialTokens && specialById.has(id)));
-      return known.length === 0 ? '' : library.decode(known, isGrowing);
-    },
+    decode,
     renderPrompt: (prompt) => {
       const isText = typeof prompt === 'string';
+      if (!isText && 'tokenIds' in prompt)
+        return { text: decode(prompt.tokenIds, { skipSpecialTokens: false }), tokenIds: prompt.tokenIds };
       const text = isText ? prompt : renderMessages(prompt);
       const tokenIds = encode(text, { addSpecialTokens: isText });
       if (tokenIds.length > 0) return { text, tokenIds };

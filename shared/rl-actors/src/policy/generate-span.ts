@@ -24,7 +24,7 @@ export function describeGenerate(
 ): void {
   const versions = chunks.map(({ version }) => version);
   span.setAttributes({
-    'gen_ai.operation.name': typeof prompt === 'string' ? 'text_completion' : 'chat',
+    'gen_ai.operation.name': Array.isArray(prompt) ? 'chat' : 'text_completion',
     'gen_ai.provider.name': 'forge',
     'gen_ai.request.model': basename(model),
     'gen_ai.request.choice.count': completions.length,

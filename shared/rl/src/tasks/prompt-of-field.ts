@@ -31,6 +31,7 @@ export function promptOfField(
 /** The part that prompts which ask the same share: the one message of the user, or all but the system's. */
 export function questionOf(prompt: Sample['prompt']): string {
   if (typeof prompt === 'string') return prompt;
+  if ('tokenIds' in prompt) return JSON.stringify(prompt.tokenIds);
   const asked = prompt.filter(({ role }) => role !== 'system');
   const [only] = asked;
   return asked.length === 1 && only!.role === 'user' ? only!.content : JSON.stringify(asked);
