@@ -104,6 +104,7 @@ export type {
   OpenConversation,
   Turn,
 } from './conversation/conversation';
+export { promptText } from './conversation/prompt-text';
 export { episode, episodeFromTurns, withReference } from './rollouts/episode';
 export { combineRewards, type Reward, type RewardFactory } from './rewards/reward';
 export { answerReward, type AnswerRewardOptions } from './rewards/answer-reward';

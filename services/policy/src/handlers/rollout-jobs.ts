@@ -19,9 +19,8 @@ import {
   type Prompt,
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
+import { promptText, withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
 import type { ActivityClock } from '@forge/telemetry';
-import { promptText } from '../domain/prompt-text';
 import { shownTokens, type TokenTexts } from '../domain/shown-tokens';
 import type { RolloutAttempt } from './rollout-attempt';
 
@@ -135,7 +134,7 @@ export class RolloutJobs {
       runId: runState.runId,
       index,
       sampleId: sample.id,
-      promptText: promptText(sample),
+      promptText: promptText(sample.prompt),
       episodes: algorithm.needsReference ? await this.withReference(episodes, attempt) : episodes,
       replica,
       weightHashes: Object.fromEntries(

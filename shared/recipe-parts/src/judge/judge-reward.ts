@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Sample } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import type { Reward } from '@forge/rl';
+import { promptText, type Reward } from '@forge/rl';
 import { JudgeClient, type JudgeClientOptions } from './judge-client';
 import { readScore } from './read-score';
 import { systemClock, type Clock } from './request-budget';
@@ -65,9 +65,8 @@ function question(
   { prompt: asked, answer = '' }: Sample,
   completion: string,
 ): string {
-  const lines = typeof asked === 'string' ? [asked] : asked.map(({ role, content }) => `${role}: ${content}`);
   const values: Record<string, string> = {
-    prompt: lines.join('\n'),
+    prompt: promptText(asked),
     answer,
     completion,
     minScore: String(minScore),

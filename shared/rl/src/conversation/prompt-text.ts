@@ -1,7 +1,7 @@
-import type { ChatMessage, Sample } from '@forge/contracts';
+import type { ChatMessage, Prompt } from '@forge/contracts';
 
 /** A prompt as people read it; what the model is given is up to its chat template. */
-export function promptText({ prompt }: Pick<Sample, 'prompt'>): string {
+export function promptText(prompt: Prompt): string {
   if (typeof prompt === 'string') return prompt;
   if ('tokenIds' in prompt) return `${prompt.tokenIds.length} token ids`;
   return prompt.map(messageText).join('\n');
