@@ -24,7 +24,7 @@ function groupOf(index: number, versions: readonly number[]): Group {
     text: '',
   };
   return {
-    schemaVersion: 2,
+    schemaVersion: 3,
     runId: 'run',
     index,
     sampleId: 's',

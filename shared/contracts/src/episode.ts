@@ -1,14 +1,25 @@
 import { z } from 'zod';
 import { atMost, isLogprob, MAX_REWARD, namedNumbers, perToken } from './bounded';
+import { partsFault } from './rollout-parts';
 import { schemaVersion } from './schema-version';
+import { shownMessageSchema } from './shown-message';
 import { traceOriginSchema } from './trace-origin';
 import { weightHashesSchema } from './weights';
 
 /** Tokens of a sequence. Shape: [T]. */
 export const tokenIdsSchema = perToken('Int32Array', (id) => id >= 0, 'an int >= 0');
 
+/** The most rollouts of a group, parts of them, and turns of one. */
+const MAX_EPISODES = 1024;
+const MAX_TURNS = 4096;
+
+const reward = z.number().min(-MAX_REWARD).max(MAX_REWARD);
+
+/** Why a rollout was cut off: as many turns or tokens as it may have, no room in the context, or no time. */
+export const rolloutEndSchema = z.enum(['turns', 'tokens', 'context', 'time']);
+
 /**
- * One scored trajectory, ready to train on.
+ * One scored trajectory, ready to train on; or a part of one, where a conversation could not go on from the tokens so far.
  *
  * Shapes: tokenIds, mask, logprobs, versions and referenceLogprobs are [T]; T = tokens of the whole episode,
  * prompt included. `mask` is 1 where the policy chose the token. Where it is 0, `logprobs` and
@@ -21,11 +32,27 @@ export const episodeSchema = z
     logprobs: perToken('Float32Array', isLogprob, 'a finite number <= 0'),
     versions: perToken('Int32Array', (version) => version >= -1, 'an int >= -1'),
     referenceLogprobs: perToken('Float32Array', Number.isFinite, 'a finite number').optional(),
-    reward: z.number().min(-MAX_REWARD).max(MAX_REWARD),
+    /** That of the whole rollout, in each of its parts. */
+    reward,
     /** The reward by function, before weighting. */
     rewards: namedNumbers(MAX_REWARD),
     /** The generated text, for people. */
     text: z.string(),
+    /**
+     * Position of its rollout in the group: parts of one rollout stand together, in order. Left out: every episode is a rollout
+     * of its own.
+     */
+    rollout: z
+      .int()
+      .min(0)
+      .max(MAX_EPISODES - 1)
+      .optional(),
+    /** What each turn earned: tokens up to position `end` that no earlier turn has are the turn's. */
+    turns: atMost(MAX_TURNS, z.strictObject({ end: z.int().min(1), reward })).optional(),
+    /** The messages of this part, for people. */
+    conversation: atMost(MAX_TURNS, shownMessageSchema).optional(),
+    /** Set where the rollout was cut off, in each of its parts. */
+    end: rolloutEndSchema.optional(),
   })
   .refine(
     (e) =>
@@ -37,17 +64,24 @@ export const episodeSchema = z
   .refine((e) => e.mask.includes(1), { error: 'mask selects no token: nothing to train on' })
   .refine((e) => e.mask.every((m, t) => (m === 1) === e.versions[t]! >= 0), {
     error: 'versions must be >= 0 exactly where mask is 1',
+  })
+  .refine(({ turns = [], tokenIds }) => areAscending(turns, tokenIds.length), {
+    error: 'turns must end one after the other, the last at the last token at most',
   });
 
 /** The episodes of one prompt: the unit of admission, of advantages and of batches. */
 export const groupSchema = z.strictObject({
-  schemaVersion: schemaVersion(2),
+  schemaVersion: schemaVersion(3),
   runId: z.string().min(1),
   /** Position in the run's order of prompts; identifies the group. */
   index: z.int().min(0),
   sampleId: z.string().min(1),
   promptText: z.string(),
-  episodes: atMost(1024, episodeSchema).refine((episodes) => episodes.length > 0, 'expected at least one'),
+  episodes: atMost(MAX_EPISODES, episodeSchema)
+    .refine((episodes) => episodes.length > 0, 'expected at least one')
+    .refine((episodes) => partsFault(episodes) === null, {
+      error: ({ input }) => partsFault(input as Episode[]) ?? '',
+    }),
   /** Policy replica that produced it. */
   replica: z.string(),
   /** Hash of the weights of every version that produced a token. */
@@ -59,6 +93,11 @@ export const groupSchema = z.strictObject({
 
 export type Episode = z.infer<typeof episodeSchema>;
 export type Group = z.infer<typeof groupSchema>;
+export type RolloutEnd = z.infer<typeof rolloutEndSchema>;
+
+function areAscending(turns: readonly { end: number }[], tokens: number): boolean {
+  return turns.every(({ end }, i) => end > (turns[i - 1]?.end ?? 0) && end <= tokens);
+}
 
 /** The versions of tokens, wherever they are listed; -1 for tokens that no policy produced. */
 interface Versioned {

@@ -406,7 +406,7 @@ describe('decode', () => {
 
   it('looks at no more episodes than a group may have', () => {
     const message = {
-      schemaVersion: 2,
+      schemaVersion: 3,
       runId: 'r',
       index: 0,
       sampleId: 's',

@@ -21,10 +21,14 @@ export {
   tokenIdsSchema,
   newestVersion,
   oldestVersion,
+  rolloutEndSchema,
   versionsOf,
   type Episode,
   type Group,
+  type RolloutEnd,
 } from './episode';
+export { rolloutsOf } from './rollout-parts';
+export { shownMessageSchema, type ShownMessage } from './shown-message';
 export {
   rolloutJobSchema,
   batchSchema,

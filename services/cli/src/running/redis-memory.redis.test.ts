@@ -170,7 +170,7 @@ function group(index: number): Group {
   };
   const episodes = [episode, episode, episode, episode];
   return {
-    schemaVersion: 2,
+    schemaVersion: 3,
     runId: 'run',
     index,
     sampleId: 's',

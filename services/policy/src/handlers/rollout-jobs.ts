@@ -130,7 +130,7 @@ export class RolloutJobs {
     const mismatch = isChecked ? await this.options.mismatch(episodes[0]!) : null;
     const trace = attempt.origin();
     const group: Group = {
-      schemaVersion: 2,
+      schemaVersion: 3,
       runId: runState.runId,
       index,
       sampleId: sample.id,

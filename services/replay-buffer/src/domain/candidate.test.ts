@@ -13,7 +13,7 @@ const episode = (reward: number, versions: number[] = [3, 3]): Episode => ({
   text: '',
 });
 const group = (episodes: Episode[], index = 4): Group => ({
-  schemaVersion: 2,
+  schemaVersion: 3,
   runId: 'run',
   index,
   sampleId: `s${index}`,

@@ -44,7 +44,7 @@ function replayBuffer(runState: RunState, judge = algorithm) {
 
 function group(runState: RunState, index: number, reward: number, version = 0): Group {
   return {
-    schemaVersion: 2,
+    schemaVersion: 3,
     runId: runState.runId,
     index,
     sampleId: `s${index}`,

@@ -28,7 +28,7 @@ function batchOf(step: number): { batch: Batch; payload: Buffer } {
     .map(() => trainingEpisode(0, [version, version, version]))
     .map(({ advantage: _advantage, ...episode }) => episode);
   const group: Group = {
-    schemaVersion: 2,
+    schemaVersion: 3,
     runId: 'run',
     index: step,
     sampleId: 's',

@@ -12,7 +12,7 @@ const episode = (token: number): Episode => ({
   text: '',
 });
 const group = (index: number, tokens: number[]): Group => ({
-  schemaVersion: 2,
+  schemaVersion: 3,
   runId: 'run',
   index,
   sampleId: 's',

@@ -44,7 +44,7 @@ describe('Trainer', () => {
     const [byEpisodes, byBatch] = await Promise.all([spawn(), spawn()]);
     await byEpisodes.trainStep.callOne(episodes(0));
     const group: Group = {
-      schemaVersion: 2,
+      schemaVersion: 3,
       runId: 'run',
       index: 4,
       sampleId: 's',
@@ -72,7 +72,7 @@ describe('Trainer', () => {
     const trainer = await spawn();
     const text = 'x'.repeat(36 * 2 ** 20);
     const groups = [0, 1].map((index): Group => ({
-      schemaVersion: 2,
+      schemaVersion: 3,
       runId: 'run',
       index,
       sampleId: 's',
