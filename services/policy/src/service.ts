@@ -69,6 +69,12 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
         outsideTraces(() => policy.generate.callOne(prompt, sampling, rolloutIds, traceparent)),
       );
     },
+    // Another thread than the one that generates does this, so it is no part of what that is busy with.
+    chat: {
+      renderChat: (request) => policy.renderChat.callOne(request),
+      bridgeChat: (request) => policy.bridgeChat.callOne(request),
+      parseAnswer: (request) => policy.parseAnswer.callOne(request),
+    },
     mismatch: (episode) => activity.during('busy', () => policy.mismatch.callOne(episode)),
     tokenTexts: (tokenIds, positions) =>
       activity.during('busy', () => policy.tokenTexts.callOne(tokenIds, positions)),

@@ -97,13 +97,9 @@ export type {
   ChatPolicy,
   RenderRequest,
 } from './conversation/chat-policy';
-export type {
-  Conversation,
-  ConversationEnd,
-  ConversationOptions,
-  OpenConversation,
-  Turn,
-} from './conversation/conversation';
+export { conversations, type ConversationSetting } from './conversation/conversations';
+export type { Conversation, ConversationOptions, OpenConversation, Turn } from './conversation/conversation';
+export { policyHandle, type NumberedCall, type PolicyHandleOptions } from './conversation/policy-handle';
 export { promptText } from './conversation/prompt-text';
 export { episode, episodeFromTurns, withReference } from './rollouts/episode';
 export { combineRewards, type Reward, type RewardFactory } from './rewards/reward';

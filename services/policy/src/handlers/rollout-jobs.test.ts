@@ -23,6 +23,9 @@ const rollout = (index: number): RolloutJob => ({
   sample,
 });
 
+const unasked = () => Promise.reject(new Error('not asked for'));
+const noChat = { renderChat: unasked, bridgeChat: unasked, parseAnswer: unasked };
+
 function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
   const calls: GenerateCall[] = [];
   const published: Group[] = [];
@@ -69,6 +72,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
         })),
       );
     },
+    chat: noChat,
     mismatch: () => Promise.resolve(3e-6),
     tokenTexts: (tokenIds, positions) => Promise.resolve(positions.map((at) => `<${tokenIds[at]}>`)),
     weightsAtLeast: () => Promise.resolve(),

@@ -19,8 +19,16 @@ import {
   type Prompt,
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { promptText, withReference, type Algorithm, type PolicyHandle, type RewardHandle } from '@forge/rl';
-import type { ActivityClock } from '@forge/telemetry';
+import {
+  policyHandle,
+  promptText,
+  withReference,
+  type Algorithm,
+  type ChatPolicy,
+  type PolicyHandle,
+  type RewardHandle,
+} from '@forge/rl';
+import { recordSystemMetric, Reduce, type ActivityClock } from '@forge/telemetry';
 import { shownTokens, type TokenTexts } from '../domain/shown-tokens';
 import type { RolloutAttempt } from './rollout-attempt';
 
@@ -35,6 +43,8 @@ export interface RolloutJobsOptions {
   /** Log-probs of the sequences of a group under the reference model. */
   reference: (sequences: readonly ArrayLike<number>[]) => Promise<number[][]>;
   generate: (request: GenerateCall) => Promise<Completion[]>;
+  /** Messages to token ids and back. */
+  chat: Pick<ChatPolicy, 'renderChat' | 'bridgeChat' | 'parseAnswer'>;
   /** Distance of the recorded log-probs from the training graph's; null when it can't be told any more. */
   mismatch: (episode: Episode) => Promise<number | null>;
   /** The text that each of the tokens at these positions adds. */
@@ -187,8 +197,7 @@ export class RolloutJobs {
   }
 
   /**
-   * The policy as one rollout sees it. Completions are numbered, so that a rollout that runs again draws the same;
-   * `hashes` gets those of the weights that took part.
+   * The policy as one rollout sees it; `hashes` gets those of the weights that took part.
    */
   private policyHandle(
     id: string,
@@ -196,16 +205,19 @@ export class RolloutJobs {
     hashes: WeightHashes = {},
     attempt: Attempt = UNTRACED,
   ): PolicyHandle {
-    let completions = 0;
-    return {
-      generate: async (prompt, { n = 1, ...overrides } = {}) => {
-        const rolloutIds = Array.from({ length: n }, () => `${id}-${completions++}`);
-        const request = { prompt, rolloutIds, sampling: { ...defaults, ...overrides } };
+    return policyHandle({
+      ...this.options.chat,
+      id,
+      maxTokens: defaults.maxTokens,
+      clock: () => performance.now(),
+      count: (metric) => recordSystemMetric(metric, 1, Reduce.SUM),
+      generate: async ({ sampling, ...call }) => {
+        const request = { ...call, sampling: { ...defaults, ...sampling } };
         const made = await attempt.generating(() => this.options.generate(request));
         for (const { weightHashes } of made) Object.assign(hashes, weightHashes);
         return made;
       },
-    };
+    });
   }
 
   private async withReference(episodes: readonly Episode[], attempt: Attempt): Promise<Episode[]> {

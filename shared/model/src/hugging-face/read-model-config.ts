@@ -4,6 +4,8 @@ import type { DownloadWatch } from '@forge/downloads';
 import { ForgeError } from '@forge/errors';
 import { HubRepository, parseHubName } from '@forge/hub';
 import { parseModelConfig, type ModelConfig } from '../transformer/model-config';
+import { isAdapter, readAdapter } from './adapter-folder';
+import { modelFolder } from './model-folder';
 import { jsonOf, readModelFiles } from './model-files';
 import { createTokenizer, type Tokenizer, type TokenizerOptions } from './tokenizer';
 
@@ -25,6 +27,20 @@ export async function readModelConfig(model: string, watch: DownloadWatch = {}):
         })
       : Buffer.from(await (await HubRepository.open('model', name, watch)).text(FILE));
   return parseModelConfig(jsonOf(new Map([[FILE, bytes]]), FILE, model), file);
+}
+
+/**
+ * The tokenizer that `loadModel` gives the model, without its weights.
+ *
+ * @throws {ForgeError} as `loadModel`.
+ */
+export async function loadModelTokenizer(model: string, date: string | undefined): Promise<Tokenizer> {
+  const named = await modelFolder(model);
+  const isPart = await isAdapter(named.dir);
+  const { dir } = isPart ? await modelFolder((await readAdapter(named.dir)).base) : named;
+  const files = await readModelFiles(dir);
+  const { vocabSize } = parseModelConfig(jsonOf(files, FILE, dir), path.join(dir, FILE));
+  return createTokenizer(files, dir, { embeddingRows: vocabSize, date });
 }
 
 /**

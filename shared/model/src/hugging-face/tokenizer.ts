@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Sample } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { addedTokens } from './added-tokens';
-import { chatTemplate } from './chat-template';
+import { chatTemplate, type ChatTemplate } from './template/chat-template';
 import { libraryTokenizer, type Library } from './library-tokenizer';
 import { jsonOf, type ModelFiles } from './model-files';
 import { findEndTokenIds, specialTexts, specialTokens } from './special-tokens';
@@ -24,6 +24,8 @@ export interface Tokenizer {
    * messages; CONFIG_TOKENIZER_INVALID when there is no chat template.
    */
   renderPrompt(prompt: Sample['prompt']): { text: string; tokenIds: number[] };
+  /** The template that messages go through. */
+  readonly chatTemplate: ChatTemplate;
   /** Text of each special token by its id, which `decode` leaves out unless told otherwise. */
   readonly specialTokens: ReadonlyMap<number, string>;
   /** Tokens that end a completion, at least one. */
@@ -76,7 +78,7 @@ export function createTokenizer(
   const idOfRole = (role: string): number | undefined =>
     specials[role] === undefined ? undefined : tokenId(specials[role]);
   const begin = idOfRole('bos_token');
-  const renderMessages = chatTemplate(files, dir, { specialTexts: specials, date });
+  const template = chatTemplate(files, dir, { specialTexts: specials, date });
 
   const encode: Tokenizer['encode'] = (text, { addSpecialTokens = true } = {}) => {
     const plain = (): number[] => library.encode(text, false);
@@ -98,11 +100,12 @@ export function createTokenizer(
       const isText = typeof prompt === 'string';
       if (!isText && 'tokenIds' in prompt)
         return { text: decode(prompt.tokenIds, { skipSpecialTokens: false }), tokenIds: prompt.tokenIds };
-      const text = isText ? prompt : renderMessages(prompt);
+      const text = isText ? prompt : template.render(prompt);
       const tokenIds = encode(text, { addSpecialTokens: isText });
       if (tokenIds.length > 0) return { text, tokenIds };
       throw new ForgeError('CONFIG_DATASET_INVALID', `prompt ${JSON.stringify(text)} has no tokens`, { dir });
     },
+    chatTemplate: template,
     specialTokens: specialById,
     endTokenIds: findEndTokenIds(files, dir, {
       endTokenId: idOfRole('eos_token'),

@@ -7,16 +7,20 @@ import {
   sampleSchema,
   traceparentSchema,
   weightsAnnouncementSchema,
+  type ChatMessage,
   type Completion,
   type Episode,
   type WeightsAnnouncement,
   type Prompt,
 } from '@forge/contracts';
+import type { AnswerToParse, Bridge, BridgeRequest, RenderRequest } from '@forge/rl';
 import type { WorkerHandle } from '@forge/threads';
 import type { GeneratorStats } from '@forge/model';
 import { z } from 'zod';
 import { activeTrace, inSpan, recordSpan, traceOf } from '@forge/telemetry';
 import { openWorker } from '../open-worker';
+import { answerToParseSchema, bridgeRequestSchema, renderRequestSchema } from './chat-requests';
+import type { ChatApi } from './chat-worker';
 import { describeGenerate } from './generate-span';
 import type { GeneratorApi } from './generator-worker';
 import {
@@ -38,6 +42,8 @@ const rolloutIdsSchema = z.array(z.string()).min(1).max(1024);
 export class Policy extends ForgeActor {
   private readonly settings: PolicySettings;
   private worker!: WorkerHandle<GeneratorApi>;
+  /** The thread of messages, once there are any. */
+  private chat: Promise<WorkerHandle<ChatApi>> | null = null;
 
   /** @throws {ForgeError} CONFIG_INVALID; from `setup` what `loadModel` throws. */
   constructor(config: PolicyConfig) {
@@ -50,7 +56,8 @@ export class Policy extends ForgeActor {
   }
 
   override async cleanup(): Promise<void> {
-    await this.worker.terminate();
+    const chat = await this.chat?.catch(() => null);
+    await Promise.all([this.worker.terminate(), chat?.terminate()]);
   }
 
   /**
@@ -89,6 +96,44 @@ export class Policy extends ForgeActor {
         describeGenerate(span, { model: this.settings.worker.model, ...request, completions, chunks });
       return completions;
     });
+  }
+
+  /**
+   * Token ids of messages, up to where the assistant begins to speak.
+   *
+   * @throws {ForgeError} CONTRACT_INVALID_MESSAGE; CONFIG_TOKENIZER_INVALID without a chat template, or with tools where
+   *   its calls can't be read; CONFIG_DATASET_INVALID when it refuses the messages.
+   */
+  @endpoint({ concurrent: true, idempotent: true })
+  async renderChat(request: RenderRequest): Promise<number[]> {
+    return (await this.chatWorker()).call('renderChat', check(renderRequestSchema, request, 'request'));
+  }
+
+  /**
+   * Prompt of the next turn of a conversation: the token ids that stand, as they were sampled, and the added messages behind
+   * them; the reason of a fork where the chat template can't be proved to allow that.
+   *
+   * @throws {ForgeError} as `renderChat`.
+   */
+  @endpoint({ concurrent: true, idempotent: true })
+  async bridgeChat(request: BridgeRequest): Promise<Bridge> {
+    return (await this.chatWorker()).call('bridgeChat', check(bridgeRequestSchema, request, 'request'));
+  }
+
+  /**
+   * The message that sampled token ids are: content, thinking and calls of tools. A call that can't be read stays in the
+   * content and is counted as `conversation/malformed_calls`.
+   *
+   * @throws {ForgeError} CONTRACT_INVALID_MESSAGE.
+   */
+  @endpoint({ concurrent: true, idempotent: true })
+  async parseAnswer(request: AnswerToParse): Promise<ChatMessage> {
+    return (await this.chatWorker()).call('parseAnswer', check(answerToParseSchema, request, 'request'));
+  }
+
+  private chatWorker(): Promise<WorkerHandle<ChatApi>> {
+    const { model, date } = this.settings.worker;
+    return (this.chat ??= openWorker<ChatApi>(join(__dirname, 'chat-worker'), { model, date }));
   }
 
   /**

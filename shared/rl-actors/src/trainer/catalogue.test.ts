@@ -65,14 +65,19 @@ type Teacher = Pick<LogprobScorer, 'score'>;
 /** The worth of the episodes of a batch, as the replay buffer finds it. */
 async function batchOf(
   algorithm: Algorithm,
-  policy: (prompt: number) => PolicyHandle,
+  policy: (prompt: number) => Pick<PolicyHandle, 'generate'>,
   reward: RewardHandle,
   teacher: Teacher | undefined,
 ): Promise<TrainEpisode[]> {
   const groups = await Promise.all(
     Array.from({ length: PROMPTS }, async (_, prompt) => {
       const sample = { id: `s${prompt}`, prompt: String(prompt) };
-      const made = await algorithm.rollout({ sample, policy: policy(prompt), reward, groupSize: GROUP });
+      const made = await algorithm.rollout({
+        sample,
+        policy: policy(prompt) as PolicyHandle,
+        reward,
+        groupSize: GROUP,
+      });
       const seen = await teacher?.score(made.map(({ tokenIds }) => tokenIds));
       const episodes = seen === undefined ? made : withReference(made, seen);
       const rewards = algorithm.shape(episodes);
@@ -127,7 +132,7 @@ async function trained(
   let last: TrainEpisode[] = [];
   for (let step = 0; step < STEPS; step++) {
     let asked = 0;
-    const policy = (prompt: number): PolicyHandle => ({
+    const policy = (prompt: number): Pick<PolicyHandle, 'generate'> => ({
       generate: (_prompt, { n = 1, ...sampling } = {}) => {
         const call = asked++;
         return generator.generate({

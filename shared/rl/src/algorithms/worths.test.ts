@@ -1,6 +1,6 @@
 import type { Completion, Episode } from '@forge/contracts';
 import { perAgentAdvantage } from '../advantages/per-agent-advantage';
-import type { RolloutContext } from '../rollouts/rollout';
+import type { PolicyHandle, RolloutContext } from '../rollouts/rollout';
 import { gdpo } from './gdpo';
 import { grpo } from './grpo';
 import { maxrl } from './maxrl';
@@ -101,7 +101,7 @@ describe('remax', () => {
             options?.temperature === 0 ? [completion(5)] : [completion(3), completion(7)],
           );
         },
-      },
+      } as Pick<PolicyHandle, 'generate'> as PolicyHandle,
       reward: {
         score: (_sample, { tokenIds }) => Promise.resolve({ reward: tokenIds[0]!, rewards: { exact: 1 } }),
       },

@@ -1,10 +1,11 @@
-import type { Completion, Episode, Sample, Sampling, Prompt } from '@forge/contracts';
+import type { Completion, Episode, Sample } from '@forge/contracts';
+import type { ChatPolicy } from '../conversation/chat-policy';
+import type { OpenConversation } from '../conversation/conversation';
 import { episode } from './episode';
 
-/** The policy as a rollout sees it: a model that continues prompts. */
-export interface PolicyHandle {
-  /** `n` completions (default 1) of one prompt. */
-  generate(prompt: Prompt, options?: { n?: number } & Partial<Sampling>): Promise<Completion[]>;
+/** The policy as a rollout sees it: a model that continues prompts, and holds conversations. */
+export interface PolicyHandle extends ChatPolicy {
+  conversation: OpenConversation;
 }
 
 /** The weighted sum of all rewards, and the raw value of each. */

@@ -1,12 +1,20 @@
 import path from 'node:path';
-import type { ChatMessage } from '@forge/contracts';
+import type { ChatMessage, ToolSpec } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { TemplateRefusal } from './jinja/interpreter';
-import { jinjaTemplate, type JinjaTemplate } from './jinja/template';
-import { jsonOf, textOf, type ModelFiles } from './model-files';
+import { TemplateRefusal } from '../jinja/interpreter';
+import { jinjaTemplate, type JinjaTemplate } from '../jinja/template';
+import { jsonOf, textOf, type ModelFiles } from '../model-files';
+import { templateInput } from './template-messages';
+import { templateTraits, type TemplateTraits } from './template-traits';
 
-/** Turns messages into the text a chat model was trained on, up to where the assistant begins to speak. */
-export type ChatTemplate = (messages: readonly ChatMessage[]) => string;
+/** Turns messages into the text a chat model was trained on. */
+export interface ChatTemplate {
+  /** Text of the messages, up to where the assistant begins to speak. */
+  render(messages: readonly ChatMessage[], tools?: readonly ToolSpec[]): string;
+  readonly traits: TemplateTraits;
+  /** Whether the text ends where the assistant has begun to think already. */
+  readonly opensThinking: boolean;
+}
 
 interface ChatTemplateOptions {
   readonly specialTexts: Readonly<Record<string, string | undefined>>;
@@ -27,32 +35,50 @@ export function chatTemplate(
   { specialTexts, date }: ChatTemplateOptions,
 ): ChatTemplate {
   const source = templateSource(files, dir);
+  const traits = templateTraits(source ?? '');
   let template: JinjaTemplate | undefined;
-  return (messages) => {
+  const render: ChatTemplate['render'] = (messages, tools = []) => {
     template ??= parse(source, dir);
+    if (tools.length > 0 && traits.callForm === null) throw unreadableCalls(dir);
     try {
       const variables = {
         ...specialTexts,
-        messages,
-        tools: null,
+        ...templateInput(messages, tools, traits),
         documents: null,
         add_generation_prompt: true,
       };
       return template(variables, date);
     } catch (cause) {
-      const said = (cause as Error).message;
-      if (cause instanceof TemplateRefusal) {
-        const message = `messages refused by the chat template of ${dir}: ${said}`;
-        throw new ForgeError('CONFIG_DATASET_INVALID', message, { dir }, { cause });
-      }
-      throw new ForgeError(
-        'CONFIG_TOKENIZER_INVALID',
-        `${dir}: the chat template has ${said}`,
-        { dir },
-        { cause },
-      );
+      throw renderFault(dir, cause as Error);
     }
   };
+  let opensThinking: boolean | undefined;
+  return {
+    render,
+    traits,
+    get opensThinking() {
+      return (opensThinking ??= render([{ role: 'user', content: 'a' }])
+        .trimEnd()
+        .endsWith('<think>'));
+    },
+  };
+}
+
+function renderFault(dir: string, cause: Error): ForgeError {
+  if (cause instanceof TemplateRefusal) {
+    const message = `messages refused by the chat template of ${dir}: ${cause.message}`;
+    return new ForgeError('CONFIG_DATASET_INVALID', message, { dir }, { cause });
+  }
+  const message = `${dir}: the chat template has ${cause.message}`;
+  return new ForgeError('CONFIG_TOKENIZER_INVALID', message, { dir }, { cause });
+}
+
+function unreadableCalls(dir: string): ForgeError {
+  const message =
+    `${dir}: the chat template tells of tools, and has calls of them in a form that is not known here; ` +
+    'known are <tool_call> with JSON or <function=name>, and JSON with "name" and "parameters": ' +
+    'give a chat_template.jinja with one of these, or describe the tools in a message and leave out tools';
+  return new ForgeError('CONFIG_TOKENIZER_INVALID', message, { dir });
 }
 
 function parse(source: string | undefined, dir: string): JinjaTemplate {
