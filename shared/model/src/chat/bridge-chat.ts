@@ -44,7 +44,7 @@ function proveTail(tokenizer: Tokenizer, { before, added, tools, isThoughtless }
   const prompt = render(asked, tools);
   const stem = isThoughtless ? prompt.replace(/<think>\s*(<\/think>\s*)?$/, '') : prompt;
   const whole = rendered(answer);
-  const standIns = ['x', 'other words'].map((text) => rendered(standInFor(answer, text)));
+  const standIns = ['x', 'y z'].map((text) => rendered(standInFor(answer, text)));
   if (![whole, ...standIns].every((text) => text.startsWith(stem)))
     return { fork: 'template-rewrites-history' };
   const [one, other] = standIns.map((text) => splitAtEnd(tokenizer, text.slice(stem.length)));

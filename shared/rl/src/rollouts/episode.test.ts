@@ -1,6 +1,6 @@
 import { episodeSchema, type Completion } from '@forge/contracts';
 import { episode, episodeFromTurns, withReference } from './episode';
-import { defaultRollout } from './rollout';
+import { defaultRollout, type PolicyHandle } from './rollout';
 
 const turn = (promptTokenIds: number[], tokenIds: number[], version: number): Completion => ({
   text: tokenIds.join(' '),
@@ -67,7 +67,7 @@ describe('defaultRollout', () => {
           asked.push([prompt, options]);
           return Promise.resolve([1, 2, 3].map((id) => turn([9], [id], 0)));
         },
-      },
+      } as Pick<PolicyHandle, 'generate'> as PolicyHandle,
       reward: { score: (_sample, c) => Promise.resolve({ reward: c.tokenIds[0]!, rewards: {} }) },
     });
     expect(asked).toEqual([['12+7=', { n: 3 }]]);

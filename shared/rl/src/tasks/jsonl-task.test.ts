@@ -65,6 +65,33 @@ describe('jsonlTask', () => {
       expect(promptOf([{ role: 'user', content: parts, name: null }])).toEqual([asked]);
     });
 
+    it('takes calls of tools and thinking by the names of other libraries', () => {
+      const call = { id: 'c7', type: 'function', function: { name: 'add', arguments: '{"a": 1}' } };
+      const turns = [
+        asked,
+        { role: 'assistant', content: null, reasoning_content: 'Hm.', tool_calls: [call] },
+        { role: 'tool', content: '2', tool_call_id: 'c7', name: 'add' },
+        { role: 'assistant', content: 'More.', tool_calls: [{ name: 'add', arguments: { a: 2 } }] },
+        { role: 'tool', content: '3' },
+      ];
+      expect(promptOf(turns)).toEqual([
+        asked,
+        {
+          role: 'assistant',
+          content: '',
+          reasoning: 'Hm.',
+          toolCalls: [{ id: 'c7', name: 'add', arguments: { a: 1 } }],
+        },
+        { role: 'tool', content: '2', toolCallId: 'c7', name: 'add' },
+        {
+          role: 'assistant',
+          content: 'More.',
+          toolCalls: [{ id: 'call-0', name: 'add', arguments: { a: 2 } }],
+        },
+        { role: 'tool', content: '3' },
+      ]);
+    });
+
     it('knows a held-out question again, whatever form it has', () => {
       const held = { path: 'test.jsonl', lines: [line([ruled, asked], 'a')] };
       const training = [line('Why?', 'a'), line([asked], 'a'), line([asked, asked], 'a')];
@@ -175,7 +202,22 @@ describe('jsonlTask', () => {
     [
       line([{ role: 'user', content: 'hi', tool_calls: [1] }], 'a'),
       "field 'question.0.tool_calls': found [1]",
-      'role and content only',
+      'it in messages of the assistant only',
+    ],
+    [
+      line([{ role: 'user', content: 'hi', audio: 'x' }], 'a'),
+      `field 'question.0.audio': found "x"`,
+      'role, content, tool_call_id, name, reasoning_content, tool_calls only',
+    ],
+    [
+      line([{ role: 'assistant', tool_calls: [{ function: { name: 'add', arguments: '{' } }] }], 'a'),
+      `field 'question.0.tool_calls.0': found {"function":{"name":"add","arguments":"{"}}`,
+      'with an object of arguments',
+    ],
+    [
+      line([{ role: 'assistant', content: '', tool_calls: 1 }], 'a'),
+      "field 'question.0.tool_calls': found 1",
+      'a list of calls',
     ],
     [
       line(

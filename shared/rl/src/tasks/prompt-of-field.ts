@@ -1,7 +1,7 @@
 import type { ChatMessage, Sample } from '@forge/contracts';
-import { invalidLine, isObject, type Line } from './json-line';
+import { invalidLine, type Line } from './json-line';
+import { messageOf } from './message-of-field';
 
-const ROLES = ['system', 'user', 'assistant', 'tool'] as const;
 const EXPECTED = 'a non-empty text or a list of messages { role, content }';
 
 /**
@@ -41,25 +41,4 @@ function withSystem(messages: ChatMessage[], content: string): ChatMessage[] {
   return messages.some(({ role }) => role === 'system')
     ? messages
     : [{ role: 'system', content }, ...messages];
-}
-
-function messageOf(line: Line, field: string, value: unknown): ChatMessage {
-  if (!isObject(value)) throw invalidLine(line, field, JSON.stringify(value), 'a message { role, content }');
-  const { role, content, ...rest } = value;
-  const known = ROLES.find((name) => name === role);
-  if (known === undefined)
-    throw invalidLine(line, `${field}.role`, JSON.stringify(role) ?? 'none', `one of ${ROLES.join(', ')}`);
-  const more = Object.keys(rest).find((key) => rest[key] !== null);
-  if (more !== undefined)
-    throw invalidLine(line, `${field}.${more}`, JSON.stringify(rest[more]), 'role and content only');
-  return { role: known, content: textOf(line, `${field}.content`, content) };
-}
-
-/** A text, or the texts of a list of parts `{ type: text, text }`. */
-function textOf(line: Line, field: string, content: unknown): string {
-  if (typeof content === 'string') return content;
-  const parts = Array.isArray(content) ? (content as unknown[]) : null;
-  const texts = parts?.map((part) => (isObject(part) && part['type'] === 'text' ? part['text'] : null));
-  if (texts?.every((text) => typeof text === 'string') === true) return texts.join('');
-  throw invalidLine(line, field, JSON.stringify(content) ?? 'none', 'a text');
 }

@@ -71,11 +71,19 @@ function templateMessage(
 }
 
 function writtenCall({ name, arguments: given }: ToolCall): string {
-  return `<tool_call>\n${JSON.stringify({ name, arguments: given })}\n</tool_call>`;
+  return `<tool_call>\n${spacedJson({ name, arguments: given })}\n</tool_call>`;
+}
+
+/** JSON with a space after commas and colons, as models have seen it. */
+function spacedJson(value: unknown): string {
+  // A newline of the layout is none of a text, where it is escaped.
+  return JSON.stringify(value, null, 1)
+    .replace(/,\n\s*/g, ', ')
+    .replace(/\n\s*/g, '');
 }
 
 function withToolPrompt(messages: readonly ChatMessage[], tools: readonly ToolSpec[]): ChatMessage[] {
-  const lines = tools.map((spec) => JSON.stringify(toolOf(spec)));
+  const lines = tools.map((spec) => spacedJson(toolOf(spec)));
   const prompt = `These tools can be called:
 <tools>
 ${lines.join('\n')}

@@ -7,11 +7,11 @@
  */
 export type CallForm = 'tagged-json' | 'tagged-xml' | 'bare-json';
 
-/** What a chat template can write, by its own text. */
+/** What a chat template can write, by its own text without comments. */
 export interface TemplateTraits {
   /** Whether it tells the model of tools. */
   readonly tools: boolean;
-  /** Whether it writes the calls of an answer. */
+  /** Whether it writes the calls of an answer, in a form that its models were told of or that is known here. */
   readonly calls: boolean;
   /** Whether it has a turn for what a tool answers. */
   readonly toolTurns: boolean;
@@ -25,14 +25,16 @@ export interface TemplateTraits {
 const DEFAULT_FORM = 'tagged-json';
 
 export function templateTraits(source: string): TemplateTraits {
-  const has = (text: string): boolean => source.includes(text);
-  const [tools, calls] = [/\btools\b/.test(source), has('tool_calls')];
+  const code = source.replace(/\{#[^]*?#\}/g, '');
+  const has = (text: string): boolean => code.includes(text);
+  const tools = /\btools\b/.test(code);
+  const known = callForm(has);
   return {
     tools,
-    calls,
-    toolTurns: /(["'])(tool|ipython)\1/.test(source),
+    calls: has('tool_calls') && (tools || known !== null),
+    toolTurns: /(["'])(tool|ipython)\1/.test(code),
     thinking: has('reasoning_content') ? 'field' : has('</think>') ? 'content' : null,
-    callForm: callForm(has) ?? (tools || calls ? null : DEFAULT_FORM),
+    callForm: known ?? (tools ? null : DEFAULT_FORM),
   };
 }
 
