@@ -1,4 +1,5 @@
 export { Policy } from './policy/policy';
+export { rolloutPolicy, type PolicyEndpoints } from './policy/rollout-policy';
 export { type PolicyConfig, type SamplingOverrides, type WorkerConfig } from './policy/policy-config';
 export { ReferenceModel, type ReferenceConfig } from './reference/reference-model';
 export { Reward, type RewardActorConfig } from './reward/reward';

@@ -116,6 +116,65 @@ describe('RolloutJobs', () => {
     expect(calls.map(({ rolloutIds }) => rolloutIds)).toEqual([['7-0'], ['7-1', '7-2']]);
   });
 
+  it('draws the same in conversations when the rollout runs again, in whatever order they go on', async () => {
+    const chat: RolloutJobsOptions['chat'] = {
+      renderChat: () => Promise.resolve([1, 2]),
+      bridgeChat: ({ tokenIds }) => Promise.resolve({ tokenIds: [...tokenIds, 9] }),
+      parseAnswer: () => Promise.resolve({ role: 'assistant', content: 'x' }),
+    };
+    const talking = (slow: number): RolloutJobsOptions['algorithm'] => ({
+      needsReference: false,
+      rollout: async ({ policy }) => {
+        const talks = [0, 1].map(() => policy.conversation([{ role: 'user', content: 'a' }]));
+        const talk = async (k: number) => {
+          for (let turn = 0; turn < 2; turn++) {
+            if (k === slow) await new Promise(setImmediate);
+            await talks[k]!.next();
+            talks[k]!.add({ role: 'user', content: 'b' });
+          }
+          return talks[k]!.episodes({ reward: 0, rewards: {} });
+        };
+        return (await Promise.all([0, 1].map(talk))).flat();
+      },
+    });
+    const run = async (slow: number) => {
+      const asked: GenerateCall[] = [];
+      const generate: RolloutJobsOptions['generate'] = (call) => {
+        asked.push(call);
+        const { tokenIds: promptTokenIds } = call.prompt as { tokenIds: number[] };
+        const answer = {
+          text: '',
+          tokenIds: [3],
+          logprobs: [-0.5],
+          versions: [4],
+          stopReason: 'end' as const,
+        };
+        return Promise.resolve([{ ...answer, promptTokenIds, weightHashes: { '4': '4'.repeat(64) } }]);
+      };
+      const { handler, published } = jobs({ algorithm: talking(slow), chat, generate });
+      await handler.handle(rollout(7));
+      return { asked, order: asked.map(({ rolloutIds: [id] }) => id!), group: published[0] };
+    };
+    const [one, other] = [await run(0), await run(1)];
+    expect(one.order).not.toEqual(other.order);
+    expect([...one.order].sort()).toEqual(['7-c0-0', '7-c0-1', '7-c1-0', '7-c1-1']);
+    expect([...other.order].sort()).toEqual([...one.order].sort());
+    expect(one.asked[one.order.indexOf('7-c1-1')]).toEqual({
+      prompt: { tokenIds: [1, 2, 3, 9] },
+      rolloutIds: ['7-c1-1'],
+      sampling: { ...recipe.sampling },
+    });
+    const mask = Uint8Array.of(0, 0, 1, 0, 1);
+    for (const { group } of [one, other])
+      expect(group).toMatchObject({
+        weightHashes: { '4': '4'.repeat(64) },
+        episodes: [
+          { rollout: 0, mask },
+          { rollout: 1, mask },
+        ],
+      });
+  });
+
   it('compares one completion of every fourth part of a batch with the training graph', async () => {
     const { handler, published } = jobs();
     for (const index of [7, 8]) await handler.handle(rollout(index));

@@ -7,6 +7,7 @@ import { episode } from '@forge/rl';
 import { waitFor } from '@forge/testing';
 import { Trainer } from '../trainer/trainer';
 import { Policy } from './policy';
+import { rolloutPolicy } from './rollout-policy';
 
 const model = join(__dirname, '../../../../models/arithmetic');
 const greedy = { temperature: 0, maxTokens: 10 };
@@ -55,6 +56,60 @@ describe('Policy', () => {
       policy.generate.callOne('12+7='),
     ]);
     expect(rendered!.promptTokenIds).toEqual(written!.promptTokenIds);
+    await policy.stop();
+  });
+
+  it('continues token ids as they are', async () => {
+    const policy = await spawn({}, greedy);
+    const [[written], [continued]] = await Promise.all([
+      policy.generate.callOne('12+7='),
+      policy.generate.callOne({ tokenIds: [3, 4, 12, 2, 9, 15] }),
+    ]);
+    expect(written!.promptTokenIds).toEqual([3, 4, 12, 2, 9, 15]);
+    expect(continued).toEqual(written);
+    await expect(policy.generate.callOne({ tokenIds: [] })).rejects.toMatchObject({
+      code: 'CONTRACT_INVALID_MESSAGE',
+    });
+    await expect(policy.generate.callOne({ tokenIds: [400] })).rejects.toMatchObject({
+      code: 'SHAPE_MISMATCH',
+    });
+    await policy.stop();
+  });
+
+  it('holds conversations in the tokens it sampled, the same ones for the same id', async () => {
+    const chat = join(dir, 'talk');
+    cpSync(model, chat, { recursive: true });
+    const template =
+      "{% for m in messages %}{{ m.content }}{{ '=' if m.role == 'user' else '<eos>' }}{% endfor %}";
+    writeFileSync(join(chat, 'chat_template.jinja'), template);
+    const policy = await spawn({ model: chat }, { temperature: 1.5 });
+    const talk = async (id: string) => {
+      const talking = rolloutPolicy(policy, id).conversation([{ role: 'user', content: '12+7' }], {
+        maxTurns: 3,
+        sampling: { maxTokens: 6 },
+      });
+      while ((await talking.next()) !== null) talking.add({ role: 'user', content: '9+9' });
+      return talking;
+    };
+    const [one, again, other] = await Promise.all([talk('a'), talk('a'), talk('b')]);
+    expect(one.parts).toEqual(again.parts);
+    expect(one.parts).not.toEqual(other.parts);
+    expect([one.end, one.forks, one.parts.length, one.parts[0]!.length]).toEqual(['turns', [], 1, 3]);
+    const [first, second] = one.parts[0]!;
+    const ended = first!.stopReason === 'end' ? [] : [1];
+    expect(second!.promptTokenIds).toEqual([
+      ...first!.promptTokenIds,
+      ...first!.tokenIds,
+      ...ended,
+      ...[2, 11, 12, 2, 11, 15],
+    ]);
+    const [episode] = one.episodes({ reward: 1, rewards: {} });
+    const chosen = one.parts[0]!.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+    expect(episode!.mask.reduce((sum, chosen) => sum + chosen, 0)).toBe(chosen);
+    expect(await policy.mismatch.callOne(episode!)).toBeLessThan(1e-4);
+    await expect(policy.renderChat.callOne({ messages: [] })).rejects.toMatchObject({
+      code: 'CONTRACT_INVALID_MESSAGE',
+    });
     await policy.stop();
   });
 

@@ -60,6 +60,7 @@ const RULES: readonly { title: string; groups: readonly GroupRule[] }[] = [
       ),
       group('For how long it waits', 'queue/rollouts/age_s', 'queue/groups/age_s', 'queue/batches/age_s'),
       group('New weights on their way', 'weights/publish_ms', 'weights/fetch_ms', 'weights/apply_ms'),
+      group('Conversations', 'conversation/*'),
       group('Recovery after a death', 'recovery/*'),
       group('Memory', 'memory/*'),
       group('Refused reads of weights', 'weights/refused'),
