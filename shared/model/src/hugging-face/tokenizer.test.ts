@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
+import type { ChatMessage } from '@forge/contracts';
 import { readModelFiles, type ModelFiles } from './model-files';
 import { createTokenizer } from './tokenizer';
 
@@ -150,6 +151,13 @@ describe('a begin token', () => {
 });
 
 describe('renderPrompt', () => {
+  it('gives token ids as they are, with their text', () => {
+    expect(make().renderPrompt({ tokenIds: [256, 257, 258] })).toEqual({
+      text: 'hell<|end|>',
+      tokenIds: [256, 257, 258],
+    });
+  });
+
   it('gives text as it is', () => {
     expect(make().renderPrompt('hehe')).toEqual({ text: 'hehe', tokenIds: [256, 256] });
   });
@@ -235,6 +243,56 @@ describe('renderPrompt', () => {
     const config = { eos_token: '<|end|>', pad_token: '<|user|>', image_token: '<|end|>', chat_template };
     const { text } = make({ 'tokenizer_config.json': config }).renderPrompt([{ role: 'user', content: 'b' }]);
     expect(text).toBe('True <|user|> <|end|> False');
+  });
+
+  describe('with tools', () => {
+    const tools = [{ name: 'add', description: 'Adds.', parameters: { type: 'object' } }];
+    const messages: ChatMessage[] = [
+      { role: 'user', content: 'b', name: 'eve' },
+      {
+        role: 'assistant',
+        content: '',
+        reasoning: 'Hm.',
+        toolCalls: [{ id: 'c1', name: 'add', arguments: { a: [1, 'x'] } }],
+      },
+      { role: 'tool', content: '2', toolCallId: 'c1', name: 'add' },
+    ];
+    const templateOf = (chat_template: string) =>
+      make({ 'tokenizer_config.json': { eos_token: '<|end|>', chat_template } }).chatTemplate;
+
+    it('gives a template the fields of transformers', () => {
+      const source =
+        '{{ tools | tojson }}{% for m in messages %}{{ "\\n" + (m | tojson) }}{% endfor %}' +
+        "{% if false %}{{ m.reasoning_content }}{{ m.tool_calls }}'tool'<tool_call>{% endif %}";
+      expect(templateOf(source).render(messages, tools).split('\n')).toEqual([
+        '[{"type": "function", "function": {"name": "add", "description": "Adds.", "parameters": {"type": "object"}}}]',
+        '{"role": "user", "content": "b", "name": "eve"}',
+        '{"role": "assistant", "content": "", "reasoning_content": "Hm.", "tool_calls": [{"type": "function", "id": "c1", "function": {"name": "add", "arguments": {"a": [1, "x"]}}}]}',
+        '{"role": "tool", "content": "2", "tool_call_id": "c1", "name": "add"}',
+      ]);
+    });
+
+    it('loses nothing in a template that knows roles and contents only', () => {
+      const source = '{% for m in messages %}[{{ m.role }}]{{ m.content }}\n{% endfor %}';
+      expect(templateOf(source).render(messages)).toBe(
+        '[user]b\n[assistant]<think>\nHm.\n</think>\n\n<tool_call>\n{"name": "add", "arguments": {"a": [1, "x"]}}\n</tool_call>\n[user]<tool_response>\n2\n</tool_response>\n',
+      );
+      const ruled: ChatMessage[] = [{ role: 'system', content: 'Be brief.' }, messages[0]!];
+      expect(templateOf(source).render(ruled, tools)).toMatch(
+        /^\[system\]Be brief\.\n\nThese tools can be called:\n<tools>\n\{"type": "function", .*\n<\/tools>\n[^[]*\[user\]b\n$/,
+      );
+    });
+
+    it('refuses a template whose calls it could not read', () => {
+      const template = templateOf('{{ tools }}{{ messages[0].content }}[TOOL_CALLS]');
+      expect(template.render(messages.slice(0, 1))).toBe('Noneb[TOOL_CALLS]');
+      expect(refusal(() => template.render(messages, tools))).toMatchObject({
+        code: 'CONFIG_TOKENIZER_INVALID',
+        message: expect.stringContaining(
+          'm: the chat template tells of tools, and has calls of them in a form',
+        ),
+      });
+    });
   });
 
   it('refuses a prompt without tokens', () => {

@@ -204,7 +204,7 @@ describe('the end of a conversation', () => {
     const { handle, pass, asked } = policy({ answers, ...setup });
     const chat = handle.conversation([user('a')], options);
     let turns = 0;
-    for (let turn; turns < 9 && (turn = await chat.next()) !== null; turns++) {
+    for (; turns < 9 && (await chat.next()) !== null; turns++) {
       chat.add(user('b'));
       pass(ms);
     }
