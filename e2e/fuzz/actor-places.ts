@@ -11,6 +11,7 @@ import type { ActorPlace } from './socket-target';
 const root = join(__dirname, '..', '..');
 const UP_WITHIN_MS = 30_000;
 const SAMPLE = { id: 's', prompt: '1+1=', answer: '2' };
+const QUESTION = { role: 'user', content: '1+1=' };
 const COMPLETION = {
   text: '2',
   promptTokenIds: [1],
@@ -30,7 +31,15 @@ const EPISODE = {
 };
 
 const ENDPOINTS = (weights: WeightsAnnouncement): Readonly<Record<string, ActorPlace['endpoints']>> => ({
-  policy: { generate: [SAMPLE.prompt], applyWeights: [weights], mismatch: [EPISODE], stats: [] },
+  policy: {
+    generate: [SAMPLE.prompt],
+    renderChat: [{ messages: [QUESTION] }],
+    bridgeChat: [{ tokenIds: [1], before: [QUESTION], added: [QUESTION] }],
+    parseAnswer: [{ tokenIds: [1] }],
+    applyWeights: [weights],
+    mismatch: [EPISODE],
+    stats: [],
+  },
   reward: { score: [[{ sample: SAMPLE, completion: COMPLETION }]], evaluateResponse: [SAMPLE, COMPLETION] },
   reference: { logprobs: [[[1, 2, 3]]], stats: [] },
 });
