@@ -68,7 +68,7 @@ function standInFor({ reasoning, toolCalls, ...message }: ChatMessage, text: str
   };
 }
 
-/** What stands before the first token that ends a turn, and what stands from there on. */
+/** The text before the first token that ends a turn, and the one from there on; null when no turn ends. */
 function splitAtEnd(tokenizer: Tokenizer, text: string): { answer: string; tail: Tail } | null {
   const ends = tokenizer.endTokenIds.flatMap((id) => {
     const token = tokenizer.decode([id], { skipSpecialTokens: false });

@@ -5,7 +5,7 @@ import type { Policy } from './policy';
 
 type Called = 'generate' | 'renderChat' | 'bridgeChat' | 'parseAnswer';
 
-/** What rollouts need of a policy: its mesh and its service have it. */
+/** Endpoints that rollouts need of a policy: its mesh and its service have them. */
 export type PolicyEndpoints = { [Name in Called]: { choose: Policy[Name] } };
 
 /**

@@ -16,7 +16,7 @@ export interface ConversationSetting {
   count: (metric: string) => void;
 }
 
-/** What opens conversations with a policy: the first one is rollout 0 of its group, and so on. */
+/** A function that opens conversations with a policy: the first one is rollout 0 of its group, and so on. */
 export function conversations(setting: (rollout: number) => ConversationSetting): OpenConversation {
   let opened = 0;
   return (messages, options = {}) => {

@@ -7,7 +7,7 @@
  */
 export type CallForm = 'tagged-json' | 'tagged-xml' | 'bare-json';
 
-/** What a chat template can write, by its own text without comments. */
+/** Parts of a conversation that a chat template can write, by its own text without comments. */
 export interface TemplateTraits {
   /** Whether it tells the model of tools. */
   readonly tools: boolean;
