@@ -9,6 +9,7 @@ const ENTRIES = [
   ...['cli', 'coordinator', 'dashboard', 'policy', 'reference', 'replay-buffer', 'reward', 'trainer'].map(
     (service) => `services/${service}/dist/main.js`,
   ),
+  'shared/rl-actors/dist/policy/chat-worker.js',
   'shared/rl-actors/dist/policy/generator-worker.js',
   'shared/rl-actors/dist/reference/reference-worker.js',
   'shared/rl-actors/dist/trainer/train-worker.js',
