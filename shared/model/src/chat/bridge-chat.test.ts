@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import type { ChatMessage, ToolSpec } from '@forge/contracts';
 import type { Tokenizer } from '../hugging-face/tokenizer';
 import { bridgeChat } from './bridge-chat';
@@ -170,6 +171,36 @@ ${tagged}<|im_end|>
     expect(forks).toEqual(noFork(steps));
     expect(text.split(call + end)).toHaveLength(9);
   });
+
+  it.each(['qwen2.5', 'qwen3', 'llama3.1', 'smollm2', 'smollm3'] as const)(
+    'puts the same tokens behind any answer, or none (%s)',
+    (name) => {
+      const tokenizer = tokenizerOf(name);
+      const added: ChatMessage[] = [{ role: 'user', content: 'b?' }];
+      const prompt = renderChat(tokenizer, { messages: [asked] });
+      const end = tokenizer.endTokenIds[0]!;
+      const behind = (answer: readonly number[]): number[] | string => {
+        const { message } = parseAnswer(tokenizer, { tokenIds: [...answer], tools });
+        const standing = [...prompt, ...answer];
+        const bridge = bridgeChat(tokenizer, { tokenIds: standing, before: [asked, message], added });
+        if ('fork' in bridge) return bridge.fork;
+        expect(bridge.tokenIds.slice(0, standing.length)).toEqual(standing);
+        return bridge.tokenIds.slice(standing.length);
+      };
+      const expected = behind([104, end]);
+      expect(expected).toEqual(behind(tokenizer.encode('hello')).slice(1));
+      // Every token but the ends, special ones and halves of characters included.
+      const token = fc
+        .nat({ max: tokenizer.vocabSize - 1 })
+        .filter((id) => !tokenizer.endTokenIds.includes(id));
+      fc.assert(
+        fc.property(fc.array(token, { maxLength: 12 }), (answer) => {
+          const found = behind([...answer, end]);
+          if (found !== 'template-drops-thinking') expect(found).toEqual(expected);
+        }),
+      );
+    },
+  );
 
   it('forks where the template leaves out earlier thinking, unless it is to be kept', () => {
     const steps: Step[] = [
