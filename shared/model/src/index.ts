@@ -17,7 +17,7 @@ export { parseAnswer, type ParsedAnswer } from './chat/parse-answer';
 export { renderChat } from './chat/render-chat';
 export { Generator, type GeneratorOptions, type GeneratorStats } from './generation/generator';
 export { type ChunkMark } from './generation/chunk-marks';
-export { type GenerateRequest } from './generation/sequence';
+export { type GenerateRequest, type Growth } from './generation/sequence';
 export { type FrozenBase, type WeightMode } from './adapter/weight-source';
 export {
   adapterParameterCount,

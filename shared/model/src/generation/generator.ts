@@ -256,8 +256,10 @@ export class Generator {
       }
       marks.add(row.request, row.tokenIds.length - before);
       const completion = row.completion();
-      if (completion === null) row.cache!.append(decoded.outputs, at, decoded.trips, this.options.config);
-      else {
+      if (completion === null) {
+        row.cache!.append(decoded.outputs, at, decoded.trips, this.options.config);
+        row.tellGrowth();
+      } else {
         done.add(row);
         row.finish(completion);
       }

@@ -5,6 +5,14 @@ import type { KvCache } from './kv-cache';
 import { StopStrings, type TextRules } from './stop-strings';
 import { rolloutKey, uniformAt, type RolloutKey } from './uniform';
 
+/** Continuation of one completion since the last time it was told: tokens, and text that stays whatever follows. */
+export interface Growth {
+  rolloutId: string;
+  tokenIds: number[];
+  logprobs: number[];
+  text: string;
+}
+
 /** Completions to generate from one prompt. Shapes: promptTokenIds [P], rolloutIds [completions]. */
 export interface GenerateRequest extends ChunkListener {
   promptTokenIds: readonly number[];
@@ -13,6 +21,8 @@ export interface GenerateRequest extends ChunkListener {
   seed: number;
   sampling: Sampling;
   signal?: AbortSignal;
+  /** Told after every chunk how a completion that goes on has grown; its end is the completion. */
+  onGrowth?: (growth: Growth) => void;
 }
 
 /** The ends of a sequence, and the text of its tokens. */
@@ -34,10 +44,12 @@ export class Sequence {
   private readonly versions: number[] = [];
   private readonly key: RolloutKey;
   private readonly stopStrings: StopStrings;
+  /** The start of the completion that a listener knows. */
+  private told = { tokens: 0, text: '' };
 
   constructor(
     readonly request: GenerateRequest,
-    rolloutId: string,
+    private readonly rolloutId: string,
     private readonly rules: SequenceRules,
     readonly finish: (completion: Completion) => void,
     readonly fail: (error: ForgeError) => void,
@@ -83,6 +95,23 @@ export class Sequence {
     if (stopped !== null) return this.complete('stop', stopped.text, stopped.tokens);
     if (isEnd) return this.complete('end', decodeText(shown));
     return this.tokensLeft <= 0 ? this.complete('length', decodeText(shown)) : null;
+  }
+
+  /** Tells a listener what is new since the last time. */
+  tellGrowth(): void {
+    const { onGrowth } = this.request;
+    if (onGrowth === undefined) return;
+    const { tokens, text: before } = this.told;
+    const settled = this.stopStrings.settled(this.tokenIds);
+    // A decoder may read a start otherwise than in the whole: then the rest waits.
+    const text = settled.startsWith(before) ? settled : before;
+    onGrowth({
+      rolloutId: this.rolloutId,
+      tokenIds: this.tokenIds.slice(tokens),
+      logprobs: this.logprobs.slice(tokens),
+      text: text.slice(before.length),
+    });
+    this.told = { tokens: this.tokenIds.length, text };
   }
 
   private complete(

@@ -136,4 +136,42 @@ describe('StopStrings', () => {
     expect(search(['<|turn|>', 'zzzz'], tokenIds, 16, counting)).toBeNull();
     expect(read).toBeLessThan(10 * tokenIds.length);
   });
+
+  it.each<[string, string[], number[], string]>([
+    ['the start of a stop string', ['END'], tokens('one EN'), 'one '],
+    ['a part of a character', [], tokens('aé').slice(0, -1), 'a'],
+    ['the start of one behind a part of a character', ['b😀'], tokens('ab😀').slice(0, -2), 'a'],
+    ['a special token that a stop string goes on behind', ['<|turn|>bc'], tokens('a', TURN, 'b'), 'a'],
+    ['text before a special token', ['b<|turn|>'], tokens('ab'), 'a'],
+    ['nothing, once it goes on otherwise', ['END'], tokens('one ENemy', END), 'one ENemy'],
+  ])('holds back %s', (_, stop, tokenIds, settled) => {
+    expect(new StopStrings(stop, { decodeText, specialTokens }).settled(tokenIds)).toBe(settled);
+  });
+
+  it('settles what the whole completion begins with, and never less than before', () => {
+    const piece = fc.constantFrom('a', 'b', 'ab', 'é', '€', '😀', TURN, END, PAD);
+    const stopString = fc
+      .array(fc.constantFrom('a', 'b', 'é', '😀', '<|turn|>'), { minLength: 1, maxLength: 4 })
+      .map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(
+        fc.array(piece, { maxLength: 40 }),
+        fc.array(stopString, { maxLength: 3 }),
+        (parts, stop) => {
+          const tokenIds = tokens(...parts);
+          const whole = search(stop, tokenIds, 1)?.text ?? decodeText(tokenIds);
+          const strings = new StopStrings(stop, { decodeText, specialTokens });
+          let before = '';
+          for (let end = 1; end <= tokenIds.length; end++) {
+            if (search(stop, tokenIds.slice(0, end), 1) !== null) break;
+            const settled = strings.settled(tokenIds.slice(0, end));
+            expect(whole.startsWith(settled)).toBe(true);
+            expect(settled.startsWith(before)).toBe(true);
+            before = settled;
+          }
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  });
 });

@@ -27,7 +27,10 @@ export interface Stopped {
 export class StopStrings {
   private readonly searches: readonly StopSearch[];
 
-  constructor(stop: readonly string[], rules: TextRules) {
+  constructor(
+    stop: readonly string[],
+    private readonly rules: TextRules,
+  ) {
     const shownFor = (string: string): number[] =>
       [...rules.specialTokens].filter(([, text]) => text !== '' && string.includes(text)).map(([id]) => id);
     const plain = stop.filter((string) => shownFor(string).length === 0);
@@ -45,6 +48,21 @@ export class StopStrings {
     const [first = null] = found.sort((a, b) => a.tokens - b.tokens || a.text.length - b.text.length);
     return first;
   }
+
+  /**
+   * The text of `tokenIds`, special tokens left out, that is the start of the completion's text whatever follows: up to what
+   * may begin a stop string, or is a part of a character.
+   */
+  settled(tokenIds: readonly number[]): string {
+    const plain = withoutPart(this.rules.decodeText(tokenIds, { isGrowing: true }));
+    const texts = this.searches.map((search) => search.settled(tokenIds));
+    return [plain, ...texts].reduce((shortest, text) => (text.length < shortest.length ? text : shortest));
+  }
+}
+
+/** A growing text without the part of a character that it ends with. */
+function withoutPart(text: string): string {
+  return text.replace(/\ufffd+$/, '');
 }
 
 /** Characters at the start of a decoded stretch that may read otherwise than in the whole: a space, parts of a character. */
@@ -71,6 +89,13 @@ class StopSearch {
     const before = this.searched;
     this.searched = tokenIds.length;
     return this.begin(this.newText(tokenIds, before)) === null ? null : this.cut(tokenIds, before);
+  }
+
+  /** The text, special tokens left out, before what may begin one of the strings. */
+  settled(tokenIds: readonly number[]): string {
+    const text = withoutPart(this.textOf(tokenIds));
+    const held = Math.max(...this.stop.map((string) => longestStart(string, text)));
+    return this.withoutSpecial(text, text.length - held, tokenIds);
   }
 
   private newText(tokenIds: readonly number[], before: number): string {
@@ -118,4 +143,11 @@ class StopSearch {
     const isShown = (id: number): boolean => this.shown.has(id) || !specialTokens.has(id);
     return decodeText(tokenIds.filter(isShown), { skipSpecialTokens: false, isGrowing: true });
   }
+}
+
+/** The number of characters at the end of `text` that `string` begins with, not all of it. */
+function longestStart(string: string, text: string): number {
+  let length = Math.min(string.length - 1, text.length);
+  while (length > 0 && !text.endsWith(string.slice(0, length))) length -= 1;
+  return length;
 }

@@ -20,6 +20,7 @@ import {
   type ChunkMark,
   type FrozenBase,
   type GeneratorStats,
+  type Growth,
   type LoadedModel,
   type WeightMode,
 } from '@forge/model';
@@ -40,6 +41,14 @@ interface GenerateRequest {
   sampling: Sampling;
   /** Whether to tell when each chunk of tokens was done. */
   isTimed: boolean;
+  /** Under which the growth of the completions is told while they are generated; null: it is not. */
+  streamId: number | null;
+}
+
+/** Event of the worker: a completion has grown. */
+export interface StreamGrowth {
+  streamId: number;
+  growth: Growth;
 }
 
 interface Generated {
@@ -132,7 +141,7 @@ class Generation {
   }
 
   async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generated> {
-    const { rolloutIds, sampling, isTimed } = request;
+    const { rolloutIds, sampling, isTimed, streamId } = request;
     const { tokenIds } = this.model.tokenizer.renderPrompt(request.prompt);
     // Until weights are announced, the model's own count.
     const generator = await (this.generator ??= this.createFirst());
@@ -144,6 +153,9 @@ class Generation {
       seed: settings.seed,
       signal,
       ...(isTimed && { onChunk: (chunk: ChunkMark) => chunks.push(chunk) }),
+      ...(streamId !== null && {
+        onGrowth: (growth: Growth) => emit('growth', { streamId, growth } satisfies StreamGrowth),
+      }),
     });
     const hashed = completions.map((completion) => ({
       ...completion,
@@ -282,4 +294,4 @@ const api = {
 
 export type GeneratorApi = typeof api;
 
-serveWorker(api);
+const { emit } = serveWorker(api);

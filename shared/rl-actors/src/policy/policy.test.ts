@@ -128,6 +128,59 @@ describe('Policy', () => {
     await policy.stop();
   });
 
+  it('streams what its completions grow by, each token once, and at last the completions', async () => {
+    const policy = await spawn({ chunk: 2 });
+    const ids = ['a', 'b'];
+    const grown = new Map(
+      ids.map((id) => [id, { text: '', tokenIds: [] as number[], logprobs: [] as number[] }]),
+    );
+    let completions: Completion[] = [];
+    let growths = 0;
+    for await (const [, item] of policy.stream.stream('12+7=', { temperature: 2 }, ids)) {
+      if (Array.isArray(item)) completions = item;
+      else {
+        const one = grown.get(item.rolloutId)!;
+        one.text += item.text;
+        one.tokenIds.push(...item.tokenIds);
+        one.logprobs.push(...item.logprobs);
+        growths += 1;
+      }
+    }
+    expect(completions).toEqual(await policy.generate.callOne('12+7=', { temperature: 2 }, ids));
+    expect(growths).toBeGreaterThan(2);
+    for (const [k, { text, tokenIds, logprobs }] of [...grown.values()].entries()) {
+      const whole = completions[k]!;
+      expect(whole.text.startsWith(text)).toBe(true);
+      expect(whole.tokenIds.slice(0, tokenIds.length)).toEqual(tokenIds);
+      expect(whole.logprobs.slice(0, tokenIds.length)).toEqual(logprobs);
+      expect(whole.tokenIds.length - tokenIds.length).toBeLessThanOrEqual(2);
+    }
+    await policy.stop();
+  });
+
+  it('frees the places of a stream that is left', async () => {
+    const policy = await spawn({ maxBatch: 1, chunk: 1 });
+    for await (const _ of policy.stream.stream('12+7=', { n: 1024 })) break;
+    await waitFor('an empty queue', async () => {
+      const { activeRows, queuedRows } = await policy.stats.callOne();
+      return activeRows + queuedRows === 0;
+    });
+    expect((await policy.stats.callOne()).tokens).toBeLessThan(1000);
+    await policy.stop();
+  });
+
+  it('tells a stream why it fails', async () => {
+    const policy = await spawn();
+    const read = async (prompt: string, sampling: object) => {
+      for await (const _ of policy.stream.stream(prompt, sampling));
+    };
+    await expect(read('1+1=', { temperature: -1 })).rejects.toMatchObject({
+      code: 'CONTRACT_INVALID_MESSAGE',
+    });
+    await expect(read('1'.repeat(70), {})).rejects.toMatchObject({ code: 'CAPACITY_PROMPT_TOO_LONG' });
+    await policy.stop();
+  });
+
   it('generates with new weights from the next chunk on, and stamps each token with its version', async () => {
     const [policy, trainer] = await Promise.all([
       spawn({ maxBatch: 1, chunk: 1 }),

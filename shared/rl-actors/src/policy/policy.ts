@@ -15,14 +15,15 @@ import {
 } from '@forge/contracts';
 import type { AnswerToParse, Bridge, BridgeRequest, RenderRequest } from '@forge/rl';
 import type { WorkerHandle } from '@forge/threads';
-import type { GeneratorStats } from '@forge/model';
+import type { GeneratorStats, Growth } from '@forge/model';
 import { z } from 'zod';
 import { activeTrace, inSpan, recordSpan, traceOf } from '@forge/telemetry';
 import { openWorker } from '../open-worker';
 import { answerToParseSchema, bridgeRequestSchema, renderRequestSchema } from './chat-requests';
 import type { ChatApi } from './chat-worker';
 import { describeGenerate } from './generate-span';
-import type { GeneratorApi } from './generator-worker';
+import type { GeneratorApi, StreamGrowth } from './generator-worker';
+import { ItemQueue } from './item-queue';
 import {
   policyConfigSchema,
   promptSamplingSchema,
@@ -35,6 +36,13 @@ const promptSchema = sampleSchema.shape.prompt;
 const countsSchema = z.array(z.int().min(0));
 const rolloutIdsSchema = z.array(z.string()).min(1).max(1024);
 
+interface GenerateArguments {
+  prompt: Prompt;
+  overrides: SamplingOverrides;
+  rolloutIds: readonly string[] | null;
+  traceparent: string | null;
+}
+
 /**
  * A model that answers prompts. All prompts that are asked for at a time are decoded together; new weights take effect
  * between two chunks of tokens while generation goes on. It starts with the model's own weights as version 0.
@@ -44,6 +52,9 @@ export class Policy extends ForgeActor {
   private worker!: WorkerHandle<GeneratorApi>;
   /** The thread of messages, once there are any. */
   private chat: Promise<WorkerHandle<ChatApi>> | null = null;
+  /** Listeners to the growth of completions, by the number of their stream. */
+  private readonly streams = new Map<number, (growth: Growth) => void>();
+  private nextStream = 0;
 
   /** @throws {ForgeError} CONFIG_INVALID; from `setup` what `loadModel` throws. */
   constructor(config: PolicyConfig) {
@@ -53,6 +64,10 @@ export class Policy extends ForgeActor {
 
   override async setup(): Promise<void> {
     this.worker = await openWorker<GeneratorApi>(join(__dirname, 'generator-worker'), this.settings);
+    this.worker.on('growth', (event) => {
+      const { streamId, growth } = event as StreamGrowth;
+      this.streams.get(streamId)?.(growth);
+    });
   }
 
   override async cleanup(): Promise<void> {
@@ -78,7 +93,45 @@ export class Policy extends ForgeActor {
     rolloutIds: readonly string[] | null = null,
     traceparent: string | null = null,
   ): Promise<Completion[]> {
-    const { key, signal } = callContext();
+    return this.draw({ prompt, overrides, rolloutIds, traceparent }, null, callContext().signal);
+  }
+
+  /**
+   * As `generate`: yields what the completions grow by while they are generated, each chunk of tokens once, and at last
+   * all completions. A caller that ends the loop frees their places in the batch.
+   *
+   * @throws {ForgeError} as `generate`.
+   */
+  @endpoint({ concurrent: true })
+  async *stream(
+    prompt: Prompt,
+    overrides: SamplingOverrides = {},
+    rolloutIds: readonly string[] | null = null,
+    traceparent: string | null = null,
+  ): AsyncGenerator<Growth | Completion[]> {
+    const items = new ItemQueue<Growth | Completion[]>();
+    const streamId = this.nextStream++;
+    this.streams.set(streamId, (growth) => items.add(growth));
+    const left = new AbortController();
+    const signal = AbortSignal.any([callContext().signal, left.signal]);
+    this.draw({ prompt, overrides, rolloutIds, traceparent }, streamId, signal).then(
+      (completions) => items.end(completions),
+      (error: unknown) => items.fail(error),
+    );
+    try {
+      yield* items;
+    } finally {
+      left.abort();
+      this.streams.delete(streamId);
+    }
+  }
+
+  private draw(
+    { prompt, overrides, rolloutIds, traceparent }: GenerateArguments,
+    streamId: number | null,
+    signal: AbortSignal,
+  ): Promise<Completion[]> {
+    const { key } = callContext();
     const merged = { ...this.settings.sampling, ...overrides };
     const { n, ...sampling } = check(promptSamplingSchema, merged, 'sampling');
     const request = {
@@ -90,7 +143,7 @@ export class Policy extends ForgeActor {
     const parent =
       traceparent === null ? activeTrace() : traceOf(check(traceparentSchema, traceparent, 'traceparent'));
     return inSpan('generate', { parent }, async (span) => {
-      const timed = { ...request, isTimed: span?.isRecording() === true };
+      const timed = { ...request, isTimed: span?.isRecording() === true, streamId };
       const { completions, chunks } = await this.worker.call('generate', timed, { signal });
       if (span !== null && timed.isTimed)
         describeGenerate(span, { model: this.settings.worker.model, ...request, completions, chunks });
