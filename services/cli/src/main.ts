@@ -1,5 +1,5 @@
 import { ForgeError } from '@forge/errors';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { agent } from './commands/agent';
 import type { ControlOptions } from './commands/control';
 import type { create } from './commands/create';
@@ -16,6 +16,7 @@ import type { ReplayCommandOptions } from './commands/replay';
 import type { resume } from './commands/resume';
 import type { RunOptions } from './commands/run';
 import type { runs } from './commands/runs';
+import type { ServeOptions } from './commands/serve';
 import type { StatusOptions } from './commands/status';
 import type { trace } from './commands/trace';
 import type { rollBackWeights, WeightsOptions } from './commands/weights';
@@ -151,6 +152,26 @@ program
   .option('--json', 'one JSON object with token ids and log-probs')
   .action((model: string, prompt: string, options: Parameters<typeof generate>[2]) =>
     exitWith(import('./commands/generate.js').then(({ generate }) => generate(model, prompt, options))),
+  );
+program
+  .command('serve')
+  .description("serve a model to clients of OpenAI's and Anthropic's APIs, until Ctrl-C")
+  .argument('<model>', 'directory of a model, or its name on the hub')
+  .option('--host <host>', 'interface it listens at (default: 127.0.0.1, for this machine only)')
+  .option('--port <port>', 'port (default: 8000, or another one where that is taken)', port)
+  .option('--name <names...>', 'what clients call the model (default: the name of its directory)')
+  .option('--api-key-env <variable>', 'environment variable with the key that clients must send')
+  .addOption(
+    new Option('--engine <engine>', 'what computes it (default: auto)').choices([
+      'auto',
+      'onnx',
+      'tensorflow',
+    ]),
+  )
+  .addOption(new Option('--device <device>', 'where (default: cpu)').choices(['cpu', 'cuda', 'webgpu']))
+  .option('--threads <n>', 'compute threads (default: one for each processor)', number)
+  .action((model: string, options: ServeOptions) =>
+    exitWith(import('./commands/serve.js').then(({ serve }) => serve(model, options))),
   );
 program
   .command('merge')

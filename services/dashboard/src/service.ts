@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { ForgeError } from '@forge/errors';
-import { createHttpServer } from '@forge/service-kit';
+import { createHttpServer, listenAt } from '@forge/service-kit';
 import type { Logger } from '@forge/telemetry';
 import { requireToken } from './handlers/bearer-token';
 import { controlRoutes } from './handlers/control-routes';
@@ -63,7 +62,7 @@ export async function start(options: DashboardOptions): Promise<Dashboard> {
   await queueBoard(http, sources);
   await page(http, pageDir);
 
-  const url = await listen(http, host, port, logger);
+  const url = await listenAt(http, { what: 'the dashboard', host, port, usualPort: USUAL_PORT, logger });
   return {
     url,
     address: options.token === null ? `${url}/#token=${token}` : `${url}/`,
@@ -72,27 +71,4 @@ export async function start(options: DashboardOptions): Promise<Dashboard> {
       await http.close();
     },
   };
-}
-
-async function listen(
-  http: ReturnType<typeof createHttpServer>,
-  host: string,
-  port: number | null,
-  logger: Logger,
-): Promise<string> {
-  try {
-    return await http.listen({ host, port: port ?? USUAL_PORT });
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== 'EADDRINUSE')
-      throw new ForgeError('CONFIG_INVALID', `the dashboard can't listen at ${host}: ${message}`);
-    if (port !== null)
-      throw new ForgeError(
-        'CONFIG_INVALID',
-        `port ${port} of ${host} is taken; choose another one, or none for a free one`,
-        { port },
-      );
-    logger.info(`port ${USUAL_PORT} is taken; taking a free one`);
-    return http.listen({ host, port: 0 });
-  }
 }

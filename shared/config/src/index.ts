@@ -56,6 +56,12 @@ export {
   dashboardEnvironment,
   type DashboardEnvironment,
 } from './dashboard-environment';
+export {
+  serveChildEnvironment,
+  serveEnvironment,
+  type ServeEnvironment,
+  type ServeSettings,
+} from './serve-environment';
 export { hubEnvironment, type HubEnvironment } from './hub-environment';
 export { mlflowEnvironment, type MlflowEnvironment } from './mlflow-environment';
 export { sinkSchema, type SinkConfig } from './sink';

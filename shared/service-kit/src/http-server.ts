@@ -1,21 +1,28 @@
 import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
 
-/** Connections at most; a peer that comes then is cut off. */
-const MAX_CONNECTIONS = 256;
 /** Time that the headers of a request may take, and all of it. */
 const HEADERS_MS = 5_000;
 const REQUEST_MS = 10_000;
 const IDLE_MS = 5_000;
-const MAX_BODY_BYTES = 65_536;
+
+export interface HttpLimits {
+  /** Connections at most (default 256); a peer that comes then is cut off. */
+  maxConnections?: number;
+  /** Size of a body at most (default 64 KiB). */
+  maxBodyBytes?: number;
+}
 
 /**
  * The HTTP server of a service. A peer that is slow, sends too much or no HTTP is cut off; `refused` is told of each
  * request that is refused, by its status or why.
  */
-export function createHttpServer(refused: (reason: string) => void): FastifyInstance {
+export function createHttpServer(
+  refused: (reason: string) => void,
+  { maxConnections = 256, maxBodyBytes = 65_536 }: HttpLimits = {},
+): FastifyInstance {
   const http = fastify({
     logger: false,
-    bodyLimit: MAX_BODY_BYTES,
+    bodyLimit: maxBodyBytes,
     requestTimeout: REQUEST_MS,
     keepAliveTimeout: IDLE_MS,
     http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 1_000 },
@@ -35,7 +42,7 @@ export function createHttpServer(refused: (reason: string) => void): FastifyInst
       socket.destroy();
     },
   });
-  http.server.maxConnections = MAX_CONNECTIONS;
+  http.server.maxConnections = maxConnections;
   http.server.on('drop', () => {
     refused('too-many-connections');
   });

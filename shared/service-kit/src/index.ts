@@ -1,4 +1,5 @@
-export { createHttpServer } from './http-server';
+export { createHttpServer, type HttpLimits } from './http-server';
+export { listenAt, type ListenOptions } from './listen-at';
 export { runService, type ServiceContext, type ServiceDefinition, type ServiceInstance } from './run-service';
 export { replicaDirectory } from './replica-directory';
 export { SpanFile } from './span-file';

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { runPaths } from '@forge/contracts';
-import { startDashboard, type DashboardProcess } from './dashboard-process';
+import { startDashboard } from './dashboard-process';
+import type { ServiceProcess } from './service-process';
 
 /** Call once the directory of the run is there. */
 export type Beside = (directory: string, say: (message: string) => void) => void;
@@ -15,7 +16,7 @@ export async function withDashboard(
   interrupted: () => Promise<void> = untilInterrupted,
 ): Promise<number> {
   if (!isWanted) return work(() => undefined);
-  let dashboard: DashboardProcess | null = null;
+  let dashboard: ServiceProcess | null = null;
   let isOver = false;
   const beside: Beside = (directory, say) => {
     const logFile = join(runPaths(directory).logs, 'dashboard.log');
@@ -34,14 +35,14 @@ export async function withDashboard(
     return status;
   } finally {
     isOver = true;
-    (dashboard as DashboardProcess | null)?.stop();
+    (dashboard as ServiceProcess | null)?.stop();
   }
 }
 
 const INTERRUPTED = 130;
 
 async function stay(
-  dashboard: DashboardProcess | null,
+  dashboard: ServiceProcess | null,
   status: number,
   isTerminal: boolean,
   interrupted: () => Promise<void>,

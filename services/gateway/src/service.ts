@@ -1,0 +1,89 @@
+import { randomBytes } from 'node:crypto';
+import { createHttpServer, listenAt } from '@forge/service-kit';
+import type { Logger } from '@forge/telemetry';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { GatewayPolicy } from './answers/gateway-policy';
+import { anthropicErrors } from './dialects/anthropic/anthropic-errors';
+import { ApiProblem, problemOf, STATUS } from './dialects/api-problem';
+import { openAiErrors } from './dialects/open-ai-errors';
+import { answerRoutes } from './handlers/answer-routes';
+import { requireKey } from './handlers/api-key';
+import { isAnthropic, modelRoutes } from './handlers/model-routes';
+
+export interface GatewayOptions {
+  policy: GatewayPolicy;
+  /** Names that clients ask for the model by; the first is that of answers. */
+  names: readonly string[];
+  host: string;
+  /** Null: the usual one, or any where that is taken. */
+  port: number | null;
+  /** Null: everybody who reaches the server may ask. */
+  apiKey: string | null;
+  logger: Logger;
+  limits?: Partial<GatewayLimits>;
+}
+
+export interface GatewayLimits {
+  /** Calls under way; those beyond are told to come again. */
+  maxCalls: number;
+  /** Connections; those beyond are cut off. */
+  maxConnections: number;
+  maxBodyBytes: number;
+}
+
+export interface Gateway {
+  /** Where it answers. */
+  url: string;
+  /** Answers what it has begun, for so long at most, and ends. */
+  close: (drainMs?: number) => Promise<void>;
+}
+
+const USUAL_PORT = 8000;
+const LIMITS: GatewayLimits = { maxCalls: 256, maxConnections: 1024, maxBodyBytes: 8 * 1024 * 1024 };
+const DRAIN_MS = 30_000;
+
+/** Serves a policy to the clients of OpenAI's and Anthropic's APIs. */
+export async function start(options: GatewayOptions): Promise<Gateway> {
+  const { policy, names, host, port, apiKey, logger } = options;
+  const { maxCalls, ...limits } = { ...LIMITS, ...options.limits };
+  const http = createHttpServer(() => undefined, limits);
+  const onError = (error: unknown, { method, url }: FastifyRequest): void =>
+    logger.warn({ err: error, method, url }, 'request failed');
+  tellErrors(http, onError);
+  if (apiKey !== null) requireKey(http, apiKey);
+  const model = { names, loadedAt: Math.floor(Date.now() / 1000) };
+  http.get('/health', () => ({ status: 'ok' }));
+  modelRoutes(http, model);
+  const { cancelAll } = answerRoutes(http, { policy, model, maxCalls, onError });
+
+  return {
+    url: await listenAt(http, { what: 'the gateway', host, port, usualPort: USUAL_PORT, logger }),
+    close: async (drainMs = DRAIN_MS) => {
+      const late = setTimeout(cancelAll, drainMs);
+      await http.close();
+      clearTimeout(late);
+    },
+  };
+}
+
+/** Tells errors in the form of the API that a request speaks; each answer has an id to ask about it by. */
+function tellErrors(http: FastifyInstance, onError: (error: unknown, request: FastifyRequest) => void): void {
+  http.addHook('onRequest', async (_request, reply) => {
+    const id = `req_${randomBytes(12).toString('hex')}`;
+    void reply.headers({ 'x-request-id': id, 'request-id': id });
+  });
+  http.setErrorHandler((error, request, reply) => {
+    const problem = problemOf(error);
+    if (problem.kind === 'internal') onError(error, request);
+    const form = speaksAnthropic(request) ? anthropicErrors : openAiErrors;
+    const body = form.body(problem, String(reply.getHeader('x-request-id')));
+    void reply.code(STATUS[problem.kind]).send(body);
+  });
+  http.setNotFoundHandler(({ method, url }) => {
+    throw new ApiProblem('not-found', `there is no ${method} ${url}`);
+  });
+}
+
+function speaksAnthropic(request: FastifyRequest): boolean {
+  return isAnthropic(request) || request.url.startsWith('/v1/messages');
+}
