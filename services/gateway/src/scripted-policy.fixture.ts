@@ -1,9 +1,18 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { ChatMessage, Completion, ToolSpec } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
+import { parseAnswer, settledAnswer, type Tokenizer } from '@forge/model';
+import type { AnswerToParse, GrowingAnswer, SettledAnswer } from '@forge/rl';
 import type { CompletionGrowth, DrawRequest, GatewayPolicy } from './answers/gateway-policy';
 
 const bytesOf = (text: string): number[] => [...Buffer.from(text)];
+
+/** A token for each byte, and a template with thinking and calls as Qwen3 has them. */
+const BYTES = {
+  decode: (tokenIds: readonly number[]) => Buffer.from(tokenIds).toString(),
+  specialTokens: new Map<number, string>(),
+  chatTemplate: { traits: { thinking: 'field', callForm: 'tagged-json' }, opensThinking: false },
+} as unknown as Tokenizer;
 
 /** A text that is answered; `<tool_call>` as Qwen's templates have it. */
 export type Script = string | ((messages: readonly ChatMessage[]) => string);
@@ -32,22 +41,12 @@ export class ScriptedPolicy implements GatewayPolicy {
     return Promise.resolve(bytesOf(JSON.stringify(request.messages)));
   }
 
-  parseAnswer({ tokenIds, callIds = 'call' }: { tokenIds: number[]; callIds?: string | undefined }) {
-    const text = Buffer.from(tokenIds).toString();
-    const [, reasoning, answer] = /^(?:<think>\n?(.*?)\n?<\/think>\s*)?(.*)$/s.exec(text)!;
-    const calls = [...answer!.matchAll(/<tool_call>(.*?)<\/tool_call>/gs)].map(([, json], i) => {
-      const { name, arguments: given } = JSON.parse(json!) as {
-        name: string;
-        arguments: Record<string, unknown>;
-      };
-      return { id: `${callIds}-${i}`, name, arguments: given };
-    });
-    return Promise.resolve({
-      role: 'assistant' as const,
-      content: answer!.replace(/\s*<tool_call>.*$/s, ''),
-      ...(reasoning !== undefined && { reasoning }),
-      ...(calls.length > 0 && { toolCalls: calls }),
-    });
+  parseAnswer(request: AnswerToParse): Promise<ChatMessage> {
+    return Promise.resolve(parseAnswer(BYTES, request).message);
+  }
+
+  settledAnswer(request: GrowingAnswer): Promise<SettledAnswer> {
+    return Promise.resolve(settledAnswer(BYTES, request));
   }
 
   async draw(

@@ -22,6 +22,12 @@ export class ServedPolicy implements GatewayPolicy {
     return this.actor.parseAnswer.callOne(request);
   }
 
+  settledAnswer(
+    request: Parameters<GatewayPolicy['settledAnswer']>[0],
+  ): ReturnType<GatewayPolicy['settledAnswer']> {
+    return this.actor.settledAnswer.callOne(request);
+  }
+
   tokenTexts(tokenIds: readonly number[], positions: readonly number[]): Promise<string[]> {
     return this.actor.tokenTexts.callOne(tokenIds, positions);
   }

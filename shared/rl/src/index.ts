@@ -95,7 +95,9 @@ export type {
   Bridge,
   BridgeRequest,
   ChatPolicy,
+  GrowingAnswer,
   RenderRequest,
+  SettledAnswer,
 } from './conversation/chat-policy';
 export { conversations, type ConversationSetting } from './conversation/conversations';
 export type { Conversation, ConversationOptions, OpenConversation, Turn } from './conversation/conversation';

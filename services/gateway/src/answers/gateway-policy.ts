@@ -1,5 +1,5 @@
 import type { Completion, Prompt, Sampling } from '@forge/contracts';
-import type { ChatPolicy } from '@forge/rl';
+import type { ChatPolicy, GrowingAnswer, SettledAnswer } from '@forge/rl';
 
 /** What a completion has grown by. Shapes: tokenIds, logprobs [T]. */
 export interface CompletionGrowth {
@@ -25,6 +25,8 @@ export interface GatewayPolicy extends Pick<ChatPolicy, 'renderChat' | 'parseAns
     signal: AbortSignal,
     grown: ((growth: CompletionGrowth) => Promise<void>) | null,
   ): Promise<Completion[]>;
+  /** The parts that `parseAnswer` is sure to find in an answer of which there are these token ids so far. */
+  settledAnswer(request: GrowingAnswer): Promise<SettledAnswer>;
   /** Text that each of the tokens at `positions`, in ascending order, adds; special ones included. */
   tokenTexts(tokenIds: readonly number[], positions: readonly number[]): Promise<string[]>;
 }

@@ -1,7 +1,7 @@
+import type { SettledAnswer } from '@forge/rl';
 import type { Answer, Growth } from './answer';
 import type { Asked } from './asked';
 import type { CompletionGrowth, GatewayPolicy } from './gateway-policy';
-import { GrowingMessage } from './growing-message';
 
 /** A token that is a part of a character reads as this. */
 const INCOMPLETE = '\ufffd';
@@ -13,16 +13,13 @@ export class GrowingAnswer {
   private toldTokens = 0;
   private told = { reasoning: '', content: '' };
   private text = '';
-  private readonly message: GrowingMessage | null;
 
   constructor(
-    private readonly policy: Pick<GatewayPolicy, 'tokenTexts'>,
+    private readonly policy: Pick<GatewayPolicy, 'tokenTexts' | 'settledAnswer'>,
     private readonly asked: Asked,
     private readonly index: number,
-    isChat: boolean,
-  ) {
-    this.message = isChat ? new GrowingMessage(asked.tools.length > 0) : null;
-  }
+    private readonly isChat: boolean,
+  ) {}
 
   /** What is new; null: nothing that can be told yet. */
   async grow({ text, tokenIds, logprobs }: Omit<CompletionGrowth, 'rolloutId'>): Promise<Growth | null> {
@@ -40,8 +37,18 @@ export class GrowingAnswer {
       while (tokenTexts.length < to - from && tokenTexts.at(-1) === '') tokenTexts.pop();
       to = from + tokenTexts.length;
     }
-    const settled = this.message?.settled(this.text) ?? { reasoning: '', content: this.text };
+    const settled = this.isChat ? await this.settled() : { reasoning: '', content: this.text };
     return this.tell(settled, from, to, this.tokenIds, this.logprobs, tokenTexts);
+  }
+
+  private async settled(): Promise<SettledAnswer> {
+    const { tools, sampling } = this.asked;
+    const stop = sampling.stop ?? [];
+    const found = await this.policy.settledAnswer({ tokenIds: this.tokenIds, tools: [...tools], stop });
+    return {
+      reasoning: continued(this.told.reasoning, found.reasoning),
+      content: continued(this.told.content, found.content),
+    };
   }
 
   /** The rest of the whole answer. */
@@ -56,7 +63,7 @@ export class GrowingAnswer {
   }
 
   private tell(
-    { reasoning, content }: { reasoning: string; content: string },
+    { reasoning, content }: SettledAnswer,
     from: number,
     to: number,
     tokenIds: readonly number[],
@@ -78,7 +85,12 @@ export class GrowingAnswer {
   }
 }
 
-/** `whole`, where it goes on from what was told; else what was told: it can't be taken back. */
+/**
+ * `whole`, where it goes on from what was told; else what was told, which can't be taken back, with the rest of a whole that
+ * has lost the white space before it.
+ */
 function continued(told: string, whole: string): string {
-  return whole.startsWith(told) ? whole : told;
+  if (whole.startsWith(told)) return whole;
+  const trimmed = told.trimStart();
+  return whole.startsWith(trimmed) ? told + whole.slice(trimmed.length) : told;
 }

@@ -30,7 +30,8 @@ export function findCalls(
   }
 }
 
-const OPEN = '<tool_call>';
+/** Begin of a call between tags. */
+export const OPEN = '<tool_call>';
 const CLOSE = '</tool_call>';
 
 /** Calls between tags; the last closing tag may be missing, as an answer may stop there. */
@@ -56,7 +57,8 @@ function taggedCalls(text: string, read: (body: string) => Call[] | null): Found
   };
 }
 
-const TAG = '<|python_tag|>';
+/** The mark of a call that an answer is as a whole. */
+export const TAG = '<|python_tag|>';
 /** Begin of an answer that can't be anything but a call. */
 const CALL_BEGINS = /^\{\s*"name"\s*:/;
 

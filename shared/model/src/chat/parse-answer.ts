@@ -40,17 +40,22 @@ export function parseAnswer(
   };
 }
 
-/** Text of an answer, without special tokens that are no part of it. */
-function answerText({ decode, specialTokens }: Tokenizer, tokenIds: readonly number[]): string {
+/** Text of an answer, without special tokens that are no part of it; with `isGrowing` as in `Tokenizer`. */
+export function answerText(
+  { decode, specialTokens }: Tokenizer,
+  tokenIds: readonly number[],
+  isGrowing = false,
+): string {
   const isPart = (id: number): boolean => {
     const special = specialTokens.get(id);
     return special === undefined || MARKS.has(special);
   };
-  return decode(tokenIds.filter(isPart), { skipSpecialTokens: false });
+  return decode(tokenIds.filter(isPart), { skipSpecialTokens: false, isGrowing });
 }
 
-const OPEN = '<think>';
-const CLOSE = '</think>';
+/** Tags around the thinking that an answer opens with. */
+export const OPEN = '<think>';
+export const CLOSE = '</think>';
 
 function withoutThinking(
   { chatTemplate }: Tokenizer,

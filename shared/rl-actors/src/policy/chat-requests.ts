@@ -1,4 +1,4 @@
-import { chatMessagesSchema, promptSchema, toolSpecsSchema } from '@forge/contracts';
+import { chatMessagesSchema, promptSchema, samplingSchema, toolSpecsSchema } from '@forge/contracts';
 import { z } from 'zod';
 
 const tokenIds = promptSchema.options[2].shape.tokenIds;
@@ -17,4 +17,9 @@ export const answerToParseSchema = z.strictObject({
   tokenIds,
   tools,
   callIds: z.string().min(1).optional(),
+});
+export const growingAnswerSchema = z.strictObject({
+  tokenIds,
+  tools,
+  stop: samplingSchema.shape.stop.unwrap().optional(),
 });

@@ -13,13 +13,25 @@ import {
   type WeightsAnnouncement,
   type Prompt,
 } from '@forge/contracts';
-import type { AnswerToParse, Bridge, BridgeRequest, RenderRequest } from '@forge/rl';
+import type {
+  AnswerToParse,
+  Bridge,
+  BridgeRequest,
+  GrowingAnswer,
+  RenderRequest,
+  SettledAnswer,
+} from '@forge/rl';
 import type { WorkerHandle } from '@forge/threads';
 import type { GeneratorStats, Growth } from '@forge/model';
 import { z } from 'zod';
 import { activeTrace, inSpan, recordSpan, traceOf } from '@forge/telemetry';
 import { openWorker } from '../open-worker';
-import { answerToParseSchema, bridgeRequestSchema, renderRequestSchema } from './chat-requests';
+import {
+  answerToParseSchema,
+  bridgeRequestSchema,
+  growingAnswerSchema,
+  renderRequestSchema,
+} from './chat-requests';
 import type { ChatApi } from './chat-worker';
 import { describeGenerate } from './generate-span';
 import type { GeneratorApi, StreamGrowth } from './generator-worker';
@@ -182,6 +194,16 @@ export class Policy extends ForgeActor {
   @endpoint({ concurrent: true, idempotent: true })
   async parseAnswer(request: AnswerToParse): Promise<ChatMessage> {
     return (await this.chatWorker()).call('parseAnswer', check(answerToParseSchema, request, 'request'));
+  }
+
+  /**
+   * The parts that `parseAnswer` is sure to find in an answer of which there are these token ids so far.
+   *
+   * @throws {ForgeError} CONTRACT_INVALID_MESSAGE.
+   */
+  @endpoint({ concurrent: true, idempotent: true })
+  async settledAnswer(request: GrowingAnswer): Promise<SettledAnswer> {
+    return (await this.chatWorker()).call('settledAnswer', check(growingAnswerSchema, request, 'request'));
   }
 
   private chatWorker(): Promise<WorkerHandle<ChatApi>> {

@@ -28,6 +28,20 @@ export interface AnswerToParse {
   callIds?: string | undefined;
 }
 
+/** An answer while it is sampled. */
+export interface GrowingAnswer {
+  tokenIds: number[];
+  tools?: ToolSpec[] | undefined;
+  /** Stop strings that it was asked to end before. */
+  stop?: string[] | undefined;
+}
+
+/** Parts of a growing answer that stay as they are. */
+export interface SettledAnswer {
+  reasoning: string;
+  content: string;
+}
+
 /** A model that continues prompts and speaks in messages. */
 export interface ChatPolicy {
   /** Token ids of the messages, up to where the assistant begins to speak. */
