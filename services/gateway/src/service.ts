@@ -41,6 +41,7 @@ export interface Gateway {
 const USUAL_PORT = 8000;
 const LIMITS: GatewayLimits = { maxCalls: 256, maxConnections: 1024, maxBodyBytes: 8 * 1024 * 1024 };
 const DRAIN_MS = 30_000;
+const IDLE_CHECK_MS = 50;
 
 /** Serves a policy to the clients of OpenAI's and Anthropic's APIs. */
 export async function start(options: GatewayOptions): Promise<Gateway> {
@@ -60,8 +61,11 @@ export async function start(options: GatewayOptions): Promise<Gateway> {
     url: await listenAt(http, { what: 'the gateway', host, port, usualPort: USUAL_PORT, logger }),
     close: async (drainMs = DRAIN_MS) => {
       const late = setTimeout(cancelAll, drainMs);
+      // Clients keep connections that have been answered.
+      const idle = setInterval(() => http.server.closeIdleConnections(), IDLE_CHECK_MS);
       await http.close();
       clearTimeout(late);
+      clearInterval(idle);
     },
   };
 }

@@ -16,7 +16,7 @@ export function readBody<S extends z.ZodType>(schema: S, body: unknown): z.outpu
     throw new ApiProblem('invalid', `the body has more than ${MAX_DEPTH} levels of objects and lists`);
   const result = schema.safeParse(body);
   if (result.success) return result.data;
-  const { path, message } = deepest(result.error.issues[0]!);
+  const { path, message } = closest(result.error.issues[0]!);
   const param = path.map(String).join('.');
   throw new ApiProblem('invalid', param === '' ? message : `${param}: ${message}`, {
     param: param || undefined,
@@ -26,16 +26,21 @@ export function readBody<S extends z.ZodType>(schema: S, body: unknown): z.outpu
 interface Fault {
   path: readonly PropertyKey[];
   message: string;
+  /** Whether the value is of another type than is expected there, as it is in all forms of a union but one. */
+  isOfOtherType: boolean;
 }
 
-/** Fault of a union: that of the form which got furthest. */
-function deepest(issue: z.core.$ZodIssue, above: readonly PropertyKey[] = []): Fault {
+/** Fault of a union: that of the form which the value comes closest to. */
+function closest(issue: z.core.$ZodIssue, above: readonly PropertyKey[] = []): Fault {
   const path = [...above, ...issue.path];
-  if (issue.code !== 'invalid_union' || issue.errors.length === 0) return { path, message: issue.message };
-  const faults = issue.errors.flatMap(([first]) => (first === undefined ? [] : [deepest(first, path)]));
-  return faults.reduce((best, fault) => (fault.path.length > best.path.length ? fault : best), {
-    path,
-    message: issue.message,
+  const own = { path, message: issue.message, isOfOtherType: issue.code === 'invalid_type' };
+  if (issue.code !== 'invalid_union') return own;
+  const faults = issue.errors.flatMap(([first]) => (first === undefined ? [] : [closest(first, path)]));
+  const isCloser = (a: Fault, b: Fault): boolean =>
+    a.path.length === b.path.length ? b.isOfOtherType && !a.isOfOtherType : a.path.length > b.path.length;
+  return faults.reduce((best, fault) => (isCloser(fault, best) ? fault : best), {
+    ...own,
+    isOfOtherType: true,
   });
 }
 

@@ -47,10 +47,11 @@ type Item = z.output<typeof item>;
 /** Items of messages may leave their type out. */
 const anyItem = z.looseObject({ type: z.string().default('message') }).pipe(item);
 
-const tool = functionSchema.extend({
+const tool = z.object({
   type: z.literal('function', {
     error: 'only tools of the client are possible, which have the type "function"',
   }),
+  ...functionSchema.shape,
 });
 
 const schema = z.object({
