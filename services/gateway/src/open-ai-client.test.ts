@@ -290,7 +290,8 @@ describe('responses, with the SDK of OpenAI', () => {
     const tools = [{ type: 'function' as const, ...add.function, strict: false }];
     const stream = client.responses.stream({ ...body, tools });
     const types: string[] = [];
-    let [text, numbers]: [string, number[]] = ['', []];
+    const numbers: number[] = [];
+    let text = '';
     for await (const event of stream) {
       if (types.at(-1) !== event.type) types.push(event.type);
       numbers.push(event.sequence_number);
@@ -358,10 +359,9 @@ describe('errors and models, with the SDK of OpenAI', () => {
     });
     policy.tokenTexts = () => Promise.reject(new Error('boom'));
     policy.parseAnswer = () => Promise.reject(new Error('boom'));
-    await expect(
-      (async () => {
-        for await (const _ of stream);
-      })(),
-    ).rejects.toThrow('boom');
+    const read = async (): Promise<void> => {
+      for await (const { choices } of stream) expect(choices).toHaveLength(1);
+    };
+    await expect(read()).rejects.toThrow('boom');
   });
 });

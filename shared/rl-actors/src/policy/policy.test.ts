@@ -160,7 +160,9 @@ describe('Policy', () => {
 
   it('frees the places of a stream that is left', async () => {
     const policy = await spawn({ maxBatch: 1, chunk: 1 });
-    for await (const _ of policy.stream.stream('12+7=', { n: 1024 })) break;
+    const items = policy.stream.stream('12+7=', { n: 1024 })[Symbol.asyncIterator]();
+    await items.next();
+    await items.return?.();
     await waitFor('an empty queue', async () => {
       const { activeRows, queuedRows } = await policy.stats.callOne();
       return activeRows + queuedRows === 0;
@@ -171,9 +173,8 @@ describe('Policy', () => {
 
   it('tells a stream why it fails', async () => {
     const policy = await spawn();
-    const read = async (prompt: string, sampling: object) => {
-      for await (const _ of policy.stream.stream(prompt, sampling));
-    };
+    const read = (prompt: string, sampling: object) =>
+      policy.stream.stream(prompt, sampling)[Symbol.asyncIterator]().next();
     await expect(read('1+1=', { temperature: -1 })).rejects.toMatchObject({
       code: 'CONTRACT_INVALID_MESSAGE',
     });
