@@ -35,12 +35,13 @@ const calculator = (messages: readonly ChatMessage[]): string => {
 describe('messages, with the SDK of Anthropic', () => {
   it('answers with text, usage and the reason of its end', async () => {
     const { client, policy } = await serve('Hällo 👋 there');
+    // Newer types of the SDK leave these out.
+    const sampling = { temperature: 0.5, top_k: 3 };
     const answer = await client.messages.create({
       ...body,
       system: [{ type: 'text', text: 'Be brief.' }],
       messages: [user('Hi'), { role: 'assistant', content: [{ type: 'text', text: 'Yes?' }] }, user('Hi!')],
-      temperature: 0.5,
-      top_k: 3,
+      ...sampling,
     });
     expect(answer).toMatchObject({
       ...{ type: 'message', role: 'assistant', model: 'tiny', stop_reason: 'end_turn', stop_sequence: null },

@@ -80,7 +80,7 @@ describe('chat completions, with the SDK of OpenAI', () => {
 
   it('tells n answers apart, streamed or not, and draws the same for a seed', async () => {
     const { client, policy } = await serve('abcdefghijk');
-    const body = { model: 'tiny', messages: [user('Hi')], n: 3, seed: 7, logprobs: true } as const;
+    const body = { model: 'tiny', messages: [user('Hi')], n: 3, seed: 7, logprobs: true };
     const whole = await client.chat.completions.create(body);
     expect(whole.choices.map(({ index, message }) => [index, message.content])).toEqual(
       [0, 1, 2].map((i) => [i, 'abcdefghijk']),
@@ -267,7 +267,7 @@ describe('responses, with the SDK of OpenAI', () => {
       ...{ model: 'tiny', tools },
       input: [
         user('2+3?'),
-        ...first.output,
+        ...(first.output as OpenAI.Responses.ResponseInputItem[]),
         { type: 'function_call_output', call_id: call.call_id, output: '5' },
       ],
     });
