@@ -36,6 +36,8 @@ const ENDPOINTS = (weights: WeightsAnnouncement): Readonly<Record<string, ActorP
     renderChat: [{ messages: [QUESTION] }],
     bridgeChat: [{ tokenIds: [1], before: [QUESTION], added: [QUESTION] }],
     parseAnswer: [{ tokenIds: [1] }],
+    settledText: [{ tokenIds: [1] }],
+    settledAnswer: [{ tokenIds: [1] }],
     applyWeights: [weights],
     mismatch: [EPISODE],
     stats: [],

@@ -1,8 +1,8 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { ChatMessage, Completion, ToolSpec } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { parseAnswer, settledAnswer, type Tokenizer } from '@forge/model';
-import type { AnswerToParse, GrowingAnswer, SettledAnswer } from '@forge/rl';
+import { parseAnswer, settledAnswer, settledText, type Tokenizer } from '@forge/model';
+import type { AnswerToParse, GrowingAnswer, GrowingText, SettledAnswer } from '@forge/rl';
 import type { CompletionGrowth, DrawRequest, GatewayPolicy } from './answers/gateway-policy';
 
 const bytesOf = (text: string): number[] => [...Buffer.from(text)];
@@ -45,6 +45,10 @@ export class ScriptedPolicy implements GatewayPolicy {
     return Promise.resolve(parseAnswer(BYTES, request).message);
   }
 
+  settledText(request: GrowingText): Promise<string> {
+    return Promise.resolve(settledText(BYTES, request));
+  }
+
   settledAnswer(request: GrowingAnswer): Promise<SettledAnswer> {
     return Promise.resolve(settledAnswer(BYTES, request));
   }
@@ -70,16 +74,10 @@ export class ScriptedPolicy implements GatewayPolicy {
         }
         const to = Math.min(at + this.chunk, tokenIds.length);
         if (to === tokenIds.length) break;
-        const settled = (end: number): string =>
-          Buffer.from(tokenIds.slice(0, end))
-            .toString()
-            .replace(/\ufffd+$/, '')
-            .slice(0, completion.text.length);
         await grown?.({
           rolloutId,
           tokenIds: tokenIds.slice(at, to),
           logprobs: logprobs.slice(at, to),
-          text: settled(to).slice(settled(at).length),
         });
       }
     }

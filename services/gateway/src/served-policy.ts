@@ -22,6 +22,10 @@ export class ServedPolicy implements GatewayPolicy {
     return this.actor.parseAnswer.callOne(request);
   }
 
+  settledText(request: Parameters<GatewayPolicy['settledText']>[0]): Promise<string> {
+    return this.actor.settledText.callOne(request);
+  }
+
   settledAnswer(
     request: Parameters<GatewayPolicy['settledAnswer']>[0],
   ): ReturnType<GatewayPolicy['settledAnswer']> {

@@ -15,7 +15,7 @@ export { isAdapter, readAdapter, saveAdapter } from './hugging-face/adapter-fold
 export { bridgeChat } from './chat/bridge-chat';
 export { parseAnswer, type ParsedAnswer } from './chat/parse-answer';
 export { renderChat } from './chat/render-chat';
-export { settledAnswer } from './chat/settled-answer';
+export { settledAnswer, settledText } from './chat/settled-answer';
 export { Generator, type GeneratorOptions, type GeneratorStats } from './generation/generator';
 export { type ChunkMark } from './generation/chunk-marks';
 export { type GenerateRequest, type Growth } from './generation/sequence';

@@ -96,6 +96,7 @@ export type {
   BridgeRequest,
   ChatPolicy,
   GrowingAnswer,
+  GrowingText,
   RenderRequest,
   SettledAnswer,
 } from './conversation/chat-policy';

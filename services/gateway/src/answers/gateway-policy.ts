@@ -1,13 +1,11 @@
 import type { Completion, Prompt, Sampling } from '@forge/contracts';
-import type { ChatPolicy, GrowingAnswer, SettledAnswer } from '@forge/rl';
+import type { ChatPolicy, GrowingAnswer, GrowingText, SettledAnswer } from '@forge/rl';
 
 /** What a completion has grown by. Shapes: tokenIds, logprobs [T]. */
 export interface CompletionGrowth {
   rolloutId: string;
   tokenIds: readonly number[];
   logprobs: readonly number[];
-  /** Text that stays whatever follows. */
-  text: string;
 }
 
 export interface DrawRequest {
@@ -25,6 +23,8 @@ export interface GatewayPolicy extends Pick<ChatPolicy, 'renderChat' | 'parseAns
     signal: AbortSignal,
     grown: ((growth: CompletionGrowth) => Promise<void>) | null,
   ): Promise<Completion[]>;
+  /** The text that a completion of which there are these token ids so far is sure to begin with. */
+  settledText(request: GrowingText): Promise<string>;
   /** The parts that `parseAnswer` is sure to find in an answer of which there are these token ids so far. */
   settledAnswer(request: GrowingAnswer): Promise<SettledAnswer>;
   /** Text that each of the tokens at `positions`, in ascending order, adds; special ones included. */

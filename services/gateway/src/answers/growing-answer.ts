@@ -12,18 +12,16 @@ export class GrowingAnswer {
   private readonly logprobs: number[] = [];
   private toldTokens = 0;
   private told = { reasoning: '', content: '' };
-  private text = '';
 
   constructor(
-    private readonly policy: Pick<GatewayPolicy, 'tokenTexts' | 'settledAnswer'>,
+    private readonly policy: Pick<GatewayPolicy, 'tokenTexts' | 'settledText' | 'settledAnswer'>,
     private readonly asked: Asked,
     private readonly index: number,
     private readonly isChat: boolean,
   ) {}
 
   /** What is new; null: nothing that can be told yet. */
-  async grow({ text, tokenIds, logprobs }: Omit<CompletionGrowth, 'rolloutId'>): Promise<Growth | null> {
-    this.text += text;
+  async grow({ tokenIds, logprobs }: Omit<CompletionGrowth, 'rolloutId'>): Promise<Growth | null> {
     this.tokenIds.push(...tokenIds);
     this.logprobs.push(...logprobs);
     const from = this.toldTokens;
@@ -37,14 +35,16 @@ export class GrowingAnswer {
       while (tokenTexts.length < to - from && tokenTexts.at(-1) === '') tokenTexts.pop();
       to = from + tokenTexts.length;
     }
-    const settled = this.isChat ? await this.settled() : { reasoning: '', content: this.text };
-    return this.tell(settled, from, to, this.tokenIds, this.logprobs, tokenTexts);
+    return this.tell(await this.settled(), from, to, this.tokenIds, this.logprobs, tokenTexts);
   }
 
   private async settled(): Promise<SettledAnswer> {
     const { tools, sampling } = this.asked;
     const stop = sampling.stop ?? [];
-    const found = await this.policy.settledAnswer({ tokenIds: this.tokenIds, tools: [...tools], stop });
+    const { tokenIds, policy, isChat } = this;
+    const found = isChat
+      ? await policy.settledAnswer({ tokenIds, tools: [...tools], stop })
+      : { reasoning: '', content: await policy.settledText({ tokenIds, stop }) };
     return {
       reasoning: continued(this.told.reasoning, found.reasoning),
       content: continued(this.told.content, found.content),

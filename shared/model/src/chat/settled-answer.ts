@@ -1,8 +1,16 @@
-import type { GrowingAnswer, SettledAnswer } from '@forge/rl';
+import type { GrowingAnswer, GrowingText, SettledAnswer } from '@forge/rl';
 import { StopStrings } from '../generation/stop-strings';
 import type { Tokenizer } from '../hugging-face/tokenizer';
 import { OPEN as CALL, TAG } from './find-calls';
 import { answerText, CLOSE, OPEN } from './parse-answer';
+
+/** The text that a completion is sure to begin with, whatever tokens follow the ones so far. */
+export function settledText(
+  { decode, specialTokens }: Pick<Tokenizer, 'decode' | 'specialTokens'>,
+  { tokenIds, stop = [] }: GrowingText,
+): string {
+  return new StopStrings(stop, { decodeText: decode, specialTokens }).settled(tokenIds);
+}
 
 /**
  * The parts that `parseAnswer` is sure to find in an answer, whatever tokens follow the ones so far: nothing that may be a

@@ -5,12 +5,11 @@ import type { KvCache } from './kv-cache';
 import { StopStrings, type TextRules } from './stop-strings';
 import { rolloutKey, uniformAt, type RolloutKey } from './uniform';
 
-/** Continuation of one completion since the last time it was told: tokens, and text that stays whatever follows. */
+/** Tokens of one completion since the last time it was told. Shapes: tokenIds, logprobs [T]. */
 export interface Growth {
   rolloutId: string;
   tokenIds: number[];
   logprobs: number[];
-  text: string;
 }
 
 /** Completions to generate from one prompt. Shapes: promptTokenIds [P], rolloutIds [completions]. */
@@ -44,8 +43,8 @@ export class Sequence {
   private readonly versions: number[] = [];
   private readonly key: RolloutKey;
   private readonly stopStrings: StopStrings;
-  /** The start of the completion that a listener knows. */
-  private told = { tokens: 0, text: '' };
+  /** Tokens that a listener knows. */
+  private told = 0;
 
   constructor(
     readonly request: GenerateRequest,
@@ -101,17 +100,12 @@ export class Sequence {
   tellGrowth(): void {
     const { onGrowth } = this.request;
     if (onGrowth === undefined) return;
-    const { tokens, text: before } = this.told;
-    const settled = this.stopStrings.settled(this.tokenIds);
-    // A decoder may read a start otherwise than in the whole: then the rest waits.
-    const text = settled.startsWith(before) ? settled : before;
     onGrowth({
       rolloutId: this.rolloutId,
-      tokenIds: this.tokenIds.slice(tokens),
-      logprobs: this.logprobs.slice(tokens),
-      text: text.slice(before.length),
+      tokenIds: this.tokenIds.slice(this.told),
+      logprobs: this.logprobs.slice(this.told),
     });
-    this.told = { tokens: this.tokenIds.length, text };
+    this.told = this.tokenIds.length;
   }
 
   private complete(

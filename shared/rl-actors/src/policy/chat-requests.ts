@@ -18,8 +18,8 @@ export const answerToParseSchema = z.strictObject({
   tools,
   callIds: z.string().min(1).optional(),
 });
-export const growingAnswerSchema = z.strictObject({
+export const growingTextSchema = z.strictObject({
   tokenIds,
-  tools,
   stop: samplingSchema.shape.stop.unwrap().optional(),
 });
+export const growingAnswerSchema = growingTextSchema.extend({ tools });

@@ -1,6 +1,13 @@
 import { workerData } from 'node:worker_threads';
-import { bridgeChat, loadModelTokenizer, parseAnswer, renderChat, settledAnswer } from '@forge/model';
-import type { AnswerToParse, BridgeRequest, GrowingAnswer, RenderRequest } from '@forge/rl';
+import {
+  bridgeChat,
+  loadModelTokenizer,
+  parseAnswer,
+  renderChat,
+  settledAnswer,
+  settledText,
+} from '@forge/model';
+import type { AnswerToParse, BridgeRequest, GrowingAnswer, GrowingText, RenderRequest } from '@forge/rl';
 import { recordSystemMetric, Reduce } from '@forge/telemetry';
 import { serveWorker } from '@forge/threads';
 import type { WorkerConfig } from './policy-config';
@@ -22,6 +29,7 @@ const api = {
     if (isMalformed) recordSystemMetric('conversation/malformed_calls', 1, Reduce.SUM);
     return message;
   },
+  settledText: async (request: GrowingText) => settledText(await opened, request),
   settledAnswer: async (request: GrowingAnswer) => settledAnswer(await opened, request),
 };
 

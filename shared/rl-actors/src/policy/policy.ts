@@ -18,6 +18,7 @@ import type {
   Bridge,
   BridgeRequest,
   GrowingAnswer,
+  GrowingText,
   RenderRequest,
   SettledAnswer,
 } from '@forge/rl';
@@ -30,6 +31,7 @@ import {
   answerToParseSchema,
   bridgeRequestSchema,
   growingAnswerSchema,
+  growingTextSchema,
   renderRequestSchema,
 } from './chat-requests';
 import type { ChatApi } from './chat-worker';
@@ -194,6 +196,17 @@ export class Policy extends ForgeActor {
   @endpoint({ concurrent: true, idempotent: true })
   async parseAnswer(request: AnswerToParse): Promise<ChatMessage> {
     return (await this.chatWorker()).call('parseAnswer', check(answerToParseSchema, request, 'request'));
+  }
+
+  /**
+   * The text that a completion of which there are these token ids so far is sure to begin with: no part of a character, and
+   * nothing that may begin a stop string.
+   *
+   * @throws {ForgeError} CONTRACT_INVALID_MESSAGE.
+   */
+  @endpoint({ concurrent: true, idempotent: true })
+  async settledText(request: GrowingText): Promise<string> {
+    return (await this.chatWorker()).call('settledText', check(growingTextSchema, request, 'request'));
   }
 
   /**

@@ -28,12 +28,16 @@ export interface AnswerToParse {
   callIds?: string | undefined;
 }
 
-/** An answer while it is sampled. */
-export interface GrowingAnswer {
+/** A completion while it is sampled. */
+export interface GrowingText {
   tokenIds: number[];
-  tools?: ToolSpec[] | undefined;
   /** Stop strings that it was asked to end before. */
   stop?: string[] | undefined;
+}
+
+/** An answer while it is sampled. */
+export interface GrowingAnswer extends GrowingText {
+  tools?: ToolSpec[] | undefined;
 }
 
 /** Parts of a growing answer that stay as they are. */
