@@ -4,8 +4,9 @@ import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 
 /** Scores completions by the rewards of the recipe. */
 export async function start({ recipe }: ServiceContext): Promise<ServiceInstance> {
+  const { rewards, date } = recipe;
   const { timeoutMs } = recipe.reward;
-  const reward = await thisProc().spawn('reward', Reward, { rewards: recipe.rewards, timeoutMs });
+  const reward = await thisProc().spawn('reward', Reward, { rewards, timeoutMs, ...(date && { date }) });
   return {
     ready: () => true,
     actor: reward,

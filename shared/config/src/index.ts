@@ -28,7 +28,16 @@ export {
   type GrpoConfig,
   type ReinforceConfig,
 } from './algorithm';
-export { rewardName, rewardSchema, rewardTimeoutMs, type RewardConfig, type RewardInput } from './reward';
+export {
+  rewardModelOf,
+  rewardName,
+  rewardSchema,
+  rewardTimeoutMs,
+  withRewardModel,
+  type RewardConfig,
+  type RewardInput,
+  type RewardModelConfig,
+} from './reward';
 export { parseConfig } from './issues';
 export {
   loadRecipe,

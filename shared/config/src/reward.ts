@@ -1,6 +1,7 @@
 import { basename, extname } from 'node:path';
 import { z } from 'zod';
 import { named, userModule } from './sections';
+import { scorerFields } from './worker';
 
 const weight = z.number().default(1).describe('factor of this reward in the sum');
 
@@ -51,6 +52,29 @@ const judge = z.strictObject({
     .max(10_000_000)
     .default(10_000)
     .describe('replies one replica keeps: the same question is asked once'),
+});
+
+const rewardModel = z.strictObject({
+  name: z.literal('model'),
+  weight,
+  model: z
+    .string()
+    .min(1)
+    .describe(
+      'a sequence classifier with one label: a directory, or its name on the Hugging Face hub; a run notes the commit',
+    ),
+  ...scorerFields,
+  maxTokens: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('tokens of prompt and completion at most; left out: the positions of the model'),
+  truncation: z
+    .enum(['error', 'start', 'end'])
+    .default('error')
+    .describe('what a longer one loses; error: the completion has failed (CAPACITY_PROMPT_TOO_LONG)'),
+  mean: z.number().default(0).describe('the score that is reward 0'),
+  std: z.number().gt(0).default(1).describe('the reward is (score - mean) / std'),
 });
 
 /** Whether an address has its place in a recipe, which everyone may read. */
@@ -133,6 +157,7 @@ const reward = z.discriminatedUnion('name', [
     parallel: z.int().min(1).max(64).default(2).describe('programs one replica runs at the same time'),
   }),
   judge,
+  rewardModel,
   ownModule,
 ]);
 
@@ -152,10 +177,31 @@ export const rewardSchema = named(
 );
 
 export type RewardConfig = z.output<typeof reward>;
+export type RewardModelConfig = z.output<typeof rewardModel>;
 /** The same with what has a default left out. */
 export type RewardInput = z.input<typeof reward> | Omit<z.input<typeof ownModule>, 'name'>;
 
 /** The name of a reward in metrics and in `evaluation.reward`: that of a module is its file's, without extension. */
 export function rewardName(config: RewardConfig): string {
   return config.name === 'module' ? basename(config.module, extname(config.module)) : config.name;
+}
+
+/** The reward model among rewards, and its place in the recipe; null where there is none. */
+export function rewardModelOf({
+  rewards,
+}: {
+  rewards: readonly RewardConfig[];
+}): { reward: RewardModelConfig; field: string } | null {
+  const at = rewards.findIndex(({ name }) => name === 'model');
+  const reward = rewards[at];
+  return reward?.name === 'model' ? { reward, field: `rewards.${at}` } : null;
+}
+
+/** The recipe with some keys of its reward model changed. */
+export function withRewardModel<R extends { rewards: RewardConfig[] }>(
+  recipe: R,
+  changed: Partial<Omit<RewardModelConfig, 'name'>>,
+): R {
+  const rewards = recipe.rewards.map((one) => (one.name === 'model' ? { ...one, ...changed } : one));
+  return { ...recipe, rewards };
 }

@@ -1,4 +1,4 @@
-export { type ModelConfig } from './transformer/model-config';
+export { type Head, type ModelConfig } from './transformer/model-config';
 export { type RopeScaling } from './transformer/rope-scaling';
 export { engineFor, type AskedEngine } from './engine-for';
 export { modelFolder, type ModelFolder } from './hugging-face/model-folder';
@@ -30,6 +30,12 @@ export { initializeAdapter } from './adapter/initialize-adapter';
 export { canaryTokens, canaryTolerance } from './generation/canary';
 export { mergeAdapter } from './adapter/merge-adapter';
 export { LogprobScorer, type LogprobScorerOptions } from './generation/logprob-scorer';
+export {
+  ConversationScorer,
+  conversationTokens,
+  type Conversation,
+  type Truncation,
+} from './scoring/conversation-scorer';
 export { TrainStep, type TrainStepOptions } from './training/train-step';
 export { valueParameterCount } from './training/value-graph';
 export { type StepResult } from './training/step-result';

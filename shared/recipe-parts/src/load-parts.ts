@@ -4,6 +4,7 @@ import {
   rewardName,
   type Recipe,
   type RewardConfig,
+  type RewardModelConfig,
   type TaskConfig,
 } from '@forge/config';
 import { ForgeError } from '@forge/errors';
@@ -47,18 +48,33 @@ export async function loadAlgorithm({ algorithm }: Pick<Recipe, 'algorithm'>): P
 }
 
 /**
- * The rewards of a recipe as one: their weighted sum and each by name.
+ * The rewards of a recipe as one: their weighted sum and each by name. `openModel` opens its reward model; left out, the
+ * rewards are only checked.
  *
- * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE, CONFIG_INVALID
+ * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE, CONFIG_INVALID, what `openModel` throws.
  */
-export async function loadRewards({ rewards }: Pick<Recipe, 'rewards'>): Promise<RewardHandle> {
+export async function loadRewards(
+  { rewards }: Pick<Recipe, 'rewards'>,
+  openModel: OpenModel = unopenedModel,
+): Promise<RewardHandle> {
   const parts = await Promise.all(
-    rewards.map(async (config) => ({ reward: await loadReward(config), weight: config.weight })),
+    rewards.map(async (config) => ({ reward: await loadReward(config, openModel), weight: config.weight })),
   );
   return combineRewards(parts);
 }
 
-async function loadReward(config: RewardConfig): Promise<Reward> {
+/** Opens a reward model, which takes the layer of models. */
+type OpenModel = (config: RewardModelConfig) => Promise<Reward>;
+
+const unopenedModel: OpenModel = ({ name }) =>
+  Promise.resolve({
+    name,
+    score: () => {
+      throw new ForgeError('BUG_INVARIANT', 'a reward model scores only where it was opened');
+    },
+  });
+
+async function loadReward(config: RewardConfig, openModel: OpenModel): Promise<Reward> {
   switch (config.name) {
     case 'exact':
       return exactReward();
@@ -78,6 +94,8 @@ async function loadReward(config: RewardConfig): Promise<Reward> {
       return wordsReward(config);
     case 'code':
       return codeReward(config);
+    case 'model':
+      return openModel(config);
     case 'judge': {
       const { apiKeyEnv } = config;
       return judgeReward(

@@ -54,12 +54,9 @@ export async function create(
     const message = `a run id is made of letters, digits, dots, hyphens and underscores; found ${runId}`;
     throw new ForgeError('CONFIG_INVALID', message, { runId });
   }
-  const { recipe, promptTokens, model, reference } = await preflight(dated(given, startedAt), {
-    startsHere: false,
-  });
+  const { recipe, promptTokens, models } = await preflight(dated(given, startedAt), { startsHere: false });
   const checkMemory = (): void => {
-    if (!force)
-      checkFits(recipe, { config: model.config, reference }, promptTokens, availableMemory(), 'create');
+    if (!force) checkFits(recipe, models, promptTokens, availableMemory(), 'create');
   };
   const redis = await connectRedis(redisUrl, {
     name: 'forge-create',

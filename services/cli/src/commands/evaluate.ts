@@ -1,7 +1,9 @@
 import { loadRecipe } from '@forge/config';
 import { loadModel, modelFolder } from '@forge/model';
-import { loadRewards, loadTask, pinnedTask } from '@forge/recipe-parts';
+import { loadTask, pinnedTask } from '@forge/recipe-parts';
+import { openRewards } from '@forge/rl-actors';
 import { greedyAccuracy } from '../sft/accuracy';
+import { withPinnedRewardModel } from '../running/reward-model';
 import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
 import { localGenerator } from '../sft/local-generator';
@@ -26,9 +28,11 @@ export async function evaluate(
   options: EvaluateOptions,
   overrides: readonly string[],
 ): Promise<number> {
-  const recipe = dated(loadRecipe(options.task, overrides, { searchDirs: recipeDirs() }), new Date());
+  const recipe = await withPinnedRewardModel(
+    dated(loadRecipe(options.task, overrides, { searchDirs: recipeDirs() }), new Date()),
+  );
   const { dir, model: pinned } = await withDownloads((watch) => modelFolder(name, watch));
-  const [model, rewards] = [await loadModel(dir, { date: recipe.date }), await loadRewards(recipe)];
+  const model = await loadModel(dir, { date: recipe.date });
   showUnappliedSettings(model);
   const task = await withDownloads((watch) => pinnedTask(recipe.task, watch));
   const samples = (await loadTask({ ...recipe, task })).heldOut.slice(
@@ -39,14 +43,15 @@ export async function evaluate(
     process.stderr.write(`forge: the task of ${options.task} has no held-out samples\n`);
     return 2;
   }
+  const rewards = await openRewards(recipe);
   const generator = await localGenerator(model, recipe.policy, 'policy');
   const { accuracy, failed } = await greedyAccuracy(
     generator,
     samples,
-    rewards,
+    rewards.handle,
     recipe.evaluation.reward,
     recipe.sampling.maxTokens,
-  );
+  ).finally(() => rewards.close());
   await generator.close();
   for (const { id, code, message } of failed.slice(0, NAMED_FAILURES))
     process.stderr.write(`forge: sample ${id} counts as wrong: ${message} [${code}]\n`);

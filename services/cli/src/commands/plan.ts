@@ -1,13 +1,7 @@
-import { loadRecipe, type Recipe } from '@forge/config';
+import { loadRecipe, rewardModelOf, type Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { freeDiskBytes } from '@forge/files';
-import {
-  adapterShapes,
-  loadTokenizer,
-  parameterCount,
-  readModelConfig,
-  type ModelConfig,
-} from '@forge/model';
+import { adapterShapes, loadTokenizer, readModelConfig, type ModelConfig } from '@forge/model';
 import { loadAlgorithm, loadTask } from '@forge/recipe-parts';
 import { availableMemory, runPlan } from '../planning/run-plan';
 import { probeSpeed } from '../planning/speed-probe';
@@ -37,14 +31,16 @@ export async function plan(
   const teacher = given.reference.model;
   const reference =
     teacher === undefined ? config : await withDownloads((watch) => readModelConfig(teacher, watch));
-  const recipe = withEngines(
-    withReference(given, await loadAlgorithm(given)),
-    parameterCount(config),
-    parameterCount(reference),
-  );
+  const scorer = rewardModelOf(given)?.reward.model;
+  const rewardModel =
+    scorer === undefined
+      ? undefined
+      : await withDownloads((watch) => readModelConfig(scorer, watch, 'score'));
+  const models = { config, reference, rewardModel };
+  const recipe = withEngines(withReference(given, await loadAlgorithm(given)), models);
   requireEngines(recipe);
   const { promptTokens, note } = await promptLength(recipe, config);
-  const made = runPlan(recipe, { config, reference }, promptTokens, {
+  const made = runPlan(recipe, models, promptTokens, {
     memoryBytes: availableMemory(),
     diskBytes: await freeDiskBytes(recipe.output.dir),
     speed: await probeSpeed(recipe, config),

@@ -66,14 +66,13 @@ async function goOn(
     // Another one may have resumed the run until it was claimed here.
     const record = findRun(dir, id);
     const stored = steeredRecipe(loadRecipe(runPaths(directory).config, [], { searchDirs: [] }), directory);
-    const { recipe, promptTokens, model, reference } = await preflight(
+    const { recipe, promptTokens, model, models } = await preflight(
       overrideForResume({ ...stored, output: { ...stored.output, dir } }, overrides),
       { startsHere: true },
     );
     const withinMs = recipe.limits.drainSeconds * 1000 + MARGIN_MS;
     await whenProcessesEnded(record, withinMs, say);
-    if (!force)
-      checkFits(recipe, { config: model.config, reference }, promptTokens, availableMemory(), 'resume');
+    if (!force) checkFits(recipe, models, promptTokens, availableMemory(), 'resume');
     const redisServer = await redisForResume(record, recipe.limits, say);
     try {
       return await supervise(recipe, {

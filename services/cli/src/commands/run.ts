@@ -29,15 +29,11 @@ export async function run(
   const changes = record ? [...overrides, 'output.record=true'] : overrides;
   const { redisUrl, logLevel } = cliEnvironment();
   const startedAt = new Date();
-  const {
-    recipe,
-    promptTokens,
-    model: { config },
-    reference,
-  } = await preflight(dated(loadRecipe(recipeName, changes, { searchDirs: recipeDirs() }), startedAt), {
-    startsHere: true,
-  });
-  if (!force) checkFits(recipe, { config, reference }, promptTokens, availableMemory());
+  const { recipe, promptTokens, models } = await preflight(
+    dated(loadRecipe(recipeName, changes, { searchDirs: recipeDirs() }), startedAt),
+    { startsHere: true },
+  );
+  if (!force) checkFits(recipe, models, promptTokens, availableMemory());
 
   const say = (message: string): void => {
     process.stderr.write(`forge: ${message}\n`);

@@ -105,6 +105,28 @@ describe('memoryPlan', () => {
     ]);
   });
 
+  it('counts a reward model by its own size, for every replica, with no more tokens than it reads', () => {
+    const model = 'rewards.0={ name: model, model: scorer, maxBatchTokens: 4096 }';
+    const planned = (...overrides: string[]) => {
+      const recipe = recipeWith(...shape, 'reward.replicas=2', model, ...overrides);
+      const rewardModel: ModelConfig = { ...midConfig, head: 'score' };
+      return memoryPlan(recipe, { config: smallConfig, reference: smallConfig, rewardModel }, 6).find(
+        ({ service }) => service === 'reward',
+      )!;
+    };
+    const { replicas, parts, bytes } = planned();
+    const weights = 4 * parameterCount({ ...midConfig, head: 'score' });
+    expect(weights).toBe(4 * (parameterCount(midConfig) + midConfig.hiddenSize));
+    // 32 completions in rows of 64: 2,048 tokens of one layer.
+    const layer = 2048 * (10_752 + 1.25 * 8 * 64) * 4;
+    expect(parts).toMatchObject({ weights, 'engine weights': weights, scoring: layer });
+    expect([replicas, bytes]).toEqual([2, Object.values(parts).reduce((sum, one) => sum + one, 0)]);
+    expect(planned('rewards.0.maxTokens=32', 'rewards.0.truncation=end').parts.scoring).toBe(
+      1024 * (10_752 + 1.25 * 8 * 32) * 4,
+    );
+    expect(memoryPlan(recipeWith(), midModels, 6).map(({ service }) => service)).not.toContain('reward');
+  });
+
   it('counts a teacher by its own size', () => {
     const recipe = recipeWith('algorithm.klCoefficient=0.1');
     const planned = (reference: ModelConfig) =>

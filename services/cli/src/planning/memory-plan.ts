@@ -1,5 +1,11 @@
-import { usesCritic, usesReference, type Recipe } from '@forge/config';
-import { adapterParameterCount, parameterCount, valueParameterCount, type ModelConfig } from '@forge/model';
+import { rewardModelOf, usesCritic, usesReference, type Recipe } from '@forge/config';
+import {
+  adapterParameterCount,
+  conversationTokens,
+  parameterCount,
+  valueParameterCount,
+  type ModelConfig,
+} from '@forge/model';
 
 /** Bytes by the part that takes them. */
 export type Parts = Readonly<Record<string, number>>;
@@ -8,11 +14,12 @@ export type Parts = Readonly<Record<string, number>>;
 export interface RunModels {
   config: ModelConfig;
   reference: ModelConfig;
+  rewardModel?: ModelConfig | undefined;
 }
 
 /** Memory of a service at its peak. */
 export interface ServicePlan {
-  service: 'trainer' | 'policy' | 'reference' | 'others';
+  service: 'trainer' | 'policy' | 'reference' | 'reward' | 'others';
   /** How many processes it has. */
   replicas: number;
   parts: Parts;
@@ -67,11 +74,12 @@ export function longestEpisode({ sampling }: Pick<Recipe, 'sampling'>, promptTok
  */
 export function memoryPlan(
   recipe: Recipe,
-  { config, reference }: RunModels,
+  { config, reference, rewardModel }: RunModels,
   promptTokens: number,
 ): ServicePlan[] {
   const plans = [trainerPlan(recipe, config, promptTokens), policyPlan(recipe, config, promptTokens)];
   if (usesReference(recipe)) plans.push(referencePlan(recipe, reference, promptTokens));
+  if (rewardModel !== undefined) plans.push(rewardPlan(recipe, rewardModel, promptTokens));
   plans.push({
     service: 'others',
     replicas: 1,
@@ -177,6 +185,25 @@ function referencePlan(recipe: Recipe, config: ModelConfig, promptTokens: number
     ),
   };
   return { service: 'reference', replicas: reference.replicas, parts, bytes: total(parts) };
+}
+
+/** Memory of a reward service with a reward model, which has no logits. */
+function rewardPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): ServicePlan {
+  const { reward } = rewardModelOf(recipe)!;
+  const weights = FLOAT_BYTES * parameterCount(config);
+  const length = Math.min(longestEpisode(recipe, promptTokens), conversationTokens(config, reward));
+  const { groups } = recipe.batch;
+  const tokens = Math.max(
+    length,
+    Math.min(reward.maxBatchTokens, groups * recipe.algorithm.groupSize * length),
+  );
+  const parts = {
+    process: PROCESS_BYTES[engineOf(reward)],
+    weights,
+    'engine weights': weights,
+    scoring: tokens * layerValues(config, length, 'onnx') * FLOAT_BYTES,
+  };
+  return { service: 'reward', replicas: recipe.reward.replicas, parts, bytes: total(parts) };
 }
 
 /** A forward pass keeps the activations of one layer at a time. */

@@ -1,30 +1,25 @@
 import type { Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import {
-  adapterShapes,
-  loadModel,
-  modelFolder,
-  parameterCount,
-  type LoadedModel,
-  type ModelConfig,
-} from '@forge/model';
+import { adapterShapes, loadModel, modelFolder, type LoadedModel, type ModelConfig } from '@forge/model';
 import { loadAlgorithm, loadRewards, loadTask, pinnedTask } from '@forge/recipe-parts';
+import type { RunModels } from '../planning/memory-plan';
 import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
 import { requireEngines, withEngines } from './resolved-engines';
+import { checkRewardModel, withPinnedRewardModel } from './reward-model';
 import { loadTeacher } from './teacher';
 
 /**
  * Loads everything a recipe names, so that what is wrong with it is said before any process starts; what has a name on the
- * hub is downloaded, and named with its commit from then on. The recipe resolved, its model, the shape of the one that its
- * reference is, and how many tokens the prompt of the first sample has. `startsHere`: whether its services start on this machine, which then needs their engines.
+ * hub is downloaded, and named with its commit from then on. The recipe resolved, its model, the shapes of all its models, and
+ * how many tokens the prompt of the first sample has. `startsHere`: whether its services start on this machine, which then needs their engines.
  *
  * @throws {ForgeError} naming the field or file.
  */
 export async function preflight(
   given: Recipe,
   { startsHere }: { startsHere: boolean },
-): Promise<{ recipe: Recipe; promptTokens: number; model: LoadedModel; reference: ModelConfig }> {
+): Promise<{ recipe: Recipe; promptTokens: number; model: LoadedModel; models: RunModels }> {
   const [algorithm] = await Promise.all([loadAlgorithm(given), loadRewards(given)]);
   const named = { ...given, task: await withDownloads((watch) => pinnedTask(given.task, watch)) };
   const task = await loadTask(named);
@@ -41,15 +36,17 @@ export async function preflight(
   showUnappliedSettings(model);
   const { config, tokenizer } = model;
   if (named.adapter !== undefined) adapterShapes(config, named.adapter);
-  const { length } = tokenizer.renderPrompt(task.sample(0).prompt).tokenIds;
+  const first = task.sample(0);
+  const { length } = tokenizer.renderPrompt(first.prompt).tokenIds;
   checkPositions(sampling.maxTokens, length, config, 'the model');
-  const recipe = withReference({ ...named, model: folder.model }, algorithm);
+  const recipe = await withPinnedRewardModel(withReference({ ...named, model: folder.model }, algorithm));
   const teacher = await loadTeacher(recipe, model);
   if (teacher !== null) checkPositions(sampling.maxTokens, length, teacher.config, 'reference.model');
-  const reference = teacher?.config ?? config;
-  const resolved = withEngines(teacher?.recipe ?? recipe, parameterCount(config), parameterCount(reference));
+  const rewardModel = await checkRewardModel(recipe, first);
+  const models = { config, reference: teacher?.config ?? config, rewardModel };
+  const resolved = withEngines(teacher?.recipe ?? recipe, models);
   if (startsHere) requireEngines(resolved);
-  return { recipe: resolved, promptTokens: length, model, reference };
+  return { recipe: resolved, promptTokens: length, model, models };
 }
 
 /** @throws {ForgeError} CONFIG_INVALID where prompt and completion have no room in a model. */

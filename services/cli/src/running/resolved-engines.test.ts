@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { recipeSchema, type Recipe } from '@forge/config';
+import { midConfig, midModels, smallConfig } from '../planning/planning.fixture';
 import { requireEngines, withEngines } from './resolved-engines';
 
 const before = { ...process.env };
@@ -37,7 +38,8 @@ function recipe(sections: object): Recipe {
 
 const enginesOf = ({ trainer, policy, reference }: Recipe): string[] =>
   [trainer, policy, reference].map(({ engine }) => engine);
-const LARGE = 30_000_000;
+const LARGE = midModels;
+const SMALL = { config: smallConfig, reference: smallConfig };
 
 describe('withEngines', () => {
   it('takes onnx where TensorFlow is not installed', () => {
@@ -49,7 +51,7 @@ describe('withEngines', () => {
     const asked = recipe({ reference: { device: 'cuda' } });
     const resolved = withEngines(asked, LARGE);
     expect(enginesOf(resolved)).toEqual(['tensorflow', 'onnx', 'tensorflow']);
-    expect(enginesOf(withEngines(asked, 500_000))).toEqual(['onnx', 'onnx', 'onnx']);
+    expect(enginesOf(withEngines(asked, SMALL))).toEqual(['onnx', 'onnx', 'onnx']);
     const named = recipe({ trainer: { engine: 'onnx' }, policy: { engine: 'tensorflow' } });
     expect(enginesOf(withEngines(named, LARGE))).toEqual(['onnx', 'tensorflow', 'onnx']);
     rmSync(join(dir, 'tfjs_binding.node'));
@@ -61,6 +63,23 @@ describe('withEngines', () => {
     expect(withEngines(asked, LARGE).reference).toEqual(asked.reference);
   });
 
+  it('chooses for a reward model by its own size, and names its place', () => {
+    install();
+    const rewards = [{ name: 'exact' }, { name: 'model', model: 'models/judge', device: 'cuda' }];
+    const asked = recipe({ rewards });
+    const chosen = withEngines(asked, { ...SMALL, rewardModel: { ...midConfig, head: 'score' } });
+    expect(chosen.rewards).toEqual([asked.rewards[0], { ...asked.rewards[1], engine: 'tensorflow' }]);
+    expect(enginesOf(chosen)).toEqual(['onnx', 'onnx', 'onnx']);
+    const wrong = recipe({
+      rewards: [{ ...rewards[1], device: 'cpu', engine: 'onnx', mathMode: 'bfloat16' }],
+    });
+    expect(() => withEngines(wrong, { ...SMALL, rewardModel: smallConfig })).toThrow('rewards.0.mathMode: ');
+    rmSync(join(dir, 'tfjs_binding.node'));
+    expect(() => requireEngines({ ...chosen, reference: { ...chosen.reference, replicas: 0 } })).toThrow(
+      'rewards.1.engine: found tensorflow',
+    );
+  });
+
   it('refuses bfloat16 by onnxruntime on the CPU, and takes tensorflow where it may', () => {
     const asked = recipe({ policy: { engine: 'onnx', mathMode: 'bfloat16' } });
     expect(() => withEngines(asked, LARGE)).toThrow(
@@ -70,7 +89,9 @@ describe('withEngines', () => {
           'policy.mathMode: found bfloat16; onnxruntime has no bfloat16 products on cpu; set policy.engine=tensorflow, or policy.mathMode=float32',
       }) as Error,
     );
-    expect(withEngines(recipe({ trainer: { mathMode: 'bfloat16' } }), 10).trainer.engine).toBe('tensorflow');
+    expect(withEngines(recipe({ trainer: { mathMode: 'bfloat16' } }), SMALL).trainer.engine).toBe(
+      'tensorflow',
+    );
   });
 });
 

@@ -1,5 +1,7 @@
-import { usesReference, type Recipe } from '@forge/config';
+import { rewardModelOf, usesReference, withRewardModel, type Recipe } from '@forge/config';
 import { checkInstalled, chooseEngine, type EngineChoice } from '@forge/engine';
+import { parameterCount } from '@forge/model';
+import type { RunModels } from '../planning/memory-plan';
 
 /** Work of the services of each section. */
 const WORK = { trainer: 'training', policy: 'generation', reference: 'scoring' } as const;
@@ -12,22 +14,27 @@ function computing(recipe: Recipe): Section[] {
 }
 
 /**
- * The recipe with an engine by name in place of each `auto`, for a model with so many parameters and a reference with as many
- * unless it is another one: whoever goes on with the run later computes as it began.
+ * The recipe with an engine by name in place of each `auto`, for models of these shapes: whoever goes on with the run later
+ * computes as it began.
  *
  * @throws {ForgeError} as `chooseEngine`.
  */
-export function withEngines(recipe: Recipe, parameters: number, ofReference = parameters): Recipe {
+export function withEngines(recipe: Recipe, models: RunModels): Recipe {
+  const { config, reference, rewardModel } = models;
   const chosen = (name: Section): EngineChoice => ({
     ...recipe[name],
     engine: chooseEngine(
       recipe[name],
-      { kind: WORK[name], parameters: name === 'reference' ? ofReference : parameters },
+      { kind: WORK[name], parameters: parameterCount(name === 'reference' ? reference : config) },
       name,
     ),
   });
   const sections = computing(recipe).map((name) => [name, chosen(name)]);
-  return { ...recipe, ...(Object.fromEntries(sections) as Partial<Recipe>) };
+  const resolved = { ...recipe, ...(Object.fromEntries(sections) as Partial<Recipe>) };
+  const found = rewardModelOf(recipe);
+  if (found === null || rewardModel === undefined) return resolved;
+  const work = { kind: 'scoring', parameters: parameterCount(rewardModel) } as const;
+  return withRewardModel(resolved, { engine: chooseEngine(found.reward, work, found.field) });
 }
 
 /**
@@ -37,4 +44,6 @@ export function withEngines(recipe: Recipe, parameters: number, ofReference = pa
  */
 export function requireEngines(recipe: Recipe): void {
   for (const name of computing(recipe)) checkInstalled(recipe[name], name);
+  const found = rewardModelOf(recipe);
+  if (found !== null) checkInstalled(found.reward, found.field);
 }

@@ -40,10 +40,10 @@ describe('a teacher', () => {
     const parts = files();
     parts['config.json'] = { ...parts['config.json'], num_hidden_layers: 4 };
     const teacher = await made(parts);
-    const { recipe, model, reference } = await distilled(teacher);
+    const { recipe, model, models } = await distilled(teacher);
     expect([recipe.reference.model, recipe.reference.replicas]).toEqual([teacher, 1]);
     expect(recipe.reference.engine).not.toBe('auto');
-    expect([model.config.layers, reference.layers]).toEqual([3, 4]);
+    expect([model.config.layers, models.reference.layers]).toEqual([3, 4]);
   });
 
   it('is refused with another tokenizer, naming the first token', async () => {

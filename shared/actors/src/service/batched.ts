@@ -2,18 +2,19 @@ import { ForgeError } from '@forge/errors';
 
 /**
  * One call for all items asked for in the same turn of the event loop: `call` takes an array of items and gives as many
- * results in the same order.
+ * results in the same order. `serial`: one call at a time; items asked for meanwhile go together in the next.
  */
 export function batched<Item, Result>(
   call: (items: Item[]) => Promise<Result[]>,
-  { maxBatch }: { maxBatch: number },
+  { maxBatch, serial = false }: { maxBatch: number; serial?: boolean },
 ): (item: Item) => Promise<Result> {
   interface Waiting {
     item: Item;
     resolve: (result: Result) => void;
     reject: (error: unknown) => void;
   }
-  let waiting: Waiting[] = [];
+  const waiting: Waiting[] = [];
+  let isSending = false;
 
   async function send(batch: Waiting[]): Promise<void> {
     try {
@@ -32,14 +33,19 @@ export function batched<Item, Result>(
     }
   }
 
+  async function sendAll(): Promise<void> {
+    while (waiting.length > 0) {
+      const sent = send(waiting.splice(0, maxBatch));
+      if (serial) await sent;
+    }
+    isSending = false;
+  }
+
   return (item) =>
     new Promise((resolve, reject) => {
       waiting.push({ item, resolve, reject });
-      if (waiting.length > 1) return;
-      setImmediate(() => {
-        const all = waiting;
-        waiting = [];
-        for (let i = 0; i < all.length; i += maxBatch) void send(all.slice(i, i + maxBatch));
-      });
+      if (isSending) return;
+      isSending = true;
+      setImmediate(() => void sendAll());
     });
 }

@@ -12,7 +12,7 @@ import {
 import { mergeAdapter } from '../adapter/merge-adapter';
 import { isAdapter, readAdapter } from './adapter-folder';
 import { initializeParameters } from './initialize';
-import { parseModelConfig, type ModelConfig } from '../transformer/model-config';
+import { parseModelConfig, type Head, type ModelConfig } from '../transformer/model-config';
 import { modelFolder } from './model-folder';
 import { jsonOf, readModelFiles, type ModelFiles } from './model-files';
 import { matchParameters, tensorRoles } from '../transformer/parameter-shapes';
@@ -33,26 +33,26 @@ export interface LoadedModel {
  * The model in a folder, or of a name on the hub (`modelFolder`), checked as a whole: `config.json` describes something we
  * compute, the tokenizer fits it, and the weights are exactly the tensors it asks for. A folder with an adapter in PEFT's
  * layout is the model that it names, or `base`, with the adapter merged. `date` is the day told to chat
- * templates that ask for it (YYYY-MM-DD).
+ * templates that ask for it (YYYY-MM-DD); `head` the one that the model must have, an LM head unless given.
  *
  * @throws {ForgeError} CONFIG_MODEL_MISSING, CONFIG_INVALID, CONFIG_MODEL_UNSUPPORTED, CONFIG_TOKENIZER_INVALID,
  * CONTRACT_WEIGHTS_CORRUPT or SHAPE_MISMATCH, naming file and field or tensor, what was found and expected.
  */
 export async function loadModel(
   model: string,
-  { date, base }: { date?: string | undefined; base?: string | undefined } = {},
+  { date, base, head }: { date?: string | undefined; base?: string | undefined; head?: Head } = {},
 ): Promise<LoadedModel> {
   const { dir } = await modelFolder(model);
-  if (await isAdapter(dir)) {
+  if (head !== 'score' && (await isAdapter(dir))) {
     const { base: named, scale, parameters } = await readAdapter(dir);
     const whole = await loadWhole((await modelFolder(base ?? named)).dir, date);
     return { ...whole, parameters: mergeAdapter(whole.parameters, parameters, scale) };
   }
-  return loadWhole(dir, date);
+  return loadWhole(dir, date, head);
 }
 
-async function loadWhole(dir: string, date: string | undefined): Promise<LoadedModel> {
-  const described = describe(await readModelFiles(dir), dir, date);
+async function loadWhole(dir: string, date: string | undefined, head?: Head): Promise<LoadedModel> {
+  const described = describe(await readModelFiles(dir), dir, { date, head });
   const stored = await readModelWeights(dir, tensorRoles(described.config));
   return { ...described, parameters: matchParameters(described.config, stored, dir) };
 }
@@ -66,10 +66,10 @@ async function loadWhole(dir: string, date: string | undefined): Promise<LoadedM
 export function createModel(
   files: Readonly<Record<string, object | string>>,
   seed: number,
-  { date }: { date?: string | undefined } = {},
+  { date, head }: { date?: string | undefined; head?: Head } = {},
 ): LoadedModel {
   const bytes = new Map(Object.entries(files).map(([name, content]) => [name, bytesOf(content)]));
-  const described = describe(bytes, '', date);
+  const described = describe(bytes, '', { date, head });
   return { ...described, parameters: initializeParameters(described.config, seed) };
 }
 
@@ -101,8 +101,12 @@ export async function saveModel(
   }
 }
 
-function describe(files: ModelFiles, dir: string, date: string | undefined): Omit<LoadedModel, 'parameters'> {
-  const config = parseModelConfig(jsonOf(files, 'config.json', dir), path.join(dir, 'config.json'));
+function describe(
+  files: ModelFiles,
+  dir: string,
+  { date, head }: { date: string | undefined; head: Head | undefined },
+): Omit<LoadedModel, 'parameters'> {
+  const config = parseModelConfig(jsonOf(files, 'config.json', dir), path.join(dir, 'config.json'), head);
   return {
     dir,
     files,

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { DownloadWatch } from '@forge/downloads';
 import { ForgeError } from '@forge/errors';
 import { HubRepository, parseHubName } from '@forge/hub';
-import { parseModelConfig, type ModelConfig } from '../transformer/model-config';
+import { parseModelConfig, type Head, type ModelConfig } from '../transformer/model-config';
 import { isAdapter, readAdapter } from './adapter-folder';
 import { modelFolder } from './model-folder';
 import { jsonOf, readModelFiles } from './model-files';
@@ -16,7 +16,11 @@ const FILE = 'config.json';
  *
  * @throws {ForgeError} CONFIG_MODEL_MISSING; as `parseModelConfig`; as `HubRepository`.
  */
-export async function readModelConfig(model: string, watch: DownloadWatch = {}): Promise<ModelConfig> {
+export async function readModelConfig(
+  model: string,
+  watch: DownloadWatch = {},
+  head?: Head,
+): Promise<ModelConfig> {
   const isDirectory = (await stat(model).catch(() => null))?.isDirectory() === true;
   const name = isDirectory ? null : parseHubName(model);
   const file = path.join(model, FILE);
@@ -26,7 +30,7 @@ export async function readModelConfig(model: string, watch: DownloadWatch = {}):
           throw new ForgeError('CONFIG_MODEL_MISSING', `${file}: ${cause.message}`, { file }, { cause });
         })
       : Buffer.from(await (await HubRepository.open('model', name, watch)).text(FILE));
-  return parseModelConfig(jsonOf(new Map([[FILE, bytes]]), FILE, model), file);
+  return parseModelConfig(jsonOf(new Map([[FILE, bytes]]), FILE, model), file, head);
 }
 
 /**

@@ -150,6 +150,19 @@ describe('a begin token', () => {
   });
 });
 
+describe('renderAnswered', () => {
+  it('puts the answer behind a text, with what the tokenizer adds to texts', () => {
+    expect(make().renderAnswered('he', 'hehe')).toEqual({ text: 'hehehe', tokenIds: [256, 256, 256] });
+  });
+
+  it('makes it the last message of a chat, and asks for no other', () => {
+    const { text, tokenIds } = make().renderAnswered([{ role: 'user', content: 'a' }], 'b');
+    expect(text).toBe('<|user|>user: a<|end|>\n<|user|>assistant: b<|end|>\n');
+    expect(make().decode(tokenIds, { skipSpecialTokens: false })).toBe(text);
+    expect(tokenIds[0]).toBe(259);
+  });
+});
+
 describe('renderPrompt', () => {
   it('gives token ids as they are, with their text', () => {
     expect(make().renderPrompt({ tokenIds: [256, 257, 258] })).toEqual({

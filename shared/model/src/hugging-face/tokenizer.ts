@@ -26,6 +26,12 @@ export interface Tokenizer {
   renderPrompt(prompt: Sample['prompt']): { text: string; tokenIds: number[] };
   /** The template that messages go through. */
   readonly chatTemplate: ChatTemplate;
+  /**
+   * A prompt with its answer as one text: messages through the chat template, the answer as the assistant's last.
+   *
+   * @throws {ForgeError} as `renderPrompt`; CONFIG_DATASET_INVALID for token ids, which are those of another tokenizer.
+   */
+  renderAnswered(prompt: Sample['prompt'], answer: string): { text: string; tokenIds: number[] };
   /** Text of each special token by its id, which `decode` leaves out unless told otherwise. */
   readonly specialTokens: ReadonlyMap<number, string>;
   /** Tokens that end a completion, at least one. */
@@ -93,17 +99,27 @@ export function createTokenizer(
     const known = tokenIds.filter((id) => library.has(id) && !(skipSpecialTokens && specialById.has(id)));
     return known.length === 0 ? '' : library.decode(known, isGrowing);
   };
+  const rendered = (text: string, addSpecialTokens: boolean): { text: string; tokenIds: number[] } => {
+    const tokenIds = encode(text, { addSpecialTokens });
+    if (tokenIds.length > 0) return { text, tokenIds };
+    throw new ForgeError('CONFIG_DATASET_INVALID', `prompt ${JSON.stringify(text)} has no tokens`, { dir });
+  };
   return {
     encode,
     decode,
     renderPrompt: (prompt) => {
-      const isText = typeof prompt === 'string';
-      if (!isText && 'tokenIds' in prompt)
-        return { text: decode(prompt.tokenIds, { skipSpecialTokens: false }), tokenIds: prompt.tokenIds };
-      const text = isText ? prompt : template.render(prompt);
-      const tokenIds = encode(text, { addSpecialTokens: isText });
-      if (tokenIds.length > 0) return { text, tokenIds };
-      throw new ForgeError('CONFIG_DATASET_INVALID', `prompt ${JSON.stringify(text)} has no tokens`, { dir });
+      if (typeof prompt === 'string') return rendered(prompt, true);
+      if (!('tokenIds' in prompt)) return rendered(template.render(prompt), false);
+      return { text: decode(prompt.tokenIds, { skipSpecialTokens: false }), tokenIds: prompt.tokenIds };
+    },
+    renderAnswered: (prompt, answer) => {
+      if (typeof prompt === 'string') return rendered(prompt + answer, true);
+      if ('tokenIds' in prompt) {
+        const message = `found a prompt of token ids, expected a text or messages: ${dir} reads other tokens than the model that they were made for`;
+        throw new ForgeError('CONFIG_DATASET_INVALID', message, { dir });
+      }
+      const messages = [...prompt, { role: 'assistant' as const, content: answer }];
+      return rendered(template.render(messages, [], { asks: false }), false);
     },
     chatTemplate: template,
     specialTokens: specialById,

@@ -1,27 +1,24 @@
-import { Graph, matmul, mul, reshape } from '@forge/graph';
+import { Graph, mul } from '@forge/graph';
 import { lossResult, type CriticOptions } from '@forge/rl';
 import type { Parameters } from '@forge/weights';
 import type { ModelConfig } from '../transformer/model-config';
-import { parameterCount } from '../transformer/parameter-shapes';
-import { transformer } from '../transformer/transformer';
+import { parameterCount, SCORE_HEAD } from '../transformer/parameter-shapes';
+import { scalarHead, transformer } from '../transformer/transformer';
 import { parameterInputs, sourceOf, termInputs, tokenInputs } from './graph-inputs';
 import { gradientsIn, type TrainOutputs } from './train-graph';
 
-/** Name of the scalar head, [1, hiddenSize], as in sequence classifiers of Hugging Face. */
-const VALUE_HEAD = 'score.weight';
 const LM_HEAD = 'lm_head.weight';
 
 /** The parameters of a value model at its start: those of the policy but its LM head, and a scalar head of zeros. */
 export function valueParameters({ hiddenSize }: ModelConfig, policy: Parameters): Parameters {
   const body = [...policy].filter(([name]) => name !== LM_HEAD);
   const head = { shape: [1, hiddenSize], data: new Float32Array(hiddenSize) };
-  return new Map([...body, [VALUE_HEAD, head]]);
+  return new Map([...body, [SCORE_HEAD, head]]);
 }
 
 /** Number of parameters of a policy's value model. */
 export function valueParameterCount(config: ModelConfig): number {
-  const { vocabSize, hiddenSize, tieWordEmbeddings } = config;
-  return parameterCount(config) - (tieWordEmbeddings ? 0 : vocabSize * hiddenSize) + hiddenSize;
+  return parameterCount({ ...config, head: 'score' });
 }
 
 /**
@@ -35,8 +32,8 @@ export function buildValueGraph(
   const graph = new Graph();
   const weights = parameterInputs(graph, parameters);
   const { tokens, positions, select, spread } = tokenInputs(graph);
-  const hidden = transformer(config, sourceOf(weights), { tokens, positions, select, recompute });
-  const values = reshape(matmul(hidden, weights.get(VALUE_HEAD)!, { transposeB: true }), [-1]);
+  const source = sourceOf(weights);
+  const values = scalarHead(transformer(config, source, { tokens, positions, select, recompute }), source);
   const terms = termInputs(graph);
   const { loss, metrics } = lossResult(
     critic.loss({

@@ -49,6 +49,31 @@ describe('parseModelConfig', () => {
     });
   });
 
+  it.each(['Llama', 'Mistral', 'Qwen2', 'Qwen3'])(
+    'reads a sequence classifier of %s with one label',
+    (name) => {
+      const json = {
+        ...{ ...base, architectures: [`${name}ForSequenceClassification`], sliding_window: null },
+        ...{ id2label: { 0: 'LABEL_0' }, head_dim: 8 },
+      };
+      const config = parseModelConfig(json, 'm/config.json', 'score');
+      expect(config.head).toBe('score');
+      const shapes = parameterShapes(config);
+      expect(shapes.get('score.weight')).toEqual([1, 64]);
+      expect(shapes.has('lm_head.weight')).toBe(false);
+    },
+  );
+
+  it.each<[object, string]>([
+    [{}, 'num_labels: found "none, which is two labels", expected one label'],
+    [{ id2label: { 0: 'bad', 1: 'good' } }, 'id2label: found {"0":"bad","1":"good"}, expected one label'],
+    [{ num_labels: 3 }, 'num_labels: found 3, expected one label'],
+    [{ architectures: ['LlamaForCausalLM'] }, 'expected one of "LlamaForSequenceClassification", "Mistral'],
+  ])('refuses a sequence classifier with %j', (changes, message) => {
+    const json = { ...base, architectures: ['LlamaForSequenceClassification'], ...changes };
+    expect(() => parseModelConfig(json, 'm/config.json', 'score')).toThrow(message);
+  });
+
   it('gives each architecture its biases and norms', () => {
     expect(biases({})).toEqual([]);
     expect(biases({ attention_bias: true, mlp_bias: true })).toEqual([

@@ -25,16 +25,17 @@ export interface ModelConfig {
   readonly qkNorm: boolean;
   /** Standard deviation of fresh weights. */
   readonly initializerRange: number;
+  /** Set for a model with a scalar head in place of the LM head. */
+  readonly head?: 'score';
 }
 
-/** By `model_type`, the name in `architectures`. SmolLM2 is a Llama by both. */
-const ARCHITECTURES = {
-  llama: 'LlamaForCausalLM',
-  mistral: 'MistralForCausalLM',
-  qwen2: 'Qwen2ForCausalLM',
-  qwen3: 'Qwen3ForCausalLM',
-} as const;
+/** By `model_type`, the beginning of the name in `architectures`. SmolLM2 is a Llama by both. */
+const ARCHITECTURES = { llama: 'Llama', mistral: 'Mistral', qwen2: 'Qwen2', qwen3: 'Qwen3' } as const;
 type Architecture = keyof typeof ARCHITECTURES;
+
+/** Heads of a model, by what `architectures` says behind the name: tokens, or the score of a text. */
+const HEADS = { lm: 'ForCausalLM', score: 'ForSequenceClassification' } as const;
+export type Head = keyof typeof HEADS;
 
 /** Defaults of an absent `num_key_value_heads`; null, and absent for Llama, means `num_attention_heads`. */
 const DEFAULT_KV_HEADS: Partial<Record<Architecture, number>> = { mistral: 8, qwen2: 32, qwen3: 32 };
@@ -63,6 +64,8 @@ const schema = z.object({
   max_window_layers: z.int().min(0).nullish(),
   layer_types: z.array(z.string()).nullish(),
   quantization_config: z.unknown().optional(),
+  id2label: z.record(z.string(), z.unknown()).nullish(),
+  num_labels: size.nullish(),
 });
 type HuggingFaceConfig = z.infer<typeof schema>;
 const kindSchema = z.object({
@@ -71,16 +74,16 @@ const kindSchema = z.object({
 });
 
 /**
- * The model that a Hugging Face `config.json` describes.
+ * The model with this head that a Hugging Face `config.json` describes.
  *
  * @throws {ForgeError} CONFIG_INVALID naming a field that is missing or mistyped; CONFIG_MODEL_UNSUPPORTED naming
  * a field whose value asks for something we do not compute.
  */
-export function parseModelConfig(json: unknown, file: string): ModelConfig {
+export function parseModelConfig(json: unknown, file: string, head: Head = 'lm'): ModelConfig {
   const checks = checksOf(file);
   const { refuse, checked } = checks;
   // First of all: other architectures name even their sizes differently.
-  const architecture = parseArchitecture(json, checks);
+  const architecture = parseArchitecture(json, head, checks);
   const config = checked(() => schema.parse(json));
   if (!['silu', 'swish'].includes(config.hidden_act)) refuse('hidden_act', config.hidden_act, '"silu"');
   if (config.quantization_config != null) {
@@ -95,6 +98,8 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
     (type) => type !== 'full_attention' && type !== 'sliding_attention',
   );
   if (otherLayer !== undefined) refuse('layer_types', otherLayer, '"full_attention"');
+
+  if (head === 'score') checkOneLabel(config, checks);
 
   const heads = config.num_attention_heads;
   const { num_key_value_heads: givenKvHeads = DEFAULT_KV_HEADS[architecture] } = config;
@@ -125,17 +130,27 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
     mlpBias: architecture === 'llama' && config.mlp_bias,
     qkNorm: architecture === 'qwen3',
     initializerRange: config.initializer_range,
+    ...(head === 'score' && { head }),
   };
 }
 
+/** transformers has two labels unless the file says otherwise. */
+function checkOneLabel({ id2label, num_labels: count }: HuggingFaceConfig, { refuse }: ConfigChecks): void {
+  const labels = id2label == null ? (count ?? 2) : Object.keys(id2label).length;
+  if (labels === 1) return;
+  const field = id2label == null ? 'num_labels' : 'id2label';
+  refuse(field, id2label ?? count ?? 'none, which is two labels', 'one label, whose logit is the score');
+}
+
 /** The model that `architectures` and `model_type` name; either may be absent. */
-function parseArchitecture(json: unknown, { refuse, checked }: ConfigChecks): Architecture {
+function parseArchitecture(json: unknown, head: Head, { refuse, checked }: ConfigChecks): Architecture {
   const { architectures, model_type: type } = checked(() => kindSchema.parse(json));
   const known = Object.keys(ARCHITECTURES) as Architecture[];
   const name = architectures?.[0];
-  const named = known.find((one) => ARCHITECTURES[one] === name);
+  const nameOf = (one: Architecture): string => ARCHITECTURES[one] + HEADS[head];
+  const named = known.find((one) => nameOf(one) === name);
   if (name !== undefined && named === undefined)
-    return refuse('architectures', name, oneOf(Object.values(ARCHITECTURES)));
+    return refuse('architectures', name, oneOf(known.map(nameOf)));
   const typed = known.find((one) => one === type);
   if (typed === undefined && (named === undefined || type != null))
     return refuse('model_type', type, oneOf(known));

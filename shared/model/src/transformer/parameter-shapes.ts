@@ -2,9 +2,12 @@ import { ForgeError } from '@forge/errors';
 import { elementCount, type NamedTensor, type TensorRole, type UnreadTensor } from '@forge/weights';
 import type { ModelConfig } from './model-config';
 
+/** The scalar head of a sequence classifier with one label, [1, hiddenSize]. */
+export const SCORE_HEAD = 'score.weight';
+
 /**
  * Hugging Face name and shape of every parameter, in the order of the forward pass. Projections are stored
- * [outputs, inputs]. With tied embeddings there is no `lm_head.weight`.
+ * [outputs, inputs]. With tied embeddings, and with a scalar head, there is no `lm_head.weight`.
  */
 export function parameterShapes(config: ModelConfig): Map<string, readonly number[]> {
   const { hiddenSize, intermediateSize, headDim, vocabSize } = config;
@@ -32,7 +35,8 @@ export function parameterShapes(config: ModelConfig): Map<string, readonly numbe
     projection(`${prefix}.mlp.down_proj`, hiddenSize, intermediateSize, config.mlpBias);
   }
   shapes.set('model.norm.weight', [hiddenSize]);
-  if (!config.tieWordEmbeddings) shapes.set('lm_head.weight', [vocabSize, hiddenSize]);
+  if (config.head === 'score') shapes.set(SCORE_HEAD, [1, hiddenSize]);
+  else if (!config.tieWordEmbeddings) shapes.set('lm_head.weight', [vocabSize, hiddenSize]);
   return shapes;
 }
 
@@ -44,7 +48,12 @@ export function parameterCount(config: ModelConfig): number {
 /** The role of a checkpoint's tensor in the model of `config`, by name. */
 export function tensorRoles(config: ModelConfig): (name: string) => TensorRole {
   const shapes = parameterShapes(config);
-  return (name) => (shapes.has(name) ? 'needed' : isRotaryTable(name) ? 'unread' : 'spare');
+  return (name) => (shapes.has(name) ? 'needed' : isUnread(config, name) ? 'unread' : 'spare');
+}
+
+/** Whether a tensor of a checkpoint says nothing: the LM head of a scorer takes no part. */
+function isUnread({ head }: ModelConfig, name: string): boolean {
+  return isRotaryTable(name) || (head === 'score' && name === 'lm_head.weight');
 }
 
 /** Rotary tables of old checkpoints, in whatever dtype, say again what config.json says. */
@@ -53,8 +62,8 @@ function isRotaryTable(name: string): boolean {
 }
 
 /**
- * The parameters that `config` describes, in the order of `parameterShapes`. A copy of tied embeddings and the
- * rotary tables of old checkpoints are left out.
+ * The parameters that `config` describes, in the order of `parameterShapes`. A copy of tied embeddings, the rotary tables of
+ * old checkpoints and the LM head of a scorer are left out.
  *
  * @throws {ForgeError} SHAPE_MISMATCH naming the tensor that is missing, unexpected or of another shape.
  */
@@ -81,7 +90,7 @@ export function matchParameters<T extends NamedTensor | UnreadTensor>(
     matched.set(name, tensor);
   }
   for (const [name, tensor] of found) {
-    if (shapes.has(name) || isRotaryTable(name)) continue;
+    if (shapes.has(name) || isUnread(config, name)) continue;
     const isTiedCopy =
       name === 'lm_head.weight' && sameValues(tensor, matched.get('model.embed_tokens.weight')!);
     if (isTiedCopy) continue;

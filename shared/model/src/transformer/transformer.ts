@@ -12,7 +12,7 @@ import {
 } from '@forge/graph';
 import { causalAttention, type Attention } from './attention';
 import type { ModelConfig } from './model-config';
-import { parameterShapes } from './parameter-shapes';
+import { parameterShapes, SCORE_HEAD } from './parameter-shapes';
 import { rotate, rotationAt, type Rotation } from './rotary-embedding';
 
 /** The parameter of a Hugging Face name; projections are [outputs, inputs]. */
@@ -64,6 +64,11 @@ export function transformer(config: ModelConfig, weights: WeightSource, input: T
 /** The matrix of the LM head, [vocabSize, hiddenSize]. */
 export function headWeight(config: ModelConfig, weights: WeightSource): Tensor {
   return weights(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
+}
+
+/** The scores that the scalar head gives the outputs of the transformer, [N, hiddenSize] -> [N]. */
+export function scalarHead(hidden: Tensor, weights: WeightSource): Tensor {
+  return reshape(matmul(hidden, weights(SCORE_HEAD), { transposeB: true }), [-1]);
 }
 
 /** The output of a linear layer for `x`, by the layer's name. */

@@ -1,15 +1,15 @@
 import { endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig, rewardSchema, rewardTimeoutMs, type RewardInput } from '@forge/config';
 import { check, completionSchema, sampleSchema, type Completion, type Sample } from '@forge/contracts';
-import type { RewardHandle } from '@forge/rl';
 import { ActivityClock } from '@forge/telemetry';
-import { loadRewards } from '@forge/recipe-parts';
 import { z } from 'zod';
+import { openRewards, type OpenRewards } from './open-rewards';
 import { scoreEach, type ScoreItem, type ScoreResult } from './score';
 
 const rewardActorSchema = z.strictObject({
   rewards: z.array(rewardSchema).min(1),
   timeoutMs: rewardTimeoutMs,
+  date: z.iso.date().optional(),
 });
 
 export interface RewardActorConfig {
@@ -17,22 +17,28 @@ export interface RewardActorConfig {
   rewards: readonly RewardInput[];
   /** How long the rewards of one completion may take together; default 60,000. */
   timeoutMs?: number;
+  /** What the chat template of a reward model is told where it asks for the date, as YYYY-MM-DD. */
+  date?: string;
 }
 
 /** Judges completions by one or several reward functions. */
 export class Reward extends ForgeActor {
   private readonly settings: z.output<typeof rewardActorSchema>;
-  private rewards!: RewardHandle;
+  private rewards!: OpenRewards;
   private readonly activity = new ActivityClock(['busy']);
 
-  /** @throws {ForgeError} CONFIG_INVALID; from `setup` CONFIG_MODULE_UNLOADABLE. */
+  /** @throws {ForgeError} CONFIG_INVALID; from `setup` CONFIG_MODULE_UNLOADABLE and what `openRewards` throws. */
   constructor(config: RewardActorConfig) {
     super();
     this.settings = parseConfig(rewardActorSchema, config, 'RewardActorConfig');
   }
 
   override async setup(): Promise<void> {
-    this.rewards = await loadRewards(this.settings);
+    this.rewards = await openRewards(this.settings);
+  }
+
+  override async cleanup(): Promise<void> {
+    await this.rewards.close();
   }
 
   /** The weighted sum of the rewards. @throws what a reward throws; NUMERIC_NON_FINITE when one is not finite. */
@@ -42,13 +48,13 @@ export class Reward extends ForgeActor {
       sample: check(sampleSchema, sample, 'sample'),
       completion: check(completionSchema, completion, 'completion'),
     };
-    return (await this.rewards.score(item.sample, item.completion)).reward;
+    return (await this.rewards.handle.score(item.sample, item.completion)).reward;
   }
 
   /** Weighted sum and raw values of each item, in order; the error of an item that can't be scored in its place. */
   @endpoint({ concurrent: true, idempotent: true })
   async score(items: readonly ScoreItem[]): Promise<ScoreResult[]> {
-    return this.activity.during('busy', () => scoreEach(this.rewards, items, this.settings.timeoutMs));
+    return this.activity.during('busy', () => scoreEach(this.rewards.handle, items, this.settings.timeoutMs));
   }
 
   /** Time in which something was scored since the start, `busyMs`, and the rest, `idleMs`. */

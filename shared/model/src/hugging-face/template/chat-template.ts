@@ -9,8 +9,8 @@ import { templateTraits, type TemplateTraits } from './template-traits';
 
 /** Turns messages into the text a chat model was trained on. */
 export interface ChatTemplate {
-  /** Text of the messages, up to where the assistant begins to speak. */
-  render(messages: readonly ChatMessage[], tools?: readonly ToolSpec[]): string;
+  /** Text of the messages, up to where the assistant begins to speak unless `asks` (default true) is false. */
+  render(messages: readonly ChatMessage[], tools?: readonly ToolSpec[], how?: { asks: boolean }): string;
   readonly traits: TemplateTraits;
   /** Whether the text ends where the assistant has begun to think already. */
   readonly opensThinking: boolean;
@@ -37,7 +37,7 @@ export function chatTemplate(
   const source = templateSource(files, dir);
   const traits = templateTraits(source ?? '');
   let template: JinjaTemplate | undefined;
-  const render: ChatTemplate['render'] = (messages, tools = []) => {
+  const render: ChatTemplate['render'] = (messages, tools = [], { asks } = { asks: true }) => {
     template ??= parse(source, dir);
     if (tools.length > 0 && traits.callForm === null) throw unreadableCalls(dir);
     try {
@@ -45,7 +45,7 @@ export function chatTemplate(
         ...specialTexts,
         ...templateInput(messages, tools, traits),
         documents: null,
-        add_generation_prompt: true,
+        add_generation_prompt: asks,
       };
       return template(variables, date);
     } catch (cause) {
