@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { says, status, TestJudge } from '../shared/recipe-parts/src/judge/judge.fixture';
 import { hasTlsRedis, startGuardedRedis, waitFor, type GuardedRedis } from '@forge/testing';
 
 jest.setTimeout(240_000);
@@ -12,7 +13,8 @@ const forge = join(root, 'services/cli/bin/forge.cjs');
 const CLUSTER_TOKEN = 'Clust3rTok3n-of-ours';
 const PASSWORD = 'R3disPassw0rd@/of:ours';
 /** Texts to look for: any part of a secret would do. */
-const SECRETS = ['Clust3rTok3n', 'R3disPassw0rd'];
+const JUDGE_KEY = 'Judg3K3y-of-ours';
+const SECRETS = ['Clust3rTok3n', 'R3disPassw0rd', 'Judg3K3y'];
 
 /** Fails for some samples, so that there are retries, dead letters and stacks. */
 const REWARD = `export default () => ({ name: 'picky', score: ({ answer }) => {
@@ -80,14 +82,29 @@ const isSilent = (text: string, secrets = SECRETS) => !secrets.some((secret) => 
 
 (hasTlsRedis ? describe : describe.skip)('secrets (needs redis-server with TLS and openssl)', () => {
   let server: GuardedRedis;
+  let judge: TestJudge;
   beforeAll(async () => {
     server = await startGuardedRedis('worker', PASSWORD);
+    judge = await TestJudge.start();
   });
-  afterAll(() => server.stop());
+  afterAll(async () => {
+    await judge.stop();
+    await server.stop();
+  });
 
   it('are in no log, file, message or process list of a run that loses Redis and has failures', async () => {
-    const environment = { REDIS_URL: server.url, NODE_EXTRA_CA_CERTS: server.caFile };
-    const main = start(forge, ['run', 'recipe.yaml'], environment);
+    const environment = {
+      ...{ REDIS_URL: server.url, NODE_EXTRA_CA_CERTS: server.caFile },
+      ...{ TEST_JUDGE_KEY: JUDGE_KEY, NO_PROXY: '127.0.0.1' },
+    };
+    // Now and then the judge is away, or refuses the key and repeats it.
+    judge.willAnswer((response, request) => {
+      const turn = judge.asked.length % 24;
+      const refusal = status(401, {}, `no such key: ${request.headers.authorization}`);
+      (turn === 7 ? refusal : turn === 15 ? status(500) : says('Score: 5'))(response, request);
+    });
+    const reward = `rewards.1={ name: judge, url: '${judge.url}', model: m, apiKeyEnv: TEST_JUDGE_KEY }`;
+    const main = start(forge, ['run', 'recipe.yaml', reward], environment);
     await Promise.race([waitFor('a step', () => /step [1-9]/.test(main.said), 120_000), main.exit]);
     expect(isSilent(processes())).toBe(true);
     await server.restart();
@@ -106,6 +123,10 @@ const isSilent = (text: string, secrets = SECRETS) => !secrets.some((secret) => 
       said.push(words);
     }
     expect(said.join()).toContain('no sevens');
+    expect(new Set(judge.asked.map(({ authorization }) => authorization))).toEqual(
+      new Set([`Bearer ${JUDGE_KEY}`]),
+    );
+    expect(said.join()).toContain('answers 401; it does not take the key in TEST_JUDGE_KEY');
     expect(isSilent(said.join())).toBe(true);
     const looked = filesIn(dir).map((file) => file.replace(/.*\//, ''));
     expect(looked).toEqual(

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeError } from '@forge/errors';
-import type { EnvHttpProxyAgent } from 'undici';
 import { cancelled, type DownloadWatch } from './download-watch';
+import { proxiedFetch } from './proxied-fetch';
 
 /** A kind of server that files come from, and its part in errors. */
 export interface DownloadSource {
@@ -31,7 +31,7 @@ const REASONS: Readonly<Record<string, string>> = {
   UND_ERR_SOCKET: 'the server closed it',
 };
 
-let proxies: EnvHttpProxyAgent | null = null;
+const fetchProxied = proxiedFetch({ answerMs: ANSWER_MS, silenceMs: SILENCE_MS });
 
 /**
  * A `fetch` whose responses are good ones. It goes through the proxies that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name. A fault
@@ -82,19 +82,10 @@ async function answerOf(
   headers: Record<string, string>,
   signal: AbortSignal | undefined,
 ): Promise<{ response: Response | null; reason: string }> {
-  const undici = await import('undici');
-  proxies ??= new undici.EnvHttpProxyAgent({
-    headersTimeout: ANSWER_MS,
-    bodyTimeout: SILENCE_MS,
-    connect: { timeout: ANSWER_MS },
-  });
   try {
-    const answer = await undici.fetch(url, {
-      headers: { 'user-agent': 'forge', ...headers },
-      dispatcher: proxies,
-      signal: signal ?? null,
-    });
-    return { response: answer as unknown as Response, reason: `answers ${answer.status}` };
+    const init = { headers: { 'user-agent': 'forge', ...headers }, signal: signal ?? null };
+    const response = await fetchProxied(url, init);
+    return { response, reason: `answers ${response.status}` };
   } catch (error) {
     if (signal?.aborted) throw cancelled();
     return { response: null, reason: `does not answer (${reasonOf(error)})` };

@@ -1,3 +1,4 @@
+import { proxiedFetch } from '@forge/downloads';
 import { ForgeError } from '@forge/errors';
 import { RequestBudget, type Clock } from './request-budget';
 
@@ -29,10 +30,11 @@ class Fault extends Error {
   }
 }
 
-/** An endpoint that completes chats as OpenAI's does. */
+/** An endpoint that completes chats as OpenAI's does, asked through the proxies of the environment. */
 export class JudgeClient {
   private readonly address: string;
   private readonly budget: RequestBudget;
+  private readonly fetch = proxiedFetch();
 
   constructor(
     private readonly options: JudgeClientOptions,
@@ -69,7 +71,7 @@ export class JudgeClient {
     let response: Response;
     let text: string;
     try {
-      response = await fetch(this.address, {
+      response = await this.fetch(this.address, {
         method: 'POST',
         headers: { 'content-type': 'application/json', ...authorization },
         body,

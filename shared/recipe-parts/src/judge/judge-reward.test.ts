@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { connect, type AddressInfo } from 'node:net';
 import type { Completion } from '@forge/contracts';
 import { combineRewards } from '@forge/rl';
 import { judgeReward, type JudgeOptions } from './judge-reward';
@@ -113,6 +116,33 @@ describe('judgeReward', () => {
       retryClass: 'transient',
       message: expect.stringContaining(message) as string,
     });
+  });
+
+  it('goes through the proxy that the environment names, but not to the hosts of NO_PROXY', async () => {
+    const before = { ...process.env };
+    const proxied: string[] = [];
+    const proxy = createServer().on('connect', ({ url }, socket) => {
+      proxied.push(url!);
+      const upstream = connect(Number(new URL(server.url).port), '127.0.0.1', () => {
+        socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+        upstream.pipe(socket).pipe(upstream);
+      });
+      for (const end of [upstream, socket]) end.on('error', () => undefined);
+    });
+    await once(proxy.listen(0, '127.0.0.1'), 'listening');
+    const { port } = proxy.address() as AddressInfo;
+    Object.assign(process.env, { HTTP_PROXY: `http://127.0.0.1:${port}`, NO_PROXY: '127.0.0.1' });
+    try {
+      server.willAnswer(says('Score: 10'));
+      expect(await judge({ url: 'http://judge.invalid/v1' })('x')).toBe(1);
+      expect(proxied).toEqual(['judge.invalid:80']);
+      expect(await judge()('x')).toBe(1);
+      expect(proxied).toHaveLength(1);
+    } finally {
+      process.env = before;
+      proxy.closeAllConnections();
+      await new Promise((resolve) => proxy.close(resolve));
+    }
   });
 
   it('has none from a judge that is not there', async () => {
