@@ -221,7 +221,7 @@ describe('coordinator', () => {
     await state.emit({ kind: 'run', state: 'saved' });
     await recorder.catchUp();
     expect(await lifecycle.turn()).toBe('finished');
-    expect(evaluations.results).toEqual([{ version: 0, accuracy: 60 / 65 }]);
+    expect(evaluations.results).toEqual([{ version: 0, accuracy: 60 / 65, unjudged: 0 }]);
   });
 
   it('writes the row of a step when it is committed, once, and at the end completes the last', async () => {

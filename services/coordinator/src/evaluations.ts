@@ -5,12 +5,20 @@ const MAX_OPEN = 16;
 
 type EvaluationEvent = Extract<TelemetryEvent, { kind: 'evaluation' }>;
 
-/** The held-out accuracy of one policy version: the share of samples answered correctly, 0..1. */
+/** The held-out accuracy of one policy version. */
 export interface Evaluation {
   version: number;
+  /** Share of the judged samples that were answered correctly, 0..1. */
   accuracy: number;
+  /** Share of the samples that were not judged, since what should have judged them was at fault. */
+  unjudged: number;
   /** No sample could be answered and judged: the accuracy says nothing. */
   isVoid?: true;
+}
+
+/** Whether most samples of an evaluation were not judged: its accuracy decides nothing. */
+export function isDoubtful({ unjudged }: Evaluation): boolean {
+  return unjudged > 0.5;
 }
 
 /** The held-out evaluations of a run, put together from the slices that policies report. */
@@ -40,8 +48,14 @@ export class Evaluations {
       [...slices.values()].reduce((total, slice) => total + value(slice), 0);
     const total = sum((slice) => slice.total);
     const isVoid = sum(({ failed = 0 }) => failed) === total;
-    const accuracy = sum(({ correct }) => correct) / total;
-    const evaluation: Evaluation = { version, accuracy, ...(isVoid && { isVoid }) };
+    const unjudged = sum((slice) => slice.unjudged ?? 0);
+    const accuracy = unjudged === total ? 0 : sum(({ correct }) => correct) / (total - unjudged);
+    const evaluation: Evaluation = {
+      version,
+      accuracy,
+      unjudged: unjudged / total,
+      ...(isVoid && { isVoid }),
+    };
     this.slices.delete(version);
     this.restore(evaluation);
     return evaluation;

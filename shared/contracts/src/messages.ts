@@ -98,6 +98,8 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     total: count,
     /** Samples of the rest that could not be answered or judged; left out: none. */
     failed: count.optional(),
+    /** Samples among the failed ones that do not count as wrong: what should have judged them was at fault; left out: none. */
+    unjudged: count.optional(),
   }),
   /** Work of a service since its last report, e.g. `tokens`, `busyMs`, `residentBytes`. */
   z.strictObject({ kind: z.literal('service'), service: name, replica: name, values }),

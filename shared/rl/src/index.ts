@@ -105,6 +105,7 @@ export type { Conversation, ConversationOptions, OpenConversation, Turn } from '
 export { policyHandle, type NumberedCall, type PolicyHandleOptions } from './conversation/policy-handle';
 export { promptText } from './conversation/prompt-text';
 export { episode, episodeFromTurns, withReference } from './rollouts/episode';
+export { isUnjudged } from './rewards/unjudged';
 export { combineRewards, type Reward, type RewardFactory } from './rewards/reward';
 export { answerReward, type AnswerRewardOptions } from './rewards/answer-reward';
 export { exactReward } from './rewards/exact-reward';

@@ -21,7 +21,7 @@ const NAMED_FAILURES = 8;
 
 /**
  * `forge eval MODEL --task RECIPE`: greedy accuracy on the held-out samples of a recipe's task. A sample that can't be
- * answered or judged counts as wrong and is named.
+ * answered or judged is named, and counts as wrong unless what should have judged it was at fault.
  */
 export async function evaluate(
   name: string,
@@ -53,11 +53,13 @@ export async function evaluate(
     recipe.sampling.maxTokens,
   ).finally(() => rewards.close());
   await generator.close();
-  for (const { id, code, message } of failed.slice(0, NAMED_FAILURES))
-    process.stderr.write(`forge: sample ${id} counts as wrong: ${message} [${code}]\n`);
+  for (const { id, code, message, isUnjudged } of failed.slice(0, NAMED_FAILURES)) {
+    const counts = isUnjudged ? 'is left out' : 'counts as wrong';
+    process.stderr.write(`forge: sample ${id} ${counts}: ${message} [${code}]\n`);
+  }
   if (failed.length > NAMED_FAILURES)
     process.stderr.write(
-      `forge: ${failed.length - NAMED_FAILURES} more samples count as wrong; --json names all\n`,
+      `forge: ${failed.length - NAMED_FAILURES} more samples could not be answered or judged; --json names all\n`,
     );
   const result = {
     model: pinned,

@@ -35,6 +35,20 @@ describe('greedyAccuracy', () => {
     });
   });
 
+  it('leaves out what was not judged, since a judge was at fault', async () => {
+    const away = new ForgeError('TRANSIENT_JUDGE_UNREACHABLE', 'no answer');
+    const judge = (sample: Sample, text: string) =>
+      text === 'unjudged' ? Promise.reject(away) : Promise.resolve(score(sample, text));
+    const judged = combineRewards([{ reward: { name: 'mine', score: judge }, weight: 1 }]);
+    expect(await greedyAccuracy(generator, samples, judged, 'mine', 8)).toMatchObject({
+      accuracy: 1 / 3,
+      failed: [
+        { code: 'CAPACITY_PROMPT_TOO_LONG' },
+        { id: 'data.jsonl:4', code: 'TRANSIENT_JUDGE_UNREACHABLE', isUnjudged: true },
+      ],
+    });
+  });
+
   it('throws what is wrong with all of them', async () => {
     await expect(greedyAccuracy(generator, samples.slice(2, 3), rewards, 'mine', 8)).rejects.toMatchObject({
       code: 'CAPACITY_PROMPT_TOO_LONG',

@@ -1,6 +1,6 @@
 import { samplingSchema, type Sample } from '@forge/contracts';
 import { ForgeError, type ErrorCode } from '@forge/errors';
-import type { RewardHandle } from '@forge/rl';
+import { isUnjudged, type RewardHandle } from '@forge/rl';
 import type { LocalGenerator } from './local-generator';
 
 /** A sample that could not be answered or judged. */
@@ -8,10 +8,12 @@ export interface FailedSample {
   id: string;
   code: ErrorCode;
   message: string;
+  /** Set when what should have judged it was at fault: it counts neither as right nor as wrong. */
+  isUnjudged?: true;
 }
 
 export interface GreedyAccuracy {
-  /** The share of samples whose greedy completion gets at least 1 from the reward; a failed one does not. */
+  /** Share of the judged samples whose greedy completion gets at least 1 from the reward; a failed one does not. */
   accuracy: number;
   failed: FailedSample[];
 }
@@ -35,14 +37,15 @@ export async function greedyAccuracy(
     const { rewards: values } = await rewards.score(sample, completion!);
     return (values[rewardName] ?? 0) >= 1;
   };
-  const judged = await Promise.allSettled(samples.map(isCorrect));
-  const failed = judged.flatMap((result, i): FailedSample[] => {
+  const results = await Promise.allSettled(samples.map(isCorrect));
+  const failed = results.flatMap((result, i): FailedSample[] => {
     if (result.status === 'fulfilled') return [];
     const { code, message } = ForgeError.from(result.reason);
-    return [{ id: samples[i]!.id, code, message }];
+    return [{ id: samples[i]!.id, code, message, ...(isUnjudged(code) && { isUnjudged: true as const }) }];
   });
-  const [first] = judged;
+  const [first] = results;
   if (failed.length === samples.length && first?.status === 'rejected') throw first.reason;
-  const correct = judged.filter((result) => result.status === 'fulfilled' && result.value).length;
-  return { accuracy: correct / samples.length, failed };
+  const correct = results.filter((result) => result.status === 'fulfilled' && result.value).length;
+  const judged = samples.length - failed.filter((sample) => sample.isUnjudged).length;
+  return { accuracy: judged === 0 ? 0 : correct / judged, failed };
 }

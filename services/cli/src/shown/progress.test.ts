@@ -19,12 +19,14 @@ describe('advance', () => {
   it('counts an evaluation once all its parts are in', () => {
     const half = advance(emptyProgress(), slice(0, 40), 0);
     expect(half.evaluations).toEqual([]);
-    expect(advance(half, slice(1, 20), 0).evaluations).toEqual([{ version: 20, accuracy: 0.6 }]);
+    expect(advance(half, slice(1, 20), 0).evaluations).toEqual([{ version: 20, accuracy: 0.6, unjudged: 0 }]);
   });
 
   it('ignores a part that is delivered twice', () => {
     const twice = advance(advance(emptyProgress(), slice(0, 40), 0), slice(0, 40), 0);
-    expect(advance(twice, slice(1, 20), 0).evaluations).toEqual([{ version: 20, accuracy: 0.6 }]);
+    expect(advance(twice, slice(1, 20), 0).evaluations).toEqual([
+      { version: 20, accuracy: 0.6, unjudged: 0 },
+    ]);
   });
 
   it('knows what the run waits for until it goes on', () => {

@@ -5,6 +5,8 @@ import { isSlowStep } from '@forge/runs';
 export interface EvaluationPoint {
   version: number;
   accuracy: number;
+  /** Share of the samples that were not judged. */
+  unjudged: number;
 }
 
 /** Facts that a person watching the run needs; built from the telemetry stream alone. */
@@ -29,7 +31,7 @@ export interface RunProgress {
   readonly current: { readonly progress: StepProgress; readonly atMs: number } | null;
   readonly partialEvaluations: ReadonlyMap<
     number,
-    { parts: ReadonlySet<number>; correct: number; total: number }
+    { parts: ReadonlySet<number>; correct: number; judged: number; total: number }
   >;
 }
 
@@ -116,12 +118,14 @@ function addEvaluation(
   const partial = progress.partialEvaluations.get(event.version) ?? {
     parts: new Set(),
     correct: 0,
+    judged: 0,
     total: 0,
   };
   if (partial.parts.has(event.part)) return progress;
   const grown = {
     parts: new Set([...partial.parts, event.part]),
     correct: partial.correct + event.correct,
+    judged: partial.judged + event.total - (event.unjudged ?? 0),
     total: partial.total + event.total,
   };
   const partialEvaluations = new Map(progress.partialEvaluations);
@@ -129,7 +133,12 @@ function addEvaluation(
     return { ...progress, partialEvaluations: newest(partialEvaluations, event.version, grown) };
   }
   partialEvaluations.delete(event.version);
-  const point = { version: event.version, accuracy: grown.correct / grown.total };
+  const { correct, judged, total } = grown;
+  const point = {
+    version: event.version,
+    accuracy: correct / Math.max(1, judged),
+    unjudged: 1 - judged / Math.max(1, total),
+  };
   return { ...progress, partialEvaluations, evaluations: [...progress.evaluations, point] };
 }
 

@@ -37,4 +37,17 @@ describe('RunMonitor', () => {
     ]);
     expect(await shown([{ ...slice, version: 0, failed: 0 }, end])).not.toMatch('held-out samples could');
   });
+
+  it('says what was not judged, which the accuracy leaves out, and when that is most of it', async () => {
+    const slice = { kind: 'evaluation', parts: 2, total: 8, failed: 3, unjudged: 2 } as const;
+    const end = { kind: 'run', state: 'finished' } as const;
+    const few = [0, 1].map((part) => ({ ...slice, version: 0, part, correct: 3 }));
+    const most = [0, 1].map((part) => ({ ...slice, version: 1, part, correct: 2, failed: 5, unjudged: 5 }));
+    const text = await shown([...few, ...most, end]);
+    expect(text.match(/^(.*held-out.*)$/gm)).toEqual([
+      'a held-out sample could not be answered or judged and counts as wrong: forge dead-letter list run-1',
+      'what judges failed for 2 held-out samples, which the accuracy leaves out: forge dead-letter list run-1',
+      'most held-out samples of version 1 were not judged: its accuracy decides nothing',
+    ]);
+  });
 });

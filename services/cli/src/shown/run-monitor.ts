@@ -1,15 +1,19 @@
 import type { RunState } from '@forge/broker';
+import type { TelemetryEvent } from '@forge/contracts';
 import { createLogUpdate } from 'log-update';
 import { PlainLines } from './plain-lines';
 import { advance, emptyProgress, type RunProgress } from './progress';
 import { headerNow, renderLive, type RunHeader } from './view';
 
 const BLOCK_MS = 500;
+type EvaluationEvent = Extract<TelemetryEvent, { kind: 'evaluation' }>;
+
 /** Follows the telemetry of a run and shows it: redrawn in place on a terminal, line by line elsewhere. */
 export class RunMonitor {
   private progress: RunProgress = emptyProgress();
   private isStopped = false;
   private hasSaidFailures = false;
+  private hasSaidUnjudged = false;
   private readonly plain: PlainLines;
   private readonly live: ((text: string) => void) & { done?: () => void };
 
@@ -39,9 +43,10 @@ export class RunMonitor {
           if (event.kind !== 'run') shown = this.progress = advance(this.progress, event, null);
           continue;
         }
-        this.progress = advance(this.progress, event, Date.now());
+        const before = this.progress;
+        this.progress = advance(before, event, Date.now());
         if (event.kind === 'control' && this.progress.change !== null) this.say(this.progress.change);
-        if (event.kind === 'evaluation') this.sayFailures(event.failed ?? 0);
+        if (event.kind === 'evaluation') this.sayFailures(event, before);
       }
       this.show(shown);
     }
@@ -61,14 +66,28 @@ export class RunMonitor {
     this.output.write(`${message}\n`);
   }
 
-  /** Says once that held-out samples fail: the same ones do in every evaluation. */
-  private sayFailures(failed: number): void {
-    if (failed === 0 || this.hasSaidFailures) return;
-    this.hasSaidFailures = true;
-    const what = failed === 1 ? 'a held-out sample' : `${failed} held-out samples`;
-    this.say(
-      `${what} could not be answered or judged and count as wrong: forge dead-letter list ${this.header.runId}`,
-    );
+  /** Says once that held-out samples fail, and once that some are not judged: the same ones do in every evaluation. */
+  private sayFailures({ failed = 0, unjudged = 0 }: EvaluationEvent, before: RunProgress): void {
+    const list = `forge dead-letter list ${this.header.runId}`;
+    const samples = (count: number): string =>
+      count === 1 ? 'a held-out sample' : `${count} held-out samples`;
+    if (failed > unjudged && !this.hasSaidFailures) {
+      this.hasSaidFailures = true;
+      const wrong = failed - unjudged;
+      const counts = wrong === 1 ? 'counts' : 'count';
+      this.say(`${samples(wrong)} could not be answered or judged and ${counts} as wrong: ${list}`);
+    }
+    if (unjudged > 0 && !this.hasSaidUnjudged) {
+      this.hasSaidUnjudged = true;
+      this.say(`what judges failed for ${samples(unjudged)}, which the accuracy leaves out: ${list}`);
+    }
+    const { evaluations } = this.progress;
+    const newest = evaluations.at(-1);
+    if (evaluations.length === before.evaluations.length || newest === undefined) return;
+    if (newest.unjudged > 0.5)
+      this.say(
+        `most held-out samples of version ${newest.version} were not judged: its accuracy decides nothing`,
+      );
   }
 
   private show(before: RunProgress): void {

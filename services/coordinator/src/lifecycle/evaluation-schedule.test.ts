@@ -3,7 +3,7 @@ import { EvaluationSchedule } from './evaluation-schedule';
 
 function scheduled(everySteps: number) {
   const evaluations = new Evaluations();
-  const answered = (version: number) => evaluations.restore({ version, accuracy: 0.5 });
+  const answered = (version: number) => evaluations.restore({ version, accuracy: 0.5, unjudged: 0 });
   return { schedule: new EvaluationSchedule(everySteps, evaluations), answered };
 }
 

@@ -12,7 +12,7 @@ const ledger = (part: Partial<Ledger> = {}): Ledger => ({
   isBalanced: true,
   ...part,
 });
-const progress = { version: 3, evaluations: [{ version: 0, accuracy: 0.4 }], ledger: ledger() };
+const progress = { version: 3, evaluations: [{ version: 0, accuracy: 0.4, unjudged: 0 }], ledger: ledger() };
 
 describe('runEnd', () => {
   it('goes on while neither steps nor accuracy are reached', () => {
@@ -24,7 +24,7 @@ describe('runEnd', () => {
   });
 
   it('fails when not one sample of an evaluation could be judged', () => {
-    const evaluations = [{ version: 2, accuracy: 0, isVoid: true as const }];
+    const evaluations = [{ version: 2, accuracy: 0, unjudged: 1, isVoid: true as const }];
     expect(runEnd(goals, { ...progress, evaluations })).toEqual({
       phase: 'failed',
       message: expect.stringContaining('not one held-out sample of version 2') as string,
@@ -32,9 +32,14 @@ describe('runEnd', () => {
   });
 
   it('stops when the newest evaluation reaches the accuracy', () => {
-    const evaluations = [...progress.evaluations, { version: 2, accuracy: 0.9 }];
+    const evaluations = [...progress.evaluations, { version: 2, accuracy: 0.9, unjudged: 0.5 }];
     expect(runEnd(goals, { ...progress, evaluations })?.message).toBe('held-out accuracy 0.900 reached');
     expect(runEnd({ ...goals, stopAtAccuracy: null }, { ...progress, evaluations })).toBeNull();
+  });
+
+  it('goes on when most samples of the newest evaluation were not judged, whatever the accuracy of the others', () => {
+    const evaluations = [...progress.evaluations, { version: 2, accuracy: 1, unjudged: 0.51 }];
+    expect(runEnd(goals, { ...progress, evaluations })).toBeNull();
   });
 
   it('fails when a batch of groups is lost and most are', () => {

@@ -1,5 +1,5 @@
 import type { Ledger, RunPhase } from '@forge/broker';
-import type { Evaluation } from '../evaluations';
+import { isDoubtful, type Evaluation } from '../evaluations';
 
 export interface RunGoals {
   steps: number;
@@ -20,14 +20,15 @@ export function runEnd(
 ): RunEnd | null {
   const { version, evaluations, ledger } = progress;
   if (version >= goals.steps) return { phase: 'stopping', message: `all ${goals.steps} steps are done` };
-  const { version: evaluated, accuracy, isVoid } = evaluations.at(-1) ?? {};
-  if (isVoid) {
+  const newest = evaluations.at(-1);
+  if (newest?.isVoid) {
     return {
       phase: 'failed',
-      message: `not one held-out sample of version ${evaluated} could be evaluated; forge dead-letter list says why`,
+      message: `not one held-out sample of version ${newest.version} could be evaluated; forge dead-letter list says why`,
     };
   }
-  if (goals.stopAtAccuracy !== null && accuracy !== undefined && accuracy >= goals.stopAtAccuracy) {
+  const accuracy = newest === undefined || isDoubtful(newest) ? -1 : newest.accuracy;
+  if (goals.stopAtAccuracy !== null && accuracy >= goals.stopAtAccuracy) {
     return { phase: 'stopping', message: `held-out accuracy ${accuracy.toFixed(3)} reached` };
   }
   return hopeless(ledger, goals.candidatesPerBatch);

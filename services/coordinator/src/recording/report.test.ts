@@ -19,7 +19,7 @@ const content: ReportContent = {
     { step: 1, 'reward/mean': 0.5, 'lag/mean': 0, 'lag/max': 0 },
     { step: 2, 'reward/mean': 0.75, 'lag/mean': 1.5, 'lag/max': 2 },
   ],
-  evaluations: [{ version: 0, accuracy: 0.42 }],
+  evaluations: [{ version: 0, accuracy: 0.42, unjudged: 0 }],
   samples: [
     { index: 3, version: 0, prompt: '<b>1+1=', texts: ['2', '3'], rewards: [1, 0] },
     {

@@ -31,7 +31,7 @@ describe('RunMetrics', () => {
       1,
     );
     for (const weightsRefused of [2, 0, 1]) metrics.addService(service('policy', '0', { weightsRefused }), 1);
-    metrics.addEvaluation({ version: 0, accuracy: 0.4 });
+    metrics.addEvaluation({ version: 0, accuracy: 0.4, unjudged: 0.25 });
     metrics.rejected = { 'http/404': 3 };
     expect(metrics.addStep(step(1, { 'reward/mean': 0.5 }), 2)?.row).toMatchObject({
       'messages_rejected/http/404': 3,
@@ -44,6 +44,7 @@ describe('RunMetrics', () => {
       'memory/trainer_bytes': 5,
       'eval/accuracy': 0.4,
       'eval/version': 0,
+      'eval/unjudged_share': 0.25,
     });
   });
 
@@ -55,13 +56,17 @@ describe('RunMetrics', () => {
   });
 
   it('puts an evaluation into the row of the step that comes after it, and behind the last step among the late values', () => {
-    const metrics = new RunMetrics(0, { version: 0, accuracy: 0.1 }, warn);
+    const metrics = new RunMetrics(0, { version: 0, accuracy: 0.1, unjudged: 0 }, warn);
     expect(metrics.addStep(step(1), 1)?.row).toMatchObject({ 'eval/accuracy': 0.1, 'eval/version': 0 });
-    metrics.addEvaluation({ version: 1, accuracy: 0.7 });
+    metrics.addEvaluation({ version: 1, accuracy: 0.7, unjudged: 0.5 });
     expect(metrics.newest).toMatchObject({ step: 1, 'eval/accuracy': 0.7 });
     expect(metrics.addStep(step(2), 2)?.row).toMatchObject({ 'eval/accuracy': 0.7, 'eval/version': 1 });
-    metrics.addEvaluation({ version: 2, accuracy: 0.8 });
-    expect(metrics.late().values).toEqual({ 'eval/accuracy': 0.8, 'eval/version': 2 });
+    metrics.addEvaluation({ version: 2, accuracy: 0.8, unjudged: 0 });
+    expect(metrics.late().values).toEqual({
+      'eval/accuracy': 0.8,
+      'eval/version': 2,
+      'eval/unjudged_share': 0,
+    });
   });
 
   it('ignores a step that is delivered again or was written before a restart', () => {

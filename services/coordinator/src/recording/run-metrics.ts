@@ -114,8 +114,8 @@ export class RunMetrics {
   }
 }
 
-function evaluationValues({ version, accuracy }: Evaluation): Record<string, number> {
-  return { 'eval/accuracy': accuracy, 'eval/version': version };
+function evaluationValues({ version, accuracy, unjudged }: Evaluation): Record<string, number> {
+  return { 'eval/accuracy': accuracy, 'eval/version': version, 'eval/unjudged_share': unjudged };
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { RunState } from '@forge/broker';
 import { invalidMessage, type TelemetryEvent } from '@forge/contracts';
 import type { ForgeError } from '@forge/errors';
-import type { Evaluations } from '../evaluations';
+import { isDoubtful, type Evaluation, type Evaluations } from '../evaluations';
 import type { StepWork } from '../step-work';
 import type { SampleRollout } from './report';
 import type { RunDirectory } from './run-directory';
@@ -45,8 +45,10 @@ export class TelemetryRecorder {
   static async open(options: TelemetryRecorderOptions): Promise<TelemetryRecorder> {
     const { directory, evaluations, warn } = options;
     const rows = await directory.metrics();
-    const restored = new Map(rows.flatMap(evaluationOf));
-    for (const [version, accuracy] of restored) evaluations.restore({ version, accuracy });
+    const restored = new Map(
+      rows.flatMap(evaluationOf).map((evaluation) => [evaluation.version, evaluation]),
+    );
+    for (const evaluation of restored.values()) evaluations.restore(evaluation);
     const metrics = new RunMetrics(rows.at(-1)?.step ?? 0, evaluations.results.at(-1) ?? null, warn);
     const shown = new Set((await directory.samples()).map(({ index }) => index));
     const controls = new Set((await directory.controls()).map(({ id }) => id));
@@ -133,7 +135,12 @@ export class TelemetryRecorder {
         break;
       case 'evaluation': {
         const evaluation = this.options.evaluations.record(event);
-        if (evaluation) this.metrics.addEvaluation(evaluation);
+        if (evaluation === null) break;
+        this.metrics.addEvaluation(evaluation);
+        if (isDoubtful(evaluation))
+          this.options.warn(
+            `most held-out samples of version ${evaluation.version} could not be judged: its accuracy decides nothing; forge dead-letter list says why`,
+          );
         break;
       }
       case 'rollout': {
@@ -206,7 +213,7 @@ function isChanged(row: MetricsRow): (entry: [string, number]) => boolean {
 const sampleOf = ({ kind: _, ...sample }: Extract<TelemetryEvent, { kind: 'rollout' }>): SampleRollout =>
   sample;
 
-function evaluationOf(row: MetricsRow): [number, number][] {
-  const { 'eval/version': version, 'eval/accuracy': accuracy } = row;
-  return version === undefined || accuracy === undefined ? [] : [[version, accuracy]];
+function evaluationOf(row: MetricsRow): Evaluation[] {
+  const { 'eval/version': version, 'eval/accuracy': accuracy, 'eval/unjudged_share': unjudged = 0 } = row;
+  return version === undefined || accuracy === undefined ? [] : [{ version, accuracy, unjudged }];
 }

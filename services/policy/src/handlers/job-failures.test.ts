@@ -41,7 +41,10 @@ describe('giveUpJob', () => {
     const job = { kind: 'evaluation', schemaVersion: 1, minVersion: 4, part: 1, parts: 2, samples } as const;
     expect(await effectsOf(failure({ job }))).toEqual([
       ['keep', 'e-v4-1', 'evaluation'],
-      ['emit', { kind: 'evaluation', version: 4, part: 1, parts: 2, correct: 0, total: 2, failed: 2 }],
+      [
+        'emit',
+        { kind: 'evaluation', version: 4, part: 1, parts: 2, correct: 0, total: 2, failed: 2, unjudged: 2 },
+      ],
     ]);
   });
 

@@ -7,7 +7,7 @@ const ID_LENGTH = 128;
 
 /**
  * Gives up a job that failed for good, so that the run goes on without it: the admission of its group returns, or its
- * slice of an evaluation counts as failed. Its known facts become a dead letter, and the rollout's `trace` ends.
+ * slice of an evaluation as failed and not judged. Its known facts become a dead letter, and the rollout's `trace` ends.
  */
 export async function giveUpJob(
   runState: Pick<RunState, 'rejectGroup' | 'deadLetters' | 'emit'>,
@@ -29,5 +29,14 @@ export async function giveUpJob(
   const { minVersion: version, part, parts, samples } = job;
   await runState.deadLetters.keep(`e-v${version}-${part}`, 'evaluation', failure);
   const total = samples.length;
-  await runState.emit({ kind: 'evaluation', version, part, parts, correct: 0, total, failed: total });
+  await runState.emit({
+    kind: 'evaluation',
+    version,
+    part,
+    parts,
+    correct: 0,
+    total,
+    failed: total,
+    unjudged: total,
+  });
 }

@@ -275,24 +275,40 @@ describe('RolloutJobs', () => {
     });
 
     it.each([
-      ['tries a reward that throws again, then', new TypeError('boom'), 'BUG_INVARIANT', 3],
+      ['tries a reward that throws again, then', new TypeError('boom'), 'BUG_INVARIANT', 3, {}],
       [
         'at once, when a retry would give the same,',
         new ForgeError('CAPACITY_PROMPT_TOO_LONG', 'boom'),
         'CAPACITY_PROMPT_TOO_LONG',
         1,
+        {},
       ],
       [
         'tries a reward again that takes too long for it, then',
         new ForgeError('TRANSIENT_TIMEOUT', 'boom', { sampleId: 'poison' }),
         'TRANSIENT_TIMEOUT',
         3,
+        { unjudged: 1 },
       ],
-    ])('%s counts it as failed and keeps it as a dead letter', async (_, error, code, attempts) => {
+      [
+        'tries a judge again that is away, then',
+        new ForgeError('TRANSIENT_JUDGE_UNREACHABLE', 'boom', { sampleId: 'poison' }),
+        'TRANSIENT_JUDGE_UNREACHABLE',
+        3,
+        { unjudged: 1 },
+      ],
+      [
+        'at once, when a judge does not take the key,',
+        new ForgeError('CONTRACT_UNAUTHORIZED', 'boom'),
+        'CONTRACT_UNAUTHORIZED',
+        1,
+        { unjudged: 1 },
+      ],
+    ])('%s counts it as failed and keeps it as a dead letter', async (_, error, code, attempts, more) => {
       const { handler, events, letters } = jobs(failing(error));
       await handler.handle(job);
       expect(events).toEqual([
-        { kind: 'evaluation', version: 4, part: 0, parts: 1, correct: 2, total: 3, failed: 1 },
+        { kind: 'evaluation', version: 4, part: 0, parts: 1, correct: 2, total: 3, failed: 1, ...more },
       ]);
       expect(letters).toEqual([
         ['e-poison', 'evaluation', { code, message: 'boom', attempts, payload: JSON.stringify(samples[1]) }],

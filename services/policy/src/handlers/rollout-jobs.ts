@@ -20,6 +20,7 @@ import {
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import {
+  isUnjudged,
   policyHandle,
   promptText,
   withReference,
@@ -77,7 +78,7 @@ const UNTRACED: Attempt = {
   published: () => undefined,
 };
 
-type Answer = 'correct' | 'wrong' | 'failed';
+type Answer = 'correct' | 'wrong' | 'failed' | 'unjudged';
 type Kind<K extends RolloutJob['kind']> = Extract<RolloutJob, { kind: K }>;
 
 const FULL_PAUSE_MS = 100;
@@ -158,12 +159,14 @@ export class RolloutJobs {
     await attempt.phase('publish', () => this.publish(group, attempt, sampleEvent));
   }
 
-  /** A sample that can't be answered or judged is not correct, and does not keep the others from being counted. */
+  /** A sample that fails does not keep the others from being counted. */
   private async evaluate({ samples, minVersion, part, parts }: Kind<'evaluation'>): Promise<void> {
     const answers = await Promise.all(
       samples.map((sample, i) => this.answers(sample, `evaluation-${part}-${i}`)),
     );
     const count = (what: Answer): number => answers.filter((answer) => answer === what).length;
+    const unjudged = count('unjudged');
+    const failed = count('failed') + unjudged;
     await this.options.runState.emit({
       kind: 'evaluation',
       version: minVersion,
@@ -171,7 +174,8 @@ export class RolloutJobs {
       parts,
       correct: count('correct'),
       total: samples.length,
-      ...(count('failed') > 0 && { failed: count('failed') }),
+      ...(failed > 0 && { failed }),
+      ...(unjudged > 0 && { unjudged }),
     });
   }
 
@@ -191,7 +195,7 @@ export class RolloutJobs {
         if (retryClass !== 'fatal' && attempt < recipe.limits.jobAttempts) continue;
         const failure = { code, message, attempts: attempt, payload: JSON.stringify(sample) };
         await runState.deadLetters.keep(`e-${sample.id}`, 'evaluation', failure);
-        return 'failed';
+        return isUnjudged(code) ? 'unjudged' : 'failed';
       }
     }
   }

@@ -24,9 +24,10 @@ export function implausible(event: TelemetryEvent, position: RunPosition): Forge
     case 'step':
       return event.step <= version ? null : unknown(`step ${event.step} of a run at version ${version}`);
     case 'evaluation': {
-      const { part, parts, correct, total, failed = 0 } = event;
+      const { part, parts, correct, total, failed = 0, unjudged = 0 } = event;
       if (event.version > version) return unknown(`version ${event.version} of a run at ${version}`);
-      return part < parts && correct + failed <= total ? null : unknown(`part ${part} of ${parts}`);
+      const isSound = part < parts && correct + failed <= total && unjudged <= failed;
+      return isSound ? null : unknown(`part ${part} of ${parts}`);
     }
     case 'rollout':
       if (event.version > version) return unknown(`version ${event.version} of a run at ${version}`);
