@@ -1,5 +1,5 @@
 import { ActivityClock } from '@forge/telemetry';
-import { candidatesPerBatch } from '@forge/config';
+import { candidatesPerBatch, refillPerBatch } from '@forge/config';
 import { loadAlgorithm } from '@forge/recipe-parts';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 import { BatchFormer } from './handlers/batch-former';
@@ -13,6 +13,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const rules = {
     groups: recipe.batch.groups,
     candidatesPerBatch: candidatesPerBatch(recipe),
+    ...(recipe.batch.refill > 0 && { refill: refillPerBatch(recipe) }),
   };
   const algorithm = await loadAlgorithm(recipe);
   const batches = new BatchFormer(runState, rules, algorithm, logger);

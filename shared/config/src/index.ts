@@ -9,6 +9,7 @@ export {
   recipeSchema,
   sftRecipeSchema,
   candidatesPerBatch,
+  refillPerBatch,
   usesCritic,
   usesReference,
   type Recipe,

@@ -5,7 +5,7 @@ import { ForgeError } from '@forge/errors';
 import { parse } from 'yaml';
 import { ALGORITHM_NAMES } from './algorithm';
 import { loadRecipe, loadSftRecipe, parseResolvedRecipe, recipeToYaml, storedRecipe } from './load-recipe';
-import { candidatesPerBatch } from './recipe';
+import { candidatesPerBatch, refillPerBatch } from './recipe';
 
 const shipped = join(__dirname, '../../../infra/recipes');
 const dir = mkdtempSync(join(tmpdir(), 'forge-recipes-'));
@@ -67,7 +67,7 @@ describe('loadRecipe', () => {
       seed: 1,
       maxStaleness: 0,
       algorithm: { name: 'grpo', groupSize: 8, clipEpsilon: 0.2, normalization: 'token', loss: 'clipped' },
-      batch: { groups: 32, oversample: 1 },
+      batch: { groups: 32, oversample: 1, refill: 0 },
       trainer: { learningRate: 3e-4, warmupSteps: 10, betas: [0.9, 0.95] },
       evaluation: { reward: 'exact' },
       rewards: [{ name: 'exact', weight: 1 }],
@@ -118,7 +118,7 @@ describe('loadRecipe', () => {
     ['learningRate=1', 'learningRate: unknown key; did you mean trainer.learningRate?'],
     ['algorithm.clipEpsilom=0.1', 'algorithm.clipEpsilom: unknown key; did you mean algorithm.clipEpsilon?'],
     ['rewards.0.wieght=1', 'rewards.0.wieght: unknown key; did you mean rewards.0.weight?'],
-    ['batch.qqqqqqqq=1', 'batch.qqqqqqqq: unknown key (known: groups, oversample)'],
+    ['batch.qqqqqqqq=1', 'batch.qqqqqqqq: unknown key (known: groups, oversample, refill)'],
     ['__proto__.polluted=1', expect.stringContaining('__proto__: unknown key')],
     ['rewards.weight=1', 'rewards.weight: found weight, expected an index of rewards from 0 to 1'],
     ['rewards.3.weight=1', 'rewards.3: found 3, expected an index of rewards from 0 to 1'],
@@ -305,7 +305,8 @@ describe('adapter', () => {
 
 describe('candidatesPerBatch', () => {
   it('is groups times oversample, rounded up', () => {
-    expect(candidatesPerBatch({ batch: { groups: 32, oversample: 3 } })).toBe(96);
-    expect(candidatesPerBatch({ batch: { groups: 3, oversample: 1.5 } })).toBe(5);
+    expect(candidatesPerBatch({ batch: { groups: 32, oversample: 3, refill: 0 } })).toBe(96);
+    expect(candidatesPerBatch({ batch: { groups: 3, oversample: 1.5, refill: 2 } })).toBe(5);
+    expect(refillPerBatch({ batch: { groups: 3, oversample: 1.5, refill: 0.5 } })).toBe(3);
   });
 });

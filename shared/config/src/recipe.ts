@@ -58,6 +58,14 @@ export const recipeSchema = z
         .max(16)
         .default(1)
         .describe('rolls out groups * oversample prompts and trains on informative ones (dynamic sampling)'),
+      refill: z
+        .number()
+        .min(0)
+        .max(16)
+        .default(0)
+        .describe(
+          'where fewer than groups of these are informative, up to this many times as many are rolled out again in place of the others, batch by batch; 0: the batch is smaller',
+        ),
     }),
     sampling: samplingSchema.prefault({}).describe('how training completions are drawn'),
     rewards: z.array(rewardSchema).min(1).describe('their weighted sum is the reward'),
@@ -300,6 +308,11 @@ export type Recipe = z.output<typeof recipeSchema>;
 /** Groups rolled out for one batch; dynamic sampling trains on `batch.groups` of them. */
 export function candidatesPerBatch({ batch }: Pick<Recipe, 'batch'>): number {
   return Math.ceil(batch.groups * batch.oversample);
+}
+
+/** Groups that are rolled out anew for one batch at most, in place of uninformative ones. */
+export function refillPerBatch({ batch }: Pick<Recipe, 'batch'>): number {
+  return Math.ceil(candidatesPerBatch({ batch }) * batch.refill);
 }
 
 /** Whether the run has a reference model; a resolved recipe has replicas of it only where its algorithm needs one. */

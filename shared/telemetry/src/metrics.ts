@@ -63,7 +63,13 @@ export const METRICS = [
     'groups/informative_share',
     'share',
     'replay-buffer',
-    'candidates with some advantage other than 0 / candidates',
+    'candidates with some advantage other than 0 / candidates, those that were replaced included',
+  ),
+  metric(
+    'groups/refilled',
+    'groups',
+    'replay-buffer',
+    'candidates of this batch that others were rolled out in place of (`batch.refill`)',
   ),
   metric('groups/discarded', 'groups', 'replay-buffer', 'groups evicted as too old since the previous batch'),
   metric(

@@ -38,6 +38,19 @@ describe('RunMonitor', () => {
     expect(await shown([{ ...slice, version: 0, failed: 0 }, end])).not.toMatch('held-out samples could');
   });
 
+  it('says when no group of three steps in a row was informative', async () => {
+    const step = (number: number, share: number) =>
+      ({ kind: 'step', step: number, values: { 'groups/informative_share': share } }) as const;
+    const end = { kind: 'run', state: 'finished' } as const;
+    const barren = /^no group of the last 3 steps has anything to teach/gm;
+    const shares = [0, 0, 0.1, 0, 0, 0, 0, 0.2];
+    const text = await shown([...shares.map((share, i) => step(i + 1, share)), end]);
+    expect(text.match(barren)).toHaveLength(1);
+    expect(await shown([...[0, 0, 0.1, 0, 0].map((share, i) => step(i + 1, share)), end])).not.toMatch(
+      barren,
+    );
+  });
+
   it('says what was not judged, which the accuracy leaves out, and when that is most of it', async () => {
     const slice = { kind: 'evaluation', parts: 2, total: 8, failed: 3, unjudged: 2 } as const;
     const end = { kind: 'run', state: 'finished' } as const;

@@ -6,6 +6,9 @@ import { advance, emptyProgress, type RunProgress } from './progress';
 import { headerNow, renderLive, type RunHeader } from './view';
 
 const BLOCK_MS = 500;
+/** Steps in a row without an informative group that are worth a word. */
+const BARREN_STEPS = 3;
+
 type EvaluationEvent = Extract<TelemetryEvent, { kind: 'evaluation' }>;
 
 /** Follows the telemetry of a run and shows it: redrawn in place on a terminal, line by line elsewhere. */
@@ -14,6 +17,7 @@ export class RunMonitor {
   private isStopped = false;
   private hasSaidFailures = false;
   private hasSaidUnjudged = false;
+  private barrenSteps = 0;
   private readonly plain: PlainLines;
   private readonly live: ((text: string) => void) & { done?: () => void };
 
@@ -46,6 +50,7 @@ export class RunMonitor {
         const before = this.progress;
         this.progress = advance(before, event, Date.now());
         if (event.kind === 'control' && this.progress.change !== null) this.say(this.progress.change);
+        if (event.kind === 'step') this.sayBarren(event.values['groups/informative_share']);
         if (event.kind === 'evaluation') this.sayFailures(event, before);
       }
       this.show(shown);
@@ -88,6 +93,15 @@ export class RunMonitor {
       this.say(
         `most held-out samples of version ${newest.version} were not judged: its accuracy decides nothing`,
       );
+  }
+
+  /** Says when nothing informative is left to draw, again after it was. */
+  private sayBarren(informativeShare: number | undefined): void {
+    this.barrenSteps = informativeShare === 0 ? this.barrenSteps + 1 : 0;
+    if (this.barrenSteps !== BARREN_STEPS) return;
+    this.say(
+      `no group of the last ${BARREN_STEPS} steps has anything to teach, all completions of a prompt are worth the same: take other prompts, more completions of each (algorithm.groupSize) or a finer reward`,
+    );
   }
 
   private show(before: RunProgress): void {

@@ -39,9 +39,9 @@ export function runEnd(
  * the run would go round in circles.
  */
 function hopeless(ledger: Ledger, candidatesPerBatch: number): RunEnd | null {
-  const { failed = 0, invalid = 0, 'not-selected': notSelected = 0 } = ledger.discarded;
+  const { failed = 0, invalid = 0, 'not-selected': notSelected = 0, uninformative = 0 } = ledger.discarded;
   const lost = failed + invalid;
-  const useful = ledger.trained + ledger.leased + ledger.buffered + notSelected;
+  const useful = ledger.trained + ledger.leased + ledger.buffered + notSelected + uninformative;
   if (lost < candidatesPerBatch || lost <= useful) return null;
   return {
     phase: 'failed',

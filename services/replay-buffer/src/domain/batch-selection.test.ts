@@ -19,7 +19,7 @@ const rules = { groups: 2, candidatesPerBatch: 4, maxStaleness: 1 };
 describe('selectBatch', () => {
   it('waits until enough fresh candidates are buffered', () => {
     const buffered = [candidate(0, 5), candidate(1, 5), candidate(2, 5)];
-    expect(selectBatch(5, buffered, rules)).toEqual({ stale: [], batch: null });
+    expect(selectBatch(5, buffered, rules)).toEqual({ stale: [], refill: [], batch: null });
   });
 
   it('takes informative groups first and lists them by index', () => {
@@ -50,6 +50,39 @@ describe('selectBatch', () => {
     const buffered = [candidate(1, 5, false), candidate(0, 5)];
     const { batch } = selectBatch(5, buffered, { ...rules, candidatesPerBatch: 2 });
     expect(indices(batch?.selected)).toEqual([0, 1]);
+  });
+
+  describe('when candidates may be replaced', () => {
+    const refilling = { ...rules, refill: 5 };
+    const dull = (index: number, version = 5) => candidate(index, version, false);
+
+    it('replaces as many as the batch lacks, times what is rolled for a group, the oldest first', () => {
+      const one = [dull(7), candidate(4, 5), dull(6, 4), dull(5)];
+      expect(selectBatch(5, one, refilling)).toMatchObject({ batch: null });
+      expect(indices(selectBatch(5, one, refilling).refill)).toEqual([6, 5]);
+      const none = [7, 4, 6, 5].map((index) => dull(index));
+      expect(indices(selectBatch(5, none, refilling).refill)).toEqual([4, 5, 6, 7]);
+    });
+
+    it('goes no further than it may', () => {
+      const buffered = [dull(7), candidate(4, 5), dull(6), dull(5)];
+      expect(indices(selectBatch(5, buffered, { ...refilling, refilled: 4 }).refill)).toEqual([5]);
+      const { refill, batch } = selectBatch(5, buffered, { ...refilling, refilled: 5 });
+      expect([refill, indices(batch?.selected), indices(batch?.notSelected)]).toEqual([[], [4], [5, 6, 7]]);
+    });
+
+    it('replaces none of a batch that is full, and waits for what is drawn', () => {
+      const full = [candidate(7, 5), candidate(4, 5), dull(6), dull(5)];
+      expect(indices(selectBatch(5, full, refilling).batch?.selected)).toEqual([4, 7]);
+      expect(selectBatch(5, full.slice(1), refilling)).toEqual({ stale: [], refill: [], batch: null });
+    });
+
+    it('leaves out what has nothing to teach also where no more are rolled than trained', () => {
+      const exact = { ...refilling, candidatesPerBatch: 2 };
+      const buffered = [candidate(1, 5), dull(0)];
+      expect(indices(selectBatch(5, buffered, exact).refill)).toEqual([0]);
+      expect(indices(selectBatch(5, buffered, { ...exact, refilled: 5 }).batch?.selected)).toEqual([1]);
+    });
   });
 
   it('lets the oldest version compete before a newer one', () => {

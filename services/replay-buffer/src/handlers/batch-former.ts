@@ -9,6 +9,8 @@ import { recordBuffer, recordEnd } from './buffer-spans';
 
 /** Batches formed but not trained yet at most: the one in training, and one for when that is done. */
 const BATCHES_AHEAD = 2;
+/** Batches in a row without an informative group that a run says so after. */
+const BARREN_BATCHES = 3;
 
 /**
  * Keeps the buffered candidates and forms each batch as soon as it can be formed. Redis has the buffer, this only knows
@@ -17,15 +19,25 @@ const BATCHES_AHEAD = 2;
 export class BatchFormer {
   private candidates = new Map<number, Candidate>();
   private evicted = 0;
+  /** Candidates of the next batch that were replaced, as far as this process knows. */
+  private replaced: Candidate[] = [];
+  private barren = 0;
   private isFull = false;
   private forming: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly runState: Pick<
       RunState,
-      'version' | 'nextBatch' | 'formBatch' | 'discard' | 'bufferedGroups' | 'bufferedCount'
+      | 'version'
+      | 'nextBatch'
+      | 'formBatch'
+      | 'discard'
+      | 'refill'
+      | 'refilled'
+      | 'bufferedGroups'
+      | 'bufferedCount'
     > & { controls: Pick<RunState['controls'], 'steering'> },
-    private readonly rules: Omit<SelectionRules, 'maxStaleness'>,
+    private readonly rules: Omit<SelectionRules, 'maxStaleness' | 'refilled'>,
     private readonly algorithm: Pick<Judge, 'acrossBatch'>,
     private readonly logger: Logger,
   ) {}
@@ -53,26 +65,34 @@ export class BatchFormer {
 
   private async formDue(): Promise<void> {
     for (;;) {
-      const [version, step, count, { maxStaleness }] = await Promise.all([
+      const [version, step, count, refilled, { maxStaleness }] = await Promise.all([
         this.runState.version(),
         this.runState.nextBatch(),
         this.runState.bufferedCount(),
+        this.runState.refilled(),
         this.runState.controls.steering(),
       ]);
       if (count !== this.candidates.size) await this.restore();
       this.isFull = step >= version + BATCHES_AHEAD;
-      if (this.isFull || !(await this.formStep(step, maxStaleness))) return;
+      if (this.isFull || !(await this.formStep(step, { maxStaleness, refilled }))) return;
     }
   }
 
-  private async formStep(step: number, maxStaleness: number): Promise<boolean> {
-    const rules = { ...this.rules, maxStaleness };
-    const { stale, batch } = selectBatch(step, [...this.candidates.values()], rules);
+  private async formStep(
+    step: number,
+    now: Required<Pick<SelectionRules, 'maxStaleness' | 'refilled'>>,
+  ): Promise<boolean> {
+    const rules = { ...this.rules, ...now };
+    const { stale, refill, batch } = selectBatch(step, [...this.candidates.values()], rules);
     if (stale.length > 0) {
       await this.runState.discard(indicesOf(stale), 'stale');
       this.forget(stale);
       for (const candidate of stale) recordEnd(candidate, 'stale', step);
       this.evicted += stale.length;
+    }
+    if (refill.length > 0) {
+      await this.replace(refill, step);
+      return true;
     }
     if (batch === null) return false;
 
@@ -80,7 +100,8 @@ export class BatchFormer {
     const worths = await this.judge(selected, step);
     if (worths === null) return true;
     const statistics = {
-      ...batchStatistics([...selected, ...notSelected]),
+      ...batchStatistics([...selected, ...notSelected, ...this.replaced]),
+      'groups/refilled': now.refilled,
       'groups/discarded': this.evicted,
       'groups/discarded_share': this.evicted / (this.evicted + selected.length + notSelected.length),
     };
@@ -105,11 +126,30 @@ export class BatchFormer {
       return true;
     }
     this.evicted = 0;
+    this.replaced = [];
+    this.warnOfBarren(selected, step);
     this.forget(selected);
     this.forget(notSelected);
     for (const candidate of selected) recordBuffer(candidate, 'batched', step);
     for (const candidate of notSelected) recordEnd(candidate, 'not-selected', step);
     return true;
+  }
+
+  /** Has others drawn in place of candidates. */
+  private async replace(candidates: readonly Candidate[], step: number): Promise<void> {
+    const done = await this.runState.refill(step, indicesOf(candidates), this.rules.refill ?? 0);
+    this.forget(candidates);
+    // Another replay buffer of the run was quicker: Redis's state counts.
+    if (done === 0) return this.restore();
+    this.replaced.push(...candidates);
+    for (const candidate of candidates) recordEnd(candidate, 'uninformative', step);
+  }
+
+  private warnOfBarren(selected: readonly Candidate[], step: number): void {
+    this.barren = selected.some(({ informative }) => informative) ? 0 : this.barren + 1;
+    if (this.barren !== BARREN_BATCHES) return;
+    const message = `no group of the last ${BARREN_BATCHES} batches has anything to teach: all completions of a prompt are worth the same`;
+    this.logger.warn({ step }, message);
   }
 
   /**

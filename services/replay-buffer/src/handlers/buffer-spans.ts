@@ -22,7 +22,7 @@ export function recordBuffer(candidate: Candidate, left: string, step: number): 
 /** A group that is not trained: the rollout ends here. */
 export function recordEnd(
   candidate: Candidate,
-  end: 'stale' | 'not-selected' | 'invalid',
+  end: 'stale' | 'not-selected' | 'invalid' | 'uninformative',
   step: number,
 ): void {
   recordBuffer(candidate, end, step);

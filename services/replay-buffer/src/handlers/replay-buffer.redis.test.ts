@@ -1,4 +1,4 @@
-import { RunState } from '@forge/broker';
+import { RunState, verifyLedger } from '@forge/broker';
 import { encode, type Group } from '@forge/contracts';
 import { defineAlgorithm } from '@forge/rl';
 import { startTestRedis, type TestRedis } from '@forge/testing';
@@ -27,15 +27,15 @@ afterEach(() => {
   for (const state of states.splice(0)) state.close();
 });
 
-async function newRun(): Promise<RunState> {
+async function newRun(maxStaleness = 1): Promise<RunState> {
   const state = new RunState(await redis.connect(), `run-${++runs}`);
-  await state.create({}, { maxStaleness: 1, candidatesPerBatch: rules.candidatesPerBatch, steps: 8 });
+  await state.create({}, { maxStaleness, candidatesPerBatch: rules.candidatesPerBatch, steps: 8 });
   states.push(state);
   return state;
 }
 
-function replayBuffer(runState: RunState, judge = algorithm) {
-  const batches = new BatchFormer(runState, rules, judge, logger);
+function replayBuffer(runState: RunState, judge = algorithm, { refill = 0, log = logger } = {}) {
+  const batches = new BatchFormer(runState, { ...rules, refill }, judge, log);
   return {
     batches,
     intake: new GroupIntake({ runState, algorithm: judge, batches, consumer: '0', traces, activity }),
@@ -66,7 +66,9 @@ function group(runState: RunState, index: number, reward: number, version = 0): 
 }
 
 const publish = (runState: RunState, index: number, reward = 0.5, version = 0) =>
-  runState.publishGroup(index, encode(group(runState, index, reward, version)));
+  runState.publishGroup(index, encode(group(runState, index, reward, version)), {
+    ...{ replica: '0', oldest: version, newest: version },
+  });
 
 async function commit(runState: RunState, step: number): Promise<void> {
   const announcement = { version: step + 1, path: 'w', sizeBytes: 1, sha256: '0'.repeat(64) };
@@ -103,6 +105,68 @@ describe('replay buffer', () => {
       leased: 2,
       discarded: { 'not-selected': 2 },
       isBalanced: true,
+    });
+  });
+
+  describe('with candidates that may be replaced', () => {
+    const admitted = async (state: RunState) => (await state.admit(8)).map(({ index }) => index);
+
+    it('has others drawn in place of those with nothing to teach, until the batch is full', async () => {
+      const state = await newRun(0);
+      const { intake } = replayBuffer(state, algorithm, { refill: 8 });
+      expect(await admitted(state)).toEqual([0, 1, 2, 3]);
+      for (const [index, reward] of [0.5, 1, 0.5, 0.5].entries()) await publish(state, index, reward);
+      await intake.turn(10);
+      expect(await state.readBatch('trainer', 10)).toBeNull();
+      // One is lacking, and two are rolled for each.
+      expect(await state.refilled()).toBe(2);
+      expect(await admitted(state)).toEqual([4, 5]);
+      await publish(state, 4, 0.5);
+      await publish(state, 5, 0.5);
+      // Another replay buffer takes over in the middle of it.
+      const { intake: successor, batches } = replayBuffer(state, algorithm, { refill: 8 });
+      await batches.restore();
+      await successor.turn(10);
+      expect(await admitted(state)).toEqual([6, 7]);
+      await publish(state, 6, 0);
+      await publish(state, 7, 0.5);
+      await successor.turn(10);
+      const leased = await state.readBatch('trainer', 10);
+      expect(leased?.batch.groups.map(({ index }) => index)).toEqual([1, 6]);
+      expect(leased?.batch.statistics).toMatchObject({ 'groups/refilled': 4 });
+      expect(await state.ledger()).toMatchObject({
+        leased: 2,
+        discarded: { uninformative: 4, 'not-selected': 2 },
+        isBalanced: true,
+      });
+      expect(verifyLedger(await state.ledgerSnapshot())).toEqual([]);
+      expect(await state.refilled()).toBe(0);
+      // The next step has all its groups, from weights that are new enough for it.
+      await commit(state, 0);
+      expect(await state.admit(8)).toEqual([8, 9, 10, 11].map((index) => ({ index, minVersion: 1 })));
+    });
+
+    it('trains on what there is when it may draw no more, and says when nothing is left to teach', async () => {
+      const said: string[] = [];
+      const log = { error: () => undefined, warn: (_: object, message: string) => said.push(message) };
+      const state = await newRun(0);
+      const { intake, batches } = replayBuffer(state, algorithm, { refill: 4, log: log as never });
+      for (let step = 0; step < 4; step++) {
+        for (const index of await admitted(state)) await publish(state, index, 0.5, step);
+        await intake.turn(10);
+        for (const index of await admitted(state)) await publish(state, index, 0.5, step);
+        await intake.turn(10);
+        const leased = await state.readBatch('trainer', 10);
+        expect(leased?.batch).toMatchObject({
+          version: step,
+          groups: [{}, {}],
+          statistics: { 'groups/refilled': 4, 'groups/informative_share': 0 },
+        });
+        expect(said).toHaveLength(step < 2 ? 0 : 1);
+        await commit(state, step);
+        await batches.form();
+      }
+      expect(said).toEqual([expect.stringContaining('no group of the last 3 batches has anything to teach')]);
     });
   });
 

@@ -23,6 +23,16 @@ local function move(index, state, note)
 end
 `;
 
+/** For scripts whose first key is `records` and whose fourth is `buffer`: how a group went, for a curriculum. */
+const RESULTS = `
+local function resultOf(index)
+  local went = cjson.decode(redis.call('HGET', KEYS[4], index))
+  local position = string.match(redis.call('HGET', KEYS[1], index), ' q(%d+)') or index
+  local reward = string.format('%.17g', went.sums.reward / went.sums.episodes)
+  return position .. ' ' .. reward .. ' ' .. (went.informative and 1 or 0)
+end
+`;
+
 /*
  * ioredis sends a command again when the connection is lost before the answer came, though it may have been done. The
  * scripts that are not harmless when done twice know the call again, by an id or by all of its arguments, and answer
@@ -258,16 +268,46 @@ return count
 `);
 
 /**
+ * Discards candidates of a step that have nothing to teach, all or none, and returns their admission: others are drawn in
+ * their place. Where the run has a curriculum, the step keeps how they went.
+ * KEYS records, ledger, run, buffer, payloads, signals, curriculum
+ * ARGV step, groups that may be drawn anew for it, index ...
+ * Returns how many were discarded; 0 when another step is due, the bound is reached, or one is not buffered.
+ */
+export const refill = new Script(`${MOVES}${RESULTS}
+local h = redis.call('HMGET', KEYS[3], 'nextBatch', 'refilled', 'refillResults')
+local count, refilled = #ARGV - 2, tonumber(h[2] or 0)
+if h[1] ~= ARGV[1] or refilled + count > tonumber(ARGV[2]) then return 0 end
+for i = 3, #ARGV do
+  if stateOf(ARGV[i]) ~= 'b' then return 0 end
+end
+local results = redis.call('EXISTS', KEYS[7]) == 1 and { h[3] or nil }
+for i = 3, #ARGV do
+  if results then table.insert(results, resultOf(ARGV[i])) end
+  move(ARGV[i], 'd', ' xuninformative')
+  redis.call('HDEL', KEYS[4], ARGV[i])
+  redis.call('HDEL', KEYS[5], ARGV[i])
+end
+redis.call('HSET', KEYS[3], 'refilled', refilled + count)
+if results then redis.call('HSET', KEYS[3], 'refillResults', table.concat(results, '\\n')) end
+redis.call('HINCRBY', KEYS[2], 'buffered', -count)
+redis.call('HINCRBY', KEYS[2], 'discarded:uninformative', count)
+redis.call('HINCRBY', KEYS[3], 'started', -count)
+redis.call('XADD', KEYS[6], 'MAXLEN', '~', 100, '*', 'what', 'discarded')
+return count
+`);
+
+/**
  * Forms the batch of a step: chosen groups are leased, the other candidates discarded without returning admission,
- * since the step that consumes them raises the bound. Where the run has a curriculum, it keeps how the groups went, a line
- * for each: position of the sample, mean reward, 1 when it was informative.
+ * since the step that consumes them raises the bound. Where the run has a curriculum, it keeps how the groups went, those
+ * that were replaced for the step included, a line for each: position of the sample, mean reward, 1 when it was informative.
  * KEYS records, ledger, run, buffer, payloads, leases, batches, curriculum, results
  * ARGV step, batch, number of chosen groups, chosen index ..., other index ...
  * Returns formed (also when the same call formed it before), or why not: step (another batch is due), count (not as
  * many groups as a batch consumes), state (a group is not buffered, or named twice), stale (invariant S).
  */
-export const formBatch = new Script(`${MOVES}
-local h = redis.call('HMGET', KEYS[3], 'nextBatch', 'maxStaleness', 'candidates', 'formCall')
+export const formBatch = new Script(`${MOVES}${RESULTS}
+local h = redis.call('HMGET', KEYS[3], 'nextBatch', 'maxStaleness', 'candidates', 'formCall', 'refillResults')
 local step, chosen = tonumber(ARGV[1]), tonumber(ARGV[3])
 local call = redis.sha1hex(table.concat(ARGV, ' '))
 if tonumber(h[1]) == step + 1 and h[4] == call then return 'formed' end
@@ -282,14 +322,9 @@ for i = 4, #ARGV do
     if step - meta.version > tonumber(h[2]) then return 'stale' end
   end
 end
-local leased, results = {}, redis.call('EXISTS', KEYS[8]) == 1 and {}
+local leased, results = {}, redis.call('EXISTS', KEYS[8]) == 1 and { h[5] or nil }
 for i = 4, #ARGV do
-  if results then
-    local went = cjson.decode(redis.call('HGET', KEYS[4], ARGV[i]))
-    local position = string.match(redis.call('HGET', KEYS[1], ARGV[i]), ' q(%d+)') or ARGV[i]
-    local reward = string.format('%.17g', went.sums.reward / went.sums.episodes)
-    table.insert(results, position .. ' ' .. reward .. ' ' .. (went.informative and 1 or 0))
-  end
+  if results then table.insert(results, resultOf(ARGV[i])) end
   redis.call('HDEL', KEYS[4], ARGV[i])
   if i < 4 + chosen then
     move(ARGV[i], 'l', ' s' .. step)
@@ -307,6 +342,7 @@ if results then redis.call('HSET', KEYS[9], step, table.concat(results, '\\n')) 
 local entry = redis.call('XADD', KEYS[7], '*', 'batch', ARGV[2])
 redis.call('HSET', KEYS[6], step, cjson.encode({ entry = entry, indices = leased, maxStaleness = h[2] }))
 redis.call('HSET', KEYS[3], 'nextBatch', step + 1, 'formCall', call)
+redis.call('HDEL', KEYS[3], 'refilled', 'refillResults')
 return 'formed'
 `);
 

@@ -38,6 +38,31 @@ const first = {
 };
 
 describe('CurriculumState', () => {
+  it('keeps how groups went that were replaced, with those of their step', async () => {
+    const state = await newRun();
+    await state.admit(10);
+    await state.curriculum.assign(first, 0);
+    await store(state, 0, { informative: false, sums: { episodes: 2, reward: 2 } });
+    expect(await state.refill(1, [0], 4)).toBe(0);
+    expect(await state.refill(0, [0, 1], 4)).toBe(0);
+    expect(await state.refill(0, [0], 0)).toBe(0);
+    expect([await state.refill(0, [0], 1), await state.refill(0, [0], 1)]).toEqual([1, 0]);
+    expect([await state.refilled(), await state.curriculum.results(0)]).toEqual([1, null]);
+    expect(await state.admit(10)).toEqual([{ index: 2, minVersion: 0 }]);
+    const positions = [{ index: 2, position: 9 }];
+    await state.curriculum.assign({ ...first, number: 2, positions, changes: {} }, 0);
+    await store(state, 1, { informative: true, sums: { episodes: 4, reward: 1 } });
+    await store(state, 2, { informative: false, sums: { episodes: 4, reward: 0 } });
+    expect(await state.refill(0, [2], 1)).toBe(0);
+    await state.formBatch(batchOf(0, [1]), [2]);
+    expect(await state.curriculum.results(0)).toEqual([
+      { position: 40, reward: 1, informative: false },
+      { position: 7, reward: 0.25, informative: true },
+      { position: 9, reward: 0, informative: false },
+    ]);
+    expect(await state.refilled()).toBe(0);
+  });
+
   it('keeps the samples of groups, and what is known, until a group is in a batch', async () => {
     const state = await newRun();
     await state.admit(10);

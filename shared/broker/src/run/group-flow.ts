@@ -158,6 +158,19 @@ export class GroupFlow {
     const args = [reason, this.bounds.deadLetters, indices.length, ...indices, ...letters];
     return (await scripts.discard.run(this.redis, keys, args)) as number;
   }
+
+  /** The work of `RunState.refill`. */
+  async refill(step: number, indices: readonly number[], most: number): Promise<number> {
+    if (indices.length === 0) return 0;
+    const { records, ledger, run, buffer, payloads, signals, curriculum } = this.keys;
+    const keys = [records, ledger, run, buffer, payloads, signals, curriculum];
+    return (await scripts.refill.run(this.redis, keys, [step, most, ...indices])) as number;
+  }
+
+  /** The work of `RunState.refilled`. */
+  async refilled(): Promise<number> {
+    return Number((await this.redis.hget(this.keys.run, 'refilled')) ?? 0);
+  }
 }
 
 /** The error for a coordinator that another one has replaced. */

@@ -30,12 +30,14 @@ async function newRun(settings: RunSettings, bounds: Partial<RunBounds>): Promis
  * memory between two of its calls; what it knows again afterwards it reads from Redis.
  */
 describe('under any schedule', () => {
+  const MOST_REFILLED = 3;
   type Action =
     | 'admit'
     | 'publish'
     | 'publishAgain'
     | 'store'
     | 'evict'
+    | 'refill'
     | 'form'
     | 'train'
     | 'crash'
@@ -53,6 +55,7 @@ describe('under any schedule', () => {
     'store',
     'store',
     'evict',
+    'refill',
     'form',
     'train',
     'crash',
@@ -124,6 +127,15 @@ describe('under any schedule', () => {
         case 'evict': {
           const step = await state.nextBatch();
           await state.discard(this.tooOld(await state.bufferedGroups(), step), 'stale');
+          return;
+        }
+        case 'refill': {
+          const buffered = await state.bufferedGroups();
+          const replaced = buffered.slice(0, 1 + (pick % 2)).map(({ index }) => index);
+          const [step, before] = [await state.nextBatch(), await state.refilled()];
+          const done = await state.refill(step, replaced, MOST_REFILLED);
+          expect(await state.refilled()).toBe(before + done);
+          expect(before + done).toBeLessThanOrEqual(MOST_REFILLED);
           return;
         }
         case 'form': {

@@ -254,6 +254,19 @@ export class RunState {
   }
 
   /**
+   * Discards candidates of the next batch that have nothing to teach, so that others are drawn in their place: their admission
+   * returns. How many; 0 where nothing was done, since another batch is due or more than `most` would be drawn anew for it.
+   */
+  refill(step: number, indices: readonly number[], most: number): Promise<number> {
+    return this.groups.refill(step, indices, most);
+  }
+
+  /** Groups that were drawn anew for the next batch so far. */
+  refilled(): Promise<number> {
+    return this.groups.refilled();
+  }
+
+  /**
    * Forms the batch of a step from buffered groups; `others` are candidates it consumes without training on them.
    * The same call again, before another batch is formed, changes nothing.
    *
