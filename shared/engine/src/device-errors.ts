@@ -15,7 +15,7 @@ export function deviceError(device: DeviceName, cause: unknown): ForgeError | nu
     return new ForgeError('TRANSIENT_DEVICE_LOST', message, { device }, { cause });
   }
   if (!NO_MEMORY.test(reason)) return null;
-  const message = `the ${device} device is out of memory; compute less at once: trainer.microBatchTokens, trainer.logitsChunk, policy.maxBatch or reference.maxBatchTokens: ${reason}`;
+  const message = `the ${device} device is out of memory; compute less at once: trainer.microBatchTokens, trainer.logitsChunk, policy.maxBatch, reference.maxBatchTokens or that of a reward model: ${reason}`;
   return new ForgeError('CAPACITY_DEVICE_MEMORY', message, { device }, { cause });
 }
 
