@@ -151,6 +151,12 @@ describe('a begin token', () => {
 });
 
 describe('renderAnswered', () => {
+  it('refuses token ids, which are those of another tokenizer', () => {
+    expect(() => make().renderAnswered({ tokenIds: [256] }, 'he')).toThrow(
+      'found a prompt of token ids, expected a text or messages',
+    );
+  });
+
   it('puts the answer behind a text, with what the tokenizer adds to texts', () => {
     expect(make().renderAnswered('he', 'hehe')).toEqual({ text: 'hehehe', tokenIds: [256, 256, 256] });
   });
