@@ -225,7 +225,7 @@ export const METRICS = [
     'when recorded',
   ),
   metric(
-    'conversation/forks/<reason>',
+    'conversation/fork_reasons/<reason>',
     'forks',
     'policy',
     'the same by reason: see agents.md',

@@ -137,7 +137,7 @@ describe('a conversation', () => {
     expect(chat.forks).toEqual(['template-drops-thinking']);
     expect(counted.filter((metric) => metric.includes('forks'))).toEqual([
       'conversation/forks',
-      'conversation/forks/template-drops-thinking',
+      'conversation/fork_reasons/template-drops-thinking',
     ]);
   });
 

@@ -175,7 +175,7 @@ class TokenConversation implements Conversation {
 
 function countFork(reason: ForkReason, count: (metric: string) => void): void {
   count('conversation/forks');
-  count(`conversation/forks/${reason}`);
+  count(`conversation/fork_reasons/${reason}`);
 }
 
 function misuse(problem: string): ForgeError {
