@@ -135,7 +135,7 @@ describe('a conversation', () => {
     ]);
     expect(chat.parts.map((part) => part.length)).toEqual([2, 1]);
     expect(chat.forks).toEqual(['template-drops-thinking']);
-    expect(counted.filter((metric) => metric.includes('forks'))).toEqual([
+    expect(counted.filter((metric) => metric.includes('fork'))).toEqual([
       'conversation/forks',
       'conversation/fork_reasons/template-drops-thinking',
     ]);
