@@ -179,7 +179,7 @@ describe('transactionsOf', () => {
       const [group] = await state.readGroups('buffer', 1, 0);
       await state.storeGroup(group!.entryId, { index, version: step }, group!.payload);
       await state.formBatch(
-        { schemaVersion: 3, version: step, groups: [{ index, advantages: [0] }], statistics: {} },
+        { schemaVersion: 4, version: step, groups: [{ index, advantages: [0] }], statistics: {} },
         [],
       );
       const version = step + 1;

@@ -81,7 +81,7 @@ export function hostileGroup(random: Random, facts: RunFacts): HostileEntry {
 export function hostileBatch(random: Random): HostileEntry {
   const version = random() < 0.2 ? Math.floor(random() * 100) : far(random);
   const groups = [0, 1, 2].map((index) => ({ index, advantages: [0.5, -0.5] }));
-  const batch = { schemaVersion: 3, version, groups, statistics: { 'reward/mean': 0.5 } };
+  const batch = { schemaVersion: 4, version, groups, statistics: { 'reward/mean': 0.5 } };
   if (random() < 0.1) return { kind: 'never formed', fields: ['batch', encode(batch)] };
   const { kind, bytes } = hostileBytes(random, batch, encode);
   return entry(random, fits(batchSchema, bytes) ? 'never formed' : kind, 'batch', bytes);

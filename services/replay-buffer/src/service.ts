@@ -20,7 +20,11 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   await batches.restore();
   const activity = new ActivityClock(['busy', 'waits/trainer', 'waits/groups']);
   activity.begin('waits/groups');
-  const intake = new GroupIntake({ runState, algorithm, batches, consumer: replica, traces, activity });
+  const intake = new GroupIntake({
+    ...{ runState, algorithm, batches, traces, activity },
+    truncated: recipe.rollout.truncated,
+    consumer: replica,
+  });
 
   const stopping = new AbortController();
   const followGroups = async () => {

@@ -61,16 +61,27 @@ const ratioTo = {
     ),
 };
 
-export type NormalizationName = 'token' | 'sequence' | 'constant';
+const credit = {
+  turnDiscount: z
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe(
+      "credit by turn: a turn's worth is its own reward and this share of the next turn's; left out: a rollout has one worth",
+    ),
+};
+
+export type NormalizationName = 'token' | 'sequence' | 'rollout' | 'constant';
 
 /** Means of the loss, for algorithms that leave them open. */
 export function normalizationFields(fallback: NormalizationName) {
   return {
     normalization: z
-      .enum(['token', 'sequence', 'constant'])
+      .enum(['token', 'sequence', 'rollout', 'constant'])
       .default(fallback)
       .describe(
-        'loss averaged over all tokens of the batch; over sequences after a mean within each; or summed, over sequences * normalizationTokens',
+        'loss averaged over all tokens of the batch; over sequences, or rollouts of one or several of these, after a mean within each; or summed, over sequences * normalizationTokens',
       ),
     normalizationTokens: z
       .int()
@@ -88,6 +99,7 @@ export function policyFields({ punishesOverlong = false } = {}) {
     correction: correctionSchema.prefault([]),
     ...ratioTo,
     ...regularizers,
+    ...credit,
   };
 }
 

@@ -19,6 +19,7 @@ export function algorithmProblems(config: AlgorithmConfig): Problem[] {
     ...divergenceProblems(config),
     ...normalizationProblems(config),
     ...groupProblems(config),
+    ...turnProblems(config),
     ...(config.name === 'maxrl' ? positiveRewardProblems(config) : []),
     ...(config.name === 'grpo' && config.loss === 'simple' ? simpleLossProblems(config) : []),
     ...(config.name === 'cispo' && config.ratioLow >= config.ratioHigh
@@ -64,6 +65,32 @@ function groupProblems({ name, groupSize }: BuiltIn): Problem[] {
   if (groupSize > 1 || WITHOUT_GROUP.includes(name)) return [];
   const message = `a number >= 2 with ${name}, which compares the answers to one prompt: alone, each is worth 0; ${WITHOUT_GROUP.join(', ')} take 1`;
   return [{ path: ['groupSize'], message }];
+}
+
+/** Algorithms that compare what the turns of a group brought, each turn with one advantage. */
+const BY_TURN: readonly AlgorithmConfig['name'][] = [
+  ...['grpo', 'dr-grpo', 'reinforce', 'reinforce++-baseline', 'dapo', 'gspo', 'luspo', 'cispo'] as const,
+  ...['sapo', 'dppo', 'vespo', 'dro', 'decoupled-ppo'] as const,
+];
+
+/** Reasons why the others can't; the baseline of most is of another sort. */
+const NOT_BY_TURN: Partial<Record<AlgorithmConfig['name'], string>> = {
+  ppo: 'whose value model gives credit by token',
+  'reinforce++': "whose baseline is the batch's",
+  remax: 'whose baseline is the reward of a whole greedy rollout',
+  rloo: 'whose baseline leaves one rollout out, not one turn',
+  maxrl: 'which takes the success of a whole rollout',
+  opd: 'whose teacher gives credit by token',
+  gdpo: 'which compares each reward function by rollout',
+  opo: 'which weighs whole rollouts by their lengths',
+  'pass-at-k': 'which learns from the best rollout alone',
+  gmpo: 'whose loss has one advantage for a sequence',
+};
+
+function turnProblems({ name, turnDiscount }: BuiltIn): Problem[] {
+  if (turnDiscount === undefined || BY_TURN.includes(name)) return [];
+  const message = `none with ${name}, ${NOT_BY_TURN[name]}; ${BY_TURN.join(', ')} take it`;
+  return [{ path: ['turnDiscount'], message }];
 }
 
 /** MaxRL divides by the mean reward of a group, which must not be negative. */
@@ -118,7 +145,7 @@ function simpleLossProblems(config: Grpo): Problem[] {
     klIn: config.klIn !== 'loss',
     klWeighted: config.klWeighted,
     entropy: config.entropy.bonus > 0 || config.entropy.topShare !== undefined,
-    normalization: config.normalization === 'constant',
+    normalization: ['constant', 'rollout'].includes(config.normalization),
   };
   return Object.entries(given)
     .filter(([, isGiven]) => isGiven)

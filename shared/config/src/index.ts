@@ -39,6 +39,7 @@ export {
   type RewardInput,
   type RewardModelConfig,
 } from './reward';
+export { type Truncated } from './rollout';
 export { parseConfig } from './issues';
 export {
   loadRecipe,

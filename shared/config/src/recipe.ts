@@ -1,9 +1,10 @@
 import { samplingSchema } from '@forge/contracts';
 import { z } from 'zod';
 import { adapterSchema } from './adapter';
-import { algorithmSchema } from './algorithm';
+import { algorithmSchema, type AlgorithmConfig } from './algorithm';
 import { completedAlgorithm } from './completed-algorithm';
 import { rewardName, rewardSchema, rewardTimeoutMs } from './reward';
+import { rolloutFields } from './rollout';
 import { redisWaitSeconds, section } from './sections';
 import { sinkSchema } from './sink';
 import { taskSchema } from './task';
@@ -69,6 +70,7 @@ export const recipeSchema = z
     }),
     sampling: samplingSchema.prefault({}).describe('how training completions are drawn'),
     rewards: z.array(rewardSchema).min(1).describe('their weighted sum is the reward'),
+    rollout: section(rolloutFields),
     trainer: section({
       ...trainerFields({ learningRate: 3e-4, warmupSteps: 10 }),
       checkpointEverySteps: z
@@ -258,7 +260,12 @@ export const recipeSchema = z
         .describe('keep what is trained, for forge replay; --record of forge run sets it'),
     }),
   })
-  .superRefine(({ algorithm, adapter, rewards, trainer, evaluation, batch, limits, reference }, context) => {
+  .superRefine((recipe, context) => {
+    const { algorithm, adapter, rewards, rollout, trainer, evaluation, batch, limits, reference } = recipe;
+    if (typeof rollout.truncated === 'object' && comparesComponents(algorithm)) {
+      const message = `keep or drop with ${algorithm.name === 'gdpo' ? 'gdpo' : 'algorithm.shaping.normalizeComponents'}, which takes the rewards one by one and not their sum`;
+      context.addIssue({ code: 'custom', path: ['rollout', 'truncated'], message });
+    }
     if (algorithm.name === 'opd' && reference.model === undefined) {
       const message = 'a model with the same tokenizer, the teacher of algorithm opd';
       context.addIssue({ code: 'custom', path: ['reference', 'model'], message });
@@ -301,6 +308,10 @@ export const recipeSchema = z
     algorithm: completedAlgorithm(recipe),
     evaluation: { ...evaluation, reward: evaluation.reward ?? rewardName(recipe.rewards[0]!) },
   }));
+
+function comparesComponents(algorithm: AlgorithmConfig): boolean {
+  return 'shaping' in algorithm && (algorithm.name === 'gdpo' || algorithm.shaping.normalizeComponents);
+}
 
 /** A run of reinforcement learning with every default filled in. */
 export type Recipe = z.output<typeof recipeSchema>;

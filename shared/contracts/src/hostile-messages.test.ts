@@ -66,13 +66,41 @@ const episode = fc
     rewards,
     text: '',
   }));
+const shownMessage = fc.record(
+  {
+    role: fc.constantFrom('system', 'user', 'assistant', 'tool'),
+    text: fc.string(),
+    reasoning: fc.string(),
+    toolCalls: fc.array(fc.record({ name: fc.string(), arguments: fc.string() }), { maxLength: 2 }),
+    name: fc.string(),
+    reward: finite.map((value) => (Math.abs(value) > 1e12 ? 1 : value)),
+    fork: fc.string(),
+  },
+  { requiredKeys: ['role', 'text'] },
+);
+/** An episode that is a rollout of one part, with all that is said of turns. */
+const conversed = fc
+  .tuple(
+    episode,
+    fc.record({
+      conversation: fc.array(shownMessage, { maxLength: 3 }),
+      end: fc.constantFrom('turns', 'tokens', 'context', 'time'),
+    }),
+  )
+  .map(([one, said]) => ({ ...one, ...said, turns: [{ end: one.tokenIds.length, reward: one.reward }] }));
+const episodes = fc.oneof(
+  fc.array(episode, { minLength: 1, maxLength: 4 }),
+  fc
+    .array(conversed, { minLength: 1, maxLength: 4 })
+    .map((all) => all.map((one, rollout) => ({ ...one, rollout: 2 * rollout }))),
+);
 const group = fc.record({
-  schemaVersion: fc.constant(2),
+  schemaVersion: fc.constant(3),
   runId: name,
   index: count,
   sampleId: name,
   promptText: fc.string(),
-  episodes: fc.array(episode, { minLength: 1, maxLength: 4 }),
+  episodes,
   replica: fc.string(),
   weightHashes: fc.dictionary(fc.nat().map(String), fc.constant('a'.repeat(64)), {
     maxKeys: 4,
@@ -141,12 +169,14 @@ const MESSAGES: readonly (readonly [string, z.ZodType, fc.Arbitrary<unknown>])[]
     'batch',
     batchSchema,
     fc.record({
-      schemaVersion: fc.constant(3),
+      schemaVersion: fc.constant(4),
       version: count,
       groups: fc.array(
         fc.record({
           index: count,
-          advantages: fc.array(fc.oneof(finite, fc.float32Array({ noNaN: true, noDefaultInfinity: true }))),
+          advantages: fc.array(
+            fc.oneof(finite, fc.constant(null), fc.float32Array({ noNaN: true, noDefaultInfinity: true })),
+          ),
         }),
         { minLength: 1 },
       ),
@@ -361,7 +391,7 @@ describe('fields of an entry per token', () => {
     expect(() => decode(groupSchema, encode(message), 'group 0')).toThrow(
       expect.objectContaining({
         message:
-          'group 0: schemaVersion: found version 1, expected 2: another version of Forge wrote it; run the same version everywhere',
+          'group 0: schemaVersion: found version 1, expected 3: another version of Forge wrote it; run the same version everywhere',
         details: { what: 'group 0', reason: 'wrong-version', field: 'schemaVersion' },
       }),
     );
@@ -437,7 +467,7 @@ describe('decode', () => {
     ],
     ['none at all', null, 'expected an array'],
   ])('says what is wrong with advantages that are %s', (_, advantages, words) => {
-    const batch = { schemaVersion: 3, version: 0, groups: [{ index: 0, advantages }], statistics: {} };
+    const batch = { schemaVersion: 4, version: 0, groups: [{ index: 0, advantages }], statistics: {} };
     expect(() => check(batchSchema, batch, 'batch')).toThrow(`batch: groups.0.advantages: ${words}`);
   });
 

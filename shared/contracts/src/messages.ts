@@ -31,10 +31,10 @@ export const rolloutJobSchema = z.discriminatedUnion('kind', [
 
 /** Entry of the `batches` stream: batch n is trained at version n and produces version n + 1. */
 export const batchSchema = z.strictObject({
-  schemaVersion: schemaVersion(3),
+  schemaVersion: schemaVersion(4),
   /** Policy version it is trained at. */
   version: z.int().min(0),
-  /** Trained groups in the order they enter the batch, each with the worth of every episode. */
+  /** Trained groups in the order they enter the batch, each with the worth of every episode; null: it is not trained on. */
   groups: atMost(
     65_536,
     z.strictObject({

@@ -12,8 +12,8 @@ export const worthSchema = z.custom<Worth | CarriedWorth>((value) => worthFault(
   error: ({ input }) => worthFault(input) ?? '',
 });
 
-/** The worth of each episode of a group. Looks at no more than the first that does not fit. */
-export const carriedWorthsSchema = z.custom<CarriedWorth[]>((value) => worthsFault(value) === null, {
+/** The worth of each episode of a group; null for one that is not trained on. Looks at no more than the first that does not fit. */
+export const carriedWorthsSchema = z.custom<(CarriedWorth | null)[]>((value) => worthsFault(value) === null, {
   error: ({ input }) => worthsFault(input) ?? '',
 });
 
@@ -27,6 +27,7 @@ function worthsFault(value: unknown): string | null {
   if (!Array.isArray(value)) return 'expected an array';
   if (value.length > MAX_EPISODES) return `expected at most ${MAX_EPISODES} of them, found ${value.length}`;
   for (const [at, one] of value.entries()) {
+    if (one === null) continue;
     const fault = Array.isArray(one) ? 'expected a finite number or a Float32Array' : worthFault(one);
     if (fault !== null) return `${fault} at ${at}`;
   }

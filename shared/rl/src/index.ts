@@ -49,6 +49,7 @@ export { maxRlAdvantage } from './advantages/max-rl-advantage';
 export { perAgentAdvantage, type AgentBaselines } from './advantages/per-agent-advantage';
 export { rewardToGo } from './advantages/reward-to-go';
 export { teacherAdvantage, type TeacherOptions } from './advantages/teacher-advantage';
+export { turnCredit } from './advantages/turn-credit';
 export { whiten, type WhitenOptions } from './advantages/whiten';
 export { shapeRewards, type ShapingOptions } from './shaping/shape-rewards';
 export { componentRewards, type RewardWeights } from './shaping/component-rewards';
@@ -106,6 +107,8 @@ export { policyHandle, type NumberedCall, type PolicyHandleOptions } from './con
 export { promptText } from './conversation/prompt-text';
 export { episode, episodeFromTurns, withReference } from './rollouts/episode';
 export { isUnjudged } from './rewards/unjudged';
+export { wholeRollouts, worthsOfParts } from './rollouts/whole-rollouts';
+export { chosenTokens } from './shaping/tokens';
 export { combineRewards, type Reward, type RewardFactory } from './rewards/reward';
 export { answerReward, type AnswerRewardOptions } from './rewards/answer-reward';
 export { exactReward } from './rewards/exact-reward';

@@ -47,6 +47,14 @@ describe('runEnd', () => {
     expect(runEnd(goals, { ...progress, ledger: mostLost })).toMatchObject({ phase: 'failed' });
   });
 
+  it('fails when most groups have nothing but dropped rollouts, and says what would help', () => {
+    const mostCut = ledger({ trained: 3, discarded: { truncated: 4 } });
+    expect(runEnd(goals, { ...progress, ledger: mostCut })).toEqual({
+      phase: 'failed',
+      message: expect.stringContaining('4 of 7 groups had no rollout that was not cut off') as string,
+    });
+  });
+
   it('puts up with losses that are few', () => {
     expect(runEnd(goals, { ...progress, ledger: ledger({ discarded: { failed: 3 } }) })).toBeNull();
     expect(

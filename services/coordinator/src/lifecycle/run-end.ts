@@ -39,12 +39,18 @@ export function runEnd(
  * the run would go round in circles.
  */
 function hopeless(ledger: Ledger, candidatesPerBatch: number): RunEnd | null {
-  const { failed = 0, invalid = 0, 'not-selected': notSelected = 0, uninformative = 0 } = ledger.discarded;
-  const lost = failed + invalid;
+  const { failed = 0, invalid = 0, truncated = 0, ...rest } = ledger.discarded;
+  const { 'not-selected': notSelected = 0, uninformative = 0 } = rest;
+  const lost = failed + invalid + truncated;
   const useful = ledger.trained + ledger.leased + ledger.buffered + notSelected + uninformative;
   if (lost < candidatesPerBatch || lost <= useful) return null;
+  const total = lost + useful;
+  if (truncated > failed + invalid) {
+    const message = `${truncated} of ${total} groups had no rollout that was not cut off, and rollout.truncated drops these; give rollouts more turns, tokens or time`;
+    return { phase: 'failed', message };
+  }
   return {
     phase: 'failed',
-    message: `${lost} of ${lost + useful} groups failed or were invalid; forge dead-letter list says why`,
+    message: `${lost} of ${total} groups failed or were invalid; forge dead-letter list says why`,
   };
 }

@@ -37,11 +37,11 @@ async function step(state: RunState, admissions: readonly Admission[], version: 
     const correct = Math.max(0, Math.min(4, 8 - answer));
     await state.publishGroup(index, Buffer.from(''));
     const [group] = await state.readGroups('buffer', 1, 0);
-    const meta = { informative: correct > 0 && correct < 4, sums: { episodes: 4, reward: 2 * correct } };
+    const meta = { informative: correct > 0 && correct < 4, sums: { rollouts: 4, reward: 2 * correct } };
     await state.storeGroup(group!.entryId, { index, version, ...meta }, group!.payload);
   }
   const groups = admissions.map(({ index }) => ({ index, advantages: [1] }));
-  await state.formBatch({ schemaVersion: 3, version, groups, statistics: {} }, []);
+  await state.formBatch({ schemaVersion: 4, version, groups, statistics: {} }, []);
   await (await redis.connect()).hset(state.keys.run, 'version', version + 1);
 }
 

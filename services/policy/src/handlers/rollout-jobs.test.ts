@@ -175,6 +175,32 @@ describe('RolloutJobs', () => {
       });
   });
 
+  const inParts = (rollouts: number[]): RolloutJobsOptions['algorithm'] => ({
+    needsReference: true,
+    rollout: async (context) => {
+      const [whole] = await defaultRollout({ ...context, groupSize: 1 });
+      return rollouts.map((rollout) => ({ ...whole!, rollout }));
+    },
+  });
+
+  it('publishes the parts of a rollout, each with its reference log-probs, and shows them as one', async () => {
+    const compared = jest.fn(() => Promise.resolve(compared.mock.calls.length * 1e-6));
+    const { handler, published, events } = jobs({ algorithm: inParts([0, 0, 1]), mismatch: compared });
+    await handler.handle(rollout(0));
+    expect(published[0]!.episodes.map((one) => one.rollout)).toEqual([0, 0, 1]);
+    expect(published[0]!.episodes[1]!.referenceLogprobs).toEqual(Float32Array.of(0, 0, -2));
+    expect(published[0]!.logprobMismatch).toBe(2e-6);
+    expect(events).toMatchObject([{ kind: 'rollout', texts: ['5\n5', '5'], rewards: [1, 1] }]);
+  });
+
+  it('refuses more rollouts than the group is to have', async () => {
+    const { handler, published } = jobs({ algorithm: inParts([0, 1, 1, 2]) });
+    await expect(handler.handle(rollout(7))).rejects.toThrow(
+      'found 3 rollouts, expected at most algorithm.groupSize, which is 2',
+    );
+    expect(published).toEqual([]);
+  });
+
   it('compares one completion of every fourth part of a batch with the training graph', async () => {
     const { handler, published } = jobs();
     for (const index of [7, 8]) await handler.handle(rollout(index));

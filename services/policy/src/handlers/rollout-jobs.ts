@@ -7,6 +7,7 @@ import {
   invalidMessage,
   newestVersion,
   oldestVersion,
+  rolloutsOf,
   versionsOf,
   type Completion,
   type Episode,
@@ -23,6 +24,7 @@ import {
   isUnjudged,
   policyHandle,
   promptText,
+  wholeRollouts,
   withReference,
   type Algorithm,
   type ChatPolicy,
@@ -137,8 +139,9 @@ export class RolloutJobs {
     const policy = this.policyHandle(String(index), recipe.sampling, hashes, attempt);
     const traced: RewardHandle = { score: (...item) => attempt.phase('score', () => reward.score(...item)) };
     const episodes = await algorithm.rollout({ sample, policy, reward: traced, groupSize });
+    checkRollouts(index, episodes, groupSize);
     const isChecked = index % Math.ceil(candidatesPerBatch(recipe) / CHECKED_PER_BATCH) === 0;
-    const mismatch = isChecked ? await this.options.mismatch(episodes[0]!) : null;
+    const mismatch = isChecked ? await this.mismatch(rolloutsOf(episodes)[0]!) : null;
     const trace = attempt.origin();
     const group: Group = {
       schemaVersion: 3,
@@ -224,6 +227,13 @@ export class RolloutJobs {
     });
   }
 
+  /** The largest distance from the training graph of the parts of a rollout; null when none can be told. */
+  private async mismatch(parts: readonly Episode[]): Promise<number | null> {
+    const found = await Promise.all(parts.map((part) => this.options.mismatch(part)));
+    const told = found.filter((one) => one !== null);
+    return told.length > 0 ? Math.max(...told) : null;
+  }
+
   private async withReference(episodes: readonly Episode[], attempt: Attempt): Promise<Episode[]> {
     const sequences = episodes.map(({ tokenIds }) => tokenIds);
     const logprobs = await attempt.phase('reference', () => this.options.reference(sequences));
@@ -251,17 +261,26 @@ export class RolloutJobs {
   }
 
   private async sampleEvent({ index, promptText: prompt, episodes }: Group): Promise<TelemetryEvent> {
+    const rollouts = wholeRollouts(episodes);
     return {
       kind: 'rollout',
       index,
       version: oldestVersion(episodes),
       prompt,
-      texts: episodes.map(({ text }) => text),
-      rewards: episodes.map(({ reward }) => reward),
-      rewardsByFunction: episodes.map(({ rewards }) => rewards),
-      tokens: await shownTokens(episodes, this.options.tokenTexts),
+      texts: rollouts.map(({ text }) => text),
+      rewards: rollouts.map(({ reward }) => reward),
+      rewardsByFunction: rollouts.map(({ rewards }) => rewards),
+      tokens: await shownTokens(rollouts, this.options.tokenTexts),
     };
   }
+}
+
+/** @throws {ForgeError} CONTRACT_INVALID_MESSAGE when there are more numbered rollouts than the group is to have. */
+function checkRollouts(index: number, episodes: readonly Episode[], groupSize: number): void {
+  const rollouts = rolloutsOf(episodes).length;
+  if (episodes[0]?.rollout === undefined || rollouts <= groupSize) return;
+  const found = `found ${rollouts} rollouts, expected at most algorithm.groupSize, which is ${groupSize}`;
+  throw invalidMessage(`group ${index}`, 'wrong-shape', found, { index });
 }
 
 function tooLarge(index: number, sizeBytes: number): ForgeError {

@@ -11,7 +11,8 @@ const candidate = (index: number, version: number, informative = true): Candidat
   advantages: [],
   tokens: [],
   lengths: [],
-  sums: { episodes: 1, reward: 0, rewardSquare: 0, rewards: {}, tokens: 1 },
+  dropped: [],
+  sums: { rollouts: 1, reward: 0, rewardSquare: 0, rewards: {}, tokens: 1, truncated: {} },
 });
 const indices = (candidates: readonly Candidate[] | undefined) => candidates?.map(({ index }) => index);
 const rules = { groups: 2, candidatesPerBatch: 4, maxStaleness: 1 };

@@ -1,4 +1,4 @@
-import type { Episode, Group } from '@forge/contracts';
+import type { Episode, Group, Worth } from '@forge/contracts';
 import { defineAlgorithm } from '@forge/rl';
 import { batchStatistics, judgeBatch, toCandidate } from './candidate';
 import type { Judge } from './judgement';
@@ -37,8 +37,12 @@ describe('toCandidate', () => {
       rewards: [1, 0.5],
       advantages: [0.5, 0],
       tokens: [2, 4],
-      lengths: [3, 5],
-      sums: { episodes: 2, reward: 1.5, rewardSquare: 1.25, rewards: { math: 1.5 }, tokens: 6 },
+      lengths: [[3], [5]],
+      dropped: [],
+      sums: {
+        ...{ rollouts: 2, reward: 1.5, rewardSquare: 1.25, rewards: { math: 1.5 }, tokens: 6 },
+        truncated: {},
+      },
     });
   });
 
@@ -139,6 +143,68 @@ describe('toCandidate', () => {
     const refused = () => toCandidate(group([episode(1)]), { ...centred, ...part });
     expect(refused).toThrow(expect.objectContaining({ code }));
     expect(refused).toThrow(`group 4 (sample s4): ${words}`);
+  });
+});
+
+describe('a group with rollouts of several parts', () => {
+  const part = (rollout: number, reward: number, versions?: number[]): Episode => ({
+    ...episode(reward, versions),
+    rollout,
+  });
+  const parts = group([part(0, 1, [3]), part(0, 1, [3, 4, 4]), part(1, 0)]);
+
+  it('is judged and counted by rollouts, whatever their parts', () => {
+    const candidate = toCandidate(parts, centred);
+    expect(candidate).toMatchObject({
+      rewards: [1, 0],
+      advantages: [0.5, -0.5],
+      tokens: [4, 2],
+      lengths: [[2, 4], [3]],
+      sums: { rollouts: 2, reward: 1, rewards: { math: 1 }, tokens: 6 },
+    });
+    expect(batchStatistics([candidate])).toMatchObject({ 'reward/mean': 0.5, 'completion/length_mean': 3 });
+  });
+
+  it('gives the parts the number of their rollout, or the tokens of theirs', () => {
+    const candidates = [toCandidate(parts, centred)];
+    expect(judgeBatch(candidates, centred)).toEqual([[0.5, 0.5, -0.5]]);
+    const byToken = (): Worth[][] => [[[0, 1, 0, 2, 3, 4], -1]];
+    expect(judgeBatch(candidates, { acrossBatch: byToken })).toEqual([[[0, 1], [0, 2, 3, 4], -1]]);
+    expect(() => judgeBatch(candidates, { acrossBatch: () => [[[0, 1], -1]] })).toThrow(
+      'episode 0 has 2 advantages; expected one number, or 6, one for each of its tokens',
+    );
+  });
+});
+
+describe('a rollout that was cut off', () => {
+  const cut = (reward: number): Episode => ({ ...episode(reward), end: 'turns' });
+  const whole = episode(0);
+
+  it('keeps its reward unless it is to have another, and is counted by the reason', () => {
+    const mixed = group([cut(1), whole, { ...cut(1), end: 'time' }, whole]);
+    expect(toCandidate(mixed, centred)).toMatchObject({ rewards: [1, 0, 1, 0], dropped: [] });
+    const candidate = toCandidate(mixed, centred, { reward: -0.5 });
+    expect(candidate).toMatchObject({ rewards: [-0.5, 0, -0.5, 0], dropped: [] });
+    // Metrics stay as scored.
+    expect(batchStatistics([candidate])).toMatchObject({
+      'reward/mean': 0.5,
+      'rollout/truncated/turns': 0.25,
+      'rollout/truncated/time': 0.25,
+    });
+    expect(Object.keys(batchStatistics([toCandidate(group([whole]), centred)])).join()).not.toContain('truncated');
+  });
+
+  it('counts for the baseline of its group but is not trained on where it is dropped', () => {
+    const mean = defineAlgorithm({
+      advantage: (rewards) => rewards.map((r) => r - rewards.reduce((a, b) => a + b) / rewards.length),
+      loss: ({ logprobs }) => logprobs,
+    });
+    const candidate = toCandidate(group([cut(1), whole]), mean, 'drop');
+    expect(candidate).toMatchObject({ advantages: [0.5, -0.5], dropped: [0], informative: true });
+    const seen = jest.fn(mean.acrossBatch);
+    expect(judgeBatch([candidate], { acrossBatch: seen })).toEqual([[null, -0.5]]);
+    expect(seen).toHaveBeenCalledWith([{ rewards: [1, 0], advantages: [0, -0.5], tokens: [0, 2] }]);
+    expect(toCandidate(group([cut(1)]), centred, 'drop').informative).toBe(false);
   });
 });
 

@@ -82,6 +82,7 @@ export class BatchFormer {
     step: number,
     now: Required<Pick<SelectionRules, 'maxStaleness' | 'refilled'>>,
   ): Promise<boolean> {
+    await this.letGoOfDropped(step);
     const rules = { ...this.rules, ...now };
     const { stale, refill, batch } = selectBatch(step, [...this.candidates.values()], rules);
     if (stale.length > 0) {
@@ -107,12 +108,12 @@ export class BatchFormer {
     };
     const groups = selected.map(({ index, trace }, i) => ({
       index,
-      advantages: worths[i]!.map(carriedWorth),
+      advantages: worths[i]!.map((worth) => (worth === null ? null : carriedWorth(worth))),
       ...(trace && { trace: { traceparent: trace.traceparent, admittedAtMs: trace.admittedAtMs } }),
     }));
     try {
       await this.runState.formBatch(
-        { schemaVersion: 3, version: step, groups, statistics },
+        { schemaVersion: 4, version: step, groups, statistics },
         indicesOf(notSelected),
       );
     } catch (error) {
@@ -152,11 +153,22 @@ export class BatchFormer {
     this.logger.warn({ step }, message);
   }
 
+  /** Discards groups of which every rollout is dropped: others are rolled out in their place. */
+  private async letGoOfDropped(step: number): Promise<void> {
+    const empty = [...this.candidates.values()].filter(
+      ({ dropped, rewards }) => dropped.length > 0 && dropped.length === rewards.length,
+    );
+    if (empty.length === 0) return;
+    await this.runState.discard(indicesOf(empty), 'truncated');
+    this.forget(empty);
+    for (const candidate of empty) recordEnd(candidate, 'truncated', step);
+  }
+
   /**
    * The worth of the episodes of a batch. Null when the algorithm fails on it: the group to blame is given up then, or all of
    * them where none can be told.
    */
-  private async judge(selected: readonly Candidate[], step: number): Promise<Worth[][] | null> {
+  private async judge(selected: readonly Candidate[], step: number): Promise<(Worth | null)[][] | null> {
     try {
       return judgeBatch(selected, this.algorithm);
     } catch (error) {

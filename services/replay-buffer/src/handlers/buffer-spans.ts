@@ -10,7 +10,7 @@ export function recordBuffer(candidate: Candidate, left: string, step: number): 
     'forge.step': step + 1,
     'forge.lag': step - version,
     'forge.informative': informative,
-    'forge.reward.mean': sums.reward / sums.episodes,
+    'forge.reward.mean': sums.reward / sums.rollouts,
   };
   recordSpan(
     'buffer',
@@ -22,7 +22,7 @@ export function recordBuffer(candidate: Candidate, left: string, step: number): 
 /** A group that is not trained: the rollout ends here. */
 export function recordEnd(
   candidate: Candidate,
-  end: 'stale' | 'not-selected' | 'invalid' | 'uninformative',
+  end: 'stale' | 'not-selected' | 'invalid' | 'uninformative' | 'truncated',
   step: number,
 ): void {
   recordBuffer(candidate, end, step);

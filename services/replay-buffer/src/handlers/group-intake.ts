@@ -1,4 +1,5 @@
 import type { RunState, StreamedGroup } from '@forge/broker';
+import type { Truncated } from '@forge/config';
 import { decode, groupSchema, invalidMessage, versionsOf, type Group } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { endRollout, type ActivityClock, type RunTraces } from '@forge/telemetry';
@@ -11,6 +12,7 @@ export interface GroupIntakeOptions {
     weights: Pick<RunState['weights'], 'disagreement'>;
   };
   algorithm: Judge;
+  truncated: Truncated;
   batches: Pick<BatchFormer, 'add' | 'form'>;
   consumer: string;
   traces: Pick<RunTraces, 'kept'>;
@@ -35,13 +37,13 @@ export class GroupIntake {
   }
 
   private async take(entry: StreamedGroup): Promise<void> {
-    const { runState, algorithm, batches } = this.options;
+    const { runState, algorithm, truncated, batches } = this.options;
     const { entryId, index, payload } = entry;
     let group: Group | undefined;
     let candidate: Candidate;
     try {
       group = groupOf(entry, runState.runId);
-      candidate = toCandidate(group, algorithm);
+      candidate = toCandidate(group, algorithm, truncated);
     } catch (error) {
       // The outcome depends on the message and the algorithm alone: trying again would give the same.
       return this.reject(entry, error, { group });

@@ -1,5 +1,6 @@
 import { RunState, verifyLedger } from '@forge/broker';
-import { encode, type Group } from '@forge/contracts';
+import type { Truncated } from '@forge/config';
+import { encode, type Episode, type Group } from '@forge/contracts';
 import { defineAlgorithm } from '@forge/rl';
 import { startTestRedis, type TestRedis } from '@forge/testing';
 import type { Judge } from '../domain/judgement';
@@ -34,11 +35,17 @@ async function newRun(maxStaleness = 1): Promise<RunState> {
   return state;
 }
 
-function replayBuffer(runState: RunState, judge = algorithm, { refill = 0, log = logger } = {}) {
+function replayBuffer(
+  runState: RunState,
+  judge = algorithm,
+  { refill = 0, log = logger, truncated = 'keep' as Truncated } = {},
+) {
   const batches = new BatchFormer(runState, { ...rules, refill }, judge, log);
   return {
     batches,
-    intake: new GroupIntake({ runState, algorithm: judge, batches, consumer: '0', traces, activity }),
+    intake: new GroupIntake({
+      ...{ runState, algorithm: judge, truncated, batches, consumer: '0', traces, activity },
+    }),
   };
 }
 
@@ -168,6 +175,26 @@ describe('replay buffer', () => {
       }
       expect(said).toEqual([expect.stringContaining('no group of the last 3 batches has anything to teach')]);
     });
+  });
+
+  it('trains on no rollout that was cut off where these are dropped, and lets go of a group of such alone', async () => {
+    const state = await newRun();
+    const { intake } = replayBuffer(state, algorithm, { truncated: 'drop' });
+    await state.admit(5);
+    const cut = (index: number, reward: number): Episode => ({
+      ...group(state, index, reward).episodes[0]!,
+      end: 'turns',
+    });
+    for (const index of [0, 1, 2, 3, 4]) {
+      const whole = group(state, index, index % 2);
+      const episodes = index === 2 ? [cut(2, 1)] : [...whole.episodes, cut(index, 1)];
+      await state.publishGroup(index, encode({ ...whole, episodes }));
+    }
+    await intake.turn(10);
+    expect(await state.ledger()).toMatchObject({ discarded: { truncated: 1 }, isBalanced: true });
+    const leased = await state.readBatch('trainer', 10);
+    for (const { advantages } of leased!.batch.groups) expect(advantages).toEqual([expect.any(Number), null]);
+    expect(leased?.batch.statistics).toMatchObject({ 'rollout/truncated/turns': 0.5 });
   });
 
   it('sends what it cannot understand to the dead letter and returns its admission', async () => {

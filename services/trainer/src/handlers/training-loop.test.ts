@@ -4,7 +4,7 @@ import type { MicroBatches } from '@forge/rl-actors';
 import { TrainingLoop, type TrainingLoopOptions } from './training-loop';
 
 const batchOf = (version: number): LeasedBatch => ({
-  batch: { schemaVersion: 3, version, groups: [{ index: version, advantages: [0] }], statistics: {} },
+  batch: { schemaVersion: 4, version, groups: [{ index: version, advantages: [0] }], statistics: {} },
   payloads: [Buffer.from('group')],
   maxStaleness: 4 + version,
 });

@@ -28,7 +28,7 @@ const RESULTS = `
 local function resultOf(index)
   local went = cjson.decode(redis.call('HGET', KEYS[4], index))
   local position = string.match(redis.call('HGET', KEYS[1], index), ' q(%d+)') or index
-  local reward = string.format('%.17g', went.sums.reward / went.sums.episodes)
+  local reward = string.format('%.17g', went.sums.reward / went.sums.rollouts)
   return position .. ' ' .. reward .. ' ' .. (went.informative and 1 or 0)
 end
 `;

@@ -28,7 +28,7 @@ const announcement = (version: number, epoch: number): WeightsAnnouncement => ({
 });
 
 const batchOf = (version: number, indices: number[]) => ({
-  schemaVersion: 3 as const,
+  schemaVersion: 4 as const,
   version,
   groups: indices.map((index) => ({ index, advantages: [1] })),
   statistics: {},

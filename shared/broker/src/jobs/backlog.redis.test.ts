@@ -27,7 +27,7 @@ it('says how much waits where, and for how long', async () => {
   await state.storeGroup(first!.entryId, { index: 0, version: 0 }, first!.payload);
   expect(await readBacklog(redis, state.keys)).toMatchObject({ groups: { depth: 1 }, buffered: 1 });
   await state.formBatch(
-    { schemaVersion: 3, version: 0, groups: [{ index: 0, advantages: [] }], statistics: {} },
+    { schemaVersion: 4, version: 0, groups: [{ index: 0, advantages: [] }], statistics: {} },
     [],
   );
   expect(await readBacklog(redis, state.keys)).toMatchObject({ batches: { depth: 1 }, buffered: 0 });

@@ -34,7 +34,7 @@ describe('a batch that is none', () => {
     const state = await newRun();
     const { batches } = state.keys;
     const forged = {
-      schemaVersion: 3 as const,
+      schemaVersion: 4 as const,
       version: 0,
       groups: [{ index: 0, advantages: [1] }],
       statistics: {},

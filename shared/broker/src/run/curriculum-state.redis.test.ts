@@ -76,8 +76,8 @@ describe('CurriculumState', () => {
     expect(await state.curriculum.read()).toEqual({ assignments: 1, fields: changes });
 
     expect(await state.curriculum.results(0)).toBeNull();
-    await store(state, 0, { informative: true, sums: { episodes: 3, reward: 1 } });
-    await store(state, 1, { informative: false, sums: { episodes: 4, reward: 4 } });
+    await store(state, 0, { informative: true, sums: { rollouts: 3, reward: 1 } });
+    await store(state, 1, { informative: false, sums: { rollouts: 4, reward: 4 } });
     await state.formBatch(batchOf(0, [0]), [1]);
     expect(await state.curriculum.results(0)).toEqual([
       { position: 40, reward: 1 / 3, informative: true },

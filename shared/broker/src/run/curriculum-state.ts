@@ -11,7 +11,7 @@ const ASSIGNMENTS = 'assignments';
 export interface GroupResult {
   /** Place of its sample in the task's order. */
   position: number;
-  /** Mean over its episodes. */
+  /** Mean over its rollouts. */
   reward: number;
   informative: boolean;
 }

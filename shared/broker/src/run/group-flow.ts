@@ -18,8 +18,8 @@ export interface BufferedGroup {
   version: number;
   /** Whether it has a gradient to give, for a curriculum. */
   informative?: boolean;
-  /** Its episodes and the sum of their rewards, for a curriculum. */
-  sums?: { episodes: number; reward: number };
+  /** Its rollouts and the sum of their rewards, for a curriculum. */
+  sums?: { rollouts: number; reward: number };
   [field: string]: unknown;
 }
 

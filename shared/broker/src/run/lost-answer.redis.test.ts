@@ -35,7 +35,7 @@ function newState(runId: string, redis: Redis): RunState {
 
 const settings = { maxStaleness: Infinity, candidatesPerBatch: 2, steps: 5 };
 const batch = (version: number, indices: number[]) => ({
-  schemaVersion: 3 as const,
+  schemaVersion: 4 as const,
   version,
   groups: indices.map((index) => ({ index, advantages: [1] })),
   statistics: {},

@@ -59,7 +59,7 @@ async function step(state: RunState, epoch: number, trained: number, fails = fal
   const indices = admitted.map(({ index }) => index);
   for (const index of indices) await store(state, index, version);
   const groups = indices.slice(0, trained).map((index) => ({ index, advantages: [1] }));
-  await state.formBatch({ schemaVersion: 3, version, groups, statistics: {} }, indices.slice(trained));
+  await state.formBatch({ schemaVersion: 4, version, groups, statistics: {} }, indices.slice(trained));
   await state.readBatch('trainer', 0);
   await state.commitStep(version, announcement(version + 1, epoch));
 }
@@ -147,7 +147,7 @@ describe('a state that is made from a checkpoint', () => {
     );
     for (const index of [7, 8, 9]) await store(state, index, 2);
     await state.formBatch(
-      { schemaVersion: 3, version: 2, groups: [{ index: 7, advantages: [1] }], statistics: {} },
+      { schemaVersion: 4, version: 2, groups: [{ index: 7, advantages: [1] }], statistics: {} },
       [8, 9],
     );
     await state.readBatch('trainer', 0);

@@ -27,7 +27,7 @@ export const announcement = (version: number, epoch: number): WeightsAnnouncemen
 
 /** Groups of two, one above and one below the mean. */
 export const batchOf = (version: number, indices: number[]) => ({
-  schemaVersion: 3 as const,
+  schemaVersion: 4 as const,
   version,
   groups: indices.map((index) => ({ index, advantages: [1, -1] })),
   statistics: {},

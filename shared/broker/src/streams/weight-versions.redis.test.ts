@@ -94,7 +94,7 @@ describe('weights', () => {
     for (const { entryId, index, payload } of await state.readGroups('buffer', 2, 0))
       await state.storeGroup(entryId, { index, version: step }, payload);
     const groups = admitted.map(({ index }) => ({ index, advantages: [1] }));
-    await state.formBatch({ schemaVersion: 3, version: step, groups, statistics: {} }, []);
+    await state.formBatch({ schemaVersion: 4, version: step, groups, statistics: {} }, []);
     await state.readBatch('trainer', 0);
   }
 

@@ -47,12 +47,8 @@ export class Critic {
       batch.oldValues = await this.learner.look(batch, watch);
       batch.values = batch.oldValues;
       batch.returns = new Float32Array(batch.oldValues.length);
-      for (const { at, rewards, values, mask } of rowsOf(batch)) {
-        const estimates = generalizedAdvantage({ rewards, values, mask }, this.options);
-        batch.advantages.set(estimates.advantages, at);
-        batch.returns.set(estimates.returns, at);
-      }
     }
+    for (const rows of rolloutsIn(microBatches)) estimate(rows, this.options);
     const { whitening } = this.options;
     if (whitening !== 'none') {
       const rows = microBatches.map(({ advantages, mask }) => ({ values: advantages, mask }));
@@ -83,13 +79,40 @@ export class Critic {
   }
 }
 
-/** The rows of a micro-batch, and where each begins. */
-function rowsOf({ rows, width, advantages, oldValues, mask }: MicroBatch) {
-  return Array.from({ length: rows }, (_, row) => {
-    const at = row * width;
-    const part = (values: Float32Array): Float32Array => values.slice(at, at + width);
-    return { at, rewards: part(advantages), values: part(oldValues), mask: part(mask) };
-  });
+/** A row of a micro-batch: an episode. */
+interface Row {
+  batch: MicroBatch;
+  episode: number;
+  at: number;
+}
+
+/** The rows of each rollout, in the order of its parts, whatever micro-batches they are in. */
+function rolloutsIn(microBatches: readonly MicroBatch[]): Row[][] {
+  const rollouts = new Map<number, Row[]>();
+  for (const batch of microBatches)
+    batch.rollouts.forEach((rollout, row) => {
+      const rows = rollouts.get(rollout) ?? [];
+      rows.push({ batch, episode: batch.episodes[row]!, at: row * batch.width });
+      rollouts.set(rollout, rows);
+    });
+  return [...rollouts.values()].map((rows) => rows.sort((a, b) => a.episode - b.episode));
+}
+
+/** Fills in advantages, in place of rewards, and returns of a rollout: one course of time through all its parts. */
+function estimate(rows: readonly Row[], options: CriticOptions): void {
+  const joined = (field: 'advantages' | 'oldValues' | 'mask'): number[] =>
+    rows.flatMap(({ batch, at }) => [...batch[field].subarray(at, at + batch.width)]);
+  const { advantages, returns } = generalizedAdvantage(
+    { rewards: joined('advantages'), values: joined('oldValues'), mask: joined('mask') },
+    options,
+  );
+  let start = 0;
+  for (const { batch, at } of rows) {
+    const end = start + batch.width;
+    batch.advantages.set(advantages.subarray(start, end), at);
+    batch.returns.set(returns.subarray(start, end), at);
+    start = end;
+  }
 }
 
 /** 1 - var(returns - values) / var(returns): 1 for values that know the returns, 0 for a constant. Edge: equal returns -> 0. */

@@ -51,7 +51,9 @@ export function termInputs(graph: Graph): FedTerms {
     returns: perToken('returns'),
     mask: perToken('mask'),
     sequenceIds: graph.input('sequenceIds', 'float32', ['B']),
+    rolloutTokens: graph.input('rolloutTokens', 'float32', ['B']),
     tokenCount: total('tokenCount'),
     sequenceCount: total('sequenceCount'),
+    rolloutCount: total('rolloutCount'),
   };
 }

@@ -3,7 +3,7 @@ import { ForgeError } from '@forge/errors';
 import type { Tensor } from '@forge/graph';
 import type { Parameters, Tensors } from '@forge/weights';
 import { clipScale, firstNonFinite, normOf } from './gradients';
-import { termFeeds } from './term-feeds';
+import { termFeeds, type TermCounts } from './term-feeds';
 import { spread, type MicroBatch } from './micro-batches';
 import type { Minibatch } from './minibatches';
 import { createOptimizer, type Optimizer, type OptimizerOptions } from './optimizer';
@@ -90,7 +90,7 @@ export class Learner {
 
   /** The per-token outputs of a micro-batch, [N], by the program that differentiates. */
   async perToken(batch: MicroBatch): Promise<Float32Array> {
-    const feeds = this.feeds(this.program, batch, { tokens: 1, sequences: 1, version: 0 });
+    const feeds = this.feeds(this.program, batch);
     const { host } = await this.program.run(feeds, { wanted: ['perToken'] });
     return host.perToken!.data as Float32Array;
   }
@@ -140,7 +140,7 @@ export class Learner {
   private feeds(
     { inputNames }: Program,
     batch: MicroBatch,
-    counts: { tokens: number; sequences: number; version: number } = { tokens: 0, sequences: 0, version: 0 },
+    counts: TermCounts = { tokens: 0, sequences: 0, rollouts: 0, version: 0 },
   ): Record<string, AnyTensor> {
     const feeds = { ...this.optimizer.feeds(), ...termFeeds(batch, counts) };
     return Object.fromEntries(inputNames.map((name) => [name, feeds[name]!]));

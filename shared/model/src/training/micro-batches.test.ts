@@ -56,6 +56,18 @@ describe('cutMicroBatches', () => {
     expect(numbers(batch!.advantages)).toEqual([0, 4, 0, 2, 3, 0]);
   });
 
+  it('gives the reward of a rollout to the last token of its last part, and counts the tokens of all', () => {
+    const parts = [
+      { ...episode([0, 1, 1], 4), rollout: 7 },
+      { ...episode([0, 0, 0, 1], 4), rollout: 7 },
+      { ...episode([0, 1], 5), rollout: 8 },
+    ];
+    const batches = cutMicroBatches(parts, 4, { isReward: true });
+    expect(batches.map(({ rollouts }) => rollouts)).toEqual([[0], [0], [1]]);
+    expect(batches.map(({ rolloutTokens }) => numbers(rolloutTokens))).toEqual([[3], [3], [1]]);
+    expect(batches.map(({ advantages }) => numbers(advantages))).toEqual([[0, 0, 4], [0, 0], [5]]);
+  });
+
   it('cuts the chosen episodes alone, under their indices in the batch', () => {
     const batches = cutMicroBatches([3, 6, 3, 5].map(ofLength), 10, { chosen: [2, 3] });
     expect(batches.map(({ episodes, width }) => ({ episodes, width }))).toEqual([

@@ -1,3 +1,4 @@
+import { rolloutsOf } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 
 /**
@@ -14,6 +15,8 @@ export interface TrainEpisode {
   referenceLogprobs?: ArrayLike<number> | undefined;
   /** One for every token, or one for each. */
   advantage: number | ArrayLike<number>;
+  /** Episodes side by side with the same number are parts of one rollout; left out: it is a rollout of its own. */
+  rollout?: number | undefined;
 }
 
 /**
@@ -25,6 +28,9 @@ export interface TrainEpisode {
 export interface MicroBatch {
   /** Index of each row's episode in the batch. */
   episodes: readonly number[];
+  /** Index of each row's rollout in the batch, and the trained tokens of all its parts. */
+  rollouts: readonly number[];
+  rolloutTokens: Float32Array;
   rows: number;
   width: number;
   tokens: BigInt64Array;
@@ -50,7 +56,7 @@ export interface MicroBatch {
 export interface CutOptions {
   /** Indices of the episodes to cut; all of them unless given. */
   chosen?: readonly number[];
-  /** An advantage that is one number goes to every trained token of the episode unless it is a reward, for the last. */
+  /** An advantage that is one number goes to every trained token unless it is a reward, for the last one of the rollout. */
   isReward?: boolean;
 }
 
@@ -68,12 +74,14 @@ export function cutMicroBatches(
 ): MicroBatch[] {
   for (const index of chosen) checkEpisode(episodes[index]!, index);
   const predictions = (index: number): number => episodes[index]!.tokenIds.length - 1;
+  const rolloutOf = rolloutOfEach(episodes);
   const longestFirst = [...chosen].sort((a, b) => predictions(b) - predictions(a) || a - b);
   const batches: MicroBatch[] = [];
   for (let start = 0; start < longestFirst.length;) {
     const width = predictions(longestFirst[start]!);
     const rows = Math.max(1, Math.floor(maxTokens / width));
-    batches.push(fill(episodes, longestFirst.slice(start, start + rows), { width, isReward }));
+    const inIt = longestFirst.slice(start, start + rows);
+    batches.push(fill(episodes, inIt, { width, isReward, rolloutOf }));
     start += rows;
   }
   return batches;
@@ -98,15 +106,24 @@ export function countTrainedTokens(episode: TrainEpisode): number {
   return count;
 }
 
+/** Index of each episode's rollout in the batch. */
+export function rolloutOfEach(episodes: readonly TrainEpisode[]): number[] {
+  return rolloutsOf(episodes).flatMap((parts, i) => parts.map(() => i));
+}
+
 function fill(
   episodes: readonly TrainEpisode[],
   chosen: readonly number[],
-  { width, isReward }: { width: number; isReward: boolean },
+  { width, isReward, rolloutOf }: { width: number; isReward: boolean; rolloutOf: readonly number[] },
 ): MicroBatch {
   const [rows, size] = [chosen.length, chosen.length * width];
+  const rollouts = chosen.map((index) => rolloutOf[index]!);
+  const isLastPart = (index: number): boolean => rolloutOf[index] !== rolloutOf[index + 1];
   const trained = chosen.reduce((count, index) => count + countTrainedTokens(episodes[index]!), 0);
   const batch: MicroBatch = {
     episodes: chosen,
+    rollouts,
+    rolloutTokens: Float32Array.from(rollouts, (rollout) => trainedTokens(episodes, rolloutOf, rollout)),
     rows,
     width,
     tokens: new BigInt64Array(size),
@@ -126,7 +143,7 @@ function fill(
   let next = 0;
   chosen.forEach((index, row) => {
     const { tokenIds, mask, logprobs, versions, referenceLogprobs, advantage } = episodes[index]!;
-    const last = Array.prototype.lastIndexOf.call(mask, 1) - 1;
+    const last = isLastPart(index) ? Array.prototype.lastIndexOf.call(mask, 1) - 1 : -1;
     for (let t = 0; t + 1 < tokenIds.length; t++) {
       const at = row * width + t;
       batch.tokens[at] = BigInt(tokenIds[t]!);
@@ -144,6 +161,18 @@ function fill(
     }
   });
   return batch;
+}
+
+/** Trained tokens of all parts of a rollout, which stand together. */
+function trainedTokens(
+  episodes: readonly TrainEpisode[],
+  rolloutOf: readonly number[],
+  rollout: number,
+): number {
+  let count = 0;
+  for (let i = rolloutOf.indexOf(rollout); rolloutOf[i] === rollout; i++)
+    count += countTrainedTokens(episodes[i]!);
+  return count;
 }
 
 function checkEpisode(episode: TrainEpisode, index: number): void {

@@ -1,11 +1,18 @@
-import { countTrainedTokens, cutMicroBatches, type MicroBatch, type TrainEpisode } from './micro-batches';
+import {
+  countTrainedTokens,
+  cutMicroBatches,
+  rolloutOfEach,
+  type MicroBatch,
+  type TrainEpisode,
+} from './micro-batches';
 
 /** A part of a batch that one optimizer step is made of. */
 export interface Minibatch {
   microBatches: MicroBatch[];
-  /** Trained tokens, and sequences: what its means divide by. */
+  /** Trained tokens, sequences, and rollouts, which may be several of these: what its means divide by. */
   tokens: number;
   sequences: number;
+  rollouts: number;
 }
 
 export interface MinibatchOptions {
@@ -13,13 +20,13 @@ export interface MinibatchOptions {
   microBatchTokens: number;
   /** Advantages are rewards: a single one is of the last token. */
   isReward: boolean;
-  /** Parts of a batch at most; a batch has no more than it has episodes. */
+  /** Parts of a batch at most; a batch has no more than it has rollouts. */
   minibatches: number;
 }
 
 /**
- * A batch in parts of as many episodes each, one more or less, in the order of the batch: the same batch always gives the same
- * parts, and the episodes of a prompt stay side by side.
+ * A batch in parts of as many rollouts each, one more or less, in the order of the batch: the same batch always gives the same
+ * parts, the episodes of a rollout stay together, and the rollouts of a prompt side by side.
  *
  * @throws {ForgeError} CONTRACT_INVALID_MESSAGE as `cutMicroBatches`.
  */
@@ -27,14 +34,18 @@ export function cutMinibatches(
   episodes: readonly TrainEpisode[],
   { minibatches, microBatchTokens, isReward }: MinibatchOptions,
 ): Minibatch[] {
-  const parts = Math.min(minibatches, episodes.length);
-  const start = (part: number): number => Math.floor((part * episodes.length) / parts);
+  const rolloutOf = rolloutOfEach(episodes);
+  const rollouts = (rolloutOf.at(-1) ?? -1) + 1;
+  const parts = Math.min(minibatches, rollouts);
+  const start = (part: number): number => Math.floor((part * rollouts) / parts);
   return Array.from({ length: parts }, (_, part) => {
-    const chosen = Array.from({ length: start(part + 1) - start(part) }, (_, i) => start(part) + i);
+    const [from, to] = [start(part), start(part + 1)];
+    const chosen = [...rolloutOf.keys()].filter((i) => rolloutOf[i]! >= from && rolloutOf[i]! < to);
     return {
       microBatches: cutMicroBatches(episodes, microBatchTokens, { chosen, isReward }),
       tokens: chosen.reduce((count, index) => count + countTrainedTokens(episodes[index]!), 0),
       sequences: chosen.length,
+      rollouts: to - from,
     };
   });
 }

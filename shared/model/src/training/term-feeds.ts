@@ -5,6 +5,7 @@ import type { MicroBatch } from './micro-batches';
 export interface TermCounts {
   tokens: number;
   sequences: number;
+  rollouts: number;
   version: number;
 }
 
@@ -40,8 +41,10 @@ export function termFeeds(batch: MicroBatch, counts: TermCounts): Record<string,
     returns: grid(batch.returns),
     mask: grid(batch.mask),
     sequenceIds: floats(Float32Array.from(batch.episodes), [rows]),
+    rolloutTokens: floats(batch.rolloutTokens, [rows]),
     tokenCount: scalar(counts.tokens),
     sequenceCount: scalar(counts.sequences),
+    rolloutCount: scalar(counts.rollouts),
   };
 }
 

@@ -13,7 +13,7 @@ afterAll(() => {
 
 const hash = (digit: number): string => String(digit).repeat(64);
 const batch = (version: number): Batch => ({
-  schemaVersion: 3,
+  schemaVersion: 4,
   version,
   groups: [{ index: 2 * version, advantages: [1, -1] }],
   statistics: { 'reward/mean': 0.5 },

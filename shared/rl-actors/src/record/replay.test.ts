@@ -20,13 +20,13 @@ afterAll(() => {
   rmSync(root, { recursive: true });
 });
 
-/** A batch of two episodes whose tokens are one version old, where there is an older one. */
+/** A batch of two rollouts, the first in two parts, whose tokens are one version old, where there is an older one. */
 function batchOf(step: number): { batch: Batch; payload: Buffer } {
-  const advantages = [1, Float32Array.of(0, 0, -0.5, 2, 0.25)];
+  const advantages = [1, 1, Float32Array.of(0, 0, -0.5, 2, 0.25)];
   const version = Math.max(0, step - 1);
   const episodes = advantages
     .map(() => trainingEpisode(0, [version, version, version]))
-    .map(({ advantage: _advantage, ...episode }) => episode);
+    .map(({ advantage: _advantage, ...episode }, part) => ({ ...episode, rollout: part < 2 ? 0 : 1 }));
   const group: Group = {
     schemaVersion: 3,
     runId: 'run',
@@ -38,13 +38,14 @@ function batchOf(step: number): { batch: Batch; payload: Buffer } {
     episodes,
   };
   return {
-    batch: { schemaVersion: 3, version: step, groups: [{ index: step, advantages }], statistics: {} },
+    batch: { schemaVersion: 4, version: step, groups: [{ index: step, advantages }], statistics: {} },
     payload: encode(group),
   };
 }
 
 describe.each<[string, AlgorithmInput & { name: string }]>([
   ['grpo', { name: 'grpo' }],
+  ['dapo by rollouts', { name: 'dapo', normalization: 'rollout' }],
   ['ppo with several updates a batch', { name: 'ppo', updatesPerBatch: 2, minibatches: 2 }],
 ])('replay of %s', (_, algorithm) => {
   const dir = join(root, `record-${algorithm.name}`);

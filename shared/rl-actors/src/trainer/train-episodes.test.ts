@@ -22,7 +22,7 @@ const group = (index: number, tokens: number[]): Group => ({
   episodes: tokens.map(episode),
 });
 const batch: Batch = {
-  schemaVersion: 3,
+  schemaVersion: 4,
   version: 0,
   groups: [
     { index: 2, advantages: [1, -1] },
@@ -40,6 +40,36 @@ describe('trainEpisodes', () => {
       [8, -1],
       [9, Float32Array.of(0, 0.5)],
     ]);
+  });
+
+  it('numbers rollouts through all groups, and keeps their parts together', () => {
+    const parts = (index: number, rollouts: (number | undefined)[]): Group => ({
+      ...group(index, []),
+      episodes: rollouts.map((rollout) => ({ ...episode(7), rollout })),
+    });
+    const groups = [parts(2, [0, 0, 3]), parts(5, [undefined, undefined])];
+    const trained = trainEpisodes(
+      {
+        ...batch,
+        groups: [
+          { index: 2, advantages: [1, 1, 2] },
+          { index: 5, advantages: [3, 4] },
+        ],
+      },
+      groups,
+    );
+    expect(trained.map(({ rollout, advantage }) => [rollout, advantage])).toEqual([
+      [0, 1],
+      [0, 1],
+      [1, 2],
+      [2, 3],
+      [3, 4],
+    ]);
+  });
+
+  it('leaves out what is not to be trained on', () => {
+    const dropping = { ...batch, groups: [{ index: 2, advantages: [null, -1] }] };
+    expect(trainEpisodes(dropping, [group(2, [7, 8])]).map(({ tokenIds }) => tokenIds[1])).toEqual([8]);
   });
 
   it('refuses groups that are not those of the batch', () => {

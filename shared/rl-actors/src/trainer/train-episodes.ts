@@ -1,4 +1,4 @@
-import { decode, groupSchema, type Batch, type Group } from '@forge/contracts';
+import { decode, groupSchema, rolloutsOf, type Batch, type Group } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { TrainEpisode } from '@forge/model';
 
@@ -8,11 +8,13 @@ export function decodeGroups(batch: Batch, payloads: readonly Uint8Array[]): Gro
 }
 
 /**
- * The episodes of a batch with their advantages, in the order of the batch.
+ * The episodes of a batch that are trained on with their advantages, in the order of the batch; rollouts are numbered through all
+ * groups.
  *
  * @throws {ForgeError} BUG_INVARIANT when batch and groups do not belong together.
  */
 export function trainEpisodes(batch: Batch, groups: readonly Group[]): TrainEpisode[] {
+  let next = 0;
   return batch.groups.flatMap(({ index, advantages }, i) => {
     const group = groups[i];
     if (group?.index !== index || group.episodes.length !== advantages.length) {
@@ -22,6 +24,13 @@ export function trainEpisodes(batch: Batch, groups: readonly Group[]): TrainEpis
         { batch: batch.version, index },
       );
     }
-    return group.episodes.map((episode, k) => ({ ...episode, advantage: advantages[k]! }));
+    const rollouts = rolloutsOf(group.episodes).flatMap((parts) => {
+      const rollout = next++;
+      return parts.map(() => rollout);
+    });
+    return group.episodes.flatMap((episode, k) => {
+      const advantage = advantages[k]!;
+      return advantage === null ? [] : [{ ...episode, rollout: rollouts[k]!, advantage }];
+    });
   });
 }

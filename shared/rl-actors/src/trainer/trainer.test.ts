@@ -54,7 +54,7 @@ describe('Trainer', () => {
       episodes: episodes(0).map(({ advantage: _advantage, ...one }) => one),
     };
     const batch = {
-      schemaVersion: 3 as const,
+      schemaVersion: 4 as const,
       version: 0,
       groups: [{ index: 4, advantages: [1, -0.5] }],
       statistics: {},
@@ -85,7 +85,7 @@ describe('Trainer', () => {
     const shared = Buffer.from(new SharedArrayBuffer(another!.length));
     another!.copy(shared);
     const batch = (version: number) => ({
-      schemaVersion: 3 as const,
+      schemaVersion: 4 as const,
       version,
       groups: groups.map(({ index }) => ({ index, advantages: [1, -0.5] })),
       statistics: {},

@@ -2,6 +2,7 @@ import type { Episode } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import {
   constantMean,
+  rolloutMean,
   sequenceMean,
   tokenMean,
   type BatchMean,
@@ -10,6 +11,7 @@ import {
 import type { DivergenceOptions } from '../losses/divergence';
 import { policyLoss, type PolicyLossOptions, type Surrogate } from '../losses/policy-loss';
 import { divergenceCosts, shapeRewards, type ShapingOptions } from '../shaping/shape-rewards';
+import { turnCredit } from '../advantages/turn-credit';
 import { defineAlgorithm, type Algorithm, type AlgorithmDefinition } from './algorithm';
 
 /** Options that every algorithm of the catalogue takes. */
@@ -18,6 +20,8 @@ export interface PolicyOptions extends PolicyLossOptions {
   normalization?: Normalization | undefined;
   /** Tokens that a sequence counts as with normalization 'constant': the longest completion, in Dr. GRPO. */
   normalizationTokens?: number | undefined;
+  /** Credit by turn: the share of the next turn's return that a turn is worth beside its own reward. Left out: none. */
+  turnDiscount?: number | undefined;
 }
 
 export interface PolicyParts extends Omit<AlgorithmDefinition, 'loss' | 'shape'> {
@@ -40,11 +44,13 @@ export function policyAlgorithm(options: PolicyOptions, parts: PolicyParts): Alg
     needsReference = false,
     ...definition
   } = parts;
-  const { klCoefficient = 0, klIn = 'loss' } = options;
+  const { klCoefficient = 0, klIn = 'loss', turnDiscount } = options;
+  const { advantage } = definition;
   const isTakenOff = klIn === 'reward' && klCoefficient > 0 && !costsTokens;
   const shape = shapeRewards(options.shaping ?? {});
   return defineAlgorithm({
     ...definition,
+    advantage: turnDiscount === undefined ? advantage : turnCredit(advantage, turnDiscount),
     shape: isTakenOff ? (episodes) => lessDivergence(shape(episodes), episodes, options) : shape,
     loss: policyLoss(surrogate, mean ?? meanOf(options, normalization), options),
     needsReference: needsReference || klCoefficient > 0,
@@ -75,6 +81,8 @@ function meanOf({ normalization, normalizationTokens }: PolicyOptions, fallback:
       return tokenMean;
     case 'sequence':
       return sequenceMean;
+    case 'rollout':
+      return rolloutMean;
     case 'constant':
       if (normalizationTokens !== undefined) return constantMean(normalizationTokens);
       throw new ForgeError(

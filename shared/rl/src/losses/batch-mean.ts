@@ -26,6 +26,21 @@ export function sequenceMean(
 }
 
 /**
+ * This micro-batch's part of the mean over all rollouts of the batch of the mean over each one's tokens: a rollout weighs the same
+ * in however many parts it came. `sequenceMean` where each is one.
+ *
+ * Shapes: x [B, T] -> [].
+ * @see `per_rollout_mean` of Agent Lightning, which has the mean over a rollout's parts and tokens, too
+ */
+export function rolloutMean(
+  x: Tensor,
+  { mask, rolloutTokens, rolloutCount }: Pick<LossTerms, 'mask' | 'rolloutTokens' | 'rolloutCount'>,
+): Tensor {
+  const shares = div(sum(mul(x, mask), [1]), maximum(rolloutTokens, 1));
+  return div(sum(shares, [0]), maximum(rolloutCount, 1));
+}
+
+/**
  * This micro-batch's part of the sum over all chosen tokens of the batch, over as many as its sequences could have: what a
  * token weighs depends on the length of none.
  *
@@ -40,7 +55,7 @@ export function constantMean(tokens: number): BatchMean {
 /** A per-token value to this micro-batch's part of its mean over the batch. */
 export type BatchMean = (
   x: Tensor,
-  terms: Pick<LossTerms, 'mask' | 'tokenCount' | 'sequenceCount'>,
+  terms: Pick<LossTerms, 'mask' | 'tokenCount' | 'sequenceCount' | 'rolloutTokens' | 'rolloutCount'>,
 ) => Tensor;
 
-export type Normalization = 'token' | 'sequence' | 'constant';
+export type Normalization = 'token' | 'sequence' | 'rollout' | 'constant';

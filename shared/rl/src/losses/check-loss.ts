@@ -87,9 +87,11 @@ function symbolicTerms(): LossTerms {
     returns: input('returns', perToken),
     mask: input('mask', perToken),
     sequenceIds: input('sequenceIds', ['B']),
+    rolloutTokens: input('rolloutTokens', ['B']),
     entropy: input('entropy', perToken),
     tokenCount: input('tokenCount', []),
     sequenceCount: input('sequenceCount', []),
+    rolloutCount: input('rolloutCount', []),
   };
 }
 

@@ -2,7 +2,8 @@ import { evaluate, grad, Graph, type Values } from '@forge/graph';
 import { lossResult, type Loss, type LossTerms } from './loss';
 
 /**
- * A micro-batch; terms left out are 0, the mask 1, `old` is `logprobs`, the counts and ids those of this micro-batch.
+ * A micro-batch; terms left out are 0, the mask 1, `old` is `logprobs`, the counts and ids those of this micro-batch, each
+ * sequence a rollout.
  */
 export interface LossCase {
   logprobs: number[][];
@@ -20,6 +21,8 @@ export interface LossCase {
   entropy?: number[][];
   tokenCount?: number;
   sequenceCount?: number;
+  rolloutTokens?: number[];
+  rolloutCount?: number;
 }
 
 interface LossValues {
@@ -52,9 +55,11 @@ export function evaluateLoss(
     returns: input('returns', ['B', 'T']),
     mask: input('mask', ['B', 'T']),
     sequenceIds: input('sequenceIds', ['B']),
+    rolloutTokens: input('rolloutTokens', ['B']),
     entropy: input('entropy', ['B', 'T']),
     tokenCount: input('tokenCount', []),
     sequenceCount: input('sequenceCount', []),
+    rolloutCount: input('rolloutCount', []),
   };
   const { loss: value, metrics } = lossResult(loss(terms));
   const [gradient] = grad(value, [terms[of]]);
@@ -122,6 +127,11 @@ function feedsOf(lossCase: LossCase): Record<Term, Values> {
     entropy: matrix(lossCase.entropy),
     tokenCount: scalar(lossCase.tokenCount ?? mask.flat().reduce((a, b) => a + b, 0)),
     sequenceCount: scalar(lossCase.sequenceCount ?? logprobs.length),
+    rolloutTokens: {
+      shape: [logprobs.length],
+      data: Float64Array.from(lossCase.rolloutTokens ?? mask.map((row) => row.reduce((a, b) => a + b, 0))),
+    },
+    rolloutCount: scalar(lossCase.rolloutCount ?? lossCase.sequenceCount ?? logprobs.length),
   };
 }
 

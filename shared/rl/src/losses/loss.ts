@@ -4,8 +4,8 @@ import type { Tensor } from '@forge/graph';
 /**
  * The tensors of one micro-batch that a loss sees.
  *
- * Shapes: [B, T] except the counts, [], and sequenceIds, [B]; a row is a sequence, T counts predicted tokens. Padding and
- * tokens the policy did not choose have mask 0.
+ * Shapes: [B, T] except the counts, [], and sequenceIds and rolloutTokens, [B]; a row is a sequence, T counts predicted tokens.
+ * Padding and tokens the policy did not choose have mask 0.
  */
 export interface LossTerms {
   /** Log-probs of the policy being trained; the only term with a gradient, but for `values` in a critic's loss. */
@@ -29,12 +29,16 @@ export interface LossTerms {
   mask: Tensor;
   /** Index in the batch of each row's episode. */
   sequenceIds: Tensor;
+  /** Tokens with mask 1 of each row's rollout, over all its parts, whatever micro-batches they are in. */
+  rolloutTokens: Tensor;
   /** Entropy of the policy's next-token distribution, with a gradient. */
   entropy: Tensor;
   /** Tokens with mask 1 in the whole batch, over all its micro-batches. */
   tokenCount: Tensor;
   /** Sequences in the whole batch, over all its micro-batches. */
   sequenceCount: Tensor;
+  /** Rollouts in the whole batch; as many as sequences where none has several parts. */
+  rolloutCount: Tensor;
 }
 
 /**
