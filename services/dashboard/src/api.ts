@@ -214,6 +214,24 @@ export interface SampleCompletion {
   rewards: Record<string, number>;
   /** The tokens the policy chose, as far as they are kept. */
   tokens: SampleToken[];
+  /** The messages of a rollout of several turns, as far as they are kept; empty for others. */
+  conversation: SampleMessage[];
+  /** Why it was cut off: `turns`, `tokens`, `context` or `time`; null where it came to its end. */
+  end: string | null;
+}
+
+export interface SampleMessage {
+  role: 'system' | 'user' | 'assistant' | 'tool';
+  text: string;
+  reasoning?: string | undefined;
+  /** Calls of tools; `arguments` is JSON. */
+  toolCalls?: { name: string; arguments: string }[] | undefined;
+  /** The tool that answers. */
+  name?: string | undefined;
+  /** What the turn earned, at the message that ends it. */
+  reward?: number | undefined;
+  /** Why a new part begins here. */
+  fork?: string | undefined;
 }
 
 export interface SampleToken {

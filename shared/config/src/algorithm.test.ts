@@ -136,6 +136,18 @@ describe('algorithmSchema', () => {
       'shaping.length: found {"weight":1}, expected none with maxrl, which takes rewards from 0 to 1',
     ],
     [{ name: 'maxrl', klIn: 'reward', klCoefficient: 0.1 }, 'klIn: found "reward", expected none with maxrl'],
+    [
+      { name: 'ppo', turnDiscount: 1 },
+      'turnDiscount: found 1, expected none with ppo, whose value model gives credit by token; grpo, dr-grpo,',
+    ],
+    [
+      { name: 'rloo', turnDiscount: 0.5 },
+      'turnDiscount: found 0.5, expected none with rloo, whose baseline leaves one rollout out, not one turn',
+    ],
+    [
+      { name: 'grpo', loss: 'simple', normalization: 'rollout' },
+      'normalization: found "rollout", expected none with loss: simple',
+    ],
     [{ name: 'cispo', ratioLow: 6 }, 'ratioLow: found 6, expected a number < ratioHigh, which is 5'],
   ])('refuses %j and says what it expects', (algorithm, said) => {
     expect(problemsOf(algorithm).join('\n')).toContain(said);
@@ -169,6 +181,38 @@ describe('the algorithm of a recipe', () => {
       const made = recipe({ algorithm: { name }, reference: { model: 'teacher' } });
       expect(recipeSchema.parse(made).algorithm).toEqual(made.algorithm);
     }
+  });
+});
+
+describe('credit by turn', () => {
+  const isTaken = (name: string): boolean => problemsOf({ name, turnDiscount: 0.5 }).length === 0;
+
+  it('is taken, or refused with the reason, by every algorithm', () => {
+    const refused = ALGORITHM_NAMES.filter((name) => !isTaken(name)).sort();
+    expect(refused).toEqual(
+      ['gdpo', 'gmpo', 'maxrl', 'opd', 'opo', 'pass-at-k', 'ppo', 'reinforce++', 'remax', 'rloo'].sort(),
+    );
+    for (const name of refused)
+      expect(problemsOf({ name, turnDiscount: 0.5 }).join()).toMatch(
+        new RegExp(`none with ${name.replaceAll('+', '\\+')}, wh(ose|ich) `),
+      );
+  });
+
+  it('is off unless asked for', () => {
+    expect(recipe({ algorithm: { name: 'grpo' } }).algorithm).not.toHaveProperty('turnDiscount');
+  });
+});
+
+describe('rollouts that were cut off', () => {
+  it('keep their reward, are dropped, or are all worth the same', () => {
+    const grpo = { algorithm: { name: 'grpo' } };
+    expect(recipe(grpo).rollout).toEqual({ truncated: 'keep' });
+    for (const truncated of ['drop', { reward: -1 }])
+      expect(recipe({ ...grpo, rollout: { truncated } }).rollout).toEqual({ truncated });
+    expect(() => recipe({ ...grpo, rollout: { truncated: 'zero' } })).toThrow('truncated');
+    expect(() => recipe({ rollout: { truncated: { reward: 0 } }, algorithm: { name: 'gdpo' } })).toThrow(
+      'keep or drop with gdpo',
+    );
   });
 });
 

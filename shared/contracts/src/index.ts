@@ -35,6 +35,7 @@ export {
   deadLetterSchema,
   telemetryEventSchema,
   SHOWN_COMPLETIONS,
+  SHOWN_MESSAGES,
   SHOWN_TOKENS,
   type ShownTokens,
   type RolloutJob,

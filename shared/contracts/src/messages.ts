@@ -2,8 +2,10 @@ import { z } from 'zod';
 import { atMost, isCount, isLogprob, MAX_REWARD, namedNumbers, numbers } from './bounded';
 import { metricReportSchema } from './recorded-metrics';
 import { stepProgressSchema } from './step-progress';
+import { rolloutEndSchema } from './episode';
 import { sampleSchema } from './sample';
 import { schemaVersion } from './schema-version';
+import { shownMessageSchema } from './shown-message';
 import { traceOriginSchema } from './trace-origin';
 import { carriedWorthsSchema } from './worth';
 
@@ -72,6 +74,13 @@ const name = z.string().min(1).max(128);
 export const SHOWN_COMPLETIONS = 8;
 export const SHOWN_TOKENS = { perCompletion: 512, perRollout: 1024 };
 
+/** Bounds of the messages of such a rollout. */
+export const SHOWN_MESSAGES = {
+  perCompletion: 128,
+  charactersPerText: 8_192,
+  charactersPerRollout: 131_072,
+};
+
 /** Tokens for people. Shapes: all [T]. */
 const shownTokensSchema = z
   .strictObject({
@@ -126,6 +135,13 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     rewardsByFunction: atMost(1024, namedNumbers(MAX_REWARD)).optional(),
     /** First tokens that the policy chose, of the first completions. */
     tokens: atMost(SHOWN_COMPLETIONS, shownTokensSchema).optional(),
+    /** Messages of the first completions, where they are of several turns; none of one that is not. */
+    conversations: atMost(
+      SHOWN_COMPLETIONS,
+      atMost(SHOWN_MESSAGES.perCompletion, shownMessageSchema),
+    ).optional(),
+    /** Why completions were cut off; null for one that came to its end. */
+    ends: atMost(1024, rolloutEndSchema.nullable()).optional(),
   }),
   /** Change of a running run: a setting, how many replicas there are, a restart, a pause. */
   z.strictObject({

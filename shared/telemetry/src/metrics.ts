@@ -51,13 +51,13 @@ export const METRICS = [
     'a metric of the algorithm that has no name of its own here',
     'with such an algorithm',
   ),
-  metric('reward/mean', '', 'replay-buffer', 'mean weighted reward of the episodes of all candidates'),
+  metric('reward/mean', '', 'replay-buffer', 'mean weighted reward of the rollouts of all candidates'),
   metric('reward/std', '', 'replay-buffer', 'standard deviation of the same rewards, of the population'),
   metric(
     'reward/<function>',
     '',
     'replay-buffer',
-    'mean raw value of one reward function over the same episodes',
+    'mean raw value of one reward function over the same rollouts',
   ),
   metric(
     'groups/informative_share',
@@ -82,7 +82,14 @@ export const METRICS = [
     'completion/length_mean',
     'tokens',
     'replay-buffer',
-    'mean tokens the policy chose per episode of the candidates',
+    'mean tokens the policy chose per rollout of the candidates',
+  ),
+  metric(
+    'rollout/truncated/<reason>',
+    'share',
+    'replay-buffer',
+    'rollouts that were cut off for one reason (turns, tokens, context, time) / rollouts of the candidates',
+    'where there are any',
   ),
   metric(
     'lag/mean',

@@ -3,11 +3,12 @@ import type { SampleRollout } from '../api';
 
 type Shown = Extract<TelemetryEvent, { kind: 'rollout' }>;
 
-/** A samples.jsonl line as the page shows it, of older runs without rewards by function and tokens; null for others. */
+/** A samples.jsonl line as the page shows it, of older runs without rewards by function, tokens and conversations; null for others. */
 export function sampleRollout(line: unknown): SampleRollout | null {
   const { success, data } = telemetryEventSchema.safeParse({ ...(line as object), kind: 'rollout' });
   if (!success) return null;
-  const { index, version, prompt, texts, rewards, rewardsByFunction, tokens } = data as Shown;
+  const { index, version, prompt, texts, rewards, rewardsByFunction, tokens, conversations, ends } =
+    data as Shown;
   return {
     index,
     version,
@@ -24,6 +25,8 @@ export function sampleRollout(line: unknown): SampleRollout | null {
             logprob: shown.logprobs[t]!,
             version: shown.versions[t]!,
           })) ?? [],
+        conversation: conversations?.[k] ?? [],
+        end: ends?.[k] ?? null,
       };
     }),
   };

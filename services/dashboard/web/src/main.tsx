@@ -7,6 +7,7 @@ import './style/base.css';
 import './style/frame.css';
 import './style/charts.css';
 import './style/contents.css';
+import './style/conversation.css';
 import './style/waterfall.css';
 import './style/narrow.css';
 

@@ -193,6 +193,21 @@ describe('RolloutJobs', () => {
     expect(events).toMatchObject([{ kind: 'rollout', texts: ['5\n5', '5'], rewards: [1, 1] }]);
   });
 
+  it('shows the messages of rollouts of several turns, and why they were cut off', async () => {
+    const algorithm: RolloutJobsOptions['algorithm'] = {
+      needsReference: false,
+      rollout: async (context) => {
+        const [one, other] = await defaultRollout(context);
+        return [{ ...one!, conversation: [{ role: 'assistant', text: '5' }], end: 'time' }, other!];
+      },
+    };
+    const { handler, events } = jobs({ algorithm });
+    await handler.handle(rollout(0));
+    expect(events).toMatchObject([
+      { conversations: [[{ role: 'assistant', text: '5' }], []], ends: ['time', null] },
+    ]);
+  });
+
   it('refuses more rollouts than the group is to have', async () => {
     const { handler, published } = jobs({ algorithm: inParts([0, 1, 1, 2]) });
     await expect(handler.handle(rollout(7))).rejects.toThrow(

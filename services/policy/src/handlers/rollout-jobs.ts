@@ -32,6 +32,7 @@ import {
   type RewardHandle,
 } from '@forge/rl';
 import { recordSystemMetric, Reduce, type ActivityClock } from '@forge/telemetry';
+import { shownConversations } from '../domain/shown-conversations';
 import { shownTokens, type TokenTexts } from '../domain/shown-tokens';
 import type { RolloutAttempt } from './rollout-attempt';
 
@@ -262,6 +263,7 @@ export class RolloutJobs {
 
   private async sampleEvent({ index, promptText: prompt, episodes }: Group): Promise<TelemetryEvent> {
     const rollouts = wholeRollouts(episodes);
+    const hasTurns = rollouts.some(({ conversation }) => conversation !== undefined);
     return {
       kind: 'rollout',
       index,
@@ -271,6 +273,10 @@ export class RolloutJobs {
       rewards: rollouts.map(({ reward }) => reward),
       rewardsByFunction: rollouts.map(({ rewards }) => rewards),
       tokens: await shownTokens(rollouts, this.options.tokenTexts),
+      ...(hasTurns && {
+        conversations: shownConversations(rollouts),
+        ends: rollouts.map(({ end }) => end ?? null),
+      }),
     };
   }
 }

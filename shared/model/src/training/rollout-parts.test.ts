@@ -109,7 +109,7 @@ function largestDifference(a: Parameters, b: Parameters): number {
 
 describe.each<[string, Algorithm]>([
   ['grpo by rollouts', grpo({ normalization: 'rollout' })],
-  ['grpo by rollouts, by token elsewhere', grpo({ normalization: 'rollout', entropy: { bonus: 0.1 } })],
+  ['grpo by rollouts, with an entropy bonus', grpo({ normalization: 'rollout', entropy: { bonus: 0.1 } })],
   [
     'ppo by rollouts',
     ppo({ normalization: 'rollout', critic: { gamma: 0.9, lambda: 0.7, whitening: 'none' } }),

@@ -33,6 +33,7 @@ const RULES: readonly { title: string; groups: readonly GroupRule[] }[] = [
       group('Parts of the loss', 'loss/*'),
       group('Learning rate', 'learning_rate'),
       group('Length of completions', 'completion/length_mean'),
+      group('Rollouts cut off', 'rollout/truncated/*'),
     ],
   },
   {
