@@ -69,8 +69,8 @@ function groupProblems({ name, groupSize }: BuiltIn): Problem[] {
 
 /** Algorithms that compare what the turns of a group brought, each turn with one advantage. */
 const BY_TURN: readonly AlgorithmConfig['name'][] = [
-  ...['grpo', 'dr-grpo', 'reinforce', 'reinforce++-baseline', 'dapo', 'gspo', 'luspo', 'cispo'] as const,
-  ...['sapo', 'dppo', 'vespo', 'dro', 'decoupled-ppo'] as const,
+  ...(['grpo', 'dr-grpo', 'reinforce', 'reinforce++-baseline', 'dapo', 'gspo', 'luspo', 'cispo'] as const),
+  ...(['sapo', 'dppo', 'vespo', 'dro', 'decoupled-ppo'] as const),
 ];
 
 /** Reasons why the others can't; the baseline of most is of another sort. */

@@ -184,8 +184,11 @@ describe('RolloutJobs', () => {
   });
 
   it('publishes the parts of a rollout, each with its reference log-probs, and shows them as one', async () => {
-    const compared = jest.fn(() => Promise.resolve(compared.mock.calls.length * 1e-6));
-    const { handler, published, events } = jobs({ algorithm: inParts([0, 0, 1]), mismatch: compared });
+    let compared = 0;
+    const { handler, published, events } = jobs({
+      algorithm: inParts([0, 0, 1]),
+      mismatch: () => Promise.resolve(++compared * 1e-6),
+    });
     await handler.handle(rollout(0));
     expect(published[0]!.episodes.map((one) => one.rollout)).toEqual([0, 0, 1]);
     expect(published[0]!.episodes[1]!.referenceLogprobs).toEqual(Float32Array.of(0, 0, -2));

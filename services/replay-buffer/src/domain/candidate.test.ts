@@ -191,7 +191,9 @@ describe('a rollout that was cut off', () => {
       'rollout/truncated/turns': 0.25,
       'rollout/truncated/time': 0.25,
     });
-    expect(Object.keys(batchStatistics([toCandidate(group([whole]), centred)])).join()).not.toContain('truncated');
+    expect(Object.keys(batchStatistics([toCandidate(group([whole]), centred)])).join()).not.toContain(
+      'truncated',
+    );
   });
 
   it('counts for the baseline of its group but is not trained on where it is dropped', () => {

@@ -89,7 +89,10 @@ export function toCandidate(group: Group, algorithm: Judge, truncated: Truncated
  *
  * @throws {ForgeError} as `toCandidate`, with the `index` of a group when one is to blame; else naming all of them.
  */
-export function judgeBatch(selected: readonly Candidate[], algorithm: Pick<Judge, 'acrossBatch'>): (Worth | null)[][] {
+export function judgeBatch(
+  selected: readonly Candidate[],
+  algorithm: Pick<Judge, 'acrossBatch'>,
+): (Worth | null)[][] {
   const groups = selected.map(judgedGroup);
   const whole = {
     index: selected.map(({ index }) => index).join(', '),
@@ -169,7 +172,14 @@ interface Sums {
 }
 
 function sumsOf(rollouts: readonly Episode[]): Sums {
-  const sums: Sums = { rollouts: rollouts.length, reward: 0, rewardSquare: 0, rewards: {}, tokens: 0, truncated: {} };
+  const sums: Sums = {
+    rollouts: rollouts.length,
+    reward: 0,
+    rewardSquare: 0,
+    rewards: {},
+    tokens: 0,
+    truncated: {},
+  };
   for (const { reward, rewards, mask, end } of rollouts) {
     sums.reward += reward;
     sums.rewardSquare += reward ** 2;

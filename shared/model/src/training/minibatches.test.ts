@@ -38,7 +38,10 @@ describe('cutMinibatches', () => {
   );
 
   it('makes parts of rollouts, whose episodes stay together', () => {
-    const episodes = [1, 2, 3, 4, 5].map((length, i) => ({ ...ofAnswer(length), rollout: [0, 0, 0, 1, 2][i]! }));
+    const episodes = [1, 2, 3, 4, 5].map((length, i) => ({
+      ...ofAnswer(length),
+      rollout: [0, 0, 0, 1, 2][i]!,
+    }));
     const parts = cutMinibatches(episodes, { minibatches: 9, microBatchTokens: 100, isReward: false });
     expect(parts.map(({ tokens, sequences, rollouts }) => [tokens, sequences, rollouts])).toEqual([
       [6, 3, 1],

@@ -96,7 +96,7 @@ describe.each<[string, AlgorithmInput & { name: string }]>([
   it('shows the first step that differs', async () => {
     const recorder = await Recorder.open(dir, 'run', 5, 1);
     const { batch, payload } = batchOf(1);
-    const others = { ...batch, groups: [{ index: 1, advantages: [-1, -1] }] };
+    const others = { ...batch, groups: [{ index: 1, advantages: [-1, -1, -1] }] };
     await recorder.step(others, [payload], hashes[2]!);
     const steps = await collect({ to: 3 });
     expect(steps.map(({ weightsHash, recorded }) => weightsHash === recorded)).toEqual([

@@ -2,7 +2,12 @@ import type { Episode } from '@forge/contracts';
 import { wholeRollouts, worthsOfParts } from './whole-rollouts';
 
 /** A part of a rollout: context tokens, then chosen ones. */
-const part = (rollout: number, context: number[], chosen: number[], more: Partial<Episode> = {}): Episode => ({
+const part = (
+  rollout: number,
+  context: number[],
+  chosen: number[],
+  more: Partial<Episode> = {},
+): Episode => ({
   tokenIds: Int32Array.from([...context, ...chosen]),
   mask: Uint8Array.from([...context.map(() => 0), ...chosen.map(() => 1)]),
   logprobs: Float32Array.from([...context.map(() => 0), ...chosen.map((id) => -id)]),

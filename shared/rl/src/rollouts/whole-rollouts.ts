@@ -18,10 +18,7 @@ export function wholeRollouts(episodes: readonly Episode[]): Episode[] {
  *
  * @throws {ForgeError} SHAPE_MISMATCH where those by token are not as many as the tokens of all parts.
  */
-export function worthsOfParts(
-  worths: readonly Worth[],
-  lengths: readonly (readonly number[])[],
-): Worth[] {
+export function worthsOfParts(worths: readonly Worth[], lengths: readonly (readonly number[])[]): Worth[] {
   return lengths.flatMap((parts, i): Worth[] => {
     const worth = worths[i]!;
     if (typeof worth === 'number' || parts.length === 1) return parts.map(() => worth);
