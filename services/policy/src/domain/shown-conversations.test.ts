@@ -17,7 +17,7 @@ describe('shownConversations', () => {
     const long = 'x'.repeat(SHOWN_MESSAGES.charactersPerText + 1);
     const [one] = shownConversations([rolloutOf([{ role: 'tool', text: long, reasoning: long }])]);
     expect([one![0]!.text, one![0]!.reasoning]).toEqual(Array(2).fill(`${long.slice(1)}…`));
-    const many = Array.from({ length: 100 }, (): ShownMessage => ({ role: 'tool', text: long }));
+    const many = Array.from({ length: 200 }, (): ShownMessage => ({ role: 'tool', text: long }));
     const shown = shownConversations(Array.from({ length: 8 }, () => rolloutOf(many))).flat();
     const characters = shown.reduce((sum, { text }) => sum + text.replace('…', '').length, 0);
     expect(characters).toBe(SHOWN_MESSAGES.charactersPerRollout);

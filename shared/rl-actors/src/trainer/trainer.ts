@@ -42,7 +42,8 @@ export class Trainer extends ForgeActor {
   }
 
   /**
-   * One optimizer step on episodes; everything is as before when it fails.
+   * One optimizer step on episodes; everything is as before when it fails. Episodes side by side with the same `rollout` are parts
+   * of one: number them through all groups.
    *
    * @throws {ForgeError} STALE_EPISODE when a token is older than `maxStaleness` allows; NUMERIC_NON_FINITE;
    *   NUMERIC_LIMIT_EXCEEDED for a step beyond `rollback`;

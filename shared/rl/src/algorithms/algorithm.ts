@@ -5,13 +5,16 @@ import { maskPadding } from '../losses/mask-padding';
 import { lossResult, type Loss, type LossResult, type LossTerms } from '../losses/loss';
 import { defaultRollout, type Rollout } from '../rollouts/rollout';
 
-/** The rewards of a group (after shaping) and its episodes, to the worth of each. Runs where groups are buffered. */
+/**
+ * The rewards of a group (after shaping) and its episodes, to the worth of each. Runs where groups are buffered. A rollout of
+ * several parts is one episode here, as `wholeRollouts` makes it.
+ */
 export type Advantage = (rewards: readonly number[], episodes: readonly Episode[]) => Worth[];
 
 /**
  * A group as a batch-level second stage sees it.
  *
- * Shapes: all [G]; `tokens` counts those the policy chose.
+ * Shapes: all [G], by rollouts; `tokens` counts those the policy chose, 0 of a rollout that is not trained on.
  */
 export interface JudgedGroup {
   /** Rewards after shaping. */
