@@ -42,7 +42,7 @@ describe('CurriculumState', () => {
     const state = await newRun();
     await state.admit(10);
     await state.curriculum.assign(first, 0);
-    await store(state, 0, { informative: false, sums: { episodes: 2, reward: 2 } });
+    await store(state, 0, { informative: false, sums: { rollouts: 2, reward: 2 } });
     expect(await state.refill(1, [0], 4)).toBe(0);
     expect(await state.refill(0, [0, 1], 4)).toBe(0);
     expect(await state.refill(0, [0], 0)).toBe(0);
@@ -51,8 +51,8 @@ describe('CurriculumState', () => {
     expect(await state.admit(10)).toEqual([{ index: 2, minVersion: 0 }]);
     const positions = [{ index: 2, position: 9 }];
     await state.curriculum.assign({ ...first, number: 2, positions, changes: {} }, 0);
-    await store(state, 1, { informative: true, sums: { episodes: 4, reward: 1 } });
-    await store(state, 2, { informative: false, sums: { episodes: 4, reward: 0 } });
+    await store(state, 1, { informative: true, sums: { rollouts: 4, reward: 1 } });
+    await store(state, 2, { informative: false, sums: { rollouts: 4, reward: 0 } });
     expect(await state.refill(0, [2], 1)).toBe(0);
     await state.formBatch(batchOf(0, [1]), [2]);
     expect(await state.curriculum.results(0)).toEqual([
