@@ -1,9 +1,13 @@
 import type { Episode } from '@forge/contracts';
 import { Graph, mul, type Tensor } from '@forge/graph';
 import { grpo } from './algorithms/grpo';
-import { checkAlgorithm, checkReward } from './check-user-module';
+import { checkAlgorithm, checkEnvironment, checkReward, checkRollout, checkTools } from './check-user-module';
+import { calculator } from './environments/calculator';
+import { defineEnvironment } from './environments/environment';
+import { environmentRollout } from './environments/interactive-rollout';
 import type { LossTerms } from './losses/loss';
 import { completionOf, sampleOf } from './rewards/completion.fixture';
+import { defaultRollout } from './rollouts/rollout';
 import type { RolloutContext } from './rollouts/rollout';
 
 const code = 'CONFIG_MODULE_UNLOADABLE';
@@ -126,5 +130,28 @@ describe('checkReward', () => {
       "mine.ts: found no function 'score', expected a reward",
     );
     expect(() => checkReward(() => 1, 'mine.ts')).toThrow('mine.ts: found function, expected a reward');
+  });
+});
+
+describe('what a rollout is made of', () => {
+  it('passes what toolRollout, defineTools and defineEnvironment make', () => {
+    const environment = defineEnvironment({ reset: () => 'go', step: () => ({ done: true }) });
+    const rollout = environmentRollout({ environment });
+    expect(checkRollout(rollout, 'mine.ts')).toBe(rollout);
+    expect(checkEnvironment(environment, 'mine.ts')).toBe(environment);
+    expect(checkTools(calculator(), 'mine.ts')).toHaveProperty('open');
+  });
+
+  it.each<[(value: unknown, path: string) => unknown, string]>([
+    [checkRollout, 'mine.ts: found object, expected a function of the options that makes a rollout'],
+    [checkTools, "mine.ts: found no function 'open', expected tools, as defineTools() makes them"],
+    [checkEnvironment, "mine.ts: found no function 'open', expected an environment, as defineEnvironment()"],
+  ])('%p names what is wrong', (check, message) => {
+    expect(() => check({}, 'mine.ts')).toThrow(expect.objectContaining({ code }));
+    expect(() => check({}, 'mine.ts')).toThrow(message);
+  });
+
+  it('keeps the default rollout of an algorithm known as such', () => {
+    expect(checkAlgorithm(grpo(), 'mine.ts').rollout).toBe(defaultRollout);
   });
 });

@@ -1,6 +1,9 @@
 import { ForgeError } from '@forge/errors';
 import { defaultStages, type Algorithm, type CriticOptions } from './algorithms/algorithm';
+import type { EnvironmentSet } from './environments/environment';
+import type { ToolSet } from './environments/tools';
 import type { Reward } from './rewards/reward';
+import { defaultRollout, type Rollout } from './rollouts/rollout';
 
 type Kind = 'boolean' | 'function' | 'number' | 'object' | 'string';
 type Kinds<T> = Readonly<Record<keyof T, Kind>>;
@@ -45,7 +48,7 @@ export function checkAlgorithm(value: unknown, path: string): Algorithm {
   return {
     name: own.name,
     needsReference: own.needsReference,
-    rollout: (context) => own.rollout(context),
+    rollout: own.rollout === defaultRollout ? defaultRollout : (context) => own.rollout(context),
     shape: (episodes) => (own.shape ?? defaultStages.shape).call(own, episodes),
     advantage: (rewards, episodes) => own.advantage(rewards, episodes),
     acrossBatch: (groups) => (own.acrossBatch ?? defaultStages.acrossBatch).call(own, groups),
@@ -63,6 +66,38 @@ export function checkAlgorithm(value: unknown, path: string): Algorithm {
 export function checkReward(value: unknown, path: string): Reward {
   const own = checkFields<Reward>(value, REWARD, path, 'a reward, { name, score(sample, text, completion) }');
   return { name: own.name, score: (sample, text, completion) => own.score(sample, text, completion) };
+}
+
+/**
+ * The rollout a user's module made, checked.
+ *
+ * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE naming `path`.
+ */
+export function checkRollout(value: unknown, path: string): Rollout {
+  if (typeof value === 'function') return value as Rollout;
+  const expected = 'a function of the options that makes a rollout: (options) => toolRollout({ ... })';
+  throw new ForgeError('CONFIG_MODULE_UNLOADABLE', `${path}: found ${typeof value}, expected ${expected}`, {
+    path,
+  });
+}
+
+/**
+ * The tools a user's module made, checked.
+ *
+ * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE naming `path`.
+ */
+export function checkTools(value: unknown, path: string): ToolSet {
+  return checkFields<ToolSet>(value, { open: 'function' }, path, 'tools, as defineTools() makes them');
+}
+
+/**
+ * The environment a user's module made, checked.
+ *
+ * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE naming `path`.
+ */
+export function checkEnvironment(value: unknown, path: string): EnvironmentSet {
+  const kinds = { open: 'function', slots: 'object', toolSlots: 'object', timeoutMs: 'number' } as const;
+  return checkFields<EnvironmentSet>(value, kinds, path, 'an environment, as defineEnvironment() makes it');
 }
 
 function checkFields<T extends object>(

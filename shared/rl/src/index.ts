@@ -89,6 +89,7 @@ export {
   type RewardHandle,
   type Rollout,
   type RolloutContext,
+  type RolloutRecord,
   type Score,
 } from './rollouts/rollout';
 export type {
@@ -105,6 +106,35 @@ export { conversations, type ConversationSetting } from './conversation/conversa
 export type { Conversation, ConversationOptions, OpenConversation, Turn } from './conversation/conversation';
 export { policyHandle, type NumberedCall, type PolicyHandleOptions } from './conversation/policy-handle';
 export { promptText } from './conversation/prompt-text';
+export {
+  defineEnvironment,
+  type Environment,
+  type EnvironmentOptions,
+  type EnvironmentSet,
+  type Observation,
+  type Step,
+  type StepScope,
+} from './environments/environment';
+export {
+  environmentRollout,
+  toolRollout,
+  type EnvironmentRolloutOptions,
+  type ToolRolloutOptions,
+  type TurnBounds,
+} from './environments/interactive-rollout';
+export { calculator } from './environments/calculator';
+export { guessNumber, type GuessNumberOptions } from './environments/guess-number';
+export { promptMessages } from './environments/prompt-messages';
+export type { RolloutScope } from './environments/rollout-scope';
+export {
+  defineTools,
+  joinTools,
+  tool,
+  type RolloutTools,
+  type Tool,
+  type Tools,
+  type ToolSet,
+} from './environments/tools';
 export { episode, episodeFromTurns, withReference } from './rollouts/episode';
 export { isUnjudged } from './rewards/unjudged';
 export { wholeRollouts, worthsOfParts } from './rollouts/whole-rollouts';
@@ -125,4 +155,4 @@ export type { Operator } from './tasks/operand-pairs';
 export { jsonlTask, type JsonlTaskOptions, type SampleLine } from './tasks/jsonl-task';
 export { promptsTask } from './tasks/prompts-task';
 export { EpisodeBuffer, type EpisodeBufferOptions, type EpisodeBufferState } from './replay/episode-buffer';
-export { checkAlgorithm, checkReward } from './check-user-module';
+export { checkAlgorithm, checkEnvironment, checkReward, checkRollout, checkTools } from './check-user-module';

@@ -22,11 +22,27 @@ export interface RewardHandle {
   score(sample: Sample, completion: Completion, observe?: ObserveReward): Promise<Score>;
 }
 
+/** Takes down what happened in rollouts, for the metrics of the step. */
+export interface RolloutRecord {
+  /** One more of what the metric counts. */
+  count(metric: string): void;
+  /** Does `work` and takes down the milliseconds. */
+  time<T>(metric: string, work: () => Promise<T>): Promise<T>;
+}
+
+/** Takes nothing down. */
+export const unrecorded: RolloutRecord = { count: () => undefined, time: (_metric, work) => work() };
+
 export interface RolloutContext {
   sample: Sample;
   policy: PolicyHandle;
   reward: RewardHandle;
   groupSize: number;
+  /** What is random besides the policy follows from this text, the same when the group runs again; left out: the sample's id. */
+  seed?: string;
+  /** Aborted once nobody waits for the group any more. */
+  signal?: AbortSignal;
+  record?: RolloutRecord;
 }
 
 /** One prompt to a group of scored episodes. Runs as a durable job; re-run from the start if its host dies. */
