@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { openRolloutQueue, queueGauges } from '@forge/broker';
-import { candidatesPerBatch, usesReference, type Recipe } from '@forge/config';
+import { candidatesPerBatch, fullReward, usesReference, type Recipe } from '@forge/config';
 import { SERVICES, type ServiceName } from '@forge/contracts';
 import { loadTask } from '@forge/recipe-parts';
 import type { Task } from '@forge/rl';
@@ -124,9 +124,14 @@ async function drawsOf(
 ): Promise<SampleDraws | null> {
   const { curriculum } = recipe.task;
   if (curriculum === undefined) return null;
-  const fullReward = recipe.rewards.reduce((sum, { weight }) => sum + Math.max(0, weight), 0) || 1;
   const options = { explore: curriculum.explore, repeatAfter: curriculum.repeatAfter, seed: recipe.seed };
-  return SampleDraws.open({ state: runState.curriculum, task, curriculum: options, fullReward, coordinator });
+  return SampleDraws.open({
+    state: runState.curriculum,
+    task,
+    curriculum: options,
+    fullReward: fullReward(recipe),
+    coordinator,
+  });
 }
 
 function openRolloutsOf({ recipe, traces }: ServiceContext): OpenRollouts {

@@ -1,7 +1,7 @@
 import { batched, connectService, thisProc } from '@forge/actors';
 import { openRolloutQueue } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
-import { loadAlgorithm } from '@forge/recipe-parts';
+import { loadAlgorithm, loadRollout } from '@forge/recipe-parts';
 import { Policy, ReferenceModel, Reward, type ScoreItem, type ScoreResult } from '@forge/rl-actors';
 import { queueLimits, replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { ActivityClock, activeTraceparent, logIds, outsideTraces } from '@forge/telemetry';
@@ -49,10 +49,14 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     (items) => outsideTraces(() => rewards.score.choose(items.map(withoutRepetition))),
     { maxBatch: CALL_BATCH },
   );
+  const algorithm = await loadAlgorithm(recipe);
   const jobs = new RolloutJobs({
     runState,
     recipe,
-    algorithm: await loadAlgorithm(recipe),
+    algorithm: {
+      needsReference: algorithm.needsReference,
+      rollout: await loadRollout(recipe, algorithm),
+    },
     replica,
     reward: {
       score: async (sample, completion) => {

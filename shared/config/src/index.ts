@@ -10,6 +10,7 @@ export {
   sftRecipeSchema,
   candidatesPerBatch,
   refillPerBatch,
+  fullReward,
   usesCritic,
   usesReference,
   type Recipe,
@@ -39,7 +40,16 @@ export {
   type RewardInput,
   type RewardModelConfig,
 } from './reward';
-export { type Truncated } from './rollout';
+export {
+  environmentName,
+  hasOwnRollout,
+  hasTurns,
+  rolloutSchema,
+  type EnvironmentConfig,
+  type RolloutConfig,
+  type ToolsConfig,
+  type Truncated,
+} from './rollout';
 export { parseConfig } from './issues';
 export {
   loadRecipe,

@@ -3,13 +3,14 @@ import { resolve } from 'node:path';
 import { ForgeError } from '@forge/errors';
 import { createJiti } from 'jiti';
 
-/** Packages that a user's module may import wherever it lies: the same instances that run here. */
+/** Packages that a user's module may import wherever it lies, zod for arguments of tools: the same instances that run here. */
 const PUBLIC_PACKAGES = [
   '@forge/rl',
   '@forge/graph',
   '@forge/contracts',
   '@forge/errors',
   '@forge/telemetry',
+  'zod',
 ];
 
 /**

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { adapterSchema } from './adapter';
 import { algorithmSchema, type AlgorithmConfig } from './algorithm';
 import { completedAlgorithm } from './completed-algorithm';
-import { rewardName, rewardSchema, rewardTimeoutMs } from './reward';
-import { rolloutFields } from './rollout';
+import { rewardName, rewardSchema, rewardTimeoutMs, type RewardConfig } from './reward';
+import { environmentName, rolloutSchema, type RolloutConfig } from './rollout';
 import { redisWaitSeconds, section } from './sections';
 import { sinkSchema } from './sink';
 import { taskSchema } from './task';
@@ -69,8 +69,11 @@ export const recipeSchema = z
         ),
     }),
     sampling: samplingSchema.prefault({}).describe('how training completions are drawn'),
-    rewards: z.array(rewardSchema).min(1).describe('their weighted sum is the reward'),
-    rollout: section(rolloutFields),
+    rollout: rolloutSchema,
+    rewards: z
+      .array(rewardSchema)
+      .default([])
+      .describe('their weighted sum is the reward; none beside an environment that gives its own'),
     trainer: section({
       ...trainerFields({ learningRate: 3e-4, warmupSteps: 10 }),
       checkpointEverySteps: z
@@ -284,12 +287,16 @@ export const recipeSchema = z
         'none with ppo, whose value model has all its weights; an algorithm without a critic takes one';
       context.addIssue({ code: 'custom', path: ['adapter'], message });
     }
-    const names = rewards.map(rewardName);
+    const names = rewardNames(recipe);
+    if (names.length === 0) {
+      const message = 'at least one, or an environment that gives its own as rollout.environment';
+      context.addIssue({ code: 'custom', path: ['rewards'], message });
+    }
     names.forEach((name, i) => {
       if (names.indexOf(name) === i) return;
       context.addIssue({
         code: 'custom',
-        path: ['rewards', i],
+        path: i < rewards.length ? ['rewards', i] : ['rollout', 'environment'],
         message: `a name other than ${name}, which is taken`,
       });
     });
@@ -306,7 +313,7 @@ export const recipeSchema = z
   .transform(({ evaluation, ...recipe }) => ({
     ...recipe,
     algorithm: completedAlgorithm(recipe),
-    evaluation: { ...evaluation, reward: evaluation.reward ?? rewardName(recipe.rewards[0]!) },
+    evaluation: { ...evaluation, reward: evaluation.reward ?? rewardNames(recipe)[0]! },
   }));
 
 function comparesComponents(algorithm: AlgorithmConfig): boolean {
@@ -315,6 +322,24 @@ function comparesComponents(algorithm: AlgorithmConfig): boolean {
 
 /** A run of reinforcement learning with every default filled in. */
 export type Recipe = z.output<typeof recipeSchema>;
+
+/** What makes up the reward of a rollout. */
+interface Rewarded {
+  rewards: readonly RewardConfig[];
+  rollout: Pick<RolloutConfig, 'environment'>;
+}
+
+/** Names of what makes up the reward: the rewards, and the environment that gives its own. */
+function rewardNames({ rewards, rollout }: Rewarded): string[] {
+  const { environment } = rollout;
+  return [...rewards.map(rewardName), ...(environment === undefined ? [] : [environmentName(environment)])];
+}
+
+/** The reward of a rollout that each of them gives 1. */
+export function fullReward({ rewards, rollout }: Rewarded): number {
+  const weights = [...rewards, ...(rollout.environment ? [rollout.environment] : [])];
+  return weights.reduce((sum, { weight }) => sum + Math.max(0, weight), 0) || 1;
+}
 
 /** Groups rolled out for one batch; dynamic sampling trains on `batch.groups` of them. */
 export function candidatesPerBatch({ batch }: Pick<Recipe, 'batch'>): number {

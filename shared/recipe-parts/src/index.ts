@@ -1,2 +1,3 @@
 export { loadAlgorithm, loadRewards, loadTask, pinnedTask } from './load-parts';
+export { loadRollout } from './load-rollout';
 export { datasetFolder } from './data/dataset-task';

@@ -1,5 +1,4 @@
 import {
-  loadModule,
   namedSecret,
   rewardName,
   type Recipe,
@@ -31,6 +30,7 @@ import {
 } from '@forge/rl';
 import { builtInAlgorithm } from './built-in-algorithm';
 import { judgeReward } from './judge/judge-reward';
+import { fromModule } from './from-module';
 import { datasetTask, pinnedDataset } from './data/dataset-task';
 import { codeReward } from './sandbox/code-reward';
 
@@ -107,23 +107,6 @@ async function loadReward(config: RewardConfig, openModel: OpenModel): Promise<R
       const own = checkReward(await fromModule(config.module, config.options), config.module);
       return { ...own, name: rewardName(config) };
     }
-  }
-}
-
-/** A user's module exports a factory, or the thing itself. */
-async function fromModule(path: string, options: Record<string, unknown>): Promise<unknown> {
-  const exported = await loadModule(path);
-  if (typeof exported !== 'function') return exported;
-  try {
-    return await (exported as (options: Record<string, unknown>) => unknown)(options);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ForgeError(
-      'CONFIG_MODULE_UNLOADABLE',
-      `the factory of ${path} failed: ${reason}`,
-      { path },
-      { cause },
-    );
   }
 }
 

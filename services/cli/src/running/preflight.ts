@@ -1,7 +1,8 @@
-import type { Recipe } from '@forge/config';
+import { hasTurns, type Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { adapterShapes, loadModel, modelFolder, type LoadedModel, type ModelConfig } from '@forge/model';
-import { loadAlgorithm, loadRewards, loadTask, pinnedTask } from '@forge/recipe-parts';
+import { loadAlgorithm, loadRewards, loadRollout, loadTask, pinnedTask } from '@forge/recipe-parts';
+import { promptMessages } from '@forge/rl';
 import type { RunModels } from '../planning/memory-plan';
 import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
@@ -21,6 +22,7 @@ export async function preflight(
   { startsHere }: { startsHere: boolean },
 ): Promise<{ recipe: Recipe; promptTokens: number; model: LoadedModel; models: RunModels }> {
   const [algorithm] = await Promise.all([loadAlgorithm(given), loadRewards(given)]);
+  await loadRollout(given, algorithm);
   const named = { ...given, task: await withDownloads((watch) => pinnedTask(given.task, watch)) };
   const task = await loadTask(named);
   const { evaluation, sampling } = named;
@@ -37,7 +39,9 @@ export async function preflight(
   const { config, tokenizer } = model;
   if (named.adapter !== undefined) adapterShapes(config, named.adapter);
   const first = task.sample(0);
-  const { length } = tokenizer.renderPrompt(first.prompt).tokenIds;
+  // A conversation begins with messages, whatever the sample has.
+  const prompt = hasTurns(named) ? promptMessages(first) : first.prompt;
+  const { length } = tokenizer.renderPrompt(prompt).tokenIds;
   checkPositions(sampling.maxTokens, length, config, 'the model');
   const recipe = await withPinnedRewardModel(withReference({ ...named, model: folder.model }, algorithm));
   const teacher = await loadTeacher(recipe, model);

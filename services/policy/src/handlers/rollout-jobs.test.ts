@@ -1,7 +1,7 @@
-import { recipeSchema } from '@forge/config';
+import { recipeSchema, rolloutSchema } from '@forge/config';
 import { decode, groupSchema, type Group, type RolloutJob, type TelemetryEvent } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { defaultRollout } from '@forge/rl';
+import { defaultRollout, episode, type Rollout, type RolloutContext } from '@forge/rl';
 import { RolloutJobs, type GenerateCall, type RolloutJobsOptions } from './rollout-jobs';
 
 const recipe = recipeSchema.parse({
@@ -306,6 +306,40 @@ describe('RolloutJobs', () => {
       [0, 0],
     ]);
     expect(events).toEqual([{ kind: 'evaluation', version: 4, part: 1, parts: 2, correct: 1, total: 2 }]);
+  });
+
+  it("evaluates by the recipe's rollout where it has one, and hands rollouts seed, signal and record", async () => {
+    const asked: RolloutContext[] = [];
+    const asking: Rollout = async (context) => {
+      asked.push(context);
+      const [completion] = await context.policy.generate('go');
+      return [episode(completion!, { reward: 7, rewards: { exact: 1 } })];
+    };
+    const own = { ...recipe, rollout: rolloutSchema.parse({ module: './mine.ts' }) };
+    const { handler, events, calls } = jobs({
+      recipe: own,
+      algorithm: { rollout: asking, needsReference: false },
+    });
+    const samples = [sample];
+    await handler.handle({ kind: 'evaluation', schemaVersion: 1, minVersion: 4, part: 1, parts: 2, samples });
+    expect(events).toEqual([{ kind: 'evaluation', version: 4, part: 1, parts: 2, correct: 1, total: 1 }]);
+    expect([asked[0]!.groupSize, asked[0]!.seed, calls[0]!.sampling.temperature]).toEqual([1, undefined, 0]);
+    await handler.handle(rollout(3));
+    expect([asked[1]!.groupSize, asked[1]!.seed, asked[1]!.signal?.aborted]).toEqual([2, '1/3', false]);
+  });
+
+  it('aborts the signal of a rollout that is handed back', async () => {
+    let signal: AbortSignal | undefined;
+    const waiting: Rollout = (context) => {
+      signal = context.signal;
+      return new Promise(() => undefined);
+    };
+    const { handler } = jobs({ algorithm: { rollout: waiting, needsReference: false } });
+    const handling = handler.handle(rollout(3));
+    await new Promise(setImmediate);
+    handler.handBack();
+    await expect(handling).rejects.toMatchObject({ code: 'CANCELLED' });
+    expect(signal!.reason).toMatchObject({ code: 'CANCELLED' });
   });
 
   describe('with a sample in an evaluation that fails', () => {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunState } from '@forge/broker';
-import { candidatesPerBatch, type Recipe } from '@forge/config';
+import { candidatesPerBatch, hasOwnRollout, type Recipe } from '@forge/config';
 import {
   encode,
   MAX_MESSAGE_BYTES,
@@ -30,8 +30,9 @@ import {
   type ChatPolicy,
   type PolicyHandle,
   type RewardHandle,
+  type RolloutRecord,
 } from '@forge/rl';
-import { recordSystemMetric, Reduce, type ActivityClock } from '@forge/telemetry';
+import { recordSystemMetric, Reduce, timed, type ActivityClock } from '@forge/telemetry';
 import { shownConversations } from '../domain/shown-conversations';
 import { shownTokens, type TokenTexts } from '../domain/shown-tokens';
 import type { RolloutAttempt } from './rollout-attempt';
@@ -84,6 +85,10 @@ const UNTRACED: Attempt = {
 type Answer = 'correct' | 'wrong' | 'failed' | 'unjudged';
 type Kind<K extends RolloutJob['kind']> = Extract<RolloutJob, { kind: K }>;
 
+const RECORD: RolloutRecord = {
+  count: (metric) => recordSystemMetric(metric, 1, Reduce.SUM),
+  time: timed,
+};
 const FULL_PAUSE_MS = 100;
 /** Groups of a batch's candidates of which one completion is compared with the training graph. */
 const CHECKED_PER_BATCH = 4;
@@ -106,10 +111,15 @@ export class RolloutJobs {
     return attempt.run(
       () =>
         new Promise((resolve, reject) => {
-          this.underWay.add(reject);
-          void this.work(job, attempt)
+          const ending = new AbortController();
+          const giveUp = (error: ForgeError): void => {
+            ending.abort(error);
+            reject(error);
+          };
+          this.underWay.add(giveUp);
+          void this.work(job, attempt, ending.signal)
             .then(resolve, reject)
-            .finally(() => this.underWay.delete(reject));
+            .finally(() => this.underWay.delete(giveUp));
         }),
     );
   }
@@ -120,7 +130,7 @@ export class RolloutJobs {
     for (const giveUp of this.underWay) giveUp(this.givenUp);
   }
 
-  private async work(job: RolloutJob, attempt: Attempt): Promise<void> {
+  private async work(job: RolloutJob, attempt: Attempt, signal: AbortSignal): Promise<void> {
     const standing = await this.options.runState.standing(job);
     if (standing === 'unknown') {
       const what = job.kind === 'rollout' ? `group ${job.index} at` : '';
@@ -130,16 +140,22 @@ export class RolloutJobs {
     if (standing === 'done') return;
     await this.options.weightsAtLeast(job.minVersion);
     attempt.hasWeights();
-    await (job.kind === 'rollout' ? this.rollOut(job, attempt) : this.evaluate(job));
+    await (job.kind === 'rollout' ? this.rollOut(job, attempt, signal) : this.evaluate(job, signal));
   }
 
-  private async rollOut({ index, sample }: Kind<'rollout'>, attempt: Attempt): Promise<void> {
+  private async rollOut(
+    { index, sample }: Kind<'rollout'>,
+    attempt: Attempt,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { algorithm, recipe, reward, runState, replica } = this.options;
     const { groupSize } = recipe.algorithm;
     const hashes: WeightHashes = {};
     const policy = this.policyHandle(String(index), recipe.sampling, hashes, attempt);
     const traced: RewardHandle = { score: (...item) => attempt.phase('score', () => reward.score(...item)) };
-    const episodes = await algorithm.rollout({ sample, policy, reward: traced, groupSize });
+    const seed = `${recipe.seed}/${index}`;
+    const context = { sample, policy, reward: traced, groupSize, seed, signal, record: RECORD };
+    const episodes = await algorithm.rollout(context);
     checkRollouts(index, episodes, groupSize);
     const isChecked = index % Math.ceil(candidatesPerBatch(recipe) / CHECKED_PER_BATCH) === 0;
     const mismatch = isChecked ? await this.mismatch(rolloutsOf(episodes)[0]!) : null;
@@ -164,9 +180,12 @@ export class RolloutJobs {
   }
 
   /** A sample that fails does not keep the others from being counted. */
-  private async evaluate({ samples, minVersion, part, parts }: Kind<'evaluation'>): Promise<void> {
+  private async evaluate(
+    { samples, minVersion, part, parts }: Kind<'evaluation'>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const answers = await Promise.all(
-      samples.map((sample, i) => this.answers(sample, `evaluation-${part}-${i}`)),
+      samples.map((sample, i) => this.answers(sample, `evaluation-${part}-${i}`, signal)),
     );
     const count = (what: Answer): number => answers.filter((answer) => answer === what).length;
     const unjudged = count('unjudged');
@@ -183,13 +202,12 @@ export class RolloutJobs {
     });
   }
 
-  private async answers(sample: Sample, id: string): Promise<Answer> {
-    const { recipe, reward, runState } = this.options;
+  private async answers(sample: Sample, id: string, signal: AbortSignal): Promise<Answer> {
+    const { recipe, runState } = this.options;
     const greedy = { ...recipe.sampling, temperature: 0, topK: 0, topP: 1 };
     for (let attempt = 1; ; attempt++) {
       try {
-        const [completion] = await this.policyHandle(id, greedy).generate(sample.prompt);
-        const { rewards } = await reward.score(sample, completion!);
+        const rewards = await this.rewardsOf(sample, this.policyHandle(id, greedy), signal);
         return (rewards[recipe.evaluation.reward] ?? 0) >= 1 ? 'correct' : 'wrong';
       } catch (error) {
         const { code, message, retryClass, details } = ForgeError.from(error);
@@ -202,6 +220,21 @@ export class RolloutJobs {
         return isUnjudged(code) ? 'unjudged' : 'failed';
       }
     }
+  }
+
+  /** Rewards of one answer, or of one rollout where the recipe has its own. */
+  private async rewardsOf(
+    sample: Sample,
+    policy: PolicyHandle,
+    signal: AbortSignal,
+  ): Promise<Record<string, number>> {
+    const { algorithm, recipe, reward } = this.options;
+    if (!hasOwnRollout(recipe)) {
+      const [completion] = await policy.generate(sample.prompt);
+      return (await reward.score(sample, completion!)).rewards;
+    }
+    const episodes = await algorithm.rollout({ sample, policy, reward, groupSize: 1, signal });
+    return episodes.at(-1)?.rewards ?? {};
   }
 
   /**
@@ -218,7 +251,7 @@ export class RolloutJobs {
       id,
       maxTokens: defaults.maxTokens,
       clock: () => performance.now(),
-      count: (metric) => recordSystemMetric(metric, 1, Reduce.SUM),
+      count: RECORD.count,
       generate: async ({ sampling, ...call }) => {
         const request = { ...call, sampling: { ...defaults, ...sampling } };
         const made = await attempt.generating(() => this.options.generate(request));

@@ -7,7 +7,7 @@ import { openRewards, type OpenRewards } from './open-rewards';
 import { scoreEach, type ScoreItem, type ScoreResult } from './score';
 
 const rewardActorSchema = z.strictObject({
-  rewards: z.array(rewardSchema).min(1),
+  rewards: z.array(rewardSchema),
   timeoutMs: rewardTimeoutMs,
   date: z.iso.date().optional(),
 });

@@ -1,0 +1,71 @@
+import { parseConfig } from './issues';
+import { fullReward, recipeSchema } from './recipe';
+import { hasOwnRollout, hasTurns } from './rollout';
+
+const recipe = (parts: object) =>
+  parseConfig(
+    recipeSchema,
+    {
+      ...{ name: 'r', model: 'm', steps: 1, task: { kind: 'arithmetic' }, algorithm: { name: 'grpo' } },
+      ...parts,
+    },
+    'a recipe',
+  );
+const rewards = [{ name: 'exact' }];
+
+describe('the rollout of a recipe', () => {
+  it('names tools and an environment, built in or of the user, with bounds for its turns', () => {
+    const { rollout } = recipe({
+      rewards,
+      rollout: {
+        tools: [{ name: 'calculator' }, { module: './search.ts' }],
+        environment: { module: './maze.ts' },
+      },
+    });
+    expect(rollout).toEqual({
+      tools: [{ name: 'calculator' }, { name: 'module', module: './search.ts', options: {} }],
+      environment: { name: 'module', module: './maze.ts', weight: 1, options: {} },
+      options: {},
+      maxTurns: 8,
+      truncated: 'keep',
+    });
+    const plain = recipe({ rewards });
+    expect([hasOwnRollout(plain), hasTurns(plain)]).toEqual([false, false]);
+    const own = recipe({ rewards, rollout: { module: './own.ts' } });
+    expect([hasOwnRollout(own), hasTurns(own)]).toEqual([true, false]);
+  });
+
+  it('may do without rewards when its environment gives its own, which decides what is correct', () => {
+    const { rewards: none, evaluation } = recipe({ rollout: { environment: { module: './games/maze.ts' } } });
+    expect([none, evaluation.reward]).toEqual([[], 'maze']);
+    const both = recipe({ rewards, rollout: { environment: { name: 'guess-number' } } });
+    expect(both.evaluation.reward).toBe('exact');
+    const named = {
+      rollout: { environment: { name: 'guess-number' } },
+      evaluation: { reward: 'guess-number' },
+    };
+    expect(recipe({ rewards, ...named }).evaluation.reward).toBe('guess-number');
+    const weighed = { environment: { name: 'guess-number', weight: 3 } };
+    expect(fullReward(recipe({ rewards, rollout: weighed }))).toBe(4);
+  });
+
+  it.each<[object, string]>([
+    [
+      { rewards, rollout: { module: './own.ts', tools: [{ name: 'calculator' }] } },
+      'rollout.tools: found [{"name":"calculator"}], expected none beside module',
+    ],
+    [
+      { rewards, rollout: { module: './own.ts', environment: { name: 'guess-number' } } },
+      'expected none beside module, which rolls out itself',
+    ],
+    [{ rewards, rollout: { tools: [{ name: 'calculater' }] } }, 'rollout.tools.0.name'],
+    [{ rewards, rollout: { tools: [{ name: 'calculator' }], maxTurns: 0 } }, 'rollout.maxTurns: found 0'],
+    [{}, 'rewards: missing, expected at least one, or an environment that gives its own'],
+    [
+      { rewards: [{ module: './maze.js' }], rollout: { environment: { module: './maze.ts' } } },
+      'rollout.environment: found {"module":"./maze.ts"}, expected a name other than maze, which is taken',
+    ],
+  ])('refuses %j', (parts, message) => {
+    expect(() => recipe(parts)).toThrow(message);
+  });
+});
