@@ -146,7 +146,10 @@ describe('loadRecipe', () => {
     ['trainer.recompute=1', 'trainer.recompute: found 1, expected true or false'],
     ['trainer.betas=[0.9]', 'trainer.betas: found [0.9], expected a list of length >= 2'],
     ['policy=3', 'policy: found 3, expected a mapping of keys to values'],
-    ['rewards=[]', 'rewards: found [], expected at least one, or an environment that gives its own as rollout.environment'],
+    [
+      'rewards=[]',
+      'rewards: found [], expected at least one, or an environment that gives its own as rollout.environment',
+    ],
     [
       'algorithm={name: grop}',
       `algorithm.name: found "grop", expected one of ${ALGORITHM_NAMES.join(', ')}, module; did you mean grpo?`,
