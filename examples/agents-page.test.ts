@@ -65,7 +65,7 @@ const said = ([episode]: Episode[]) => episode!.conversation!.map(({ role, text 
 describe('docs/agents.md', () => {
   it('has tools that a recipe names', async () => {
     const recipe = load('shop.yaml');
-    const sample = { ...(await loadTask(recipe)).sample(0), answer: '12' };
+    const sample = { id: '0', prompt: 'What do 4 apples cost?', answer: '12' };
     const episodes = await rolledOut(
       recipe,
       sample,
@@ -101,9 +101,9 @@ describe('docs/agents.md', () => {
     const url = `http://127.0.0.1:${(shop.address() as AddressInfo).port}`;
     const tools = { module: join(dir, 'cart-tools.ts'), options: { url } };
     const recipe = load('shop.yaml', [`rollout.tools.0=${JSON.stringify(tools)}`]);
-    const { sample } = await loadTask(recipe);
+    const sample = { id: '0', prompt: 'What do 4 apples cost?', answer: '1' };
     const turns = [call('put', { fruit: 'pear' }), call('put', { fruit: 'nut' }), 'done'];
-    const answers = said(await rolledOut(recipe, { ...sample(0), answer: '1' }, ...turns));
+    const answers = said(await rolledOut(recipe, sample, ...turns));
     shop.close();
     expect(answers.filter(([role]) => role === 'tool')).toEqual([
       ['tool', 'in the cart'],
