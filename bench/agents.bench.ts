@@ -31,6 +31,7 @@ export function run(): void {
     console.log(
       `${name}: ${percent(learnt.points[0]!.accuracy)} -> ${percent(accuracy)}, ${step} steps in ${seconds.toFixed(0)} s`,
     );
+    console.log(learnt.points.map((point) => `  ${point.step}: ${percent(point.accuracy)}`).join(''));
   }
   writeFileSync(CHART, learningCurves(curves, 0));
   const ratio = ends['tool-grpo']! / Math.max(ends['tool-grpo, no tool']!, 0.005);
