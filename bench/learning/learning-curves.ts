@@ -24,6 +24,7 @@ export function learningCurves(curves: readonly Curve[], least: number): string 
       min: least,
       max: 1,
       name: 'held-out accuracy',
+      nameTextStyle: { color: GREY, align: 'left' },
       splitLine: { lineStyle: { color: GREY, opacity: 0.25 } },
     },
     series: curves.map(({ name, color, dash, points }) => ({
