@@ -62,7 +62,7 @@ describe('cutMicroBatches', () => {
       { ...episode([0, 0, 0, 1], 4), rollout: 7 },
       { ...episode([0, 1], 5), rollout: 8 },
     ];
-    const batches = cutMicroBatches(parts, 4, { isReward: true });
+    const batches = cutMicroBatches(parts, 3, { isReward: true });
     expect(batches.map(({ rollouts }) => rollouts)).toEqual([[0], [0], [1]]);
     expect(batches.map(({ rolloutTokens }) => numbers(rolloutTokens))).toEqual([[3], [3], [1]]);
     expect(batches.map(({ advantages }) => numbers(advantages))).toEqual([[0, 0, 4], [0, 0], [5]]);
