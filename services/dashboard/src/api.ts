@@ -228,7 +228,7 @@ export interface SampleMessage {
   toolCalls?: { name: string; arguments: string }[] | undefined;
   /** The tool that answers. */
   name?: string | undefined;
-  /** What the turn earned, at the message that ends it. */
+  /** Reward of the turn, at the message that ends it. */
   reward?: number | undefined;
   /** Why a new part begins here. */
   fork?: string | undefined;

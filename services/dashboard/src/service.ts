@@ -28,7 +28,7 @@ export interface DashboardOptions {
 }
 
 export interface Dashboard {
-  /** Where it answers. */
+  /** Address it answers at. */
   url: string;
   /** The same for people: with the token, where it was made here. */
   address: string;

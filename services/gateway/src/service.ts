@@ -32,7 +32,7 @@ export interface GatewayLimits {
 }
 
 export interface Gateway {
-  /** Where it answers. */
+  /** Address it answers at. */
   url: string;
   /** Answers what it has begun, for so long at most, and ends. */
   close: (drainMs?: number) => Promise<void>;

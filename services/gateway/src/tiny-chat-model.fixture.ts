@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parameterShapes, type ModelConfig } from '@forge/model';
 import { elementCount, writeSafetensors, type Parameters } from '@forge/weights';
 
-/** What is said behind a prompt that ends with `<|call|>`, as it does at first, or with `<|say|>`, behind a tool's. */
+/** Answers to a prompt that ends with `<|call|>`, as it does at first, or with `<|say|>`, behind a tool's. */
 const CALLED = [
   '<think>',
   '\n',

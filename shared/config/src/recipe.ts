@@ -323,7 +323,7 @@ function comparesComponents(algorithm: AlgorithmConfig): boolean {
 /** A run of reinforcement learning with every default filled in. */
 export type Recipe = z.output<typeof recipeSchema>;
 
-/** What makes up the reward of a rollout. */
+/** Parts of a recipe that make up the reward of a rollout. */
 interface Rewarded {
   rewards: readonly RewardConfig[];
   rollout: Pick<RolloutConfig, 'environment'>;

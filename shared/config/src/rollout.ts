@@ -39,7 +39,7 @@ const truncated = z
     'what becomes of a rollout of several turns that was cut off: it keeps its reward, or is dropped: not trained on, but its reward counts for its group and in metrics; or `{ reward: ... }`, one for all such',
   );
 
-/** What a group does between prompt and reward: one answer, or with tools, an environment or a module more. */
+/** Work of a group between prompt and reward: one answer, or with tools, an environment or a module more. */
 export const rolloutSchema = z
   .strictObject({
     module: file.optional(),
@@ -78,7 +78,7 @@ export const rolloutSchema = z
   .prefault({});
 
 export type RolloutConfig = z.output<typeof rolloutSchema>;
-/** What becomes of rollouts that were cut off. */
+/** Fate of rollouts that were cut off. */
 export type Truncated = z.output<typeof truncated>;
 export type ToolsConfig = z.output<typeof tools>;
 export type EnvironmentConfig = z.output<typeof environment>;

@@ -32,7 +32,7 @@ export const episodeSchema = z
     logprobs: perToken('Float32Array', isLogprob, 'a finite number <= 0'),
     versions: perToken('Int32Array', (version) => version >= -1, 'an int >= -1'),
     referenceLogprobs: perToken('Float32Array', Number.isFinite, 'a finite number').optional(),
-    /** That of the whole rollout, in each of its parts. */
+    /** Reward of the whole rollout, in each of its parts. */
     reward,
     /** The reward by function, before weighting. */
     rewards: namedNumbers(MAX_REWARD),
@@ -47,7 +47,7 @@ export const episodeSchema = z
       .min(0)
       .max(MAX_EPISODES - 1)
       .optional(),
-    /** What each turn earned: tokens up to position `end` that no earlier turn has are the turn's. */
+    /** Reward of each turn: tokens up to position `end` that no earlier turn has are the turn's. */
     turns: atMost(MAX_TURNS, z.strictObject({ end: z.int().min(1), reward })).optional(),
     /** The messages of this part, for people. */
     conversation: atMost(MAX_TURNS, shownMessageSchema).optional(),

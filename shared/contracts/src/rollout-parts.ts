@@ -14,7 +14,7 @@ export function rolloutsOf<E extends Part>(episodes: readonly E[]): E[][] {
   return rollouts;
 }
 
-/** What is wrong with the episodes of a group as parts of rollouts; null: nothing. */
+/** Fault of a group's episodes as parts of rollouts; null: none. */
 export function partsFault(
   episodes: readonly (Part & { reward: number; end?: string | undefined })[],
 ): string | null {

@@ -11,7 +11,7 @@ export const shownMessageSchema = z.strictObject({
   toolCalls: atMost(128, z.strictObject({ name: z.string(), arguments: z.string() })).optional(),
   /** The tool that answers. */
   name: z.string().optional(),
-  /** What the turn earned, at the message that ends it. */
+  /** Reward of the turn, at the message that ends it. */
   reward: z.number().min(-MAX_REWARD).max(MAX_REWARD).optional(),
   /** Why the conversation could not go on from its tokens, at the first message after that. */
   fork: z.string().optional(),

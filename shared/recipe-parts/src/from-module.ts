@@ -2,7 +2,7 @@ import { loadModule } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 
 /**
- * What a user's module exports: the thing itself, or what its factory makes of the options.
+ * Export of a user's module: the thing itself, or what its factory makes of the options.
  *
  * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE
  */

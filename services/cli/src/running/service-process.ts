@@ -4,7 +4,7 @@ import { mainOf, nodeArguments } from './supervisor';
 
 /** A server for people or their programs, in a process of its own. */
 export interface ServiceProcess {
-  /** Where it is found; null when it ended before it answered. */
+  /** Address it is found at; null when it ended before it answered. */
   address: Promise<string | null>;
   /** Its exit status, or 1 when it was killed; why, in words. */
   ended: Promise<{ status: number; reason: string }>;

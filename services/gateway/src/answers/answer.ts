@@ -3,7 +3,7 @@ import type { ChatMessage, Completion } from '@forge/contracts';
 /** One answer. Shapes: tokenTexts as the tokens of the completion. */
 export interface Answer {
   completion: Completion;
-  /** Of a text that was continued: the continuation is its content. */
+  /** Message of the assistant; the content is the continuation where a text was continued. */
   message: ChatMessage;
   /** Text that each token adds, where log-probs are asked for. */
   tokenTexts: readonly string[] | null;

@@ -1,6 +1,6 @@
 import type { Prompt, Sampling, ToolSpec } from '@forge/contracts';
 
-/** What a client asks for, whatever API it speaks. */
+/** Request of a client, whatever API it speaks. */
 export interface Asked {
   /** Name of the model, as the client says it. */
   model: string;

@@ -1,7 +1,7 @@
 import type { Completion, Prompt, Sampling } from '@forge/contracts';
 import type { ChatPolicy, GrowingAnswer, GrowingText, SettledAnswer } from '@forge/rl';
 
-/** What a completion has grown by. Shapes: tokenIds, logprobs [T]. */
+/** Tokens that a completion has grown by. Shapes: tokenIds, logprobs [T]. */
 export interface CompletionGrowth {
   rolloutId: string;
   tokenIds: readonly number[];

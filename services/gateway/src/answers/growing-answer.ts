@@ -20,7 +20,7 @@ export class GrowingAnswer {
     private readonly isChat: boolean,
   ) {}
 
-  /** What is new; null: nothing that can be told yet. */
+  /** Growth of the answer; null: nothing that can be told yet. */
   async grow({ tokenIds, logprobs }: Omit<CompletionGrowth, 'rolloutId'>): Promise<Growth | null> {
     this.tokenIds.push(...tokenIds);
     this.logprobs.push(...logprobs);

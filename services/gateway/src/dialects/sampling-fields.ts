@@ -19,7 +19,7 @@ export const tokensField = z.int().min(1).nullish();
 export const samplingFields = {
   temperature: temperature.unwrap().nullish(),
   top_p: topP.unwrap().nullish(),
-  /** Those below one switch it off, as in other servers. */
+  /** Numbers below one switch it off, as in other servers. */
   top_k: z.int().min(-1).nullish(),
 };
 
@@ -29,7 +29,7 @@ interface SamplingBody {
   top_k?: number | null | undefined;
 }
 
-/** How the answers are drawn; what is left out as OpenAI's servers have it. */
+/** Fields that say how answers are drawn; their defaults are those of OpenAI's servers. */
 export function samplingOf(
   { temperature, top_p, top_k }: SamplingBody,
   stop: readonly string[],

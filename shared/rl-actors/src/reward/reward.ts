@@ -17,7 +17,7 @@ export interface RewardActorConfig {
   rewards: readonly RewardInput[];
   /** How long the rewards of one completion may take together; default 60,000. */
   timeoutMs?: number;
-  /** What the chat template of a reward model is told where it asks for the date, as YYYY-MM-DD. */
+  /** Date that the chat template of a reward model is told where it asks for it, as YYYY-MM-DD. */
   date?: string;
 }
 

@@ -13,7 +13,7 @@ interface Turn {
  * An advantage for each turn in place of one for the rollout. The return of turn i is its reward and `turnDiscount` times that of
  * turn i + 1; the turns of all rollouts of a group are then compared as if each were a rollout of its own.
  *
- * What a rollout's reward has beyond the sum of its turns' (the score at the end, what shaping adds) is the last turn's, so that
+ * All that a rollout's reward has beyond the sum of its turns' (the score at the end, what shaping adds) is the last turn's, so that
  * with a discount of 1 the first turn's return is that reward.
  *
  * Shapes: rewards [G] -> [G][T], 0 where the mask is 0.

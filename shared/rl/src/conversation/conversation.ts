@@ -11,7 +11,7 @@ import type { Score } from '../rollouts/rollout';
 
 export interface ConversationOptions {
   tools?: ToolSpec[] | undefined;
-  /** How answers are drawn, over what the policy was set up with. */
+  /** Sampling of answers, over what the policy was set up with. */
   sampling?: Partial<Sampling> | undefined;
   /** Answers at most; the limit ends the conversation where one more is asked for. */
   maxTurns?: number | undefined;

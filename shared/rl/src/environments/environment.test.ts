@@ -227,7 +227,7 @@ describe('guessNumber', () => {
   it('gives partial credit for the bits that a guess rules out, and 1 in all for the number', async () => {
     const rewards = ({ episodes }: Awaited<ReturnType<typeof play>>) =>
       episodes[0]!.turns!.map(({ reward }) => reward);
-    // Of 32 numbers, 26 to 41 and then 10 to 17 are ruled out; what was known before is worth nothing.
+    // Answers rule out 26 to 41 and then 10 to 17 of 32 numbers; a guess among these earns nothing.
     const [first, second, again] = rewards(await play(['26', '17', '40'], 0.5));
     expect([first, second, again]).toEqual([expect.closeTo(0.1), expect.closeTo(0.1), 0]);
     const found = rewards(await play(['26', '25'], 0.5));

@@ -4,10 +4,10 @@ import type { RolloutScope } from './rollout-scope';
 import { Slots } from './slots';
 import type { Tools } from './tools';
 
-/** What the model is told next: a text is a message of the user. */
+/** Words that the model is told next: a text is a message of the user. */
 export type Observation = string | ChatMessage | readonly ChatMessage[];
 
-/** What became of an action. */
+/** Outcome of an action. */
 export interface Step {
   /** Told to the model before its next action; the last one may be left out. */
   observation?: Observation;

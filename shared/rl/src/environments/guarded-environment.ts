@@ -52,7 +52,7 @@ export class GuardedEnvironment {
     return this.environment?.tools;
   }
 
-  /** What the model's answer came to. */
+  /** Outcome of the model's answer. */
   async step(action: ChatMessage): Promise<TakenStep> {
     const environment = this.environment!;
     const scope = { ...this.scope, turn: this.turn++ };

@@ -122,13 +122,13 @@ async function play(options: Options, context: RolloutContext, seat: Seat): Prom
     reward: score.reward + weight * total,
     rewards: { ...score.rewards, [environment.name]: total },
   };
-  // What the recipe's rewards say of the last answer is a reward of that turn.
+  // Rewards of the recipe for the last answer are that turn's.
   const byTurn = rewards.map((value, t) => weight * value + (t === rewards.length - 1 ? score.reward : 0));
   const episodes = seat.chat.episodes(whole, byTurn);
   return truncated && seat.chat.end === null ? episodes.map((each) => ({ ...each, end: 'turns' })) : episodes;
 }
 
-/** What came of the turns of a rollout: a reward for each, 0 where the answer was a call of tools. */
+/** Outcome of the turns of a rollout: a reward for each, 0 where the answer was a call of tools. */
 interface Turns {
   last: Completion;
   rewards: number[];

@@ -1,7 +1,7 @@
 import type { Sample } from '@forge/contracts';
 import { mix } from '../tasks/seeded-hash';
 
-/** What tools and environments know about the rollout they serve. */
+/** Facts that tools and environments know about the rollout they serve. */
 export interface RolloutScope {
   readonly sample: Sample;
   /**

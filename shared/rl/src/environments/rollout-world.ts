@@ -12,7 +12,7 @@ import { closedWithinTime, openWithinTime } from './within-time';
 
 const SET_UP_MS = 30_000;
 
-/** What one rollout has besides the policy: its environment, and tools. */
+/** Surroundings of one rollout besides the policy: its environment, and tools. */
 export interface World {
   /** First messages of the conversation. */
   readonly messages: ChatMessage[];
@@ -20,7 +20,7 @@ export interface World {
   readonly specs: ToolSpec[];
   /** Messages that answer the calls. */
   answers(calls: readonly ToolCall[]): Promise<ChatMessage[]>;
-  /** What an answer of the model comes to; null without an environment. */
+  /** Outcome of an answer of the model; null without an environment. */
   step(action: ChatMessage): Promise<TakenStep> | null;
   close(): Promise<void>;
 }

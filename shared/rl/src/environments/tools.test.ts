@@ -21,7 +21,7 @@ const callOnce =
     return last.role === 'tool' ? last.content : [call(name, args)];
   };
 
-/** What the model is told when it calls the tool. */
+/** Answer that the model is told when it calls the tool. */
 async function told(
   tools: ToolSet,
   name: string,

@@ -1,4 +1,4 @@
-/** How long work may take, and who may end it before. */
+/** Time that work may take, and the signal that may end it before. */
 export interface TimeBounds {
   timeoutMs: number;
   signal: AbortSignal;
@@ -29,7 +29,7 @@ export async function withinTime<T>(
   }
 }
 
-/** What `open` gives, within its time; one that comes too late is closed again. */
+/** Result of `open`, within its time; one that comes too late is closed again. */
 export async function openWithinTime<T>(
   bounds: TimeBounds,
   open: () => Promise<T>,

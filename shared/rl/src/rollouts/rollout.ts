@@ -38,7 +38,7 @@ export interface RolloutContext {
   policy: PolicyHandle;
   reward: RewardHandle;
   groupSize: number;
-  /** What is random besides the policy follows from this text, the same when the group runs again; left out: the sample's id. */
+  /** Seed of what is random besides the policy, the same when the group runs again; left out: the sample's id. */
   seed?: string;
   /** Aborted once nobody waits for the group any more. */
   signal?: AbortSignal;

@@ -59,7 +59,7 @@ function endToEnd(parts: readonly Episode[]): Episode {
   };
 }
 
-/** Where each part begins when they stand end to end. */
+/** Begin of each part when they stand end to end. */
 function startsOf(parts: readonly Episode[]): number[] {
   let next = 0;
   return parts.map(({ tokenIds }) => {

@@ -25,7 +25,7 @@ interface OpenItem {
 export class ResponsesStream implements AnswerStream {
   private sequence = 0;
   private open: OpenItem | null = null;
-  /** Of tokens whose text has not come yet. */
+  /** Log-probs of tokens whose text has not come yet. */
   private readonly logprobs: object[] = [];
   private readonly items: object[] = [];
 
