@@ -66,6 +66,7 @@ export { inside, loop, type LoopOptions } from './loop';
 export { recompute } from './recompute';
 export { crossEntropy } from './cross-entropy';
 export { linearLogprobs, type LinearLogprobsOptions } from './linear-logprobs';
+export { linearLogprobsOf, topLinearLogprobs } from './top-logprobs';
 export { dependence, grad } from './gradient';
 export { captured, isBody, reachable, reachableInside } from './reachable';
 export { evaluate, type Application } from './evaluate';

@@ -264,3 +264,15 @@ export function topK(x: Tensor, k: number): { values: Tensor; indices: Tensor } 
   ) as [Tensor, Tensor];
   return { values, indices };
 }
+
+/** `x` with `updates` in place of the elements at `indices` of the last axis, which differ from one another. No gradient. */
+export function replaceElements(x: Tensor, indices: Tensor, updates: Tensor): Tensor {
+  const outputs = [{ dtype: x.dtype, shape: x.shape }];
+  const attributes = { axis: x.rank - 1 };
+  return innermost([x, indices, updates]).apply(
+    scatterElementsOp,
+    [x, indices, updates],
+    outputs,
+    attributes,
+  )[0]!;
+}

@@ -1,18 +1,12 @@
-import { productOf, shapeError, type Dim } from './dim';
+import { shapeError, type Dim } from './dim';
 import { innermost, type Graph, type Operand, type Tensor } from './graph';
-import { defineOp } from './op';
 import { crossEntropy } from './cross-entropy';
 import { add, cast, equal, log, maximum, mul, sub } from './elementwise';
 import { composite } from './gradient';
-import { concat, dimTensor, fill, reshape, shapeTensor, sliceBetween, zeros } from './layout';
+import { reshape, zeros } from './layout';
 import { loop } from './loop';
 import { matmul } from './matmul';
-import { mapValues } from './values';
-
-const integerDivideOp = defineOp({
-  type: 'Div',
-  reference: (inputs) => mapValues(inputs, (a, b) => Math.trunc(a! / b!)),
-});
+import { chunksOf } from './row-chunks';
 
 export interface LinearLogprobsOptions {
   /** Rows whose logits exist at a time. */
@@ -70,54 +64,6 @@ export function linearLogprobs(
         : [null, null],
   );
   return { logprobs: logprobs!, entropy: entropy! };
-}
-
-/** N rows as `trips` chunks of equal length, the last one filled up with zeros. */
-interface Chunks {
-  trips: Tensor;
-  /** Rows of a chunk, int64 [1]. */
-  length: Tensor;
-  /** The symbols of both. */
-  tripsDim: string;
-  lengthDim: string;
-  /** `rows` with zeros behind, to trips * length rows. */
-  padded(rows: Tensor): Tensor;
-  /** The rows of chunk `counter` of padded rows. */
-  of(paddedRows: Tensor, counter: Tensor): Tensor;
-  /** Stacked chunks [trips, length, ...] as the N rows they came from. */
-  joined(stacked: Tensor): Tensor;
-}
-
-function chunksOf(x: Tensor, chunk: number): Chunks {
-  const { graph } = x;
-  const count = dimTensor(graph, x.shape[0]!);
-  const integer = (value: number): Tensor => graph.constant([value], [1], 'int64');
-  const ceilDivide = (a: Tensor, b: Tensor): Tensor =>
-    graph.apply(integerDivideOp, [sub(add(a, b), integer(1)), b], [{ dtype: 'int64', shape: [1] }])[0]!;
-  const trips = ceilDivide(count, integer(chunk));
-  const length = ceilDivide(count, maximum(trips, 1));
-  const missing = sub(mul(trips, length), count);
-  const [tripsDim, lengthDim] = [graph.freshName('trips'), graph.freshName('rows')];
-  const total = productOf([tripsDim, lengthDim]);
-  return {
-    trips: reshape(trips, []),
-    length,
-    tripsDim,
-    lengthDim,
-    padded: (rows) => {
-      const tail = rows.shape.slice(1);
-      const shape = tail.length === 0 ? missing : concat([missing, shapeTensor(graph, tail)], 0);
-      return concat([rows, fill(shape, [graph.freshName('missing'), ...tail], 0, rows.dtype)], 0);
-    },
-    of: (paddedRows, counter) => {
-      const start = mul(reshape(counter, [1]), length);
-      return sliceBetween(paddedRows, 0, start, add(start, length), lengthDim);
-    },
-    joined: (stacked) => {
-      const flat = reshape(stacked, [total, ...stacked.shape.slice(2)]);
-      return sliceBetween(flat, 0, integer(0), count, x.shape[0]!);
-    },
-  };
 }
 
 /** One cross-entropy over all rows, whose residual the backward pass multiplies. */

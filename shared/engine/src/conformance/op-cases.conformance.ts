@@ -12,6 +12,7 @@ import {
   Graph,
   greater,
   linearLogprobs,
+  linearLogprobsOf,
   log,
   logSoftmax,
   matmul,
@@ -311,6 +312,14 @@ export const OP_CASES: readonly OpCase[] = [
       const options = { chunk: 2, temperature: 0.7, keep: true };
       const { logprobs, entropy } = linearLogprobs(x!, w!, ids, options);
       return add(logprobs, mul(entropy, 0.3));
+    },
+  },
+  {
+    name: 'linearLogprobsOf in uneven chunks',
+    ...HEAD,
+    build: ([x, w], graph) => {
+      const ids = reshape(indices(graph, [0, 3, 1, 2, 2, 0, 3, 1, 0, 2]), [5, 2]);
+      return linearLogprobsOf(x!, w!, ids, { chunk: 2, temperature: 0.7 });
     },
   },
   {

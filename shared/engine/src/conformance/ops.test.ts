@@ -13,6 +13,7 @@ import {
   slice,
   sum,
   topK,
+  topLinearLogprobs,
   type Tensor,
   type Values,
 } from '@forge/graph';
@@ -73,6 +74,8 @@ describeEngines((engine) => {
         scan: [sum(state!, [1])],
       }),
     });
+    const weight = graph.input('weight', 'float32', [5, 4]);
+    const likeliest = topLinearLogprobs(x, weight, { k: 2, chunk: 1, temperature: 0.5 });
     const outputs = {
       argmax: argmax(x, 1),
       cumsum: cumsum(x, 1),
@@ -80,12 +83,18 @@ describeEngines((engine) => {
       indices: top.indices,
       state: grown.state[0]!,
       scan: grown.scan[0]!,
+      likeliest: likeliest.ids,
     };
-    const feeds = { x: { shape: [2, 4], data: Float64Array.of(0.5, 3, 1, 2, -1, -3, -2, -4) } };
+    const rows = Float64Array.from({ length: 20 }, (_, i) => (((i + 1) * 7) % 11) - 5);
+    const feeds = {
+      x: { shape: [2, 4], data: Float64Array.of(0.5, 3, 1, 2, -1, -3, -2, -4) },
+      weight: { shape: [5, 4], data: rows },
+    };
     const expected = evaluate(outputs, feeds);
     expect([...expected.state.data]).toEqual([0.5, 3, 4, 5, -1, -3, -2, -1]);
     expect(expected.scan.shape).toEqual([3, 2]);
     await expectReference(engine, outputs, feeds, 0);
+    await expectReference(engine, { logprobs: likeliest.logprobs }, feeds);
   });
 
   it.each([

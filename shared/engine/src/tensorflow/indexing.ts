@@ -2,6 +2,7 @@ import { flag, typed, whole } from './binding';
 import { filled, transposed } from './layout';
 import type { Lowering, Planner } from './planner';
 import { ints, type Ints, type Slot } from './step';
+import type { Value } from './value';
 
 const gather: Lowering = (node, planner) => {
   const attributes = [
@@ -48,17 +49,37 @@ const gatherElements: Lowering = (node, planner) => {
   ];
 };
 
-/** One index per row, as the gradient of `gatherElements` has it: the update stands where the column is that index. */
+/** Indices of a row differ from one another, so that the elements, end to end, are written once at most. */
 const scatterElements: Lowering = (node, planner) => {
-  const select = ([x, indices, updates]: readonly Slot[]): Slot => {
-    const width: Ints = { from: [x!], give: ({ shape }) => [shape.at(-1)!], name: 'width' };
-    const ones = filled(planner, 'int64', width, planner.scalar(1, 'int64'));
-    const columns = runningSum(planner, ones, 0, 'int64', true);
-    const attributes = [typed('T', 'int64'), flag('incompatible_shape_error', true)];
-    const isHit = planner.op('Equal', attributes, [columns, indices!]);
-    return planner.op('SelectV2', [typed('T', 'float32')], [isHit, updates!, x!]);
+  const replace = ([x, indices, updates]: readonly Slot[]): Slot => {
+    const { dtype } = node.inputs[0]!;
+    const reshaped = (value: Slot, of: typeof dtype, shape: Ints): Slot =>
+      planner.op('Reshape', [typed('T', of), typed('Tshape', 'int32')], [value, shape]);
+    const rowsOf = ({ shape }: Value): number => shape.slice(0, -1).reduce((a, b) => a * b, 1);
+    const shape: Ints = { from: [x!], give: (value) => value.shape, name: 'shape' };
+    const end: Ints = { from: [x!], give: (value) => rowsOf(value) * value.shape.at(-1)!, name: 'size' };
+    const width: Ints = { from: [x!], give: (value) => value.shape.at(-1)!, name: 'width' };
+    const byRow: Ints = {
+      from: [indices!],
+      give: (value) => [rowsOf(value), value.shape.at(-1)!],
+      name: 'by row',
+    };
+    const starts = planner.op('Range', [typed('Tidx', 'int32')], [ints(0), end, width]);
+    const toInt64 = [typed('SrcT', 'int32'), typed('DstT', 'int64'), flag('Truncate', false)];
+    const column = reshaped(planner.op('Cast', toInt64, [starts]), 'int64', ints([-1, 1]));
+    const places = planner.op('AddV2', [typed('T', 'int64')], [reshaped(indices!, 'int64', byRow), column]);
+    const written = planner.op(
+      'TensorScatterUpdate',
+      [typed('T', dtype), typed('Tindices', 'int64')],
+      [
+        reshaped(x!, dtype, ints([-1])),
+        reshaped(places, 'int64', ints([-1, 1])),
+        reshaped(updates!, dtype, ints([-1])),
+      ],
+    );
+    return reshaped(written, dtype, shape);
   };
-  return [alongLast(node, planner, select)];
+  return [alongLast(node, planner, replace)];
 };
 
 function runningSum(

@@ -1,0 +1,101 @@
+import { add, mul, neg } from './elementwise';
+import { composite } from './gradient';
+import { innermost, type Tensor } from './graph';
+import { gatherElements, replaceElements, topK } from './indexing';
+import { zeros } from './layout';
+import type { LinearLogprobsOptions } from './linear-logprobs';
+import { loop } from './loop';
+import { matmul } from './matmul';
+import { logSoftmax, softmax } from './normalization';
+import { chunksOf } from './row-chunks';
+import { sum } from './sum';
+
+/**
+ * The `k` likeliest ids of each row under softmax(x weightᵀ / temperature), likeliest first, and their log-probs. No gradient.
+ *
+ * Shapes: x [N, D], weight [V, D] -> ids int64 [N, k], logprobs [N, k].
+ */
+export function topLinearLogprobs(
+  x: Tensor,
+  weight: Tensor,
+  { k, chunk, temperature = 1 }: Omit<LinearLogprobsOptions, 'keep'> & { k: number },
+): { ids: Tensor; logprobs: Tensor } {
+  const chunks = chunksOf(x, chunk);
+  const rows = chunks.padded(mul(x, 1 / temperature));
+  const { scan } = loop({
+    trips: chunks.trips,
+    tripsDim: chunks.tripsDim,
+    state: [],
+    body: (counter) => {
+      const logits = matmul(chunks.of(rows, counter), weight, { transposeB: true });
+      const { values, indices } = topK(logSoftmax(logits), k);
+      return { state: [], scan: [values, indices] };
+    },
+  });
+  const [logprobs, ids] = scan.map((stacked) => chunks.joined(stacked));
+  return { ids: ids!, logprobs: logprobs! };
+}
+
+/**
+ * Log-probs of several ids of each row, which differ from one another, under softmax(x weightᵀ / temperature). Forward and
+ * backward pass hold the logits of `chunk` rows at a time.
+ *
+ * Shapes: x [N, D], weight [V, D], ids int64 [N, K] -> [N, K].
+ */
+export function linearLogprobsOf(
+  x: Tensor,
+  weight: Tensor,
+  ids: Tensor,
+  { chunk, temperature = 1 }: Omit<LinearLogprobsOptions, 'keep'>,
+): Tensor {
+  const inverse = 1 / temperature;
+  return composite(
+    innermost([x, weight, ids]),
+    [x, weight],
+    () => {
+      const chunks = chunksOf(x, chunk);
+      const [rows, goals] = [chunks.padded(mul(x, inverse)), chunks.padded(ids)];
+      const { scan } = loop({
+        trips: chunks.trips,
+        tripsDim: chunks.tripsDim,
+        state: [],
+        body: (counter) => {
+          const logits = matmul(chunks.of(rows, counter), weight, { transposeB: true });
+          return { state: [], scan: [gatherElements(logSoftmax(logits), chunks.of(goals, counter))] };
+        },
+      });
+      return [chunks.joined(scan[0]!)];
+    },
+    ([dy], wanted) =>
+      dy ? gradients(x, weight, ids, dy, { chunk, inverse, isFrozen: !wanted(1) }) : [null, null],
+  )[0]!;
+}
+
+function gradients(
+  x: Tensor,
+  weight: Tensor,
+  ids: Tensor,
+  dy: Tensor,
+  { chunk, inverse, isFrozen }: { chunk: number; inverse: number; isFrozen: boolean },
+): [Tensor, Tensor | null] {
+  const chunks = chunksOf(x, chunk);
+  const [rows, goals, incoming] = [chunks.padded(mul(x, inverse)), chunks.padded(ids), chunks.padded(dy)];
+  const { state, scan } = loop({
+    trips: chunks.trips,
+    tripsDim: chunks.tripsDim,
+    state: isFrozen ? [] : [zeros(weight.graph, weight.shape)],
+    body: (counter, [dWeight]) => {
+      const part = chunks.of(rows, counter);
+      const own = chunks.of(goals, counter);
+      const given = chunks.of(incoming, counter);
+      const shares = softmax(matmul(part, weight, { transposeB: true }));
+      const ofAll = mul(shares, neg(sum(given, [1], { keepDims: true })));
+      const dLogits = replaceElements(ofAll, own, add(gatherElements(ofAll, own), given));
+      return {
+        state: dWeight === undefined ? [] : [add(dWeight, matmul(dLogits, part, { transposeA: true }))],
+        scan: [mul(matmul(dLogits, weight), inverse)],
+      };
+    },
+  });
+  return [chunks.joined(scan[0]!), state[0] ?? null];
+}
