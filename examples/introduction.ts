@@ -182,10 +182,10 @@ async function rollOut({ dataset, policy, reward, reference, advantages, buffer 
   const episodes = completions.map((completion, k) =>
     episode(completion, { reward: rewards[k]!, rewards: {} }),
   );
-  const logprobs = await reference.logprobs.callOne(episodes.map(({ tokenIds }) => tokenIds));
+  const scores = await reference.judge.callOne(episodes.map(({ tokenIds }) => tokenIds));
   const worth = await advantages.compute.callOne(rewards);
   await Promise.all(
-    withReference(episodes, logprobs).map((one, k) => buffer.add.callOne({ ...one, advantage: worth[k]! })),
+    withReference(episodes, scores).map((one, k) => buffer.add.callOne({ ...one, advantage: worth[k]! })),
   );
 }
 

@@ -66,7 +66,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
         return result.score;
       },
     },
-    reference: (sequences) => activity.during('waits/reference', () => reference.logprobs.choose(sequences)),
+    reference: (sequences) => activity.during('waits/reference', () => reference.judge.choose(sequences)),
     generate: ({ prompt, sampling, rolloutIds }) => {
       const traceparent = activeTraceparent() ?? null;
       return activity.during('busy', () =>

@@ -1,5 +1,7 @@
 import { thisProc } from '@forge/actors';
 import { usesReference } from '@forge/config';
+import { loadModelTokenizer } from '@forge/model';
+import { loadAlgorithm } from '@forge/recipe-parts';
 import { ReferenceModel } from '@forge/rl-actors';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 
@@ -10,6 +12,7 @@ export async function start({ recipe, logger }: ServiceContext): Promise<Service
     return { ready: () => true, drain: () => Promise.resolve() };
   }
   const { sampling, trainer } = recipe;
+  const { referenceTop: top } = await loadAlgorithm(recipe);
   const { model = recipe.model, engine, device, threads, mathMode, maxBatchTokens } = recipe.reference;
   const reference = await thisProc().spawn('reference', ReferenceModel, {
     model,
@@ -20,6 +23,8 @@ export async function start({ recipe, logger }: ServiceContext): Promise<Service
     maxBatchTokens,
     temperature: sampling.temperature || 1,
     logitsChunk: trainer.logitsChunk,
+    // A teacher may know tokens that the policy has no embedding for.
+    ...(top > 0 && { top, topBelow: (await loadModelTokenizer(recipe.model, recipe.date)).vocabSize }),
   });
   return {
     ready: () => true,

@@ -20,6 +20,7 @@ export function algorithmProblems(config: AlgorithmConfig): Problem[] {
     ...normalizationProblems(config),
     ...groupProblems(config),
     ...turnProblems(config),
+    ...teacherProblems(config),
     ...(config.name === 'maxrl' ? positiveRewardProblems(config) : []),
     ...(config.name === 'grpo' && config.loss === 'simple' ? simpleLossProblems(config) : []),
     ...(config.name === 'cispo' && config.ratioLow >= config.ratioHigh
@@ -86,6 +87,17 @@ const NOT_BY_TURN: Partial<Record<AlgorithmConfig['name'], string>> = {
   'pass-at-k': 'which learns from the best rollout alone',
   gmpo: 'whose loss has one advantage for a sequence',
 };
+
+/** Divergence over several tokens of a place looks at no other place. */
+function teacherProblems(config: BuiltIn): Problem[] {
+  if (config.name !== 'opd') return [];
+  if (config.teacherTop === 0) {
+    const message = 'reverse, or left out, without teacherTop';
+    return config.teacherDivergence === 'reverse' ? [] : [{ path: ['teacherDivergence'], message }];
+  }
+  const message = '0 with teacherTop, which compares each place for itself';
+  return config.teacherDiscount === 0 ? [] : [{ path: ['teacherDiscount'], message }];
+}
 
 function turnProblems({ name, turnDiscount }: BuiltIn): Problem[] {
   if (turnDiscount === undefined || BY_TURN.includes(name)) return [];

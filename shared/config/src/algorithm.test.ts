@@ -217,6 +217,16 @@ describe('rollouts that were cut off', () => {
 });
 
 describe('a teacher', () => {
+  it('compares one token of a place, or several without looking ahead', () => {
+    const opd = (given: object) =>
+      recipe({ algorithm: { name: 'opd', ...given }, reference: { model: 'teacher' } });
+    expect(opd({ teacherTop: 64, teacherDivergence: 'mixed' })).toMatchObject({
+      algorithm: { teacherTop: 64 },
+    });
+    expect(() => opd({ teacherDivergence: 'forward' })).toThrow('teacherDivergence');
+    expect(() => opd({ teacherTop: 8, teacherDiscount: 0.5 })).toThrow('0 with teacherTop');
+  });
+
   it('is needed by opd', () => {
     expect(() => recipe({ algorithm: { name: 'opd' } })).toThrow('the teacher of algorithm opd');
     expect(recipe({ algorithm: { name: 'opd' }, reference: { model: 'org/name' } })).toMatchObject({

@@ -76,6 +76,18 @@ const algorithm = z.discriminatedUnion('name', [
       .max(1)
       .default(0)
       .describe('how much a token counts for what the teacher says of the one behind it'),
+    teacherTop: z
+      .int()
+      .min(0)
+      .max(1_024)
+      .default(0)
+      .describe(
+        "likeliest tokens of the teacher that are compared in each place, all others counting as one: the divergence joins the loss, in place of the drawn token's advantage; 0: the drawn token alone",
+      ),
+    teacherDivergence: z
+      .enum(['reverse', 'forward', 'mixed'])
+      .default('reverse')
+      .describe('with teacherTop: KL(policy || teacher), KL(teacher || policy), or their mean'),
   }),
   builtIn('gdpo', 'token', {
     ...clipFields(),

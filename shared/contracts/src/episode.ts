@@ -23,7 +23,7 @@ export const rolloutEndSchema = z.enum(['turns', 'tokens', 'context', 'time']);
  *
  * Shapes: tokenIds, mask, logprobs, versions and referenceLogprobs are [T]; T = tokens of the whole episode,
  * prompt included. `mask` is 1 where the policy chose the token. Where it is 0, `logprobs` and
- * `referenceLogprobs` are 0 and `versions` is -1.
+ * `referenceLogprobs` are 0 and `versions` is -1. `referenceTop` is [tokens with mask 1, K].
  */
 export const episodeSchema = z
   .strictObject({
@@ -32,6 +32,13 @@ export const episodeSchema = z
     logprobs: perToken('Float32Array', isLogprob, 'a finite number <= 0'),
     versions: perToken('Int32Array', (version) => version >= -1, 'an int >= -1'),
     referenceLogprobs: perToken('Float32Array', Number.isFinite, 'a finite number').optional(),
+    /** The K tokens that the reference finds likeliest in place of each that the policy chose, likeliest first. */
+    referenceTop: z
+      .strictObject({
+        tokenIds: tokenIdsSchema,
+        logprobs: perToken('Float32Array', isLogprob, 'a finite number <= 0'),
+      })
+      .optional(),
     /** Reward of the whole rollout, in each of its parts. */
     reward,
     /** The reward by function, before weighting. */
@@ -61,6 +68,9 @@ export const episodeSchema = z
       ),
     { error: 'mask, logprobs, versions and referenceLogprobs must be as long as tokenIds' },
   )
+  .refine(({ referenceTop: top, mask }) => top === undefined || isByChosen(top, mask), {
+    error: 'referenceTop must have as many tokenIds as logprobs, the same number for each token with mask 1',
+  })
   .refine((e) => e.mask.includes(1), { error: 'mask selects no token: nothing to train on' })
   .refine((e) => e.mask.every((m, t) => (m === 1) === e.versions[t]! >= 0), {
     error: 'versions must be >= 0 exactly where mask is 1',
@@ -94,6 +104,14 @@ export const groupSchema = z.strictObject({
 export type Episode = z.infer<typeof episodeSchema>;
 export type Group = z.infer<typeof groupSchema>;
 export type RolloutEnd = z.infer<typeof rolloutEndSchema>;
+
+function isByChosen(
+  { tokenIds, logprobs }: { tokenIds: Int32Array; logprobs: Float32Array },
+  mask: Uint8Array,
+): boolean {
+  const chosen = mask.reduce((count, one) => count + one, 0);
+  return tokenIds.length === logprobs.length && tokenIds.length > 0 && tokenIds.length % chosen === 0;
+}
 
 function areAscending(turns: readonly { end: number }[], tokens: number): boolean {
   return turns.every(({ end }, i) => end > (turns[i - 1]?.end ?? 0) && end <= tokens);

@@ -2,13 +2,19 @@ import { add, mul, neg } from './elementwise';
 import { composite } from './gradient';
 import { innermost, type Tensor } from './graph';
 import { gatherElements, replaceElements, topK } from './indexing';
-import { zeros } from './layout';
+import { slice, zeros } from './layout';
 import type { LinearLogprobsOptions } from './linear-logprobs';
 import { loop } from './loop';
 import { matmul } from './matmul';
 import { logSoftmax, softmax } from './normalization';
 import { chunksOf } from './row-chunks';
 import { sum } from './sum';
+
+export interface TopLogprobsOptions extends Omit<LinearLogprobsOptions, 'keep'> {
+  k: number;
+  /** Ids from it on are not told; at most V. */
+  below: number;
+}
 
 /**
  * The `k` likeliest ids of each row under softmax(x weightᵀ / temperature), likeliest first, and their log-probs. No gradient.
@@ -18,7 +24,7 @@ import { sum } from './sum';
 export function topLinearLogprobs(
   x: Tensor,
   weight: Tensor,
-  { k, chunk, temperature = 1 }: Omit<LinearLogprobsOptions, 'keep'> & { k: number },
+  { k, below, chunk, temperature = 1 }: TopLogprobsOptions,
 ): { ids: Tensor; logprobs: Tensor } {
   const chunks = chunksOf(x, chunk);
   const rows = chunks.padded(mul(x, 1 / temperature));
@@ -28,7 +34,7 @@ export function topLinearLogprobs(
     state: [],
     body: (counter) => {
       const logits = matmul(chunks.of(rows, counter), weight, { transposeB: true });
-      const { values, indices } = topK(logSoftmax(logits), k);
+      const { values, indices } = topK(slice(logSoftmax(logits), 1, 0, below), k);
       return { state: [], scan: [values, indices] };
     },
   });

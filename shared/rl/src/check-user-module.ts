@@ -8,7 +8,7 @@ import { defaultRollout, type Rollout } from './rollouts/rollout';
 type Kind = 'boolean' | 'function' | 'number' | 'object' | 'string';
 type Kinds<T> = Readonly<Record<keyof T, Kind>>;
 /** An algorithm as a user's module may give it: these parts have a default. */
-type Defaulted = 'shape' | 'acrossBatch' | 'critic';
+type Defaulted = 'shape' | 'acrossBatch' | 'critic' | 'referenceTop';
 type OwnAlgorithm = Omit<Algorithm, Defaulted> & Partial<Pick<Algorithm, Defaulted>>;
 
 const REQUIRED: Kinds<Omit<Algorithm, Defaulted>> = {
@@ -23,6 +23,7 @@ const DEFAULTED: Kinds<Pick<Algorithm, Defaulted>> = {
   shape: 'function',
   acrossBatch: 'function',
   critic: 'object',
+  referenceTop: 'number',
 };
 const CRITIC: Kinds<Omit<CriticOptions, 'learningRate'>> = {
   gamma: 'number',
@@ -48,6 +49,7 @@ export function checkAlgorithm(value: unknown, path: string): Algorithm {
   return {
     name: own.name,
     needsReference: own.needsReference,
+    referenceTop: own.referenceTop ?? 0,
     rollout: own.rollout === defaultRollout ? defaultRollout : (context) => own.rollout(context),
     shape: (episodes) => (own.shape ?? defaultStages.shape).call(own, episodes),
     advantage: (rewards, episodes) => own.advantage(rewards, episodes),

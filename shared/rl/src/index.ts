@@ -135,7 +135,7 @@ export {
   type Tools,
   type ToolSet,
 } from './environments/tools';
-export { episode, episodeFromTurns, withReference } from './rollouts/episode';
+export { episode, episodeFromTurns, withReference, type ReferenceScore } from './rollouts/episode';
 export { isUnjudged } from './rewards/unjudged';
 export { wholeRollouts, worthsOfParts } from './rollouts/whole-rollouts';
 export { chosenTokens } from './shaping/tokens';

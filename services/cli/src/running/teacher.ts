@@ -13,8 +13,8 @@ import { withDownloads } from '../with-downloads';
  * The model that `reference.model` names, checked against the policy's, and the recipe that names it for good; null where the
  * reference is the policy's own.
  *
- * @throws {ForgeError} CONFIG_INVALID when its tokenizer is another one, naming the first token that differs, or it has too
- *   few embeddings; as `modelFolder` and `loadModel`.
+ * @throws {ForgeError} CONFIG_INVALID when its tokenizer is another one, naming the first token that differs, it has too few
+ *   embeddings, or more tokens are to be compared than there are; as `modelFolder` and `loadModel`.
  */
 export async function loadTeacher(
   recipe: Recipe,
@@ -32,6 +32,12 @@ export async function loadTeacher(
   const [rows, needed] = [teacher.config.vocabSize, model.config.vocabSize];
   if (rows < needed) {
     throw refused(`found ${named} with ${rows} embeddings, expected at least the ${needed} of model`);
+  }
+  const { algorithm } = recipe;
+  const { vocabSize } = model.tokenizer;
+  if (algorithm.name === 'opd' && algorithm.teacherTop > vocabSize) {
+    const message = `algorithm.teacherTop: found ${algorithm.teacherTop}, expected at most the ${vocabSize} tokens of model`;
+    throw new ForgeError('CONFIG_INVALID', message, { field: 'algorithm.teacherTop' });
   }
   return {
     recipe: { ...recipe, reference: { ...recipe.reference, model: folder.model } },

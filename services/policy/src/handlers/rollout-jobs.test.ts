@@ -57,7 +57,7 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
       },
     },
     reference: (sequences) =>
-      Promise.resolve(sequences.map((tokenIds) => Array.from(tokenIds, (_, t) => -t))),
+      Promise.resolve(sequences.map((tokenIds) => ({ logprobs: Array.from(tokenIds, (_, t) => -t) }))),
     generate: (call) => {
       calls.push(call);
       return Promise.resolve(

@@ -29,6 +29,7 @@ import {
   type Algorithm,
   type ChatPolicy,
   type PolicyHandle,
+  type ReferenceScore,
   type RewardHandle,
   type RolloutRecord,
 } from '@forge/rl';
@@ -45,8 +46,8 @@ export interface RolloutJobsOptions {
   algorithm: Pick<Algorithm, 'rollout' | 'needsReference'>;
   replica: string;
   reward: RewardHandle;
-  /** Log-probs of the sequences of a group under the reference model. */
-  reference: (sequences: readonly ArrayLike<number>[]) => Promise<number[][]>;
+  /** Scores of the sequences of a group by the reference model. */
+  reference: (sequences: readonly ArrayLike<number>[]) => Promise<ReferenceScore[]>;
   generate: (request: GenerateCall) => Promise<Completion[]>;
   /** Messages to token ids and back. */
   chat: Pick<ChatPolicy, 'renderChat' | 'bridgeChat' | 'parseAnswer'>;
@@ -270,8 +271,8 @@ export class RolloutJobs {
 
   private async withReference(episodes: readonly Episode[], attempt: Attempt): Promise<Episode[]> {
     const sequences = episodes.map(({ tokenIds }) => tokenIds);
-    const logprobs = await attempt.phase('reference', () => this.options.reference(sequences));
-    return withReference(episodes, logprobs);
+    const scores = await attempt.phase('reference', () => this.options.reference(sequences));
+    return withReference(episodes, scores);
   }
 
   /** Publishes the group: a full stream makes the job wait, a group published already changes nothing. */

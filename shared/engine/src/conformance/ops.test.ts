@@ -75,7 +75,7 @@ describeEngines((engine) => {
       }),
     });
     const weight = graph.input('weight', 'float32', [5, 4]);
-    const likeliest = topLinearLogprobs(x, weight, { k: 2, chunk: 1, temperature: 0.5 });
+    const likeliest = topLinearLogprobs(x, weight, { k: 2, below: 4, chunk: 1, temperature: 0.5 });
     const outputs = {
       argmax: argmax(x, 1),
       cumsum: cumsum(x, 1),

@@ -1,5 +1,7 @@
 import type { Engine, HostTensor, Program } from '@forge/engine';
-import { Graph, linearLogprobs, reshape } from '@forge/graph';
+import { Graph, linearLogprobs, reshape, topLinearLogprobs } from '@forge/graph';
+import type { ReferenceScore } from '@forge/rl';
+import { ForgeError } from '@forge/errors';
 import type { Parameters } from '@forge/weights';
 import type { ModelConfig } from '../transformer/model-config';
 import { headWeight, transformer } from '../transformer/transformer';
@@ -25,6 +27,10 @@ export interface LogprobScorerOptions {
   maxBatchTokens: number;
   /** Rows of logits that exist at a time. */
   logitsChunk?: number;
+  /** Likeliest tokens told in each place; 0 unless given. */
+  top?: number;
+  /** Tokens from this id on are not told; all of the model's unless given. */
+  topBelow?: number;
 }
 
 /** Log-probs of given sequences (teacher forcing). */
@@ -32,6 +38,7 @@ export class LogprobScorer {
   private constructor(
     private readonly program: Program,
     private readonly maxBatchTokens: number,
+    private readonly top: number,
   ) {}
 
   static async create(options: LogprobScorerOptions): Promise<LogprobScorer> {
@@ -42,7 +49,13 @@ export class LogprobScorer {
       logitsChunk = 1024,
       weightMode: mode = 'initializers',
       base,
+      top = 0,
+      topBelow: below = config.vocabSize,
     } = options;
+    if (top > below) {
+      const message = `found ${top} likeliest tokens, expected at most the ${below} of the vocabulary`;
+      throw new ForgeError('CONFIG_INVALID', message, { top, below });
+    }
     const graph = new Graph();
     const { weights, adapter } = modelSource(graph, weightSource(graph, parameters, mode), base);
     const tokens = graph.input('tokens', 'int64', ['B', 'T']);
@@ -53,11 +66,14 @@ export class LogprobScorer {
       config.hiddenSize,
     ]);
     const head = headWeight(config, weights);
-    const { logprobs } = linearLogprobs(hidden, head, reshape(targets, [-1]), {
-      chunk: logitsChunk,
-      temperature,
+    const chunks = { chunk: logitsChunk, temperature };
+    const { logprobs } = linearLogprobs(hidden, head, reshape(targets, [-1]), chunks);
+    const likeliest = top > 0 ? topLinearLogprobs(hidden, head, { ...chunks, k: top, below }) : null;
+    const program = await options.engine.compile({
+      logprobs,
+      ...(likeliest && { topTokens: likeliest.ids, topLogprobs: likeliest.logprobs }),
     });
-    return new LogprobScorer(await options.engine.compile({ logprobs }), options.maxBatchTokens);
+    return new LogprobScorer(program, options.maxBatchTokens, top);
   }
 
   /**
@@ -67,25 +83,29 @@ export class LogprobScorer {
    * Shapes: each sequence [T] -> its log-probs [T].
    */
   async score(sequences: readonly ArrayLike<number>[], parameters?: Parameters): Promise<number[][]> {
+    return (await this.judge(sequences, parameters)).map(({ logprobs }) => logprobs);
+  }
+
+  /** The same with the `top` likeliest tokens in each place; those in the first, which nothing is before, are 0. */
+  async judge(
+    sequences: readonly ArrayLike<number>[],
+    parameters?: Parameters,
+  ): Promise<(ReferenceScore & { logprobs: number[] })[]> {
     const feeds = parameters === undefined ? {} : weightFeeds(parameters);
-    const results: number[][] = sequences.map(() => []);
+    const results: (ReferenceScore & { logprobs: number[] })[] = sequences.map(() => ({ logprobs: [] }));
     const byLength = sequences
       .map((_, i) => i)
       .sort((a, b) => sequences[b]!.length - sequences[a]!.length || a - b);
     while (byLength.length > 0) {
       const width = Math.max(1, sequences[byLength[0]!]!.length - 1);
       const rows = byLength.splice(0, Math.max(1, Math.floor(this.maxBatchTokens / width)));
-      const data = await this.run(
+      const host = await this.run(
         rows.map((i) => sequences[i]!),
         width,
         feeds,
       );
       rows.forEach((index, row) => {
-        const count = Math.max(0, sequences[index]!.length - 1);
-        results[index] = [0, ...data.subarray(row * width, row * width + count)].slice(
-          0,
-          sequences[index]!.length,
-        );
+        results[index] = this.scoreIn(host, row * width, sequences[index]!.length);
       });
     }
     return results;
@@ -99,7 +119,7 @@ export class LogprobScorer {
     sequences: readonly ArrayLike<number>[],
     width: number,
     weights: Record<string, HostTensor>,
-  ): Promise<Float32Array> {
+  ): Promise<Readonly<Record<string, HostTensor>>> {
     const shape = [sequences.length, width];
     const grid = (value: (sequence: ArrayLike<number>, t: number) => number): HostTensor => {
       const data = new BigInt64Array(sequences.length * width);
@@ -114,6 +134,29 @@ export class LogprobScorer {
       positions: grid((_, t) => t),
       targets: grid((sequence, t) => sequence[t + 1] ?? 0),
     });
-    return host.logprobs!.data as Float32Array;
+    return host;
+  }
+
+  /** The score of a sequence of `length` tokens whose row begins at `start` of [B, T]. */
+  private scoreIn(
+    host: Readonly<Record<string, HostTensor>>,
+    start: number,
+    length: number,
+  ): ReferenceScore & { logprobs: number[] } {
+    const { top } = this;
+    const end = start + length - 1;
+    const data = host.logprobs!.data as Float32Array;
+    const logprobs = length === 0 ? [] : [0, ...data.subarray(start, end)];
+    if (top === 0) return { logprobs };
+    const tokens = (host.topTokens!.data as BigInt64Array).subarray(start * top, end * top);
+    const found = (host.topLogprobs!.data as Float32Array).subarray(start * top, end * top);
+    const [tokenIds, ofTop] = [new Int32Array(length * top), new Float32Array(length * top)];
+    tokenIds.set(Array.from(tokens, Number), top);
+    // A log-prob that rounding lifts above 0 is 0.
+    ofTop.set(
+      found.map((logprob) => Math.min(0, logprob)),
+      top,
+    );
+    return { logprobs, top: { tokenIds, logprobs: ofTop } };
   }
 }

@@ -4,7 +4,7 @@ import type { Parameters } from '@forge/weights';
 import type { WeightSource } from '../transformer/transformer';
 
 /** The terms of a loss that are inputs of its graph, rather than computed by it. */
-export type FedTerms = Omit<LossTerms, 'logprobs' | 'entropy' | 'values'>;
+export type FedTerms = Omit<LossTerms, 'logprobs' | 'entropy' | 'values' | 'top'>;
 
 /** Inputs of a graph for the parameters, by name. */
 export function parameterInputs(graph: Graph, parameters: Parameters): Map<string, Tensor> {
@@ -23,7 +23,7 @@ export interface TokenInputs {
   positions: Tensor;
   /** [B, T, width] -> [N, width] */
   select: (x: Tensor) => Tensor;
-  /** [N] -> [B, T], zeros at positions that are not trained. */
+  /** [N, ...] -> [B, T, ...], zeros at positions that are not trained. */
   spread: (x: Tensor) => Tensor;
 }
 

@@ -5,7 +5,7 @@ import { ForgeError } from '@forge/errors';
  * The part of one episode that the train step needs. Where `mask` is 1 the token is trained; `versions` says which policy
  * version produced it, -1 for a token no policy produced (supervised data).
  *
- * Shapes: every array [tokens of the episode].
+ * Shapes: every array [tokens of the episode], unless it says otherwise.
  */
 export interface TrainEpisode {
   tokenIds: ArrayLike<number>;
@@ -13,6 +13,8 @@ export interface TrainEpisode {
   logprobs: ArrayLike<number>;
   versions: ArrayLike<number>;
   referenceLogprobs?: ArrayLike<number> | undefined;
+  /** Tokens that the reference finds likeliest in place of each with mask 1. Shapes: [tokens with mask 1, K]. */
+  referenceTop?: { tokenIds: ArrayLike<number>; logprobs: ArrayLike<number> } | undefined;
   /** One for every token, or one for each. */
   advantage: number | ArrayLike<number>;
   /** Episodes side by side with the same number are parts of one rollout; left out: it is a rollout of its own. */
@@ -37,6 +39,8 @@ export interface MicroBatch {
   mask: Float32Array;
   behaviour: Float32Array;
   reference: Float32Array;
+  /** Tokens that the reference finds likeliest in place of each target, where the loss looks at them. Shapes: [N, K]. */
+  top: { tokens: BigInt64Array; logprobs: Float32Array; count: number } | null;
   /** Set anew where a critic makes advantages of rewards. */
   advantages: Float32Array;
   /** Terms of a loss that are zeros until the trainer has computed them, where it has to. */
@@ -58,6 +62,8 @@ export interface CutOptions {
   chosen?: readonly number[];
   /** An advantage that is one number goes to every trained token unless it is a reward, for the last one of the rollout. */
   isReward?: boolean;
+  /** Tokens of the reference that every episode must have in each place; 0 unless given. */
+  referenceTop?: number;
 }
 
 /**
@@ -65,14 +71,15 @@ export interface CutOptions {
  * an episode longer than that goes alone. Episodes of equal length keep their order, so the same batch always gives the
  * same micro-batches.
  *
- * @throws {ForgeError} CONTRACT_INVALID_MESSAGE when an episode has arrays of unequal length or trains no token.
+ * @throws {ForgeError} CONTRACT_INVALID_MESSAGE when an episode has arrays of unequal length, not as many tokens of the reference
+ *   as it must, or trains no token.
  */
 export function cutMicroBatches(
   episodes: readonly TrainEpisode[],
   maxTokens: number,
-  { chosen = [...episodes.keys()], isReward = false }: CutOptions = {},
+  { chosen = [...episodes.keys()], isReward = false, referenceTop = 0 }: CutOptions = {},
 ): MicroBatch[] {
-  for (const index of chosen) checkEpisode(episodes[index]!, index);
+  for (const index of chosen) checkEpisode(episodes[index]!, index, referenceTop);
   const predictions = (index: number): number => episodes[index]!.tokenIds.length - 1;
   const rolloutOf = rolloutOfEach(episodes);
   const longestFirst = [...chosen].sort((a, b) => predictions(b) - predictions(a) || a - b);
@@ -81,7 +88,16 @@ export function cutMicroBatches(
     const width = predictions(longestFirst[start]!);
     const rows = Math.max(1, Math.floor(maxTokens / width));
     const inIt = longestFirst.slice(start, start + rows);
-    batches.push(fill(episodes, inIt, { width, isReward, rolloutOf }));
+    batches.push({
+      ...fill(episodes, inIt, { width, isReward, rolloutOf }),
+      top:
+        referenceTop === 0
+          ? null
+          : topOf(
+              inIt.map((index) => episodes[index]!),
+              referenceTop,
+            ),
+    });
     start += rows;
   }
   return batches;
@@ -111,16 +127,31 @@ export function rolloutOfEach(episodes: readonly TrainEpisode[]): number[] {
   return rolloutsOf(episodes).flatMap((parts, i) => parts.map(() => i));
 }
 
+/** The tokens of the reference in place of each trained one, in order of position. */
+function topOf(episodes: readonly TrainEpisode[], count: number): NonNullable<MicroBatch['top']> {
+  const trained = episodes.map(({ mask, referenceTop }) => {
+    // The first token of an episode is never predicted.
+    const from = mask[0] === 1 ? count : 0;
+    const { tokenIds, logprobs } = referenceTop!;
+    return { tokenIds: Array.from(tokenIds).slice(from), logprobs: Array.from(logprobs).slice(from) };
+  });
+  return {
+    tokens: BigInt64Array.from(trained.flatMap(({ tokenIds }) => tokenIds.map(BigInt))),
+    logprobs: Float32Array.from(trained.flatMap(({ logprobs }) => logprobs)),
+    count,
+  };
+}
+
 function fill(
   episodes: readonly TrainEpisode[],
   chosen: readonly number[],
   { width, isReward, rolloutOf }: { width: number; isReward: boolean; rolloutOf: readonly number[] },
-): MicroBatch {
+): Omit<MicroBatch, 'top'> {
   const [rows, size] = [chosen.length, chosen.length * width];
   const rollouts = chosen.map((index) => rolloutOf[index]!);
   const isLastPart = (index: number): boolean => rolloutOf[index] !== rolloutOf[index + 1];
   const trained = chosen.reduce((count, index) => count + countTrainedTokens(episodes[index]!), 0);
-  const batch: MicroBatch = {
+  const batch: Omit<MicroBatch, 'top'> = {
     episodes: chosen,
     rollouts,
     rolloutTokens: Float32Array.from(rollouts, (rollout) => trainedTokens(episodes, rolloutOf, rollout)),
@@ -175,7 +206,7 @@ function trainedTokens(
   return count;
 }
 
-function checkEpisode(episode: TrainEpisode, index: number): void {
+function checkEpisode(episode: TrainEpisode, index: number, referenceTop: number): void {
   const length = episode.tokenIds.length;
   const { mask, logprobs, versions, referenceLogprobs, advantage } = episode;
   const fields = {
@@ -192,6 +223,15 @@ function checkEpisode(episode: TrainEpisode, index: number): void {
   if (countTrainedTokens(episode) === 0) {
     throw invalid(index, 'mask', 'selects no token after the first: nothing to train on');
   }
+  if (referenceTop === 0) return;
+  const expected = referenceTop * Array.from(mask).reduce((sum, one) => sum + one, 0);
+  const found = episode.referenceTop?.tokenIds.length ?? 0;
+  if (found !== expected)
+    throw invalid(
+      index,
+      'referenceTop',
+      `has ${found} tokens, expected ${referenceTop} for each with mask 1: ${expected}`,
+    );
 }
 
 function invalid(episode: number, field: string, problem: string): ForgeError {

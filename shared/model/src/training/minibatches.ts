@@ -20,6 +20,8 @@ export interface MinibatchOptions {
   microBatchTokens: number;
   /** Advantages are rewards: a single one is of the last token. */
   isReward: boolean;
+  /** Tokens of the reference that every episode must have in each place. */
+  referenceTop?: number;
   /** Parts of a batch at most; a batch has no more than it has rollouts. */
   minibatches: number;
 }
@@ -32,7 +34,7 @@ export interface MinibatchOptions {
  */
 export function cutMinibatches(
   episodes: readonly TrainEpisode[],
-  { minibatches, microBatchTokens, isReward }: MinibatchOptions,
+  { minibatches, microBatchTokens, ...options }: MinibatchOptions,
 ): Minibatch[] {
   const rolloutOf = rolloutOfEach(episodes);
   const rollouts = (rolloutOf.at(-1) ?? -1) + 1;
@@ -42,7 +44,7 @@ export function cutMinibatches(
     const [from, to] = [start(part), start(part + 1)];
     const chosen = [...rolloutOf.keys()].filter((i) => rolloutOf[i]! >= from && rolloutOf[i]! < to);
     return {
-      microBatches: cutMicroBatches(episodes, microBatchTokens, { chosen, isReward }),
+      microBatches: cutMicroBatches(episodes, microBatchTokens, { ...options, chosen }),
       tokens: chosen.reduce((count, index) => count + countTrainedTokens(episodes[index]!), 0),
       sequences: chosen.length,
       rollouts: to - from,

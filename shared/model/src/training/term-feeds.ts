@@ -25,6 +25,7 @@ export function termFeeds(batch: MicroBatch, counts: TermCounts): Record<string,
     data,
   });
   const trained = batch.targets.length;
+  const { top } = batch;
   return {
     tokens: indices(batch.tokens, [rows, width]),
     positions: indices(positions(rows, width), [rows, width]),
@@ -34,6 +35,10 @@ export function termFeeds(batch: MicroBatch, counts: TermCounts): Record<string,
     behaviour: grid(batch.behaviour),
     old: grid(batch.old),
     reference: grid(batch.reference),
+    ...(top !== null && {
+      topTokens: indices(top.tokens, [trained, top.count]),
+      topReference: floats(top.logprobs, [trained, top.count]),
+    }),
     advantages: grid(batch.advantages),
     lag: grid(lags(batch, counts.version)),
     values: grid(batch.values),

@@ -1,4 +1,4 @@
-import { Graph, grad, linearLogprobs, stopGradient, type Tensor } from '@forge/graph';
+import { Graph, grad, linearLogprobs, linearLogprobsOf, stopGradient, type Tensor } from '@forge/graph';
 import { lossResult, type Loss } from '@forge/rl';
 import type { Parameters } from '@forge/weights';
 import { modelSource, type FrozenBase } from '../adapter/weight-source';
@@ -21,6 +21,8 @@ export interface TrainGraphOptions {
   recompute: boolean;
   /** Set when a batch is several updates: the loss's `old` is an input then, and else the log-probs without gradient. */
   feedsOld?: boolean;
+  /** Tokens of the reference that the loss looks at in each place; 0 unless given. */
+  referenceTop?: number;
 }
 
 /** The outputs of the graph per micro-batch; the losses and metrics of all micro-batches add up to the batch's. */
@@ -40,18 +42,27 @@ export interface TrainOutputs {
  * Only trained positions go through the LM head and through what follows the last layer's attention.
  */
 export function buildTrainGraph(parameters: Parameters, options: TrainGraphOptions): TrainOutputs {
-  const { config, base, temperature, logitsChunk, keepLogits = false, recompute, feedsOld = false } = options;
+  const {
+    config,
+    base,
+    temperature,
+    logitsChunk,
+    keepLogits = false,
+    recompute,
+    feedsOld = false,
+    referenceTop = 0,
+  } = options;
   const graph = new Graph();
   const weights = parameterInputs(graph, parameters);
   const { weights: source, adapter } = modelSource(graph, sourceOf(weights), base);
   const { tokens, positions, select, spread } = tokenInputs(graph);
   const targets = graph.input('targets', 'int64', ['N']);
   const hidden = transformer(config, source, { tokens, positions, select, adapter, recompute });
-  const head = linearLogprobs(hidden, headWeight(config, source), targets, {
-    chunk: logitsChunk,
-    temperature,
-    keep: keepLogits,
-  });
+  const weight = headWeight(config, source);
+  const chunks = { chunk: logitsChunk, temperature };
+  const head = linearLogprobs(hidden, weight, targets, { ...chunks, keep: keepLogits });
+  const topInput = (name: string, dtype: 'int64' | 'float32'): Tensor =>
+    graph.input(name, dtype, ['N', referenceTop]);
   const logprobs = spread(head.logprobs);
   const terms = termInputs(graph);
   const { loss, metrics } = lossResult(
@@ -59,6 +70,13 @@ export function buildTrainGraph(parameters: Parameters, options: TrainGraphOptio
       ...terms,
       logprobs,
       entropy: spread(head.entropy),
+      top:
+        referenceTop === 0
+          ? null
+          : {
+              policy: spread(linearLogprobsOf(hidden, weight, topInput('topTokens', 'int64'), chunks)),
+              reference: spread(topInput('topReference', 'float32')),
+            },
       old: feedsOld ? terms.old : stopGradient(logprobs),
       values: graph.input('values', 'float32', ['B', 'T']),
     }),

@@ -128,8 +128,12 @@ export class TrainStep {
    * Shapes: tokenIds [T] -> [T - 1], without one for the first token.
    */
   async logprobs(tokenIds: readonly number[]): Promise<number[]> {
+    const { referenceTop = 0 } = this.options;
     const episode = supervisedEpisode(tokenIds.slice(0, 1), tokenIds.slice(1));
-    const [batch] = cutMicroBatches([episode], tokenIds.length);
+    // Inputs of the loss, which is not looked at.
+    const unseen = new Float32Array(referenceTop * (tokenIds.length - 1));
+    const taught = { ...episode, referenceTop: { tokenIds: unseen, logprobs: unseen } };
+    const [batch] = cutMicroBatches([taught], tokenIds.length, { referenceTop });
     return [...(await this.policy.perToken(batch!))];
   }
 
@@ -181,9 +185,12 @@ export class TrainStep {
     episodes: readonly TrainEpisode[],
     learningRate: number,
   ): Promise<Omit<StepResult, 'learningRate' | 'smallerMicroBatches' | 'durationMs'>> {
-    const { updatesPerBatch = 1, minibatches = 1 } = this.options;
+    const { updatesPerBatch = 1, minibatches = 1, referenceTop = 0 } = this.options;
     const isReward = this.critic !== null;
-    const parts = cutMinibatches(episodes, { minibatches, microBatchTokens: this.size.tokens, isReward });
+    const parts = cutMinibatches(episodes, {
+      ...{ minibatches, isReward, referenceTop },
+      microBatchTokens: this.size.tokens,
+    });
     checkInputs(this.steps, parts);
     const mismatch = new Mismatch(this.steps);
     const tell = this.teller(updatesPerBatch, parts);
@@ -308,7 +315,9 @@ export class TrainStep {
 function checkInputs(step: number, parts: readonly Minibatch[]): void {
   const squares = parts
     .flatMap(({ microBatches }) => microBatches)
-    .flatMap(({ behaviour, reference, advantages }) => Object.entries({ behaviour, reference, advantages }))
+    .flatMap(({ behaviour, reference, advantages, top }) =>
+      Object.entries({ behaviour, reference, advantages, ...(top && { referenceTop: top.logprobs }) }),
+    )
     .map(([name, values]) => [name, sumOfSquares(values)] as const);
   const tensor = firstNonFinite(squares);
   if (tensor === undefined) return;

@@ -41,6 +41,7 @@ export function buildValueGraph(
       values: spread(values),
       logprobs: terms.old,
       entropy: mul(terms.mask, 0),
+      top: null,
     }),
   );
   return { loss, perToken: values, metrics, gradients: gradientsIn(loss, weights) };

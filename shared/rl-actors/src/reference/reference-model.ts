@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig, scorerFields } from '@forge/config';
 import { check, tokenIdsSchema } from '@forge/contracts';
+import type { ReferenceScore } from '@forge/rl';
 import type { WorkerHandle } from '@forge/threads';
 import { ActivityClock } from '@forge/telemetry';
 import { z } from 'zod';
@@ -12,6 +13,8 @@ const referenceConfigSchema = z.strictObject({
   model: z.string().min(1).describe('directory of the model, or its name on the hub'),
   ...scorerFields,
   temperature: z.number().gt(0).max(10).default(1).describe('that of the sampling whose tokens are scored'),
+  top: z.int().min(0).default(0).describe('likeliest tokens told in each place'),
+  topBelow: z.int().min(1).optional().describe('tokens from this id on are not told; left out: all are'),
   logitsChunk: z.int().min(1).default(1024).describe('rows of the LM head computed at once; bounds memory'),
 });
 
@@ -51,10 +54,20 @@ export class ReferenceModel extends ForgeActor {
    */
   @endpoint({ idempotent: true })
   async logprobs(sequences: readonly ArrayLike<number>[]): Promise<number[][]> {
+    return (await this.judged(sequences)).map(({ logprobs }) => [...(logprobs as number[])]);
+  }
+
+  /** The same with the `top` likeliest tokens in each place. Shapes: sequences [N][T], result [N]. */
+  @endpoint({ idempotent: true })
+  judge(sequences: readonly ArrayLike<number>[]): Promise<ReferenceScore[]> {
+    return this.judged(sequences);
+  }
+
+  private async judged(sequences: readonly ArrayLike<number>[]): Promise<ReferenceScore[]> {
     const checked = check(sequencesSchema, sequences, 'logprobs request');
-    const logprobs = await this.activity.during('busy', () => this.worker.call('score', checked));
+    const scores = await this.activity.during('busy', () => this.worker.call('judge', checked));
     this.tokens += checked.reduce((sum, sequence) => sum + sequence.length, 0);
-    return logprobs;
+    return scores;
   }
 
   /** `tokens` scored and time spent on it, `busyMs`, since the start, and the rest of the time, `idleMs`. */

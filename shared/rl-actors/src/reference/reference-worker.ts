@@ -1,11 +1,12 @@
 import { workerData } from 'node:worker_threads';
 import { serveWorker } from '@forge/threads';
 import { engineFor, loadModel, LogprobScorer } from '@forge/model';
+import type { ReferenceScore } from '@forge/rl';
 import type { ReferenceSettings } from './reference-model';
 
 /** The frozen reference model, in a thread of its own. */
 const settings = workerData as ReferenceSettings;
-const { model, maxBatchTokens, temperature, logitsChunk } = settings;
+const { model, maxBatchTokens, temperature, logitsChunk, top, topBelow } = settings;
 const scorer = loadModel(model).then(async ({ config, parameters }) =>
   LogprobScorer.create({
     engine: await engineFor(settings, 'scoring', config, 'reference'),
@@ -14,6 +15,8 @@ const scorer = loadModel(model).then(async ({ config, parameters }) =>
     maxBatchTokens,
     temperature,
     logitsChunk,
+    top,
+    ...(topBelow !== undefined && { topBelow }),
   }),
 );
 // `open` tells why it failed, be it called only later.
@@ -23,8 +26,8 @@ const api = {
   open: async (): Promise<void> => {
     await scorer;
   },
-  score: async (sequences: readonly ArrayLike<number>[]): Promise<number[][]> =>
-    (await scorer).score(sequences),
+  judge: async (sequences: readonly ArrayLike<number>[]): Promise<ReferenceScore[]> =>
+    (await scorer).judge(sequences),
 };
 
 export type ReferenceApi = typeof api;

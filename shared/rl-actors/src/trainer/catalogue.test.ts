@@ -60,7 +60,7 @@ const rewardOf = (isRight: Rule): RewardHandle => ({
 });
 
 /** The log-probs of given sequences under a model that knows the rule. */
-type Teacher = Pick<LogprobScorer, 'score'>;
+type Teacher = Pick<LogprobScorer, 'judge'>;
 
 /** The worth of the episodes of a batch, as the replay buffer finds it. */
 async function batchOf(
@@ -78,7 +78,7 @@ async function batchOf(
         reward,
         groupSize: GROUP,
       });
-      const seen = await teacher?.score(made.map(({ tokenIds }) => tokenIds));
+      const seen = await teacher?.judge(made.map(({ tokenIds }) => tokenIds));
       const episodes = seen === undefined ? made : withReference(made, seen);
       const rewards = algorithm.shape(episodes);
       const advantages = algorithm.advantage(rewards, episodes);
@@ -124,6 +124,7 @@ async function trained(
   });
   const trainer = await TrainStep.create({
     ...{ engine, config, parameters, loss: algorithm.loss, critic: algorithm.critic },
+    referenceTop: algorithm.referenceTop,
     ...{ optimizer, temperature: 1 },
     ...{ updatesPerBatch: section.updatesPerBatch, minibatches: section.minibatches },
     ...{ microBatchTokens: 1_000, logitsChunk: 64, recompute: false },
@@ -172,12 +173,17 @@ describe('every algorithm of the catalogue, from its name in a recipe', () => {
     },
   );
 
-  it('opd teaches it what a trained model knows, without any reward', async () => {
+  it.each([
+    ['', {}],
+    [' by its three likeliest tokens', { teacherTop: 3 }],
+    [' by all tokens, the other way round', { teacherTop: 11, teacherDivergence: 'forward' }],
+  ] as const)('opd teaches it what a trained model knows, without any reward%s', async (_, given) => {
     const { shares: learned, parameters } = await trained({ name: 'grpo' }, {});
-    const options = { engine, config, parameters, maxBatchTokens: 1_000 };
+    const top = 'teacherTop' in given ? given.teacherTop : 0;
+    const options = { engine, config, parameters, maxBatchTokens: 1_000, top };
     const reward = { score: () => Promise.resolve({ reward: 0, rewards: { exact: 0 } }) };
     const scorer = await LogprobScorer.create(options);
-    const shares = await learn({ name: 'opd' }, { teacher: scorer, reward });
+    const shares = await learn({ name: 'opd', ...given }, { teacher: scorer, reward });
     await scorer.release();
     const [before, after] = [mean(shares.slice(0, 2)), mean(shares.slice(-3))];
     expect(before).toBeLessThan(0.75);

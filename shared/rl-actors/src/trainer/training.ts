@@ -86,6 +86,7 @@ export class Training {
       base: adapter === undefined ? undefined : { parameters, adapter },
       loss: algorithm.loss,
       critic: algorithm.critic,
+      referenceTop: algorithm.referenceTop,
       updatesPerBatch: settings.algorithm.updatesPerBatch,
       minibatches: settings.algorithm.minibatches,
       temperature,

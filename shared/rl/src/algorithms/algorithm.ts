@@ -55,6 +55,8 @@ export interface Algorithm {
   critic: CriticOptions | null;
   /** Set when episodes must carry the log-probs of the reference model. */
   needsReference: boolean;
+  /** Tokens of the reference's distribution that episodes must carry in each place, the likeliest ones; 0: none. */
+  referenceTop: number;
   /** True for a group worth a place in the batch, which dynamic sampling prefers. */
   isInformative: (rewards: readonly number[], advantages: readonly Worth[]) => boolean;
 }
@@ -69,6 +71,8 @@ export interface AlgorithmDefinition {
   loss: Loss;
   critic?: CriticOptions | null;
   needsReference?: boolean;
+  /** Above 0 it needs the reference, too. */
+  referenceTop?: number;
   isInformative?: Algorithm['isInformative'];
 }
 
@@ -91,10 +95,10 @@ const hasGradient: Algorithm['isInformative'] = (_rewards, advantages) =>
  * metrics every algorithm has.
  */
 export function defineAlgorithm(definition: AlgorithmDefinition): Algorithm {
-  const { name = 'custom', needsReference = false, critic = null } = definition;
+  const { name = 'custom', critic = null, referenceTop = 0 } = definition;
+  const needsReference = (definition.needsReference ?? false) || referenceTop > 0;
   return {
-    name,
-    needsReference,
+    ...{ name, needsReference, referenceTop },
     // The parts are called on the definition, which may be of a class.
     rollout: definition.rollout?.bind(definition) ?? defaultRollout,
     shape: definition.shape?.bind(definition) ?? defaultStages.shape,

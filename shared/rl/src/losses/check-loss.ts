@@ -1,7 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import { dependence, grad, Graph, reachable, type Dim, type Tensor } from '@forge/graph';
 import type { Algorithm, CriticOptions } from '../algorithms/algorithm';
-import { isTensor, lossResult, type Loss, type LossTerms } from './loss';
+import { isTensor, lossResult, type Loss, type LossTerms, type TopLogprobs } from './loss';
 
 /** Terms that are zeros unless there is a value model. */
 const CRITIC_TERMS = ['values', 'oldValues', 'returns'] as const;
@@ -13,9 +13,12 @@ const CRITIC_TERMS = ['values', 'oldValues', 'returns'] as const;
  * @throws {ForgeError} CONFIG_LOSS_INVALID naming `path` and the op, shape or metric that does not fit, or the option of the
  *   critic that is out of bounds.
  */
-export function checkLosses({ loss, critic }: Pick<Algorithm, 'loss' | 'critic'>, path: string): void {
+export function checkLosses(
+  { loss, critic, referenceTop }: Pick<Algorithm, 'loss' | 'critic' | 'referenceTop'>,
+  path: string,
+): void {
   if (critic === null) {
-    checkLoss(loss, path, (value, terms) => {
+    checkLoss(loss, path, { referenceTop }, (value, terms) => {
       const used = reachable([value]).inputs;
       const foreign = CRITIC_TERMS.find((name) => used.includes(terms[name]));
       if (foreign === undefined) return;
@@ -23,23 +26,23 @@ export function checkLosses({ loss, critic }: Pick<Algorithm, 'loss' | 'critic'>
     });
     return;
   }
-  checkLoss(loss, path);
+  checkLoss(loss, path, { referenceTop });
   const problem = criticProblem(critic);
   if (problem !== null) {
     const message = `${path}: critic.${problem}`;
     throw new ForgeError('CONFIG_LOSS_INVALID', message, { path });
   }
-  checkLoss(critic.loss, `${path}: critic`, undefined, 'values');
+  checkLoss(critic.loss, `${path}: critic`, { of: 'values' });
 }
 
 /** Checks one loss, as `checkLosses`; `of` names the term it must have a gradient in. */
 export function checkLoss(
   loss: Loss,
   path: string,
+  { of = 'logprobs', referenceTop = 0 }: { of?: 'logprobs' | 'values'; referenceTop?: number } = {},
   check: (value: Tensor, terms: LossTerms) => void = () => undefined,
-  of: 'logprobs' | 'values' = 'logprobs',
 ): void {
-  const terms = symbolicTerms();
+  const terms = symbolicTerms(referenceTop);
   try {
     const { loss: value, metrics } = lossResult(loss(terms));
     checkScalar(value, 'loss');
@@ -71,15 +74,17 @@ function criticProblem({ gamma, lambda, whitening, learningRate }: CriticOptions
 }
 
 /** The terms of one micro-batch, with shapes but no values. */
-function symbolicTerms(): LossTerms {
+function symbolicTerms(referenceTop: number): LossTerms {
   const graph = new Graph();
-  const input = (name: keyof LossTerms, shape: readonly Dim[]): Tensor => graph.input(name, 'float32', shape);
+  const input = (name: Exclude<keyof LossTerms, 'top'>, shape: readonly Dim[]): Tensor =>
+    graph.input(name, 'float32', shape);
   const perToken = ['B', 'T'];
   return {
     logprobs: input('logprobs', perToken),
     behaviour: input('behaviour', perToken),
     old: input('old', perToken),
     reference: input('reference', perToken),
+    top: referenceTop === 0 ? null : topTerms(graph, referenceTop),
     advantages: input('advantages', perToken),
     lag: input('lag', perToken),
     values: input('values', perToken),
@@ -93,6 +98,11 @@ function symbolicTerms(): LossTerms {
     sequenceCount: input('sequenceCount', []),
     rolloutCount: input('rolloutCount', []),
   };
+}
+
+function topTerms(graph: Graph, count: number): TopLogprobs {
+  const input = (name: string): Tensor => graph.input(name, 'float32', ['B', 'T', count]);
+  return { policy: input('topPolicy'), reference: input('topReference') };
 }
 
 function checkScalar(value: unknown, what: string): void {

@@ -32,7 +32,7 @@ interface LossValues {
   gradient: number[][];
 }
 
-type Term = keyof LossTerms;
+type Term = Exclude<keyof LossTerms, 'top'>;
 
 /** Loss, metrics and gradient of a case by the graph's reference interpreter; `of`: the term the gradient is for. */
 export function evaluateLoss(
@@ -48,6 +48,7 @@ export function evaluateLoss(
     behaviour: input('behaviour', ['B', 'T']),
     old: input('old', ['B', 'T']),
     reference: input('reference', ['B', 'T']),
+    top: null,
     advantages: input('advantages', ['B', 'T']),
     lag: input('lag', ['B', 'T']),
     values: input('values', ['B', 'T']),

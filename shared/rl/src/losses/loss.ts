@@ -1,14 +1,20 @@
 import { ForgeError } from '@forge/errors';
 import type { Tensor } from '@forge/graph';
 
+/** Log-probs of the same tokens under both. Shapes: [B, T, K]. */
+export interface TopLogprobs {
+  policy: Tensor;
+  reference: Tensor;
+}
+
 /**
  * The tensors of one micro-batch that a loss sees.
  *
- * Shapes: [B, T] except the counts, [], and sequenceIds and rolloutTokens, [B]; a row is a sequence, T counts predicted tokens.
+ * Shapes: [B, T] except the counts, [], sequenceIds and rolloutTokens, [B], and those of top; a row is a sequence, T counts predicted tokens.
  * Padding and tokens the policy did not choose have mask 0.
  */
 export interface LossTerms {
-  /** Log-probs of the policy being trained; the only term with a gradient, but for `values` in a critic's loss. */
+  /** Log-probs of the policy being trained; with `top` the only term with a gradient, but for `values` in a critic's loss. */
   logprobs: Tensor;
   /** Log-probs the generator recorded. */
   behaviour: Tensor;
@@ -16,6 +22,11 @@ export interface LossTerms {
   old: Tensor;
   /** Log-probs of the frozen reference model; zeros unless the algorithm `needsReference`. */
   reference: Tensor;
+  /**
+   * The tokens that the reference finds likeliest in each place, by log-prob: of the trained policy, with a gradient, and of the
+   * reference. Null unless the algorithm asks for them by `referenceTop`. Shapes: [B, T, K].
+   */
+  top: TopLogprobs | null;
   /** Each token's advantage: the episode's, repeated, or its own. */
   advantages: Tensor;
   /** Versions between the trainer's and the one that produced the token, 0 or more. */

@@ -1,5 +1,5 @@
-import { greater, where } from '@forge/graph';
-import type { LossTerms } from './loss';
+import { greater, reshape, where, type Tensor } from '@forge/graph';
+import type { LossTerms, TopLogprobs } from './loss';
 
 /** The terms that are unknown where the mask is 0. */
 const PER_TOKEN = [
@@ -24,5 +24,14 @@ const PER_TOKEN = [
 export function maskPadding(terms: LossTerms): LossTerms {
   const chosen = greater(terms.mask, 0);
   const masked = PER_TOKEN.map((name) => [name, where(chosen, terms[name], 0)]);
-  return { ...terms, ...(Object.fromEntries(masked) as Pick<LossTerms, (typeof PER_TOKEN)[number]>) };
+  return {
+    ...terms,
+    ...(Object.fromEntries(masked) as Pick<LossTerms, (typeof PER_TOKEN)[number]>),
+    top: terms.top && maskedTop(terms.top, chosen),
+  };
+}
+
+function maskedTop({ policy, reference }: TopLogprobs, chosen: Tensor): TopLogprobs {
+  const wide = reshape(chosen, [...chosen.shape, 1]);
+  return { policy: where(wide, policy, 0), reference: where(wide, reference, 0) };
 }

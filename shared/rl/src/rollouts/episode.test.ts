@@ -51,8 +51,27 @@ describe('episodeFromTurns', () => {
 
 describe('withReference', () => {
   it('keeps the log-probs of the tokens the policy chose', () => {
-    const [result] = withReference([episode(turn([1, 2], [3, 4], 0), score)], [[0, -9, -0.25, -0.5]]);
+    const [result] = withReference(
+      [episode(turn([1, 2], [3, 4], 0), score)],
+      [{ logprobs: [0, -9, -0.25, -0.5] }],
+    );
     expect(result?.referenceLogprobs).toEqual(Float32Array.of(0, 0, -0.25, -0.5));
+    expect(result).not.toHaveProperty('referenceTop');
+  });
+
+  it('keeps the likeliest tokens in their places, where there are any', () => {
+    const top = {
+      tokenIds: Int32Array.of(0, 0, 5, 6, 7, 8, 9, 1),
+      logprobs: Float32Array.of(0, 0, -1, -2, -0.5, -3, -0.25, -4),
+    };
+    const [result] = withReference(
+      [episode(turn([1, 2], [3, 4], 0), score)],
+      [{ logprobs: [0, -9, -0.25, -0.5], top }],
+    );
+    expect(result?.referenceTop).toEqual({
+      tokenIds: Int32Array.of(7, 8, 9, 1),
+      logprobs: Float32Array.of(-0.5, -3, -0.25, -4),
+    });
   });
 });
 

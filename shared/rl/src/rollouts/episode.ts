@@ -55,13 +55,32 @@ export function episodeFromTurns(turns: readonly Completion[], score: Score): Ep
   };
 }
 
-/** The episodes with the reference model's log-probs of the tokens the policy chose. Shapes: logprobs [N][T]. */
+/**
+ * What the reference model says of a sequence.
+ *
+ * Shapes: logprobs [T]; those of `top`, where it was asked for, [T, K].
+ */
+export interface ReferenceScore {
+  logprobs: ArrayLike<number>;
+  top?: { tokenIds: Int32Array; logprobs: Float32Array } | undefined;
+}
+
+/** The episodes with what the reference model says of the tokens that the policy chose. Shapes: scores [N]. */
 export function withReference<E extends Episode>(
   episodes: readonly E[],
-  logprobs: readonly ArrayLike<number>[],
+  scores: readonly ReferenceScore[],
 ): E[] {
-  return episodes.map((episode, k) => ({
-    ...episode,
-    referenceLogprobs: Float32Array.from(episode.mask, (chosen, t) => (chosen === 1 ? logprobs[k]![t]! : 0)),
-  }));
+  return episodes.map((episode, k) => {
+    const { mask } = episode;
+    const { logprobs, top } = scores[k]!;
+    const count = top === undefined ? 0 : top.tokenIds.length / mask.length;
+    const isChosen = (_: number, i: number): boolean => mask[Math.floor(i / count)] === 1;
+    return {
+      ...episode,
+      referenceLogprobs: Float32Array.from(mask, (chosen, t) => (chosen === 1 ? logprobs[t]! : 0)),
+      ...(top !== undefined && {
+        referenceTop: { tokenIds: top.tokenIds.filter(isChosen), logprobs: top.logprobs.filter(isChosen) },
+      }),
+    };
+  });
 }

@@ -53,6 +53,7 @@ function endToEnd(parts: readonly Episode[]): Episode {
     logprobs: Float32Array.from(parts.flatMap(({ logprobs }) => [...logprobs])),
     versions: Int32Array.from(parts.flatMap(({ versions }) => [...versions])),
     referenceLogprobs: reference.length === tokenIds.length ? Float32Array.from(reference) : undefined,
+    referenceTop: undefined,
     text: parts.map(({ text }) => text).join('\n'),
     turns: turns.length > 0 ? turns : undefined,
     conversation: messages.length > 0 ? messages : undefined,
