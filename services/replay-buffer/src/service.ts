@@ -13,7 +13,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const rules = {
     groups: recipe.batch.groups,
     candidatesPerBatch: candidatesPerBatch(recipe),
-    ...(recipe.batch.refill > 0 && { refill: refillPerBatch(recipe) }),
+    refill: refillPerBatch(recipe),
   };
   const algorithm = await loadAlgorithm(recipe);
   const batches = new BatchFormer(runState, rules, algorithm, logger);

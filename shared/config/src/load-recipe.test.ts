@@ -67,7 +67,7 @@ describe('loadRecipe', () => {
       seed: 1,
       maxStaleness: 0,
       algorithm: { name: 'grpo', groupSize: 8, clipEpsilon: 0.2, normalization: 'token', loss: 'clipped' },
-      batch: { groups: 32, oversample: 1, refill: 0 },
+      batch: { groups: 32, oversample: 1 },
       trainer: { learningRate: 3e-4, warmupSteps: 10, betas: [0.9, 0.95] },
       evaluation: { reward: 'exact' },
       rewards: [{ name: 'exact', weight: 1 }],
@@ -310,6 +310,11 @@ describe('candidatesPerBatch', () => {
   it('is groups times oversample, rounded up', () => {
     expect(candidatesPerBatch({ batch: { groups: 32, oversample: 3, refill: 0 } })).toBe(96);
     expect(candidatesPerBatch({ batch: { groups: 3, oversample: 1.5, refill: 2 } })).toBe(5);
-    expect(refillPerBatch({ batch: { groups: 3, oversample: 1.5, refill: 0.5 } })).toBe(3);
+    const { algorithm } = load();
+    const batch = { groups: 3, oversample: 1.5 };
+    expect(refillPerBatch({ algorithm, batch: { ...batch, refill: 0.5 } })).toBe(3);
+    expect(refillPerBatch({ algorithm, batch })).toBe(0);
+    const dapo = load('algorithm.name=dapo').algorithm;
+    expect(refillPerBatch({ algorithm: dapo, batch })).toBe(5);
   });
 });

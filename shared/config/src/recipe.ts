@@ -63,9 +63,9 @@ export const recipeSchema = z
         .number()
         .min(0)
         .max(16)
-        .default(0)
+        .optional()
         .describe(
-          'where fewer than groups of these are informative, up to this many times as many are rolled out again in place of the others, batch by batch; 0: the batch is smaller',
+          'where fewer than groups of these are informative, up to this many times as many are rolled out again in place of the others, batch by batch; 0: the batch is smaller; left out: 1 with algorithm dapo, else 0',
         ),
     }),
     sampling: samplingSchema.prefault({}).describe('how training completions are drawn'),
@@ -347,8 +347,9 @@ export function candidatesPerBatch({ batch }: Pick<Recipe, 'batch'>): number {
 }
 
 /** Groups that are rolled out anew for one batch at most, in place of uninformative ones. */
-export function refillPerBatch({ batch }: Pick<Recipe, 'batch'>): number {
-  return Math.ceil(candidatesPerBatch({ batch }) * batch.refill);
+export function refillPerBatch({ batch, algorithm }: Pick<Recipe, 'batch' | 'algorithm'>): number {
+  const { refill = algorithm.name === 'dapo' ? 1 : 0 } = batch;
+  return Math.ceil(candidatesPerBatch({ batch }) * refill);
 }
 
 /** Whether the run has a reference model; a resolved recipe has replicas of it only where its algorithm needs one. */

@@ -2,7 +2,7 @@
  * DAPO (Yu et al., 2025): clip-higher, the mean over all tokens, the soft punishment of overlong answers, and groups with
  * something to tell only. Differs from the paper:
  * - dynamic sampling draws `batch.oversample` times the groups, and more in place of uninformative ones as `batch.refill`
- *   allows: bounded, where the paper draws until the batch is full;
+ *   allows, as many again unless given: bounded, where the paper draws until the batch is full;
  * - the buffer of the soft punishment is a fifth of the longest completion unless given, the paper's 4096 of 20480.
  */
 import { groupRelativeAdvantage, type GroupRelativeOptions } from '../advantages/group-relative-advantage';
