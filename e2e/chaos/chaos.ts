@@ -16,7 +16,9 @@ const ASYNCHRONOUS_SHARE = 0.6;
 const FORGETTING_SHARE = 0.05;
 const MAX_STALENESS = 2;
 const MINUTE_MS = 60_000;
-const HELP = 'npm run chaos -- [--kills 100] [--seed 1] [--minutes N (no kill later than that)]';
+const HELP =
+  'npm run chaos -- [--kills 100] [--seed 1] [--minutes N (no kill later than that)] [--algorithm grpo]';
+const ALGORITHM = { name: 'grpo', groupSize: 8, klCoefficient: 0.01 };
 
 /** A run without end, of every kind of service, whose steps take about 100 ms. */
 export function chaosRecipe(
@@ -28,7 +30,7 @@ export function chaosRecipe(
     name: maxStaleness === 0 ? 'synchronous' : 'asynchronous',
     maxStaleness,
     steps: 1_000_000,
-    algorithm: { name: 'grpo', groupSize: 8, klCoefficient: 0.01 },
+    algorithm: ALGORITHM,
     batch: { groups: 16, oversample: 2 },
     policy: { replicas: 2, jobConcurrency: 16 },
     reward: { replicas: 2 },
@@ -51,7 +53,9 @@ export async function run(args: readonly string[]): Promise<number> {
     console.error(HELP);
     return 2;
   }
-  const { kills, seed, minutes } = options;
+  const { kills, seed, minutes, algorithm } = options;
+  const recipeOf = (maxStaleness: number, overrides: object = {}): Recipe =>
+    chaosRecipe(dir, maxStaleness, { algorithm: { ...ALGORITHM, name: algorithm }, ...overrides });
   const say = (line: string): void => console.log(line);
   const dir = await directoryWithModel();
   const asynchronous = Math.round(kills * ASYNCHRONOUS_SHARE);
@@ -61,7 +65,7 @@ export async function run(args: readonly string[]): Promise<number> {
     say(`\n# ${count} kills at maxStaleness ${maxStaleness}, seed ${planSeed}`);
     const outcome = await chaosRun({
       dir,
-      recipe: chaosRecipe(dir, maxStaleness),
+      recipe: recipeOf(maxStaleness),
       blows,
       endAfterMs: (minutes * MINUTE_MS * count) / kills,
       say,
@@ -74,7 +78,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const first = await strikeAll(MAX_STALENESS, seed, chaosPlan(seed, asynchronous));
   const second = await strikeAll(0, seed + 1, chaosPlan(seed + 1, rest));
   say(`\n# the same ${second.steps} steps undisturbed`);
-  const third = await undisturbedRun(dir, chaosRecipe(dir, 0, { steps: second.steps }), say);
+  const third = await undisturbedRun(dir, recipeOf(0, { steps: second.steps }), say);
   say(auditLine(third.audit));
   say(`weights  ${second.weightsHash} with kills\n         ${third.weightsHash} without`);
 
@@ -93,17 +97,29 @@ export async function run(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-function parse(args: readonly string[]): { kills: number; seed: number; minutes: number } | null {
+interface Options {
+  kills: number;
+  seed: number;
+  minutes: number;
+  algorithm: string;
+}
+
+function parse(args: readonly string[]): Options | null {
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { kills: { type: 'string' }, seed: { type: 'string' }, minutes: { type: 'string' } },
+      options: {
+        kills: { type: 'string' },
+        seed: { type: 'string' },
+        minutes: { type: 'string' },
+        algorithm: { type: 'string' },
+      },
     });
     const kills = Number(values.kills ?? 100);
     const seed = Number(values.seed ?? 1);
     const minutes = Number(values.minutes ?? Infinity);
     return Number.isInteger(kills) && kills > 0 && Number.isInteger(seed) && minutes > 0
-      ? { kills, seed, minutes }
+      ? { kills, seed, minutes, algorithm: values.algorithm ?? ALGORITHM.name }
       : null;
   } catch {
     return null;

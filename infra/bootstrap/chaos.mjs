@@ -1,5 +1,5 @@
-// npm run chaos -- [--kills 100] [--seed 1] [--minutes N]: kills parts of running pipelines and checks that nothing is
-// lost.
+// npm run chaos -- [--kills 100] [--seed 1] [--minutes N] [--algorithm grpo]: kills parts of running pipelines and checks
+// that nothing is lost.
 import { join } from 'node:path';
 import { prepare, root } from './prepare.mjs';
 
