@@ -129,26 +129,33 @@ describe.each(candidates)('an adapter by $name', ({ options, missing }) => {
     await step.close();
   });
 
-  onEngine('goes on from a restored state with the bits of a training without a break', async () => {
-    const loss = grpoLoss({ clipEpsilon: 0.2, klCoefficient: 0 });
-    const whole = await stepOf({ loss, microBatchTokens: 8 });
-    await whole.step(examples);
-    await whole.step(examples.slice(1));
-    const resumed = await stepOf({ loss, microBatchTokens: 8 });
-    const { step, firstMoments, secondMoments } = whole.state();
-    await resumed.restore(
-      {
-        step,
-        firstMoments: structuredClone(await readTensors(firstMoments)),
-        secondMoments: structuredClone(await readTensors(secondMoments)),
-      },
-      structuredClone(await readTensors(whole.parameters())),
-    );
-    for (const one of [whole, resumed]) await one.step(examples);
-    expect(parametersHash(await readTensors(resumed.parameters()))).toBe(
-      parametersHash(await readTensors(whole.parameters())),
-    );
-    expect(parametersHash(await readTensors(whole.parameters()))).not.toBe(parametersHash(fresh()));
-    await Promise.all([whole.close(), resumed.close()]);
-  });
+  onEngine.each([
+    ['one update a batch', {}],
+    ['several', { updatesPerBatch: 2, minibatches: 2 }],
+  ])(
+    'goes on from a restored state with the bits of a training without a break, by %s',
+    async (_, several) => {
+      const loss = grpoLoss({ clipEpsilon: 0.2, klCoefficient: 0 });
+      const options = { loss, microBatchTokens: 8, ...several };
+      const whole = await stepOf(options);
+      await whole.step(examples);
+      await whole.step(examples.slice(1));
+      const resumed = await stepOf(options);
+      const { firstMoments, secondMoments, ...counts } = whole.state();
+      await resumed.restore(
+        {
+          ...counts,
+          firstMoments: structuredClone(await readTensors(firstMoments)),
+          secondMoments: structuredClone(await readTensors(secondMoments)),
+        },
+        structuredClone(await readTensors(whole.parameters())),
+      );
+      for (const one of [whole, resumed]) await one.step(examples);
+      expect(parametersHash(await readTensors(resumed.parameters()))).toBe(
+        parametersHash(await readTensors(whole.parameters())),
+      );
+      expect(parametersHash(await readTensors(whole.parameters()))).not.toBe(parametersHash(fresh()));
+      await Promise.all([whole.close(), resumed.close()]);
+    },
+  );
 });
