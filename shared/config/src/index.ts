@@ -50,6 +50,7 @@ export {
   type ToolsConfig,
   type Truncated,
 } from './rollout';
+export type { OpenEnvConfig } from './openenv';
 export { parseConfig } from './issues';
 export {
   loadRecipe,

@@ -1,5 +1,6 @@
 import { basename, extname } from 'node:path';
 import { z } from 'zod';
+import { apiKeyEnv, endpointUrl } from './endpoint';
 import { named, userModule } from './sections';
 import { scorerFields } from './worker';
 
@@ -8,10 +9,9 @@ const weight = z.number().default(1).describe('factor of this reward in the sum'
 const judge = z.strictObject({
   name: z.literal('judge'),
   weight,
-  url: z
-    .url({ protocol: /^https?$/ })
-    .refine(isPlain, 'an address without user, password, query and fragment; a key comes by apiKeyEnv')
-    .describe('an endpoint like that of OpenAI up to its version, as https://api.openai.com/v1'),
+  url: endpointUrl.describe(
+    'an endpoint like that of OpenAI up to its version, as https://api.openai.com/v1',
+  ),
   model: z.string().min(1).describe('the model it is asked for'),
   prompt: z
     .string()
@@ -26,11 +26,7 @@ const judge = z.strictObject({
     .number()
     .optional()
     .describe('for a reply without a score; left out: the completion has failed (CONTRACT_JUDGE_UNREADABLE)'),
-  apiKeyEnv: z
-    .string()
-    .regex(/^[A-Z][A-Z0-9_]*_KEY$/)
-    .optional()
-    .describe('variable of the environment with the key, or with _FILE the file that has it; left out: none'),
+  apiKeyEnv,
   maxTokens: z.int().min(1).max(1_000_000).default(1024).describe('tokens of a reply at most'),
   timeoutMs: z
     .int()
@@ -76,13 +72,6 @@ const rewardModel = z.strictObject({
   mean: z.number().default(0).describe('the score that is reward 0'),
   std: z.number().gt(0).default(1).describe('the reward is (score - mean) / std'),
 });
-
-/** Whether an address has its place in a recipe, which everyone may read. */
-function isPlain(address: string): boolean {
-  if (!URL.canParse(address)) return true;
-  const { username, password, search, hash } = new URL(address);
-  return `${username}${password}${search}${hash}` === '';
-}
 
 const ownModule = z.strictObject({ name: z.literal('module'), weight, ...userModule });
 const reward = z.discriminatedUnion('name', [

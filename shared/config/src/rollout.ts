@@ -1,5 +1,6 @@
 import { basename, extname } from 'node:path';
 import { z } from 'zod';
+import { openEnvSchema } from './openenv';
 import { named, userModule } from './sections';
 
 const { module: file, options } = userModule;
@@ -20,6 +21,7 @@ const environment = z.discriminatedUnion('name', [
       .default(0)
       .describe('share of the reward that ruling numbers out gives, guess by guess'),
   }),
+  openEnvSchema,
   ownEnvironment,
 ]);
 

@@ -48,6 +48,7 @@ export const ERROR_CODES = {
   CAPACITY_EXCEEDED: 'transient',
   CAPACITY_QUEUE_FULL: 'transient',
   CAPACITY_OPEN_FILES: 'transient',
+  CAPACITY_ENVIRONMENT_FULL: 'transient',
   CAPACITY_DISK_FULL: 'fatal',
   CAPACITY_FRAME_TOO_LARGE: 'fatal',
   CAPACITY_GPUS: 'fatal',

@@ -1,6 +1,7 @@
 import {
   environmentName,
   hasOwnRollout,
+  namedSecret,
   type EnvironmentConfig,
   type Recipe,
   type ToolsConfig,
@@ -22,6 +23,7 @@ import {
   type ToolSet,
 } from '@forge/rl';
 import { fromModule } from './from-module';
+import { openEnv } from './openenv/openenv-environment';
 
 /**
  * The rollout of a recipe: the user's module, one with tools or an environment, else that of the algorithm.
@@ -77,6 +79,11 @@ async function loadEnvironment(config: EnvironmentConfig): Promise<EnvironmentSe
   switch (config.name) {
     case 'guess-number':
       return guessNumber(config);
+    case 'openenv': {
+      const { apiKeyEnv } = config;
+      const key = apiKeyEnv === undefined ? null : namedSecret(apiKeyEnv, 'apiKeyEnv of the environment');
+      return openEnv(config, key);
+    }
     case 'module': {
       const own = checkEnvironment(await fromModule(config.module, config.options), config.module);
       return { ...own, name: environmentName(config) };

@@ -112,6 +112,7 @@ export {
   type EnvironmentOptions,
   type EnvironmentSet,
   type Observation,
+  type Outcome,
   type Step,
   type StepScope,
 } from './environments/environment';

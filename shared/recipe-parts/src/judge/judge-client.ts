@@ -1,5 +1,6 @@
 import { proxiedFetch } from '@forge/downloads';
 import { ForgeError } from '@forge/errors';
+import { boundedText, mayPass, reasonOf } from '../endpoint';
 import { RequestBudget, type Clock } from './request-budget';
 
 export interface JudgeClientOptions {
@@ -79,7 +80,9 @@ export class JudgeClient {
         redirect: 'manual',
         signal: AbortSignal.timeout(timeoutMs),
       });
-      text = await bounded(response);
+      const read = await boundedText(response, MAX_ANSWER_BYTES);
+      if (read === null) throw new Fault(`answers more than ${MAX_ANSWER_BYTES} bytes`);
+      text = read;
     } catch (error) {
       if (error instanceof Fault) throw error;
       throw new Fault(`does not answer (${reasonOf(error, timeoutMs)})`);
@@ -116,18 +119,6 @@ export class JudgeClient {
   }
 }
 
-/** The body of a response, if it is not larger than an answer may be. */
-async function bounded(response: Response): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    parts.push(part);
-    size += part.length;
-    if (size > MAX_ANSWER_BYTES) throw new Fault(`answers more than ${MAX_ANSWER_BYTES} bytes`);
-  }
-  return Buffer.concat(parts).toString('utf8');
-}
-
 /** Text of the first choice of a chat completion. */
 function contentOf(text: string): string {
   let choices: unknown;
@@ -142,18 +133,8 @@ function contentOf(text: string): string {
   return typeof content === 'string' ? content : '';
 }
 
-function mayPass(status: number): boolean {
-  return [408, 425, 429].includes(status) || status >= 500;
-}
-
 /** @see RFC 9110, 10.2.3; a date is as good as no answer: the next delay comes soon enough. */
 function askedDelayMs(response: Response): number | null {
   const after = response.headers.get('retry-after') ?? '';
   return /^\s*\d+(\.\d+)?\s*$/.test(after) ? Number(after) * 1000 : null;
-}
-
-function reasonOf(error: unknown, timeoutMs: number): string {
-  if (error instanceof Error && error.name === 'TimeoutError') return `nothing within ${timeoutMs} ms`;
-  const { cause } = error as { cause?: { code?: string; message?: string } };
-  return cause?.code ?? cause?.message ?? (error instanceof Error ? error.message : String(error));
 }

@@ -80,6 +80,25 @@ describe('a rollout in an environment', () => {
     expect(episodes[0]!.turns!.map(({ reward }) => reward)).toEqual([0, 1]);
   });
 
+  it('gives calls of its tools a reward and an end, where it says so', async () => {
+    const shop = defineEnvironment(() => {
+      let paid = 0;
+      return {
+        tools: { buy: { description: '', parameters: z.object({}), run: () => ((paid += 1), 'thanks') } },
+        reset: () => 'Buy.',
+        step: () => ({ observation: 'Buy more.', reward: 0.25 }),
+        outcome: () => ({ reward: paid, done: paid === 2 }),
+      };
+    });
+    const { said, episodes } = await rollOut(
+      environmentRollout({ environment: shop, weight: 2 }),
+      (messages) => (messages.length === 3 ? 'hm' : [call('buy', {})]),
+    );
+    expect(said).toEqual(['Buy.', '', 'thanks', 'hm', 'Buy more.', '']);
+    expect(episodes[0]!.turns!.map(({ reward }) => reward)).toEqual([2, 0.5, 4]);
+    expect(episodes[0]!.rewards).toMatchObject({ environment: 3.25 });
+  });
+
   it('tells step which turn it is, and gives the same random numbers to all rollouts of a group', async () => {
     const dice = defineEnvironment({
       reset: (_sample, { random }) => `${random()}`,
@@ -112,6 +131,73 @@ describe('bounds of an environment', () => {
     expect([most, open]).toEqual([3, 0]);
   });
 
+  /** One that has `places`, each of which a rollout takes in the order of their asking. */
+  const scarce = (places: { free: number }, options = {}) =>
+    defineEnvironment(
+      () => {
+        let isIn = false;
+        return {
+          reset: () => {
+            if (places.free === 0) throw new ForgeError('CAPACITY_ENVIRONMENT_FULL', 'all taken');
+            places.free -= 1;
+            isIn = true;
+            return 'go';
+          },
+          step: () => ({ reward: 1, done: true }),
+          close: () => void (places.free += isIn ? 1 : 0),
+        };
+      },
+      { name: 'inn', ...options },
+    );
+
+  it('plays as many rollouts of a group at a time as a full environment has places for', async () => {
+    const places = { free: 3 };
+    const { episodes, policy, counts } = await rollOut(
+      environmentRollout({ environment: scarce(places) }),
+      () => 'a',
+      {
+        groupSize: 7,
+      },
+    );
+    expect(episodes.map(({ reward }) => reward)).toEqual(Array(7).fill(1));
+    expect(episodes.map(({ rollout }) => rollout)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect([policy.conversations.length, places.free]).toEqual([7, 3]);
+    expect(counts['environment/inn/refusals']).toBe(4 + 1);
+    expect(counts['environment/inn/failures']).toBeUndefined();
+  });
+
+  it('waits for a place, but for no longer than it may', async () => {
+    const places = { free: 0 };
+    setTimeout(() => (places.free = 1), 50);
+    const patient = environmentRollout({ environment: scarce(places) });
+    expect((await rollOut(patient, () => 'a', { groupSize: 2 })).episodes).toHaveLength(2);
+    places.free = 0;
+    const impatient = environmentRollout({ environment: scarce(places, { fullWaitMs: 0 }) });
+    await expect(rollOut(impatient, () => 'a', { groupSize: 2 })).rejects.toMatchObject({
+      code: 'CAPACITY_ENVIRONMENT_FULL',
+      message: "environment 'inn' for sample 's': all taken",
+    });
+    const ending = new AbortController();
+    const waiting = rollOut(patient, () => 'a', { signal: ending.signal });
+    ending.abort(new Error('enough'));
+    await expect(waiting).rejects.toThrow();
+  });
+
+  it('lets a group of more than its places go on once they have become fewer', async () => {
+    const environment = defineEnvironment(
+      { reset: () => 'go', step: () => ({ done: true }) },
+      { maxConcurrent: 4 },
+    );
+    const [first, second] = [3, 4].map((groupSize) =>
+      rollOut(environmentRollout({ environment }), () => 'a', { groupSize }),
+    );
+    environment.slots.narrow(2);
+    environment.slots.narrow(8);
+    const groups = await Promise.all([first!, second!]);
+    expect(groups.map(({ episodes }) => episodes.length)).toEqual([3, 4]);
+    expect(await environment.slots.during(5, (given) => Promise.resolve(given))).toBe(2);
+  });
+
   it('begins conversations in their order, however long each set-up takes', async () => {
     let made = 0;
     const environment = defineEnvironment(async () => {
@@ -126,6 +212,7 @@ describe('bounds of an environment', () => {
   it.each([
     [{ timeoutMs: 0 }, 'timeoutMs: found 0'],
     [{ maxConcurrent: 0 }, 'maxConcurrent: found 0'],
+    [{ fullWaitMs: -1 }, 'fullWaitMs: found -1'],
   ])('refuses %p', (options, message) => {
     const define = () => defineEnvironment({ reset: () => 'go', step: () => ({ done: true }) }, options);
     expect(define).toThrow(message);
@@ -158,6 +245,15 @@ describe('a fault of an environment', () => {
       'step gave reward NaN, expected a finite number',
     ],
     [
+      'an outcome has no finite reward',
+      {
+        tools: { buy: { description: '', parameters: z.object({}), run: () => 'ok' } },
+        outcome: () => ({ reward: Infinity }),
+      },
+      'NUMERIC_NON_FINITE',
+      'outcome gave reward Infinity, expected a finite number',
+    ],
+    [
       'an observation is no message',
       { reset: () => ({ text: 'go' }) },
       'CONTRACT_INVALID_MESSAGE',
@@ -171,7 +267,7 @@ describe('a fault of an environment', () => {
     ],
     ['a step is nothing', { step: () => undefined }, 'CONTRACT_INVALID_MESSAGE', 'step gave undefined'],
   ])('is an error that names environment and sample: %s', async (_what, parts, code, message) => {
-    const rolling = rollOut(failing(parts, 5), () => 'a');
+    const rolling = rollOut(failing(parts, 5), () => ('outcome' in parts ? [call('buy', {})] : 'a'));
     await expect(rolling).rejects.toMatchObject({
       code,
       details: { environment: 'house', sampleId: 's' },

@@ -34,7 +34,12 @@ export interface Environment {
   close?(): unknown;
   /** Tools of this environment, there once `reset` is done: an answer that calls one is no action. */
   tools?: Tools;
+  /** Worth of the calls of its tools in one answer, and whether they end it: asked for once all have been answered. */
+  outcome?(): Outcome | Promise<Outcome>;
 }
+
+/** Outcome of calls, whose observation is what the tools have said. */
+export type Outcome = Omit<Step, 'observation'>;
 
 export interface EnvironmentOptions {
   /** Name in rewards, metrics and errors; default 'environment'. */
@@ -43,12 +48,15 @@ export interface EnvironmentOptions {
   timeoutMs?: number;
   /** Rollouts that have one at the same time in one process; left out: any number. */
   maxConcurrent?: number;
+  /** Wait of a group for the first place in an environment that is full (CAPACITY_ENVIRONMENT_FULL); default 300 000. */
+  fullWaitMs?: number;
 }
 
 /** Environments that a rollout can be given. */
 export interface EnvironmentSet {
   readonly name: string;
   readonly timeoutMs: number;
+  readonly fullWaitMs: number;
   /** Places of its rollouts in this process. */
   readonly slots: Slots;
   /** Places of the calls of its tools, by name. */
@@ -72,14 +80,21 @@ export function defineEnvironment<E extends Environment>(
 ): EnvironmentSet;
 export function defineEnvironment(
   given: Environment | ((scope: RolloutScope) => Environment | Promise<Environment>),
-  { name = 'environment', timeoutMs = 30_000, maxConcurrent = Infinity }: EnvironmentOptions = {},
+  {
+    name = 'environment',
+    timeoutMs = 30_000,
+    maxConcurrent = Infinity,
+    fullWaitMs = 300_000,
+  }: EnvironmentOptions = {},
 ): EnvironmentSet {
   if (!(timeoutMs > 0)) throw invalid(name, `timeoutMs: found ${timeoutMs}, expected > 0`);
   if (!(maxConcurrent >= 1)) throw invalid(name, `maxConcurrent: found ${maxConcurrent}, expected >= 1`);
+  if (!(fullWaitMs >= 0)) throw invalid(name, `fullWaitMs: found ${fullWaitMs}, expected >= 0`);
   const open = typeof given === 'function' ? given : () => copyOf(given);
   return {
     name,
     timeoutMs,
+    fullWaitMs,
     slots: new Slots(maxConcurrent),
     toolSlots: new Map(),
     open: async (scope) => open(scope),

@@ -9,6 +9,11 @@ export interface Party {
   sample: Sample;
 }
 
+/** Whether an environment had no place for a rollout. */
+export function isFull(error: unknown): boolean {
+  return error instanceof ForgeError && error.code === 'CAPACITY_ENVIRONMENT_FULL';
+}
+
 /**
  * The error of a party that failed: with the code of what it threw, if that is one of ours, else transient; naming party and
  * sample, so that a dead letter does.

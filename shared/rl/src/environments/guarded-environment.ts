@@ -1,17 +1,17 @@
 import type { ChatMessage } from '@forge/contracts';
 import type { RolloutRecord } from '../rollouts/rollout';
-import type { Environment, EnvironmentSet, Step } from './environment';
-import { faultOf, wrongResult, type Party } from './fault';
+import type { Environment, EnvironmentSet, Outcome, Step } from './environment';
+import { faultOf, isFull, wrongResult, type Party } from './fault';
 import type { RolloutScope } from './rollout-scope';
 import type { Tools } from './tools';
 import { closedWithinTime, openWithinTime, withinTime } from './within-time';
 
+/** Outcome that has its defaults. */
+export type TakenOutcome = Required<Outcome>;
+
 /** Step that has its defaults, with what the model is told as messages. */
-export interface TakenStep {
+export interface TakenStep extends TakenOutcome {
   messages: ChatMessage[];
-  reward: number;
-  done: boolean;
-  truncated: boolean;
 }
 
 /**
@@ -59,16 +59,25 @@ export class GuardedEnvironment {
     const step: unknown = await this.record.time(`environment/${this.source.name}/step_ms`, () =>
       this.during((signal) => environment.step(action, { ...scope, signal })),
     );
-    if (typeof step !== 'object' || step === null)
-      throw wrongResult(this.party, `step gave ${String(step)}, expected { observation, reward, done }`);
-    const { observation = [], reward = 0, done = false, truncated = false } = step as Step;
-    if (!Number.isFinite(reward)) {
-      const problem = `step gave reward ${String(reward)}, expected a finite number`;
-      throw wrongResult(this.party, problem, 'NUMERIC_NON_FINITE');
-    }
-    const messages = this.messagesOf(observation);
-    if (messages.length > 0 || done || truncated) return { messages, reward, done, truncated };
+    const outcome = this.outcomeOf('step', step);
+    const messages = this.messagesOf((step as Step).observation ?? []);
+    if (messages.length > 0 || outcome.done || outcome.truncated) return { messages, ...outcome };
     throw wrongResult(this.party, 'step gave no observation, expected one, or done');
+  }
+
+  /** Outcome of the calls of its tools that have been answered since it was last asked for. */
+  async outcome(): Promise<TakenOutcome> {
+    const { environment } = this;
+    return this.outcomeOf('outcome', await this.during(() => environment?.outcome?.() ?? {}));
+  }
+
+  private outcomeOf(of: 'step' | 'outcome', given: unknown): TakenOutcome {
+    if (typeof given !== 'object' || given === null)
+      throw wrongResult(this.party, `${of} gave ${String(given)}, expected { reward, done }`);
+    const { reward = 0, done = false, truncated = false } = given as Outcome;
+    if (Number.isFinite(reward)) return { reward, done, truncated };
+    const problem = `${of} gave reward ${String(reward)}, expected a finite number`;
+    throw wrongResult(this.party, problem, 'NUMERIC_NON_FINITE');
   }
 
   /** Puts the environment away. A failure changes no result: it is counted. */
@@ -77,7 +86,7 @@ export class GuardedEnvironment {
     this.environment = null;
     if (environment?.close === undefined) return;
     const isClosed = await closedWithinTime(source.timeoutMs, () => environment.close!());
-    if (!isClosed) this.fail();
+    if (!isClosed) this.count('failures');
   }
 
   private during<T>(work: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
@@ -90,13 +99,14 @@ export class GuardedEnvironment {
       return await work();
     } catch (error) {
       this.scope.signal.throwIfAborted();
-      this.fail();
+      if (isFull(error)) this.count('refusals');
+      else this.count('failures');
       throw faultOf(this.party, error);
     }
   }
 
-  private fail(): void {
-    this.record.count(`environment/${this.source.name}/failures`);
+  private count(what: 'failures' | 'refusals'): void {
+    this.record.count(`environment/${this.source.name}/${what}`);
   }
 
   private messagesOf(observation: unknown): ChatMessage[] {

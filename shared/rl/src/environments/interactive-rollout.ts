@@ -1,8 +1,13 @@
-import type { ChatMessage, Completion, Episode, Sampling } from '@forge/contracts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ChatMessage, Completion, Episode, Sampling, ToolCall } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Conversation } from '../conversation/conversation';
 import type { Rollout, RolloutContext, Score } from '../rollouts/rollout';
+import { hashText } from '../tasks/seeded-hash';
 import type { EnvironmentSet } from './environment';
+import { isFull } from './fault';
+import type { TakenStep } from './guarded-environment';
+import { seededRandom } from './rollout-scope';
 import { openWorld, type World } from './rollout-world';
 import { Slots } from './slots';
 import type { ToolSet } from './tools';
@@ -55,43 +60,78 @@ export function environmentRollout(options: EnvironmentRolloutOptions): Rollout 
 type Options = TurnBounds & Partial<Pick<EnvironmentRolloutOptions, 'environment' | 'tools' | 'weight'>>;
 
 const MAX_TURNS = 8;
+/** Waits for a place in an environment that is full, each twice the one before. */
+const FIRST_WAIT_MS = 100;
+const LAST_WAIT_MS = 10_000;
 
 function interactiveRollout(options: Options): Rollout {
   const { environment } = options;
   const slots = environment?.slots ?? new Slots(Infinity);
   return async (context) => {
     const { groupSize } = context;
-    const episodes: Episode[] = [];
-    // A group takes its places at once: two that had half of theirs would wait for each other.
-    const together = Math.min(groupSize, slots.size);
-    for (let first = 0; first < groupSize; first += together) {
-      const count = Math.min(together, groupSize - first);
-      episodes.push(...(await slots.during(count, () => rollOut(options, context, count))));
+    const rollouts: Episode[][] = [];
+    while (rollouts.length < groupSize) {
+      // A group takes its places at once: two that had half of theirs would wait for each other.
+      const left = groupSize - rollouts.length;
+      rollouts.push(...(await slots.during(left, (count) => rollOut(options, context, count))));
     }
-    return episodes;
+    return rollouts.flat();
   };
 }
 
-/** Episodes of `count` rollouts side by side; when one fails, the others end with their turn. */
-async function rollOut(options: Options, context: RolloutContext, count: number): Promise<Episode[]> {
+/**
+ * The episodes of each of `count` rollouts side by side; of fewer, but one at least, where the environment has no place for
+ * more. When one fails, the others end with their turn.
+ */
+async function rollOut(options: Options, context: RolloutContext, count: number): Promise<Episode[][]> {
   const ending = new AbortController();
   const signal = AbortSignal.any([ending.signal, ...(context.signal ? [context.signal] : [])]);
   /** All results; each work has come to its end, also when one has failed. */
   const all = async <T>(works: readonly Promise<T>[]): Promise<PromiseSettledResult<T>[]> => {
-    for (const work of works) work.catch((error: unknown) => ending.abort(error));
+    for (const work of works) work.catch((error: unknown) => isFull(error) || ending.abort(error));
     return Promise.allSettled(works);
   };
-  const opened = await all(Array.from({ length: count }, () => openWorld(options, { ...context, signal })));
-  const worlds = opened.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const open = (): Promise<World> => openWorld(options, { ...context, signal });
+  const opened = await untilOne(options, { ...context, signal }, () =>
+    all(Array.from({ length: count }, open)),
+  );
+  const worlds = succeeded(opened);
   try {
     signal.throwIfAborted();
     // Conversations are numbered as they begin: in order, however long each set-up took.
     const seated = worlds.map((world) => ({ world, chat: converse(options, context, world) }));
     const played = await all(seated.map((seat) => play(options, context, { ...seat, signal })));
     signal.throwIfAborted();
-    return played.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+    return succeeded(played);
   } finally {
     await Promise.all(worlds.map((world) => world.close()));
+  }
+}
+
+function succeeded<T>(results: readonly PromiseSettledResult<T>[]): T[] {
+  return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+}
+
+/**
+ * The results of `open`, once it has opened one or failed: while the environment is full it opens again, ever later.
+ *
+ * @throws {ForgeError} CAPACITY_ENVIRONMENT_FULL after the wait that the environment bounds.
+ */
+async function untilOne(
+  { environment }: Options,
+  { sample, seed = sample.id, signal }: RolloutContext & { signal: AbortSignal },
+  open: () => Promise<PromiseSettledResult<World>[]>,
+): Promise<PromiseSettledResult<World>[]> {
+  const random = seededRandom(hashText(seed));
+  for (let attempt = 0, waitedMs = 0; ; attempt++) {
+    const opened = await open();
+    const full = opened.find((result) => result.status === 'rejected' && isFull(result.reason));
+    if (full === undefined || succeeded(opened).length > 0 || signal.aborted) return opened;
+    if (waitedMs >= environment!.fullWaitMs) throw (full as PromiseRejectedResult).reason;
+    // Groups that were refused together come back apart.
+    const delayMs = Math.min(FIRST_WAIT_MS * 2 ** attempt, LAST_WAIT_MS) * (0.5 + random() / 2);
+    await sleep(delayMs, undefined, { signal });
+    waitedMs += delayMs;
   }
 }
 
@@ -128,7 +168,7 @@ async function play(options: Options, context: RolloutContext, seat: Seat): Prom
   return truncated && seat.chat.end === null ? episodes.map((each) => ({ ...each, end: 'turns' })) : episodes;
 }
 
-/** Outcome of the turns of a rollout: a reward for each, 0 where the answer was a call of tools. */
+/** Outcome of the turns of a rollout: a reward for each. */
 interface Turns {
   last: Completion;
   rewards: number[];
@@ -146,12 +186,9 @@ async function takeTurns({ world, chat, signal }: Seat): Promise<Turns> {
     last = turn.completion;
     rewards.push(0);
     const calls = message.toolCalls ?? [];
-    if (calls.length > 0 && world.specs.length > 0) {
-      if (chat.end !== null) break;
-      chat.add(...(await world.answers(calls)));
-      continue;
-    }
-    const step = await world.step(message);
+    const isCall = calls.length > 0 && world.specs.length > 0;
+    if (isCall && chat.end !== null) break;
+    const step = isCall ? await callTools(world, calls) : await world.step(message);
     if (step === null) break;
     rewards[rewards.length - 1] = step.reward;
     if (step.done || step.truncated) return { last, rewards, truncated: step.truncated };
@@ -161,4 +198,10 @@ async function takeTurns({ world, chat, signal }: Seat): Promise<Turns> {
   if (last !== undefined) return { last, rewards, truncated: false };
   const message = `the conversation ended by its ${chat.end ?? 'limits'} before the first answer; shorten what it opens with`;
   throw new ForgeError('CAPACITY_PROMPT_TOO_LONG', message);
+}
+
+/** Calls as a step: what the tools say, and the outcome that the environment gives them. */
+async function callTools(world: World, calls: readonly ToolCall[]): Promise<TakenStep> {
+  const messages = await world.answers(calls);
+  return { messages, ...(await world.outcome()) };
 }

@@ -3,7 +3,7 @@ import { unrecorded, type RolloutContext, type RolloutRecord } from '../rollouts
 import { hashText } from '../tasks/seeded-hash';
 import type { EnvironmentSet } from './environment';
 import { faultOf } from './fault';
-import { GuardedEnvironment, type TakenStep } from './guarded-environment';
+import { GuardedEnvironment, type TakenOutcome, type TakenStep } from './guarded-environment';
 import { promptMessages } from './prompt-messages';
 import { seededRandom, type RolloutScope } from './rollout-scope';
 import { ToolCalls } from './tool-calls';
@@ -20,6 +20,8 @@ export interface World {
   readonly specs: ToolSpec[];
   /** Messages that answer the calls. */
   answers(calls: readonly ToolCall[]): Promise<ChatMessage[]>;
+  /** Outcome of calls that have been answered. */
+  outcome(): Promise<TakenOutcome>;
   /** Outcome of an answer of the model; null without an environment. */
   step(action: ChatMessage): Promise<TakenStep> | null;
   close(): Promise<void>;
@@ -60,6 +62,7 @@ export async function openWorld(
       messages,
       specs: [...offered.values()].map(({ spec }) => spec),
       answers: (asked) => calls.answers(asked),
+      outcome: async () => environment?.outcome() ?? { reward: 0, done: false, truncated: false },
       step: (action) => environment?.step(action) ?? null,
       close,
     };

@@ -1,36 +1,37 @@
 /** Places that work at the same time shares, given in the order in which they are asked for. */
 export class Slots {
-  private readonly waiting: { count: number; go: () => void }[] = [];
-  private free: number;
+  private readonly waiting: { count: number; go: (given: number) => void }[] = [];
+  private taken = 0;
 
-  constructor(readonly size: number) {
-    this.free = size;
-  }
+  constructor(private places: number) {}
 
-  /** The result of `work`, which starts once there are `count` places for it, at most `size`. */
-  async during<T>(count: number, work: () => Promise<T>): Promise<T> {
-    await this.take(count);
+  /** The result of `work`, which starts once there are `count` places for it, or as many as there are at all. */
+  async during<T>(count: number, work: (given: number) => Promise<T>): Promise<T> {
+    const given = await new Promise<number>((go) => {
+      this.waiting.push({ count, go });
+      this.serve();
+    });
     try {
-      return await work();
+      return await work(given);
     } finally {
-      this.give(count);
+      this.taken -= given;
+      this.serve();
     }
   }
 
-  private take(count: number): Promise<void> {
-    if (this.waiting.length === 0 && this.free >= count) {
-      this.free -= count;
-      return Promise.resolve();
-    }
-    return new Promise((go) => this.waiting.push({ count, go }));
+  /** Makes them `places` at most, for good. */
+  narrow(places: number): void {
+    this.places = Math.min(this.places, places);
+    this.serve();
   }
 
-  private give(count: number): void {
-    this.free += count;
-    for (let [next] = this.waiting; next !== undefined && this.free >= next.count; [next] = this.waiting) {
+  private serve(): void {
+    for (let [next] = this.waiting; next !== undefined; [next] = this.waiting) {
+      const given = Math.min(next.count, this.places);
+      if (this.taken + given > this.places) return;
       this.waiting.shift();
-      this.free -= next.count;
-      next.go();
+      this.taken += given;
+      next.go(given);
     }
   }
 }
