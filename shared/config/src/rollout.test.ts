@@ -35,6 +35,27 @@ describe('the rollout of a recipe', () => {
     expect([hasOwnRollout(own), hasTurns(own)]).toEqual([true, false]);
   });
 
+  it('names an OpenEnv server, whose name is that of its rewards', () => {
+    const url = 'https://games.example.com/guess';
+    const { rollout, evaluation } = recipe({ rollout: { environment: { name: 'openenv', url } } });
+    expect(rollout.environment).toEqual({
+      ...{ name: 'openenv', url, weight: 1, actionErrors: 'fail', reset: {}, maxMessageMb: 16 },
+      ...{ connectTimeoutMs: 10_000, timeoutMs: 60_000, attempts: 4, fullWaitMs: 300_000 },
+    });
+    expect(evaluation.reward).toBe('openenv');
+  });
+
+  it.each([
+    [{ url: 'ws://games.example.com' }, /rollout\.environment\.url/],
+    [{ url: 'https://me:secret@games.example.com' }, /an address without user, password/],
+    [{ action: 'text' }, /rollout\.environment\.action/],
+    [{ apiKeyEnv: 'TOKEN' }, /rollout\.environment\.apiKeyEnv/],
+    [{ seed: 3 }, /rollout\.environment\.seed/],
+  ])('refuses an OpenEnv server with %p', (options, message) => {
+    const environment = { name: 'openenv', url: 'http://127.0.0.1:8000', ...options };
+    expect(() => recipe({ rollout: { environment } })).toThrow(message);
+  });
+
   it('may do without rewards when its environment gives its own, which decides what is correct', () => {
     const { rewards: none, evaluation } = recipe({ rollout: { environment: { module: './games/maze.ts' } } });
     expect([none, evaluation.reward]).toEqual([[], 'maze']);

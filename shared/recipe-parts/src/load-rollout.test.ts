@@ -61,6 +61,16 @@ const reward = {
 };
 
 describe('loadRollout', () => {
+  it('wants the key of an environment before anything starts', async () => {
+    const environment = { name: 'openenv', url: 'http://127.0.0.1:8000', apiKeyEnv: 'GAMES_TEST_KEY' };
+    await expect(load({ environment })).rejects.toThrow(
+      'environment variable GAMES_TEST_KEY: not set, but apiKeyEnv of the environment names it',
+    );
+    process.env.GAMES_TEST_KEY = 'secret';
+    expect(await load({ environment })).toBeInstanceOf(Function);
+    delete process.env.GAMES_TEST_KEY;
+  });
+
   it("gives the algorithm's without one of its own, and refuses two", async () => {
     const { rollout } = grpo();
     expect(await loadRollout({ rollout: rolloutSchema.parse({}) }, grpo())).toBe(rollout);

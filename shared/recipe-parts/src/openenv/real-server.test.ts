@@ -2,10 +2,8 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { rolloutSchema, type OpenEnvConfig } from '@forge/config';
 import { waitFor } from '@forge/testing';
-import { openEnv } from './openenv-environment';
-import { call, play } from './scripted.fixture';
+import { call, environmentAt, play } from './scripted.fixture';
 
 /** A Python with openenv-core, which is no part of Forge: `pip install openenv-core`. */
 const python = process.env.OPENENV_PYTHON ?? 'python3';
@@ -17,11 +15,8 @@ const title = isThere
 let child: ChildProcess;
 let address: string;
 
-/** The environment of that name, with options of a recipe. */
-function environment(name: string, options: Partial<OpenEnvConfig> = {}) {
-  const given = { name: 'openenv', url: `${address}/${name}/`, ...options };
-  return openEnv(rolloutSchema.parse({ environment: given }).environment as OpenEnvConfig, null);
-}
+const environment = (name: string, options: Parameters<typeof environmentAt>[1] = {}) =>
+  environmentAt(`${address}/${name}/`, options);
 
 (isThere ? describe : describe.skip)(title, () => {
   beforeAll(async () => {

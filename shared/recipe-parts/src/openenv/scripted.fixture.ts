@@ -1,3 +1,4 @@
+import { rolloutSchema, type OpenEnvConfig } from '@forge/config';
 import type { ChatMessage, Completion, Episode, Sample, ToolCall } from '@forge/contracts';
 import {
   environmentRollout,
@@ -6,6 +7,7 @@ import {
   type PolicyHandle,
   type Score,
 } from '@forge/rl';
+import { openEnv } from './openenv-environment';
 
 /** Answer of a policy: a text, or calls of tools. */
 export type Said = string | ToolCall[];
@@ -69,4 +71,14 @@ export async function play(
     ...(signal && { signal }),
   });
   return { played, episodes };
+}
+
+/** The environment of a recipe that names the server. */
+export function environmentAt(
+  url: string,
+  options: Partial<OpenEnvConfig> = {},
+  { key = null, pingMs }: { key?: string | null; pingMs?: number } = {},
+): EnvironmentSet {
+  const given = { name: 'openenv', url, ...options };
+  return openEnv(rolloutSchema.parse({ environment: given }).environment as OpenEnvConfig, key, pingMs);
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { full, type Recording } from './recorded.fixture';
@@ -31,11 +32,14 @@ export class StandIn {
   /** Status of its next answers to the opening of a socket. */
   refusals: number[] = [];
   private answers: Answer[] = [];
+  /** Ends of its sessions. */
+  private readonly ends: Promise<unknown>[] = [];
 
   private constructor(
     private readonly server: Server,
     private readonly recording: Recording,
     autoPong: boolean,
+    private readonly scheme: 'http' | 'https',
   ) {
     const sockets = new WebSocketServer({ noServer: true, autoPong });
     server.on('request', ({ headers }, response) => {
@@ -52,14 +56,17 @@ export class StandIn {
     });
   }
 
-  static async start(recording: Recording, { autoPong = true } = {}): Promise<StandIn> {
-    const server = createServer();
+  static async start(
+    recording: Recording,
+    { autoPong = true, tls }: { autoPong?: boolean; tls?: { key: string; cert: string } } = {},
+  ): Promise<StandIn> {
+    const server = tls === undefined ? createServer() : createTlsServer(tls);
     await once(server.listen(0, '127.0.0.1'), 'listening');
-    return new StandIn(server, recording, autoPong);
+    return new StandIn(server, recording, autoPong, tls === undefined ? 'http' : 'https');
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    return `${this.scheme}://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
   /** Answers of the next messages, in their order over all sockets. */
@@ -67,7 +74,9 @@ export class StandIn {
     this.answers = answers;
   }
 
+  /** Waits until no session is left before it stops. */
   async stop(): Promise<void> {
+    await Promise.all(this.ends);
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
   }
@@ -79,7 +88,7 @@ export class StandIn {
       return;
     }
     this.most = Math.max(this.most, ++this.open);
-    socket.on('close', () => (this.open -= 1));
+    this.ends.push(once(socket, 'close').then(() => (this.open -= 1)));
     socket.on('message', (raw: Buffer) => {
       const message = JSON.parse(raw.toString()) as (typeof this.asked)[0];
       if (message.type === 'close') return socket.close();
