@@ -23,7 +23,6 @@ import {
   type ToolSet,
 } from '@forge/rl';
 import { fromModule } from './from-module';
-import { openEnv } from './openenv/openenv-environment';
 
 /**
  * The rollout of a recipe: the user's module, one with tools or an environment, else that of the algorithm.
@@ -82,7 +81,8 @@ async function loadEnvironment(config: EnvironmentConfig): Promise<EnvironmentSe
     case 'openenv': {
       const { apiKeyEnv } = config;
       const key = apiKeyEnv === undefined ? null : namedSecret(apiKeyEnv, 'apiKeyEnv of the environment');
-      return openEnv(config, key);
+      // Only who needs it pays for the client.
+      return (await import('./openenv/openenv-environment.js')).openEnv(config, key);
     }
     case 'module': {
       const own = checkEnvironment(await fromModule(config.module, config.options), config.module);

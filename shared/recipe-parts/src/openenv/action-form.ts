@@ -26,7 +26,8 @@ export type AskedForm = 'calls' | { field: string };
  * @throws {ForgeError} CONFIG_INVALID when the action has no such field, or the field takes no text.
  */
 export function actionForm(schema: JsonSchema, asked?: AskedForm): ActionForm {
-  const { metadata: _metadata, ...fields } = record(schema.properties);
+  const fields = { ...record(schema.properties) };
+  delete fields.metadata;
   if (typeof asked === 'object') return textForm(schema, fields, asked.field);
   const isMcp = 'tool_name' in fields && 'arguments' in fields;
   const names = Object.keys(fields);

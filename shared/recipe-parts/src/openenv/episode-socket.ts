@@ -97,7 +97,8 @@ export class EpisodeSocket {
   static async connect(options: SocketOptions, signal: AbortSignal): Promise<EpisodeSocket> {
     const { address, headers, connectTimeoutMs, maxMessageBytes: maxPayload } = options;
     signal.throwIfAborted();
-    const agent = proxyAgent(address);
+    const agent = await proxyAgent(address);
+    signal.throwIfAborted();
     const socket = new WebSocket(address, {
       headers,
       ...(agent && { agent }),

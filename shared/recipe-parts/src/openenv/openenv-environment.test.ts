@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
 import type { OpenEnvConfig } from '@forge/config';
 import { hasOpenssl, selfSigned } from '@forge/testing';
@@ -81,15 +82,18 @@ describe('an environment over the wire', () => {
 describe('the way to the server', () => {
   const before = { ...process.env };
   let proxied: string[];
+  let tunnels: Duplex[];
   let proxy: Server;
   beforeEach(async () => {
     proxied = [];
+    tunnels = [];
     proxy = createServer().on('connect', ({ url }, socket) => {
       proxied.push(url!);
       const upstream = connect(Number(new URL(server.url).port), '127.0.0.1', () => {
         socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
         upstream.pipe(socket).pipe(upstream);
       });
+      tunnels.push(socket, upstream);
       for (const end of [upstream, socket]) end.on('error', () => undefined);
     });
     await once(proxy.listen(0, '127.0.0.1'), 'listening');
@@ -98,7 +102,7 @@ describe('the way to the server', () => {
   });
   afterEach(async () => {
     process.env = { ...before };
-    proxy.closeAllConnections();
+    for (const tunnel of tunnels) tunnel.destroy();
     await new Promise((resolve) => proxy.close(resolve));
   });
 
