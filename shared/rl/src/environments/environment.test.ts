@@ -196,6 +196,8 @@ describe('bounds of an environment', () => {
     const groups = await Promise.all([first!, second!]);
     expect(groups.map(({ episodes }) => episodes.length)).toEqual([3, 4]);
     expect(await environment.slots.during(5, (given) => Promise.resolve(given))).toBe(2);
+    environment.slots.narrow(0);
+    expect(await environment.slots.during(5, (given) => Promise.resolve(given))).toBe(1);
   });
 
   it('begins conversations in their order, however long each set-up takes', async () => {

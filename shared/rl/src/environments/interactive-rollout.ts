@@ -68,12 +68,18 @@ function interactiveRollout(options: Options): Rollout {
   const { environment } = options;
   const slots = environment?.slots ?? new Slots(Infinity);
   return async (context) => {
-    const { groupSize } = context;
     const rollouts: Episode[][] = [];
-    while (rollouts.length < groupSize) {
-      // A group takes its places at once: two that had half of theirs would wait for each other.
-      const left = groupSize - rollouts.length;
-      rollouts.push(...(await slots.during(left, (count) => rollOut(options, context, count))));
+    let patience = new Patience(environment, context);
+    while (rollouts.length < context.groupSize) {
+      const left = context.groupSize - rollouts.length;
+      try {
+        // A group takes its places at once: two that had half of theirs would wait for each other.
+        rollouts.push(...(await slots.during(left, (count) => rollOut(options, context, count))));
+        patience = new Patience(environment, context);
+      } catch (error) {
+        if (!isFull(error)) throw error;
+        await patience.wait(error);
+      }
     }
     return rollouts.flat();
   };
@@ -82,6 +88,8 @@ function interactiveRollout(options: Options): Rollout {
 /**
  * The episodes of each of `count` rollouts side by side; of fewer, but one at least, where the environment has no place for
  * more. When one fails, the others end with their turn.
+ *
+ * @throws {ForgeError} CAPACITY_ENVIRONMENT_FULL where it has place for none.
  */
 async function rollOut(options: Options, context: RolloutContext, count: number): Promise<Episode[][]> {
   const ending = new AbortController();
@@ -91,13 +99,12 @@ async function rollOut(options: Options, context: RolloutContext, count: number)
     for (const work of works) work.catch((error: unknown) => isFull(error) || ending.abort(error));
     return Promise.allSettled(works);
   };
-  const open = (): Promise<World> => openWorld(options, { ...context, signal });
-  const opened = await untilOne(options, { ...context, signal }, () =>
-    all(Array.from({ length: count }, open)),
-  );
+  const opened = await all(Array.from({ length: count }, () => openWorld(options, { ...context, signal })));
   const worlds = succeeded(opened);
   try {
     signal.throwIfAborted();
+    const [first] = opened;
+    if (worlds.length === 0 && first?.status === 'rejected') throw first.reason as Error;
     // Conversations are numbered as they begin: in order, however long each set-up took.
     const seated = worlds.map((world) => ({ world, chat: converse(options, context, world) }));
     const played = await all(seated.map((seat) => play(options, context, { ...seat, signal })));
@@ -112,26 +119,28 @@ function succeeded<T>(results: readonly PromiseSettledResult<T>[]): T[] {
   return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
 }
 
-/**
- * The results of `open`, once it has opened one or failed: while the environment is full it opens again, ever later.
- *
- * @throws {ForgeError} CAPACITY_ENVIRONMENT_FULL after the wait that the environment bounds.
- */
-async function untilOne(
-  { environment }: Options,
-  { sample, seed = sample.id, signal }: RolloutContext & { signal: AbortSignal },
-  open: () => Promise<PromiseSettledResult<World>[]>,
-): Promise<PromiseSettledResult<World>[]> {
-  const random = seededRandom(hashText(seed));
-  for (let attempt = 0, waitedMs = 0; ; attempt++) {
-    const opened = await open();
-    const full = opened.find((result) => result.status === 'rejected' && isFull(result.reason));
-    if (full === undefined || succeeded(opened).length > 0 || signal.aborted) return opened;
-    if (waitedMs >= environment!.fullWaitMs) throw (full as PromiseRejectedResult).reason;
+/** Waits for a place in an environment that is full: ever longer ones, and no more of them than it allows. */
+class Patience {
+  private waits = 0;
+  private waitedMs = 0;
+  private readonly random: () => number;
+
+  constructor(
+    private readonly environment: EnvironmentSet | undefined,
+    private readonly context: RolloutContext,
+  ) {
+    const { seed, sample } = context;
+    this.random = seededRandom(hashText(seed ?? sample.id));
+  }
+
+  /** @throws {ForgeError} `full` when there was wait enough. */
+  async wait(full: unknown): Promise<void> {
+    if (this.environment === undefined || this.waitedMs >= this.environment.fullWaitMs) throw full;
     // Groups that were refused together come back apart.
-    const delayMs = Math.min(FIRST_WAIT_MS * 2 ** attempt, LAST_WAIT_MS) * (0.5 + random() / 2);
-    await sleep(delayMs, undefined, { signal });
-    waitedMs += delayMs;
+    const delayMs = Math.min(FIRST_WAIT_MS * 2 ** this.waits++, LAST_WAIT_MS) * (0.5 + this.random() / 2);
+    const { signal } = this.context;
+    await sleep(delayMs, undefined, signal && { signal });
+    this.waitedMs += delayMs;
   }
 }
 

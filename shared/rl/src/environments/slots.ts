@@ -19,9 +19,9 @@ export class Slots {
     }
   }
 
-  /** Makes them `places` at most, for good. */
+  /** Makes them `places` at most, for good, but one at least. */
   narrow(places: number): void {
-    this.places = Math.min(this.places, places);
+    this.places = Math.min(this.places, Math.max(1, places));
     this.serve();
   }
 
