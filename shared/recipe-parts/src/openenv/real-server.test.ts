@@ -28,8 +28,8 @@ const environment = (name: string, options: Parameters<typeof environmentAt>[1] 
         ({ ok }) => ok,
         () => false,
       );
-    await waitFor('the server', isUp, 60_000);
-  });
+    await waitFor('the server', isUp, 120_000);
+  }, 150_000);
   afterAll(() => child.kill('SIGKILL'));
 
   it('plays more episodes than it has sessions, and holds none after', async () => {
