@@ -38,6 +38,13 @@ export {
 export type { RunBounds, RunSettings } from './run/run-bounds';
 export { type BufferedGroup, type StreamedGroup } from './run/group-flow';
 export { RunState, type RunPhase } from './run/run-state';
+export {
+  type OpenSession,
+  type SessionDirectory,
+  type SessionVerdict,
+  type TakenGroup,
+} from './sessions/session-directory';
+export { hashOfKey, newSessionKey } from './sessions/session-key';
 export { SpanLog } from './streams/span-log';
 export { type TelemetryEntry } from './streams/telemetry-stream';
 export { verifyLedger } from './groups/verify-ledger';

@@ -4,7 +4,7 @@ import { adapterSchema } from './adapter';
 import { algorithmSchema, type AlgorithmConfig } from './algorithm';
 import { completedAlgorithm } from './completed-algorithm';
 import { rewardName, rewardSchema, rewardTimeoutMs, type RewardConfig } from './reward';
-import { environmentName, rolloutSchema, type RolloutConfig } from './rollout';
+import { environmentName, needsGateway, rolloutSchema, type RolloutConfig } from './rollout';
 import { redisWaitSeconds, section } from './sections';
 import { sinkSchema } from './sink';
 import { taskSchema } from './task';
@@ -73,7 +73,9 @@ export const recipeSchema = z
     rewards: z
       .array(rewardSchema)
       .default([])
-      .describe('their weighted sum is the reward; none beside an environment that gives its own'),
+      .describe(
+        'their weighted sum is the reward; none beside an environment or an agent that gives its own; an agent that gives none is judged by them',
+      ),
     trainer: section({
       ...trainerFields({ learningRate: 3e-4, warmupSteps: 10 }),
       checkpointEverySteps: z
@@ -289,17 +291,23 @@ export const recipeSchema = z
     }
     const names = rewardNames(recipe);
     if (names.length === 0) {
-      const message = 'at least one, or an environment that gives its own as rollout.environment';
+      const message =
+        'at least one, or an environment that gives its own as rollout.environment, or agents that do';
       context.addIssue({ code: 'custom', path: ['rewards'], message });
     }
     names.forEach((name, i) => {
       if (names.indexOf(name) === i) return;
+      const ofOthers = name === AGENT_REWARD ? ['rewards'] : ['rollout', 'environment'];
       context.addIssue({
         code: 'custom',
-        path: i < rewards.length ? ['rewards', i] : ['rollout', 'environment'],
+        path: i < rewards.length ? ['rewards', i] : ofOthers,
         message: `a name other than ${name}, which is taken`,
       });
     });
+    if (rollout.sessions && evaluation.everySteps > 0) {
+      const message = '0 with rollout.sessions: agents elsewhere take no held-out samples';
+      context.addIssue({ code: 'custom', path: ['evaluation', 'everySteps'], message });
+    }
     const weights = 'weights' in algorithm ? Object.keys(algorithm.weights ?? {}) : [];
     for (const name of weights.filter((weighed) => !names.includes(weighed))) {
       const message = `a name in rewards: ${names.join(', ')}`;
@@ -326,13 +334,17 @@ export type Recipe = z.output<typeof recipeSchema>;
 /** Parts of a recipe that make up the reward of a rollout. */
 interface Rewarded {
   rewards: readonly RewardConfig[];
-  rollout: Pick<RolloutConfig, 'environment'>;
+  rollout: Pick<RolloutConfig, 'environment' | 'sessions' | 'command'>;
 }
 
-/** Names of what makes up the reward: the rewards, and the environment that gives its own. */
+/** The name of the reward that an agent gives itself, in place of those of the recipe. */
+export const AGENT_REWARD = 'agent';
+
+/** Names of what makes up the reward: the rewards, and the environment or the agent that gives its own. */
 function rewardNames({ rewards, rollout }: Rewarded): string[] {
   const { environment } = rollout;
-  return [...rewards.map(rewardName), ...(environment === undefined ? [] : [environmentName(environment)])];
+  const ofEnvironment = environment === undefined ? [] : [environmentName(environment)];
+  return [...rewards.map(rewardName), ...ofEnvironment, ...(needsGateway({ rollout }) ? [AGENT_REWARD] : [])];
 }
 
 /** The reward of a rollout that each of them gives 1. */

@@ -1,6 +1,6 @@
 import { parseConfig } from './issues';
 import { fullReward, recipeSchema } from './recipe';
-import { hasOwnRollout, hasTurns } from './rollout';
+import { hasOwnRollout, hasTurns, needsGateway } from './rollout';
 
 const recipe = (parts: object) =>
   parseConfig(
@@ -26,6 +26,8 @@ describe('the rollout of a recipe', () => {
       tools: [{ name: 'calculator' }, { name: 'module', module: './search.ts', options: {} }],
       environment: { name: 'module', module: './maze.ts', weight: 1, options: {} },
       options: {},
+      sessions: false,
+      env: {},
       maxTurns: 8,
       truncated: 'keep',
     });
@@ -70,7 +72,35 @@ describe('the rollout of a recipe', () => {
     expect(fullReward(recipe({ rewards, rollout: weighed }))).toBe(4);
   });
 
+  it('is left to agents, started by a command or from elsewhere, which may give rewards of their own', () => {
+    const command = recipe({ rollout: { command: ['node', 'agent.mjs'], env: { DEPTH: '2' } } });
+    expect([hasOwnRollout(command), hasTurns(command), needsGateway(command)]).toEqual([true, false, true]);
+    expect(command.rollout).toMatchObject({ command: ['node', 'agent.mjs'], env: { DEPTH: '2' } });
+    expect([command.rewards, command.evaluation.reward, fullReward(command)]).toEqual([[], 'agent', 1]);
+    const elsewhere = recipe({ rewards, rollout: { sessions: true }, evaluation: { everySteps: 0 } });
+    expect([hasOwnRollout(elsewhere), needsGateway(elsewhere)]).toEqual([true, true]);
+    expect(elsewhere.evaluation.reward).toBe('exact');
+    expect(needsGateway(recipe({ rewards }))).toBe(false);
+  });
+
   it.each<[object, string]>([
+    [
+      { rewards, rollout: { sessions: true, tools: [{ name: 'calculator' }] } },
+      'rollout.tools: found [{"name":"calculator"}], expected none beside sessions, which rolls out itself',
+    ],
+    [
+      { rewards, rollout: { command: ['a'], module: './own.ts' } },
+      'expected none beside module: one of them',
+    ],
+    [{ rewards, rollout: { command: ['a'], sessions: true } }, 'rollout.sessions: found true, expected none'],
+    [{ rewards, rollout: { command: ['a'], system: 'Be brief.' } }, 'rollout.system: found "Be brief."'],
+    [{ rewards, rollout: { env: { A: '1' } } }, 'expected none without command'],
+    [{ rewards, rollout: { command: [] } }, 'rollout.command: found []'],
+    [{ rewards, rollout: { sessions: true } }, 'evaluation.everySteps: missing, expected 0 with rollout.sessions'],
+    [
+      { rewards: [{ module: './agent.js' }], rollout: { command: ['a'] } },
+      'expected a name other than agent, which is taken',
+    ],
     [
       { rewards, rollout: { module: './own.ts', tools: [{ name: 'calculator' }] } },
       'rollout.tools: found [{"name":"calculator"}], expected none beside module',

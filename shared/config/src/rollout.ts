@@ -41,6 +41,18 @@ const truncated = z
     'what becomes of a rollout of several turns that was cut off: it keeps its reward, or is dropped: not trained on, but its reward counts for its group and in metrics; or `{ reward: ... }`, one for all such',
   );
 
+const command = z
+  .array(z.string().min(1).max(4096))
+  .min(1)
+  .max(256)
+  .describe(
+    'a program and its arguments: an agent of your own, started once for each rollout, that calls the policy like a model of OpenAI or Anthropic',
+  );
+const env = z
+  .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a name of letters, digits and _'), z.string())
+  .default({})
+  .describe('variables of the environment of command');
+
 /** Work of a group between prompt and reward: one answer, or with tools, an environment or a module more. */
 export const rolloutSchema = z
   .strictObject({
@@ -48,6 +60,14 @@ export const rolloutSchema = z
     options,
     tools: z.array(named(tools)).max(64).default([]).describe('tools that the model may call'),
     environment: named(environment).optional().describe('a world in which the model acts, turn by turn'),
+    sessions: z
+      .boolean()
+      .default(false)
+      .describe(
+        'agents that run elsewhere take the rollouts as sessions, and call the policy through the gateway',
+      ),
+    command: command.optional(),
+    env,
     maxTurns: z
       .int()
       .min(1)
@@ -65,19 +85,46 @@ export const rolloutSchema = z
       .min(1)
       .max(86_400_000)
       .optional()
-      .describe('a rollout that takes longer begins no further turn; left out: any time'),
+      .describe(
+        'a rollout that takes longer begins no further turn; left out: any time. One of an agent (sessions, command) is given up; left out: an hour',
+      ),
     system: z.string().min(1).optional().describe('message of the system, unless the prompt has one'),
     truncated,
   })
-  .superRefine(({ module: own, tools: given, environment: world }, context) => {
-    const refuse = (key: string, message: string): void => {
+  .superRefine((rollout, context) => {
+    for (const { key, message } of contradictions(rollout))
       context.addIssue({ code: 'custom', path: [key], message });
-    };
-    if (own === undefined) return;
-    if (given.length > 0) refuse('tools', 'none beside module, which rolls out itself');
-    if (world !== undefined) refuse('environment', 'none beside module, which rolls out itself');
   })
   .prefault({});
+
+interface Given {
+  module?: string | undefined;
+  command?: readonly string[] | undefined;
+  sessions: boolean;
+  tools: readonly unknown[];
+  environment?: unknown;
+  env: Readonly<Record<string, string>>;
+  system?: string | undefined;
+}
+
+/** Fields that exclude each other, and what is expected instead. */
+function contradictions(given: Given): { key: keyof Given; message: string }[] {
+  const [whole, other] = (['module', 'command', 'sessions'] as const).filter((key) => Boolean(given[key]));
+  const isGiven = {
+    tools: given.tools.length > 0,
+    environment: given.environment !== undefined,
+    system: given.system !== undefined && whole !== 'module',
+  };
+  const found: { key: keyof Given; message: string }[] = [];
+  if (other !== undefined)
+    found.push({ key: other, message: `none beside ${whole}: one of them makes the rollouts` });
+  if (whole !== undefined)
+    for (const key of ['tools', 'environment', 'system'] as const)
+      if (isGiven[key]) found.push({ key, message: `none beside ${whole}, which rolls out itself` });
+  if (given.command === undefined && Object.keys(given.env).length > 0)
+    found.push({ key: 'env', message: 'none without command, which it is for' });
+  return found;
+}
 
 export type RolloutConfig = z.output<typeof rolloutSchema>;
 /** Fate of rollouts that were cut off. */
@@ -92,7 +139,12 @@ export function environmentName(config: EnvironmentConfig): string {
 
 /** Whether a recipe says what its rollouts do; else their algorithm does. */
 export function hasOwnRollout({ rollout }: { rollout: RolloutConfig }): boolean {
-  return rollout.module !== undefined || hasTurns({ rollout });
+  return rollout.module !== undefined || hasTurns({ rollout }) || needsGateway({ rollout });
+}
+
+/** Whether the rollouts of a recipe are made by agents, which call the policy through the gateway. */
+export function needsGateway({ rollout }: { rollout: Pick<RolloutConfig, 'sessions' | 'command'> }): boolean {
+  return rollout.sessions || rollout.command !== undefined;
 }
 
 /** Whether rollouts of a recipe are conversations with tools or in an environment. */

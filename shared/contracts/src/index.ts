@@ -28,6 +28,14 @@ export {
   type RolloutEnd,
 } from './episode';
 export { rolloutsOf } from './rollout-parts';
+export {
+  keptCallSchema,
+  sessionAnswerSchema,
+  sessionCallSchema,
+  type KeptCall,
+  type SessionAnswer,
+  type SessionCall,
+} from './session';
 export { shownMessageSchema, type ShownMessage } from './shown-message';
 export {
   rolloutJobSchema,
