@@ -39,8 +39,10 @@ export type { RunBounds, RunSettings } from './run/run-bounds';
 export { type BufferedGroup, type StreamedGroup } from './run/group-flow';
 export { RunState, type RunPhase } from './run/run-state';
 export {
+  SessionDirectory,
+  type GroupStanding,
   type OpenSession,
-  type SessionDirectory,
+  type OwnedGroup,
   type SessionVerdict,
   type TakenGroup,
 } from './sessions/session-directory';

@@ -11,10 +11,10 @@ function documented(heading: string): string[] {
 }
 
 describe('docs/messages.md', () => {
-  const { queuePrefix, rolloutQueue, all, replicas, ...keys } = runKeys('R');
+  const { queuePrefix, rolloutQueue, all, replicas, sessions, ...keys } = runKeys('R');
 
   it('lists exactly the keys there are', () => {
-    const names = [...Object.values(keys), replicas('<service>')].map((key) =>
+    const names = [...Object.values(keys), replicas('<service>'), sessions('<group>')].map((key) =>
       key.slice(`${queuePrefix}:`.length),
     );
     expect([...documented('Streams'), ...documented('Hashes')].sort()).toEqual(names.sort());

@@ -50,12 +50,20 @@ export function runKeys(runId: string) {
     curriculum: key('curriculum'),
     /** Hash: how the groups of each batch went, by step, until the curriculum has taken it in. */
     results: key('results'),
+    /** Hash: the session of each key of an agent, by the key's hash. */
+    sessionKeys: key('session-keys'),
+    /** List: hashes of the keys whose groups are over, oldest first. */
+    sessionKeysOver: key('session-keys-over'),
+    /** Sorted set: groups that wait for an agent elsewhere, with the ids of their samples, by index. */
+    sessionOffers: key('session-offers'),
     /** Hash: how many messages were refused, by where and why. */
     rejected: key('rejected'),
     /** Hash: how many processes have borne a name so far, by `service/replica`. */
     starts: key('starts'),
     /** Hash: live replicas of a service. */
     replicas: (service: string): string => key(`replicas:${service}`),
+    /** Hash: the sessions of agents that a group in flight has, and their calls. */
+    sessions: (group: string): string => key(`sessions:${group}`),
     /** Prefix of BullMQ's own keys. */
     queuePrefix: `forge:{${runId}}`,
     /** BullMQ queue: rollout and evaluation jobs, coordinator to policy. */
@@ -67,7 +75,7 @@ export function runKeys(runId: string) {
 
 export type RunKeys = ReturnType<typeof runKeys>;
 
-/** The keys of the state of a run: all but those of its replicas and of BullMQ. */
+/** The keys of the state of a run: all but those of its replicas, of sessions and of BullMQ. */
 export function stateKeys(keys: RunKeys): string[] {
   const { queuePrefix, all } = keys;
   return Object.values(keys).filter(

@@ -96,7 +96,10 @@ describe('the rollout of a recipe', () => {
     [{ rewards, rollout: { command: ['a'], system: 'Be brief.' } }, 'rollout.system: found "Be brief."'],
     [{ rewards, rollout: { env: { A: '1' } } }, 'expected none without command'],
     [{ rewards, rollout: { command: [] } }, 'rollout.command: found []'],
-    [{ rewards, rollout: { sessions: true } }, 'evaluation.everySteps: missing, expected 0 with rollout.sessions'],
+    [
+      { rewards, rollout: { sessions: true } },
+      'evaluation.everySteps: missing, expected 0 with rollout.sessions',
+    ],
     [
       { rewards: [{ module: './agent.js' }], rollout: { command: ['a'] } },
       'expected a name other than agent, which is taken',

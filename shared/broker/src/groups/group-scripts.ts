@@ -1,4 +1,5 @@
 import { Script } from '../redis/script';
+import { RETIRE } from '../sessions/session-scripts';
 
 /*
  * The record of a group, by index in the `records` hash, begins with the group's state:
@@ -177,17 +178,18 @@ return 'assigned'
 `);
 
 /**
- * Puts a finished group on the groups stream, once, and what is to be told of it on that of telemetry.
- * KEYS records, pending, groups, telemetry
+ * Puts a finished group on the groups stream, once, and what is to be told of it on that of telemetry. Its sessions are over.
+ * KEYS records, pending, groups, telemetry, sessions of the group, session keys, keys over, offers
  * ARGV index, payload, cap on the stream's length, note for the group's record, event or '', cap on telemetry
  * Returns accepted, duplicate or full.
  */
-export const publishGroup = new Script(`${MOVES}
+export const publishGroup = new Script(`${MOVES}${RETIRE}
 if stateOf(ARGV[1]) ~= 'f' then return 'duplicate' end
 if redis.call('XLEN', KEYS[3]) >= tonumber(ARGV[3]) then return 'full' end
 redis.call('XADD', KEYS[3], '*', 'index', ARGV[1], 'payload', ARGV[2])
 move(ARGV[1], 'p', ARGV[4])
 redis.call('HDEL', KEYS[2], ARGV[1])
+if redis.call('EXISTS', KEYS[5]) == 1 then retire(unpack(KEYS, 5)) end
 if ARGV[5] ~= '' then redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*', 'event', ARGV[5]) end
 return 'accepted'
 `);
@@ -213,13 +215,14 @@ return 'stored'
 
 /**
  * Gives up a group: one whose job failed for good while it is in flight, or one that is published by what came as its
- * message. Its admission returns, and the letter is kept.
- * KEYS records, run, dead letters, their order, ledger, pending, groups, signals, rejected
+ * message. Its admission returns, the letter is kept, and its sessions are over.
+ * KEYS records, run, dead letters, their order, ledger, pending, groups, signals, rejected, sessions of the group, session
+ *   keys, keys over, offers
  * ARGV id of the letter, letter, cap on the letters, consumer group, entry or '', index or '', reason,
  *   name of the count of refused messages
  * Returns 1 when a group was given up, else 0; then a letter is kept only of a message that was still there.
  */
-export const rejectGroup = new Script(`${MOVES}${LETTERS}
+export const rejectGroup = new Script(`${MOVES}${LETTERS}${RETIRE}
 local entry, index, reason = ARGV[5], ARGV[6], ARGV[7]
 local isThere = false
 if entry ~= '' then
@@ -233,6 +236,7 @@ if isThere then redis.call('HINCRBY', KEYS[9], ARGV[8], 1) end
 if not isMoved then return 0 end
 move(index, 'd', ' x' .. reason)
 redis.call('HDEL', KEYS[6], index)
+if redis.call('EXISTS', KEYS[10]) == 1 then retire(unpack(KEYS, 10)) end
 redis.call('HINCRBY', KEYS[5], 'inFlight', -1)
 redis.call('HINCRBY', KEYS[5], 'discarded:' .. reason, 1)
 redis.call('HINCRBY', KEYS[2], 'started', -1)

@@ -80,7 +80,7 @@ export class GroupFlow {
     const told = event === undefined ? '' : encode(event);
     const result = await scripts.publishGroup.run(
       this.redis,
-      [records, pending, groups, telemetry],
+      [records, pending, groups, telemetry, ...this.ofSessions(index)],
       [index, payload, cap, note, told, telemetryCap],
     );
     return result as 'accepted' | 'duplicate' | 'full';
@@ -120,6 +120,7 @@ export class GroupFlow {
     const { records, run, deadLetters, deadLetterOrder, ledger, pending, groups, signals, rejected } =
       this.keys;
     const keys = [records, run, deadLetters, deadLetterOrder, ledger, pending, groups, signals, rejected];
+    keys.push(...this.ofSessions(index));
     const kind = entryId === undefined ? 'rollout' : 'message';
     const id = entryId === undefined ? `r-${index ?? ''}` : `m-${entryId}`;
     const letter = letterOf({ kind, index }, failure);
@@ -135,6 +136,11 @@ export class GroupFlow {
       count,
     ];
     return (await scripts.rejectGroup.run(this.redis, keys, args)) === 1;
+  }
+
+  private ofSessions(index: number | null): string[] {
+    const { sessions, sessionKeys, sessionKeysOver, sessionOffers } = this.keys;
+    return [sessions(String(index ?? '')), sessionKeys, sessionKeysOver, sessionOffers];
   }
 
   /** The work of `RunState.bufferedGroups`. */

@@ -18,6 +18,7 @@ import { readLedgerSnapshot, type LedgerSnapshot } from '../groups/ledger-snapsh
 import { jobStanding, type JobStanding } from '../jobs/job-standing';
 import { CONSUMER_GROUP, runKeys, stateKeys, type RunKeys } from '../keys';
 import { StreamReader } from '../redis/stream-reader';
+import { SessionDirectory } from '../sessions/session-directory';
 import { DeadLetters, type Failure } from '../refused/dead-letters';
 import { Rejections } from '../refused/rejections';
 import { BatchStream, type LeasedBatch } from '../streams/batch-stream';
@@ -43,6 +44,8 @@ export class RunState {
   readonly weights: WeightVersions;
   readonly controls: RunControls;
   readonly curriculum: CurriculumState;
+  /** Sessions of agents, where these make the rollouts. */
+  readonly sessions: SessionDirectory;
   /** Messages that were refused. */
   readonly rejections: Rejections;
   private readonly bounds: RunBounds;
@@ -67,6 +70,7 @@ export class RunState {
     this.weights = new WeightVersions(redis, this.keys, this.streams, this.rejections);
     this.controls = new RunControls(redis, this.keys, this.bounds.telemetry);
     this.curriculum = new CurriculumState(redis, this.keys);
+    this.sessions = new SessionDirectory(redis, this.keys);
     this.groups = new GroupFlow(redis, this.keys, this.streams, this.bounds);
     this.batches = new BatchStream(redis, this.keys, this.streams, this.rejections, this.bounds.telemetry);
     this.telemetry = new TelemetryStream(redis, this.keys, this.streams, this.bounds.telemetry);
