@@ -105,6 +105,12 @@ export type {
 export { conversations, type ConversationSetting } from './conversation/conversations';
 export type { Conversation, ConversationOptions, OpenConversation, Turn } from './conversation/conversation';
 export { policyHandle, type NumberedCall, type PolicyHandleOptions } from './conversation/policy-handle';
+export {
+  AgentSession,
+  type CallStore,
+  type ConcludedSession,
+  type SessionSetting,
+} from './sessions/agent-session';
 export { promptText } from './conversation/prompt-text';
 export {
   defineEnvironment,
