@@ -56,7 +56,7 @@ async function policySaying(...texts: string[]): Promise<PolicyHandle> {
 async function rolledOut(recipe: Recipe, sample: Sample, ...texts: string[]): Promise<Episode[]> {
   const rollout = await loadRollout(recipe, await loadAlgorithm(recipe));
   const reward = await loadRewards(recipe);
-  return rollout({ sample, policy: await policySaying(...texts), reward, groupSize: 1 });
+  return rollout!({ sample, policy: await policySaying(...texts), reward, groupSize: 1 });
 }
 
 /** Roles and texts of the messages that an episode shows. */

@@ -1,8 +1,17 @@
 import { batched, connectService, thisProc } from '@forge/actors';
 import { openRolloutQueue } from '@forge/broker';
+import { needsGateway } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { loadAlgorithm, loadRollout } from '@forge/recipe-parts';
-import { Policy, ReferenceModel, Reward, type ScoreItem, type ScoreResult } from '@forge/rl-actors';
+import {
+  AgentSessions,
+  Policy,
+  type PolicyTexts,
+  ReferenceModel,
+  Reward,
+  type ScoreItem,
+  type ScoreResult,
+} from '@forge/rl-actors';
 import { queueLimits, replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { ActivityClock, activeTraceparent, logIds, outsideTraces } from '@forge/telemetry';
 import { drainJobs } from './handlers/drain-jobs';
@@ -11,6 +20,8 @@ import { RolloutAttempt } from './handlers/rollout-attempt';
 import { RolloutJobs } from './handlers/rollout-jobs';
 import { WeightsFollower } from './handlers/weights-follower';
 import { policyConfig } from './policy-config';
+import { sessionRollout } from './sessions/session-rollout';
+import { SessionTable } from './sessions/session-table';
 
 const CALL_BATCH = 512;
 /** Activities; the first counts while several go on. `rollout`: the algorithm's rollout code, an environment say. */
@@ -50,12 +61,14 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     { maxBatch: CALL_BATCH },
   );
   const algorithm = await loadAlgorithm(recipe);
+  const table = new SessionTable();
+  const byAgents = { directory: runState.sessions, table, replica, recipe };
   const jobs = new RolloutJobs({
     runState,
     recipe,
     algorithm: {
       needsReference: algorithm.needsReference,
-      rollout: await loadRollout(recipe, algorithm),
+      rollout: (await loadRollout(recipe, algorithm)) ?? sessionRollout(byAgents),
     },
     replica,
     reward: {
@@ -113,9 +126,14 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     },
   });
 
+  const texts: PolicyTexts = {
+    renderChat: (request) => policy.renderChat.callOne(request),
+    tokenTexts: (tokenIds, positions) => policy.tokenTexts.callOne(tokenIds, positions),
+  };
+  const isForAgents = needsGateway(recipe);
   return {
     ready: () => weights.hasWeights,
-    actor: policy,
+    actor: isForAgents ? await thisProc().spawn('sessions', AgentSessions, table, texts) : policy,
     calls: [rewards, reference],
     totals: async () => {
       const { tokens } = await policy.stats.callOne();
@@ -127,7 +145,8 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
         handBack: () => jobs.handBack(),
         // Without a coordinator, leaving or gone, rewards and weights do not come any more either.
         isAlone: async () => (await registry.list('coordinator')).length === 0,
-        withinMs: recipe.limits.drainSeconds * 500,
+        // A session waits for its agent, for whom another replica is there at once.
+        withinMs: isForAgents ? 0 : recipe.limits.drainSeconds * 500,
       });
       weights.stop();
       await following;

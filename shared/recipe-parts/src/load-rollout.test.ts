@@ -3,7 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rolloutSchema } from '@forge/config';
 import type { ChatMessage, Completion, Episode, Sample } from '@forge/contracts';
-import { episode, grpo, remax, type Conversation, type PolicyHandle, type Score } from '@forge/rl';
+import {
+  episode,
+  grpo,
+  remax,
+  type Conversation,
+  type PolicyHandle,
+  type Rollout,
+  type Score,
+} from '@forge/rl';
 import { loadRollout } from './load-rollout';
 
 const dir = mkdtempSync(join(tmpdir(), 'forge-rollout-'));
@@ -17,8 +25,8 @@ function write(name: string, text: string): string {
   return path;
 }
 
-const load = (rollout: object): Promise<Awaited<ReturnType<typeof loadRollout>>> =>
-  loadRollout({ rollout: rolloutSchema.parse(rollout) }, grpo());
+const load = async (rollout: object): Promise<Rollout> =>
+  (await loadRollout({ rollout: rolloutSchema.parse(rollout) }, grpo()))!;
 
 /** Calls `tool` in its first turn, then answers with the last message. */
 function policyCalling(tool: string, args: Record<string, unknown>): PolicyHandle {
@@ -79,6 +87,13 @@ describe('loadRollout', () => {
       code: 'CONFIG_INVALID',
       message: /rollout: found one beside algorithm remax, which rolls out itself/,
     });
+  });
+
+  it('has none for agents, whose sessions are made elsewhere, and refuses them beside that of an algorithm', async () => {
+    expect(await load({ sessions: true })).toBeNull();
+    const command = { rollout: rolloutSchema.parse({ command: ['node', 'agent.mjs'] }) };
+    expect(await loadRollout(command, grpo())).toBeNull();
+    await expect(loadRollout(command, remax())).rejects.toThrow('found one beside algorithm remax');
   });
 
   it("offers built-in tools and the user's, made from options, with zod wherever the module lies", async () => {

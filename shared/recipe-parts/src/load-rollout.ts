@@ -2,6 +2,7 @@ import {
   environmentName,
   hasOwnRollout,
   namedSecret,
+  needsGateway,
   type EnvironmentConfig,
   type Recipe,
   type ToolsConfig,
@@ -25,19 +26,21 @@ import {
 import { fromModule } from './from-module';
 
 /**
- * The rollout of a recipe: the user's module, one with tools or an environment, else that of the algorithm.
+ * The rollout of a recipe: the user's module, one with tools or an environment, else that of the algorithm. Null where agents
+ * make it, by sessions of the policy service.
  *
  * @throws {ForgeError} CONFIG_MODULE_UNLOADABLE; CONFIG_INVALID when the algorithm has a rollout of its own.
  */
 export async function loadRollout(
   recipe: Pick<Recipe, 'rollout'>,
   algorithm: Pick<Algorithm, 'name' | 'rollout'>,
-): Promise<Rollout> {
+): Promise<Rollout | null> {
   if (!hasOwnRollout(recipe)) return algorithm.rollout;
   if (algorithm.rollout !== defaultRollout) {
     const message = `rollout: found one beside algorithm ${algorithm.name}, which rolls out itself; leave it out, or take another algorithm`;
     throw new ForgeError('CONFIG_INVALID', message, { field: 'rollout' });
   }
+  if (needsGateway(recipe)) return null;
   const {
     module,
     options,

@@ -3,7 +3,7 @@ export { rolloutPolicy, type PolicyEndpoints } from './policy/rollout-policy';
 export { type PolicyConfig, type SamplingOverrides, type WorkerConfig } from './policy/policy-config';
 export { ReferenceModel, type ReferenceConfig } from './reference/reference-model';
 export { Reward, type RewardActorConfig } from './reward/reward';
-export { AgentSessions, type LiveSessions } from './sessions/agent-sessions';
+export { AgentSessions, type LiveSessions, type PolicyTexts } from './sessions/agent-sessions';
 export { openRewards, type OpenRewards } from './reward/open-rewards';
 export { type ScoreItem, type ScoreResult } from './reward/score';
 export { EpisodeBuffer, type EpisodeBufferConfig } from './episode-buffer/episode-buffer';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunState } from '@forge/broker';
-import { candidatesPerBatch, hasOwnRollout, type Recipe } from '@forge/config';
+import { AGENT_REWARD, candidatesPerBatch, hasOwnRollout, type Recipe } from '@forge/config';
 import {
   encode,
   MAX_MESSAGE_BYTES,
@@ -28,7 +28,7 @@ import {
   withReference,
   type Algorithm,
   type ChatPolicy,
-  type PolicyHandle,
+  type NumberedCall,
   type ReferenceScore,
   type RewardHandle,
   type RolloutRecord,
@@ -36,6 +36,7 @@ import {
 import { recordSystemMetric, Reduce, timed, type ActivityClock } from '@forge/telemetry';
 import { shownConversations } from '../domain/shown-conversations';
 import { shownTokens, type TokenTexts } from '../domain/shown-tokens';
+import type { GroupContext, GroupRollout } from '../sessions/group-rollout';
 import type { RolloutAttempt } from './rollout-attempt';
 
 export interface RolloutJobsOptions {
@@ -43,7 +44,7 @@ export interface RolloutJobsOptions {
     deadLetters: Pick<RunState['deadLetters'], 'keep'>;
   };
   recipe: Recipe;
-  algorithm: Pick<Algorithm, 'rollout' | 'needsReference'>;
+  algorithm: Pick<Algorithm, 'needsReference'> & { rollout: GroupRollout };
   replica: string;
   reward: RewardHandle;
   /** Scores of the sequences of a group by the reference model. */
@@ -152,10 +153,11 @@ export class RolloutJobs {
     const { algorithm, recipe, reward, runState, replica } = this.options;
     const { groupSize } = recipe.algorithm;
     const hashes: WeightHashes = {};
-    const policy = this.policyHandle(String(index), recipe.sampling, hashes, attempt);
+    const policies = this.policies(String(index), recipe.sampling, hashes, attempt);
     const traced: RewardHandle = { score: (...item) => attempt.phase('score', () => reward.score(...item)) };
     const seed = `${recipe.seed}/${index}`;
-    const context = { sample, policy, reward: traced, groupSize, seed, signal, record: RECORD };
+    const place = { group: String(index), isEvaluation: false, sample, groupSize };
+    const context = { ...place, ...policies, reward: traced, seed, signal, record: RECORD };
     const episodes = await algorithm.rollout(context);
     checkRollouts(index, episodes, groupSize);
     const isChecked = index % Math.ceil(candidatesPerBatch(recipe) / CHECKED_PER_BATCH) === 0;
@@ -186,7 +188,7 @@ export class RolloutJobs {
     signal: AbortSignal,
   ): Promise<void> {
     const answers = await Promise.all(
-      samples.map((sample, i) => this.answers(sample, `evaluation-${part}-${i}`, signal)),
+      samples.map((sample, i) => this.answers(sample, { minVersion, part, i }, signal)),
     );
     const count = (what: Answer): number => answers.filter((answer) => answer === what).length;
     const unjudged = count('unjudged');
@@ -203,13 +205,19 @@ export class RolloutJobs {
     });
   }
 
-  private async answers(sample: Sample, id: string, signal: AbortSignal): Promise<Answer> {
+  private async answers(
+    sample: Sample,
+    { minVersion, part, i }: { minVersion: number; part: number; i: number },
+    signal: AbortSignal,
+  ): Promise<Answer> {
     const { recipe, runState } = this.options;
+    const id = `evaluation-${part}-${i}`;
+    const place = { group: `v${minVersion}-${part}-${i}`, isEvaluation: true, sample, groupSize: 1 };
     const greedy = { ...recipe.sampling, temperature: 0, topK: 0, topP: 1 };
     for (let attempt = 1; ; attempt++) {
       try {
-        const rewards = await this.rewardsOf(sample, this.policyHandle(id, greedy), signal);
-        return (rewards[recipe.evaluation.reward] ?? 0) >= 1 ? 'correct' : 'wrong';
+        const rewards = await this.rewardsOf({ ...place, ...this.policies(id, greedy), signal });
+        return (rewards[recipe.evaluation.reward] ?? rewards[AGENT_REWARD] ?? 0) >= 1 ? 'correct' : 'wrong';
       } catch (error) {
         const { code, message, retryClass, details } = ForgeError.from(error);
         // An error of the reward names the sample; any other transient one is the job's, which comes again.
@@ -224,42 +232,43 @@ export class RolloutJobs {
   }
 
   /** Rewards of one answer, or of one rollout where the recipe has its own. */
-  private async rewardsOf(
-    sample: Sample,
-    policy: PolicyHandle,
-    signal: AbortSignal,
-  ): Promise<Record<string, number>> {
+  private async rewardsOf(context: Omit<GroupContext, 'reward'>): Promise<Record<string, number>> {
     const { algorithm, recipe, reward } = this.options;
+    const { sample, policy } = context;
     if (!hasOwnRollout(recipe)) {
       const [completion] = await policy.generate(sample.prompt);
       return (await reward.score(sample, completion!)).rewards;
     }
-    const episodes = await algorithm.rollout({ sample, policy, reward, groupSize: 1, signal });
+    const episodes = await algorithm.rollout({ ...context, reward });
     return episodes.at(-1)?.rewards ?? {};
   }
 
-  /**
-   * The policy as one rollout sees it; `hashes` gets those of the weights that took part.
-   */
-  private policyHandle(
+  /** The policy as one rollout sees it, and as agents do; `hashes` gets those of the weights that took part. */
+  private policies(
     id: string,
     defaults: Sampling,
     hashes: WeightHashes = {},
     attempt: Attempt = UNTRACED,
-  ): PolicyHandle {
-    return policyHandle({
+  ): Pick<GroupContext, 'policy' | 'conversations'> {
+    const generate = async ({ sampling, drawn, ...call }: NumberedCall): Promise<Completion[]> => {
+      const request = { ...call, sampling: { ...defaults, ...sampling } };
+      const made = drawn ?? (await attempt.generating(() => this.options.generate(request)));
+      for (const { weightHashes } of made) Object.assign(hashes, weightHashes);
+      return made;
+    };
+    const { maxTokens } = defaults;
+    const setting = {
       ...this.options.chat,
-      id,
-      maxTokens: defaults.maxTokens,
+      maxTokens,
       clock: () => performance.now(),
       count: RECORD.count,
-      generate: async ({ sampling, ...call }) => {
-        const request = { ...call, sampling: { ...defaults, ...sampling } };
-        const made = await attempt.generating(() => this.options.generate(request));
-        for (const { weightHashes } of made) Object.assign(hashes, weightHashes);
-        return made;
-      },
-    });
+      generate,
+    };
+    return {
+      policy: policyHandle({ ...setting, id }),
+      conversations: (rollout, drawn) =>
+        policyHandle({ ...setting, id: `${id}-s${rollout}`, drawn }).conversation,
+    };
   }
 
   /** The largest distance from the training graph of the parts of a rollout; null when none can be told. */

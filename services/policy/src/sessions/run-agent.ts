@@ -7,7 +7,7 @@ export interface StartedAgent {
   /** Secret of its session. */
   key: string;
   sample: Sample;
-  /** Aborted once nobody waits for it any more, or its time is over. */
+  /** Aborted, with the reason, once nobody waits for it any more. */
   signal: AbortSignal;
 }
 

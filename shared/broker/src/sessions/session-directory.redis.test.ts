@@ -186,7 +186,9 @@ describe('SessionDirectory', () => {
     expect([await redis.zcard(keys.sessionOffers), await sessions.take(1)]).toEqual([0, null]);
     const [key] = await sessions.open(1, owned('v3-0-2'));
     expect(await sessions.byKey(hashOfKey(key!))).toMatchObject({ sessionId: 'v3-0-2-0', state: 'open' });
-    await sessions.remove('v3-0-2');
+    await sessions.remove('v3-0-2', 'another');
+    expect(await sessions.byId('v3-0-2-0')).not.toBeNull();
+    await sessions.remove('v3-0-2', 'first');
     expect(await sessions.byId('v3-0-2-0')).toBeNull();
     expect(await redis.lrange(keys.sessionKeysOver, 0, -1)).toEqual([hashOfKey(key!)]);
   });
@@ -194,10 +196,10 @@ describe('SessionDirectory', () => {
   it('forgets the oldest keys of groups that are over', async () => {
     const { sessions, keys } = await newRun();
     const first = await sessions.open(1, owned('e-0'));
-    await sessions.remove('e-0');
+    await sessions.remove('e-0', 'first');
     await redis.rpush(keys.sessionKeysOver, ...Array.from({ length: 9_999 }, (_, i) => `older-${i}`));
     const second = await sessions.open(1, owned('e-1'));
-    await sessions.remove('e-1');
+    await sessions.remove('e-1', 'first');
     expect(await redis.llen(keys.sessionKeysOver)).toBe(10_000);
     expect(await sessions.byKey(hashOfKey(first[0]!))).toBeNull();
     expect(await sessions.byKey(hashOfKey(second[0]!))).toMatchObject({ state: 'ended' });

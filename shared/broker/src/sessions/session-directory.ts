@@ -188,9 +188,9 @@ export class SessionDirectory {
     return stored.map((bytes) => decode(keptCallSchema, bytes ?? undefined, `call of session ${sessionId}`));
   }
 
-  /** Forgets the sessions of an evaluation; those of a group go with its publication. */
-  async remove(group: string): Promise<void> {
-    await scripts.remove.run(this.redis, this.retired(group), []);
+  /** Forgets the sessions of an evaluation that are still this owner's; those of a group go with its publication. */
+  async remove(group: string, owner: string): Promise<void> {
+    await scripts.remove.run(this.redis, this.retired(group), [owner]);
   }
 
   private async change(

@@ -134,7 +134,7 @@ end
 return standing
 `);
 
-/** Ends what a group was for agents. KEYS sessions, session keys, keys over, offers */
+/** Ends what a group was for agents. KEYS sessions, session keys, keys over, offers   ARGV its owner */
 export const remove = new Script(`${RETIRE}
-retire(unpack(KEYS))
+if redis.call('HGET', KEYS[1], 'owner') == ARGV[1] then retire(unpack(KEYS)) end
 `);

@@ -1,6 +1,11 @@
 import { endpoint, ForgeActor } from '@forge/actors';
 import { check, sessionCallSchema, type SessionAnswer, type SessionCall } from '@forge/contracts';
+import type { RenderRequest } from '@forge/rl';
 import { z } from 'zod';
+import type { Policy } from '../policy/policy';
+
+/** The policy's reading of messages and tokens, which is the same at every replica. */
+export type PolicyTexts = Pick<Policy, 'renderChat' | 'tokenTexts'>;
 
 /** The sessions whose rollouts a policy replica makes. */
 export interface LiveSessions {
@@ -10,9 +15,12 @@ export interface LiveSessions {
 
 const sessionIdSchema = z.string().min(1).max(256);
 
-/** Answers the calls of agents whose sessions this policy replica has. */
+/** Answers the calls of agents whose sessions this policy replica has, and what a gateway asks of any. */
 export class AgentSessions extends ForgeActor {
-  constructor(private readonly live: LiveSessions) {
+  constructor(
+    private readonly live: LiveSessions,
+    private readonly texts: PolicyTexts,
+  ) {
     super();
   }
 
@@ -32,5 +40,17 @@ export class AgentSessions extends ForgeActor {
   @endpoint({ concurrent: true, idempotent: true })
   ended(sessionId: string): void {
     this.live.ended(check(sessionIdSchema, sessionId, 'session'));
+  }
+
+  /** As `Policy.renderChat`. */
+  @endpoint({ concurrent: true, idempotent: true })
+  renderChat(request: RenderRequest): Promise<number[]> {
+    return this.texts.renderChat(request);
+  }
+
+  /** As `Policy.tokenTexts`. */
+  @endpoint({ concurrent: true, idempotent: true })
+  tokenTexts(tokenIds: readonly number[], positions: readonly number[]): Promise<string[]> {
+    return this.texts.tokenTexts(tokenIds, positions);
   }
 }

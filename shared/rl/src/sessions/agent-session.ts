@@ -139,8 +139,8 @@ export class AgentSession {
     conversation.add(...call.messages.slice(conversation.messages.length));
     const added = conversation.messages.slice(talk.answered);
     const answer = await this.turn(talk, sampling);
-    const { sessionId: _, isRetry: __, messages: ___, ...rest } = call;
-    await this.keep({ ...rest, ...sampling, talk: at, added, answer });
+    const { digest, tools } = call;
+    await this.keep({ digest, talk: at, added, tools, ...sampling, answer });
     return answer;
   }
 
