@@ -148,7 +148,7 @@ describe('loadRecipe', () => {
     ['policy=3', 'policy: found 3, expected a mapping of keys to values'],
     [
       'rewards=[]',
-      'rewards: found [], expected at least one, or an environment that gives its own as rollout.environment',
+      'rewards: found [], expected at least one, or an environment that gives its own as rollout.environment, or agents that do',
     ],
     [
       'algorithm={name: grop}',

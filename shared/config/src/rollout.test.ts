@@ -81,6 +81,7 @@ describe('the rollout of a recipe', () => {
     expect([hasOwnRollout(elsewhere), needsGateway(elsewhere)]).toEqual([true, true]);
     expect(elsewhere.evaluation.reward).toBe('exact');
     expect(needsGateway(recipe({ rewards }))).toBe(false);
+    expect([command.rollout.maxTurns, recipe({ rewards }).rollout.maxTurns]).toEqual([100, 8]);
   });
 
   it.each<[object, string]>([

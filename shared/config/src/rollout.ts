@@ -72,8 +72,8 @@ export const rolloutSchema = z
       .int()
       .min(1)
       .max(10_000)
-      .default(8)
-      .describe('answers of the model at most, calls of tools included'),
+      .optional()
+      .describe('answers of the model at most, calls of tools included; left out: 8, of an agent 100'),
     maxTokens: z
       .int()
       .min(1)
@@ -95,6 +95,10 @@ export const rolloutSchema = z
     for (const { key, message } of contradictions(rollout))
       context.addIssue({ code: 'custom', path: [key], message });
   })
+  .transform((rollout) => ({
+    ...rollout,
+    maxTurns: rollout.maxTurns ?? (needsGateway({ rollout }) ? 100 : 8),
+  }))
   .prefault({});
 
 interface Given {
@@ -143,7 +147,7 @@ export function hasOwnRollout({ rollout }: { rollout: RolloutConfig }): boolean 
 }
 
 /** Whether the rollouts of a recipe are made by agents, which call the policy through the gateway. */
-export function needsGateway({ rollout }: { rollout: Pick<RolloutConfig, 'sessions' | 'command'> }): boolean {
+export function needsGateway({ rollout }: { rollout: Pick<Given, 'sessions' | 'command'> }): boolean {
   return rollout.sessions || rollout.command !== undefined;
 }
 

@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto';
 import { RunState, hashOfKey, type Redis, type TakenGroup } from '@forge/broker';
-import { recipeSchema } from '@forge/config';
 import {
   decode,
   groupSchema,
   type ChatMessage,
-  type Completion,
   type Group,
   type RolloutJob,
   type SessionAnswer,
@@ -14,10 +12,9 @@ import {
 } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
-import { RolloutJobs, type GenerateCall } from '../handlers/rollout-jobs';
 import type { RunAgent } from './run-agent';
-import { sessionRollout } from './session-rollout';
-import { SessionTable } from './session-table';
+import { agentRecipe, scriptedJobs } from './scripted-jobs.fixture';
+import type { SessionTable } from './session-table';
 
 let server: TestRedis;
 let redis: Redis;
@@ -32,85 +29,33 @@ afterAll(async () => {
   await server.stop();
 });
 
-const END = 99;
 const sample = { id: 's5', prompt: '2+3=', answer: '5' };
 const user = (content: string): ChatMessage => ({ role: 'user', content });
 const job = (index: number): RolloutJob => ({
   ...{ kind: 'rollout', schemaVersion: 1, index, minVersion: 0, sample },
 });
-const recipeOf = (rollout: object, rewards: object[] = [{ name: 'exact' }]) =>
-  recipeSchema.parse({
-    ...{ name: 'test', model: 'models/none', steps: 1, task: { kind: 'arithmetic' }, rewards, rollout },
-    algorithm: { name: 'grpo', groupSize: 2 },
-    evaluation: { everySteps: 0 },
-  });
-
 /** A run with groups in flight, and policies of it that draw a token which the id of the draw decides. */
 async function newRun(rollout: object, rewards?: object[]) {
   const state = new RunState(redis, `session-rollout-${runs++}`);
   states.push(state);
-  const recipe = recipeOf(rollout, rewards);
+  const recipe = agentRecipe(rollout, rewards);
   await state.create(recipe, { maxStaleness: 1, candidatesPerBatch: 2, steps: 5 });
   await state.admit(4);
   const drawn: string[] = [];
   const scored: string[] = [];
   const events: TelemetryEvent[] = [];
   let holding: Promise<void> = Promise.resolve();
-  const generate = async ({ rolloutIds: [id], prompt, sampling }: GenerateCall): Promise<Completion[]> => {
-    drawn.push(id!);
-    await holding;
-    const tokenIds = [createHash('sha1').update(id!).digest()[0]!, END].slice(0, sampling.maxTokens);
-    return [
-      {
-        ...{
-          text: String(tokenIds[0]),
-          tokenIds,
-          promptTokenIds: (prompt as { tokenIds: number[] }).tokenIds,
-        },
-        ...{ logprobs: tokenIds.map(() => -1), versions: tokenIds.map(() => 0), stopReason: 'end' },
-        weightHashes: { '0': '0'.repeat(64) },
-      },
-    ];
-  };
-  const lengths = (messages: readonly ChatMessage[]) => messages.map(({ content }) => content.length);
   /** A policy replica; `run` starts agents, else agents elsewhere take the sessions. */
-  const policy = (replica: string, run?: RunAgent) => {
-    const table = new SessionTable();
-    const byAgents = {
-      ...{ directory: state.sessions, table, replica, recipe },
-      ...(run && { agents: { run, baseUrl: () => Promise.resolve('http://gateway') } }),
-    };
-    const jobs = new RolloutJobs({
-      runState: {
-        ...{ runId: state.runId, deadLetters: state.deadLetters },
-        publishGroup: (...group) => state.publishGroup(...group),
-        emit: (event) => Promise.resolve(void events.push(event)),
-        phase: () => state.phase(),
-        standing: (one) => state.standing(one),
+  const policy = (replica: string, run?: RunAgent) =>
+    scriptedJobs({
+      ...{ state, recipe, replica, run },
+      onDraw: async (id) => {
+        drawn.push(id);
+        await holding;
       },
-      recipe,
-      algorithm: { needsReference: false, rollout: sessionRollout(byAgents) },
-      replica,
-      reward: {
-        score: (_, { text }) => {
-          scored.push(text);
-          return Promise.resolve({ reward: 0.25, rewards: { exact: 0.25 } });
-        },
-      },
-      reference: () => Promise.reject(new Error('not asked for')),
-      generate,
-      chat: {
-        renderChat: ({ messages }) => Promise.resolve(lengths(messages)),
-        bridgeChat: ({ tokenIds, added }) => Promise.resolve({ tokenIds: [...tokenIds, ...lengths(added)] }),
-        parseAnswer: ({ tokenIds }) => Promise.resolve({ role: 'assistant', content: String(tokenIds[0]) }),
-      },
-      mismatch: () => Promise.resolve(null),
-      tokenTexts: (tokenIds) => Promise.resolve(tokenIds.map(String)),
-      weightsAtLeast: () => Promise.resolve(),
-      activity: { during: async (_, work) => work() },
+      onScore: (text) => scored.push(text),
+      onEvent: (event) => events.push(event),
     });
-    return { table, jobs };
-  };
   /** Waits for a group and takes it. */
   const taken = (): Promise<TakenGroup> => waitFor('an offer', () => state.sessions.take(2));
   const published = async (): Promise<Group[]> =>
