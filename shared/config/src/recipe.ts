@@ -107,7 +107,9 @@ export const recipeSchema = z
         .min(1)
         .max(1024)
         .default(16)
-        .describe('rollout jobs one replica works on at a time'),
+        .describe(
+          'rollout jobs one replica works on at a time; one whose rollouts agents make waits for them in its place',
+        ),
     }),
     reference: section({
       replicas: z

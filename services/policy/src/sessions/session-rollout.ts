@@ -41,6 +41,8 @@ const LOOK_MS = 1_000;
  *   attempt has the group; CONFLICT_STATE when no agent made a call; CONFIG_INVALID when nothing gave a reward; as `RunAgent`.
  */
 export function sessionRollout(options: SessionRolloutOptions): GroupRollout {
+  if (options.recipe.rollout.command !== undefined && options.agents === undefined)
+    throw new ForgeError('BUG_INVARIANT', 'rollout.command is to be run, and nothing runs it');
   return async (context) => {
     const attempt = new Attempt(options, context);
     try {
