@@ -6,9 +6,17 @@ import { bundleDirectory, bundleOf } from '@forge/threads';
 
 const root = join(__dirname, '..');
 const ENTRIES = [
-  ...['cli', 'coordinator', 'dashboard', 'policy', 'reference', 'replay-buffer', 'reward', 'trainer'].map(
-    (service) => `services/${service}/dist/main.js`,
-  ),
+  ...[
+    'cli',
+    'coordinator',
+    'dashboard',
+    'gateway',
+    'policy',
+    'reference',
+    'replay-buffer',
+    'reward',
+    'trainer',
+  ].map((service) => `services/${service}/dist/main.js`),
   'shared/rl-actors/dist/policy/chat-worker.js',
   'shared/rl-actors/dist/policy/generator-worker.js',
   'shared/rl-actors/dist/reference/reference-worker.js',

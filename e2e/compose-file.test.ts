@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { SERVICES } from '@forge/contracts';
 import { parse } from 'yaml';
 
 const root = join(__dirname, '..');
@@ -23,8 +24,7 @@ const ours = Object.entries(services).filter(([, { image }]) => image?.includes(
 describe('docker-compose.yml', () => {
   it('has every service of a run', () => {
     const commands = ours.map(([, { command }]) => command);
-    for (const service of ['coordinator', 'policy', 'reference', 'reward', 'replay-buffer', 'trainer'])
-      expect(commands).toContain(service);
+    for (const service of SERVICES) expect(commands).toContain(service);
   });
 
   it('runs services that exist, not as root, and restarts all that do not end by themselves', () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 const dir = '/run/forge';
 const BYTES = 32;
 
-const names = ['redis-password', 'cluster-token', 'dashboard-token'];
+const names = ['redis-password', 'cluster-token', 'dashboard-token', 'gateway-token'];
 for (const name of names) {
   const file = join(dir, name);
   try {

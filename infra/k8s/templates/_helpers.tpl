@@ -110,9 +110,15 @@ spec:
         {{- if eq .service "dashboard" }}
         - { name: FORGE_DASHBOARD_TOKEN_FILE, value: /run/forge/dashboard-token }
         {{- end }}
+        {{- if eq .service "gateway" }}
+        - { name: FORGE_GATEWAY_TOKEN_FILE, value: /run/forge/gateway-token }
+        {{- end }}
       ports:
         - { name: http, containerPort: 8080 }
         - { name: calls, containerPort: 7601 }
+        {{- if eq .service "gateway" }}
+        - { name: agents, containerPort: 8000 }
+        {{- end }}
       # Alive from the first moment on; ready once its run is there and its model is loaded.
       livenessProbe:
         httpGet: { path: /healthz, port: http }
@@ -138,6 +144,9 @@ spec:
           - { key: cluster-token, path: cluster-token }
           {{- if eq .service "dashboard" }}
           - { key: dashboard-token, path: dashboard-token }
+          {{- end }}
+          {{- if eq .service "gateway" }}
+          - { key: gateway-token, path: gateway-token }
           {{- end }}
     - name: runs
       persistentVolumeClaim: { claimName: {{ include "forge.runsClaim" .root }} }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { openRolloutQueue, queueGauges } from '@forge/broker';
-import { candidatesPerBatch, fullReward, usesReference, type Recipe } from '@forge/config';
+import { candidatesPerBatch, fullReward, needsGateway, usesReference, type Recipe } from '@forge/config';
 import { SERVICES, type ServiceName } from '@forge/contracts';
 import { loadTask } from '@forge/recipe-parts';
 import type { Task } from '@forge/rl';
@@ -94,8 +94,12 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
 
 /** Services the run needs, besides the coordinator. */
 function servicesOf(recipe: Recipe): ServiceName[] {
-  const isNeeded = (service: ServiceName): boolean => service !== 'reference' || usesReference(recipe);
-  return SERVICES.filter((service) => service !== 'coordinator' && isNeeded(service));
+  const isNeeded: Readonly<Partial<Record<ServiceName, boolean>>> = {
+    coordinator: false,
+    gateway: needsGateway(recipe),
+    reference: usesReference(recipe),
+  };
+  return SERVICES.filter((service) => isNeeded[service] ?? true);
 }
 
 /** Tokens that the completions of one batch's candidates can have at most. */

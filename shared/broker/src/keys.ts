@@ -60,6 +60,8 @@ export function runKeys(runId: string) {
     rejected: key('rejected'),
     /** Hash: how many processes have borne a name so far, by `service/replica`. */
     starts: key('starts'),
+    /** Hash: addresses at which replicas serve clients, by `service/replica`. */
+    served: key('served'),
     /** Hash: live replicas of a service. */
     replicas: (service: string): string => key(`replicas:${service}`),
     /** Hash: the sessions of agents that a group in flight has, and their calls. */

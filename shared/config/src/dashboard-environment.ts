@@ -1,9 +1,6 @@
 import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
-import { readSecret } from './secret-file';
-
-/** Shorter ones can be guessed. */
-const MIN_TOKEN_LENGTH = 16;
+import { readToken } from './secret-file';
 
 const dashboardSchema = z.object({
   FORGE_RUNS_DIR: z.string().min(1).default('runs'),
@@ -32,11 +29,7 @@ export function dashboardEnvironment(): DashboardEnvironment {
     const message = `environment variable ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`;
     throw new ForgeError('CONFIG_INVALID', message);
   }
-  const token = readSecret('FORGE_DASHBOARD_TOKEN');
-  if (token !== null && token.length < MIN_TOKEN_LENGTH) {
-    const message = `environment variable FORGE_DASHBOARD_TOKEN: found ${token.length} characters, expected at least ${MIN_TOKEN_LENGTH}`;
-    throw new ForgeError('CONFIG_INVALID', message, { variable: 'FORGE_DASHBOARD_TOKEN' });
-  }
+  const token = readToken('FORGE_DASHBOARD_TOKEN');
   const { FORGE_RUNS_DIR, FORGE_HTTP_HOST, FORGE_HTTP_PORT, LOG_LEVEL } = result.data;
   return {
     runsDir: FORGE_RUNS_DIR,

@@ -82,7 +82,9 @@ export {
 } from './dashboard-environment';
 export {
   serveChildEnvironment,
+  gatewayToken,
   serveEnvironment,
+  servesModel,
   type ServeEnvironment,
   type ServeSettings,
 } from './serve-environment';

@@ -128,6 +128,39 @@ export const recipeSchema = z
       ...scorerFields,
     }),
     reward: section({ replicas, timeoutMs: rewardTimeoutMs }),
+    gateway: section({
+      replicas: z
+        .int()
+        .min(0)
+        .max(256)
+        .default(1)
+        .describe(
+          'processes of the service that agents call; 0 in the resolved recipe of a run whose rollouts need none',
+        ),
+      host: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'interface it listens at, 0.0.0.0 for every one; left out: that of FORGE_HTTP_HOST, by default this machine alone',
+        ),
+      port: z
+        .int()
+        .min(1)
+        .max(65_535)
+        .optional()
+        .describe(
+          'port of the first replica, the next has the next; left out: 8000 or a free one, which it keeps when it is started again',
+        ),
+      maxCalls: z
+        .int()
+        .min(1)
+        .max(65_536)
+        .default(1024)
+        .describe(
+          'calls under way at one replica; an agent whose call is one too many is told to come again',
+        ),
+    }),
     evaluation: section({
       everySteps: z.int().min(0).default(10).describe('steps between held-out evaluations; 0 is never'),
       samples: z
@@ -277,6 +310,10 @@ export const recipeSchema = z
       const message = 'a model with the same tokenizer, the teacher of algorithm opd';
       context.addIssue({ code: 'custom', path: ['reference', 'model'], message });
     }
+    if (needsGateway(recipe) && recipe.gateway.replicas === 0) {
+      const message = 'at least 1: agents call the policy through it';
+      context.addIssue({ code: 'custom', path: ['gateway', 'replicas'], message });
+    }
     const consumed = candidatesPerBatch({ batch });
     if (limits.heldGroups < consumed) {
       const message = `at least ${consumed}, the groups one batch consumes`;
@@ -320,8 +357,9 @@ export const recipeSchema = z
       context.addIssue({ code: 'custom', path, message: `a name in rewards: ${names.join(', ')}` });
     }
   })
-  .transform(({ evaluation, ...recipe }) => ({
+  .transform(({ evaluation, gateway, ...recipe }) => ({
     ...recipe,
+    gateway: needsGateway(recipe) ? gateway : { ...gateway, replicas: 0 },
     algorithm: completedAlgorithm(recipe),
     evaluation: { ...evaluation, reward: evaluation.reward ?? rewardNames(recipe)[0]! },
   }));

@@ -4,9 +4,9 @@ import { recipeSchema, type Recipe } from './recipe';
 
 /** Keys that may change when a run goes on: how long, how much at once and how often, but not what is computed. */
 const CHANGEABLE =
-  /^(steps|stopAtAccuracy|(policy|reference|reward)\.replicas|limits\.\w+|evaluation\.(everySteps|samples)|trainer\.(checkpointEverySteps|keepCheckpoints)|output\.sampleRollouts)$/;
+  /^(steps|stopAtAccuracy|(policy|reference|reward|gateway)\.replicas|limits\.\w+|evaluation\.(everySteps|samples)|trainer\.(checkpointEverySteps|keepCheckpoints)|output\.sampleRollouts)$/;
 const NAMED =
-  'steps, stopAtAccuracy, policy.replicas, reference.replicas, reward.replicas, limits.*, evaluation.everySteps, evaluation.samples, trainer.checkpointEverySteps, trainer.keepCheckpoints, output.sampleRollouts';
+  'steps, stopAtAccuracy, policy.replicas, reference.replicas, reward.replicas, gateway.replicas, limits.*, evaluation.everySteps, evaluation.samples, trainer.checkpointEverySteps, trainer.keepCheckpoints, output.sampleRollouts';
 
 /**
  * The recipe of a run that goes on with other values; null takes one out, so that its default applies.

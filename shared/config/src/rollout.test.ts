@@ -84,6 +84,16 @@ describe('the rollout of a recipe', () => {
     expect([command.rollout.maxTurns, recipe({ rewards }).rollout.maxTurns]).toEqual([100, 8]);
   });
 
+  it('has a gateway where agents make it, and none elsewhere', () => {
+    const elsewhere = { rewards, rollout: { sessions: true }, evaluation: { everySteps: 0 } };
+    const replicas = (parts: object): number => recipe(parts).gateway.replicas;
+    expect([replicas(elsewhere), replicas({ ...elsewhere, gateway: { replicas: 3 } })]).toEqual([1, 3]);
+    expect([replicas({ rewards }), replicas({ rewards, gateway: { replicas: 3 } })]).toEqual([0, 0]);
+    expect(() => recipe({ ...elsewhere, gateway: { replicas: 0 } })).toThrow(
+      'gateway.replicas: found 0, expected at least 1: agents call the policy through it',
+    );
+  });
+
   it.each<[object, string]>([
     [
       { rewards, rollout: { sessions: true, tools: [{ name: 'calculator' }] } },

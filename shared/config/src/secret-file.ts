@@ -21,6 +21,21 @@ export function readSecret(variable: string): string | null {
   throw new ForgeError('CONFIG_INVALID', `environment variable ${variable}_FILE: ${path} is empty`, { path });
 }
 
+/** Shorter ones can be guessed. */
+const MIN_TOKEN_LENGTH = 16;
+
+/**
+ * A secret, as `readSecret`, that whoever knows it may do much with.
+ *
+ * @throws {ForgeError} as `readSecret`; CONFIG_INVALID when it is too short.
+ */
+export function readToken(variable: string): string | null {
+  const token = readSecret(variable);
+  if (token === null || token.length >= MIN_TOKEN_LENGTH) return token;
+  const message = `environment variable ${variable}: found ${token.length} characters, expected at least ${MIN_TOKEN_LENGTH}`;
+  throw new ForgeError('CONFIG_INVALID', message, { variable });
+}
+
 /**
  * A secret that a recipe names by its variable, in `field`.
  *

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { serveChildEnvironment, serveEnvironment } from './serve-environment';
+import { gatewayToken, serveChildEnvironment, serveEnvironment, servesModel } from './serve-environment';
 
 const before = { ...process.env };
 let dir: string;
@@ -38,5 +38,18 @@ describe('serveEnvironment', () => {
     expect(serveEnvironment()).toMatchObject({ ...settings, apiKey: 'of the file' });
     process.env = serveChildEnvironment({ ...settings, apiKey: 'given', engine: 'onnx', device: 'webgpu' });
     expect(serveEnvironment()).toMatchObject({ apiKey: 'given', engine: 'onnx', device: 'webgpu' });
+  });
+});
+
+describe('the gateway of a run', () => {
+  it('takes the token of its owner from the environment, and none that can be guessed', () => {
+    process.env = {};
+    expect([servesModel(), gatewayToken()]).toEqual([false, null]);
+    process.env = { FORGE_GATEWAY_TOKEN: 'sixteen letters!' };
+    expect(gatewayToken()).toBe('sixteen letters!');
+    process.env = { FORGE_GATEWAY_TOKEN: 'short' };
+    expect(gatewayToken).toThrow('FORGE_GATEWAY_TOKEN: found 5 characters, expected at least 16');
+    process.env = serveChildEnvironment({ model: '/m', names: ['m'] });
+    expect(servesModel()).toBe(true);
   });
 });

@@ -1,6 +1,6 @@
 import { ForgeError } from '@forge/errors';
 import { z } from 'zod';
-import { readSecret } from './secret-file';
+import { readSecret, readToken } from './secret-file';
 import { engineFields } from './sections';
 
 const { engine, device, threads } = engineFields;
@@ -70,6 +70,20 @@ export function serveEnvironment(): ServeEnvironment {
     apiKey: readSecret('FORGE_API_KEY'),
     logLevel: data.LOG_LEVEL,
   };
+}
+
+/** Whether a gateway serves a model, and not the agents of a run. */
+export function servesModel(): boolean {
+  return process.env.FORGE_SERVE_MODEL !== undefined;
+}
+
+/**
+ * `FORGE_GATEWAY_TOKEN`, the secret of whoever hands out sessions of a run; null: its gateway makes one.
+ *
+ * @throws {ForgeError} CONFIG_INVALID; CONFIG_FILE_UNREADABLE.
+ */
+export function gatewayToken(): string | null {
+  return readToken('FORGE_GATEWAY_TOKEN');
 }
 
 /** The environment of a gateway that this process starts; what is left out is as its own says. */

@@ -16,6 +16,7 @@ export interface RunPaths {
   weights: string;
   trainingRecord: string;
   model: string;
+  gatewayToken: string;
   logs: string;
   tensorboard: string;
   mlflowRun: string;
@@ -38,6 +39,7 @@ export function runPaths(directory: string): RunPaths {
     weights: at('weights'),
     trainingRecord: at('record'),
     model: at('model'),
+    gatewayToken: at('gateway-token'),
     logs: at('logs'),
     tensorboard: at('tensorboard'),
     mlflowRun: at('mlflow-run'),

@@ -1,5 +1,13 @@
 /** The services of a run, in the order of its pipeline: folders of `services/`, names in the registry and in metrics. */
-export const SERVICES = ['coordinator', 'policy', 'reward', 'reference', 'replay-buffer', 'trainer'] as const;
+export const SERVICES = [
+  'coordinator',
+  'gateway',
+  'policy',
+  'reward',
+  'reference',
+  'replay-buffer',
+  'trainer',
+] as const;
 
 export type ServiceName = (typeof SERVICES)[number];
 
@@ -24,6 +32,7 @@ export interface PipelineLink {
 /** The way of a rollout from admission to weights, and back to the policy. */
 export const PIPELINE: readonly PipelineLink[] = [
   { from: 'coordinator', to: 'policy', carries: 'jobs' },
+  { from: 'gateway', to: 'policy', carries: 'calls' },
   { from: 'policy', to: 'reward', carries: 'calls' },
   { from: 'policy', to: 'reference', carries: 'calls' },
   { from: 'policy', to: 'replay-buffer', carries: 'groups' },

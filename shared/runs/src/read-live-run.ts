@@ -15,13 +15,15 @@ export interface LiveRun {
   progress: StepProgress | null;
   ledger: Ledger;
   deadLetters: Awaited<ReturnType<DeadLetters['counts']>>;
+  /** Where agents call the policy, without `/v1`; null: there is no gateway. */
+  agentsAt: string | null;
   /** Replicas of every service, in a stable order. */
   replicas: Readonly<Record<ServiceName, readonly SeenReplica[]>>;
 }
 
 /** @throws {ForgeError} CONFLICT_STATE when the state of the run is gone. */
 export async function readLiveRun(runState: RunState, registry: Registry): Promise<LiveRun> {
-  const [version, { phase }, steering, waitingFor, progress, ledger, deadLetters, ...replicas] =
+  const [version, { phase }, steering, waitingFor, progress, ledger, deadLetters, agentsAt, ...replicas] =
     await Promise.all([
       runState.version(),
       runState.phase(),
@@ -30,12 +32,13 @@ export async function readLiveRun(runState: RunState, registry: Registry): Promi
       runState.progress(),
       runState.ledger(),
       runState.deadLetters.counts(),
+      registry.gatewayAddress(),
       ...SERVICES.map((service) => registry.all(service)),
     ]);
   const { isPaused, maxStaleness, steps } = steering;
   const byService = SERVICES.map((service, i) => [service, replicas[i]!]);
   return {
-    ...{ version, phase, isPaused, maxStaleness, steps, waitingFor, progress, ledger, deadLetters },
+    ...{ version, phase, isPaused, maxStaleness, steps, waitingFor, progress, ledger, deadLetters, agentsAt },
     replicas: Object.fromEntries(byService) as LiveRun['replicas'],
   };
 }

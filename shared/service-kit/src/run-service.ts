@@ -35,6 +35,10 @@ export interface ServiceContext {
   spans: SpanLog;
   /** Work that waits between the services of the run. */
   backlog: () => Promise<Backlog>;
+  /** Interface at which it is to listen for those who are no service, unless its recipe says another. */
+  httpHost: string;
+  /** The address that others are told of one of its own. */
+  reachable: (address: string) => string;
   /** Ends the process because of an unhandled error. */
   fail: (error: unknown) => void;
 }
@@ -165,6 +169,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const backlog = (): Promise<Backlog> => readBacklog(redis, runState.keys);
   const wantsValues = recipe.output.sinks.some(({ mode }) => mode === 'per_rank_no_reduce');
   const reportRest = reportRecorded(runState, { service: name, replica }, wantsValues, fail);
+  const host = environment.host ?? ownHost();
+  const reachable = (address: string): string => reachableAddress(address, host);
   const spans = new SpanLog(redis, runState, recipe.limits.spans);
   const tracing = await traceService(recipe, { service: name, replica, runId }, spans, logger);
   const instance = await start({
@@ -178,6 +184,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     traces: tracing.traces,
     spans,
     backlog,
+    httpHost: environment.httpHost,
+    reachable,
     fail,
   });
   vitals.isReady = () => instance.ready();
@@ -198,9 +206,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     rejections.count('calls', why);
   };
   const served = instance.actor ? await serveActor(instance.actor, environment.callAddress, onRefused) : null;
-  const host = environment.host ?? ownHost();
-  const answers = served && { address: reachableAddress(served.address, host), actor: served.actor };
-  const url = reachableAddress(endpoints.url, host);
+  const answers = served && { address: reachable(served.address), actor: served.actor };
+  const url = reachable(endpoints.url);
   logger.info({ url, pid: process.pid }, 'service started');
 
   const recovery = await watchRecovery(registry, name, replica);

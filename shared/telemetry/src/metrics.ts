@@ -175,7 +175,7 @@ export const METRICS = [
     'waits/<service>/<what>',
     'share',
     'coordinator',
-    'of the same time, that in which it did not, but had work that waits: policy for `reward`, `reference`, `replay-buffer` (its stream is full), `weights` (new enough ones), `rollout` (code of the algorithm); trainer for a `batch`; replay-buffer for `groups`, or for the `trainer` when two batches are formed',
+    'of the same time, that in which it did not, but had work that waits: policy for `reward`, `reference`, `replay-buffer` (its stream is full), `weights` (new enough ones), `rollout` (code of the algorithm); gateway for the `policy`; trainer for a `batch`; replay-buffer for `groups`, or for the `trainer` when two batches are formed',
     'where there are any',
   ),
   metric(

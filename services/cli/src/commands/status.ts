@@ -140,6 +140,7 @@ function render({ id, recipe, steps, state, metrics, live, problem }: Report): s
     ...learning(metrics),
     `  groups    ${ledger.admitted} admitted: ${ledger.trained} trained, ${ledger.leased} leased, ${ledger.buffered} buffered, ${ledger.inFlight} in flight, discarded ${discarded.join(', ') || 'none'}${ledger.isBalanced ? '' : '  (DOES NOT ADD UP)'}`,
     `  jobs      ${jobs.waiting ?? 0} waiting, ${jobs.active ?? 0} active, ${jobs.delayed ?? 0} delayed, ${jobs.failed ?? 0} failed, ${letters.kept} dead letters`,
+    ...(live.agentsAt === null ? [] : [`  agents    call ${live.agentsAt}/v1`]),
     ...Object.values(services)
       .flat()
       .map((replica) => renderReplica(replica, callsOf(replica, Object.values(services).flat()))),

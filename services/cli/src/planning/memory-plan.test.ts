@@ -105,6 +105,12 @@ describe('memoryPlan', () => {
     ]);
   });
 
+  it('has gateways where agents make the rollouts', () => {
+    const recipe = recipeWith('rollout.sessions=true', 'evaluation.everySteps=0', 'gateway.replicas=2');
+    const gateways = memoryPlan(recipe, midModels, 6).filter(({ service }) => service === 'gateway');
+    expect(gateways).toMatchObject([{ replicas: 2, bytes: 125 * MIB }]);
+  });
+
   it('counts a reward model by its own size, for every replica, with no more tokens than it reads', () => {
     const model = 'rewards.0={ name: model, model: scorer, maxBatchTokens: 4096 }';
     const planned = (...overrides: string[]) => {

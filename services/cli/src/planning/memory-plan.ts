@@ -19,7 +19,7 @@ export interface RunModels {
 
 /** Memory of a service at its peak. */
 export interface ServicePlan {
-  service: 'trainer' | 'policy' | 'reference' | 'reward' | 'others';
+  service: 'trainer' | 'policy' | 'reference' | 'reward' | 'gateway' | 'others';
   /** How many processes it has. */
   replicas: number;
   parts: Parts;
@@ -33,6 +33,8 @@ const MIB = 2 ** 20;
 const PROCESS_BYTES = { onnx: 160 * MIB, tensorflow: 464 * MIB } as const;
 /** Coordinator, replay buffer and reward, and the Redis process itself; measured. */
 const OTHER_PROCESSES_BYTES = 450 * MIB;
+/** A gateway, which keeps nothing but the calls under way; measured. */
+const GATEWAY_BYTES = 125 * MIB;
 /** Moments of a parameter. */
 const MOMENTS = 2;
 /** Copies of the logits of a chunk: logits, probabilities and their gradient. */
@@ -80,6 +82,9 @@ export function memoryPlan(
   const plans = [trainerPlan(recipe, config, promptTokens), policyPlan(recipe, config, promptTokens)];
   if (usesReference(recipe)) plans.push(referencePlan(recipe, reference, promptTokens));
   if (rewardModel !== undefined) plans.push(rewardPlan(recipe, rewardModel, promptTokens));
+  const { replicas } = recipe.gateway;
+  if (replicas > 0)
+    plans.push({ service: 'gateway', replicas, parts: { process: GATEWAY_BYTES }, bytes: GATEWAY_BYTES });
   plans.push({
     service: 'others',
     replicas: 1,

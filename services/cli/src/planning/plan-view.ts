@@ -16,7 +16,7 @@ export function renderPlan(plan: RunPlan, note: string | null): string {
       row(
         replicas > 1 ? `${service} x ${replicas}` : service,
         gibibytes(bytes * replicas),
-        Object.keys(parts).length > 1 ? named(parts, gibibytes) : 'coordinator, replay buffer, reward',
+        service === 'others' ? 'coordinator, replay buffer, reward' : named(parts, gibibytes),
       ),
     ),
     row('redis', gibibytes(plan.redisBytes), 'at most, when every limit is reached'),

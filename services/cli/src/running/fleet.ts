@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Registry, RunControls, RunState, WantedProcesses } from '@forge/broker';
+import { SCALABLE_SERVICES } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { ServiceProcess, Supervisor } from './supervisor';
 
@@ -15,7 +16,7 @@ const POLL_MS = 500;
 const BUSY_POLL_MS = 50;
 
 /** Services of which another one may work beside the first; of the others the newest takes over. */
-const SHARE_WORK: readonly string[] = ['policy', 'reward', 'reference'];
+const SHARE_WORK: readonly string[] = SCALABLE_SERVICES;
 
 /**
  * Brings the processes of a run to what is wanted of them, step by step.

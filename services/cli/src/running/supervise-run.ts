@@ -148,9 +148,10 @@ async function superviseAt(
 
 /** The services of a run, and how many of each it starts with. */
 function replicasOf(recipe: Recipe): Partial<Record<ServiceName, number>> {
-  const { policy, reward, reference } = recipe;
+  const { gateway, policy, reward, reference } = recipe;
+  const scalable = { gateway, policy, reward, reference };
   return Object.fromEntries(
-    SERVICES.map((service) => [service, { policy, reward, reference }[service as string]?.replicas ?? 1]),
+    SERVICES.map((service) => [service, scalable[service as keyof typeof scalable]?.replicas ?? 1]),
   );
 }
 

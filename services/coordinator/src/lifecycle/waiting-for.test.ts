@@ -56,8 +56,30 @@ describe('waitingFor', () => {
       situation({ jobs: { waiting: 0, active: 3, delayed: 0 }, ready: without('reward') }, { inFlight: 3 }),
     ],
     [
+      'a gateway to be ready: 3 jobs are queued or under way',
+      situation(
+        {
+          jobs: { waiting: 0, active: 3, delayed: 0 },
+          services: [...services, 'gateway'],
+          ready: without('gateway'),
+        },
+        { inFlight: 3 },
+      ),
+    ],
+    [
       'the policies to finish 3 jobs; 5 more are queued',
       situation({ jobs: { waiting: 5, active: 3, delayed: 0 } }, { inFlight: 8 }),
+    ],
+    [
+      'agents to finish 3 jobs; 5 more are queued',
+      situation(
+        {
+          jobs: { waiting: 5, active: 3, delayed: 0 },
+          services: [...services, 'gateway'],
+          ready: { ...ready, gateway: 1 },
+        },
+        { inFlight: 8 },
+      ),
     ],
     [
       'a policy to take one of 5 queued jobs',

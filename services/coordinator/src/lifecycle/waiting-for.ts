@@ -31,10 +31,12 @@ export function waitingFor(situation: RunSituation | null): Wait {
 
   const queued = jobs.waiting + jobs.active + jobs.delayed;
   if (queued > 0) {
-    const [gone] = ['policy', 'reward', 'reference'].filter(isMissing);
+    const [gone] = ['policy', 'reward', 'reference', 'gateway'].filter(isMissing);
     if (gone !== undefined) return stalled(`a ${gone} to be ready: ${queued} jobs are queued or under way`);
     if (jobs.active > 0)
-      return atWork(`the policies to finish ${jobs.active} jobs; ${jobs.waiting} more are queued`);
+      return atWork(
+        `${whoRollsOut(situation)} to finish ${jobs.active} jobs; ${jobs.waiting} more are queued`,
+      );
     if (jobs.waiting > 0) return stalled(`a policy to take one of ${jobs.waiting} queued jobs`);
     return stalled(`${jobs.delayed} jobs that failed to be tried again`);
   }
@@ -47,6 +49,11 @@ export function waitingFor(situation: RunSituation | null): Wait {
     );
   if (situation.isPaused) return stalled('forge unpause: admission is paused');
   return stalled(`groups to be admitted; batch ${version} has ${buffered} of ${candidatesPerBatch}`);
+}
+
+/** Agents, where there are any, take the longest of a job. */
+function whoRollsOut({ services }: RunSituation): string {
+  return services.includes('gateway') ? 'agents' : 'the policies';
 }
 
 function atWork(what: string): Wait {

@@ -79,14 +79,14 @@ describe('pipeline', () => {
     expect(fresh.edges.every(({ ratePerSecond }) => ratePerSecond === null)).toBe(true);
   });
 
-  it('shows a reference model where there is one', () => {
+  it.each(['reference', 'gateway'])('shows a %s where there is one', (service) => {
     const { nodes, edges } = pipeline({
-      rows: [{ step: 1, 'busy/reference': 0.2, 'idle/reference': 0.8 }],
+      rows: [{ step: 1, [`busy/${service}`]: 0.2, [`idle/${service}`]: 0.8 }],
       live: null,
       queues: null,
       rates: NO_RATES,
     });
-    expect(nodes.some(({ service }) => service === 'reference')).toBe(true);
-    expect(edges.some(({ to }) => to === 'reference')).toBe(true);
+    expect(nodes.some((node) => node.service === service)).toBe(true);
+    expect(edges.filter(({ from, to }) => from === service || to === service)).toHaveLength(1);
   });
 });

@@ -30,6 +30,9 @@ const QUEUES: Readonly<Partial<Record<PipelineLink['carries'], string>>> = {
   batches: 'batches',
 };
 
+/** Services that a run has where its recipe needs them. */
+const SOMETIMES: readonly string[] = ['gateway', 'reference'];
+
 /** The services of a run and what passes between them: as it is while the run goes on, else as it was at the end. */
 export function pipeline({ rows, live, queues, rates }: PipelineEvidence): Pipeline {
   const newest = rows.at(-1) ?? {};
@@ -37,7 +40,7 @@ export function pipeline({ rows, live, queues, rates }: PipelineEvidence): Pipel
   const stepsPerSecond = stepMs === null || stepMs <= 0 ? null : 1000 / stepMs;
   const services = SERVICES.filter(
     (service) =>
-      service !== 'reference' ||
+      !SOMETIMES.includes(service) ||
       live?.replicas.some((one) => one.service === service) ||
       sharesOf(rows, service),
   );
@@ -61,12 +64,14 @@ export function pipeline({ rows, live, queues, rates }: PipelineEvidence): Pipel
     if (carries === 'groups') return rates.groups;
     return carries === 'calls' ? (rates.calls[to] ?? null) : stepsPerSecond;
   };
-  const edges = PIPELINE.filter(({ to }) => services.includes(to)).map((link): PipelineEdge => ({
-    ...link,
-    depth: gauge(QUEUES[link.carries], 'depth'),
-    ageSeconds: gauge(QUEUES[link.carries], 'age_s'),
-    ratePerSecond: rateOf(link),
-  }));
+  const edges = PIPELINE.filter(({ from, to }) => services.includes(from) && services.includes(to)).map(
+    (link): PipelineEdge => ({
+      ...link,
+      depth: gauge(QUEUES[link.carries], 'depth'),
+      ageSeconds: gauge(QUEUES[link.carries], 'age_s'),
+      ratePerSecond: rateOf(link),
+    }),
+  );
   return { nodes, edges };
 }
 

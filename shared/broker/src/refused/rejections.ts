@@ -5,9 +5,9 @@ import { CONSUMER_GROUP, type RunKeys } from '../keys';
 import { Script } from '../redis/script';
 import { LETTERS } from '../groups/group-scripts';
 
-/** Places where messages come in that may be refused: streams, the queue, the HTTP and the actor address of services. */
+/** Places where messages come in that may be refused: streams, the queue, the HTTP and the actor address of services, and agents. */
 export type RejectionPlace =
-  'groups' | 'batches' | 'weights' | 'telemetry' | 'spans' | 'rollout' | 'http' | 'calls';
+  'groups' | 'batches' | 'weights' | 'telemetry' | 'spans' | 'rollout' | 'http' | 'calls' | 'gateway';
 
 /** Counts of refused messages by reason, with the words about one of them. */
 export interface Refused {

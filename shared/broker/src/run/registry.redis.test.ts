@@ -57,6 +57,30 @@ describe('registry', () => {
     expect(Object.fromEntries(await registry.starts())).toEqual(counts);
   });
 
+  it('keeps where a replica served clients for whoever has its name next', async () => {
+    const registry = new Registry(await server.connect(), 'served');
+    expect(await registry.servedAt('gateway', '0')).toBeNull();
+    await registry.serves('gateway', '0', 'http://127.0.0.1:8000');
+    await registry.heartbeat({ ...replica('0'), service: 'gateway' });
+    await registry.remove('gateway', '0', 1);
+    expect(await registry.servedAt('gateway', '0')).toBe('http://127.0.0.1:8000');
+    expect(await registry.servedAt('gateway', '1')).toBeNull();
+  });
+
+  it('says where agents reach a gateway that is ready', async () => {
+    const registry = new Registry(await server.connect(), 'gateways');
+    const gateway = (name: string, isReady: boolean) => ({ ...replica(name, isReady), service: 'gateway' });
+    await registry.heartbeat(gateway('0', false));
+    await registry.serves('gateway', '0', 'http://127.0.0.1:8000');
+    expect(await registry.gatewayAddress()).toBeNull();
+    await registry.heartbeat(gateway('1', true));
+    expect(await registry.gatewayAddress()).toBeNull();
+    await registry.serves('gateway', '1', 'http://127.0.0.1:8001');
+    expect(await registry.gatewayAddress()).toBe('http://127.0.0.1:8001');
+    await registry.heartbeat(gateway('0', true));
+    expect(await registry.gatewayAddress()).toBe('http://127.0.0.1:8000');
+  });
+
   it('forgets a replica that leaves, and not its successor', async () => {
     const registry = new Registry(await server.connect(), 'left');
     await registry.heartbeat(replica('0'));

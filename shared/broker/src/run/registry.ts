@@ -44,15 +44,17 @@ return redis.call('HDEL', KEYS[1], ARGV[1])
 export class Registry {
   private readonly keyOf: (service: string) => string;
   private readonly startsKey: string;
+  private readonly servedKey: string;
 
   constructor(
     private readonly redis: Redis,
     runId: string,
     private readonly deadAfterMs = DEAD_AFTER_MS,
   ) {
-    const { replicas, starts } = runKeys(runId);
+    const { replicas, starts, served } = runKeys(runId);
     this.keyOf = replicas;
     this.startsKey = starts;
+    this.servedKey = served;
   }
 
   /** Counts a process that begins to work under a name; to be called once by each. */
@@ -64,6 +66,23 @@ export class Registry {
   async starts(): Promise<ReadonlyMap<string, number>> {
     const counts = await this.redis.hgetall(this.startsKey);
     return new Map(Object.entries(counts).map(([name, count]) => [name, Number(count)]));
+  }
+
+  /** Says where a replica serves clients; whoever has its name next is to be found there, too. */
+  async serves(service: string, replica: string, address: string): Promise<void> {
+    await this.redis.hset(this.servedKey, `${service}/${replica}`, address);
+  }
+
+  /** Where the replica of this name serves clients, or did so before it died; null: nowhere yet. */
+  servedAt(service: string, replica: string): Promise<string | null> {
+    return this.redis.hget(this.servedKey, `${service}/${replica}`);
+  }
+
+  /** Where agents reach the gateway of the run, without `/v1`; null: it has none, or none is ready. */
+  async gatewayAddress(): Promise<string | null> {
+    const ready = (await this.list('gateway')).filter(({ isReady }) => isReady);
+    const addresses = await Promise.all(ready.map(({ replica }) => this.servedAt('gateway', replica)));
+    return addresses.find((address) => address !== null) ?? null;
   }
 
   /** Says that a replica is alive; to be repeated well within two seconds. */

@@ -82,7 +82,7 @@ const ELSEWHERE = [
   'reward/std',
 ];
 
-const SERVICES = ['trainer', 'policy', 'reward', 'reference', 'replay-buffer', 'coordinator'];
+const SERVICES = ['trainer', 'policy', 'gateway', 'reward', 'reference', 'replay-buffer', 'coordinator'];
 
 /** The charts for the metrics there are; metrics without a chart listed here come last, each in its own. */
 export function curveSections(keys: Iterable<string>): CurveSection[] {

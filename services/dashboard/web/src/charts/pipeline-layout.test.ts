@@ -23,7 +23,9 @@ function pipelineOf(called: string[]): Pipeline {
     nodes: ['coordinator', 'policy', ...called, 'replay-buffer', 'trainer'].map(node),
     edges: [
       edge('coordinator', 'policy', 'jobs'),
-      ...called.map((name) => edge('policy', name, 'calls')),
+      ...called.map((name) =>
+        name === 'gateway' ? edge(name, 'policy', 'calls') : edge('policy', name, 'calls'),
+      ),
       edge('policy', 'replay-buffer', 'groups'),
       edge('replay-buffer', 'trainer', 'batches'),
       edge('trainer', 'policy', 'weights'),
@@ -35,8 +37,10 @@ const cases: [PipelineShape, string[]][] = [
   ['wide', []],
   ['wide', ['reward']],
   ['wide', ['reward', 'reference']],
+  ['wide', ['gateway', 'reward', 'reference']],
   ['tall', ['reward']],
   ['tall', ['reward', 'reference']],
+  ['tall', ['gateway', 'reward', 'reference']],
 ];
 
 it.each(cases)('draws all of it inside, none upon another (%s, %p)', (shape, called) => {

@@ -28,15 +28,16 @@ export type PipelineShape = 'wide' | 'tall';
 export const NODE = { width: 172, height: 84 };
 
 const MAIN = ['coordinator', 'policy', 'replay-buffer', 'trainer'];
-const CALLED = ['reward', 'reference'];
+/** Services beside the main line: the one that calls the policy, and those it calls. */
+const BESIDE = ['gateway', 'reward', 'reference'];
 
-const WIDE = { top: 64, apart: 290, calledTop: 222, calledApart: 200 };
-const TALL = { left: 28, apart: 148, called: 156, calledApart: 132, calls: 336 };
+const WIDE = { top: 64, apart: 290, besideTop: 222, besideApart: 200 };
+const TALL = { left: 28, apart: 148, beside: 156, besideApart: 132, calls: 336 };
 
 /** Where services are drawn, and what passes between them. */
 export function pipelineLayout({ nodes, edges }: Pipeline, shape: PipelineShape): PipelineLayout {
-  const called = CALLED.filter((name) => nodes.some(({ service }) => service === name));
-  const places = shape === 'wide' ? widePlaces(called) : tallPlaces(called);
+  const beside = BESIDE.filter((name) => nodes.some(({ service }) => service === name));
+  const places = shape === 'wide' ? widePlaces(beside) : tallPlaces(beside);
   const placed = nodes.flatMap((node) => {
     const place = places.get(node.service);
     return place === undefined ? [] : [{ node, ...place }];
@@ -52,26 +53,26 @@ export function pipelineLayout({ nodes, edges }: Pipeline, shape: PipelineShape)
     : { width: 344, height: lowest + 44, nodes: placed, edges: lines };
 }
 
-function widePlaces(called: readonly string[]): Map<string, Place> {
+function widePlaces(beside: readonly string[]): Map<string, Place> {
   const places = new Map(MAIN.map((name, k) => [name, { x: k * WIDE.apart, y: WIDE.top }]));
-  const left = WIDE.apart - ((called.length - 1) * WIDE.calledApart) / 2;
-  for (const [k, name] of called.entries())
-    places.set(name, { x: left + k * WIDE.calledApart, y: WIDE.calledTop });
+  const left = WIDE.apart - ((beside.length - 1) * WIDE.besideApart) / 2;
+  for (const [k, name] of beside.entries())
+    places.set(name, { x: left + k * WIDE.besideApart, y: WIDE.besideTop });
   return places;
 }
 
-function tallPlaces(called: readonly string[]): Map<string, Place> {
+function tallPlaces(beside: readonly string[]): Map<string, Place> {
   const places = new Map<string, Place>();
   let y = 0;
   for (const name of MAIN) {
     places.set(name, { x: TALL.left, y });
     y += TALL.apart;
     if (name !== 'policy') continue;
-    for (const one of called) {
-      places.set(one, { x: TALL.called, y });
-      y += TALL.calledApart;
+    for (const one of beside) {
+      places.set(one, { x: TALL.beside, y });
+      y += TALL.besideApart;
     }
-    if (called.length > 0) y += TALL.apart - TALL.calledApart;
+    if (beside.length > 0) y += TALL.apart - TALL.besideApart;
   }
   return places;
 }
@@ -89,10 +90,12 @@ function wideLine({ carries, from: caller, to: callee }: PipelineEdge, from: Pla
       isAcross: true,
     };
   }
-  if (CALLED.includes(callee) || CALLED.includes(caller)) {
-    const [startY, endY] = [from.y + NODE.height, to.y - 3];
+  if (BESIDE.includes(callee) || BESIDE.includes(caller)) {
+    const isDown = to.y > from.y;
+    const startY = isDown ? from.y + NODE.height : from.y;
+    const endY = isDown ? to.y - 3 : to.y + NODE.height + 3;
     const bend = (startY + endY) / 2;
-    const side = Math.sign(target.x - middle.x);
+    const side = Math.sign(target.x - middle.x) * (isDown ? 1 : -1);
     const half = (middle.x + target.x) / 2;
     return {
       path: `M${middle.x} ${startY} C${middle.x} ${bend} ${target.x} ${bend} ${target.x} ${endY}`,
@@ -111,7 +114,7 @@ function wideLine({ carries, from: caller, to: callee }: PipelineEdge, from: Pla
   };
 }
 
-function tallLine({ carries, to: callee }: PipelineEdge, from: Place, to: Place): Line {
+function tallLine({ carries, from: caller, to: callee }: PipelineEdge, from: Place, to: Place): Line {
   const x = from.x + 34;
   const bottom = from.y + NODE.height;
   if (carries === 'weights') {
@@ -123,7 +126,15 @@ function tallLine({ carries, to: callee }: PipelineEdge, from: Place, to: Place)
       isAcross: false,
     };
   }
-  if (CALLED.includes(callee)) {
+  if (BESIDE.includes(caller)) {
+    const up = from.x + 22;
+    return {
+      path: `M${up} ${from.y} V${to.y + NODE.height + 3}`,
+      label: { x: up + 10, y: from.y - 26, anchor: 'start' },
+      isAcross: false,
+    };
+  }
+  if (BESIDE.includes(callee)) {
     const [start, end] = [from.y + NODE.height / 2, to.y + NODE.height / 2];
     return {
       path: `M${from.x + NODE.width} ${start} H${TALL.calls - 10} q10 0 10 10 V${end - 8} q0 8 -8 8`,
