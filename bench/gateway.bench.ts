@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { thisProc } from '@forge/actors';
 import { Policy } from '@forge/rl-actors';
 import { createLogger } from '@forge/telemetry';
-import { ServedPolicy } from '../services/gateway/src/served-policy';
-import { start } from '../services/gateway/src/service';
+import { ServedPolicy } from '../services/gateway/src/serving/served-policy';
+import { serveModel } from '../services/gateway/src/serving/serve-model';
 
 const model = join(__dirname, '../models/arithmetic');
 const CALLS = 512;
@@ -51,7 +51,14 @@ export async function run(): Promise<void> {
   const direct = await thisProc().spawn('direct', Policy, { worker });
   const policy = await ServedPolicy.open(worker);
   const logger = createLogger({ service: 'gateway', level: 'silent' });
-  const gateway = await start({ policy, names: ['m'], host: '127.0.0.1', port: 0, apiKey: null, logger });
+  const gateway = await serveModel({
+    policy,
+    names: ['m'],
+    host: '127.0.0.1',
+    port: 0,
+    apiKey: null,
+    logger,
+  });
   // A high temperature never draws an end: all answers are long.
   const sampling = { temperature: 10, maxTokens: MAX_TOKENS };
   const throughGateway = (prompt: string): Promise<void> =>

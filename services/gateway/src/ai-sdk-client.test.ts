@@ -4,7 +4,7 @@ import type { ChatMessage } from '@forge/contracts';
 import { z } from 'zod';
 import { startGateway } from './gateway.fixture';
 import { ScriptedPolicy } from './scripted-policy.fixture';
-import type { Gateway } from './service';
+import type { Gateway } from './gateway-server';
 
 /** The AI SDK with its provider for servers like OpenAI's, as their registry has them. */
 let gateway: Gateway;

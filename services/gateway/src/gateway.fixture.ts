@@ -1,11 +1,12 @@
 import type { Logger } from '@forge/telemetry';
 import type { GatewayPolicy } from './answers/gateway-policy';
-import { start, type Gateway, type GatewayOptions } from './service';
+import type { Gateway } from './gateway-server';
+import { serveModel, type ServedModelOptions } from './serving/serve-model';
 
 /** A gateway at a free port, and what it has warned of. */
 export async function startGateway(
   policy: GatewayPolicy,
-  options: Partial<GatewayOptions> = {},
+  options: Partial<ServedModelOptions> = {},
 ): Promise<Gateway & { warnings: unknown[] }> {
   const warnings: unknown[] = [];
   const logger = {
@@ -13,7 +14,7 @@ export async function startGateway(
     warn: (fields: unknown) => warnings.push(fields),
   } as unknown as Logger;
   const usual = { host: '127.0.0.1', port: 0, names: ['tiny'], apiKey: null };
-  return { ...(await start({ ...usual, policy, logger, ...options })), warnings };
+  return { ...(await serveModel({ ...usual, policy, logger, ...options })), warnings };
 }
 
 /** Posts a body; status and answer. */

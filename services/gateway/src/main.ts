@@ -1,40 +1,6 @@
-import { availableParallelism } from 'node:os';
-import { serveEnvironment } from '@forge/config';
-import { ForgeError } from '@forge/errors';
-import { createLogger } from '@forge/telemetry';
-import { ServedPolicy } from './served-policy';
-import { start } from './service';
+import { servesModel } from '@forge/config';
+import { runService } from '@forge/service-kit';
 
-async function main(): Promise<void> {
-  const { logLevel, model, date, engine, device, threads, ...environment } = serveEnvironment();
-  const logger = createLogger({ service: 'gateway', level: logLevel });
-  const policy = await ServedPolicy.open({
-    ...{ model, date, engine, device },
-    threads: threads ?? availableParallelism(),
-  });
-  const gateway = await start({ ...environment, policy, logger });
-  if (process.send) process.send({ address: gateway.url });
-  else process.stdout.write(`gateway: ${gateway.url}\n`);
-
-  let isEnding = false;
-  const end = (): void => {
-    if (isEnding) process.exit(0);
-    isEnding = true;
-    void gateway
-      .close()
-      .then(() => policy.close())
-      .finally(() => process.exit(0));
-  };
-  process.on('SIGTERM', end);
-  process.on('disconnect', end);
-  // The process that started it says when it is to end; a terminal tells both.
-  process.on('SIGINT', () => {
-    if (!process.send) end();
-  });
-}
-
-main().catch((error: unknown) => {
-  const { code, message } = ForgeError.from(error);
-  process.stderr.write(`gateway: ${message} [${code}]\n`);
-  process.exit(code.startsWith('CONFIG_') ? 2 : 1);
-});
+// A process does one or the other, and loads what that needs.
+if (servesModel()) void import('./serving/serve-main.js').then(({ serveMain }) => serveMain());
+else runService({ name: 'gateway', start: async (context) => (await import('./service.js')).start(context) });

@@ -2,7 +2,7 @@ import OpenAI from 'openai';
 import type { ChatMessage } from '@forge/contracts';
 import { startGateway } from './gateway.fixture';
 import { ScriptedPolicy, type Script } from './scripted-policy.fixture';
-import type { Gateway } from './service';
+import type { Gateway } from './gateway-server';
 
 /** The SDK of OpenAI, as its registry has it. */
 let gateway: Gateway | null = null;

@@ -1,93 +1,85 @@
-import { randomBytes } from 'node:crypto';
-import { createHttpServer, listenAt } from '@forge/service-kit';
-import type { Logger } from '@forge/telemetry';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { GatewayPolicy } from './answers/gateway-policy';
-import { anthropicErrors } from './dialects/anthropic/anthropic-errors';
-import { ApiProblem, problemOf, STATUS } from './dialects/api-problem';
-import { openAiErrors } from './dialects/open-ai-errors';
-import { answerRoutes } from './handlers/answer-routes';
-import { requireKey } from './handlers/api-key';
-import { isAnthropic, modelRoutes } from './handlers/model-routes';
+import { join } from 'node:path';
+import { connectService } from '@forge/actors';
+import { gatewayToken, needsGateway } from '@forge/config';
+import { runPaths } from '@forge/contracts';
+import { AgentSessions } from '@forge/rl-actors';
+import { replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
+import { ActivityClock } from '@forge/telemetry';
+import { openGateway } from './gateway-server';
+import { requireCaller } from './sessions/callers';
+import { openAtKeptPort } from './sessions/kept-port';
+import { ownerToken } from './sessions/owner-token';
+import { SessionAnswers } from './sessions/session-answers';
+import { ConnectedReplicas } from './sessions/session-replicas';
+import { sessionRoutes } from './sessions/session-routes';
 
-export interface GatewayOptions {
-  policy: GatewayPolicy;
-  /** Names that clients ask for the model by; the first is that of answers. */
-  names: readonly string[];
-  host: string;
-  /** Null: the usual one, or any where that is taken. */
-  port: number | null;
-  /** Null: everybody who reaches the server may ask. */
-  apiKey: string | null;
-  logger: Logger;
-  limits?: Partial<GatewayLimits>;
-}
+/** Paths of a call: its session is told by key or header, or by the path. */
+const PREFIXES = ['', '/sessions/:sessionId'];
+/** Answers that are back-pressure, or the end of a session, and no fault of a request. */
+const USUAL = new Set(['409', '429']);
 
-export interface GatewayLimits {
-  /** Calls under way; those beyond are told to come again. */
-  maxCalls: number;
-  /** Connections; those beyond are cut off. */
-  maxConnections: number;
-  maxBodyBytes: number;
-}
-
-export interface Gateway {
-  /** Address it answers at. */
-  url: string;
-  /** Answers what it has begun, for so long at most, and ends. */
-  close: (drainMs?: number) => Promise<void>;
-}
-
-const USUAL_PORT = 8000;
-const LIMITS: GatewayLimits = { maxCalls: 256, maxConnections: 1024, maxBodyBytes: 8 * 1024 * 1024 };
-const DRAIN_MS = 30_000;
-const IDLE_CHECK_MS = 50;
-
-/** Serves a policy to the clients of OpenAI's and Anthropic's APIs. */
-export async function start(options: GatewayOptions): Promise<Gateway> {
-  const { policy, names, host, port, apiKey, logger } = options;
-  const { maxCalls, ...limits } = { ...LIMITS, ...options.limits };
-  const http = createHttpServer(() => undefined, limits);
-  const onError = (error: unknown, { method, url }: FastifyRequest): void =>
-    logger.warn({ err: error, method, url }, 'request failed');
-  tellErrors(http, onError);
-  if (apiKey !== null) requireKey(http, apiKey);
-  const model = { names, loadedAt: Math.floor(Date.now() / 1000) };
-  http.get('/health', () => ({ status: 'ok' }));
-  modelRoutes(http, model);
-  const { cancelAll } = answerRoutes(http, { policy, model, maxCalls, onError });
-
-  return {
-    url: await listenAt(http, { what: 'the gateway', host, port, usualPort: USUAL_PORT, logger }),
-    close: async (drainMs = DRAIN_MS) => {
-      const late = setTimeout(cancelAll, drainMs);
-      // Clients keep connections that have been answered.
-      const idle = setInterval(() => http.server.closeIdleConnections(), IDLE_CHECK_MS);
-      await http.close();
-      clearTimeout(late);
-      clearInterval(idle);
+/** Hands rollouts to agents as sessions, and takes their calls of the policy. */
+export async function start(context: ServiceContext): Promise<ServiceInstance> {
+  const { recipe, runId, runState, registry, logger } = context;
+  if (!needsGateway(recipe)) {
+    logger.info('the rollouts of this run need no gateway');
+    return { ready: () => true, drain: () => Promise.resolve() };
+  }
+  const { maxCalls } = recipe.gateway;
+  const { callTimeoutMs: timeoutMs, drainSeconds } = recipe.limits;
+  const token = await ownerToken(gatewayToken(), runPaths(join(recipe.output.dir, runId)).gatewayToken);
+  const directory = runState.sessions;
+  const policies = replicaDirectory(registry, 'policy');
+  const policy = connectService('policy', AgentSessions, policies, { timeoutMs });
+  const replicas = new ConnectedReplicas(policies, { timeoutMs, maxConcurrent: maxCalls });
+  const activity = new ActivityClock(['busy', 'waits/policy']);
+  const answers = new SessionAnswers({
+    directory,
+    replicas,
+    policy: {
+      renderChat: (request) => policy.renderChat.choose(request),
+      tokenTexts: (tokenIds, positions) => policy.tokenTexts.choose(tokenIds, positions),
     },
+    maxTokens: recipe.sampling.maxTokens,
+    patienceMs: timeoutMs,
+  });
+  const gateway = await openAtKeptPort(context, (at) =>
+    openGateway({
+      ...at,
+      source: {
+        modelNamed: (name) => answers.modelNamed(name),
+        answers: (call) => activity.during('waits/policy', () => answers.answers(call)),
+        countTokens: (...prompt) => answers.countTokens(...prompt),
+      },
+      names: [recipe.name],
+      prefixes: PREFIXES,
+      logger,
+      limits: { maxCalls, maxConnections: 2 * maxCalls },
+      extend: (http) => {
+        requireCaller(http, directory, token);
+        sessionRoutes(http, {
+          directory,
+          replicas,
+          token,
+          groupSize: recipe.algorithm.groupSize,
+          goesOn: async () => (await runState.phase()).phase === 'running',
+        });
+      },
+      refused: (reason) => {
+        if (!USUAL.has(reason)) runState.rejections.count('gateway', reason);
+      },
+    }),
+  );
+  logger.info({ url: gateway.url }, 'agents may call');
+  return {
+    ready: () => true,
+    get calls() {
+      return [policy, ...replicas.called];
+    },
+    drain: async () => {
+      await gateway.close(drainSeconds * 500);
+      await Promise.all([replicas.close(), policy.shutdown()]);
+    },
+    totals: () => activity.totals(),
   };
-}
-
-/** Tells errors in the form of the API that a request speaks; each answer has an id to ask about it by. */
-function tellErrors(http: FastifyInstance, onError: (error: unknown, request: FastifyRequest) => void): void {
-  http.addHook('onRequest', async (_request, reply) => {
-    const id = `req_${randomBytes(12).toString('hex')}`;
-    void reply.headers({ 'x-request-id': id, 'request-id': id });
-  });
-  http.setErrorHandler((error, request, reply) => {
-    const problem = problemOf(error);
-    if (problem.kind === 'internal') onError(error, request);
-    const form = speaksAnthropic(request) ? anthropicErrors : openAiErrors;
-    const body = form.body(problem, String(reply.getHeader('x-request-id')));
-    void reply.code(STATUS[problem.kind]).send(body);
-  });
-  http.setNotFoundHandler(({ method, url }) => {
-    throw new ApiProblem('not-found', `there is no ${method} ${url}`);
-  });
-}
-
-function speaksAnthropic(request: FastifyRequest): boolean {
-  return isAnthropic(request) || request.url.startsWith('/v1/messages');
 }

@@ -121,7 +121,7 @@ async function messageOf(
 }
 
 /** The one of `stop` that a completion with this text ended before. */
-function stopStringOf(
+export function stopStringOf(
   text: string,
   stop: readonly string[],
   tokenTexts: readonly string[] | null,

@@ -5,6 +5,7 @@ const TYPES: Readonly<Record<ProblemKind, string>> = {
   invalid: 'invalid_request_error',
   unauthorized: 'invalid_request_error',
   'not-found': 'invalid_request_error',
+  conflict: 'invalid_request_error',
   'too-large': 'invalid_request_error',
   'too-many': 'rate_limit_error',
   unavailable: 'server_error',

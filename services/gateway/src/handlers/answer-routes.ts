@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ForgeError } from '@forge/errors';
-import { drawAnswers } from '../answers/draw-answers';
-import type { GatewayPolicy } from '../answers/gateway-policy';
+import type { AnswerCall, AnswerSource } from '../answers/answer-source';
+import type { AnswerListener } from '../answers/draw-answers';
 import { readCountRequest } from '../dialects/anthropic/messages-request';
 import { messages } from '../dialects/anthropic/messages';
 import { ApiProblem, problemOf } from '../dialects/api-problem';
 import { chatCompletions } from '../dialects/chat-completions/chat-completions';
 import { completions } from '../dialects/completions/completions';
-import type { CallFacts, Dialect, Exchange } from '../dialects/dialect';
+import type { AnswerStream, CallFacts, Dialect } from '../dialects/dialect';
 import { responses } from '../dialects/responses/responses';
+import { clientRequest } from './client-request';
 import { EventWriter } from './event-writer';
-import { checkModel, type ServedModel } from './model-routes';
 
 /** The APIs, by their paths. */
 export const DIALECTS: Readonly<Record<string, Dialect>> = {
@@ -22,8 +22,9 @@ export const DIALECTS: Readonly<Record<string, Dialect>> = {
 };
 
 export interface AnswerRoutes {
-  policy: GatewayPolicy;
-  model: ServedModel;
+  source: AnswerSource;
+  /** Beginnings of all paths, `/sessions/:sessionId` say; '' for none. */
+  prefixes: readonly string[];
   /** Calls under way at most. */
   maxCalls: number;
   /** Told of what went wrong here, and not in the request. */
@@ -37,38 +38,42 @@ const RETRY_SECONDS = 1;
 export function answerRoutes(http: FastifyInstance, routes: AnswerRoutes): { cancelAll: () => void } {
   const calls = new Set<AbortController>();
 
-  for (const [path, dialect] of Object.entries(DIALECTS))
-    http.post(path, async (request, reply) => {
+  const serve = (prefix: string, path: string, dialect: Dialect): void => {
+    http.post(`${prefix}${path}`, async (request, reply) => {
       const exchange = dialect.read(request.body);
-      checkModel(routes.model, exchange.asked.model);
+      const model = routes.source.modelNamed(exchange.asked.model);
       if (calls.size >= routes.maxCalls) {
-        void reply.header('retry-after', String(RETRY_SECONDS));
-        throw new ApiProblem('too-many', `${routes.maxCalls} calls are under way already; try again later`);
+        const message = `${routes.maxCalls} calls are under way already; try again later`;
+        throw new ApiProblem('too-many', message, { retryAfterSeconds: RETRY_SECONDS });
       }
-      const call = new AbortController();
-      calls.add(call);
+      const cancel = new AbortController();
+      calls.add(cancel);
       const { raw } = reply;
       const onClose = (): void => {
-        if (!raw.writableFinished) call.abort();
+        if (!raw.writableFinished) cancel.abort();
       };
       raw.once('close', onClose);
       try {
-        const { isStreamed } = exchange.asked;
-        if (isStreamed) return await streamed(routes, dialect, exchange, call.signal, request, reply);
-        return await whole(routes, exchange, call.signal);
+        const facts = factsOf(model);
+        const asked = { request: clientRequest(request, path), asked: exchange.asked };
+        const call = { ...asked, signal: cancel.signal, callId: facts.id };
+        if (exchange.asked.isStreamed)
+          return await streamed(routes, dialect, exchange.stream(facts), call, request, reply);
+        return exchange.body(await routes.source.answers({ ...call, listener: null }), facts);
       } finally {
-        calls.delete(call);
+        calls.delete(cancel);
       }
     });
-
-  http.post('/v1/messages/count_tokens', async (request) => {
-    const { model, prompts, tools } = readCountRequest(request.body);
-    checkModel(routes.model, model);
-    const [prompt] = prompts;
-    const messages = Array.isArray(prompt) ? prompt : [];
-    const tokenIds = await routes.policy.renderChat({ messages, tools: [...tools] });
-    return { input_tokens: tokenIds.length };
-  });
+  };
+  for (const prefix of routes.prefixes) {
+    for (const [path, dialect] of Object.entries(DIALECTS)) serve(prefix, path, dialect);
+    http.post(`${prefix}/v1/messages/count_tokens`, async (request) => {
+      const { model, prompts, tools } = readCountRequest(request.body);
+      routes.source.modelNamed(model);
+      const [prompt] = prompts;
+      return { input_tokens: await routes.source.countTokens(Array.isArray(prompt) ? prompt : [], tools) };
+    });
+  }
 
   return {
     cancelAll: () => {
@@ -77,38 +82,25 @@ export function answerRoutes(http: FastifyInstance, routes: AnswerRoutes): { can
   };
 }
 
-async function whole(
-  { policy, model }: AnswerRoutes,
-  exchange: Exchange,
-  signal: AbortSignal,
-): Promise<unknown> {
-  const facts = factsOf(model);
-  const { asked } = exchange;
-  return exchange.body(await drawAnswers({ policy, asked, signal, listener: null, callId: facts.id }), facts);
-}
-
 /** Sends the answer in events; what goes wrong before the first one is told as for any request. */
 async function streamed(
-  { policy, model, onError }: AnswerRoutes,
+  { source, onError }: AnswerRoutes,
   { errors }: Dialect,
-  { asked, stream }: Exchange,
-  signal: AbortSignal,
+  events: AnswerStream,
+  call: Omit<AnswerCall, 'listener'>,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const facts = factsOf(model);
-  const events = stream(facts);
   const writer = new EventWriter(reply.raw, reply.getHeaders() as Record<string, string>);
   try {
-    const listener = {
-      begin: (promptTokenIds: readonly number[] | null) => writer.write(events.begin(promptTokenIds)),
-      grow: (growth: Parameters<typeof events.grow>[0]) => writer.write(events.grow(growth)),
+    const listener: AnswerListener = {
+      begin: (promptTokenIds) => writer.write(events.begin(promptTokenIds)),
+      grow: (growth) => writer.write(events.grow(growth)),
     };
-    const answers = await drawAnswers({ policy, asked, signal, listener, callId: facts.id });
-    writer.write(events.end(answers));
+    writer.write(events.end(await source.answers({ ...call, listener })));
   } catch (error) {
     if (!writer.isOpen) throw error;
-    if (!signal.aborted || !ForgeError.from(error).is('CANCELLED')) onError(error, request);
+    if (!call.signal.aborted || !ForgeError.from(error).is('CANCELLED')) onError(error, request);
     writer.write(errors.events(problemOf(error), request.id));
   } finally {
     writer.end();
@@ -117,10 +109,10 @@ async function streamed(
   return reply;
 }
 
-function factsOf({ names }: ServedModel): CallFacts {
+function factsOf(model: string): CallFacts {
   return {
     id: randomBytes(12).toString('hex'),
     createdAt: Math.floor(Date.now() / 1000),
-    model: names[0]!,
+    model,
   };
 }

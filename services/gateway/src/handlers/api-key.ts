@@ -1,25 +1,29 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { ApiProblem } from '../dialects/api-problem';
+import { requestKey, requestPath } from './request-key';
 
 /** Refuses requests without the key, but for those that only ask whether the server is there. */
 export function requireKey(http: FastifyInstance, key: string): void {
-  const expected = digest(key);
+  const isKey = sameAs(key);
   http.addHook('onRequest', async (request) => {
-    if (request.url.split('?')[0] === '/health') return;
-    const given = keyOf(request);
-    // Digests are as long as each other, so that the time it takes tells nothing.
-    if (given !== null && timingSafeEqual(digest(given), expected)) return;
-    const what = given === null ? 'an API key is needed' : 'the API key is wrong';
-    throw new ApiProblem('unauthorized', `${what}: send it as Authorization: Bearer KEY, or as x-api-key`);
+    if (requestPath(request) === '/health') return;
+    const given = requestKey(request);
+    if (given === null) throw unauthorized('an API key is needed');
+    if (!isKey(given)) throw unauthorized('the API key is wrong');
   });
 }
 
-/** The key of a request, as OpenAI's clients send it, or Anthropic's. */
-function keyOf({ headers }: FastifyRequest): string | null {
-  const bearer = /^Bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1];
-  const header = headers['x-api-key'];
-  return bearer ?? (typeof header === 'string' ? header : null);
+/** Whether a text is this secret, in a time that tells nothing of it. */
+export function sameAs(secret: string): (given: string) => boolean {
+  const expected = digest(secret);
+  // Digests are as long as each other.
+  return (given) => timingSafeEqual(digest(given), expected);
+}
+
+/** @param what is wrong with the key. */
+export function unauthorized(what: string): ApiProblem {
+  return new ApiProblem('unauthorized', `${what}: send it as Authorization: Bearer KEY, or as x-api-key`);
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { startTestRedis, type TestRedis } from '@forge/testing';
 import type { RunState } from '../run/run-state';
 import { createRun } from '../run/run-state.fixture';
-import { hashOfKey } from './session-key';
+import { hashOfKey, newSessionKey } from './session-key';
 
 let server: TestRedis;
 let redis: Redis;
@@ -80,6 +80,17 @@ describe('SessionDirectory', () => {
       await redis.hgetall(keys.sessionKeys),
     ]);
     expect(kept).not.toContain('sk-forge-');
+  });
+
+  it('hands out the same group to who asks with the same keys again, while it is in flight', async () => {
+    const { sessions } = await newRun();
+    for (const group of [0, 1]) await sessions.offer(2, owned(group));
+    const secrets = [newSessionKey(), newSessionKey()];
+    const taken = await sessions.take(2, undefined, secrets);
+    expect(taken).toMatchObject({ group: '0', sessions: secrets.map((key) => ({ key })) });
+    expect(await sessions.take(2, undefined, secrets)).toEqual(taken);
+    expect(await sessions.take(2)).toMatchObject({ group: '1' });
+    expect(await sessions.take(2)).toBeNull();
   });
 
   it('hands a group to one of many that ask at once', async () => {

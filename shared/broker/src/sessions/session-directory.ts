@@ -91,13 +91,24 @@ export class SessionDirectory {
     return secrets;
   }
 
-  /** Takes the oldest group of so many rollouts that waits, of that sample where one is named; null: none waits. */
-  async take(groupSize: number, sampleId?: string): Promise<TakenGroup | null> {
+  /**
+   * Takes the oldest group of so many rollouts that waits, of that sample where one is named; null: none waits. `secrets`
+   * become the keys of its agents: taken with the same ones again, it is the same group, while that is in flight.
+   */
+  async take(
+    groupSize: number,
+    sampleId?: string,
+    secrets: readonly string[] = Array.from({ length: groupSize }, newSessionKey),
+  ): Promise<TakenGroup | null> {
     const { sessionKeys, sessionOffers } = this.keys;
-    const secrets = Array.from({ length: groupSize }, newSessionKey);
-    for (const offered of await this.redis.zrange(sessionOffers, 0, '-1')) {
-      const group = offered.slice(0, offered.indexOf(' '));
-      if (sampleId !== undefined && offered !== offerOf(group, sampleId)) continue;
+    const before = await this.redis.hget(sessionKeys, hashOfKey(secrets[0]!));
+    const offers = (await this.redis.zrange(sessionOffers, 0, '-1'))
+      .map((offered) => [offered, offered.slice(0, offered.indexOf(' '))] as const)
+      .filter(([offered, group]) => sampleId === undefined || offered === offerOf(group, sampleId));
+    for (const group of [
+      ...(before === null ? [] : [placeOf(before)!.group]),
+      ...offers.map(([, one]) => one),
+    ]) {
       const keys = [this.keys.sessions(group), sessionKeys, sessionOffers];
       const sample = await scripts.take.run(this.redis, keys, [group, ...secrets.map(hashOfKey)]);
       if (typeof sample !== 'string') continue;

@@ -5,6 +5,7 @@ const TYPES: Readonly<Record<ProblemKind, string>> = {
   invalid: 'invalid_request_error',
   unauthorized: 'authentication_error',
   'not-found': 'not_found_error',
+  conflict: 'invalid_request_error',
   'too-large': 'request_too_large',
   'too-many': 'rate_limit_error',
   unavailable: 'overloaded_error',

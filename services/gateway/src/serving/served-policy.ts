@@ -1,7 +1,7 @@
 import { thisProc, type ActorMesh } from '@forge/actors';
 import type { Completion } from '@forge/contracts';
 import { Policy, type WorkerConfig } from '@forge/rl-actors';
-import type { CompletionGrowth, DrawRequest, GatewayPolicy } from './answers/gateway-policy';
+import type { CompletionGrowth, DrawRequest, GatewayPolicy } from '../answers/gateway-policy';
 
 /** A model in a thread of this process, as the policy behind the gateway. */
 export class ServedPolicy implements GatewayPolicy {

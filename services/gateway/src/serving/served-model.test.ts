@@ -2,13 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
-import { startGateway } from './gateway.fixture';
+import { startGateway } from '../gateway.fixture';
 import { ServedPolicy } from './served-policy';
-import type { Gateway } from './service';
-import { writeTinyChatModel } from './tiny-chat-model.fixture';
+import type { Gateway } from '../gateway-server';
+import { writeTinyChatModel } from '../tiny-chat-model.fixture';
 
 const dir = mkdtempSync(join(tmpdir(), 'forge-served-'));
-const ARITHMETIC = join(__dirname, '../../../models/arithmetic');
+const ARITHMETIC = join(__dirname, '../../../../models/arithmetic');
 afterAll(() => rmSync(dir, { recursive: true }));
 
 let policy: ServedPolicy;
