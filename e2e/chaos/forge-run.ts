@@ -23,8 +23,8 @@ const STARTS_WITHIN_MS = 60_000;
 const STOPS_WITHIN_MS = 60_000;
 
 /** A process that takes part in a run, as it is known from outside. */
-export interface Part {
-  kind: Kind;
+export interface Part<K = Kind> {
+  kind: K;
   /** Empty for Redis. */
   replica: string;
   pid: number;
@@ -116,7 +116,7 @@ export class ForgeRun {
   }
 
   /** The processes of a kind. A server that is away is waited for. */
-  async parts(kind: Kind): Promise<Part[]> {
+  async parts<K extends Kind | 'gateway'>(kind: K): Promise<Part<K>[]> {
     if (kind === 'redis') {
       const pid = Number(/^process_id:(\d+)/m.exec(await this.is.redis.info('server'))?.[1]);
       return [{ kind, replica: '', pid, isReady: true }];
@@ -136,8 +136,9 @@ export class ForgeRun {
 
   /** Whether every replica of the recipe is ready. */
   async isUp(): Promise<boolean> {
-    const { policy, reward, reference } = this.is.recipe;
-    const wanted: [Kind, number][] = [
+    const { gateway, policy, reward, reference } = this.is.recipe;
+    const wanted: [Kind | 'gateway', number][] = [
+      ['gateway', gateway.replicas],
       ['coordinator', 1],
       ['trainer', 1],
       ['replay-buffer', 1],

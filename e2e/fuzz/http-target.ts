@@ -69,12 +69,13 @@ export interface HttpOutcome {
   unknown: number;
 }
 
-/** Sends `count` hostile requests, most of them HTTP, to a service. */
+/** Sends `count` hostile requests, most of them HTTP, to a service, at paths it has or has not. */
 export async function sendRequests(
   name: string,
   url: string,
   random: Random,
   count: number,
+  paths: readonly string[] = PATHS,
 ): Promise<HttpOutcome> {
   const { hostname: host, port } = new URL(url);
   const tally = new Tally(`http ${name}`);
@@ -83,7 +84,7 @@ export async function sendRequests(
   let unknown = 0;
   const connections: { kinds: string[]; pieces: Buffer[] }[] = [];
   for (let made = 0; made < count;) {
-    const connection = connectionOf(random, count - made);
+    const connection = connectionOf(random, count - made, paths);
     connections.push(connection);
     made += connection.kinds.length;
   }
@@ -99,7 +100,11 @@ export async function sendRequests(
   return { tally, refused, unknown };
 }
 
-function connectionOf(random: Random, most: number): { kinds: string[]; pieces: Buffer[] } {
+function connectionOf(
+  random: Random,
+  most: number,
+  paths: readonly string[],
+): { kinds: string[]; pieces: Buffer[] } {
   const roll = random();
   if (roll < 1 / SLOW_EVERY)
     return { kinds: ['slow headers'], pieces: [Buffer.from('GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow:')] };
@@ -108,17 +113,17 @@ function connectionOf(random: Random, most: number): { kinds: string[]; pieces: 
     return { kinds: [kind], pieces: [make(random)] };
   }
   const length = Math.min(most, PIPELINED);
-  const requests = Array.from({ length }, (_, i) => request(random, i === length - 1));
+  const requests = Array.from({ length }, (_, i) => request(random, paths, i === length - 1));
   return { kinds: requests.map(({ kind }) => kind), pieces: requests.map(({ bytes }) => bytes) };
 }
 
-function request(random: Random, isLast: boolean): { kind: string; bytes: Buffer } {
+function request(random: Random, paths: readonly string[], isLast: boolean): { kind: string; bytes: Buffer } {
   const method = pick(random, METHODS);
-  const path = pick(random, PATHS);
+  const path = pick(random, paths);
   const headers = [pick(random, HEADERS), `Connection: ${isLast ? 'close' : 'keep-alive'}`];
   const isLarge = random() < 0.001;
   const body = isLarge ? 'x'.repeat(100_000) : random() < 0.3 ? pick(random, BODIES) : '';
-  const isKnown = method === 'GET' && /^\/(healthz|readyz)(\?|$)/.test(path);
+  const isKnown = method === 'GET' && /^\/(healthz|readyz|health)(\?|$)/.test(path);
   const kind = isLarge
     ? 'large body'
     : isKnown
