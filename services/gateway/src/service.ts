@@ -40,7 +40,6 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       renderChat: (request) => policy.renderChat.choose(request),
       tokenTexts: (tokenIds, positions) => policy.tokenTexts.choose(tokenIds, positions),
     },
-    maxTokens: recipe.sampling.maxTokens,
     patienceMs: timeoutMs,
   });
   const gateway = await openAtKeptPort(context, (at) =>

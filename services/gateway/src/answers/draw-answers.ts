@@ -102,7 +102,7 @@ async function finished(
   };
 }
 
-/** The answer as a message; what stands from a stop string on is no part of it. */
+/** The answer as a message. */
 async function messageOf(
   policy: GatewayPolicy,
   { tools, sampling: { stop = [] } }: Asked,
@@ -110,7 +110,11 @@ async function messageOf(
   callIds: string,
 ): Promise<ChatMessage> {
   const message = await policy.parseAnswer({ tokenIds: [...tokenIds], tools: [...tools], callIds });
-  if (stopReason !== 'stop') return message;
+  return stopReason === 'stop' ? withoutStop(message, stop) : message;
+}
+
+/** The message up to a stop string, what stands from there on is no part of it. */
+export function withoutStop(message: ChatMessage, stop: readonly string[]): ChatMessage {
   const cut = (text: string): string =>
     stop.reduce((shortest, string) => {
       const at = shortest.indexOf(string);

@@ -5,7 +5,7 @@ import type { ChatMessage, SessionAnswer, SessionCall, ToolSpec } from '@forge/c
 import { ForgeError, type ErrorCode } from '@forge/errors';
 import type { Answer } from '../answers/answer';
 import type { AnswerCall, AnswerSource, Caller, ClientRequest } from '../answers/answer-source';
-import { stopStringOf } from '../answers/draw-answers';
+import { stopStringOf, withoutStop } from '../answers/draw-answers';
 import type { GatewayPolicy } from '../answers/gateway-policy';
 import { ApiProblem } from '../dialects/api-problem';
 import { idempotencyKey } from '../handlers/request-key';
@@ -17,8 +17,6 @@ export interface SessionAnswersOptions {
   replicas: Pick<SessionReplicas, 'isThere' | 'answer'>;
   /** Any replica of the policy: all read texts alike. */
   policy: Pick<GatewayPolicy, 'renderChat' | 'tokenTexts'>;
-  /** Tokens of an answer at most. */
-  maxTokens: number;
   /** Time that a call waits for a policy replica that has its session. */
   patienceMs: number;
 }
@@ -59,7 +57,7 @@ export class SessionAnswers implements AnswerSource {
       messages: [...messages],
       tools: [...asked.tools],
       ...(stop.length > 0 && { stop: [...stop] }),
-      maxTokens: Math.min(maxTokens ?? this.options.maxTokens, this.options.maxTokens),
+      ...(maxTokens !== undefined && { maxTokens }),
     };
     const answer = await this.shown(
       await this.answered(call, request.caller!, signal),
@@ -136,16 +134,17 @@ export class SessionAnswers implements AnswerSource {
     stop: readonly string[],
     withLogprobs: boolean,
   ): Promise<Answer> {
-    const { tokenIds, text, stopReason } = completion;
+    const { tokenIds, text } = completion;
+    const ends = completion.stopReason === 'stop' ? stop : [];
     const tokenTexts =
-      withLogprobs || stop.length > 1
+      withLogprobs || ends.length > 1
         ? await this.options.policy.tokenTexts(tokenIds, [...tokenIds.keys()])
         : null;
     return {
       completion,
-      message,
+      message: withoutStop(message, ends),
       tokenTexts: withLogprobs ? tokenTexts : null,
-      stopString: stopStringOf(text, stopReason === 'stop' ? stop : [], tokenTexts),
+      stopString: stopStringOf(text, ends, tokenTexts),
     };
   }
 }

@@ -136,7 +136,7 @@ export async function startSessions(
   const replicas = new StandInReplicas(policy);
   const refused: string[] = [];
   const gateway = await openGateway({
-    source: new SessionAnswers({ directory, replicas, policy, maxTokens: 256, patienceMs }),
+    source: new SessionAnswers({ directory, replicas, policy, patienceMs }),
     ...{ names: ['trained'], prefixes: ['', '/sessions/:sessionId'], host: '127.0.0.1', port: 0, limits },
     logger: { info: () => undefined, warn: () => undefined } as unknown as Logger,
     extend: (http) => {
