@@ -93,6 +93,46 @@ describe('AgentSession', () => {
     expect([...one!.mask]).toEqual([0, 1, 1, 0, 1, 1]);
   });
 
+  it('knows answers again that were told up to a stop string, also in another process', async () => {
+    const { session, setting, store } = await begun();
+    const stop = [` ${END}`];
+    const first = await session.answer(callOf([user('a')], { stop }));
+    const told = said(first.message.content.split(' ')[0]!);
+    const resumed = await AgentSession.resume(setting(store), store.calls);
+    for (const one of [session, resumed]) {
+      await one.answer(callOf([user('a'), told, user('bc')]));
+      expect(await trained(one)).toHaveLength(1);
+    }
+  });
+
+  it('knows an answer again of which a client took the first call alone, and no other one', async () => {
+    const call = (n: number) => ({ id: `c${n}`, name: 'add', arguments: { n } });
+    const message: ChatMessage = { role: 'assistant', content: '', toolCalls: [call(1), call(2)] };
+    const model = policy();
+    const setting = model.setting(new MemoryStore());
+    const session = await AgentSession.resume({
+      ...setting,
+      conversations: (drawn) => (messages, options) => {
+        const conversation = setting.conversations(drawn)(messages, options);
+        const next = conversation.next.bind(conversation);
+        conversation.next = async (sampling) => {
+          const turn = await next(sampling);
+          Object.assign(conversation.messages.at(-1)!, message);
+          return turn;
+        };
+        return conversation;
+      },
+    });
+    await session.answer(callOf([user('a')]));
+    const result = (id: string): ChatMessage => ({ role: 'tool', content: '3', toolCallId: id });
+    await session.answer(callOf([user('a'), { ...message, toolCalls: [call(1)] }, result('c1')]));
+    expect(await trained(session)).toHaveLength(1);
+    const other = await AgentSession.resume(setting);
+    await other.answer(callOf([user('a')]));
+    await other.answer(callOf([user('a'), { ...message, toolCalls: [call(2)] }, result('c2')]));
+    expect(await trained(other)).toHaveLength(2);
+  });
+
   it('begins a conversation for a helper, other tools or a history that was changed, as parts of one rollout', async () => {
     const { session, store } = await begun();
     await session.answer(callOf([user('a')]));

@@ -50,6 +50,8 @@ interface Talk {
   tools: string | null;
   /** Messages up to its last answer, that included. */
   answered: number;
+  /** Stop strings that an answer was asked to end before, by its position among the messages. */
+  stops: Map<number, readonly string[]>;
   isUnderWay: boolean;
 }
 
@@ -151,6 +153,7 @@ export class AgentSession {
       const turn = await conversation.next(sampling);
       if (turn === null) throw this.refusal(conversation.end ?? 'context');
       talk.answered = conversation.messages.length;
+      talk.stops.set(talk.answered - 1, sampling.stop ?? []);
       return { message: turn.message, completion: turn.completion };
     } finally {
       talk.isUnderWay = false;
@@ -200,7 +203,13 @@ export class AgentSession {
   private begin(messages: readonly ChatMessage[], tools: readonly ToolSpec[] | null): number {
     const offered = tools === null || tools.length === 0 ? undefined : [...tools];
     const conversation = this.open([...messages], { tools: offered });
-    const talk = { conversation, tools: tools && JSON.stringify(tools), answered: 0, isUnderWay: false };
+    const talk = {
+      conversation,
+      tools: tools && JSON.stringify(tools),
+      answered: 0,
+      stops: new Map(),
+      isUnderWay: false,
+    };
     return this.talks.push(talk) - 1;
   }
 
@@ -235,16 +244,32 @@ export class AgentSession {
 }
 
 /** Whether messages repeat a history and go on from its last answer. */
-function isRepeated({ conversation, answered }: Talk, messages: readonly ChatMessage[]): boolean {
+function isRepeated({ conversation, answered, stops }: Talk, messages: readonly ChatMessage[]): boolean {
   const history = conversation.messages;
   return (
     history.length <= messages.length &&
     messages.length > answered &&
-    history.every((message, at) => isDeepStrictEqual(essence(message), essence(messages[at]!)))
+    history.every((message, at) => {
+      const [mine, theirs] = [message, messages[at]!].map((one) => essence(one, stops.get(at)));
+      // A client that takes one call at a time says the first alone again.
+      const calls = mine!.calls.slice(0, theirs!.calls.length || mine!.calls.length);
+      return isDeepStrictEqual({ ...mine, calls }, theirs);
+    })
   );
 }
 
-/** The part of a message that clients send back: many leave out thinking, make ids anew, or trim a content. */
-function essence({ role, content, toolCalls = [] }: ChatMessage): unknown {
-  return [role, content.trim(), toolCalls.map(({ name, arguments: given }) => [name, given])];
+/**
+ * The part of a message that clients send back: many leave out thinking, make ids anew, or trim a content. An answer is told up
+ * to the first of its `stop` strings.
+ */
+function essence(
+  { role, content, toolCalls = [] }: ChatMessage,
+  stop: readonly string[] = [],
+): { role: string; content: string; calls: unknown[] } {
+  const ends = stop.map((string) => content.indexOf(string)).filter((at) => at >= 0);
+  return {
+    role,
+    content: content.slice(0, Math.min(content.length, ...ends)).trim(),
+    calls: toolCalls.map(({ name, arguments: given }) => [name, given]),
+  };
 }
