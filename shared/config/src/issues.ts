@@ -56,10 +56,16 @@ export function unknownKey(path: readonly string[], schema: z.ZodType, input: un
   const sibling = nearest(key, known);
   const near = sibling === null ? undefined : [...parent, sibling].join('.');
   // A whole name in another section beats a likeness in this one.
-  const suggested = pathsTo(schema, key, input)[0] ?? near;
+  const suggested = pathsTo(schema, key, input).find((one) => isWithinReach(one, input)) ?? near;
   const hint =
     suggested === undefined ? ` (known: ${known.sort().join(', ')})` : `; did you mean ${suggested}?`;
   return `${path.join('.')}: unknown key${hint}`;
+}
+
+/** Whether a key is in a section, or in a part of one that is there. */
+function isWithinReach(path: string, input: unknown): boolean {
+  const above = path.split('.').slice(0, -1);
+  return above.length < 2 || above.reduce<unknown>(valueAt, input) !== undefined;
 }
 
 /** The values that a field takes, in words. */
