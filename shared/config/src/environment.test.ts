@@ -7,6 +7,7 @@ import {
   agentAddresses,
   childEnvironment,
   cliEnvironment,
+  commandEnvironment,
   serviceEnvironment,
   stackEnvironment,
   visibleGpus,
@@ -91,6 +92,20 @@ describe('actorEnvironment', () => {
     process.env = { CUDA_VISIBLE_DEVICES: '0,1,2', HOME: '/h' };
     expect(actorEnvironment([2])).toEqual({ CUDA_VISIBLE_DEVICES: '2', HOME: '/h' });
     expect(actorEnvironment(null)).toEqual({ CUDA_VISIBLE_DEVICES: '0,1,2', HOME: '/h' });
+  });
+});
+
+describe('commandEnvironment', () => {
+  it('has what any program needs, and no secret', () => {
+    process.env = {
+      PATH: '/bin',
+      HOME: '/h',
+      TZ: 'UTC',
+      REDIS_URL: 'redis://:pw@r',
+      HF_TOKEN: 'hf',
+      NODE_OPTIONS: '-r x',
+    };
+    expect(commandEnvironment()).toEqual({ PATH: '/bin', HOME: '/h', TZ: 'UTC' });
   });
 });
 

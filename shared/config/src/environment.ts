@@ -117,6 +117,19 @@ export function actorEnvironment(gpus: readonly number[] | null): NodeJS.Process
   return gpus === null ? process.env : { ...process.env, CUDA_VISIBLE_DEVICES: gpus.join(',') };
 }
 
+/** Variables that say where a program finds others, and how it speaks; none of them is a secret. */
+const FOR_ANY_PROGRAM = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LC_ALL', 'LC_CTYPE', 'TZ'];
+
+/** The environment of a program of the user's: of ours what any program needs. */
+export function commandEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    FOR_ANY_PROGRAM.flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
+
 /**
  * The GPUs `CUDA_VISIBLE_DEVICES` leaves to this process, each once; null where it is unset or empty: all there are.
  *

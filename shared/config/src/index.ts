@@ -64,6 +64,7 @@ export {
 } from './load-recipe';
 export {
   actorEnvironment,
+  commandEnvironment,
   actorSecurity,
   agentAddresses,
   type ActorSecurity,

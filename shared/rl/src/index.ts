@@ -130,9 +130,11 @@ export {
   type TurnBounds,
 } from './environments/interactive-rollout';
 export { calculator } from './environments/calculator';
+export { faultOf, type Party } from './environments/fault';
 export { guessNumber, type GuessNumberOptions } from './environments/guess-number';
 export { promptMessages } from './environments/prompt-messages';
 export type { RolloutScope } from './environments/rollout-scope';
+export { Slots } from './environments/slots';
 export {
   defineTools,
   joinTools,

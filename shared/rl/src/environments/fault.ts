@@ -4,7 +4,7 @@ import { ForgeError } from '@forge/errors';
 
 /** Part of a rollout that is not the model: an environment, or a tool. */
 export interface Party {
-  kind: 'environment' | 'tool';
+  kind: 'environment' | 'tool' | 'agent';
   name: string;
   sample: Sample;
 }

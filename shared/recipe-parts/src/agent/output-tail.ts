@@ -1,0 +1,32 @@
+import type { Readable } from 'node:stream';
+
+/** The last bytes of what a program writes, however much that is. */
+export class OutputTail {
+  private chunks: Buffer[] = [];
+  private length = 0;
+
+  constructor(
+    stream: Readable,
+    private readonly maxBytes: number,
+  ) {
+    stream.on('data', (chunk: Buffer) => this.take(chunk));
+    stream.on('error', () => undefined);
+  }
+
+  get text(): string {
+    return this.bytes().toString();
+  }
+
+  private take(chunk: Buffer): void {
+    this.chunks.push(chunk);
+    this.length += chunk.length;
+    if (this.length > 2 * this.maxBytes) this.chunks = [this.bytes()];
+  }
+
+  private bytes(): Buffer {
+    const all = Buffer.concat(this.chunks);
+    const kept = all.subarray(Math.max(0, all.length - this.maxBytes));
+    this.length = kept.length;
+    return kept;
+  }
+}
