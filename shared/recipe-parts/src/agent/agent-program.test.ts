@@ -9,7 +9,7 @@ const dir = mkdtempSync(join(tmpdir(), 'forge-agent-'));
 afterAll(() => rmSync(dir, { recursive: true }));
 
 const sample = { id: 's1', prompt: '2*3=', answer: '6' };
-const call = { sample, gatewayUrl: 'http://127.0.0.1:8000', key: 'sk-forge-k' };
+const call = { sample, baseUrl: 'http://127.0.0.1:8000', key: 'sk-forge-k' };
 const program = (command: string[], options: Partial<AgentProgramOptions> = {}): AgentProgram =>
   new AgentProgram({ command, env: {}, timeLimitMs: 60_000, ...options });
 const node = (code: string, options: Partial<AgentProgramOptions> = {}, signal?: AbortSignal) =>
@@ -45,7 +45,8 @@ describe('AgentProgram', () => {
     );
     const [given, env] = stderr.split('\n');
     expect(JSON.parse(given!)).toEqual(sample);
-    const { PWD: _ofTheShell, ...rest } = JSON.parse(env!) as Record<string, string>;
+    const rest = JSON.parse(env!) as Record<string, string>;
+    delete rest['PWD']; // the shell's
     expect(rest).toEqual({
       STYLE: 'brief',
       OPENAI_BASE_URL: 'http://127.0.0.1:8000/v1',

@@ -25,11 +25,11 @@ export interface AgentProgramOptions {
 /** A rollout that the agent is to do. */
 export interface AgentCall {
   sample: Sample;
-  /** Address of the gateway, such as http://127.0.0.1:8000. */
-  gatewayUrl: string;
+  /** Address of the gateway, without `/v1`. */
+  baseUrl: string;
   /** Key of its session. */
   key: string;
-  /** Ends it once nobody waits for it any more. */
+  /** Ends it, once nobody waits for it any more. */
   signal?: AbortSignal | undefined;
 }
 
@@ -67,11 +67,11 @@ export class AgentProgram {
    *   a reward that is no number.
    * @throws the reason of `signal`.
    */
-  async run({ sample, gatewayUrl, key, signal }: AgentCall): Promise<AgentReport> {
+  async run({ sample, baseUrl, key, signal }: AgentCall): Promise<AgentReport> {
     signal?.throwIfAborted();
     const { command } = this.options;
     const party: Party = { kind: 'agent', name: command.join(' '), sample };
-    const group = await this.start(sample, environmentOf(this.options.env, gatewayUrl, key));
+    const group = await this.start(sample, environmentOf(this.options.env, baseUrl, key));
     const stdout = new OutputTail(group.stdout, REWARD_BYTES);
     const stderr = new OutputTail(group.stderr, STDERR_BYTES);
     const { ending, why } = await this.end(group, signal);
@@ -125,15 +125,15 @@ export class AgentProgram {
 
 function environmentOf(
   own: Readonly<Record<string, string>>,
-  gatewayUrl: string,
+  baseUrl: string,
   key: string,
 ): NodeJS.ProcessEnv {
   return {
     ...commandEnvironment(),
     ...own,
-    OPENAI_BASE_URL: `${gatewayUrl}/v1`,
+    OPENAI_BASE_URL: `${baseUrl}/v1`,
     OPENAI_API_KEY: key,
-    ANTHROPIC_BASE_URL: gatewayUrl,
+    ANTHROPIC_BASE_URL: baseUrl,
     ANTHROPIC_API_KEY: key,
   };
 }
