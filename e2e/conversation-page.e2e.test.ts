@@ -47,6 +47,7 @@ const solved: ShownMessage[] = [
   { role: 'tool', name: 'calculator', text: '357' },
   { role: 'tool', name: 'calculator', text: 'SyntaxError: expected a number behind +' },
   { role: 'assistant', text: '773.50', reward: 0.75 },
+  { role: 'agent', text: 'calculator: 2 calls\ncalculator: 1 of them failed' },
 ];
 const failed: ShownMessage[] = [
   ...opening,
@@ -94,7 +95,7 @@ describeWithChromium('the page of a rollout of several turns', () => {
     const first = page.locator('.conversation').first();
     expect(await first.locator('.speaker').allTextContents()).toEqual([
       ...['System', 'User', 'Policy', 'Tool calculator'],
-      ...['Policy', 'Tool calculator', 'Tool calculator', 'Policy'],
+      ...['Policy', 'Tool calculator', 'Tool calculator', 'Policy', 'Standard error of the agent'],
     ]);
     expect(await first.locator('.turn-reward').allTextContents()).toEqual(['+0.25', '0', '+0.75']);
     expect(await first.locator('.break').allTextContents()).toEqual([

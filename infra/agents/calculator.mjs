@@ -33,7 +33,11 @@ const { prompt } = JSON.parse(readFileSync(0, 'utf8'));
 const client = new OpenAI();
 const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
 for (let turn = 0; turn < 3; turn++) {
-  const { choices } = await client.chat.completions.create({ model: 'policy', messages, tools: [calculator] });
+  const { choices } = await client.chat.completions.create({
+    model: 'policy',
+    messages,
+    tools: [calculator],
+  });
   const { message } = choices[0];
   messages.push(message);
   if (!message.tool_calls) break;

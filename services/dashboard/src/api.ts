@@ -221,7 +221,8 @@ export interface SampleCompletion {
 }
 
 export interface SampleMessage {
-  role: 'system' | 'user' | 'assistant' | 'tool';
+  /** `agent`: what the process of an agent wrote to stderr. */
+  role: 'system' | 'user' | 'assistant' | 'tool' | 'agent';
   text: string;
   reasoning?: string | undefined;
   /** Calls of tools; `arguments` is JSON. */

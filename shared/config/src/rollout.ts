@@ -52,6 +52,18 @@ const env = z
   .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a name of letters, digits and _'), z.string())
   .default({})
   .describe('variables of the environment of command');
+const parallel = z
+  .int()
+  .min(1)
+  .max(4096)
+  .optional()
+  .describe('processes of command that one policy runs at the same time; left out: four for each processor');
+const memoryMb = z
+  .int()
+  .min(16)
+  .max(1_048_576)
+  .optional()
+  .describe('memory of the processes of one command together, beyond which they are ended; left out: any');
 
 /** Work of a group between prompt and reward: one answer, or with tools, an environment or a module more. */
 export const rolloutSchema = z
@@ -68,6 +80,8 @@ export const rolloutSchema = z
       ),
     command: command.optional(),
     env,
+    parallel,
+    memoryMb,
     maxTurns: z
       .int()
       .min(1)
@@ -108,6 +122,8 @@ interface Given {
   tools: readonly unknown[];
   environment?: unknown;
   env: Readonly<Record<string, string>>;
+  parallel?: number | undefined;
+  memoryMb?: number | undefined;
   system?: string | undefined;
 }
 
@@ -125,8 +141,14 @@ function contradictions(given: Given): { key: keyof Given; message: string }[] {
   if (whole !== undefined)
     for (const key of ['tools', 'environment', 'system'] as const)
       if (isGiven[key]) found.push({ key, message: `none beside ${whole}, which rolls out itself` });
-  if (given.command === undefined && Object.keys(given.env).length > 0)
-    found.push({ key: 'env', message: 'none without command, which it is for' });
+  const ofCommand = {
+    env: Object.keys(given.env).length > 0,
+    parallel: given.parallel !== undefined,
+    memoryMb: given.memoryMb !== undefined,
+  };
+  if (given.command === undefined)
+    for (const key of ['env', 'parallel', 'memoryMb'] as const)
+      if (ofCommand[key]) found.push({ key, message: 'none without command, which it is for' });
   return found;
 }
 

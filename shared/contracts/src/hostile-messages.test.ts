@@ -68,7 +68,7 @@ const episode = fc
   }));
 const shownMessage = fc.record(
   {
-    role: fc.constantFrom('system', 'user', 'assistant', 'tool'),
+    role: fc.constantFrom('system', 'user', 'assistant', 'tool', 'agent'),
     text: fc.string(),
     reasoning: fc.string(),
     toolCalls: fc.array(fc.record({ name: fc.string(), arguments: fc.string() }), { maxLength: 2 }),

@@ -3,7 +3,8 @@ import { atMost, MAX_REWARD } from './bounded';
 
 /** A message of a conversation, for people: text as it was said, and what became of the turn. */
 export const shownMessageSchema = z.strictObject({
-  role: z.enum(['system', 'user', 'assistant', 'tool']),
+  /** `agent`: what the process of an agent wrote to stderr. */
+  role: z.enum(['system', 'user', 'assistant', 'tool', 'agent']),
   text: z.string(),
   /** Thoughts before the answer, where the template tells them apart. */
   reasoning: z.string().optional(),

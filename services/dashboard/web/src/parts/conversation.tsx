@@ -8,7 +8,13 @@ export interface ConversationProps {
   end: string | null;
 }
 
-const SPEAKERS = { system: 'System', user: 'User', assistant: 'Policy', tool: 'Tool' } as const;
+const SPEAKERS = {
+  system: 'System',
+  user: 'User',
+  assistant: 'Policy',
+  tool: 'Tool',
+  agent: 'Standard error of the agent',
+} as const;
 
 const ENDS: Readonly<Record<string, string>> = {
   turns: 'it had as many turns as it may have',
