@@ -11,14 +11,14 @@ afterAll(() => rmSync(dir, { recursive: true }));
 const sample = { id: 's1', prompt: '2*3=', answer: '6' };
 const call = { sample, baseUrl: 'http://127.0.0.1:8000', key: 'sk-forge-k' };
 const program = (command: string[], options: Partial<AgentProgramOptions> = {}): AgentProgram =>
-  new AgentProgram({ command, env: {}, timeLimitMs: 60_000, ...options });
+  new AgentProgram({ command, env: {}, timeLimitMs: 60_000, parallel: 8, ...options });
 const node = (code: string, options: Partial<AgentProgramOptions> = {}, signal?: AbortSignal) =>
   program([process.execPath, '-e', code], options).run({ ...call, signal });
 const shell = (script: string, options: Partial<AgentProgramOptions> = {}, signal?: AbortSignal) =>
   program(['sh', '-c', script], options).run({ ...call, signal });
 
-/** Process ids in a file, once it has that many lines. */
-async function idsIn(file: string, count: number): Promise<number[]> {
+/** Numbers in a file, once it has that many lines. */
+async function numbersIn(file: string, count: number): Promise<number[]> {
   const read = (): number[] => {
     try {
       return readFileSync(file, 'utf8').trim().split('\n').map(Number);
@@ -112,17 +112,18 @@ describe('AgentProgram', () => {
   it('ends one that takes too long, and what it has started', async () => {
     const file = join(dir, 'late');
     await expect(shell(twoProcesses(file), { timeLimitMs: 1_000 })).rejects.toMatchObject({
-      code: 'TRANSIENT_ENVIRONMENT_FAILED',
-      message: expect.stringContaining('it took longer than 1000 ms') as string,
+      code: 'CAPACITY_SESSION_LIMIT',
+      message: expect.stringContaining('it did not end within 1000 ms (rollout.timeLimitMs)') as string,
+      details: { limit: 'time', sampleId: 's1' },
     });
-    const ids = await idsIn(file, 2);
+    const ids = await numbersIn(file, 2);
     await waitFor('end of the processes', () => !ids.some(isRunning));
   });
 
   it('ends what one leaves behind, and does not wait for what has left its group', async () => {
     const file = join(dir, 'left');
     await shell(`sleep 600 & echo $! > ${file}`);
-    const [left] = await idsIn(file, 1);
+    const [left] = await numbersIn(file, 1);
     await waitFor('end of the processes', () => !isRunning(left!));
     const code = `
       const { pid } = require('child_process').spawn('sleep', ['600'], { detached: true, stdio: 'inherit' });
@@ -136,7 +137,7 @@ describe('AgentProgram', () => {
     const ending = new AbortController();
     const running = shell(twoProcesses(file), {}, ending.signal);
     const outcome = running.catch((error: unknown) => error);
-    const ids = await idsIn(file, 2);
+    const ids = await numbersIn(file, 2);
     const reason = new Error('drained');
     ending.abort(reason);
     expect(await outcome).toBe(reason);
@@ -159,17 +160,28 @@ describe('AgentProgram', () => {
     const file = join(dir, 'orphans');
     const parent = join(dir, 'parent.js');
     const built = join(__dirname.replace('/src/', '/dist/'), 'agent-program.js');
-    const options = { command: ['sh', '-c', twoProcesses(file)], env: {}, timeLimitMs: 600_000 };
+    const options = { command: ['sh', '-c', twoProcesses(file)], env: {}, timeLimitMs: 600_000, parallel: 1 };
     writeFileSync(
       parent,
       `const { AgentProgram } = require(${JSON.stringify(built)});
        void new AgentProgram(${JSON.stringify(options)}).run(${JSON.stringify(call)});`,
     );
     const child = spawn(process.execPath, [parent], { stdio: 'ignore' });
-    const ids = await idsIn(file, 2);
+    const ids = await numbersIn(file, 2);
     expect(ids.every(isRunning)).toBe(true);
     child.kill('SIGKILL');
     await waitFor('end of the processes', () => !ids.some(isRunning));
+  });
+
+  it('runs so many at a time', async () => {
+    const file = join(dir, 'places');
+    const counted = program(['sh', '-c', `echo 1 >> ${file}; sleep 0.1; echo -1 >> ${file}`], {
+      parallel: 2,
+    });
+    await Promise.all(Array.from({ length: 5 }, () => counted.run(call)));
+    let running = 0;
+    const counts = (await numbersIn(file, 10)).map((step) => (running += step));
+    expect(Math.max(...counts)).toBe(2);
   });
 
   it('leaves neither guards nor samples behind', async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { commandEnvironment } from '@forge/config';
 import type { Sample } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { faultOf, type Party } from '@forge/rl';
+import { faultOf, Slots, type Party } from '@forge/rl';
 import { rewardIn } from './agent-reward';
 import { startGuardedGroup, type Ending, type GuardedGroup } from './guarded-group';
 import { MemoryWatch } from './memory-watch';
@@ -18,8 +18,10 @@ export interface AgentProgramOptions {
   env: Readonly<Record<string, string>>;
   /** Time of one rollout. */
   timeLimitMs: number;
-  /** Memory that its processes take together; left out: any. */
-  memoryMb?: number;
+  /** Memory that the processes of one rollout take together; left out: any. */
+  memoryMb?: number | undefined;
+  /** Rollouts at the same time; the next one waits. */
+  parallel: number;
 }
 
 /** A rollout that the agent is to do. */
@@ -27,7 +29,7 @@ export interface AgentCall {
   sample: Sample;
   /** Address of the gateway, without `/v1`. */
   baseUrl: string;
-  /** Key of its session. */
+  /** Secret of its session. */
   key: string;
   /** Ends it, once nobody waits for it any more. */
   signal?: AbortSignal | undefined;
@@ -46,6 +48,7 @@ const TOLD_LINES = 12;
 const TOLD_CHARACTERS = 1_000;
 /** Status with which a shell ends that did not find the program, or may not run it. */
 const [NOT_EXECUTABLE, NOT_FOUND] = [126, 127];
+const { signals } = constants;
 
 /**
  * The user's agent: a process for each rollout, which finds the policy by the variables that clients of OpenAI's and Anthropic's
@@ -53,32 +56,38 @@ const [NOT_EXECUTABLE, NOT_FOUND] = [126, 127];
  */
 export class AgentProgram {
   private readonly memory: MemoryWatch | null;
+  private readonly places: Slots;
 
   constructor(private readonly options: AgentProgramOptions) {
-    const { memoryMb } = options;
+    const { memoryMb, parallel } = options;
+    this.places = new Slots(parallel);
     this.memory = memoryMb === undefined ? null : new MemoryWatch(memoryMb * 1024 * 1024);
   }
 
   /**
-   * Runs it to its end.
+   * Runs it to its end, once there is a place for it.
    *
    * @throws {ForgeError} naming agent and sample: TRANSIENT_ENVIRONMENT_FAILED when it ends otherwise than with status 0, or
-   *   goes beyond a limit; CONFIG_PATH_UNUSABLE when it can't be started; NUMERIC_NON_FINITE, CONTRACT_INVALID_MESSAGE for
+   *   takes too much memory; CAPACITY_SESSION_LIMIT when it takes too long; CONFIG_PATH_UNUSABLE when it can't be started; NUMERIC_NON_FINITE, CONTRACT_INVALID_MESSAGE for
    *   a reward that is no number.
    * @throws the reason of `signal`.
    */
-  async run({ sample, baseUrl, key, signal }: AgentCall): Promise<AgentReport> {
+  run(call: AgentCall): Promise<AgentReport> {
+    return this.places.during(1, () => this.runNow(call));
+  }
+
+  private async runNow({ sample, baseUrl, key, signal }: AgentCall): Promise<AgentReport> {
     signal?.throwIfAborted();
     const { command } = this.options;
     const party: Party = { kind: 'agent', name: command.join(' '), sample };
     const group = await this.start(sample, environmentOf(this.options.env, baseUrl, key));
     const stdout = new OutputTail(group.stdout, REWARD_BYTES);
     const stderr = new OutputTail(group.stderr, STDERR_BYTES);
-    const { ending, why } = await this.end(group, signal);
+    const fault = await this.faultAtEnd(group, signal);
     signal?.throwIfAborted();
     try {
-      const problem = why ?? problemOf(ending);
-      if (problem !== null) throw failure(command, ending, `${problem}${told(stderr.text)}`);
+      if (fault !== null)
+        throw new ForgeError(fault.code, `${fault.message}${told(stderr.text)}`, fault.details);
       return { reward: rewardIn(stdout.text), stderr: stderr.text };
     } catch (error) {
       throw faultOf(party, error);
@@ -98,23 +107,30 @@ export class AgentProgram {
     }
   }
 
-  /** Its end, and the limit that brought it about. */
-  private async end(
+  /** Waits for its end; null: it was a good one, within all limits. */
+  private async faultAtEnd(
     { pid, ended, kill }: GuardedGroup,
     signal: AbortSignal | undefined,
-  ): Promise<{ ending: Ending; why: string | null }> {
+  ): Promise<ForgeError | null> {
     const { timeLimitMs, memoryMb } = this.options;
-    let why: string | null = null;
-    const stop = (reason: string): void => {
-      why ??= reason;
+    let excess: ForgeError | null = null;
+    const stop = (error: ForgeError): void => {
+      excess ??= error;
       kill();
     };
-    const timer = setTimeout(() => stop(`it took longer than ${timeLimitMs} ms`), timeLimitMs);
-    const unwatch = this.memory?.watch(pid, () => stop(`it took more than ${memoryMb} MB of memory`));
+    const timer = setTimeout(() => {
+      const message = `it did not end within ${timeLimitMs} ms (rollout.timeLimitMs)`;
+      stop(new ForgeError('CAPACITY_SESSION_LIMIT', message, { limit: 'time' }));
+    }, timeLimitMs);
+    const unwatch = this.memory?.watch(pid, () => {
+      const message = `it took more than ${memoryMb} MB of memory (rollout.memoryMb)`;
+      stop(new ForgeError('TRANSIENT_ENVIRONMENT_FAILED', message));
+    });
     signal?.addEventListener('abort', kill, { once: true });
     if (signal?.aborted) kill();
     try {
-      return { ending: await ended, why };
+      const ending = await ended;
+      return excess ?? faultIn(ending, this.options.command[0]!);
     } finally {
       clearTimeout(timer);
       unwatch?.();
@@ -139,16 +155,16 @@ function environmentOf(
 }
 
 /** The way in which it failed; null: it did not. */
-function problemOf({ status, signal }: Ending): string | null {
+function faultIn({ status, signal }: Ending, path: string): ForgeError | null {
   if (status === 0) return null;
-  if (status === null) return `it was ended by ${signal ?? 'a signal'}`;
-  const inner = Object.entries(constants.signals).find(([, number]) => number === status - 128)?.[0];
-  return `it ended with status ${status}${inner === undefined ? '' : `, as by ${inner}`}`;
-}
-
-function failure(command: readonly string[], { status }: Ending, message: string): Error {
-  if (status !== NOT_FOUND && status !== NOT_EXECUTABLE) return new Error(message);
-  return new ForgeError('CONFIG_PATH_UNUSABLE', message, { path: command[0] });
+  const inner = Object.entries(signals).find(([, number]) => number === Number(status) - 128)?.[0];
+  const message =
+    status === null
+      ? `it was ended by ${signal ?? 'a signal'}`
+      : `it ended with status ${status}${inner === undefined ? '' : `, as by ${inner}`}`;
+  if (status === NOT_FOUND || status === NOT_EXECUTABLE)
+    return new ForgeError('CONFIG_PATH_UNUSABLE', message, { path });
+  return new ForgeError('TRANSIENT_ENVIRONMENT_FAILED', message);
 }
 
 /** The last lines that it wrote. */

@@ -1,0 +1,21 @@
+import { availableParallelism } from 'node:os';
+import { commandEnvironment, type Recipe } from '@forge/config';
+import { AgentProgram } from './agent/agent-program';
+import { findProgram } from './agent/find-program';
+
+const TIME_LIMIT_MS = 3_600_000;
+/** Agents wait for the policy most of their time. */
+const PER_PROCESSOR = 4;
+
+/**
+ * The agent that a recipe starts for each rollout; null: it starts none.
+ *
+ * @throws {ForgeError} CONFIG_PATH_UNUSABLE where its program is not there.
+ */
+export function loadAgent({ rollout }: Pick<Recipe, 'rollout'>): AgentProgram | null {
+  const { command, env, memoryMb, timeLimitMs = TIME_LIMIT_MS } = rollout;
+  if (command === undefined) return null;
+  findProgram(command[0]!, { ...commandEnvironment(), ...env }['PATH']);
+  const parallel = rollout.parallel ?? PER_PROCESSOR * availableParallelism();
+  return new AgentProgram({ command, env, timeLimitMs, memoryMb, parallel });
+}
