@@ -3,7 +3,7 @@ import { learningCurves, type Curve } from './learning/learning-curves';
 import { endOf, learningRun, percent } from './learning/learning-run';
 
 const CHART = 'docs/agent-curves.svg';
-/** A game of several turns, and products with a calculator and, for the baseline, without. */
+/** A game of several turns, and products with a calculator, for the baseline without, and by an agent in a process of its own. */
 const RUNS = [
   { name: 'guess-grpo', recipe: 'guess-grpo', overrides: [], color: '#d9822b', dash: 'solid' },
   { name: 'tool-grpo', recipe: 'tool-grpo', overrides: [], color: '#2f6fdb', dash: 'solid' },
@@ -14,6 +14,7 @@ const RUNS = [
     color: '#2f6fdb',
     dash: 'dashed',
   },
+  { name: 'agent-grpo', recipe: 'agent-grpo', overrides: [], color: '#2f6fdb', dash: 'dotted' },
 ] as const;
 
 /**
@@ -23,11 +24,13 @@ const RUNS = [
 export function run(): void {
   const curves: Curve[] = [];
   const ends: Record<string, number> = {};
+  const took: Record<string, number> = {};
   for (const { name, recipe, overrides, color, dash } of RUNS) {
     const learnt = learningRun(recipe, overrides);
     const { seconds, step, accuracy } = endOf(learnt);
     curves.push({ name, color, dash, points: learnt.points });
     ends[name] = accuracy;
+    took[name] = seconds;
     console.log(
       `${name}: ${percent(learnt.points[0]!.accuracy)} -> ${percent(accuracy)}, ${step} steps in ${seconds.toFixed(0)} s`,
     );
@@ -35,5 +38,8 @@ export function run(): void {
   }
   writeFileSync(CHART, learningCurves(curves, 0));
   const ratio = ends['tool-grpo']! / Math.max(ends['tool-grpo, no tool']!, 0.005);
+  console.log(
+    `seconds of an agent's processes over those of a tool in the policy: ${(took['agent-grpo']! / took['tool-grpo']!).toFixed(1)}`,
+  );
   console.log(`accuracy with the tool over accuracy without: ${ratio.toFixed(0)}; curves in ${CHART}`);
 }

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { loadRecipe, rolloutSchema, type Recipe } from '@forge/config';
 import type { ChatMessage, Completion, Episode, Sample } from '@forge/contracts';
 import { bridgeChat, loadModelTokenizer, parseAnswer, renderChat } from '@forge/model';
-import { loadAlgorithm, loadRewards, loadRollout, loadTask } from '@forge/recipe-parts';
+import { loadAgent, loadAlgorithm, loadRewards, loadRollout, loadTask } from '@forge/recipe-parts';
 import { policyHandle, type PolicyHandle } from '@forge/rl';
+import { startGateway } from '../services/gateway/src/gateway.fixture';
+import { ScriptedPolicy } from '../services/gateway/src/scripted-policy.fixture';
 
 const root = join(__dirname, '..');
 const page = readFileSync(join(root, 'docs/agents.md'), 'utf8');
@@ -14,7 +16,7 @@ mkdirSync(join(root, '.forge'), { recursive: true });
 /** Place of the files of the page; paths of modules in its recipes lead there. */
 const dir = mkdtempSync(join(root, '.forge', 'agents-page-'));
 for (const [, name, text] of page.matchAll(
-  /^```(?:ts|yaml)\n(?:\/\/|#) ([a-z-]+\.(?:ts|yaml))\n(.*?)^```$/gms,
+  /^```(?:ts|js|yaml)\n(?:\/\/|#) ([a-z-]+\.(?:ts|mjs|yaml))\n(.*?)^```$/gms,
 ))
   writeFileSync(join(dir, name!), text!.replaceAll('module: ./', `module: ${dir}/`));
 afterAll(() => {
@@ -63,6 +65,24 @@ async function rolledOut(recipe: Recipe, sample: Sample, ...texts: string[]): Pr
 const said = ([episode]: Episode[]) => episode!.conversation!.map(({ role, text }) => [role, text]);
 
 describe('docs/agents.md', () => {
+  it('has an agent that calls an endpoint, and gives its own reward', async () => {
+    const recipe = load('multiplier.yaml', [`rollout.command.1=${join(dir, 'multiplier.mjs')}`]);
+    expect([recipe.rewards, recipe.evaluation.reward]).toEqual([[], 'agent']);
+    const sample = (await loadTask(recipe)).sample(0);
+    const factors = (sample.prompt as ChatMessage[])[0]!.content.replace('=', '');
+    const says = (messages: readonly ChatMessage[]): string =>
+      messages.length === 1 ? call('calculator', { expression: factors }) : messages.at(-1)!.content;
+    const reports = ['12', says].map(async (script) => {
+      const gateway = await startGateway(new ScriptedPolicy(script), { names: ['policy'] });
+      const running = loadAgent(recipe)!.run({ sample, baseUrl: gateway.url, key: 'sk-forge-k' });
+      return running.finally(() => gateway.close());
+    });
+    expect(await Promise.all(reports)).toEqual([
+      { reward: 0, stderr: 'said 12\n' },
+      { reward: 1, stderr: `said ${sample.answer!}\n` },
+    ]);
+  });
+
   it('has tools that a recipe names', async () => {
     const recipe = load('shop.yaml');
     const sample = { id: '0', prompt: 'What do 4 apples cost?', answer: '12' };
