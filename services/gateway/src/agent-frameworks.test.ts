@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import type { ChatMessage } from '@forge/contracts';
 import { startGateway } from './gateway.fixture';
 import { ScriptedPolicy } from './scripted-policy.fixture';
-import type { Gateway } from './service';
+import type { Gateway } from './gateway-server';
 
 /**
  * Agents of frameworks, as their registries have them. They are no part of ours: each is tested where it is installed,

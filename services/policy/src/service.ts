@@ -2,7 +2,7 @@ import { batched, connectService, thisProc } from '@forge/actors';
 import { openRolloutQueue } from '@forge/broker';
 import { needsGateway } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import { loadAlgorithm, loadRollout } from '@forge/recipe-parts';
+import { loadAgent, loadAlgorithm, loadRollout } from '@forge/recipe-parts';
 import {
   AgentSessions,
   Policy,
@@ -20,6 +20,8 @@ import { RolloutAttempt } from './handlers/rollout-attempt';
 import { RolloutJobs } from './handlers/rollout-jobs';
 import { WeightsFollower } from './handlers/weights-follower';
 import { policyConfig } from './policy-config';
+import { gatewayAddress } from './sessions/gateway-address';
+import type { StartedAgent } from './sessions/run-agent';
 import { sessionRollout } from './sessions/session-rollout';
 import { SessionTable } from './sessions/session-table';
 
@@ -62,7 +64,12 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   );
   const algorithm = await loadAlgorithm(recipe);
   const table = new SessionTable();
-  const byAgents = { directory: runState.sessions, table, replica, recipe };
+  const agent = loadAgent(recipe);
+  const agents = agent && {
+    run: (started: StartedAgent) => agent.run(started),
+    baseUrl: (signal: AbortSignal) => gatewayAddress(registry, signal),
+  };
+  const byAgents = { directory: runState.sessions, table, replica, recipe, ...(agents && { agents }) };
   const jobs = new RolloutJobs({
     runState,
     recipe,

@@ -1,7 +1,7 @@
 import { hasTurns, type Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { adapterShapes, loadModel, modelFolder, type LoadedModel, type ModelConfig } from '@forge/model';
-import { loadAlgorithm, loadRewards, loadRollout, loadTask, pinnedTask } from '@forge/recipe-parts';
+import { loadAgent, loadAlgorithm, loadRewards, loadRollout, loadTask, pinnedTask } from '@forge/recipe-parts';
 import { promptMessages } from '@forge/rl';
 import type { RunModels } from '../planning/memory-plan';
 import { withDownloads } from '../with-downloads';
@@ -23,6 +23,7 @@ export async function preflight(
 ): Promise<{ recipe: Recipe; promptTokens: number; model: LoadedModel; models: RunModels }> {
   const [algorithm] = await Promise.all([loadAlgorithm(given), loadRewards(given)]);
   await loadRollout(given, algorithm);
+  if (startsHere) loadAgent(given);
   const named = { ...given, task: await withDownloads((watch) => pinnedTask(given.task, watch)) };
   const task = await loadTask(named);
   const { evaluation, sampling } = named;

@@ -14,6 +14,8 @@ export interface StartedAgent {
 /** Outcome of an agent that came to its end; null: it gave no reward. */
 export interface AgentOutcome {
   reward: number | null;
+  /** The last of what it wrote to stderr, for people. */
+  stderr: string;
 }
 
 /** Runs an agent to its end. @throws {ForgeError} for a fault of the agent, which is never a reward of 0. */

@@ -276,7 +276,7 @@ describe('agents that a policy starts', () => {
     async ({ key }) => {
       const { sessionId } = (await state.sessions.byKey(hashOfKey(key)))!;
       await twoTurns((messages) => tables.at(-1)!.answer(callOf(sessionId, messages)));
-      return { reward: reward(sessionId) };
+      return { reward: reward(sessionId), stderr: `${sessionId} is done\n` };
     };
 
   it('are started for each rollout with their sample, and are judged by themselves or by the recipe', async () => {
@@ -293,6 +293,10 @@ describe('agents that a policy starts', () => {
     expect(started).toEqual(Array(2).fill(['http://gateway', 's5', true]));
     const [group] = await published();
     expect(group!.episodes.map(({ rewards }) => rewards)).toEqual([{ agent: 0.75 }, { exact: 0.25 }]);
+    expect(group!.episodes.map(({ conversation }) => conversation!.at(-1))).toEqual([
+      { role: 'agent', text: '0-0 is done' },
+      { role: 'agent', text: '0-1 is done' },
+    ]);
     expect([...drawn].sort()).toEqual(['0-s0-c0-0', '0-s0-c0-1', '0-s1-c0-0', '0-s1-c0-1']);
   });
 
@@ -356,6 +360,10 @@ describe('agents that a policy starts', () => {
     expect(group!.episodes.map(({ end, rewards }) => [end, rewards])).toEqual(
       Array(2).fill(['turns', { exact: 0.25 }]),
     );
+    expect(group!.episodes[0]!.conversation!.at(-1)).toMatchObject({
+      role: 'agent',
+      text: expect.stringContaining('rollout.maxTurns') as string,
+    });
   });
 
   it('are started for evaluations, too, whose sessions are forgotten then', async () => {

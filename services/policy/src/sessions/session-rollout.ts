@@ -5,7 +5,7 @@ import type { Completion, Episode, KeptCall } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { AgentSession, type Score, type SessionSetting } from '@forge/rl';
 import type { GroupContext, GroupRollout } from './group-rollout';
-import type { RunAgent } from './run-agent';
+import type { AgentOutcome, RunAgent } from './run-agent';
 import type { SessionTable } from './session-table';
 
 export interface SessionRolloutOptions {
@@ -80,8 +80,8 @@ class Attempt {
     this.leave = this.options.table.seat(this.ids, { sessions: seated, ended: () => this.wake() });
     seated.catch(() => undefined);
     const { sessions, keys } = await opening;
-    const rewards = agents === undefined ? await this.untilEnded() : await this.runAgents(sessions, keys);
-    return this.episodes(sessions, rewards);
+    const outcomes = agents === undefined ? await this.untilEnded() : await this.runAgents(sessions, keys);
+    return this.episodes(sessions, outcomes);
   }
 
   /** Lets go of the sessions: calls that come from now on look for another process. */
@@ -136,8 +136,8 @@ class Attempt {
     };
   }
 
-  /** The rewards that agents elsewhere gave, once all sessions have ended. */
-  private async untilEnded(): Promise<(number | null)[]> {
+  /** Outcomes of agents elsewhere, once all sessions have ended. */
+  private async untilEnded(): Promise<AgentOutcome[]> {
     const { directory, recipe } = this.options;
     const { timeLimitMs = TIME_LIMIT_MS } = recipe.rollout;
     for (;;) {
@@ -145,7 +145,7 @@ class Attempt {
       const standing = await directory.standing(this.context.group, this.owner);
       if (standing === null) throw this.superseded();
       const late = standing.sessions.findIndex(({ hasEnded }) => !hasEnded);
-      if (late < 0) return standing.sessions.map(({ reward }) => reward);
+      if (late < 0) return standing.sessions.map(({ reward }) => ({ reward, stderr: '' }));
       if (standing.takenForMs !== null && standing.takenForMs >= timeLimitMs) {
         const message = `session ${this.ids[late]} did not end within ${timeLimitMs} ms (rollout.timeLimitMs)`;
         throw new ForgeError('CAPACITY_SESSION_LIMIT', message, { limit: 'time' });
@@ -166,19 +166,19 @@ class Attempt {
     });
   }
 
-  /** The rewards of agents of ours, once all have come to their end; when one fails, the others are ended, too. */
+  /** Outcomes of agents of ours, once all have come to their end; when one fails, the others are ended, too. */
   private async runAgents(
     sessions: readonly AgentSession[],
     keys: readonly string[],
-  ): Promise<(number | null)[]> {
+  ): Promise<AgentOutcome[]> {
     const works = sessions.map((session, rollout) => this.runAgent(session, rollout, keys[rollout]!));
     for (const work of works) work.catch((error: unknown) => this.ending.abort(error));
     const results = await Promise.allSettled(works);
     this.signal.throwIfAborted();
-    return results.map((result) => (result.status === 'fulfilled' ? result.value : null));
+    return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   }
 
-  private async runAgent(session: AgentSession, rollout: number, key: string): Promise<number | null> {
+  private async runAgent(session: AgentSession, rollout: number, key: string): Promise<AgentOutcome> {
     const { agents, directory } = this.options;
     const { signal } = this;
     const { sample } = this.context;
@@ -186,23 +186,25 @@ class Attempt {
     // One that was refused more calls may well fail: it is a rollout that was cut off.
     const outcome = await agents!.run({ baseUrl, key, sample, signal }).catch((error: unknown) => {
       if (!session.isCutOff || signal.aborted) throw error;
-      return { reward: null };
+      return { reward: null, stderr: ForgeError.from(error).message };
     });
     const id = this.ids[rollout]!;
-    const given = outcome.reward ?? (await directory.byId(id))?.reward ?? null;
+    const reward = outcome.reward ?? (await directory.byId(id))?.reward ?? null;
     await directory.end(id);
-    return given;
+    return { ...outcome, reward };
   }
 
   private async episodes(
     sessions: readonly AgentSession[],
-    rewards: readonly (number | null)[],
+    outcomes: readonly AgentOutcome[],
   ): Promise<Episode[]> {
     const concluded = await Promise.all(sessions.map((session) => session.conclude()));
     this.signal.throwIfAborted();
-    const scored = concluded.map(async ({ last, episodes }, rollout) =>
-      last === null ? [] : episodes(await this.score(last, rollout, rewards[rollout]!), rollout),
-    );
+    const scored = concluded.map(async ({ last, episodes }, rollout) => {
+      if (last === null) return [];
+      const { reward, stderr } = outcomes[rollout]!;
+      return withStderr(episodes(await this.score(last, rollout, reward), rollout), stderr);
+    });
     const all = (await Promise.all(scored)).flat();
     if (all.length > 0) return all;
     const message = `group ${this.context.group}: its agents ended without a call, so there is nothing to train on`;
@@ -221,6 +223,15 @@ class Attempt {
     const { group } = this.context;
     return new ForgeError('CANCELLED', `group ${group} is made by another attempt, or by none any more`);
   }
+}
+
+/** The episodes of a rollout, which show what its agent wrote behind all that was said. */
+function withStderr(episodes: readonly Episode[], stderr: string): Episode[] {
+  const text = stderr.trim();
+  return episodes.map((episode, i) => {
+    if (text === '' || i < episodes.length - 1) return episode;
+    return { ...episode, conversation: [...(episode.conversation ?? []), { role: 'agent', text }] };
+  });
 }
 
 interface Opened {

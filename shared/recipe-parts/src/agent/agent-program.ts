@@ -43,7 +43,7 @@ export interface AgentReport {
 }
 
 const REWARD_BYTES = 64 * 1024;
-const STDERR_BYTES = 16 * 1024;
+const STDERR_BYTES = 8 * 1024;
 const TOLD_LINES = 24;
 const TOLD_CHARACTERS = 1_500;
 /** Status with which a shell ends that did not find the program, or may not run it. */

@@ -1,0 +1,21 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Registry } from '@forge/broker';
+
+const LOOK_MS = 200;
+
+/**
+ * Where agents reach the gateway of the run, without `/v1`, as soon as one is ready.
+ *
+ * @throws the reason of the signal.
+ */
+export async function gatewayAddress(
+  registry: Pick<Registry, 'gatewayAddress'>,
+  signal: AbortSignal,
+): Promise<string> {
+  for (;;) {
+    signal.throwIfAborted();
+    const address = await registry.gatewayAddress();
+    if (address !== null) return address;
+    await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+  }
+}
