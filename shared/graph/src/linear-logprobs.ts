@@ -4,9 +4,8 @@ import { crossEntropy } from './cross-entropy';
 import { add, cast, equal, log, maximum, mul, sub } from './elementwise';
 import { composite } from './gradient';
 import { reshape, zeros } from './layout';
-import { loop } from './loop';
 import { matmul } from './matmul';
-import { chunksOf } from './row-chunks';
+import { overChunks } from './row-chunks';
 
 export interface LinearLogprobsOptions {
   /** Rows whose logits exist at a time. */
@@ -142,50 +141,38 @@ function entropySlope({ entropy, residual, targets }: Distributions, rows: Dim):
 }
 
 function forward(x: Tensor, weight: Tensor, targets: Tensor, chunk: number, inverse: number): Tensor[] {
-  const chunks = chunksOf(x, chunk);
-  const [rows, goals] = [chunks.padded(scaled(x, inverse)), chunks.padded(targets)];
-  const { scan } = loop({
-    trips: chunks.trips,
-    tripsDim: chunks.tripsDim,
-    state: [],
-    body: (counter) => {
-      const logits = matmul(chunks.of(rows, counter), weight, { transposeB: true });
-      const { logprobs, entropy } = crossEntropy(logits, chunks.of(goals, counter));
-      return { state: [], scan: [logprobs, entropy] };
-    },
+  const { rows } = overChunks([scaled(x, inverse), targets], { chunk }, ([part, own]) => {
+    const { logprobs, entropy } = crossEntropy(matmul(part!, weight, { transposeB: true }), own!);
+    return { rows: [logprobs, entropy] };
   });
-  return scan.map((stacked) => chunks.joined(stacked));
+  return [...rows];
 }
 
 function backwardPass(
   x: Tensor,
   weight: Tensor,
   targets: Tensor,
-  incoming: Incoming,
+  { logprobs, entropy }: Incoming,
   { chunk, inverse, isFrozen }: { chunk: number; inverse: number; isFrozen: boolean },
 ): [Tensor, Tensor | null] {
-  const chunks = chunksOf(x, chunk);
-  const [rows, goals] = [chunks.padded(x), chunks.padded(targets)];
-  const [ofLogprobs, ofEntropy] = [incoming.logprobs, incoming.entropy].map((dy) => dy && chunks.padded(dy));
-  const { state, scan } = loop({
-    trips: chunks.trips,
-    tripsDim: chunks.tripsDim,
-    // The gradient of a frozen weight would be carried, chunk by chunk, for nobody.
-    state: isFrozen ? [] : [zeros(weight.graph, weight.shape)],
-    body: (counter, [dWeight]) => {
-      const part = chunks.of(rows, counter);
-      const logits = matmul(scaled(part, inverse), weight, { transposeB: true });
-      const own = chunks.of(goals, counter);
-      const found = { ...crossEntropy(logits, own), targets: own };
+  // The gradient of a frozen weight would be carried, chunk by chunk, for nobody.
+  const first = isFrozen ? [] : [zeros(weight.graph, weight.shape)];
+  const incoming = [logprobs, entropy].filter((dy) => dy !== null);
+  const { state, rows } = overChunks(
+    [x, targets, ...incoming],
+    { chunk, state: first },
+    ([part, own, ...given], [dWeight]) => {
+      const logits = matmul(scaled(part!, inverse), weight, { transposeB: true });
+      const found = { ...crossEntropy(logits, own!), targets: own! };
       const here = {
-        logprobs: ofLogprobs ? chunks.of(ofLogprobs, counter) : null,
-        entropy: ofEntropy ? chunks.of(ofEntropy, counter) : null,
+        logprobs: logprobs && given[0]!,
+        entropy: entropy && given.at(-1)!,
       };
-      const [dRows, addend] = headGradients(part, weight, found, here, inverse);
-      return { state: dWeight === undefined ? [] : [add(dWeight, addend)], scan: [dRows] };
+      const [dRows, addend] = headGradients(part!, weight, found, here, inverse);
+      return { state: dWeight === undefined ? [] : [add(dWeight, addend)], rows: [dRows] };
     },
-  });
-  return [chunks.joined(scan[0]!), state[0] ?? null];
+  );
+  return [rows[0]!, state[0] ?? null];
 }
 
 const column = (x: Tensor, rows: Dim): Tensor => reshape(x, [rows, 1]);

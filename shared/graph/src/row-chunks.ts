@@ -2,6 +2,7 @@ import { productOf } from './dim';
 import { add, maximum, mul, sub } from './elementwise';
 import type { Tensor } from './graph';
 import { concat, dimTensor, fill, reshape, shapeTensor, sliceBetween } from './layout';
+import { loop } from './loop';
 import { defineOp } from './op';
 import { mapValues } from './values';
 
@@ -10,26 +11,24 @@ const integerDivideOp = defineOp({
   reference: (inputs) => mapValues(inputs, (a, b) => Math.trunc(a! / b!)),
 });
 
-/** N rows as `trips` chunks of equal length, the last one filled up with zeros. */
-export interface RowChunks {
-  trips: Tensor;
-  /** Rows of a chunk, int64 [1]. */
-  length: Tensor;
-  /** The symbols of both. */
-  tripsDim: string;
-  lengthDim: string;
-  /** `rows` with zeros behind, to trips * length rows. */
-  padded(rows: Tensor): Tensor;
-  /** The rows of chunk `counter` of padded rows. */
-  of(paddedRows: Tensor, counter: Tensor): Tensor;
-  /** Stacked chunks [trips, length, ...] as the N rows they came from. */
-  joined(stacked: Tensor): Tensor;
+interface ChunkResults {
+  /** Tensors that the next chunk sees; none unless given. */
+  state?: readonly Tensor[];
+  /** Rows of this chunk, [length, ...]. */
+  rows: readonly Tensor[];
 }
 
-/** Chunks of at most `chunk` rows. */
-export function chunksOf(x: Tensor, chunk: number): RowChunks {
-  const { graph } = x;
-  const count = dimTensor(graph, x.shape[0]!);
+/**
+ * `body` on chunks of equal length of tensors that have N rows, `chunk` at most at a time, one after the other; the last chunk is
+ * filled up with zeros. The rows that it gives come back as N rows, with the last state.
+ */
+export function overChunks(
+  tensors: readonly Tensor[],
+  { chunk, state: first = [] }: { chunk: number; state?: readonly Tensor[] },
+  body: (parts: readonly Tensor[], state: readonly Tensor[]) => ChunkResults,
+): Required<ChunkResults> {
+  const [{ graph, shape }] = tensors as [Tensor];
+  const count = dimTensor(graph, shape[0]!);
   const integer = (value: number): Tensor => graph.constant([value], [1], 'int64');
   const ceilDivide = (a: Tensor, b: Tensor): Tensor =>
     graph.apply(integerDivideOp, [sub(add(a, b), integer(1)), b], [{ dtype: 'int64', shape: [1] }])[0]!;
@@ -37,24 +36,26 @@ export function chunksOf(x: Tensor, chunk: number): RowChunks {
   const length = ceilDivide(count, maximum(trips, 1));
   const missing = sub(mul(trips, length), count);
   const [tripsDim, lengthDim] = [graph.freshName('trips'), graph.freshName('rows')];
-  const total = productOf([tripsDim, lengthDim]);
-  return {
+  const padded = tensors.map((rows) => {
+    const tail = rows.shape.slice(1);
+    const zeros = tail.length === 0 ? missing : concat([missing, shapeTensor(graph, tail)], 0);
+    return concat([rows, fill(zeros, [graph.freshName('missing'), ...tail], 0, rows.dtype)], 0);
+  });
+  const { state, scan } = loop({
     trips: reshape(trips, []),
-    length,
     tripsDim,
-    lengthDim,
-    padded: (rows) => {
-      const tail = rows.shape.slice(1);
-      const shape = tail.length === 0 ? missing : concat([missing, shapeTensor(graph, tail)], 0);
-      return concat([rows, fill(shape, [graph.freshName('missing'), ...tail], 0, rows.dtype)], 0);
-    },
-    of: (paddedRows, counter) => {
+    state: [...first],
+    body: (counter, carried) => {
       const start = mul(reshape(counter, [1]), length);
-      return sliceBetween(paddedRows, 0, start, add(start, length), lengthDim);
+      const end = add(start, length);
+      const parts = padded.map((rows) => sliceBetween(rows, 0, start, end, lengthDim));
+      const { state: next = [], rows } = body(parts, carried);
+      return { state: [...next], scan: [...rows] };
     },
-    joined: (stacked) => {
-      const flat = reshape(stacked, [total, ...stacked.shape.slice(2)]);
-      return sliceBetween(flat, 0, integer(0), count, x.shape[0]!);
-    },
+  });
+  const joined = (stacked: Tensor): Tensor => {
+    const flat = reshape(stacked, [productOf([tripsDim, lengthDim]), ...stacked.shape.slice(2)]);
+    return sliceBetween(flat, 0, integer(0), count, shape[0]!);
   };
+  return { state, rows: scan.map(joined) };
 }

@@ -4,10 +4,9 @@ import { innermost, type Tensor } from './graph';
 import { gatherElements, replaceElements, topK } from './indexing';
 import { slice, zeros } from './layout';
 import type { LinearLogprobsOptions } from './linear-logprobs';
-import { loop } from './loop';
 import { matmul } from './matmul';
 import { logSoftmax, softmax } from './normalization';
-import { chunksOf } from './row-chunks';
+import { overChunks } from './row-chunks';
 import { sum } from './sum';
 
 export interface TopLogprobsOptions extends Omit<LinearLogprobsOptions, 'keep'> {
@@ -26,19 +25,11 @@ export function topLinearLogprobs(
   weight: Tensor,
   { k, below, chunk, temperature = 1 }: TopLogprobsOptions,
 ): { ids: Tensor; logprobs: Tensor } {
-  const chunks = chunksOf(x, chunk);
-  const rows = chunks.padded(mul(x, 1 / temperature));
-  const { scan } = loop({
-    trips: chunks.trips,
-    tripsDim: chunks.tripsDim,
-    state: [],
-    body: (counter) => {
-      const logits = matmul(chunks.of(rows, counter), weight, { transposeB: true });
-      const { values, indices } = topK(slice(logSoftmax(logits), 1, 0, below), k);
-      return { state: [], scan: [values, indices] };
-    },
-  });
-  const [logprobs, ids] = scan.map((stacked) => chunks.joined(stacked));
+  const [logprobs, ids] = overChunks([mul(x, 1 / temperature)], { chunk }, ([part]) => {
+    const logits = matmul(part!, weight, { transposeB: true });
+    const { values, indices } = topK(slice(logSoftmax(logits), 1, 0, below), k);
+    return { rows: [values, indices] };
+  }).rows;
   return { ids: ids!, logprobs: logprobs! };
 }
 
@@ -58,20 +49,11 @@ export function linearLogprobsOf(
   return composite(
     innermost([x, weight, ids]),
     [x, weight],
-    () => {
-      const chunks = chunksOf(x, chunk);
-      const [rows, goals] = [chunks.padded(mul(x, inverse)), chunks.padded(ids)];
-      const { scan } = loop({
-        trips: chunks.trips,
-        tripsDim: chunks.tripsDim,
-        state: [],
-        body: (counter) => {
-          const logits = matmul(chunks.of(rows, counter), weight, { transposeB: true });
-          return { state: [], scan: [gatherElements(logSoftmax(logits), chunks.of(goals, counter))] };
-        },
-      });
-      return [chunks.joined(scan[0]!)];
-    },
+    () =>
+      overChunks([mul(x, inverse), ids], { chunk }, ([part, own]) => {
+        const logits = matmul(part!, weight, { transposeB: true });
+        return { rows: [gatherElements(logSoftmax(logits), own!)] };
+      }).rows,
     ([dy], wanted) =>
       dy ? gradients(x, weight, ids, dy, { chunk, inverse, isFrozen: !wanted(1) }) : [null, null],
   )[0]!;
@@ -84,24 +66,19 @@ function gradients(
   dy: Tensor,
   { chunk, inverse, isFrozen }: { chunk: number; inverse: number; isFrozen: boolean },
 ): [Tensor, Tensor | null] {
-  const chunks = chunksOf(x, chunk);
-  const [rows, goals, incoming] = [chunks.padded(mul(x, inverse)), chunks.padded(ids), chunks.padded(dy)];
-  const { state, scan } = loop({
-    trips: chunks.trips,
-    tripsDim: chunks.tripsDim,
-    state: isFrozen ? [] : [zeros(weight.graph, weight.shape)],
-    body: (counter, [dWeight]) => {
-      const part = chunks.of(rows, counter);
-      const own = chunks.of(goals, counter);
-      const given = chunks.of(incoming, counter);
-      const shares = softmax(matmul(part, weight, { transposeB: true }));
-      const ofAll = mul(shares, neg(sum(given, [1], { keepDims: true })));
-      const dLogits = replaceElements(ofAll, own, add(gatherElements(ofAll, own), given));
+  const first = isFrozen ? [] : [zeros(weight.graph, weight.shape)];
+  const { state, rows } = overChunks(
+    [mul(x, inverse), ids, dy],
+    { chunk, state: first },
+    ([part, own, given], [dWeight]) => {
+      const shares = softmax(matmul(part!, weight, { transposeB: true }));
+      const ofAll = mul(shares, neg(sum(given!, [1], { keepDims: true })));
+      const dLogits = replaceElements(ofAll, own!, add(gatherElements(ofAll, own!), given!));
       return {
-        state: dWeight === undefined ? [] : [add(dWeight, matmul(dLogits, part, { transposeA: true }))],
-        scan: [mul(matmul(dLogits, weight), inverse)],
+        state: dWeight === undefined ? [] : [add(dWeight, matmul(dLogits, part!, { transposeA: true }))],
+        rows: [mul(matmul(dLogits, weight), inverse)],
       };
     },
-  });
-  return [chunks.joined(scan[0]!), state[0] ?? null];
+  );
+  return [rows[0]!, state[0] ?? null];
 }
