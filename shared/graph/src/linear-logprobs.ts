@@ -1,7 +1,7 @@
 import { shapeError, type Dim } from './dim';
 import { innermost, type Graph, type Operand, type Tensor } from './graph';
 import { crossEntropy } from './cross-entropy';
-import { add, cast, equal, log, maximum, mul, sub } from './elementwise';
+import { add, cast, equal, log, maximum, mul } from './elementwise';
 import { composite } from './gradient';
 import { reshape, zeros } from './layout';
 import { matmul } from './matmul';

@@ -1,5 +1,5 @@
 import { flag, typed, whole } from './binding';
-import { filled, transposed } from './layout';
+import { transposed } from './layout';
 import type { Lowering, Planner } from './planner';
 import { ints, type Ints, type Slot } from './step';
 import type { Value } from './value';

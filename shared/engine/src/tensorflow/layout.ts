@@ -96,12 +96,9 @@ const expand: Lowering = (node, planner) => [
 const constantOfShape: Lowering = (node, planner) => {
   const { constant } = node.attributes.value as { constant: Tensor };
   const value = planner.scalar(Number(constant.data![0]), constant.dtype);
-  return [filled(planner, constant.dtype, numbersOf(planner.input(node, 0)), value)];
+  const attributes = [typed('T', constant.dtype), typed('index_type', 'int32')];
+  return [planner.op('Fill', attributes, [numbersOf(planner.input(node, 0)), value])];
 };
-
-export function filled(planner: Planner, dtype: Tensor['dtype'], shape: Ints, value: Slot): Slot {
-  return planner.op('Fill', [typed('T', dtype), typed('index_type', 'int32')], [shape, value]);
-}
 
 export const LAYOUT: Readonly<Record<string, Lowering>> = {
   Reshape: reshape,
