@@ -1,17 +1,15 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadRecipe } from '@forge/config';
 import type { ShownMessage } from '@forge/contracts';
 import { waitFor } from '@forge/testing';
+import { fileOfPage } from './agents-elsewhere';
 import { ForgeRun } from './chaos/forge-run';
 
 jest.setTimeout(900_000);
 
 const root = join(__dirname, '..');
-const page = readFileSync(join(root, 'docs/agents.md'), 'utf8');
-const onPage = (name: string): string =>
-  new RegExp(`^\`\`\`\\w+\\n(?://|#) ${name}\\n(.*?)^\`\`\`$`, 'ms').exec(page)![1]!;
 
 /** The agent and the recipe of docs/agents.md, as a reader has them, but for what makes it short. */
 describe('an agent that a recipe starts', () => {
@@ -22,7 +20,8 @@ describe('an agent that a recipe starts', () => {
     mkdirSync(join(root, '.forge'), { recursive: true });
     // Programs find the SDK of OpenAI from here.
     dir = mkdtempSync(join(root, '.forge', 'agent-command-'));
-    for (const name of ['multiplier.mjs', 'multiplier.yaml']) writeFileSync(join(dir, name), onPage(name));
+    for (const name of ['multiplier.mjs', 'multiplier.yaml'])
+      writeFileSync(join(dir, name), fileOfPage(name));
     const absolute = (field: string, path: string): string => `${field}=${join(root, path)}`;
     const recipe = loadRecipe(
       join(dir, 'multiplier.yaml'),
@@ -71,9 +70,7 @@ describe('an agent that a recipe starts', () => {
     expect(summary['startAccuracy']).toBeLessThan(0.2);
     expect(summary['finalAccuracy']).toBeGreaterThanOrEqual(0.5);
     expect(agents()).toEqual([]);
-    const forge = join(root, 'services/cli/bin/forge.cjs');
-    const args = [forge, 'ledger', run.runId, '--verify'];
-    expect(spawnSync(process.execPath, args, { cwd: run.workDir }).status).toBe(0);
+    expect(run.verifyLedger()).toMatchObject({ isRight: true });
   });
 
   it('is shown with its calls, its reward and what it wrote', () => {

@@ -10,6 +10,9 @@ const AGAIN_MS = 100;
 const TURNS = 3;
 /** A client of a machine that may restart sends its calls again for longer than it does by default. */
 const PATIENT = { maxRetries: 12, timeout: 60_000 };
+const PATIENCE_MS = 120_000;
+/** Answers that say that a session has ended, or its group was given up. */
+const OVER = 409;
 
 const CALCULATOR: OpenAI.ChatCompletionTool = {
   type: 'function',
@@ -33,14 +36,21 @@ export class AgentTeam {
   overtaken = 0;
   /** Sessions that agents have ended. */
   ended = 0;
+  /** Sessions that agents have, and most at once. */
+  atWork = 0;
+  mostAtWork = 0;
   /** Calls that are waited for. */
   underWay = 0;
+  /** Requests by which calls were sent again. */
+  sentAgain = 0;
   private isStopped = false;
   private working: Promise<unknown> = Promise.resolve();
 
-  /** @param address of the gateway, without `/v1`. */
+  private requests = 0;
+
+  /** @param addresses of gateways, without `/v1`: each request goes to the next one. */
   constructor(
-    private readonly address: string,
+    private readonly addresses: readonly string[],
     private readonly token: string,
   ) {}
 
@@ -59,27 +69,42 @@ export class AgentTeam {
 
   private async group(): Promise<void> {
     const taken = await this.tell('start_session', {}, this.token);
-    if (taken.status !== 201) return;
-    const { sample, sessions } = taken.body as {
+    if (taken === null) return;
+    const { sample, sessions } = taken as {
       sample: Sample;
       sessions: { session_id: string; session_api_key: string }[];
     };
-    await Promise.all(sessions.map((one) => this.rollOut(sample, one.session_id, one.session_api_key)));
+    const rollOut = async (id: string, key: string): Promise<void> => {
+      this.atWork += 1;
+      this.mostAtWork = Math.max(this.mostAtWork, this.atWork);
+      try {
+        if (await this.rollOut(sample, id, key)) this.ended += 1;
+        else {
+          this.overtaken += 1;
+          this.answers.delete(id);
+        }
+      } finally {
+        this.atWork -= 1;
+      }
+    };
+    await Promise.all(sessions.map((one) => rollOut(one.session_id, one.session_api_key)));
   }
 
-  private async rollOut({ prompt, answer }: Sample, sessionId: string, key: string): Promise<void> {
-    const client = new OpenAI({ baseURL: `${this.address}/v1`, apiKey: key, ...PATIENT });
+  /** Whether the session came to its end by its agent. */
+  private async rollOut({ prompt, answer }: Sample, sessionId: string, key: string): Promise<boolean> {
+    const client = new OpenAI({
+      baseURL: `${this.addresses[0]}/v1`,
+      apiKey: key,
+      ...PATIENT,
+      fetch: (url, init) => this.fetch(url, init),
+    });
     const messages: Messages = [{ role: 'user', content: String(prompt) }];
     const answers: number[][] = [];
     this.answers.set(sessionId, answers);
     let said = '';
     for (let turn = 0; turn < TURNS; turn++) {
       const called = await this.call(client, messages);
-      if (called === 'over') {
-        this.overtaken += 1;
-        this.answers.delete(sessionId);
-        return;
-      }
+      if (called === 'over') return false;
       answers.push(called.tokenIds);
       messages.push(called.message);
       said = called.message.content ?? '';
@@ -88,9 +113,9 @@ export class AgentTeam {
       for (const { id, ...one } of calls)
         messages.push({ role: 'tool', tool_call_id: id, content: computed(one) });
     }
-    await this.tell('set_reward', { reward: said.trim() === answer ? 1 : said.length / 100 }, key);
-    await this.tell('end_session', {}, key);
-    this.ended += 1;
+    const reward = said.trim() === answer ? 1 : said.length / 100;
+    if ((await this.tell('set_reward', { reward }, key)) === null) return false;
+    return (await this.tell('end_session', {}, key)) !== null;
   }
 
   private async call(
@@ -111,25 +136,40 @@ export class AgentTeam {
     }
   }
 
-  /** Posts to a route of sessions until it is answered; 429 once nothing is taken any more. */
-  private async tell(route: string, body: object, key: string): Promise<{ status: number; body: unknown }> {
-    const name = randomUUID();
+  /**
+   * Posts to a route of sessions until it is answered; null when the session is over, or nothing is taken any more.
+   *
+   * @throws {Error} naming an answer that no agent should get, or that there was none for two minutes.
+   */
+  private async tell(route: string, body: object, key: string): Promise<unknown> {
+    const headers = {
+      'content-type': 'application/json',
+      authorization: `Bearer ${key}`,
+      'idempotency-key': randomUUID(),
+    };
+    let answeredAt = performance.now();
     for (;;) {
-      const response = await fetch(`${this.address}/rl/${route}`, {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          authorization: `Bearer ${key}`,
-          'idempotency-key': name,
-        },
-        body: JSON.stringify(body),
-      }).catch(() => null);
-      const isThere = response !== null && response.status !== 503;
-      if (isThere && (response.status !== 429 || this.isStopped))
-        return { status: response.status, body: await response.json() };
-      if (this.isStopped && route === 'start_session') return { status: 429, body: null };
+      const init = { method: 'POST', headers, body: JSON.stringify(body) };
+      const response = await fetch(`${this.nextAddress()}/rl/${route}`, init).catch(() => null);
+      if (response?.ok) return response.json();
+      if (response?.status === OVER || (route === 'start_session' && this.isStopped)) return null;
+      if (response?.status === 429) answeredAt = performance.now();
+      else if (response !== null && response.status !== 503)
+        throw new Error(`${route} was answered ${response.status}: ${await response.text()}`);
+      if (performance.now() - answeredAt > PATIENCE_MS) throw new Error(`${route} was not answered`);
       await sleep(AGAIN_MS);
     }
+  }
+
+  private nextAddress(): string {
+    return this.addresses[this.requests++ % this.addresses.length]!;
+  }
+
+  /** A request of a client, sent to the next gateway. */
+  private fetch(url: string | URL | Request, init?: RequestInit): Promise<Response> {
+    const { pathname } = new URL(url instanceof Request ? url.url : url);
+    if (Number(new Headers(init?.headers).get('x-stainless-retry-count') ?? 0) > 0) this.sentAgain += 1;
+    return fetch(this.nextAddress() + pathname, init);
   }
 }
 

@@ -1,4 +1,4 @@
-import { chaosPlan, forgettingPlan, KINDS } from './chaos-plan';
+import { AGENT_KINDS, chaosPlan, forgettingPlan, KINDS } from './chaos-plan';
 
 const victimsOf = (seed: number, kills: number) => chaosPlan(seed, kills).flatMap(({ victims }) => victims);
 
@@ -20,6 +20,12 @@ describe('chaosPlan', () => {
   it('lets every kind hang in the course of time', () => {
     const hangs = chaosPlan(1, 100).filter(({ action }) => action === 'hang');
     expect(new Set(hangs.flatMap(({ victims }) => victims))).toEqual(new Set(KINDS));
+  });
+
+  it('strikes the kinds that are named and no others', () => {
+    const victims = chaosPlan(1, 40, AGENT_KINDS).flatMap((blow) => blow.victims);
+    expect(victims).toHaveLength(40);
+    expect(new Set(victims)).toEqual(new Set(AGENT_KINDS));
   });
 
   it('depends on the seed alone, and a longer series begins with a shorter one', () => {

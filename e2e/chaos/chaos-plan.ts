@@ -1,6 +1,6 @@
 import { seededRandom, type Random } from '@forge/testing';
 
-/** Parts that can die: every kind of service, and Redis. */
+/** Parts that can die: every kind of service of a run without agents, and Redis. */
 export const KINDS = [
   'coordinator',
   'policy',
@@ -10,7 +10,16 @@ export const KINDS = [
   'trainer',
   'redis',
 ] as const;
-export type Kind = (typeof KINDS)[number];
+export type Kind = (typeof KINDS)[number] | 'gateway';
+/** Parts that can die in a run whose rollouts agents make, and reward. */
+export const AGENT_KINDS: readonly Kind[] = [
+  'gateway',
+  'coordinator',
+  'policy',
+  'replay-buffer',
+  'trainer',
+  'redis',
+];
 
 /**
  * One blow: `kill` is SIGKILL of all victims at once, `hang` a SIGSTOP for longer than a heartbeat lasts, `forget` a
@@ -33,17 +42,17 @@ const HANGS = 2;
  * A seeded series of blows with `kills` victims in all. Every round kills each kind once, two kinds at the same moment,
  * and hangs two; the hangs go round all kinds. The same seed gives the same series, and a longer one begins with it.
  */
-export function chaosPlan(seed: number, kills: number): Blow[] {
+export function chaosPlan(seed: number, kills: number, kinds: readonly Kind[] = KINDS): Blow[] {
   const random = seededRandom(seed);
   const blows: Blow[] = [];
   let hanging: Kind[] = [];
   let left = kills;
   while (left > 0) {
-    while (hanging.length < HANGS) hanging = [...hanging, ...shuffled(KINDS, random)];
-    const pair = shuffled(KINDS, random).slice(0, 2);
+    while (hanging.length < HANGS) hanging = [...hanging, ...shuffled(kinds, random)];
+    const pair = shuffled(kinds, random).slice(0, 2);
     const round = shuffled(
       [
-        ...KINDS.map((kind) => ({ action: 'kill' as const, victims: [kind] })),
+        ...kinds.map((kind) => ({ action: 'kill' as const, victims: [kind] })),
         { action: 'kill' as const, victims: pair },
         ...hanging.slice(0, HANGS).map((kind) => ({ action: 'hang' as const, victims: [kind] })),
       ],

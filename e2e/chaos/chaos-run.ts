@@ -18,6 +18,14 @@ export interface Outcome {
   violations: string[];
 }
 
+/** Others that take part in a run from outside, from when it is up. */
+export interface Company {
+  /** Leaves the run, which goes on; resolves when all are gone. */
+  leave(): Promise<void>;
+  /** Everything that was not as it should be, once the run is over. */
+  violations(run: ForgeRun, say: (line: string) => void): Promise<string[]>;
+}
+
 export interface ChaosOptions {
   dir: string;
   recipe: Recipe;
@@ -25,6 +33,9 @@ export interface ChaosOptions {
   /** No blow falls later than so long after the start. */
   endAfterMs: number;
   say: (line: string) => void;
+  /** Time to get over a blow; left out: that of `strike`. */
+  recoversWithinMs?: number;
+  company?: (run: ForgeRun) => Promise<Company>;
 }
 
 const INTERRUPTED = 130;
@@ -37,29 +48,35 @@ export async function chaosRun({
   blows,
   endAfterMs,
   say,
+  recoversWithinMs,
+  company: invite,
 }: ChaosOptions): Promise<Outcome & { recoveries: Recovery[] }> {
   const run = await ForgeRun.start(dir, recipe);
   const recoveries: Recovery[] = [];
   const violations: string[] = [];
   const startedAt = performance.now();
+  let company: Company | undefined;
   try {
     await waitFor('every service', () => run.isUp(), 60_000);
+    company = await invite?.(run);
     await waitFor('the first step', async () => (await run.runState.version()) >= 1, 60_000);
     for (const blow of blows) {
       if (performance.now() - startedAt > endAfterMs) break;
       await sleep(blow.delayMs);
-      recoveries.push(await strike(run, blow));
+      recoveries.push(await strike(run, blow, recoversWithinMs));
       say(recoveryLine(recoveries.length, recoveries.at(-1)!));
     }
   } catch (error) {
     violations.push(error instanceof Error ? error.message : String(error));
   }
+  await company?.leave();
   try {
     const code = await run.stop();
     if (code !== INTERRUPTED) violations.push(`forge run ended with ${code} instead of ${INTERRUPTED}`);
   } finally {
     run.kill();
   }
+  if (company) violations.push(...(await company.violations(run, say)));
   const forgot = blows.some(({ action }) => action === 'forget');
   return { recoveries, ...conclude(run, recipe, violations, say, forgot) };
 }
@@ -89,7 +106,9 @@ function conclude(
   const history = new RunAudit(run.runId, recipe.maxStaleness);
   for (const transaction of transactionsOf(run.historyDir)) history.take(transaction);
   const audit = history.result();
+  const ledger = run.verifyLedger();
   const violations = [...earlier, ...audit.violations];
+  if (!ledger.isRight) violations.push(`forge ledger --verify: ${ledger.said}`);
   let weightsHash: string | null = null;
   try {
     const read = (name: string): string => readFileSync(join(run.runDir, name), 'utf8');

@@ -1,8 +1,11 @@
-import { rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Recipe } from '@forge/config';
 import { directoryWithModel, smallRecipe } from '../service-processes';
-import { chaosPlan, forgettingPlan, type Blow } from './chaos-plan';
+import { agentsOf, agentsRecipe, ROLLOUTS_WITHIN_MS } from './agents';
+import { AGENT_KINDS, chaosPlan, forgettingPlan, type Blow } from './chaos-plan';
 import { chaosRun, undisturbedRun } from './chaos-run';
 import { median, recoveryTable } from './recovery-report';
 import type { Recovery } from './recovery';
@@ -17,7 +20,7 @@ const FORGETTING_SHARE = 0.05;
 const MAX_STALENESS = 2;
 const MINUTE_MS = 60_000;
 const HELP =
-  'npm run chaos -- [--kills 100] [--seed 1] [--minutes N (no kill later than that)] [--algorithm grpo]';
+  'npm run chaos -- [--kills 100] [--seed 1] [--minutes N (no kill later than that)] [--algorithm grpo] [--agents]';
 const ALGORITHM = { name: 'grpo', groupSize: 8, klCoefficient: 0.01 };
 
 /** A run without end, of every kind of service, whose steps take about 100 ms. */
@@ -53,7 +56,8 @@ export async function run(args: readonly string[]): Promise<number> {
     console.error(HELP);
     return 2;
   }
-  const { kills, seed, minutes, algorithm } = options;
+  const { kills, seed, minutes, algorithm, agents } = options;
+  if (agents) return runWithAgents(options);
   const recipeOf = (maxStaleness: number, overrides: object = {}): Recipe =>
     chaosRecipe(dir, maxStaleness, { algorithm: { ...ALGORITHM, name: algorithm }, ...overrides });
   const say = (line: string): void => console.log(line);
@@ -87,14 +91,28 @@ export async function run(args: readonly string[]): Promise<number> {
   const violations = [first, second, third, fourth].flatMap((outcome) => outcome.violations);
   if (second.weightsHash !== third.weightsHash)
     violations.push('the weights differ from those of the undisturbed run');
-  report(
-    [first, second, fourth].flatMap(({ recoveries }) => recoveries),
-    violations,
-    say,
-  );
-  if (violations.length > 0) return 1;
-  rmSync(dir, { recursive: true, force: true });
-  return 0;
+  const recoveries = [first, second, fourth].flatMap((outcome) => outcome.recoveries);
+  return reported(dir, recoveries, violations, say);
+}
+
+/** `npm run chaos -- --agents`: kills parts of a run whose rollouts agents make by its gateways. */
+async function runWithAgents({ kills, seed, minutes }: Options): Promise<number> {
+  const say = (line: string): void => console.log(line);
+  const dir = mkdtempSync(join(tmpdir(), 'forge-chaos-'));
+  const recipe = agentsRecipe(dir);
+  say(`\n# ${kills} kills amid the calls of agents, seed ${seed}`);
+  const { audit, recoveries, violations } = await chaosRun({
+    ...{ dir, recipe, say },
+    blows: chaosPlan(seed, kills, AGENT_KINDS),
+    endAfterMs: minutes * MINUTE_MS,
+    recoversWithinMs: ROLLOUTS_WITHIN_MS,
+    company: agentsOf,
+  });
+  say(auditLine(audit));
+  // A group may be too old for a step; in any other way its calls are lost.
+  const lost = Object.entries(audit.discarded).filter(([reason]) => reason !== 'stale');
+  violations.push(...lost.map(([reason, count]) => `${count} groups of agents were discarded as ${reason}`));
+  return reported(dir, recoveries, violations, say);
 }
 
 interface Options {
@@ -102,6 +120,7 @@ interface Options {
   seed: number;
   minutes: number;
   algorithm: string;
+  agents: boolean;
 }
 
 function parse(args: readonly string[]): Options | null {
@@ -113,24 +132,33 @@ function parse(args: readonly string[]): Options | null {
         seed: { type: 'string' },
         minutes: { type: 'string' },
         algorithm: { type: 'string' },
+        agents: { type: 'boolean' },
       },
     });
     const kills = Number(values.kills ?? 100);
     const seed = Number(values.seed ?? 1);
     const minutes = Number(values.minutes ?? Infinity);
     return Number.isInteger(kills) && kills > 0 && Number.isInteger(seed) && minutes > 0
-      ? { kills, seed, minutes, algorithm: values.algorithm ?? ALGORITHM.name }
+      ? {
+          kills,
+          seed,
+          minutes,
+          algorithm: values.algorithm ?? ALGORITHM.name,
+          agents: values.agents ?? false,
+        }
       : null;
   } catch {
     return null;
   }
 }
 
-function report(
+/** Says how it went; the exit code. Files stay where something is wrong. */
+function reported(
+  dir: string,
   recoveries: readonly Recovery[],
   violations: readonly string[],
   say: (line: string) => void,
-): void {
+): number {
   if (recoveries.length > 0) {
     const overall = median(recoveries.map(({ recoveredMs }) => recoveredMs));
     say(`\n# time to full recovery\n${recoveryTable(recoveries)}`);
@@ -139,6 +167,9 @@ function report(
   const struck = recoveries.reduce((sum, { victims }) => sum + victims.length, 0);
   say(`\n${struck} kills, ${violations.length} violations`);
   for (const violation of violations) say(`  ${violation}`);
+  if (violations.length > 0) return 1;
+  rmSync(dir, { recursive: true, force: true });
+  return 0;
 }
 
 function auditLine(audit: Audit): string {

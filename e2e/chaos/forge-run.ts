@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
   appendFileSync,
@@ -19,6 +19,7 @@ import { keepHistory } from './append-only-file';
 import type { Kind } from './chaos-plan';
 
 const root = join(__dirname, '..', '..');
+const forge = join(root, 'services/cli/bin/forge.cjs');
 const STARTS_WITHIN_MS = 60_000;
 const STOPS_WITHIN_MS = 60_000;
 
@@ -64,7 +65,6 @@ export class ForgeRun {
     const workDir = mkdtempSync(join(parent, `${recipe.name}-`));
     const output = { ...recipe.output, dir: 'runs' };
     writeFileSync(join(workDir, 'recipe.yaml'), recipeToYaml({ ...recipe, output }));
-    const forge = join(root, 'services/cli/bin/forge.cjs');
     const child = spawn(process.execPath, [forge, 'run', 'recipe.yaml'], {
       cwd: workDir,
       env: { ...process.env, REDIS_URL: '', LOG_LEVEL: 'info', ...environment },
@@ -116,7 +116,7 @@ export class ForgeRun {
   }
 
   /** The processes of a kind. A server that is away is waited for. */
-  async parts<K extends Kind | 'gateway'>(kind: K): Promise<Part<K>[]> {
+  async parts<K extends Kind>(kind: K): Promise<Part<K>[]> {
     if (kind === 'redis') {
       const pid = Number(/^process_id:(\d+)/m.exec(await this.is.redis.info('server'))?.[1]);
       return [{ kind, replica: '', pid, isReady: true }];
@@ -134,10 +134,19 @@ export class ForgeRun {
     return this.registry.list(service);
   }
 
+  /** Addresses of its gateways, without `/v1`. */
+  async gateways(): Promise<string[]> {
+    const replicas = await this.registry.list('gateway');
+    const served = await Promise.all(
+      replicas.map(({ replica }) => this.registry.servedAt('gateway', replica)),
+    );
+    return served.filter((address) => address !== null);
+  }
+
   /** Whether every replica of the recipe is ready. */
   async isUp(): Promise<boolean> {
     const { gateway, policy, reward, reference } = this.is.recipe;
-    const wanted: [Kind | 'gateway', number][] = [
+    const wanted: [Kind, number][] = [
       ['gateway', gateway.replicas],
       ['coordinator', 1],
       ['trainer', 1],
@@ -197,6 +206,16 @@ export class ForgeRun {
     clearTimeout(timer);
     this.kill();
     return code;
+  }
+
+  /** `forge ledger --verify`: whether the ledger is what the groups are, and what it says. */
+  verifyLedger(): { isRight: boolean; said: string } {
+    const args = [forge, 'ledger', this.runId, '--verify'];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+      cwd: this.workDir,
+      encoding: 'utf8',
+    });
+    return { isRight: status === 0, said: (stdout + stderr).trim() };
   }
 
   /** Ends what is left; services and Redis end with the process that started them. */

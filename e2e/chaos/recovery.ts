@@ -28,9 +28,9 @@ const SINGLETONS: readonly Kind[] = ['coordinator', 'trainer', 'replay-buffer'];
 /**
  * Deals a blow and waits until the run has got over it.
  *
- * @throws {Error} naming what is missing when it has not within a minute, or the run has ended.
+ * @throws {Error} naming what is missing when it has not within that time, a minute by default, or the run has ended.
  */
-export async function strike(run: ForgeRun, blow: Blow): Promise<Recovery> {
+export async function strike(run: ForgeRun, blow: Blow, withinMs = RECOVERS_WITHIN_MS): Promise<Recovery> {
   const { action, victims: kinds, pick } = blow;
   const { runState } = run;
   const victims = await Promise.all(kinds.map((kind) => victimOf(run, kind, pick)));
@@ -49,7 +49,7 @@ export async function strike(run: ForgeRun, blow: Blow): Promise<Recovery> {
       if (run.hasExited) throw new Error(`${which}: the run has ended`);
       return condition();
     };
-    return waitFor(which, orEnded, RECOVERS_WITHIN_MS);
+    return waitFor(which, orEnded, withinMs);
   };
   const isBack = async ({ kind, replica, pid }: Part): Promise<boolean> =>
     (await run.parts(kind)).some(

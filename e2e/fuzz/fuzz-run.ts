@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,9 +5,10 @@ import { connectRedis, redisMemory, Registry, type Redis } from '@forge/broker';
 import type { Recipe } from '@forge/config';
 import { seededRandom, waitFor } from '@forge/testing';
 import { KINDS } from '../chaos/chaos-plan';
+import type { Company } from '../chaos/chaos-run';
 import { ForgeRun } from '../chaos/forge-run';
 import { groupIn, type RunFacts } from './hostile-entries';
-import { sendRequests } from './http-target';
+import { GATEWAY_PATHS, sendRequests } from './http-target';
 import { sendLetters } from './mailbox-target';
 import { sendFrames } from './socket-target';
 import { actorPlaces } from './actor-places';
@@ -16,7 +16,6 @@ import { sendJobs, sendSignals, sendToStream, STREAMS } from './stream-targets';
 import { growth, listed, type Tally } from './tally';
 import { changes, megabytes, vitalSigns, type VitalSigns } from './vital-signs';
 
-const root = join(__dirname, '..', '..');
 export const TOKEN = 'the token of the fuzzed run';
 const INTERRUPTED = 130;
 /** Growth allowed to a process: a policy takes 140 MiB more in the first minutes of an undisturbed run. */
@@ -45,6 +44,7 @@ export interface FuzzOptions {
   /** The targets whose names begin with this; left out: all. */
   only?: string | undefined;
   say: (line: string) => void;
+  company?: (run: ForgeRun) => Promise<Company>;
 }
 
 const COUNTED_BY_SCRIPTS = ['batches', 'weights', 'telemetry', 'spans'];
@@ -65,6 +65,7 @@ type Counts = Readonly<Record<string, number>>;
 export class FuzzRun {
   private readonly violations: string[] = [];
   private readonly random: () => number;
+  private company: Company | undefined;
 
   private constructor(
     private readonly run: ForgeRun,
@@ -96,6 +97,7 @@ export class FuzzRun {
     const { run } = this;
     const { say } = this.options;
     await waitFor('every service', () => run.isUp(), 60_000);
+    this.company = await this.options.company?.(run);
     await waitFor('some steps', async () => (await run.runState.version()) >= WARM_UP_STEPS, 120_000);
     const before = await this.measure();
     const totalsBefore = await run.runState.rejections.totals();
@@ -136,11 +138,15 @@ export class FuzzRun {
     await this.target('stream signals', null, () => sendSignals(redis, state, count));
     await this.target('queue rollout', 'rollout', () => sendJobs(redis, state, random, count));
     const registry = new Registry(redis, run.runId);
-    const services = ['coordinator', 'trainer', 'replay-buffer', 'policy', 'reward', 'reference'];
+    const services = ['coordinator', 'trainer', 'replay-buffer', 'policy', 'reward', 'reference', 'gateway'];
     const replicas = (await Promise.all(services.map((service) => registry.list(service)))).flat();
     for (const { service, replica, url } of replicas.filter((one) => one.replica === '0'))
       await this.answered(`http ${service}/${replica}`, 'http', () =>
         sendRequests(`${service}/${replica}`, url, random, count),
+      );
+    for (const address of await run.gateways())
+      await this.answered('http gateway', 'gateway', () =>
+        sendRequests('gateway', address, random, count, GATEWAY_PATHS),
       );
     if (only.startsWith('socket') || only === '') {
       const { places, end } = await actorPlaces(run, replicas, (await facts()).newestWeights);
@@ -249,7 +255,9 @@ export class FuzzRun {
   }
 
   private async measure(): Promise<Measurement> {
-    const parts = (await Promise.all(KINDS.map((kind) => this.run.parts(kind)))).flat();
+    const parts = (
+      await Promise.all([...KINDS, 'gateway' as const].map((kind) => this.run.parts(kind)))
+    ).flat();
     const own = parts.filter(({ replica }) => replica !== 'tcp');
     const processes = new Map(own.map(({ kind, replica, pid }) => [`${kind}/${replica}`, vitalSigns(pid)]));
     processes.set('forge run', vitalSigns(this.run.pid));
@@ -294,17 +302,15 @@ export class FuzzRun {
   /** Stops the run, which saves, and counts its ledger again. */
   private async end(version: number): Promise<void> {
     const { run, violations } = this;
+    await this.company?.leave();
     const code = await run.stop();
     if (code !== INTERRUPTED) violations.push(`forge run ended with ${code} instead of ${INTERRUPTED}`);
+    if (this.company) violations.push(...(await this.company.violations(run, this.options.say)));
     const said = readFileSync(join(run.workDir, 'said.log'), 'utf8');
     violations.push(...(said.match(/^.*starting it again.*$/gm) ?? []));
-    const forge = join(root, 'services/cli/bin/forge.cjs');
-    const { status, stdout, stderr } = spawnSync(process.execPath, [forge, 'ledger', run.runId, '--verify'], {
-      cwd: run.workDir,
-      encoding: 'utf8',
-    });
-    this.options.say(`\n${stdout.trim()}`);
-    if (status !== 0) violations.push(`forge ledger --verify: ${stderr || stdout}`);
+    const ledger = run.verifyLedger();
+    this.options.say(`\n${ledger.said}`);
+    if (!ledger.isRight) violations.push(`forge ledger --verify: ${ledger.said}`);
     const summary = JSON.parse(readFileSync(join(run.runDir, 'summary.json'), 'utf8')) as { steps: number };
     if (summary.steps < version) violations.push(`the run ended at step ${summary.steps}`);
   }

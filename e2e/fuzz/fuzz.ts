@@ -1,10 +1,13 @@
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { directoryWithModel } from '../service-processes';
+import { agentsOf, agentsRecipe } from '../chaos/agents';
 import { chaosRecipe } from '../chaos/chaos';
 import { FuzzRun } from './fuzz-run';
 import type { Recipe } from '@forge/config';
 
+/** Target that only a run of agents has. */
+const GATEWAY = 'http gateway';
 const HELP = 'npm run fuzz -- [--count 100000] [--seed 1] [--only "stream telemetry"]';
 
 /** A run without end, of every kind of service; its dead letters are few, so that some are dropped. */
@@ -13,8 +16,8 @@ export function fuzzRecipe(dir: string): Recipe {
 }
 
 /**
- * `npm run fuzz`: sends messages that make no sense to every stream, queue, HTTP port and socket of a live run; 0 when
- * it survives all of it, has counted each, and trained on.
+ * `npm run fuzz`: sends messages that make no sense to every stream, queue, HTTP port and socket of a live run, and to
+ * the gateways of one whose rollouts agents make; 0 when they survive all of it, have counted each, and trained on.
  */
 export async function run(args: readonly string[]): Promise<number> {
   const options = parse(args);
@@ -25,7 +28,17 @@ export async function run(args: readonly string[]): Promise<number> {
   const say = (line: string): void => console.log(line);
   const dir = await directoryWithModel();
   const startedAt = performance.now();
-  const violations = await FuzzRun.over({ dir, recipe: fuzzRecipe(dir), ...options, say });
+  const { only = '' } = options;
+  const violations: string[] = [];
+  if (!only.startsWith(GATEWAY))
+    violations.push(...(await FuzzRun.over({ dir, recipe: fuzzRecipe(dir), ...options, say })));
+  if (only.startsWith(GATEWAY) || GATEWAY.startsWith(only)) {
+    say('\n# gateways amid the calls of agents');
+    const recipe = agentsRecipe(dir);
+    violations.push(
+      ...(await FuzzRun.over({ dir, recipe, ...options, only: GATEWAY, say, company: agentsOf })),
+    );
+  }
   say(`\n${((performance.now() - startedAt) / 1000).toFixed(0)} s, ${violations.length} violations`);
   for (const violation of violations) say(`  ${violation}`);
   if (violations.length > 0) return 1;

@@ -26,6 +26,23 @@ const PATHS = [
   `/${'a'.repeat(2_000)}`,
   '/v1/chat/completions',
 ];
+/** Paths at a gateway. */
+export const GATEWAY_PATHS = [
+  '/health',
+  '/v1/models',
+  '/v1/chat/completions',
+  '/v1/completions',
+  '/v1/responses',
+  '/v1/messages',
+  '/v1/messages/count_tokens',
+  '/sessions/0-0/v1/chat/completions',
+  '/sessions/%2e%2e/v1/models',
+  `/sessions/${'a'.repeat(2_000)}/v1/models`,
+  '/rl/start_session',
+  '/rl/set_reward',
+  '/rl/end_session',
+  '/rl/__proto__',
+];
 const HEADERS = [
   'Content-Type: application/json',
   'Content-Type: text/x;;',
