@@ -86,7 +86,7 @@ function joined(
   tokenIds: readonly number[],
   { tail: { end, text }, standIn }: Exclude<Proof, { fork: ForkReason }>,
 ): Bridge {
-  const encode = (what: string): number[] => tokenizer.encode(what, { addSpecialTokens: false });
+  const encode = (what: string): number[] => tokenizer.encodePrompt(what, { addSpecialTokens: false });
   const [first, ...delta] = encode(end.text + text);
   const behind = encode(standIn + end.text + text).slice(-delta.length - 1);
   const isWhole = first === end.id && behind[0] === end.id && delta.every((id, i) => behind[i + 1] === id);

@@ -8,5 +8,5 @@ import type { Tokenizer } from '../hugging-face/tokenizer';
  */
 export function renderChat(tokenizer: Tokenizer, { messages, tools = [] }: RenderRequest): number[] {
   const text = tokenizer.chatTemplate.render(messages, tools);
-  return tokenizer.encode(text, { addSpecialTokens: false });
+  return tokenizer.encodePrompt(text, { addSpecialTokens: false });
 }

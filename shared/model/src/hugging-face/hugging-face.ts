@@ -111,7 +111,11 @@ function describe(
     dir,
     files,
     config,
-    tokenizer: createTokenizer(files, dir, { embeddingRows: config.vocabSize, date }),
+    tokenizer: createTokenizer(files, dir, {
+      embeddingRows: config.vocabSize,
+      maxPositions: config.maxPositions,
+      date,
+    }),
   };
 }
 

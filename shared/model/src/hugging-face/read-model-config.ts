@@ -43,8 +43,8 @@ export async function loadModelTokenizer(model: string, date: string | undefined
   const isPart = await isAdapter(named.dir);
   const { dir } = isPart ? await modelFolder((await readAdapter(named.dir)).base) : named;
   const files = await readModelFiles(dir);
-  const { vocabSize } = parseModelConfig(jsonOf(files, FILE, dir), path.join(dir, FILE));
-  return createTokenizer(files, dir, { embeddingRows: vocabSize, date });
+  const { vocabSize, maxPositions } = parseModelConfig(jsonOf(files, FILE, dir), path.join(dir, FILE));
+  return createTokenizer(files, dir, { embeddingRows: vocabSize, maxPositions, date });
 }
 
 /**

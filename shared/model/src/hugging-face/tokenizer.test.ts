@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import type { ChatMessage } from '@forge/contracts';
+import { renderChat } from '../chat/render-chat';
 import { readModelFiles, type ModelFiles } from './model-files';
 import { createTokenizer } from './tokenizer';
 
@@ -147,6 +148,32 @@ describe('a begin token', () => {
 
   it('that stands in the text stays with add_bos_token false', () => {
     expect(encode(null, false, '<|user|>he')).toEqual([259, 256]);
+  });
+});
+
+describe('a prompt that the model has no room for', () => {
+  const long = `<|${'long'.repeat(12)}|>`;
+  const json = { ...tokenizerJson, added_tokens: [special(258, '<|end|>'), special(259, long)] };
+  const files = filesOf({ ...chat, 'tokenizer.json': json });
+  const tokenizer = createTokenizer(files, 'm', { embeddingRows: 260, maxPositions: 512 });
+
+  it('is read only until that is sure', () => {
+    const words = 'ab '.repeat(100_000);
+    expect(tokenizer.encodePrompt(words)).toEqual(tokenizer.encode(words.slice(0, 8192)));
+    expect(tokenizer.renderPrompt(words).tokenIds).toHaveLength(8192);
+    const { length } = renderChat(tokenizer, { messages: [{ role: 'user', content: words }] });
+    expect(length).toBeLessThanOrEqual(8192);
+    expect(length).toBeGreaterThan(512);
+  });
+
+  it('is none because of its characters alone', () => {
+    const text = long.repeat(300);
+    expect(text.length).toBeGreaterThan(8192);
+    expect(tokenizer.encodePrompt(text)).toEqual(Array(300).fill(259));
+  });
+
+  it('is read as a whole with its answer, whose end may be what counts', () => {
+    expect(tokenizer.renderAnswered('a'.repeat(9_000), 'b').tokenIds).toHaveLength(9_001);
   });
 });
 

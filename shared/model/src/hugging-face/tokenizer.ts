@@ -18,6 +18,11 @@ export interface Tokenizer {
    */
   decode(tokenIds: readonly number[], options?: { skipSpecialTokens?: boolean; isGrowing?: boolean }): string;
   /**
+   * As `encode`, for a text that the model is to go on from: one that it has no room for is read only until that is sure,
+   * so that it holds nobody up; the ids that are there are as many as have no room.
+   */
+  encodePrompt(text: string, options?: { addSpecialTokens?: boolean }): number[];
+  /**
    * Input that the model is given for a prompt: text and token ids as they are, messages through the chat template.
    *
    * @throws {ForgeError} CONFIG_DATASET_INVALID when nothing is left to give it, or the template refuses the
@@ -40,9 +45,16 @@ export interface Tokenizer {
   readonly vocabSize: number;
 }
 
+/** Characters that are read first of a long prompt, for each position: more than tokens of a plain text have. */
+const FIRST_CHARACTERS = 16;
+/** Positions that this is worth for; a token that is cut may make some hundreds. */
+const MANY_POSITIONS = 512;
+
 export interface TokenizerOptions {
   /** The `vocab_size` of `config.json`: every token needs an embedding. */
   readonly embeddingRows: number;
+  /** Positions of the model; left out: any number. */
+  readonly maxPositions?: number | undefined;
   /** The day told to templates that ask for it (YYYY-MM-DD). */
   readonly date?: string | undefined;
 }
@@ -55,7 +67,7 @@ export interface TokenizerOptions {
 export function createTokenizer(
   files: ModelFiles,
   dir: string,
-  { embeddingRows, date }: TokenizerOptions,
+  { embeddingRows, maxPositions = Infinity, date }: TokenizerOptions,
 ): Tokenizer {
   const file = path.join(dir, 'tokenizer.json');
   const config = jsonOf(files, 'tokenizer_config.json', dir) ?? {};
@@ -99,13 +111,25 @@ export function createTokenizer(
     const known = tokenIds.filter((id) => library.has(id) && !(skipSpecialTokens && specialById.has(id)));
     return known.length === 0 ? '' : library.decode(known, isGrowing);
   };
-  const rendered = (text: string, addSpecialTokens: boolean): { text: string; tokenIds: number[] } => {
-    const tokenIds = encode(text, { addSpecialTokens });
+  const room = Math.max(maxPositions, MANY_POSITIONS);
+  const encodePrompt: Tokenizer['encodePrompt'] = (text, options) => {
+    if (text.length <= FIRST_CHARACTERS * room) return encode(text, options);
+    const begun = encode(text.slice(0, FIRST_CHARACTERS * room), options);
+    // The last of them may make fewer tokens with what follows.
+    return begun.length >= 2 * room ? begun : encode(text, options);
+  };
+  const rendered = (
+    text: string,
+    addSpecialTokens: boolean,
+    read = encodePrompt,
+  ): { text: string; tokenIds: number[] } => {
+    const tokenIds = read(text, { addSpecialTokens });
     if (tokenIds.length > 0) return { text, tokenIds };
     throw new ForgeError('CONFIG_DATASET_INVALID', `prompt ${JSON.stringify(text)} has no tokens`, { dir });
   };
   return {
     encode,
+    encodePrompt,
     decode,
     renderPrompt: (prompt) => {
       if (typeof prompt === 'string') return rendered(prompt, true);
@@ -113,13 +137,13 @@ export function createTokenizer(
       return { text: decode(prompt.tokenIds, { skipSpecialTokens: false }), tokenIds: prompt.tokenIds };
     },
     renderAnswered: (prompt, answer) => {
-      if (typeof prompt === 'string') return rendered(prompt + answer, true);
+      if (typeof prompt === 'string') return rendered(prompt + answer, true, encode);
       if ('tokenIds' in prompt) {
         const message = `found a prompt of token ids, expected a text or messages: ${dir} reads other tokens than the model that they were made for`;
         throw new ForgeError('CONFIG_DATASET_INVALID', message, { dir });
       }
       const messages = [...prompt, { role: 'assistant' as const, content: answer }];
-      return rendered(template.render(messages, [], { asks: false }), false);
+      return rendered(template.render(messages, [], { asks: false }), false, encode);
     },
     chatTemplate: template,
     specialTokens: specialById,
