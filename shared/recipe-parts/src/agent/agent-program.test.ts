@@ -80,6 +80,7 @@ describe('AgentProgram', () => {
     [`echo '{"reward": 1e999}'`, 'NUMERIC_NON_FINITE', 'found {"reward": 1e999}'],
     [`echo '{"reward": -Infinity}'`, 'NUMERIC_NON_FINITE', 'found {"reward": -Infinity}'],
     [`echo '{"reward": "1"}'`, 'CONTRACT_INVALID_MESSAGE', 'found {"reward": "1"}'],
+    [`echo '{"reward": -1e13}'`, 'CONTRACT_INVALID_MESSAGE', 'a reward of -10000000000000, expected'],
     [`echo '{"reward": 1,'`, 'CONTRACT_INVALID_MESSAGE', 'found {"reward": 1,'],
     ['echo no index >&2; exit 3', 'TRANSIENT_ENVIRONMENT_FAILED', 'it ended with status 3: no index'],
     [`echo '{"reward": 1}'; exit 1`, 'TRANSIENT_ENVIRONMENT_FAILED', 'it ended with status 1'],

@@ -1,3 +1,4 @@
+import { MAX_REWARD } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 
 const SHOWN_CHARACTERS = 200;
@@ -5,7 +6,8 @@ const SHOWN_CHARACTERS = 200;
 /**
  * The reward that the last line of what an agent wrote gives, as in `{"reward": 0.5}`; null: it gives none.
  *
- * @throws {ForgeError} NUMERIC_NON_FINITE, CONTRACT_INVALID_MESSAGE for a line that means to, and gives no number.
+ * @throws {ForgeError} NUMERIC_NON_FINITE, CONTRACT_INVALID_MESSAGE for a line that means to, and gives no number, or one
+ *   that is too large.
  */
 export function rewardIn(output: string): number | null {
   const line = output.trimEnd().split('\n').at(-1)!.trim();
@@ -18,6 +20,10 @@ export function rewardIn(output: string): number | null {
     (typeof reward === 'number' && !Number.isFinite(reward));
   if (isUnfinite) throw new ForgeError('NUMERIC_NON_FINITE', found);
   if (typeof reward !== 'number') throw new ForgeError('CONTRACT_INVALID_MESSAGE', found);
+  if (Math.abs(reward) > MAX_REWARD) {
+    const message = `its last line gives a reward of ${reward}, expected ${-MAX_REWARD} to ${MAX_REWARD}`;
+    throw new ForgeError('CONTRACT_INVALID_MESSAGE', message);
+  }
   return reward;
 }
 
