@@ -52,10 +52,12 @@ function bottleneckWords(id: string, found: Bottleneck): VerdictWords {
             '.',
           ],
         };
-      const why = `rollouts spend ${percent(found.share)} in the code of the algorithm or its environment`;
+      const why = `rollouts spend ${percent(found.share)} in the code of the algorithm, its environment or agents`;
       return {
         name: 'policy-bound',
-        sentence: [`${lacking}${why}; make that quicker, or let more run at a time (policy.jobConcurrency).`],
+        sentence: [
+          `${lacking}${why}; make that quicker, let more run at a time (policy.jobConcurrency), or start more agents where they are elsewhere.`,
+        ],
       };
     }
     case 'reward':

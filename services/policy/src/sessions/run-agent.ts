@@ -9,6 +9,8 @@ export interface StartedAgent {
   sample: Sample;
   /** Aborted, with the reason, once nobody waits for it any more. */
   signal: AbortSignal;
+  /** Goes before the others that wait for a place. */
+  isFirst: boolean;
 }
 
 /** Outcome of an agent that came to its end; null: it gave no reward. */

@@ -181,10 +181,11 @@ class Attempt {
   private async runAgent(session: AgentSession, rollout: number, key: string): Promise<AgentOutcome> {
     const { agents, directory } = this.options;
     const { signal } = this;
-    const { sample } = this.context;
+    // Held-out rollouts are waited for, by a run that ends say; the others are many.
+    const { sample, isEvaluation: isFirst } = this.context;
     const baseUrl = await agents!.baseUrl(signal);
     // One that was refused more calls may well fail: it is a rollout that was cut off.
-    const outcome = await agents!.run({ baseUrl, key, sample, signal }).catch((error: unknown) => {
+    const outcome = await agents!.run({ baseUrl, key, sample, signal, isFirst }).catch((error: unknown) => {
       if (!session.isCutOff || signal.aborted) throw error;
       return { reward: null, stderr: ForgeError.from(error).message };
     });

@@ -185,6 +185,27 @@ describe('AgentProgram', () => {
     expect(Math.max(...counts)).toBe(2);
   });
 
+  it('lets one that goes first overtake the others, and one that nobody waits for any more leave', async () => {
+    const file = join(dir, 'order');
+    const one = program(['sh', '-c', `cat >> ${file}; sleep 0.2`], { parallel: 1 });
+    const given = (id: string, more: object = {}) => one.run({ ...call, sample: { ...sample, id }, ...more });
+    const ending = new AbortController();
+    const works = [
+      given('a'),
+      given('b'),
+      given('left', { signal: ending.signal }),
+      given('c', { isFirst: true }),
+    ];
+    ending.abort(new Error('nobody waits'));
+    await expect(works[2]).rejects.toThrow('nobody waits');
+    await Promise.all([works[0], works[1], works[3]]);
+    const ids = readFileSync(file, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { id: string }).id);
+    expect(ids).toEqual(['a', 'c', 'b']);
+  });
+
   it('leaves neither guards nor samples behind', async () => {
     const before = readdirSync(tmpdir());
     const reports = await Promise.all(Array.from({ length: 4 }, () => shell('echo $$ >&2')));

@@ -33,6 +33,8 @@ export interface AgentCall {
   key: string;
   /** Ends it, once nobody waits for it any more. */
   signal?: AbortSignal | undefined;
+  /** Goes before the others that wait for a place; default false. */
+  isFirst?: boolean | undefined;
 }
 
 export interface AgentReport {
@@ -73,7 +75,8 @@ export class AgentProgram {
    * @throws the reason of `signal`.
    */
   run(call: AgentCall): Promise<AgentReport> {
-    return this.places.during(1, () => this.runNow(call));
+    const { signal, isFirst = false } = call;
+    return this.places.during(1, () => this.runNow(call), { signal, isFirst });
   }
 
   private async runNow({ sample, baseUrl, key, signal }: AgentCall): Promise<AgentReport> {
