@@ -1,7 +1,14 @@
 import { hasTurns, type Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import { adapterShapes, loadModel, modelFolder, type LoadedModel, type ModelConfig } from '@forge/model';
-import { loadAgent, loadAlgorithm, loadRewards, loadRollout, loadTask, pinnedTask } from '@forge/recipe-parts';
+import {
+  loadAgent,
+  loadAlgorithm,
+  loadRewards,
+  loadRollout,
+  loadTask,
+  pinnedTask,
+} from '@forge/recipe-parts';
 import { promptMessages } from '@forge/rl';
 import type { RunModels } from '../planning/memory-plan';
 import { withDownloads } from '../with-downloads';
