@@ -45,7 +45,7 @@ function calculator(messages: readonly ChatMessage[]): string {
   return `<tool_call>${JSON.stringify(call)}</tool_call>`;
 }
 
-/** What a program prints that finds the gateway by the variables that an agent gets. */
+/** Output of a program that finds the gateway by the variables that an agent gets. */
 async function printed(language: Language, source: string): Promise<string> {
   const env = { ...process.env, OPENAI_BASE_URL: `${gateway.url}/v1`, OPENAI_API_KEY: 'sk-forge-k' };
   const [program, ...args] = LANGUAGES[language].command;

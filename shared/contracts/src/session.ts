@@ -4,7 +4,7 @@ import { chatMessageSchema, chatMessagesSchema, toolSpecsSchema } from './chat-m
 import { completionSchema } from './completion';
 
 const digest = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in hexadecimal');
-/** What a client may say of how an answer is drawn; the rest is the run's. */
+/** Part of sampling that a client may decide; the rest is the run's. */
 const drawing = {
   stop: atMost(16, z.string().min(1)).optional(),
   maxTokens: z.int().min(1).optional(),

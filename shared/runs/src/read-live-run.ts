@@ -15,7 +15,7 @@ export interface LiveRun {
   progress: StepProgress | null;
   ledger: Ledger;
   deadLetters: Awaited<ReturnType<DeadLetters['counts']>>;
-  /** Where agents call the policy, without `/v1`; null: there is no gateway. */
+  /** Address at which agents call the policy, without `/v1`; null: there is no gateway. */
   agentsAt: string | null;
   /** Replicas of every service, in a stable order. */
   replicas: Readonly<Record<ServiceName, readonly SeenReplica[]>>;

@@ -23,7 +23,7 @@ export interface SessionAnswersOptions {
 
 /** Pause before a session is looked for again. */
 const AGAIN_MS = 200;
-/** How often a call that is under way looks whether its session has moved to another replica. */
+/** Pause between two looks of a call under way whether its session has moved to another replica. */
 const LOOK_MS = 1_000;
 /** Codes that say: the session is, or will be, at another replica, or at another process of that name. */
 const MOVED: ReadonlySet<ErrorCode> = new Set([
@@ -149,7 +149,7 @@ export class SessionAnswers implements AnswerSource {
   }
 }
 
-/** How a call is known again: by its contents, or by the key that a client gives it for that. */
+/** Marks by which a call is known again: its contents, or the key that a client gives it for that. */
 function identityOf(request: ClientRequest): Pick<SessionCall, 'digest' | 'isRetry'> {
   const { path, headers, body } = request;
   const key = idempotencyKey(request);

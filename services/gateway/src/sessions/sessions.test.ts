@@ -85,7 +85,7 @@ describe('a session', () => {
     await byPath.responses.create({ model: 'm', input: 'Hi' });
     await post(at.gateway.url + CHAT, ask(), { ...bearer(TOKEN), 'x-session-id': ids[0]! });
     expect(at.replicas.came.map(({ call }) => call.sessionId)).toEqual([ids[0], ids[1], ids[1], ids[0]]);
-    // What is trained is what the run draws: of a client's sampling only its end counts.
+    // Sampling is the run's but for its end: the run trains what it draws.
     expect(at.replicas.came[1]!.call.maxTokens).toBe(8);
     expect((await openAi.models.list()).data).toMatchObject([{ id: 'trained' }]);
     const counted = await anthropic.messages.countTokens(ask());

@@ -152,7 +152,7 @@ describe('sessions of agents elsewhere', () => {
               async () => (await run.state.sessions.byId('0-0'))!.replica === 'policy-1',
             );
             release();
-            // What the first one draws now is told to nobody.
+            // Answers that the first one draws now are told to nobody.
             expect(await outcome).toBe('TRANSIENT_SESSION_LOST');
             ({ table } = second);
             const again = await table.answer(callOf(sessionId, [user('a')], true));

@@ -73,12 +73,12 @@ export class Registry {
     await this.redis.hset(this.servedKey, `${service}/${replica}`, address);
   }
 
-  /** Where the replica of this name serves clients, or did so before it died; null: nowhere yet. */
+  /** Address at which the replica of this name serves clients, or did so before it died; null: none yet. */
   servedAt(service: string, replica: string): Promise<string | null> {
     return this.redis.hget(this.servedKey, `${service}/${replica}`);
   }
 
-  /** Where agents reach the gateway of the run, without `/v1`; null: it has none, or none is ready. */
+  /** Address of the run's gateway for agents, without `/v1`; null: it has none, or none is ready. */
   async gatewayAddress(): Promise<string | null> {
     const ready = (await this.list('gateway')).filter(({ isReady }) => isReady);
     const addresses = await Promise.all(ready.map(({ replica }) => this.servedAt('gateway', replica)));

@@ -45,7 +45,7 @@ export interface OwnedGroup {
   owner: string;
 }
 
-/** Where the sessions of a group stand. */
+/** Standing of the sessions of a group. */
 export interface GroupStanding {
   /** Since it was taken; null: it waits. */
   takenForMs: number | null;
@@ -149,7 +149,7 @@ export class SessionDirectory {
     return this.change(scripts.end, sessionId, randomUUID());
   }
 
-  /** Where the sessions of a group stand; null when another attempt at its job, or none, has it. */
+  /** Standing of the sessions of a group; null when another attempt at its job, or none, has it. */
   async standing(group: string, owner: string): Promise<GroupStanding | null> {
     const flat = await scripts.look.run(this.redis, [this.keys.sessions(group)], [owner]);
     if (flat === null) return null;

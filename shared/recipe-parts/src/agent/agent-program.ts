@@ -14,7 +14,7 @@ import { OutputTail } from './output-tail';
 export interface AgentProgramOptions {
   /** The program and its arguments. */
   command: readonly string[];
-  /** What its environment has beside what every program needs. */
+  /** Variables beside those that every program needs. */
   env: Readonly<Record<string, string>>;
   /** Time of one rollout. */
   timeLimitMs: number;

@@ -156,7 +156,7 @@ export class EpisodeSocket {
     this.socket.ping();
   }
 
-  /** What `look` finds once it finds something; the connection ends with `late` where that takes too long. */
+  /** Result of `look` once it finds something; the connection ends with `late` where that takes too long. */
   private async within<T>(timeoutMs: number, late: Lost, look: () => T | undefined): Promise<T> {
     const timer = setTimeout(() => this.end(late), timeoutMs);
     try {

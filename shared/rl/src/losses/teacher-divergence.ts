@@ -1,7 +1,7 @@
 import { add, concat, exp, log, maximum, mul, sub, sum, type Tensor } from '@forge/graph';
 import type { TopLogprobs } from './loss';
 
-/** Which of two distributions the mean of their log ratio is under: the policy, the teacher, or half of each. */
+/** Distribution under which the log ratio is averaged: the policy, the teacher, or half of each. */
 export type TeacherDivergence = 'reverse' | 'forward' | 'mixed';
 
 /** Share below which all the other tokens together count as it. */

@@ -56,7 +56,7 @@ export function episodeFromTurns(turns: readonly Completion[], score: Score): Ep
 }
 
 /**
- * What the reference model says of a sequence.
+ * Judgement of a sequence by the reference model.
  *
  * Shapes: logprobs [T]; those of `top`, where it was asked for, [T, K].
  */
