@@ -62,6 +62,7 @@ async function coordinate(state: RunState, dir: string) {
     sinks: new RunSinks([]),
     mayWrite: () => state.checkCoordinator(coordinator),
     services: ['policy', 'trainer'],
+    tune: () => Promise.resolve({}),
     warn: () => undefined,
   });
   const lifecycle = await Lifecycle.open({

@@ -13,6 +13,7 @@ import { Recording } from './recording/recording';
 import { RunDirectory } from './recording/run-directory';
 import { openSinks } from './recording/sinks/open-sinks';
 import { StepWork } from './step-work';
+import { RunTuning } from './tuning/run-tuning';
 
 /** How often at least the time starts anew after which the state of the run expires. */
 const KEEP_INTERVAL_MS = 600_000;
@@ -36,6 +37,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const evaluations = new Evaluations();
   const reported = new StepWork();
   const services = servicesOf(recipe);
+  const tuning = await RunTuning.open({ controls: runState.controls, recipe, logger });
   const recording = await Recording.open({
     ...{ runState, recipe, directory, evaluations, reported },
     sinks: openSinks(recipe, runId, runDir, logger),
@@ -43,6 +45,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     spanFile: new SpanFile(runDir),
     mayWrite: () => runState.checkCoordinator(coordinator),
     services: SERVICES,
+    tune: (row) => tuning?.take(row) ?? Promise.resolve({}),
     warn: (message) => {
       logger.warn(message);
     },

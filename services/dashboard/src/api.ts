@@ -299,6 +299,8 @@ export interface ControlChange {
   name: string;
   from: string;
   to: string;
+  /** Why the run changed it by itself. */
+  reason?: string | undefined;
 }
 
 export interface WeightsVersion {

@@ -9,12 +9,8 @@ import { redisWaitSeconds, section } from './sections';
 import { sinkSchema } from './sink';
 import { taskSchema } from './task';
 import { keepCheckpoints, publishDtype, rollbackFields, trainerFields } from './trainer';
+import { maxStalenessSchema, resolvedTuning, tuningSchema } from './tuning';
 import { scorerFields, workerFields } from './worker';
-
-const infinity = z.preprocess(
-  (value) => (typeof value === 'string' && /^\+?\.?inf(inity)?$/i.test(value) ? Infinity : value),
-  z.union([z.int().min(0), z.literal(Infinity)], { error: 'a whole number >= 0, or .inf' }),
-);
 
 const replicas = z.int().min(1).max(256).default(1).describe('processes of this service');
 
@@ -39,9 +35,11 @@ export const recipeSchema = z
         'base checkpoint: a directory, relative to the working directory, else org/name or org/name@revision on the Hugging Face hub; a run notes the commit',
       ),
     steps: z.int().min(1).max(10_000_000).describe('optimizer steps'),
-    maxStaleness: infinity
+    maxStaleness: maxStalenessSchema
       .default(0)
-      .describe('policy versions a trained token may be old; 0 is synchronous, .inf fully asynchronous'),
+      .describe(
+        'policy versions a trained token may be old; 0 is synchronous, .inf fully asynchronous; auto, or { auto: { most: 16 } }, lets the run tune itself below a bound (see tuning)',
+      ),
     stopAtAccuracy: z
       .number()
       .gt(0)
@@ -103,12 +101,12 @@ export const recipeSchema = z
       replicas,
       ...workerFields,
       jobConcurrency: z
-        .int()
-        .min(1)
-        .max(1024)
+        .union([z.int().min(1).max(1024), z.literal('auto')], {
+          error: 'a whole number from 1 to 1024, or auto',
+        })
         .default(16)
         .describe(
-          'rollout jobs one replica works on at a time; one whose rollouts agents make waits for them in its place',
+          'rollout jobs one replica works on at a time; one whose rollouts agents make waits for them in its place; auto: as many as fill maxBatch, and tuning says how many are in flight',
         ),
     }),
     reference: section({
@@ -161,6 +159,7 @@ export const recipeSchema = z
           'calls under way at one replica; an agent whose call is one too many is told to come again',
         ),
     }),
+    tuning: tuningSchema,
     evaluation: section({
       everySteps: z.int().min(0).default(10).describe('steps between held-out evaluations; 0 is never'),
       samples: z
@@ -314,6 +313,11 @@ export const recipeSchema = z
       const message = 'at least 1: agents call the policy through it';
       context.addIssue({ code: 'custom', path: ['gateway', 'replicas'], message });
     }
+    const { maxStaleness, tuning } = resolvedTuning(recipe);
+    if (tuning.pace && maxStaleness === Infinity) {
+      const message = 'a number with tuning.pace: the bound below which the run tunes itself';
+      context.addIssue({ code: 'custom', path: ['maxStaleness'], message });
+    }
     const consumed = candidatesPerBatch({ batch });
     if (limits.heldGroups < consumed) {
       const message = `at least ${consumed}, the groups one batch consumes`;
@@ -357,12 +361,17 @@ export const recipeSchema = z
       context.addIssue({ code: 'custom', path, message: `a name in rewards: ${names.join(', ')}` });
     }
   })
-  .transform(({ evaluation, gateway, ...recipe }) => ({
-    ...recipe,
-    gateway: needsGateway(recipe) ? gateway : { ...gateway, replicas: 0 },
-    algorithm: completedAlgorithm(recipe),
-    evaluation: { ...evaluation, reward: evaluation.reward ?? rewardNames(recipe)[0]! },
-  }));
+  .transform(({ evaluation, gateway, ...recipe }) => {
+    const { jobConcurrency, ...tuned } = resolvedTuning(recipe);
+    return {
+      ...recipe,
+      ...tuned,
+      policy: { ...recipe.policy, jobConcurrency },
+      gateway: needsGateway(recipe) ? gateway : { ...gateway, replicas: 0 },
+      algorithm: completedAlgorithm(recipe),
+      evaluation: { ...evaluation, reward: evaluation.reward ?? rewardNames(recipe)[0]! },
+    };
+  });
 
 function comparesComponents(algorithm: AlgorithmConfig): boolean {
   return 'shaping' in algorithm && (algorithm.name === 'gdpo' || algorithm.shaping.normalizeComponents);

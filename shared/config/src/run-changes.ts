@@ -2,12 +2,13 @@ import { z } from 'zod';
 import { applyOverrides } from './overrides';
 import { describeIssues, invalidConfig } from './issues';
 import { recipeSchema } from './recipe';
+import { stalenessBound } from './tuning';
 
-const { maxStaleness, steps, stopAtAccuracy } = recipeSchema.in.shape;
+const { steps, stopAtAccuracy } = recipeSchema.in.shape;
 
 /** Keys of a recipe that may change while its run goes on; services read all others once, at their start. */
 const runChangesSchema = z.strictObject({
-  maxStaleness: maxStaleness.unwrap().optional(),
+  maxStaleness: stalenessBound.optional(),
   steps: steps.optional(),
   stopAtAccuracy: z.union([stopAtAccuracy.unwrap(), z.null()]).optional(),
 });

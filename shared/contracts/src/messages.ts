@@ -150,12 +150,14 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     id: z.string(),
     /** Version of the policy at the time. */
     version: z.int(),
-    operation: z.enum(['set', 'scale', 'restart', 'pause', 'unpause']),
+    operation: z.enum(['set', 'scale', 'restart', 'pause', 'unpause', 'tune']),
     /** Setting, service, or process. */
     name: z.string(),
     /** Before and after; empty where there was, or is, none. */
     from: z.string(),
     to: z.string(),
+    /** Why the run changed it by itself. */
+    reason: z.string().max(1000).optional(),
   }),
   /** How far the step under way is, about once a second. */
   z.strictObject({ kind: z.literal('progress'), progress: stepProgressSchema }),

@@ -17,6 +17,7 @@ export interface MetricDefinition {
     | 'with such an algorithm'
     | 'when the step is rolled back'
     | 'when recorded'
+    | 'when the run tunes itself'
     | 'where there are any'
     | 'after such a one';
 }
@@ -104,6 +105,27 @@ export const METRICS = [
     'trainer',
     'trained tokens of that lag / all trained tokens: the histogram of the lag; `16+` has all from 16 on',
     'where there are any',
+  ),
+  metric(
+    'tuning/pace',
+    'versions',
+    'coordinator',
+    'versions that admission ran ahead of the trainer at most in this step',
+    'when the run tunes itself',
+  ),
+  metric(
+    'tuning/groups_in_flight',
+    'groups',
+    'coordinator',
+    'groups in flight at most',
+    'when the run tunes itself',
+  ),
+  metric(
+    'tuning/objective',
+    'tokens/s',
+    'coordinator',
+    'tokens/trained by the seconds since the step before, times exp(-lag/mean / 8): what tuning seeks to raise',
+    'when the run tunes itself',
   ),
   metric('entropy', 'nats', 'trainer', 'mean entropy of the policy at trained tokens, before the update'),
   metric(

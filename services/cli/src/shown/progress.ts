@@ -77,9 +77,9 @@ export function advance(progress: RunProgress, event: TelemetryEvent, nowMs: num
     case 'run':
       return { ...progress, state: event.state, message: event.message ?? progress.message };
     case 'control': {
-      const { operation, name, from, to } = event;
+      const { operation, name, from, to, reason } = event;
       const settings = operation === 'set' ? { ...progress.settings, [name]: to } : progress.settings;
-      return { ...progress, settings, change: changeInWords(operation, name, from, to) };
+      return { ...progress, settings, change: changeInWords(operation, name, from, to, reason) };
     }
     case 'waiting':
       return { ...progress, waitingFor: event.for };
@@ -92,10 +92,10 @@ export function advance(progress: RunProgress, event: TelemetryEvent, nowMs: num
   }
 }
 
-function changeInWords(operation: string, name: string, from: string, to: string): string {
+function changeInWords(operation: string, name: string, from: string, to: string, reason?: string): string {
   const values = from === '' && to === '' ? '' : `: ${from || 'none'} -> ${to || 'none'}`;
   if (operation === 'pause' || operation === 'unpause') return `${name} ${operation}d`;
-  return `${operation} ${name}${values}`;
+  return `${operation} ${name}${values}${reason === undefined ? '' : ` (${reason})`}`;
 }
 
 /** Replicas and unfinished evaluations that are kept. */

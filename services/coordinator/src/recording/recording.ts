@@ -8,7 +8,7 @@ import type { RunDirectory } from './run-directory';
 import { writeRunSummary } from './run-summary';
 import type { EndState } from './sinks/metric-sink';
 import type { RunSinks } from './sinks/run-sinks';
-import { TelemetryRecorder } from './telemetry-recorder';
+import { TelemetryRecorder, type TelemetryRecorderOptions } from './telemetry-recorder';
 
 export interface RecordingOptions {
   runState: Pick<
@@ -26,6 +26,8 @@ export interface RecordingOptions {
   mayWrite: () => Promise<void>;
   /** Services whose reports count. */
   services: readonly string[];
+  /** Tunes the run by a step; what its row shows of it. */
+  tune: TelemetryRecorderOptions['tune'];
   warn: (message: string) => void;
 }
 

@@ -19,6 +19,8 @@ export interface TelemetryRecorderOptions {
   mayWrite: () => Promise<void>;
   /** Services whose reports count. */
   services: readonly string[];
+  /** Tunes the run by a step; what its row shows of it. */
+  tune: (row: MetricsRow) => Promise<Record<string, number>>;
   warn: (message: string) => void;
 }
 
@@ -152,10 +154,9 @@ export class TelemetryRecorder {
       case 'control': {
         if (this.controls.has(event.id)) break;
         await this.options.mayWrite();
-        const { id, version, operation, name, from, to } = event;
-        const seconds = this.elapsedSeconds;
-        await this.options.directory.addControl({ seconds, version, operation, name, from, to, id });
-        this.controls.add(id);
+        const { kind: _, ...change } = event;
+        await this.options.directory.addControl({ seconds: this.elapsedSeconds, ...change });
+        this.controls.add(change.id);
         break;
       }
       case 'waiting':
@@ -201,6 +202,7 @@ export class TelemetryRecorder {
   private async write(finished: FinishedRow | null): Promise<void> {
     if (finished === null) return;
     await this.options.mayWrite();
+    Object.assign(finished.row, await this.options.tune(finished.row));
     await this.options.directory.addMetrics(finished.row);
     this.options.sinks.addStep(finished, Date.now());
   }

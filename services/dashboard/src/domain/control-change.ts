@@ -8,6 +8,7 @@ const schema = z.object({
   name: z.string(),
   from: z.string(),
   to: z.string(),
+  reason: z.string().optional(),
 });
 
 /** A line of controls.jsonl; null for anything else. */

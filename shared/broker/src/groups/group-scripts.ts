@@ -88,16 +88,19 @@ if (redis.call('HGET', run, 'coordinator') or '0') ~= ARGV[6] then return 'stale
 local last = redis.call('HMGET', run, 'admitCall', 'admitAnswer')
 if last[1] == ARGV[3] then return cjson.decode(last[2]) end
 local h = redis.call('HMGET', run, 'state', 'version', 'maxStaleness', 'candidates', 'steps', 'started', 'nextIndex',
-  'firstKept', 'firstKeptVersion', 'paused')
+  'firstKept', 'firstKeptVersion', 'paused', 'pace', 'groupsInFlight')
 if h[1] ~= 'running' or h[10] == '1' then return {} end
 local version, candidates, steps = tonumber(h[2]), tonumber(h[4]), tonumber(h[5])
 local started, nextIndex = tonumber(h[6]), tonumber(h[7])
 local bound = steps * candidates
-if h[3] ~= 'inf' then bound = math.min(bound, (version + tonumber(h[3]) + 1) * candidates) end
+local ahead = h[3] == 'inf' and math.huge or tonumber(h[3])
+ahead = math.min(ahead, tonumber(h[11] or '') or ahead)
+bound = math.min(bound, (version + ahead + 1) * candidates)
 local places = redis.call('HMGET', ledger, 'inFlight', 'buffered', 'leased')
 local inFlight = tonumber(places[1] or 0)
 local held = inFlight + tonumber(places[2] or 0) + tonumber(places[3] or 0)
-local room = math.min(tonumber(ARGV[1]), tonumber(ARGV[2]) - inFlight, tonumber(ARGV[5]) - held)
+local most = math.min(tonumber(ARGV[2]), tonumber(h[12] or '') or math.huge)
+local room = math.min(tonumber(ARGV[1]), most - inFlight, tonumber(ARGV[5]) - held)
 local admitted = {}
 while started < bound and #admitted / 3 < room do
   local minVersion = 0

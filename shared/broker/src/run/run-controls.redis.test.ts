@@ -48,6 +48,23 @@ describe('RunControls', () => {
     ]);
   });
 
+  it('admits by the dials that are turned, below the bounds of the run, and tells why', async () => {
+    const state = await newRun(2);
+    expect(await state.controls.tuning()).toEqual({ pace: null, groupsInFlight: null, state: null });
+    await state.controls.tune({ pace: 0, groupsInFlight: 1 }, '"first"', null);
+    expect(await state.admit(10)).toHaveLength(1);
+    await state.controls.tune({ pace: null, groupsInFlight: 10 }, '"second"', 'the trainer waits');
+    expect(await state.admit(10)).toHaveLength(1);
+    // The oldest version that is allowed is that of the bound, not of the pace.
+    await state.controls.tune({ pace: 100, groupsInFlight: null }, '"third"', 'the trainer waits');
+    expect((await state.admit(10)).map(({ minVersion }) => minVersion)).toEqual([0, 0, 0, 0]);
+    expect(await state.controls.tuning()).toEqual({ pace: 100, groupsInFlight: 10, state: '"third"' });
+    expect(await toldBy(state)).toMatchObject([
+      { operation: 'tune', name: 'groupsInFlight', from: '1', to: '10', reason: 'the trainer waits' },
+      { operation: 'tune', name: 'pace', from: '0', to: '100', reason: 'the trainer waits' },
+    ]);
+  });
+
   it('admits nothing while it is paused', async () => {
     const state = await newRun();
     await state.controls.pause();

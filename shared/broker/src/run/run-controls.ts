@@ -28,6 +28,14 @@ export interface RunChanges {
   stopAtAccuracy?: number | null | undefined;
 }
 
+/** Dials of asynchrony that a coordinator turns by itself; null where nothing but the bounds of the run counts. */
+export interface RunDials {
+  /** Versions that admission may run ahead of the trainer, at most `maxStaleness`. */
+  pace: number | null;
+  /** Groups in flight at most. */
+  groupsInFlight: number | null;
+}
+
 /** Processes that the supervisor of a run is to bring about. */
 export interface WantedProcesses {
   /** Wanted replicas by service. */
@@ -42,7 +50,7 @@ export interface RestartRequest {
   outcome: string | null;
 }
 
-export type ControlOperation = 'set' | 'scale' | 'restart' | 'pause' | 'unpause';
+export type ControlOperation = 'set' | 'scale' | 'restart' | 'pause' | 'unpause' | 'tune';
 
 export const MAX_REPLICAS = 256;
 
@@ -54,7 +62,7 @@ const RESTARTED = 'restarted:';
 /**
  * Changes a running run, all of the change or none of it, and tells so.
  * KEYS run, wanted, telemetry, signals
- * ARGV id of the call, operation, cap on the telemetry, then of every change: its name to people, field, value
+ * ARGV id of the call, operation, cap on the telemetry, why or '', what the coordinator knows of the dials or '', then of every change: its name to people, field, value
  * Returns done (also when the newest call comes again), the state of a run that does not go on, or why not: steps (more
  * are done already), or `no` and the name of a service or process without a supervisor.
  */
@@ -64,7 +72,7 @@ if h[3] == ARGV[1] then return 'done' end
 if h[1] ~= 'running' then return h[1] or 'missing' end
 local operation, version = ARGV[2], tonumber(h[2])
 local isOfProcesses = operation == 'scale' or operation == 'restart'
-for i = 4, #ARGV, 3 do
+for i = 6, #ARGV, 3 do
   local name, field, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if field == 'steps' and tonumber(value) < version then return 'steps' end
   if isOfProcesses then
@@ -73,16 +81,18 @@ for i = 4, #ARGV, 3 do
     if not count or replica and tonumber(replica) >= count then return 'no ' .. name end
   end
 end
-for i = 4, #ARGV, 3 do
+for i = 6, #ARGV, 3 do
   local name, field, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local key = isOfProcesses and KEYS[2] or KEYS[1]
   local before = redis.call('HGET', key, field) or ''
   redis.call('HSET', key, field, value)
   local event = { kind = 'control', id = ARGV[1] .. ':' .. name, version = version, operation = operation, name = name,
-    from = operation == 'restart' and '' or before, to = operation == 'restart' and '' or value }
+    from = operation == 'restart' and '' or before, to = operation == 'restart' and '' or value,
+    reason = ARGV[4] ~= '' and ARGV[4] or nil }
   redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'event', cmsgpack.pack(event))
 end
 redis.call('HSET', KEYS[1], 'controlCall', ARGV[1])
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'tuning', ARGV[5]) end
 redis.call('XADD', KEYS[4], 'MAXLEN', '~', 100, '*', 'what', 'control')
 return 'done'
 `);
@@ -115,6 +125,24 @@ export class RunControls {
       isPaused: paused === '1',
       epoch: Number(epoch ?? 0),
     };
+  }
+
+  /** The dials as they are, and what the coordinator that turned them last knew. */
+  async tuning(): Promise<RunDials & { state: string | null }> {
+    const [pace, groups, state] = await this.redis.hmget(this.keys.run, 'pace', 'groupsInFlight', 'tuning');
+    return { pace: numberOf(pace), groupsInFlight: numberOf(groups), state: state || null };
+  }
+
+  /**
+   * Turns dials, on behalf of the coordinator that knows `state`: the run keeps both at once. Null leaves a dial as it
+   * is; without a reason nothing is told.
+   */
+  async tune({ pace, groupsInFlight }: RunDials, state: string, reason: string | null): Promise<void> {
+    const dials = Object.entries({ pace, groupsInFlight }).flatMap(([name, value]) =>
+      value === null ? [] : [[name, String(value)]],
+    );
+    if (reason === null) await this.redis.hset(this.keys.run, Object.fromEntries([...dials, ['tuning', state]]));
+    else await this.change('tune', dials.map(([name, value]) => [name!, name!, value!]), reason, state);
   }
 
   /** Whether the run can still be changed. */
@@ -224,10 +252,12 @@ export class RunControls {
     operation: ControlOperation,
     /** Name for people, field and value of each change. */
     changes: readonly (readonly string[])[],
+    reason = '',
+    tuning = '',
   ): Promise<void> {
     const { run, wanted, telemetry, signals } = this.keys;
     const call = `${this.instance}-${++this.calls}`;
-    const args = [call, operation, this.telemetryCap, ...changes.flat()];
+    const args = [call, operation, this.telemetryCap, reason, tuning, ...changes.flat()];
     const answer = String(await control.run(this.redis, [run, wanted, telemetry, signals], args));
     if (answer === 'done') return;
     if (answer === 'steps') {
@@ -249,6 +279,8 @@ export class RunControls {
     });
   }
 }
+
+const numberOf = (text: string | null | undefined): number | null => (text ? Number(text) : null);
 
 /** The fields of the `run` hash that steer a run. */
 export function steeringFields({ maxStaleness, steps, stopAtAccuracy }: RunSettings) {

@@ -2,7 +2,8 @@ import type { ControlChange, MetricsRow } from '../../../src/api';
 import type { Mark } from '../charts/curve';
 
 /** A change in words. */
-export function changeText({ operation, name, from, to }: ControlChange): string {
+export function changeText({ operation, name, from, to, reason }: ControlChange): string {
+  if (reason !== undefined) return `${operation} ${name} ${from} → ${to}: ${reason}`;
   if (operation === 'pause' || operation === 'unpause') return operation;
   if (from === '' && to === '') return `${operation} ${name}`.trim();
   if (from === '') return `${operation} ${name} ${to}`.replaceAll('  ', ' ').trim();
