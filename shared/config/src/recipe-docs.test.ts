@@ -11,7 +11,7 @@ describe('docs/recipe.md', () => {
     const docs = recipeDocs();
     expect(docs).toContain('| `groups` | whole number >= 1, <= 65536 | `32` | prompts trained on per step |');
     expect(docs).toContain('| `steps` | whole number >= 1, <= 10000000 | required | optimizer steps |');
-    expect(docs).toContain('| `maxStaleness` | whole number >= 0 or `.inf` | `0` |');
+    expect(docs).toContain('| `maxStaleness` | whole number >= 0 or `.inf` or section | `0` |');
     expect(docs).toContain('### `algorithm`, `name: grpo`');
     expect(docs).toContain('### `rewards.<n>`, `name: math`');
   });

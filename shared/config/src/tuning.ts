@@ -15,7 +15,9 @@ export const maxStalenessSchema = z.preprocess(
   z.union(
     [
       stalenessBound,
-      z.strictObject({ auto: z.strictObject({ most: z.int().min(1).max(1024).default(MOST) }) }),
+      z.strictObject({
+        auto: z.strictObject({ most: z.int().min(1).max(1024).default(MOST).describe('the bound') }),
+      }),
     ],
     { error: 'a whole number >= 0, .inf, auto, or { auto: { most: 16 } }' },
   ),

@@ -154,9 +154,10 @@ export class TelemetryRecorder {
       case 'control': {
         if (this.controls.has(event.id)) break;
         await this.options.mayWrite();
-        const { kind: _, ...change } = event;
+        const { id, version, operation, name, from, to, reason } = event;
+        const change = { version, operation, name, from, to, id, ...(reason !== undefined && { reason }) };
         await this.options.directory.addControl({ seconds: this.elapsedSeconds, ...change });
-        this.controls.add(change.id);
+        this.controls.add(id);
         break;
       }
       case 'waiting':

@@ -53,7 +53,7 @@ export function simulate(
   let state: TuningState = firstState(dials);
   const moves: SimulatedRun['moves'] = [];
   const working: Group[] = [];
-  let [buffer, queued]: [Group[], number[]] = [[], []];
+  const [buffer, queued]: [Group[], number[]] = [[], []];
   let [now, version, started, stepStartedAt, waited, idle, lags, below] = [0, 0, 0, 0, 0, 0, 0, 0];
   let training: { until: number; lag: number } | null = null;
   let score = 0;

@@ -132,7 +132,7 @@ describe('decide', () => {
   });
 
   it('leaves a dial alone that is not tuned', () => {
-    const { pace: _, ...ranges } = RULES.ranges;
+    const ranges = { groupsInFlight: RULES.ranges.groupsInFlight! };
     let state = firstState(FIRST);
     for (let i = 0; i < 100; i++)
       state = decide(state, { ...SOUND, trainerWaits: 0.9, policiesIdle: 0.9 }, { ...RULES, ranges }).state;

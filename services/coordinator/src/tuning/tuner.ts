@@ -167,7 +167,8 @@ function back(
 
 /** A trial that paid: its direction may be taken again at once. */
 function confirmed(state: TuningState, { dial, direction }: Trial): TuningState {
-  const { [`${direction} ${dial}` as const]: _, ...holds } = state.holds;
+  const key = `${direction} ${dial}`;
+  const holds = Object.fromEntries(Object.entries(state.holds).filter(([held]) => held !== key));
   return { ...state, trial: null, holds };
 }
 
