@@ -6,6 +6,7 @@ import {
   Graph,
   loop,
   matmul,
+  minimum,
   reshape,
   slice,
   sliceBetween,
@@ -78,7 +79,11 @@ export function decodeGraph(
   const rows = first.shape[0]!;
   const none = (width: number): Tensor => zeros(graph, [rows, kvHeads, 0, width]);
   const [uniformColumns, givenColumns] = [transpose(uniforms, [1, 0]), transpose(given, [1, 0])];
-  const positions = add(reshape(lengths, [rows, 1]), positionsAlong(first, 'T'));
+  // Padding may lie behind the last position.
+  const positions = minimum(
+    add(reshape(lengths, [rows, 1]), positionsAlong(first, 'T')),
+    config.maxPositions - 1,
+  );
 
   const result = loop({
     trips,

@@ -2,9 +2,11 @@ import type { Engine, HostTensor, Program } from '@forge/engine';
 import type { Parameters } from '@forge/weights';
 import { decodeGraph } from './decode-graph';
 import { givenTokens, idleSampling, int64, samplingFeeds, tokenFeeds } from './decode-feeds';
-import { cacheNames, emptyPromptCache, KvCache, promptCache, type PromptCache } from './kv-cache';
+import type { CacheBlock } from './cache-block';
+import { blockParts, cacheNames, KvCache } from './kv-cache';
 import type { ModelConfig } from '../transformer/model-config';
 import { prefillRuns } from './prefill-runs';
+import { PrefixCache } from './prefix-cache';
 import type { Sequence } from './sequence';
 import { weightFeeds, type FrozenBase, type WeightMode } from '../adapter/weight-source';
 
@@ -14,6 +16,8 @@ export interface DecoderOptions {
   weightMode: WeightMode;
   /** The model whose adapter is generated with; left out: the parameters are all of it. */
   base?: FrozenBase | undefined;
+  /** Bytes of keys and values kept for prompts to come that begin like earlier ones, at most; nothing unless given. */
+  prefixCacheBytes?: number | undefined;
 }
 
 /** Results of a chunk of decoding. */
@@ -28,10 +32,12 @@ export interface DecodedChunk {
   outputs: Readonly<Record<string, HostTensor>>;
 }
 
-/** Tokens [P] whose keys and values some rows want. */
-interface Prefilling {
-  tokens: readonly number[];
-  rows: Sequence[];
+/** Tokens of the prompts of an admission, each prompt counted once. */
+export interface PrefillCounts {
+  /** Tokens whose keys and values were computed. */
+  computed: number;
+  /** Tokens whose keys and values were there already, or are shared with another prompt of the admission. */
+  reused: number;
 }
 
 /** A product with fewer rows would use other kernels, and its results would have other bits. */
@@ -41,19 +47,30 @@ const SAMPLED = ['sampled', 'logprobs'];
 
 /** The model with one version of its weights, as the program that fills caches and samples tokens. */
 export class Decoder {
+  /** Its own, so that no block outlives the weights it was computed with. */
+  private readonly prefixes: PrefixCache;
+
   private constructor(
     private readonly options: DecoderOptions,
     readonly version: number,
     private readonly program: Program,
     /** The weights that every run is given; null where the program has its own copy. */
     private readonly parameters: Parameters | null,
-  ) {}
+  ) {
+    this.prefixes = new PrefixCache(options.prefixCacheBytes ?? 0);
+  }
 
   static async create(options: DecoderOptions, version: number, parameters: Parameters): Promise<Decoder> {
-    const { engine, config, weightMode, base } = options;
+    const { engine, config, weightMode, base, prefixCacheBytes } = options;
     const program = await engine.compile(decodeGraph(config, parameters, weightMode, base));
     // A program that is never built anew has its own copy of a base.
-    const kept = { engine, config, weightMode, ...(weightMode === 'initializers' && { base }) };
+    const kept = {
+      engine,
+      config,
+      weightMode,
+      prefixCacheBytes,
+      ...(weightMode === 'initializers' && { base }),
+    };
     return new Decoder(kept, version, program, weightMode === 'inputs' ? parameters : null);
   }
 
@@ -71,35 +88,24 @@ export class Decoder {
 
   /**
    * Fills the caches of rows with all their tokens but the last, which is the input of the next decoding step. Rows
-   * with the same tokens share the work.
+   * share the blocks that their tokens begin with.
    *
    * Shapes: caches [layers * 2][kvHeads, P, headDim]; P = tokens of the row - 1.
    */
-  async prefill(rows: readonly Sequence[]): Promise<void> {
-    const { config } = this.options;
-    const distinct = new Map<string, Prefilling>();
-    for (const row of rows) {
-      const tokens = [...row.request.promptTokenIds, ...row.tokenIds].slice(0, -1);
-      const key = tokens.join();
-      const known = distinct.get(key);
-      if (known) known.rows.push(row);
-      else distinct.set(key, { tokens, rows: [row] });
+  async prefill(rows: readonly Sequence[]): Promise<PrefillCounts> {
+    const chains = this.prefixes.chains(
+      rows.map(({ request, tokenIds }) => [...request.promptTokenIds, ...tokenIds].slice(0, -1)),
+    );
+    const missing = missingBlocks(chains);
+    for (let left = missing; left.length > 0; left = left.filter(({ isComputed }) => !isComputed)) {
+      const ready = left.filter(({ parent }) => parent?.isComputed ?? true);
+      for (const run of prefillRuns(ready, this.options.config.heads)) await this.fill(run);
     }
-    const give = (prefilling: Prefilling, cache: PromptCache): void => {
-      for (const row of prefilling.rows) row.cache = new KvCache(cache);
-    };
-    const sequences = [...distinct.values()];
-    for (const sequence of sequences)
-      if (sequence.tokens.length === 0) give(sequence, emptyPromptCache(config));
-    for (const run of prefillRuns(
-      sequences.filter(({ tokens }) => tokens.length > 0),
-      config.heads,
-    )) {
-      const outputs = await this.runPrefill(run);
-      run.forEach((sequence, row) =>
-        give(sequence, promptCache(outputs, row, sequence.tokens.length, config)),
-      );
-    }
+    rows.forEach((row, at) => (row.cache = new KvCache(chains[at]!)));
+    this.prefixes.keep(chains);
+    const total = [...new Set(chains)].reduce((sum, last) => sum + (last?.end ?? 0), 0);
+    const computed = missing.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    return { computed, reused: total - computed };
   }
 
   /**
@@ -140,7 +146,7 @@ export class Decoder {
    */
   async logprobs(tokenIds: readonly number[], temperature: number): Promise<number[]> {
     const rows = this.minRows();
-    const none = new KvCache(emptyPromptCache(this.options.config));
+    const none = new KvCache(null);
     const each = <T>(value: T): T[] => Array.from({ length: rows }, () => value);
     const outputs = await this.run(
       {
@@ -156,25 +162,27 @@ export class Decoder {
   }
 
   /**
-   * The keys and values of sequences side by side, padded on the right, after no cache at all.
+   * Computes blocks side by side, padded on the right, each behind its parents.
    *
-   * Shapes: tokens int64 [S, W] -> new.keys.L, new.values.L [S, kvHeads, W, headDim]; W = longest of the S sequences, at
-   * least 2.
+   * Shapes: tokens int64 [S, W] -> new.keys.L, new.values.L [S, kvHeads, W, headDim]; W = longest of the S blocks, at
+   * least `minWidth`.
    */
-  private runPrefill(sequences: readonly Prefilling[]): Promise<Record<string, HostTensor>> {
-    const width = Math.max(MIN_ROWS, ...sequences.map(({ tokens }) => tokens.length));
-    const rows = sequences.map(({ tokens }) => Array.from({ length: width }, (_, t) => tokens[t] ?? 0));
-    const none = new KvCache(emptyPromptCache(this.options.config));
+  private async fill(blocks: readonly CacheBlock[]): Promise<void> {
+    const { config } = this.options;
+    const width = Math.max(this.minWidth(), ...blocks.map(({ tokens }) => tokens.length));
     const feeds = {
       ...KvCache.batch(
-        rows.map(() => none),
-        this.options.config,
+        blocks.map(({ parent }) => new KvCache(parent)),
+        config,
       ),
-      tokens: tokenFeeds(rows),
-      lengths: int64(rows.map(() => 0)),
-      ...idleSampling(rows.length),
+      tokens: tokenFeeds(blocks.map(({ tokens }) => Array.from({ length: width }, (_, t) => tokens[t] ?? 0))),
+      lengths: int64(blocks.map(({ start }) => start)),
+      ...idleSampling(blocks.length),
     };
-    return this.run(feeds, this.newNames);
+    const outputs = await this.run(feeds, this.newNames);
+    blocks.forEach((block, row) => {
+      block.parts = blockParts(outputs, row, block.tokens.length, config);
+    });
   }
 
   private async run(
@@ -195,7 +203,29 @@ export class Decoder {
    * head's attention among threads, and so add in another order.
    */
   private minRows(): number {
-    const { engine, config } = this.options;
-    return Math.max(MIN_ROWS, Math.ceil(engine.options.threads / config.kvHeads));
+    return Math.max(MIN_ROWS, Math.ceil(this.threads / this.options.config.kvHeads));
   }
+
+  /**
+   * The fewest tokens of a row that prefill takes, for the same reason: onnxruntime divides a head's attention by queries,
+   * which leaves the order of its sums, where these are no fewer than the columns of the values.
+   */
+  private minWidth(): number {
+    const { heads, kvHeads, headDim } = this.options.config;
+    return this.threads <= kvHeads
+      ? MIN_ROWS
+      : Math.max(MIN_ROWS, Math.ceil((headDim + 1) / (heads / kvHeads)));
+  }
+
+  private get threads(): number {
+    return this.options.engine.options.threads;
+  }
+}
+
+/** The blocks of chains that have to be computed, each once. */
+function missingBlocks(chains: readonly (CacheBlock | null)[]): CacheBlock[] {
+  const missing = new Set<CacheBlock>();
+  for (const last of chains)
+    for (let block = last; block !== null && !block.isComputed; block = block.parent) missing.add(block);
+  return [...missing];
 }

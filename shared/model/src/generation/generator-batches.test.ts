@@ -66,6 +66,23 @@ describe('Generator', () => {
     await generator.close();
   });
 
+  it('gives the same bits where the end of a long prompt is computed alone, with more threads than key-value heads', async () => {
+    const config: ModelConfig = { ...tiny, hiddenSize: 64, headDim: 64, maxPositions: 1024 };
+    const generator = await generatorOf({ engine: createEngine({ threads: 4 }), config });
+    for (const length of [514, 522, 529]) {
+      const ask = (i: number) =>
+        generator.generate({
+          rolloutIds: ['a'],
+          promptTokenIds: Array.from({ length }, (_, t) => (13 * i + 7 * t + (i + 1) * t * t) % 11),
+          seed: 3,
+          sampling: sampling({ maxTokens: 4 }),
+        });
+      const together = await Promise.all([0, 1, 2, 3, 4, 5, 6, 7].map(ask));
+      expect(await ask(3)).toEqual(together[3]);
+    }
+    await generator.close();
+  });
+
   it('gives a row without filters the same bits beside a row with filters', async () => {
     const generator = await generatorOf();
     const ask = (ids: string[], overrides: Partial<Sampling> = {}) =>

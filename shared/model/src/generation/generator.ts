@@ -28,6 +28,8 @@ export interface GeneratorOptions {
   weightMode: WeightMode;
   /** Compute the cache of running sequences again when new weights take effect, instead of keeping the old one. */
   refreshCache?: boolean;
+  /** Bytes of keys and values kept for prompts to come that begin like earlier ones, at most; nothing unless given. */
+  prefixCacheBytes?: number;
   decodeText: TextRules['decodeText'];
   /** Text of each special token by its id, for stop strings that name one; none unless given. */
   specialTokens?: TextRules['specialTokens'];
@@ -41,6 +43,9 @@ export interface GeneratorStats {
   version: number;
   /** Generated since the start. */
   tokens: number;
+  /** Prompt tokens whose keys and values were computed, and those whose were kept or shared. */
+  prefilledTokens: number;
+  reusedTokens: number;
   busyMs: number;
   activeRows: number;
   queuedRows: number;
@@ -66,6 +71,8 @@ export class Generator {
   /** The newest version among the calls of applyWeights under way. */
   private newest = -1;
   private tokens = 0;
+  private prefilledTokens = 0;
+  private reusedTokens = 0;
   private busyMs = 0;
 
   private constructor(
@@ -89,6 +96,8 @@ export class Generator {
     return {
       version: this.version,
       tokens: this.tokens,
+      prefilledTokens: this.prefilledTokens,
+      reusedTokens: this.reusedTokens,
       busyMs: this.busyMs,
       activeRows: this.active.length,
       queuedRows: this.waiting.length,
@@ -222,7 +231,7 @@ export class Generator {
     this.next = null;
     await old.releaseUnless(this.current);
     this.options.onReplaced?.();
-    if (this.options.refreshCache && this.active.length > 0) await this.current.prefill(this.active);
+    if (this.options.refreshCache && this.active.length > 0) await this.prefill(this.active);
   }
 
   /** Moves waiting rows in while there is room, their prompts prefilled. */
@@ -230,7 +239,13 @@ export class Generator {
     const joining = this.waiting.splice(0, Math.max(0, this.options.maxBatch - this.active.length));
     if (joining.length === 0) return;
     this.active.push(...joining);
-    await this.current.prefill(joining);
+    await this.prefill(joining);
+  }
+
+  private async prefill(rows: readonly Sequence[]): Promise<void> {
+    const { computed, reused } = await this.current.prefill(rows);
+    this.prefilledTokens += computed;
+    this.reusedTokens += reused;
   }
 
   /** Decodes up to `chunk` tokens for every active row, and finishes the rows that are done. */

@@ -1,4 +1,5 @@
 import type { HostTensor } from '@forge/engine';
+import type { CacheBlock } from './cache-block';
 import type { ModelConfig } from '../transformer/model-config';
 
 /** Cached positions of a batch are padded to a multiple of this, so that few sizes occur. */
@@ -11,43 +12,38 @@ export function cacheNames(layers: number): string[] {
   );
 }
 
-/** Keys and values of a prompt, in the order of `cacheNames`: [kvHeads, length, headDim] each. Sequences share it. */
-export interface PromptCache {
-  readonly length: number;
-  readonly parts: readonly Float32Array[];
-}
-
-/** The first `length` positions of row `row` of the outputs of prefill. */
-export function promptCache(
+/** The parts of a cache block: the first `length` positions of row `row` of the outputs of prefill. */
+export function blockParts(
   outputs: Readonly<Record<string, HostTensor>>,
   row: number,
   length: number,
   { layers, kvHeads, headDim }: ModelConfig,
-): PromptCache {
-  const parts = cacheNames(layers).map((name) => {
+): Float32Array[] {
+  return cacheNames(layers).map((name) => {
     const cut = new Float32Array(kvHeads * length * headDim);
     copyRow(outputs[`new.${name}`]!, row, length, cut, 0, length);
     return cut;
   });
-  return { length, parts };
 }
 
-/** The cache of a prompt whose only token is not prefilled. */
-export function emptyPromptCache({ layers }: ModelConfig): PromptCache {
-  return { length: 0, parts: cacheNames(layers).map(() => new Float32Array(0)) };
-}
-
-/** Keys and values of one sequence: the prompt's, which others may share, and behind them its own. */
+/**
+ * Keys and values of one sequence: the prompt's, which others may share, and behind them its own. The prompt's are those
+ * of its last block and of the blocks before that.
+ */
 export class KvCache {
   /** [kvHeads, capacity, headDim] each, of which `ownLength` positions are used. */
   private own: Float32Array[] = [];
   private ownLength = 0;
   private capacity = 0;
 
-  constructor(private readonly prompt: PromptCache) {}
+  constructor(private readonly prompt: CacheBlock | null) {}
 
   get length(): number {
-    return this.prompt.length + this.ownLength;
+    return this.promptLength + this.ownLength;
+  }
+
+  private get promptLength(): number {
+    return this.prompt?.end ?? 0;
   }
 
   /** Adds the first `count` positions of row `row` of the outputs of decoding. */
@@ -76,7 +72,7 @@ export class KvCache {
     caches: readonly KvCache[],
     { layers, kvHeads, headDim }: ModelConfig,
   ): Record<string, HostTensor> {
-    const indices = new Map<KvCache | PromptCache, number>();
+    const indices = new Map<KvCache | CacheBlock | null, number>();
     const distinct: KvCache[] = [];
     const cacheOf = BigInt64Array.from(caches, (cache) => {
       const identity = cache.ownLength === 0 ? cache.prompt : cache;
@@ -107,11 +103,15 @@ export class KvCache {
 
   /** Writes one head of part `index` to `data` at `at`. */
   private copyHead(data: Float32Array, at: number, index: number, head: number, headDim: number): void {
-    const size = this.prompt.length * headDim;
-    if (size > 0) data.set(this.prompt.parts[index]!.subarray(head * size, (head + 1) * size), at);
+    for (let block = this.prompt; block !== null; block = block.parent) {
+      const size = block.tokens.length * headDim;
+      const part = block.parts[index]!.subarray(head * size, (head + 1) * size);
+      data.set(part, at + block.start * headDim);
+    }
     if (this.ownLength === 0) return;
     const start = head * this.capacity * headDim;
-    data.set(this.own[index]!.subarray(start, start + this.ownLength * headDim), at + size);
+    const own = this.own[index]!.subarray(start, start + this.ownLength * headDim);
+    data.set(own, at + this.promptLength * headDim);
   }
 
   private grow(capacity: number, { layers, kvHeads, headDim }: ModelConfig): void {

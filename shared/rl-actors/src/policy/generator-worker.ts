@@ -187,7 +187,10 @@ class Generation {
   }
 
   async stats(): Promise<GeneratorStats> {
-    const nothing = { version: 0, tokens: 0, busyMs: 0, activeRows: 0, queuedRows: 0 };
+    const nothing = {
+      ...{ version: 0, tokens: 0, prefilledTokens: 0, reusedTokens: 0 },
+      ...{ busyMs: 0, activeRows: 0, queuedRows: 0 },
+    };
     return this.generator === null ? nothing : (await this.generator).stats();
   }
 
