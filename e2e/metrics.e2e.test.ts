@@ -96,6 +96,7 @@ it('shows what every service does and what user code records, in each sink and t
     'weights/publish_ms',
     'weights/fetch_ms',
     'weights/apply_ms',
+    'tokens/prefilled',
     'recovery/reward_s',
     'queue/rollouts/depth',
     'queue/groups/age_s',

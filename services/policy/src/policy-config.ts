@@ -11,9 +11,19 @@ export function policyConfig({
   seed,
   trainer,
 }: Recipe): PolicyConfig {
-  const { engine, device, threads, mathMode, maxBatch, chunk, weights, refreshCache } = policy;
+  const { engine, device, threads, mathMode, maxBatch, chunk, prefixCacheMb, weights, refreshCache } = policy;
   const scoring = { maxBatchTokens: trainer.microBatchTokens, logitsChunk: trainer.logitsChunk };
-  const computed = { engine, device, threads, mathMode, maxBatch, chunk, weights, refreshCache, scoring };
-  const worker = { model, date, adapter: adapter && { ...adapter, seed }, ...computed };
+  const computed = {
+    engine,
+    device,
+    threads,
+    mathMode,
+    maxBatch,
+    chunk,
+    prefixCacheMb,
+    weights,
+    refreshCache,
+  };
+  const worker = { model, date, adapter: adapter && { ...adapter, seed }, ...computed, scoring };
   return { worker, sampling, seed };
 }

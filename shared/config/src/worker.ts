@@ -6,6 +6,14 @@ export const workerFields = {
   ...engineFields,
   maxBatch: z.int().min(1).max(4096).default(64).describe('sequences decoded together by one replica'),
   chunk: z.int().min(1).max(1024).default(16).describe('tokens decoded per engine run'),
+  prefixCacheMb: z
+    .int()
+    .min(0)
+    .max(1_048_576)
+    .default(256)
+    .describe(
+      'keys and values one replica keeps of prompts, for those that begin alike: turns of a conversation, a system prompt; 0 keeps none',
+    ),
   weights: z
     .enum(['auto', 'initializers', 'inputs'])
     .default('auto')

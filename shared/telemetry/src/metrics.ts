@@ -240,6 +240,20 @@ export const METRICS = [
     'when recorded',
   ),
   metric(
+    'tokens/prefilled',
+    'tokens',
+    'policy',
+    'tokens of prompts whose keys and values were computed since the row before, over all replicas',
+    'when recorded',
+  ),
+  metric(
+    'tokens/reused',
+    'tokens',
+    'policy',
+    'those whose keys and values were kept from an earlier prompt (`policy.prefixCacheMb`), or computed once for several',
+    'when recorded',
+  ),
+  metric(
     'conversation/turns',
     'turns',
     'policy',

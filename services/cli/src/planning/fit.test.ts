@@ -28,6 +28,7 @@ describe('adviceFor', () => {
     expect(shortest(advice)).toEqual([
       'trainer.recompute=true',
       'trainer.microBatchTokens=256',
+      'policy.prefixCacheMb=0',
       'policy.maxBatch=8',
       'policy.weights=inputs',
       'algorithm.klCoefficient=0',

@@ -52,13 +52,14 @@ function changes(recipe: Recipe, longest: number): { change: string; of: (recipe
     change: `trainer.${key}=${value}`,
     of: (one: Recipe): Recipe => ({ ...one, trainer: { ...one.trainer, [key]: value } }),
   });
-  const policyWith = (key: 'maxBatch' | 'weights', value: number | string) => ({
+  const policyWith = (key: 'prefixCacheMb' | 'maxBatch' | 'weights', value: number | string) => ({
     change: `policy.${key}=${value}`,
     of: (one: Recipe): Recipe => ({ ...one, policy: { ...one.policy, [key]: value } }),
   });
   return [
     ...(trainer.recompute ? [] : [trainerWith('recompute', true)]),
     ...halves(trainer.microBatchTokens, Math.max(16, longest)).map((n) => trainerWith('microBatchTokens', n)),
+    policyWith('prefixCacheMb', 0),
     ...halves(policy.maxBatch, FEWEST_ROWS).map((n) => policyWith('maxBatch', n)),
     ...(policy.weights === 'inputs' ? [] : [policyWith('weights', 'inputs')]),
     ...(usesReference(recipe) && isOnlyPenalty

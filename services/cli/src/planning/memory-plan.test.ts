@@ -35,6 +35,14 @@ describe('memoryPlan', () => {
     expect(bytes).toBe(Object.values(parts).reduce((sum, one) => sum + one, 0));
   });
 
+  it('counts what a policy keeps of prompts, where a prompt can be long enough for that', () => {
+    const prefixes = (...overrides: string[]) =>
+      planOf('policy', midConfig, recipeWith(...shape, ...overrides)).parts.prefixes;
+    expect(prefixes('sampling.maxTokens=59')).toBe(256 * MIB);
+    expect(prefixes('sampling.maxTokens=59', 'policy.prefixCacheMb=10')).toBe(10 * MIB);
+    expect(prefixes('sampling.maxTokens=58')).toBe(0);
+  });
+
   // Peaks of VmHWM, measured with onnxruntime 1.30 and TensorFlow 2.20 on two cores; npm run bench -- memory does it again.
   it.each<[string, ModelConfig, string[], number]>([
     ['trainer', smallConfig, shape, 248],

@@ -1,6 +1,7 @@
 import { rewardModelOf, usesCritic, usesReference, type Recipe } from '@forge/config';
 import {
   adapterParameterCount,
+  BLOCK_TOKENS,
   conversationTokens,
   parameterCount,
   valueParameterCount,
@@ -156,6 +157,8 @@ function policyPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): 
           'engine weights': isBaked ? 2 * weights : 0,
         }),
     caches: CACHE_COPIES * policy.maxBatch * length * 2 * layers * kvHeads * headDim * FLOAT_BYTES,
+    // A prompt of fewer tokens than a block has nothing to keep.
+    prefixes: length > BLOCK_TOKENS ? policy.prefixCacheMb * MIB : 0,
     logits: logitsBytes(config, policy.maxBatch, 2 * LOGITS_COPIES),
     scoring: scoringBytes(config, length, trainer.logitsChunk, length),
   };

@@ -9,6 +9,7 @@ export interface LocalGenerator {
 
 const MAX_BATCH = 256;
 const CHUNK = 16;
+const PREFIX_CACHE_BYTES = 256 * 2 ** 20;
 
 /** Generates in this process, without services, by the engine that `field` asks for. */
 export async function localGenerator(
@@ -25,6 +26,7 @@ export async function localGenerator(
     endTokenIds: tokenizer.endTokenIds,
     maxBatch: MAX_BATCH,
     chunk: CHUNK,
+    prefixCacheBytes: PREFIX_CACHE_BYTES,
     // Unpacked weights on several threads would tie results to the batch.
     weightMode: asked.threads === 1 ? 'inputs' : 'initializers',
     decodeText: (ids, options) => tokenizer.decode(ids, options),

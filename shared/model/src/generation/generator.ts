@@ -5,7 +5,7 @@ import { ForgeError } from '@forge/errors';
 import type { Parameters } from '@forge/weights';
 import { ChunkMarks } from './chunk-marks';
 import { checkCanary } from './canary';
-import { Decoder, type DecodedChunk } from './decoder';
+import { Decoder, type DecodedChunk, type PrefillCounts } from './decoder';
 import type { ModelConfig } from '../transformer/model-config';
 import { Sequence, type GenerateRequest, type SequenceRules } from './sequence';
 import type { TextRules } from './stop-strings';
@@ -33,6 +33,8 @@ export interface GeneratorOptions {
   decodeText: TextRules['decodeText'];
   /** Text of each special token by its id, for stop strings that name one; none unless given. */
   specialTokens?: TextRules['specialTokens'];
+  /** Told what every prefill has computed. */
+  onPrefilled?: (counts: PrefillCounts) => void;
   /** Called when new weights have taken the place of others, which nothing here refers to any more. */
   onReplaced?: () => void;
   /** Milliseconds, for the busy share. */
@@ -43,9 +45,6 @@ export interface GeneratorStats {
   version: number;
   /** Generated since the start. */
   tokens: number;
-  /** Prompt tokens whose keys and values were computed, and those whose were kept or shared. */
-  prefilledTokens: number;
-  reusedTokens: number;
   busyMs: number;
   activeRows: number;
   queuedRows: number;
@@ -71,8 +70,6 @@ export class Generator {
   /** The newest version among the calls of applyWeights under way. */
   private newest = -1;
   private tokens = 0;
-  private prefilledTokens = 0;
-  private reusedTokens = 0;
   private busyMs = 0;
 
   private constructor(
@@ -96,8 +93,6 @@ export class Generator {
     return {
       version: this.version,
       tokens: this.tokens,
-      prefilledTokens: this.prefilledTokens,
-      reusedTokens: this.reusedTokens,
       busyMs: this.busyMs,
       activeRows: this.active.length,
       queuedRows: this.waiting.length,
@@ -243,9 +238,8 @@ export class Generator {
   }
 
   private async prefill(rows: readonly Sequence[]): Promise<void> {
-    const { computed, reused } = await this.current.prefill(rows);
-    this.prefilledTokens += computed;
-    this.reusedTokens += reused;
+    const counts = await this.current.prefill(rows);
+    this.options.onPrefilled?.(counts);
   }
 
   /** Decodes up to `chunk` tokens for every active row, and finishes the rows that are done. */

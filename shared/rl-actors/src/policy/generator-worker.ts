@@ -25,7 +25,7 @@ import {
   type WeightMode,
 } from '@forge/model';
 import { hashSafetensors, parametersHash, readVersion, type Parameters } from '@forge/weights';
-import { timed } from '@forge/telemetry';
+import { recordSystemMetric, Reduce, timed } from '@forge/telemetry';
 import { collectGarbage } from './collect-garbage';
 import { logprobMismatch, soleVersion } from './logprob-mismatch';
 import { RecentWeights } from './recent-weights';
@@ -33,6 +33,7 @@ import type { PolicySettings } from './policy-config';
 
 /** Below this size, swapping sessions for new weights costs more than passing the weights in at every run. */
 const INPUT_PARAMETERS = 4_000_000;
+const MIB = 2 ** 20;
 
 interface GenerateRequest {
   prompt: Prompt;
@@ -187,10 +188,7 @@ class Generation {
   }
 
   async stats(): Promise<GeneratorStats> {
-    const nothing = {
-      ...{ version: 0, tokens: 0, prefilledTokens: 0, reusedTokens: 0 },
-      ...{ busyMs: 0, activeRows: 0, queuedRows: 0 },
-    };
+    const nothing = { version: 0, tokens: 0, busyMs: 0, activeRows: 0, queuedRows: 0 };
     return this.generator === null ? nothing : (await this.generator).stats();
   }
 
@@ -212,7 +210,7 @@ class Generation {
     // The model's own weights, where others are announced before any are used.
     if (this.isLarge) collectGarbage();
     const { config, tokenizer } = this.model;
-    const { maxBatch, chunk, refreshCache } = settings.worker;
+    const { maxBatch, chunk, prefixCacheMb, refreshCache } = settings.worker;
     return Generator.create({
       engine: this.engine,
       config,
@@ -224,6 +222,11 @@ class Generation {
       chunk,
       weightMode: weightModeOf(parameters),
       refreshCache,
+      prefixCacheBytes: prefixCacheMb * MIB,
+      onPrefilled: ({ computed, reused }) => {
+        recordSystemMetric('tokens/prefilled', computed, Reduce.SUM);
+        recordSystemMetric('tokens/reused', reused, Reduce.SUM);
+      },
       onReplaced: () => this.collect(),
       decodeText: (ids, options) => tokenizer.decode(ids, options),
       specialTokens: tokenizer.specialTokens,

@@ -52,6 +52,7 @@ const RULES: readonly { title: string; groups: readonly GroupRule[] }[] = [
       group('Tokens per second', 'tokens/generated_per_second', 'tokens/trained_per_second'),
       group('Time of a step', 'time/step_ms', 'time/train_ms', 'time/wait_ms'),
       group('Tokens in a batch', 'tokens/trained'),
+      group('Tokens of prompts', 'tokens/prefilled', 'tokens/reused'),
       group(
         'What waits',
         'queue/rollouts/depth',
