@@ -45,17 +45,22 @@ function hasPeers(): boolean {
   return false;
 }
 
-const GGUF = join(tmpdir(), 'forge-bench.gguf');
+/** Number formats that llama.cpp is measured with, and the name that the bench gives each. */
+const GGUF_FORMATS = { F32: 'float32', Q4_1: '4-bit' };
+const ggufFile = (format: string): string => join(tmpdir(), `forge-bench-${format}.gguf`);
 
-/** llama.cpp on a model of the same shape in float32; nothing where it is not named. */
+/** llama.cpp on models of the same shape; nothing where it is not named. */
 function llamaCpp(kind: string): Candidate[] {
-  if (LLAMA_CPP === undefined) return [];
-  const [maker, file] = ['gguf-of-shape.py', 'llama-cpp-generate.mjs'].map((name) =>
-    join(__dirname, 'peers', name),
-  );
-  const { status, stderr } = spawnSync(PYTHON, [maker!, kind, GGUF], { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${maker}: ${stderr.slice(-2000)}`);
-  return [{ name: 'llama.cpp float32', command: [process.execPath, file!, LLAMA_CPP, GGUF, THREADS] }];
+  const dir = LLAMA_CPP;
+  if (dir === undefined) return [];
+  const peer = (name: string): string => join(__dirname, 'peers', name);
+  return Object.entries(GGUF_FORMATS).map(([format, name]) => {
+    const [maker, file] = [peer('gguf-of-shape.py'), ggufFile(format)];
+    const { status, stderr } = spawnSync(PYTHON, [maker, kind, file, format], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`${maker}: ${stderr.slice(-2000)}`);
+    const command = [process.execPath, peer('llama-cpp-generate.mjs'), dir, file, THREADS];
+    return { name: `llama.cpp ${name}`, command };
+  });
 }
 
 function figuresOf({ name, command }: Candidate): Figures {
@@ -109,6 +114,6 @@ export function run(): Promise<void> {
     'tokensPerSecond',
     false,
   );
-  rmSync(GGUF, { force: true });
+  for (const format of Object.keys(GGUF_FORMATS)) rmSync(ggufFile(format), { force: true });
   return Promise.resolve();
 }

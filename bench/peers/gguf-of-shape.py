@@ -1,4 +1,4 @@
-"""python gguf-of-shape.py KIND FILE: a model of ../engines/shapes.json with random weights, float32, as GGUF for llama.cpp."""
+"""python gguf-of-shape.py KIND FILE F32|Q4_1: a model of ../engines/shapes.json with random weights as GGUF for llama.cpp."""
 
 import json
 import os
@@ -6,8 +6,9 @@ import sys
 
 import gguf
 import numpy as np
+from gguf.quants import quantize
 
-kind, path = sys.argv[1:3]
+kind, path, dtype = sys.argv[1:4]
 with open(os.path.join(os.path.dirname(__file__), "../engines/shapes.json")) as file:
     model = json.load(file)[kind]["model"]
 hidden, heads, kv_heads = (model[key] for key in ("hidden_size", "num_attention_heads", "num_key_value_heads"))
@@ -23,7 +24,7 @@ writer.add_head_count(heads)
 writer.add_head_count_kv(kv_heads)
 writer.add_rope_dimension_count(head)
 writer.add_layer_norm_rms_eps(1e-5)
-writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+writer.add_file_type(gguf.LlamaFileType.ALL_F32 if dtype == "F32" else gguf.LlamaFileType.MOSTLY_Q4_1)
 writer.add_tokenizer_model("gpt2")
 writer.add_tokenizer_pre("default")
 writer.add_token_list([f"<{i}>" for i in range(vocabulary)])
@@ -35,8 +36,12 @@ writer.add_eos_token_id(2)
 
 def add(name, *shape):
     is_norm = len(shape) == 1
-    data = np.ones(shape) if is_norm else draw.normal(0, 0.02, shape)
-    writer.add_tensor(f"{name}.weight", data.astype(np.float32))
+    data = (np.ones(shape) if is_norm else draw.normal(0, 0.02, shape)).astype(np.float32)
+    if is_norm or dtype == "F32":
+        writer.add_tensor(f"{name}.weight", data)
+    else:
+        kind = gguf.GGMLQuantizationType[dtype]
+        writer.add_tensor(f"{name}.weight", quantize(data, kind), raw_dtype=kind)
 
 
 add("token_embd", vocabulary, hidden)
