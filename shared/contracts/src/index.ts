@@ -51,6 +51,7 @@ export {
   type DeadLetter,
   type TelemetryEvent,
 } from './messages';
+export { evaluationJobs } from './evaluation-jobs';
 export {
   metricReportSchema,
   metricStateSchema,

@@ -1,8 +1,11 @@
-import { loadRecipe } from '@forge/config';
-import { loadModel, modelFolder } from '@forge/model';
+import { hasOwnRollout, loadRecipe, type Recipe } from '@forge/config';
+import type { Sample } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import { loadModel, modelFolder, type LoadedModel } from '@forge/model';
 import { loadTask, pinnedTask } from '@forge/recipe-parts';
 import { openRewards } from '@forge/rl-actors';
-import { greedyAccuracy } from '../sft/accuracy';
+import { accuracyOfRollouts } from '../running/evaluation-run';
+import { greedyAccuracy, type GreedyAccuracy } from '../sft/accuracy';
 import { withPinnedRewardModel } from '../running/reward-model';
 import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
@@ -20,8 +23,11 @@ export interface EvaluateOptions {
 const NAMED_FAILURES = 8;
 
 /**
- * `forge eval MODEL --task RECIPE`: greedy accuracy on the held-out samples of a recipe's task. A sample that can't be
- * answered or judged is named, and counts as wrong unless what should have judged it was at fault.
+ * `forge eval MODEL --task RECIPE`: greedy accuracy on the held-out samples of a recipe's task, by its rollout where it has one
+ * of its own. A sample that can't be answered or judged is named, and counts as wrong unless what should have judged it was at
+ * fault.
+ *
+ * @throws {ForgeError} CONFIG_INVALID where agents elsewhere make the rollouts.
  */
 export async function evaluate(
   name: string,
@@ -31,6 +37,10 @@ export async function evaluate(
   const recipe = await withPinnedRewardModel(
     dated(loadRecipe(options.task, overrides, { searchDirs: recipeDirs() }), new Date()),
   );
+  if (recipe.rollout.sessions) {
+    const message = `rollout.sessions: agents elsewhere take no held-out samples of ${options.task}; rollout.command starts an agent for each`;
+    throw new ForgeError('CONFIG_INVALID', message, { field: 'rollout.sessions' });
+  }
   const { dir, model: pinned } = await withDownloads((watch) => modelFolder(name, watch));
   const model = await loadModel(dir, { date: recipe.date });
   showUnappliedSettings(model);
@@ -43,16 +53,9 @@ export async function evaluate(
     process.stderr.write(`forge: the task of ${options.task} has no held-out samples\n`);
     return 2;
   }
-  const rewards = await openRewards(recipe);
-  const generator = await localGenerator(model, recipe.policy, 'policy');
-  const { accuracy, failed } = await greedyAccuracy(
-    generator,
-    samples,
-    rewards.handle,
-    recipe.evaluation.reward,
-    recipe.sampling.maxTokens,
-  ).finally(() => rewards.close());
-  await generator.close();
+  const { accuracy, failed } = hasOwnRollout(recipe)
+    ? await accuracyOfRollouts({ ...recipe, task }, model, samples)
+    : await accuracyOfAnswers(recipe, model, samples);
   for (const { id, code, message, isUnjudged } of failed.slice(0, NAMED_FAILURES)) {
     const counts = isUnjudged ? 'is left out' : 'counts as wrong';
     process.stderr.write(`forge: sample ${id} ${counts}: ${message} [${code}]\n`);
@@ -73,4 +76,23 @@ export async function evaluate(
   const words = `${(100 * accuracy).toFixed(1)} % of ${samples.length} held-out samples (${recipe.evaluation.reward})${aside}`;
   process.stdout.write(`${options.json ? JSON.stringify(result) : words}\n`);
   return 0;
+}
+
+/** Greedy accuracy of single answers, in this process. */
+async function accuracyOfAnswers(
+  recipe: Recipe,
+  model: LoadedModel,
+  samples: readonly Sample[],
+): Promise<GreedyAccuracy> {
+  const rewards = await openRewards(recipe);
+  const generator = await localGenerator(model, recipe.policy, 'policy');
+  const result = await greedyAccuracy(
+    generator,
+    samples,
+    rewards.handle,
+    recipe.evaluation.reward,
+    recipe.sampling.maxTokens,
+  ).finally(() => rewards.close());
+  await generator.close();
+  return result;
 }

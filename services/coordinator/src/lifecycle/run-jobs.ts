@@ -1,11 +1,9 @@
 import type { Admission } from '@forge/broker';
-import type { RolloutJob, TraceOrigin } from '@forge/contracts';
+import { evaluationJobs, type RolloutJob, type TraceOrigin } from '@forge/contracts';
 import type { Task } from '@forge/rl';
 
 /** An admitted group with the trace that its rollout belongs to. */
 export type TracedAdmission = Admission & { trace: TraceOrigin | undefined };
-
-const SAMPLES_PER_EVALUATION_JOB = 64;
 
 /** The jobs of a task. */
 export class RunJobs {
@@ -22,15 +20,6 @@ export class RunJobs {
 
   /** The slices of the evaluation of a version, one job each. */
   evaluation(version: number) {
-    const samples = this.task.heldOut.slice(0, this.evaluationSamples);
-    const parts = Math.ceil(samples.length / SAMPLES_PER_EVALUATION_JOB);
-    return Array.from({ length: parts }, (_, part) => ({
-      kind: 'evaluation' as const,
-      schemaVersion: 1 as const,
-      minVersion: version,
-      part,
-      parts,
-      samples: samples.slice(part * SAMPLES_PER_EVALUATION_JOB, (part + 1) * SAMPLES_PER_EVALUATION_JOB),
-    }));
+    return evaluationJobs(version, this.task.heldOut.slice(0, this.evaluationSamples));
   }
 }
