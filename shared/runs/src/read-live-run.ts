@@ -15,8 +15,8 @@ export interface LiveRun {
   progress: StepProgress | null;
   ledger: Ledger;
   deadLetters: Awaited<ReturnType<DeadLetters['counts']>>;
-  /** Address at which agents call the policy, without `/v1`; null: there is no gateway. */
-  agentsAt: string | null;
+  /** Addresses at which agents call the policy, without `/v1`; empty: no gateway is ready. */
+  agentsAt: readonly string[];
   /** Replicas of every service, in a stable order. */
   replicas: Readonly<Record<ServiceName, readonly SeenReplica[]>>;
 }
@@ -32,7 +32,7 @@ export async function readLiveRun(runState: RunState, registry: Registry): Promi
       runState.progress(),
       runState.ledger(),
       runState.deadLetters.counts(),
-      registry.gatewayAddress(),
+      registry.gatewayAddresses(),
       ...SERVICES.map((service) => registry.all(service)),
     ]);
   const { isPaused, maxStaleness, steps } = steering;

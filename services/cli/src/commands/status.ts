@@ -20,6 +20,7 @@ import {
   stepProgressWords,
   type RunRecord,
 } from '@forge/runs';
+import { agentAccess } from '../shown/agent-access';
 
 const GIVE_UP_MS = 3_000;
 const WATCH_MS = 1_000;
@@ -86,9 +87,10 @@ type Report = Awaited<ReturnType<typeof report>>;
 
 async function report(record: RunRecord, dir: string) {
   const { id, recipe, steps, state } = record;
-  const [newest] = await newestLines(runPaths(join(dir, id)).metrics, 1);
+  const directory = join(dir, id);
+  const [newest] = await newestLines(runPaths(directory).metrics, 1);
   const metrics = (newest ?? null) as Record<string, number> | null;
-  const known = { id, recipe, steps, state, metrics };
+  const known = { id, recipe, steps, state, directory, metrics };
   if (state !== 'running') return { ...known, live: null, problem: null };
   try {
     return { ...known, ...(await lookLive(record)), problem: null };
@@ -126,7 +128,7 @@ async function lookLive(record: RunRecord) {
   }
 }
 
-function render({ id, recipe, steps, state, metrics, live, problem }: Report): string {
+function render({ id, recipe, steps, state, directory, metrics, live, problem }: Report): string {
   if (live === null) return [`${id}  ${recipe}  ${problem ?? state}`, ...learning(metrics)].join('\n');
   const { ledger, jobs, letters, services } = live;
   const discarded = Object.entries(ledger.discarded).map(([reason, count]) => `${count} ${reason}`);
@@ -140,7 +142,7 @@ function render({ id, recipe, steps, state, metrics, live, problem }: Report): s
     ...learning(metrics),
     `  groups    ${ledger.admitted} admitted: ${ledger.trained} trained, ${ledger.leased} leased, ${ledger.buffered} buffered, ${ledger.inFlight} in flight, discarded ${discarded.join(', ') || 'none'}${ledger.isBalanced ? '' : '  (DOES NOT ADD UP)'}`,
     `  jobs      ${jobs.waiting ?? 0} waiting, ${jobs.active ?? 0} active, ${jobs.delayed ?? 0} delayed, ${jobs.failed ?? 0} failed, ${letters.kept} dead letters`,
-    ...(live.agentsAt === null ? [] : [`  agents    call ${live.agentsAt}/v1`]),
+    ...(live.agentsAt.length === 0 ? [] : [`  agents    ${agentAccess(live.agentsAt, directory)}`]),
     ...Object.values(services)
       .flat()
       .map((replica) => renderReplica(replica, callsOf(replica, Object.values(services).flat()))),

@@ -20,6 +20,7 @@ import { headerNow, type RunHeader } from '../shown/view';
 import type { Beside } from './beside-run';
 import { Fleet } from './fleet';
 import { writeLastSpans } from './last-spans';
+import { tellAgents } from './tell-agents';
 import { Supervisor, WRONG_CONFIGURATION } from './supervisor';
 
 const STOP_DEADLINE_MS = 30_000;
@@ -117,7 +118,11 @@ async function superviseAt(
   const interrupts = handleInterrupts(runState, supervisor, monitor);
   await controls.supervise(replicasOf(recipe));
   void fleet.follow(runState);
+  const over = new AbortController();
+  if (recipe.rollout.sessions)
+    void tellAgents({ registry, controls, directory, say: (text) => monitor.say(text) }, over.signal);
   await monitor.follow(resumedAt);
+  over.abort();
   const { state, message } = monitor.current;
   fleet.stop();
   await supervisor.stop(STOP_DEADLINE_MS);

@@ -4,18 +4,18 @@ import type { Registry } from '@forge/broker';
 const LOOK_MS = 200;
 
 /**
- * Where agents reach the gateway of the run, without `/v1`, as soon as one is ready.
+ * Address at which agents reach a gateway of the run, without `/v1`, as soon as one is ready.
  *
  * @throws the reason of the signal.
  */
 export async function gatewayAddress(
-  registry: Pick<Registry, 'gatewayAddress'>,
+  registry: Pick<Registry, 'gatewayAddresses'>,
   signal: AbortSignal,
 ): Promise<string> {
   for (;;) {
     signal.throwIfAborted();
-    const address = await registry.gatewayAddress();
-    if (address !== null) return address;
+    const [address] = await registry.gatewayAddresses();
+    if (address !== undefined) return address;
     await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
   }
 }

@@ -67,18 +67,18 @@ describe('registry', () => {
     expect(await registry.servedAt('gateway', '1')).toBeNull();
   });
 
-  it('says where agents reach a gateway that is ready', async () => {
+  it('says where agents reach the gateways that are ready', async () => {
     const registry = new Registry(await server.connect(), 'gateways');
     const gateway = (name: string, isReady: boolean) => ({ ...replica(name, isReady), service: 'gateway' });
     await registry.heartbeat(gateway('0', false));
     await registry.serves('gateway', '0', 'http://127.0.0.1:8000');
-    expect(await registry.gatewayAddress()).toBeNull();
+    expect(await registry.gatewayAddresses()).toEqual([]);
     await registry.heartbeat(gateway('1', true));
-    expect(await registry.gatewayAddress()).toBeNull();
+    expect(await registry.gatewayAddresses()).toEqual([]);
     await registry.serves('gateway', '1', 'http://127.0.0.1:8001');
-    expect(await registry.gatewayAddress()).toBe('http://127.0.0.1:8001');
+    expect(await registry.gatewayAddresses()).toEqual(['http://127.0.0.1:8001']);
     await registry.heartbeat(gateway('0', true));
-    expect(await registry.gatewayAddress()).toBe('http://127.0.0.1:8000');
+    expect(await registry.gatewayAddresses()).toEqual(['http://127.0.0.1:8000', 'http://127.0.0.1:8001']);
   });
 
   it('forgets a replica that leaves, and not its successor', async () => {

@@ -78,11 +78,11 @@ export class Registry {
     return this.redis.hget(this.servedKey, `${service}/${replica}`);
   }
 
-  /** Address of the run's gateway for agents, without `/v1`; null: it has none, or none is ready. */
-  async gatewayAddress(): Promise<string | null> {
+  /** Addresses of the run's gateways for agents that are ready, without `/v1`, in the order of their names. */
+  async gatewayAddresses(): Promise<string[]> {
     const ready = (await this.list('gateway')).filter(({ isReady }) => isReady);
     const addresses = await Promise.all(ready.map(({ replica }) => this.servedAt('gateway', replica)));
-    return addresses.find((address) => address !== null) ?? null;
+    return addresses.filter((address) => address !== null);
   }
 
   /** Says that a replica is alive; to be repeated well within two seconds. */
