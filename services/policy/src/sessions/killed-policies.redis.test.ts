@@ -1,9 +1,17 @@
-import { createHash } from 'node:crypto';
 import { spawn, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectService, type Service } from '@forge/actors';
-import { openRolloutQueue, Registry, RunState, type Redis, type RolloutQueue } from '@forge/broker';
+import {
+  openRolloutQueue,
+  Registry,
+  type Admission,
+  RunState,
+  type Redis,
+  type RolloutQueue,
+} from '@forge/broker';
 import {
   decode,
   groupSchema,
@@ -18,11 +26,12 @@ import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
 import { agentRecipe } from './scripted-jobs.fixture';
 
 const script = join(__dirname.replace('/src/', '/dist/'), 'session-policy.fixture.js');
-const RUN = 'killed-policies';
 const GROUPS = 3;
 const TURNS = 12;
 const REPLICAS = ['policy-0', 'policy-1'];
 
+let runs = 0;
+let runId: string;
 let server: TestRedis;
 let redis: Redis;
 let state: RunState;
@@ -33,30 +42,37 @@ const services = new Map<string, Service<AgentSessions>>();
 beforeAll(async () => {
   server = await startTestRedis();
   redis = await server.connect();
-  state = new RunState(redis, RUN);
+});
+beforeEach(async () => {
+  runId = `killed-policies-${runs++}`;
+  state = new RunState(redis, runId);
   await state.create(agentRecipe({ sessions: true }), {
     ...{ maxStaleness: Infinity, candidatesPerBatch: GROUPS, steps: 1 },
   });
-  queue = await openRolloutQueue(server.url, RUN);
+  queue = await openRolloutQueue(server.url, runId);
 });
-afterAll(async () => {
+afterEach(async () => {
   for (const child of children.values()) child.kill('SIGKILL');
   await Promise.all([...services.values()].map((service) => service.shutdown()));
+  children.clear();
+  services.clear();
   await queue.close(true);
   state.close();
-  await server.stop();
 });
+afterAll(() => server.stop());
 
-function start(replica: string): void {
+function start(replica: string): ChildProcess {
   const stdio = ['ignore', 'inherit', 'inherit'] as const;
-  children.set(replica, spawn(process.execPath, [script, server.url, RUN, replica], { stdio: [...stdio] }));
+  const child = spawn(process.execPath, [script, server.url, runId, replica], { stdio: [...stdio] });
+  children.set(replica, child);
+  return child;
 }
 
 /** The sessions at a replica, whatever process that is by now. */
 function sessionsAt(replica: string): Service<AgentSessions> {
   const known = services.get(replica);
   if (known !== undefined) return known;
-  const registry = new Registry(redis, RUN);
+  const registry = new Registry(redis, runId);
   const list = async () =>
     (await registry.all('policy')).flatMap(({ replica: name, pid, isAlive, answers }) =>
       name === replica && answers !== null ? [{ name, pid, isAlive, ...answers }] : [],
@@ -82,6 +98,18 @@ async function ask(sessionId: string, messages: ChatMessage[]): Promise<SessionA
   }
 }
 
+/** Admits groups, whose jobs are queued. */
+async function admit(count: number, sampleId?: string): Promise<Admission[]> {
+  const admitted = await state.admit(count);
+  await queue.add(
+    admitted.map(({ index, minVersion }): RolloutJob => {
+      const sample = { id: sampleId ?? `s${index}`, prompt: 'p' };
+      return { kind: 'rollout', schemaVersion: 1, index, minVersion, sample };
+    }),
+  );
+  return admitted;
+}
+
 /** An agent of a session; the tokens of the answers that it was told. */
 async function agent(sessionId: string, onTurn: () => void): Promise<number[]> {
   const messages: ChatMessage[] = [{ role: 'user', content: sessionId }];
@@ -98,12 +126,7 @@ async function agent(sessionId: string, onTurn: () => void): Promise<number[]> {
 }
 
 it('lose no answer that an agent was told, and have none trained twice, when they are killed', async () => {
-  const admitted = await state.admit(GROUPS);
-  await queue.add(
-    admitted.map(({ index, minVersion }): RolloutJob => ({
-      ...{ kind: 'rollout', schemaVersion: 1, index, minVersion, sample: { id: `s${index}`, prompt: 'p' } },
-    })),
-  );
+  const admitted = await admit(GROUPS);
   for (const replica of REPLICAS) start(replica);
   let turns = 0;
   const agents: Promise<[string, number[]]>[] = [];
@@ -139,3 +162,51 @@ it('lose no answer that an agent was told, and have none trained twice, when the
   expect(new Set([...told.values()].flat()).size).toBe(all + 1);
   expect(await state.ledger()).toMatchObject({ admitted: GROUPS, inFlight: GROUPS, isBalanced: true });
 }, 60_000);
+
+it('give no job up as they are killed with it five times', async () => {
+  await admit(1);
+  start('policy-0');
+  const { sessions } = await waitFor('an offer', () => state.sessions.take(2));
+  let turns = 0;
+  const agents = sessions.map(({ sessionId }) => agent(sessionId, () => turns++));
+  for (let kill = 1; kill <= 5; kill++) {
+    await waitFor('turns', () => turns >= 3 * kill);
+    children.get('policy-0')!.kill('SIGKILL');
+    start('policy-0');
+  }
+  const told = (await Promise.all(agents)).flat();
+  await waitFor('the job', async () => (await queue.counts()).completed === 1);
+  const [group] = await state.readGroups('test', 1, 0);
+  const { episodes } = decode(groupSchema, group!.payload, 'group');
+  expect(episodes.flatMap(({ tokenIds, mask }) => [...tokenIds].filter((_, t) => mask[t] === 1))).toEqual(
+    told,
+  );
+  expect(await state.deadLetters.list()).toEqual([]);
+}, 60_000);
+
+it('end a job that kills each of them as a dead letter that says so', async () => {
+  const [{ index }] = (await admit(1, 'poison')) as [Admission];
+  let deaths = 0;
+  let letters = await state.deadLetters.list();
+  while (letters.length === 0) {
+    const child = start('policy-0');
+    const died = once(child, 'exit').then(() => deaths++);
+    await Promise.race([
+      died,
+      waitFor('a letter', async () => (await state.deadLetters.list()).length > 0, 60_000),
+    ]);
+    letters = await state.deadLetters.list();
+  }
+  expect(deaths).toBe(9);
+  expect(letters).toMatchObject([
+    {
+      ...{ kind: 'rollout', index, code: 'TRANSIENT_REPLICA_LOST', attempts: 9 },
+      message: expect.stringMatching(
+        /^9 policies died while they had this job: .* seems to kill them$/,
+      ) as string,
+    },
+  ]);
+  expect(await state.ledger()).toMatchObject({ admitted: 1, inFlight: 0, discarded: { failed: 1 } });
+  // The policy that was told of it lives.
+  expect(children.get('policy-0')!.exitCode).toBeNull();
+}, 120_000);

@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { serveActor, thisProc } from '@forge/actors';
 import { connectRedis, openRolloutQueue, Registry, RunState } from '@forge/broker';
 import { AgentSessions } from '@forge/rl-actors';
+import { giveUpJob } from '../handlers/job-failures';
 import { agentRecipe, scriptedJobs } from './scripted-jobs.fixture';
 
-/** A policy replica that takes its time over each answer: Redis, run and replica are its arguments. */
+/** A policy replica that takes its time over each answer, and dies of the sample `poison`: Redis, run and replica are its arguments. */
 async function main(url: string, runId: string, replica: string): Promise<void> {
   const redis = await connectRedis(url, { name: replica, giveUpAfterMs: 10_000 });
   const state = new RunState(redis, runId);
@@ -15,8 +16,12 @@ async function main(url: string, runId: string, replica: string): Promise<void> 
   const answers = await serveActor(await thisProc().spawn('sessions', AgentSessions, table, texts), 'unix');
   const queue = await openRolloutQueue(url, runId, { lockMs: 1_000, stalledMs: 300 });
   queue.work({
-    ...{ name: replica, concurrency: 4, onFailed: () => Promise.resolve(), onError: () => undefined },
-    handler: (job) => jobs.handle(job),
+    ...{ name: replica, concurrency: 4, onError: () => undefined },
+    onFailed: (failure) => giveUpJob(state, failure),
+    handler: (job) => {
+      if (job.kind === 'rollout' && job.sample.id === 'poison') process.kill(process.pid, 'SIGKILL');
+      return jobs.handle(job);
+    },
   });
   for (;;) {
     const { address, actor } = answers;

@@ -9,8 +9,8 @@ export interface AbandonedJobsOptions {
   worker: string;
   /** Whether this worker is doing a job. */
   isDoing: (jobId: string) => boolean;
-  /** Stalls after which the queue's own check gives a job up. */
-  maxStalled: number;
+  /** Workers that may die with a job; the queue's own check gives it up at the next death. */
+  maxDeaths: number;
   onError: (error: Error) => void;
 }
 
@@ -32,14 +32,14 @@ export function putBackAbandoned({
   redis,
   worker,
   isDoing,
-  maxStalled,
+  maxDeaths,
   onError,
 }: AbandonedJobsOptions): () => void {
   let isEnded = false;
   const look = async (beforeMs: number): Promise<void> => {
     for (const job of await queue.getActive()) {
       const { id = '', processedBy, processedOn = Infinity, stalledCounter } = job;
-      if (processedBy !== worker || processedOn >= beforeMs || isDoing(id) || stalledCounter >= maxStalled)
+      if (processedBy !== worker || processedOn >= beforeMs || isDoing(id) || stalledCounter >= maxDeaths)
         continue;
       const lock = await redis.get(queue.toKey(`${id}:lock`));
       if (lock === null) continue;

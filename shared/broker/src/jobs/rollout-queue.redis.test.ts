@@ -5,7 +5,13 @@ import type { RolloutJob } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
 import type { Redis } from '../index';
-import { RolloutQueue, type QueueLimits, type QueueTiming, type WorkOptions } from './rollout-queue';
+import {
+  RolloutQueue,
+  type JobFailure,
+  type QueueLimits,
+  type QueueTiming,
+  type WorkOptions,
+} from './rollout-queue';
 import { RunState } from '../run/run-state';
 
 const TIMING = { lockMs: 1_000, stalledMs: 500 };
@@ -355,13 +361,20 @@ describe('a worker process', () => {
     await queue.add([rollout(0)]);
     const { child, atWork } = startVictim('poison', false);
     await atWork;
-    // As after three such deaths.
-    await redis.hset('forge:{poison}:rollout:r-poison-0', 'stc', 3);
+    // As after eight such deaths.
+    await redis.hset('forge:{poison}:rollout:r-poison-0', 'stc', 8);
     let runs = 0;
-    const { failed } = work(queue, () => Promise.resolve(void runs++));
+    const failures: JobFailure[] = [];
+    queue.work({
+      ...{ name: 'worker', concurrency: 4, onError: () => undefined },
+      handler: () => Promise.resolve(void runs++),
+      onFailed: (failure) => Promise.resolve(void failures.push(failure)),
+    });
     child.kill('SIGKILL');
-    await waitFor('failure', () => failed.length > 0);
-    expect(failed).toEqual([[0, expect.stringContaining('stalled')]]);
+    await waitFor('failure', () => failures.length > 0);
+    const message =
+      '9 policies died while they had this job: it, or another one that they had at the time, seems to kill them';
+    expect(failures).toMatchObject([{ index: 0, code: 'TRANSIENT_REPLICA_LOST', message, attempts: 9 }]);
     expect(runs).toBe(0);
     await queue.add([rollout(0)]);
     await waitFor('completion', async () => (await queue.counts()).completed === 1);

@@ -20,7 +20,11 @@ export interface QueueTiming {
 
 const TIMING: QueueTiming = { lockMs: 5_000, stalledMs: 1_000 };
 const BACKOFF_MS = 500;
-const MAX_STALLED = 3;
+/**
+ * Workers that may die with a job: their death is no fault of most jobs, but one that kills them is to be given up before they
+ * are started too often (`limits.restartsPerMinute`, 10 unless given).
+ */
+const MAX_DEATHS = 8;
 
 export interface QueueLimits {
   /** How often a job is tried. */
@@ -145,10 +149,10 @@ export class RolloutQueue {
       this.telling.add(call);
       return call;
     };
-    const tell = async (job: Job, error: ForgeError): Promise<void> => {
+    const tell = async (job: Job, error: ForgeError, attempts = job.attemptsMade + 1): Promise<void> => {
       told.add(job);
-      const { id = '', data, attemptsMade, timestamp } = job;
-      await say(this.failureOf(id, data, timestamp, attemptsMade + 1, error));
+      const { id = '', data, timestamp } = job;
+      await say(this.failureOf(id, data, timestamp, attempts, error));
       if (isOfJob(error.details)) onRefused?.(error);
     };
     /** A worker that leaves takes on nothing more: another one has the job at once. */
@@ -186,7 +190,7 @@ export class RolloutQueue {
       concurrency,
       lockDuration: this.timing.lockMs,
       stalledInterval: this.timing.stalledMs,
-      maxStalledCount: MAX_STALLED,
+      maxStalledCount: MAX_DEATHS,
     });
     const redis = new Redis(this.redisUrl, PATIENT);
     redis.on('error', () => {
@@ -205,14 +209,18 @@ export class RolloutQueue {
       redis,
       worker: name,
       isDoing: (id) => doing.has(id),
-      maxStalled: MAX_STALLED,
+      maxDeaths: MAX_DEATHS,
       onError,
     });
     // A job whose workers died too often fails without being run.
     this.worker.on('failed', (job, error) => {
       const isFinal = error instanceof UnrecoverableError;
-      if (isFinal && job !== undefined && !told.has(job))
-        void tell(job, new ForgeError('TRANSIENT_REPLICA_LOST', error.message)).catch(onError);
+      if (!isFinal || job === undefined || told.has(job)) return;
+      const { attemptsMade, stalledCounter: deaths } = job;
+      const message = `${deaths} policies died while they had this job: it, or another one that they had at the time, seems to kill them`;
+      const why = new ForgeError('TRANSIENT_REPLICA_LOST', deaths > MAX_DEATHS ? message : error.message);
+      // The last attempt was failed without being made.
+      void tell(job, why, attemptsMade - 1 + deaths).catch(onError);
     });
   }
 
