@@ -261,7 +261,7 @@ describe('forge run', () => {
 
   it('saves the model at the first Ctrl-C and exits with 130', async () => {
     const { child, said, exit } = start('run', 'arithmetic-grpo', model);
-    await waitFor('a step', () => /step [1-9]/.test(said()), 60_000);
+    await waitFor('a step', () => /step \d+\/\d+  reward/.test(said()), 60_000);
     child.kill('SIGINT');
     expect(await exit).toBe(130);
     expect(said()).toContain('run interrupted');
@@ -270,7 +270,7 @@ describe('forge run', () => {
 
   it('ends at once at the second Ctrl-C, and leaves no process behind', async () => {
     const { child, said, exit } = start('run', 'arithmetic-grpo', model);
-    await waitFor('a step', () => /step [1-9]/.test(said()), 60_000);
+    await waitFor('a step', () => /step \d+\/\d+  reward/.test(said()), 60_000);
     const pids = readdirSync(join(runDir(), 'logs')).map((name) => {
       const [, pid] = /"pid":(\d+)/.exec(readFileSync(join(runDir(), 'logs', name), 'utf8'))!;
       return Number(pid);
@@ -281,5 +281,14 @@ describe('forge run', () => {
     child.kill('SIGINT');
     expect(await exit).toBe(130);
     await waitFor('the end of all services', () => !pids.some(isRunning));
+    const listed = start('runs', '--json');
+    expect(await listed.exit).toBe(0);
+    expect(JSON.parse(listed.said())).toMatchObject([
+      {
+        state: 'interrupted',
+        message: 'ended at once by a second Ctrl-C, before the model was saved',
+        resume: 'where it was',
+      },
+    ]);
   });
 });

@@ -115,7 +115,11 @@ async function superviseAt(
   const { controls } = runState;
   const registry = new Registry(redis, id);
   const fleet = new Fleet({ supervisor, controls, registry, say: (text) => monitor.say(text) });
-  const interrupts = handleInterrupts(runState, supervisor, monitor);
+  const interrupts = handleInterrupts(runState, supervisor, monitor, () => {
+    const { steps } = headerNow(header, monitor.current);
+    const words = 'ended at once by a second Ctrl-C, before the model was saved';
+    writeRunRecord(directory, { ...record, steps, state: 'interrupted', message: words });
+  });
   await controls.supervise(replicasOf(recipe));
   void fleet.follow(runState);
   const over = new AbortController();
@@ -160,13 +164,14 @@ function replicasOf(recipe: Recipe): Partial<Record<ServiceName, number>> {
   );
 }
 
-/** The first Ctrl-C lets the run save what it has and stop; the second ends everything at once. */
-function handleInterrupts(runState: RunState, supervisor: Supervisor, monitor: RunMonitor) {
+/** The first Ctrl-C lets the run save what it has and stop; the second ends everything at once, which `note` writes down. */
+function handleInterrupts(runState: RunState, supervisor: Supervisor, monitor: RunMonitor, note: () => void) {
   let count = 0;
   const onInterrupt = (): void => {
     count += 1;
     if (count > 1) {
       supervisor.kill();
+      note();
       process.exit(130);
     }
     monitor.say('stopping: the model is saved first (Ctrl-C again to end at once)');
