@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { SessionDirectory } from '@forge/broker';
+import { MAX_REWARD } from '@forge/contracts';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { ApiProblem } from '../dialects/api-problem';
@@ -30,7 +31,7 @@ const startSchema = z.object({
   api_key: unsupported('keys are made here; leave it out'),
 });
 const rewardSchema = z.object({
-  reward: z.number().min(-1e6).max(1e6),
+  reward: z.number().min(-MAX_REWARD).max(MAX_REWARD),
   session_id: id,
   interaction_id: unsupported('a reward is that of the whole session; leave it out'),
 });

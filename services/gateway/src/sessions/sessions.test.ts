@@ -1,4 +1,5 @@
 import Anthropic from '@anthropic-ai/sdk';
+import { MAX_REWARD } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { hostileJson, seededRandom, waitFor } from '@forge/testing';
 import OpenAI from 'openai';
@@ -133,7 +134,7 @@ describe('a session', () => {
   it('takes rewards until it ends, and no call from then on', async () => {
     const { ids, keys } = await begin('Hello');
     const of = (path: string, body: object, key: string) => post(at.gateway.url + path, body, bearer(key));
-    for (const reward of [0.25, 1])
+    for (const reward of [MAX_REWARD, 0.25, 1])
       expect(await of('/rl/set_reward', { reward }, keys[0]!)).toMatchObject({
         status: 200,
         body: { message: 'success', session_id: ids[0] },
@@ -199,6 +200,7 @@ describe('who may do what', () => {
     ['a text', '/v1/completions', { model: 'm', prompt: 'Hi' }, 'a session is made of messages'],
     ['no reward', '/rl/set_reward', {}, 'reward: '],
     ['a reward that is no number', '/rl/set_reward', { reward: 'much' }, 'reward: '],
+    ['a reward that is too large', '/rl/set_reward', { reward: 1.01 * MAX_REWARD }, 'reward: '],
     [
       'a reward for a part',
       '/rl/set_reward',
