@@ -7,6 +7,8 @@ export interface DeadLetterOptions {
   json?: boolean;
 }
 
+const BRIEF_CHARACTERS = 400;
+
 function withLetters<T>(
   runId: string,
   { dir }: DeadLetterOptions,
@@ -15,7 +17,7 @@ function withLetters<T>(
   return withRun(findRunRecord(dir, runId, isAlive), ({ runState }) => work(runState.deadLetters));
 }
 
-/** `forge dead-letter list RUN`: what failed for good, oldest first. */
+/** `forge dead-letter list RUN`: what failed for good, oldest first, a line each. */
 export async function listDeadLetters(runId: string, options: DeadLetterOptions): Promise<number> {
   const { letters, counts } = await withLetters(runId, options, async (kept) => ({
     letters: await kept.list(),
@@ -28,7 +30,7 @@ export async function listDeadLetters(runId: string, options: DeadLetterOptions)
   }
   const { dropped, waiting } = counts;
   const lines = [
-    ...letters.map(line),
+    ...letters.map((letter) => line(letter, inBrief(letter.message))),
     `${letters.length} dead letters${dropped > 0 ? `, ${dropped} older ones dropped` : ''}${waiting > 0 ? `, ${waiting} replayed ones wait for admission` : ''}`,
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
@@ -45,7 +47,9 @@ export async function showDeadLetter(runId: string, id: string, options: DeadLet
   }
   const cut = letter.payload.length < letter.sizeBytes ? `, the first ${letter.payload.length}` : '';
   const shown = typeof payload === 'string' ? payload : JSON.stringify(payload, null, 2);
-  process.stdout.write(`${line(letter)}\npayload     ${letter.sizeBytes} bytes${cut}\n${shown}\n`);
+  process.stdout.write(
+    `${line(letter, letter.message)}\npayload     ${letter.sizeBytes} bytes${cut}\n${shown}\n`,
+  );
   return 0;
 }
 
@@ -101,7 +105,14 @@ async function refusal(act: () => Promise<void>): Promise<string | null> {
   }
 }
 
-function line({ id, atMs, kind, index, code, message, attempts }: KeptLetter): string {
+/** A message in a line: without the stack and the code in what a program wrote, which are indented. */
+function inBrief(message: string): string {
+  const lines = message.split('\n').filter((one, i) => i === 0 || /^\S/.test(one));
+  const words = lines.join(' ');
+  return words.length <= BRIEF_CHARACTERS ? words : `${words.slice(0, BRIEF_CHARACTERS)}…`;
+}
+
+function line({ id, atMs, kind, index, code, attempts }: KeptLetter, message: string): string {
   const about = index === null ? kind : `${kind} of group ${index}`;
   const tried = attempts === 1 ? 'tried once' : `tried ${attempts} times`;
   return `${id.padEnd(16)} ${new Date(atMs).toISOString()}  ${about}, ${tried}: ${message} [${code}]`;
