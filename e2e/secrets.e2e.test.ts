@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { says, status, TestJudge } from '../shared/recipe-parts/src/judge/judge.fixture';
+import { StandIn } from '../shared/recipe-parts/src/openenv/stand-in.fixture';
 import { hasTlsRedis, startGuardedRedis, waitFor, type GuardedRedis } from '@forge/testing';
 
 jest.setTimeout(240_000);
@@ -12,9 +14,11 @@ const root = join(__dirname, '..');
 const forge = join(root, 'services/cli/bin/forge.cjs');
 const CLUSTER_TOKEN = 'Clust3rTok3n-of-ours';
 const PASSWORD = 'R3disPassw0rd@/of:ours';
-/** Texts to look for: any part of a secret would do. */
 const JUDGE_KEY = 'Judg3K3y-of-ours';
-const SECRETS = ['Clust3rTok3n', 'R3disPassw0rd', 'Judg3K3y'];
+const GATEWAY_TOKEN = 'Gat3wayTok3n-of-ours';
+const GAMES_KEY = 'Gam3sK3y-of-ours';
+/** Texts to look for: any part of a secret would do. */
+const SECRETS = ['Clust3rTok3n', 'R3disPassw0rd', 'Judg3K3y', 'Gat3wayTok3n', 'Gam3sK3y'];
 
 /** Fails for some samples, so that there are retries, dead letters and stacks. */
 const REWARD = `export default () => ({ name: 'picky', score: ({ answer }) => {
@@ -144,6 +148,101 @@ const isSilent = (text: string, secrets = SECRETS) => !secrets.some((secret) => 
     expect(readFileSync(join(dir, 'runs', id, 'logs/policy-0.log'), 'utf8')).toContain('lost Redis');
     expect(filesWith(SECRETS, dir)).toEqual([]);
     // All that was ever written to Redis: jobs, streams, telemetry, dead letters.
+    expect(filesWith(SECRETS, join(server.dir, 'appendonlydir'))).toEqual([]);
+  });
+
+  /** Checks that nothing of a run that goes on tells them: its processes, its status, and the metrics of its services. */
+  async function expectSilentServices(environment: NodeJS.ProcessEnv, secrets = SECRETS): Promise<void> {
+    const shown = await run(environment, 'status', '--json');
+    const [{ live }] = JSON.parse(shown.said) as [{ live: { services: Record<string, { url: string }[]> } }];
+    const urls = Object.values(live.services).flatMap((replicas) => replicas.map(({ url }) => url));
+    expect(urls.length).toBeGreaterThanOrEqual(5);
+    const metrics = await Promise.all(urls.map(async (url) => (await fetch(`${url}/metrics`)).text()));
+    expect(metrics.join()).toContain('forge_');
+    expect(isSilent([shown.said, processes(), ...metrics].join(), secrets)).toBe(true);
+  }
+
+  const forAgents = [
+    `model=${join(root, 'models/agent')}`,
+    'task={ kind: prompts, prompts: ["12*34=", "56*78=", "90*12="] }',
+    'algorithm={ name: grpo, groupSize: 2 }',
+    'evaluation.everySteps=0',
+  ];
+
+  it('of agents that call the gateway are as silent: the token of the run, and the keys of sessions', async () => {
+    const environment = {
+      ...{ REDIS_URL: server.url, NODE_EXTRA_CA_CERTS: server.caFile },
+      ...{ FORGE_GATEWAY_TOKEN: GATEWAY_TOKEN, NO_PROXY: '127.0.0.1' },
+    };
+    const own = ['rollout={ sessions: true }', 'rewards=[]', 'steps=100000'];
+    const main = start(forge, ['run', 'recipe.yaml', ...forAgents, ...own], environment);
+    const told = /agents call (\S+)\/v1; the token that hands out sessions is FORGE_GATEWAY_TOKEN/;
+    const gateway = await waitFor('the gateway', () => told.exec(main.said)?.[1] ?? null, 120_000);
+    const ask = async (path: string, key: string, body: object) => {
+      const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` };
+      const answer = await fetch(gateway + path, { method: 'POST', headers, body: JSON.stringify(body) });
+      return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+    };
+    const keys: string[] = [];
+    while (!/step \d+\/\d+  reward/.test(main.said)) {
+      const { status: taken, body } = await ask('/rl/start_session', GATEWAY_TOKEN, {});
+      if (taken === 429) await sleep(200);
+      for (const { session_api_key: key } of (body['sessions'] ?? []) as { session_api_key: string }[]) {
+        keys.push(key);
+        const messages = [{ role: 'user', content: '12*34=' }];
+        expect(await ask('/v1/chat/completions', key, { model: 'm', messages })).toMatchObject({
+          status: 200,
+        });
+        // Refused: a body that makes no sense, and a session that is not its own.
+        expect(await ask('/v1/chat/completions', key, { model: 7 })).toMatchObject({ status: 400 });
+        expect(await ask('/sessions/none/v1/messages', key, { model: 'm' })).toMatchObject({ status: 401 });
+        await ask('/rl/set_reward', key, { reward: keys.length % 2 });
+        await ask('/rl/end_session', key, {});
+      }
+    }
+    expect(keys.length).toBeGreaterThan(3);
+    const secrets = [...SECRETS, ...keys.map((key) => key.slice('sk-forge-'.length))];
+    await expectSilentServices(environment, secrets);
+    main.child.kill('SIGINT');
+    expect(await main.exit).toBe(130);
+    const { said } = await run(environment, 'dead-letter', 'list', runId()!, '--json');
+    expect(isSilent(main.said + said, secrets)).toBe(true);
+    expect(readFileSync(join(dir, 'runs', runId()!, 'logs/gateway-0.log'), 'utf8')).toContain(
+      'agents may call',
+    );
+    expect(filesWith(secrets, dir)).toEqual([]);
+    expect(filesWith(secrets, join(server.dir, 'appendonlydir'))).toEqual([]);
+  });
+
+  it('of an environment over the wire are as silent, also when it refuses the key', async () => {
+    const environment = {
+      ...{ REDIS_URL: server.url, NODE_EXTRA_CA_CERTS: server.caFile },
+      ...{ TEST_GAMES_KEY: GAMES_KEY, NO_PROXY: '127.0.0.1' },
+    };
+    let turns = 0;
+    const end = () => ({ observation: {}, reward: turns++ % 2, done: true });
+    const games = await StandIn.start({
+      action: { properties: { message: { type: 'string' } }, required: ['message'], type: 'object' },
+      reset: JSON.stringify({ type: 'observation', data: { observation: { hint: 'Play.' }, done: false } }),
+      // Any action is the last one.
+      steps: new Proxy({}, { get: () => JSON.stringify({ type: 'observation', data: end() }) }),
+    });
+    const environmentConfig = `{ name: openenv, url: '${games.url}', apiKeyEnv: TEST_GAMES_KEY }`;
+    const own = [`rollout={ environment: ${environmentConfig} }`, 'rewards=[]', 'steps=100000'];
+    const main = start(forge, ['run', 'recipe.yaml', ...forAgents, ...own], environment);
+    await waitFor('a step', () => /step \d+\/\d+  reward/.test(main.said), 120_000);
+    await expectSilentServices(environment);
+    games.refusals = [401, 401];
+    const refused = async () => (await run(environment, 'dead-letter', 'list', runId()!)).said;
+    await waitFor('a refusal', async () => (await refused()).includes('CONTRACT_UNAUTHORIZED'), 60_000);
+    main.child.kill('SIGINT');
+    expect(await main.exit).toBe(130);
+    expect(new Set(games.headers.map(({ authorization }) => authorization))).toEqual(
+      new Set([`Bearer ${GAMES_KEY}`]),
+    );
+    await games.stop();
+    expect(isSilent(main.said + (await refused()))).toBe(true);
+    expect(filesWith(SECRETS, dir)).toEqual([]);
     expect(filesWith(SECRETS, join(server.dir, 'appendonlydir'))).toEqual([]);
   });
 

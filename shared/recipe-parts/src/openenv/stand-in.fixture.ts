@@ -50,6 +50,8 @@ export class StandIn {
     });
     server.on('upgrade', (request, socket, head) => {
       this.headers.push(request.headers);
+      // A client may be killed.
+      socket.on('error', () => undefined);
       const status = this.refusals.shift();
       if (status === undefined) return sockets.handleUpgrade(request, socket, head, (ws) => this.serve(ws));
       socket.end(`HTTP/1.1 ${status} No\r\ncontent-length: 0\r\n\r\n`);
@@ -89,6 +91,7 @@ export class StandIn {
     }
     this.most = Math.max(this.most, ++this.open);
     this.ends.push(once(socket, 'close').then(() => (this.open -= 1)));
+    socket.on('error', () => undefined);
     socket.on('message', (raw: Buffer) => {
       const message = JSON.parse(raw.toString()) as (typeof this.asked)[0];
       if (message.type === 'close') return socket.close();
