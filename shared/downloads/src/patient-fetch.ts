@@ -10,6 +10,8 @@ export interface DownloadSource {
   wayOut: string;
   /** Variable of the environment that names where its files are kept. */
   directoryVariable: string;
+  /** Whether something else than this server may have been meant: it is not asked again before it has answered once. */
+  isGuess?: boolean;
   /** The error for an answer that the server will give again. */
   refusal: (response: Response) => Promise<ForgeError>;
 }
@@ -45,6 +47,7 @@ export function patientFetch(
   { say, signal }: DownloadWatch,
   wait = (ms: number): Promise<unknown> => sleep(ms, undefined, { signal }).catch(() => undefined),
 ): typeof fetch {
+  let hasAnswered = false;
   return async (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input);
     const { origin, host } = url;
@@ -52,12 +55,14 @@ export function patientFetch(
     for (let attempt = 1; ; attempt += 1) {
       if (signal?.aborted) throw cancelled();
       const { response, reason } = await answerOf(url, headers, signal);
+      hasAnswered ||= response !== null;
       if (response?.ok) return response;
       if (response !== null && !mayPass(response.status)) throw await source.refusal(response);
       const askedMs = response === null ? null : askedDelayMs(response, Date.now());
       const delayMs = askedMs ?? FIRST_DELAY_MS * 2 ** (attempt - 1);
       await response?.body?.cancel();
-      if (attempt === ATTEMPTS || delayMs > MAX_DELAY_MS || CERTIFICATE.test(reason)) {
+      const isLast = attempt === ATTEMPTS || (source.isGuess === true && !hasAnswered);
+      if (isLast || delayMs > MAX_DELAY_MS || CERTIFICATE.test(reason)) {
         const message = `${origin} ${reason}, after ${attempt} ${attempt === 1 ? 'attempt' : 'attempts'}; ${whatNow(reason, askedMs)}, ${source.wayOut}`;
         throw new ForgeError(source.unreachable, message, { origin, why: reason, attempts: attempt });
       }

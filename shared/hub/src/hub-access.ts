@@ -14,12 +14,14 @@ export function hubAccess(
   repository: Repository,
   environment: HubEnvironment,
   watch: DownloadWatch,
+  isGuess = false,
 ): HubAccess {
   const { endpoint, cacheDir, token } = environment;
   const source: DownloadSource = {
     unreachable: 'TRANSIENT_HUB_UNREACHABLE',
     wayOut: `set HF_HUB_OFFLINE=1 to use what ${cacheDir} has, or name a directory`,
     directoryVariable: 'HF_HOME',
+    isGuess,
     refusal: (response) => refusalOf(response, repository, environment),
   };
   const patient = patientFetch(source, watch);

@@ -41,20 +41,22 @@ export class HubRepository {
   }
 
   /**
-   * The commit that a branch or tag means now is asked of the hub; offline, of the cache. A commit is taken as it is.
+   * The commit that a branch or tag means now is asked of the hub; offline, of the cache. A commit is taken as it is. A hub that
+   * can't be reached is asked once where the name is a guess (`isGuess`), and the cache has nothing by it.
    *
    * @throws {ForgeError} CONFIG_MODEL_MISSING (of a data set CONFIG_FILE_UNREADABLE) with the nearest name that the hub or
    *   the cache has; CONTRACT_UNAUTHORIZED; TRANSIENT_HUB_UNREACHABLE; CANCELLED.
    */
   static async open(
     kind: RepositoryKind,
-    { name, revision }: HubName,
+    { name, revision, isGuess = false }: HubName & { isGuess?: boolean },
     watch: DownloadWatch = {},
     environment: HubEnvironment = hubEnvironment(),
   ): Promise<HubRepository> {
     const repository = { kind, name, revision };
     const cache = new RepositoryCache(environment.cacheDir, repository);
-    const access = hubAccess(repository, environment, watch);
+    const isKnown = (await cache.commitOf(revision ?? 'main')) !== null;
+    const access = hubAccess(repository, environment, watch, isGuess && !isKnown);
     const commit = isCommit(revision)
       ? revision
       : environment.isOffline

@@ -11,7 +11,7 @@ export async function download(name: string, { dataset = false }: DownloadOption
   const { dir, pinned } = await withDownloads(
     async (watch) => {
       if (!dataset) {
-        const { dir, model } = await modelFolder(name, watch);
+        const { dir, model } = await modelFolder(name, watch, { mayBePath: false });
         return { dir, pinned: model };
       }
       const folder = await datasetFolder(name, watch);

@@ -103,7 +103,7 @@ describe('a name that is a directory as well', () => {
     await expect(modelFolder('models/tinny')).rejects.toMatchObject({
       code: 'TRANSIENT_HUB_UNREACHABLE',
       message:
-        /^there is no directory models\/tinny \(did you mean models\/tiny\?\), and http.* does not answer/,
+        /^there is no directory models\/tinny \(did you mean models\/tiny\?\), and http.* does not answer \(ECONNREFUSED\), after 1 attempt; .* or name a directory$/,
     });
   });
 

@@ -19,16 +19,22 @@ const DESCRIPTIONS = [...REQUIRED, ...OPTIONAL, ADAPTER];
 
 /**
  * The folder of a model that is named by a directory, or as `org/name` or `org/name@revision` on the Hugging Face hub: the
- * one in the hub's cache then, filled where files are missing. A directory that exists wins. Only safetensors, JSON and the
+ * one in the hub's cache then, filled where files are missing. A directory that exists wins; where a name without revision
+ * `mayBePath`, a hub that can't be reached is asked once. Only safetensors, JSON and the
  * tokenizer's files are downloaded.
  *
  * @throws {ForgeError} CONFIG_MODEL_MISSING for a name that is neither; CONFIG_MODEL_UNSUPPORTED for a repository without
  *   safetensors; CONFIG_TOKENIZER_INVALID for one without tokenizer.json; as `HubRepository`.
  */
-export async function modelFolder(model: string, watch: DownloadWatch = {}): Promise<ModelFolder> {
+export async function modelFolder(
+  model: string,
+  watch: DownloadWatch = {},
+  { mayBePath = true }: { mayBePath?: boolean } = {},
+): Promise<ModelFolder> {
   const name = (await isDirectory(model)) ? null : parseHubName(model);
   if (name === null) return { dir: model, model };
-  const repository = await HubRepository.open('model', name, watch).catch(async (error: unknown) => {
+  const named = { ...name, isGuess: mayBePath && name.revision === null };
+  const repository = await HubRepository.open('model', named, watch).catch(async (error: unknown) => {
     throw await withReadings(error, model);
   });
   const folder = { dir: repository.dir, model: repository.pinned };
