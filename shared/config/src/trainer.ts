@@ -58,7 +58,9 @@ export function trainerFields(defaults: { learningRate: number; warmupSteps: num
       .int()
       .min(16)
       .default(16_384)
-      .describe('padded tokens of one forward and backward pass; bounds memory, not the result'),
+      .describe(
+        'padded tokens of one forward and backward pass, in which episodes of the same tokens count once; bounds memory, not the result',
+      ),
     recompute: z
       .boolean()
       .default(false)

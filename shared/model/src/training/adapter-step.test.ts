@@ -58,6 +58,7 @@ describe('buildTrainGraph with an adapter', () => {
         tokens: values([1, 5], [1, 2, 3, 4, 5]),
         positions: values([1, 5], [0, 1, 2, 3, 4]),
         mask: values([1, 5], [0, 1, 1, 0, 1]),
+        rowOf: values([1], [0]),
         trainedIndex: values([1, 5], [3, 0, 1, 3, 2]),
         trainedPositions: values([3], [1, 2, 4]),
         targets: values([3], [3, 4, 6]),

@@ -88,6 +88,7 @@ describe('buildValueGraph', () => {
       tokens: tensor([1, 4], [1, 2, 3, 4]),
       positions: tensor([1, 4], [0, 1, 2, 3]),
       mask: tensor([1, 4], [0, 1, 0, 1]),
+      rowOf: tensor([1], [0]),
       trainedIndex: tensor([1, 4], [2, 0, 2, 1]),
       trainedPositions: tensor([2], [1, 3]),
       returns: tensor([1, 4], [0, 1, 0, -1]),

@@ -119,7 +119,7 @@ function estimate(rows: readonly Row[], options: CriticOptions): void {
 function explainedVariance(microBatches: readonly MicroBatch[]): number {
   const chosen = (value: (batch: MicroBatch, at: number) => number): number[] =>
     microBatches.flatMap((batch) =>
-      Array.from(batch.trainedPositions, (position) => value(batch, Number(position))),
+      [...batch.mask.keys()].filter((at) => batch.mask[at] === 1).map((at) => value(batch, at)),
     );
   const all = variance(chosen(({ returns }, at) => returns[at]!));
   const left = variance(chosen(({ returns, oldValues }, at) => returns[at]! - oldValues[at]!));

@@ -1,4 +1,4 @@
-import { gatherRows, reshape, spreadRows, type Graph, type Tensor } from '@forge/graph';
+import { gather, gatherRows, reshape, spreadRows, type Graph, type Tensor } from '@forge/graph';
 import type { LossTerms } from '@forge/rl';
 import type { Parameters } from '@forge/weights';
 import type { WeightSource } from '../transformer/transformer';
@@ -21,20 +21,21 @@ export function sourceOf(weights: ReadonlyMap<string, Tensor>): WeightSource {
 export interface TokenInputs {
   tokens: Tensor;
   positions: Tensor;
-  /** [B, T, width] -> [N, width] */
+  /** [D, T, width] -> [N, width] */
   select: (x: Tensor) => Tensor;
-  /** [N, ...] -> [B, T, ...], zeros at positions that are not trained. */
+  /** [N, ...] -> [B, T, ...], zeros at positions that are not trained; episodes alike have the row they share. */
   spread: (x: Tensor) => Tensor;
 }
 
 export function tokenInputs(graph: Graph): TokenInputs {
   const trainedPositions = graph.input('trainedPositions', 'int64', ['N']);
-  const trainedIndex = graph.input('trainedIndex', 'int64', ['B', 'T']);
+  const trainedIndex = graph.input('trainedIndex', 'int64', ['D', 'T']);
+  const rowOf = graph.input('rowOf', 'int64', ['B']);
   return {
-    tokens: graph.input('tokens', 'int64', ['B', 'T']),
-    positions: graph.input('positions', 'int64', ['B', 'T']),
+    tokens: graph.input('tokens', 'int64', ['D', 'T']),
+    positions: graph.input('positions', 'int64', ['D', 'T']),
     select: (x) => gatherRows(reshape(x, [-1, x.shape.at(-1)!]), trainedPositions, trainedIndex),
-    spread: (x) => spreadRows(x, trainedIndex, trainedPositions),
+    spread: (x) => gather(spreadRows(x, trainedIndex, trainedPositions), rowOf),
   };
 }
 

@@ -1,7 +1,7 @@
 import { ForgeError } from '@forge/errors';
 import type { MicroBatch } from './micro-batches';
 
-type Grid = Pick<MicroBatch, 'rows' | 'width'>;
+type Grid = Pick<MicroBatch, 'distinct' | 'width'>;
 
 /** The size of micro-batches that memory holds, as far as is known. */
 export class MicroBatchSize {
@@ -16,19 +16,19 @@ export class MicroBatchSize {
   }
 
   /** Takes note of a micro-batch that went through. */
-  fits({ rows, width }: Grid): void {
+  fits({ distinct: rows, width }: Grid): void {
     this.fitted = Math.max(this.fitted, rows * width);
   }
 
   /** Makes the size half that of a micro-batch that did not fit; false where that was a single episode. */
-  halve({ rows, width }: Grid): boolean {
+  halve({ distinct: rows, width }: Grid): boolean {
     if (rows === 1) return false;
     this.most = half(rows * width);
     return true;
   }
 
   /** The error of a micro-batch that does not fit, with what would. */
-  refusal({ rows, width }: Grid, cause: ForgeError): ForgeError {
+  refusal({ distinct: rows, width }: Grid, cause: ForgeError): ForgeError {
     const tokens = rows * width;
     const known = this.fitted > 0 && this.fitted < tokens ? this.fitted : half(tokens);
     const way =

@@ -1,4 +1,4 @@
-import { cutMicroBatches, countTrainedTokens, type TrainEpisode } from './micro-batches';
+import { cutMicroBatches, countTrainedTokens, spread, type TrainEpisode } from './micro-batches';
 
 /** An episode whose tokens are 10, 11, 12, ... with the given mask. */
 const episode = (mask: (0 | 1)[], advantage = 1): TrainEpisode => ({
@@ -9,7 +9,11 @@ const episode = (mask: (0 | 1)[], advantage = 1): TrainEpisode => ({
   versions: mask.map((m) => (m ? 3 : -1)),
   advantage,
 });
-const ofLength = (length: number): TrainEpisode => episode(Array.from({ length }, (_, t) => (t ? 1 : 0)));
+/** An episode of that many tokens, none of them those of another `row`. */
+const ofLength = (length: number, row: number): TrainEpisode => ({
+  ...episode(Array.from({ length }, (_, t) => (t ? 1 : 0))),
+  tokenIds: Array.from({ length }, (_, t) => 100 * row + t),
+});
 const numbers = (values: Iterable<bigint | number>): number[] => [...values].map(Number);
 
 describe('cutMicroBatches', () => {
@@ -27,6 +31,32 @@ describe('cutMicroBatches', () => {
       [1, 19],
       [1, 19],
     ]);
+  });
+
+  it('lets episodes alike share a row, for which the bound counts once', () => {
+    const [one, other, third] = [ofLength(5, 0), ofLength(5, 1), ofLength(4, 2)];
+    const untrained = { ...one, mask: [0, 1, 1, 1, 0] };
+    const batches = cutMicroBatches(
+      [one, third, other, { ...one, advantage: -2 }, untrained, { ...one, versions: [-1, 4, 4, 4, 4] }],
+      8,
+    );
+    expect(batches.map(({ episodes, distinct, rowOf }) => [episodes, distinct, numbers(rowOf)])).toEqual([
+      [[0, 3, 5, 2], 2, [0, 0, 0, 1]],
+      [[4, 1], 2, [0, 1]],
+    ]);
+    const [batch] = batches;
+    expect(numbers(batch!.tokens)).toEqual([0, 1, 2, 3, 100, 101, 102, 103]);
+    expect(numbers(batch!.targets)).toEqual([1, 2, 3, 4, 101, 102, 103, 104]);
+    expect(numbers(batch!.advantages)).toEqual([1, -2, 1, 1].flatMap((a) => [a, a, a, a]));
+    expect(numbers(batch!.versions)).toEqual([3, 3, 4, 3].flatMap((v) => [v, v, v, v]));
+    expect(numbers(spread(batch!, Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8)))).toEqual(
+      [
+        [1, 2, 3, 4],
+        [1, 2, 3, 4],
+        [1, 2, 3, 4],
+        [5, 6, 7, 8],
+      ].flat(),
+    );
   });
 
   it('shifts the fields to the predicted token and pads on the right', () => {
@@ -76,10 +106,10 @@ describe('cutMicroBatches', () => {
   });
 
   it('names the episode and the field of a broken episode', () => {
-    expect(() => cutMicroBatches([{ ...ofLength(3), advantage: [0, 1] }], 8)).toThrow(
+    expect(() => cutMicroBatches([{ ...ofLength(3, 0), advantage: [0, 1] }], 8)).toThrow(
       'episode 0: advantage has 2 entries, tokenIds 3',
     );
-    expect(() => cutMicroBatches([ofLength(3), { ...ofLength(3), logprobs: [0] }], 8)).toThrow(
+    expect(() => cutMicroBatches([ofLength(3, 0), { ...ofLength(3, 0), logprobs: [0] }], 8)).toThrow(
       'episode 1: logprobs has 1 entries, tokenIds 3',
     );
     expect(() => cutMicroBatches([episode([1, 0, 0])], 8)).toThrow(

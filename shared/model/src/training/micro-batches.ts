@@ -1,5 +1,6 @@
 import { rolloutsOf } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
+import { alikeEpisodes } from './alike-episodes';
 
 /**
  * The part of one episode that the train step needs. Where `mask` is 1 the token is trained; `versions` says which policy
@@ -22,10 +23,10 @@ export interface TrainEpisode {
 }
 
 /**
- * Episodes of similar length side by side, padded on the right to the longest.
+ * Episodes of similar length side by side, padded on the right to the longest. Those alike go through the model as one row.
  *
- * Shapes: tokens [B, T]; the rest [B, T] by predicted token: position t of a row predicts token t + 1 of the
- * episode, so T = tokens of the longest episode - 1.
+ * Shapes: tokens [D, T]; the rest [B, T] by predicted token: position t of a row predicts token t + 1 of the
+ * episode, so T = tokens of the longest episode - 1. B episodes, D of which differ in what goes through the model.
  */
 export interface MicroBatch {
   /** Index of each row's episode in the batch. */
@@ -35,6 +36,9 @@ export interface MicroBatch {
   rolloutTokens: Float32Array;
   rows: number;
   width: number;
+  /** Rows that go through the model, and the one of each episode [B]. */
+  distinct: number;
+  rowOf: BigInt64Array;
   tokens: BigInt64Array;
   mask: Float32Array;
   behaviour: Float32Array;
@@ -50,10 +54,10 @@ export interface MicroBatch {
   returns: Float32Array;
   /** Version that produced the predicted token; -1 where none did. */
   versions: Int32Array;
-  /** Flat positions [N] in [B, T] whose prediction is trained, ascending, and the tokens [N] they predict. */
+  /** Flat positions [N] in [D, T] whose prediction is trained, ascending, and the tokens [N] they predict. */
   trainedPositions: BigInt64Array;
   targets: BigInt64Array;
-  /** The index in `trainedPositions` of each flat position [B, T]; N where it is not trained. */
+  /** The index in `trainedPositions` of each flat position [D, T]; N where it is not trained. */
   trainedIndex: BigInt64Array;
 }
 
@@ -68,7 +72,7 @@ export interface CutOptions {
 
 /**
  * The batch, or the `chosen` episodes of it, cut into micro-batches of at most `maxTokens` padded tokens, longest episodes first;
- * an episode longer than that goes alone. Episodes of equal length keep their order, so the same batch always gives the
+ * an episode longer than that goes alone; episodes alike are padded, and counted, once. Episodes of equal length keep their order, so the same batch always gives the
  * same micro-batches.
  *
  * @throws {ForgeError} CONTRACT_INVALID_MESSAGE when an episode has arrays of unequal length, not as many tokens of the reference
@@ -83,18 +87,20 @@ export function cutMicroBatches(
   const predictions = (index: number): number => episodes[index]!.tokenIds.length - 1;
   const rolloutOf = rolloutOfEach(episodes);
   const longestFirst = [...chosen].sort((a, b) => predictions(b) - predictions(a) || a - b);
+  const distinct = alikeEpisodes(episodes, longestFirst);
   const batches: MicroBatch[] = [];
-  for (let start = 0; start < longestFirst.length;) {
-    const width = predictions(longestFirst[start]!);
+  for (let start = 0; start < distinct.length;) {
+    const width = predictions(distinct[start]![0]!);
     const rows = Math.max(1, Math.floor(maxTokens / width));
-    const inIt = longestFirst.slice(start, start + rows);
+    const inIt = distinct.slice(start, start + rows);
     batches.push({
-      ...fill(episodes, inIt, { width, isReward, rolloutOf }),
+      ...termsOf(episodes, inIt.flat(), { width, isReward, rolloutOf }),
+      ...rowsOf(episodes, inIt, width),
       top:
         referenceTop === 0
           ? null
           : topOf(
-              inIt.map((index) => episodes[index]!),
+              inIt.map(([index]) => episodes[index!]!),
               referenceTop,
             ),
     });
@@ -106,10 +112,15 @@ export function cutMicroBatches(
 /**
  * Per-token outputs of a micro-batch's trained tokens at their places. Shapes: [N] -> [B, T], zeros elsewhere.
  */
-export function spread({ trainedPositions, rows, width }: MicroBatch, perToken: Float32Array): Float32Array {
-  const grid = new Float32Array(rows * width);
+export function spread(batch: MicroBatch, perToken: Float32Array): Float32Array {
+  const { trainedPositions, rows, width, distinct, rowOf } = batch;
+  const computed = new Float32Array(distinct * width);
   trainedPositions.forEach((at, n) => {
-    grid[Number(at)] = perToken[n]!;
+    computed[Number(at)] = perToken[n]!;
+  });
+  const grid = new Float32Array(rows * width);
+  rowOf.forEach((from, row) => {
+    grid.set(computed.subarray(Number(from) * width, (Number(from) + 1) * width), row * width);
   });
   return grid;
 }
@@ -142,22 +153,53 @@ function topOf(episodes: readonly TrainEpisode[], count: number): NonNullable<Mi
   };
 }
 
-function fill(
+type Rows = Pick<
+  MicroBatch,
+  'distinct' | 'rowOf' | 'tokens' | 'trainedPositions' | 'targets' | 'trainedIndex'
+>;
+
+/** The rows that go through the model, each of episodes alike. */
+function rowsOf(episodes: readonly TrainEpisode[], alike: readonly number[][], width: number): Rows {
+  const size = alike.length * width;
+  const trained = alike.reduce((count, [first]) => count + countTrainedTokens(episodes[first!]!), 0);
+  const rows: Rows = {
+    distinct: alike.length,
+    rowOf: BigInt64Array.from(alike.flatMap((same, row) => same.map(() => BigInt(row)))),
+    tokens: new BigInt64Array(size),
+    trainedPositions: new BigInt64Array(trained),
+    targets: new BigInt64Array(trained),
+    trainedIndex: new BigInt64Array(size).fill(BigInt(trained)),
+  };
+  let next = 0;
+  alike.forEach(([first], row) => {
+    const { tokenIds, mask } = episodes[first!]!;
+    for (let t = 0; t + 1 < tokenIds.length; t++) {
+      const at = row * width + t;
+      rows.tokens[at] = BigInt(tokenIds[t]!);
+      if (mask[t + 1] !== 1) continue;
+      rows.trainedPositions[next] = BigInt(at);
+      rows.targets[next] = BigInt(tokenIds[t + 1]!);
+      rows.trainedIndex[at] = BigInt(next);
+      next += 1;
+    }
+  });
+  return rows;
+}
+
+function termsOf(
   episodes: readonly TrainEpisode[],
   chosen: readonly number[],
   { width, isReward, rolloutOf }: { width: number; isReward: boolean; rolloutOf: readonly number[] },
-): Omit<MicroBatch, 'top'> {
+): Omit<MicroBatch, keyof Rows | 'top'> {
   const [rows, size] = [chosen.length, chosen.length * width];
   const rollouts = chosen.map((index) => rolloutOf[index]!);
   const isLastPart = (index: number): boolean => rolloutOf[index] !== rolloutOf[index + 1];
-  const trained = chosen.reduce((count, index) => count + countTrainedTokens(episodes[index]!), 0);
-  const batch: Omit<MicroBatch, 'top'> = {
+  const terms = {
     episodes: chosen,
     rollouts,
     rolloutTokens: Float32Array.from(rollouts, (rollout) => trainedTokens(episodes, rolloutOf, rollout)),
     rows,
     width,
-    tokens: new BigInt64Array(size),
     mask: new Float32Array(size),
     behaviour: new Float32Array(size),
     reference: new Float32Array(size),
@@ -167,31 +209,22 @@ function fill(
     oldValues: new Float32Array(size),
     returns: new Float32Array(size),
     versions: new Int32Array(size).fill(-1),
-    trainedPositions: new BigInt64Array(trained),
-    targets: new BigInt64Array(trained),
-    trainedIndex: new BigInt64Array(size).fill(BigInt(trained)),
   };
-  let next = 0;
   chosen.forEach((index, row) => {
     const { tokenIds, mask, logprobs, versions, referenceLogprobs, advantage } = episodes[index]!;
     const last = isLastPart(index) ? Array.prototype.lastIndexOf.call(mask, 1) - 1 : -1;
     for (let t = 0; t + 1 < tokenIds.length; t++) {
       const at = row * width + t;
-      batch.tokens[at] = BigInt(tokenIds[t]!);
       if (mask[t + 1] !== 1) continue;
-      batch.mask[at] = 1;
-      batch.behaviour[at] = logprobs[t + 1]!;
-      batch.reference[at] = referenceLogprobs?.[t + 1] ?? 0;
-      if (typeof advantage !== 'number') batch.advantages[at] = advantage[t + 1]!;
-      else if (!isReward || t === last) batch.advantages[at] = advantage;
-      batch.versions[at] = versions[t + 1]!;
-      batch.trainedPositions[next] = BigInt(at);
-      batch.targets[next] = BigInt(tokenIds[t + 1]!);
-      batch.trainedIndex[at] = BigInt(next);
-      next += 1;
+      terms.mask[at] = 1;
+      terms.behaviour[at] = logprobs[t + 1]!;
+      terms.reference[at] = referenceLogprobs?.[t + 1] ?? 0;
+      if (typeof advantage !== 'number') terms.advantages[at] = advantage[t + 1]!;
+      else if (!isReward || t === last) terms.advantages[at] = advantage;
+      terms.versions[at] = versions[t + 1]!;
     }
   });
-  return batch;
+  return terms;
 }
 
 /** Trained tokens of all parts of a rollout, which stand together. */

@@ -65,5 +65,5 @@ export function meanOf(updates: readonly Update[]): Update {
 
 export function paddedTokens(parts: readonly Minibatch[]): number {
   const microBatches = parts.flatMap((part) => part.microBatches);
-  return microBatches.reduce((count, { rows, width }) => count + rows * width, 0);
+  return microBatches.reduce((count, { distinct, width }) => count + distinct * width, 0);
 }

@@ -11,7 +11,7 @@ export interface TermCounts {
 
 /** The inputs of a train graph besides parameters: tokens, and the terms of the loss. */
 export function termFeeds(batch: MicroBatch, counts: TermCounts): Record<string, HostTensor> {
-  const { rows, width } = batch;
+  const { rows, width, distinct } = batch;
   const floats = (data: Float32Array, shape: readonly number[]): HostTensor => ({
     dtype: 'float32',
     shape,
@@ -27,10 +27,11 @@ export function termFeeds(batch: MicroBatch, counts: TermCounts): Record<string,
   const trained = batch.targets.length;
   const { top } = batch;
   return {
-    tokens: indices(batch.tokens, [rows, width]),
-    positions: indices(positions(rows, width), [rows, width]),
+    tokens: indices(batch.tokens, [distinct, width]),
+    positions: indices(positions(distinct, width), [distinct, width]),
+    rowOf: indices(batch.rowOf, [rows]),
     trainedPositions: indices(batch.trainedPositions, [trained]),
-    trainedIndex: indices(batch.trainedIndex, [rows, width]),
+    trainedIndex: indices(batch.trainedIndex, [distinct, width]),
     targets: indices(batch.targets, [trained]),
     behaviour: grid(batch.behaviour),
     old: grid(batch.old),

@@ -37,7 +37,7 @@ export interface TrainOutputs {
 
 /**
  * Forward and backward pass over one micro-batch as one graph. Inputs are the parameters by name and the fields of
- * `MicroBatch` by name, with B, T and N symbolic, and the counts [] of the whole batch.
+ * `MicroBatch` by name, with B, D, T and N symbolic, and the counts [] of the whole batch.
  *
  * Only trained positions go through the LM head and through what follows the last layer's attention.
  */

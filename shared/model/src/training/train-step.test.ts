@@ -132,9 +132,9 @@ const largestDifference = (a: Parameters, b: Parameters): number =>
 
 /** Feeds of the graph, for the reference interpreter. */
 function referenceFeeds(parameters: Parameters, batch: MicroBatch, episodes: number): Record<string, Values> {
-  const { rows, width } = batch;
-  const grid = (data: Iterable<number | bigint>): Values => ({
-    shape: [rows, width],
+  const { rows, width, distinct } = batch;
+  const grid = (data: Iterable<number | bigint>, count = rows): Values => ({
+    shape: [count, width],
     data: Float64Array.from(data as Iterable<number>, Number),
   });
   const vector = (data: BigInt64Array): Values => ({
@@ -146,22 +146,34 @@ function referenceFeeds(parameters: Parameters, batch: MicroBatch, episodes: num
     ...Object.fromEntries(
       [...parameters].map(([name, { shape, data }]) => [name, { shape, data: Float64Array.from(data) }]),
     ),
-    tokens: grid(batch.tokens),
-    positions: grid(Array.from({ length: rows * width }, (_, at) => at % width)),
+    tokens: grid(batch.tokens, distinct),
+    positions: grid(
+      Array.from({ length: distinct * width }, (_, at) => at % width),
+      distinct,
+    ),
+    rowOf: vector(batch.rowOf),
     mask: grid(batch.mask),
     behaviour: grid(batch.behaviour),
     reference: grid(batch.reference),
     advantages: grid(batch.advantages),
-    trainedIndex: grid(batch.trainedIndex),
+    trainedIndex: grid(batch.trainedIndex, distinct),
     trainedPositions: vector(batch.trainedPositions),
     targets: vector(batch.targets),
-    tokenCount: scalar(batch.targets.length),
+    tokenCount: scalar(batch.mask.reduce((sum, one) => sum + one, 0)),
     sequenceCount: scalar(episodes),
   };
 }
 
 describe('buildTrainGraph', () => {
-  const episodes = episodesOf([6, 4, 5]);
+  const different = episodesOf([6, 4, 5]);
+  const [first, second] = different as [TrainEpisode, TrainEpisode];
+  // Two more of the first one's tokens, whose own terms are others.
+  const alike = [second, different[2]!].map(({ advantage }, k) => ({
+    ...first,
+    advantage,
+    logprobs: Array.from(first.logprobs, (logprob) => logprob * (1 + 0.05 * (k + 1))),
+  }));
+  const episodes = [...different, ...alike];
   const [batch] = cutMicroBatches(episodes, 1000);
 
   it.each([
@@ -193,6 +205,27 @@ describe('buildTrainGraph', () => {
       expect({ name, agrees, found, slope }).toMatchObject({ agrees: true });
       expect(found).not.toBe(0);
     }
+  });
+
+  it('gives episodes alike the sum of what each has alone', () => {
+    const parameters = parametersOf(config, 1);
+    const options = { config, loss, temperature: 0.9, logitsChunk: 4, recompute: false };
+    const graph = buildTrainGraph(parameters, options);
+    const together = referenceFeeds(parameters, batch!, episodes.length);
+    expect([batch!.rows, batch!.distinct]).toEqual([5, 3]);
+    const counts = { tokenCount: together['tokenCount']!, sequenceCount: together['sequenceCount']! };
+    const sums = new Map<string, number[]>();
+    for (const episode of episodes) {
+      const [alone] = cutMicroBatches([episode], 1000);
+      const feeds = { ...referenceFeeds(parameters, alone!, 1), ...counts };
+      for (const [name, { data }] of Object.entries(evaluate(graph.gradients, feeds)))
+        sums.set(
+          name,
+          [...data].map((x, i) => x + (sums.get(name)?.[i] ?? 0)),
+        );
+    }
+    for (const [name, { data }] of Object.entries(evaluate(graph.gradients, together)))
+      data.forEach((x, i) => expect(x).toBeCloseTo(sums.get(name)![i]!, 12));
   });
 
   it('gives the step the loss and gradient norm of the reference interpreter', async () => {
