@@ -18,7 +18,7 @@ const draws = {
     .int()
     .min(1)
     .max(1_000_000)
-    .default(192)
+    .default(4096)
     .describe('draws after a result before its sample may be chosen again; at most half of the task'),
 };
 

@@ -1,6 +1,6 @@
 import { mix } from '../tasks/seeded-hash';
 import type { Task } from '../tasks/task';
-import { InformativeShares } from './informative-shares';
+import { PoolWorths } from './pool-worths';
 import { SavedFields } from './saved-fields';
 
 export interface CurriculumOptions {
@@ -21,13 +21,13 @@ export interface DrawResult {
 }
 
 /** Positions of the task's order that are known ahead; they wait there to be chosen. */
-const AHEAD = 2_048;
+const AHEAD = 8_192;
 /** Samples whose success is remembered; those with the oldest results are forgotten, and come again with the order. */
 const REMEMBERED = 16_384;
 /** Share of the newest result in a sample's success rate. */
 const NEWEST = 0.5;
-/** A pool is drawn in proportion to this power of the share it predicts. */
-const EAGERNESS = 4;
+/** A pool is drawn in proportion to this power of the worth it predicts: the first would hardly prefer any. */
+const EAGERNESS = 2;
 
 interface Entry {
   id: string;
@@ -45,18 +45,18 @@ interface Entry {
 
 /**
  * Draws the samples of a task by what is known of each: a sample is in the pool of its difficulty and of its decayed
- * success rate, or of those not seen yet; a pool is drawn in proportion to its size and to a power of the share of
- * informative groups that its newest draws gave. Of a pool the sample that waits longest is drawn.
+ * success rate, or of those not seen yet; a pool is drawn in proportion to its size and to the square of what its newest
+ * groups were worth. Of a pool the sample that waits longest is drawn.
  *
  * The share `explore` of the draws takes the first undrawn position of the task's order instead, so that nothing is
- * forgotten: a position is drawn at most 2,048 / explore draws after it was reached.
+ * forgotten: a position is drawn at most 8,192 / explore draws after it was reached.
  *
  * A pure function of seed, draws and observed results in their order; `changes` and the constructor carry it over to
  * another process to the bit.
  */
 export class Curriculum {
   private readonly saved = new SavedFields();
-  private readonly shares = new InformativeShares();
+  private readonly worths = new PoolWorths();
   /** By id, samples that are ahead or remembered. */
   private readonly entries = new Map<string, Entry>();
   /** Undrawn positions of the order that are known, with the sample of each. */
@@ -112,9 +112,9 @@ export class Curriculum {
     for (const { position, success, informative } of results) {
       const entry = this.entryAt(position);
       const pool = entry.from ?? poolOf(entry);
-      for (const name of this.shares.observe(pool, informative))
-        this.saved.set(`pool:${name}`, this.shares.text(name));
       const share = Math.min(1, Math.max(0, success));
+      for (const name of this.worths.observe(pool, worthOf(informative, share)))
+        this.saved.set(`pool:${name}`, this.worths.text(name));
       this.release(entry);
       entry.rate = entry.rate === null ? share : entry.rate + NEWEST * (share - entry.rate);
       entry.from = null;
@@ -156,7 +156,7 @@ export class Curriculum {
   private chosen(draw: number): Entry | null {
     const weights = [...this.pools].map(([name, { size }]) => ({
       name,
-      weight: size * this.shares.predict(name) ** EAGERNESS,
+      weight: size * this.worths.predict(name) ** EAGERNESS,
     }));
     // The order of the pools is not that of their making, which a restored curriculum does not know.
     weights.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -235,7 +235,7 @@ export class Curriculum {
     const samples: Entry[] = [];
     for (const [field, text] of Object.entries(saved)) {
       const [kind, name] = [field.slice(0, field.indexOf(':')), field.slice(field.indexOf(':') + 1)];
-      if (kind === 'pool') this.shares.restore(name, text);
+      if (kind === 'pool') this.worths.restore(name, text);
       if (kind === 'ahead') ahead.push([Number(name), text]);
       if (kind === 'sample') samples.push(Object.assign(this.entryAt(Number(name)), stateIn(text)));
     }
@@ -253,6 +253,11 @@ export class Curriculum {
     const [cursor = 0, draws = 0, turns = 0, steps = 0] = (saved['counts'] ?? '').split(' ').map(Number);
     Object.assign(this, { cursor, draws, turns, steps });
   }
+}
+
+/** What a group can teach: the share of it that fails, where it has a gradient that says how not to. */
+function worthOf(isInformative: boolean, success: number): number {
+  return isInformative ? 1 - success : 0;
 }
 
 /** Name of the pool of samples that an entry belongs to, by its success rate and its difficulty. */
