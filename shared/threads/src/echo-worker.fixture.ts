@@ -1,5 +1,6 @@
 import { ForgeError } from '@forge/errors';
-import { serveWorker, Transfer } from './worker';
+import { Transfer } from './calls';
+import { serveWorker } from './worker';
 
 /** Functions that the tests of worker threads call. */
 const api = {

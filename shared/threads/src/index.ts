@@ -1,9 +1,11 @@
 export {
-  serveWorker,
-  spawnWorker,
+  answerCalls,
+  Calls,
   Transfer,
+  type CallReply,
+  type CallRequest,
   type WorkerApi,
   type WorkerCallOptions,
-  type WorkerHandle,
-} from './worker';
+} from './calls';
+export { compiledPath, serveWorker, spawnWorker, type WorkerHandle } from './worker';
 export { bundleDirectory, bundleOf } from './bundle-of';

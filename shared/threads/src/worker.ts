@@ -1,27 +1,25 @@
 import { extname, sep } from 'node:path';
-import { SHARE_ENV, parentPort, Worker, type Transferable } from 'node:worker_threads';
-import { ForgeError, type WireError } from '@forge/errors';
+import { SHARE_ENV, parentPort, Worker } from 'node:worker_threads';
+import { ForgeError } from '@forge/errors';
 import { bundleOf } from './bundle-of';
+import {
+  answerCalls,
+  Calls,
+  type CallReply,
+  type CallRequest,
+  type WorkerApi,
+  type WorkerCallOptions,
+} from './calls';
 
-type Request =
-  | { kind: 'call'; id: number; method: string; argument: unknown }
-  | { kind: 'cancel'; id: number }
-  /** The thread ends once it has read this, which it does between two computations. */
-  | { kind: 'end' };
+/** The thread ends once it has read this, which it does between two computations. */
+interface End {
+  kind: 'end';
+}
 
-type Reply =
-  | { kind: 'result'; id: number; result: unknown }
-  | { kind: 'error'; id: number; error: WireError }
-  | { kind: 'event'; event: string; data: unknown };
-
-/** The methods a worker answers: one argument, one promise; the signal fires when the caller cancels. */
-export type WorkerApi = Record<string, (argument: never, signal: AbortSignal) => Promise<unknown>>;
-
-export interface WorkerCallOptions {
-  /** Memory to hand over to the worker instead of copying it. */
-  transfer?: readonly Transferable[];
-  /** Cancels in the worker; the call settles as the worker says. */
-  signal?: AbortSignal;
+interface Emitted {
+  kind: 'event';
+  event: string;
+  data: unknown;
 }
 
 /** A worker thread and the calls it answers. */
@@ -64,33 +62,22 @@ export function spawnWorker<Api extends WorkerApi>(
     ...(sharesEnvironment && { env: SHARE_ENV }),
   });
   if (!keepsProcess) worker.unref();
-  const pending = new Map<
-    number,
-    { resolve: (value: unknown) => void; reject: (error: ForgeError) => void }
-  >();
+  const calls = new Calls<Api>((request, transfer = []) => worker.postMessage(request, transfer));
   const listeners = new Map<string, ((data: unknown) => void)[]>();
-  let nextId = 0;
   let isEnding = false;
   let failure: ForgeError | null = null;
   let fail: (error: ForgeError) => void;
   const failed = new Promise<ForgeError>((resolve) => (fail = resolve));
 
-  worker.on('message', (reply: Reply) => {
+  worker.on('message', (reply: CallReply | Emitted) => {
     if (reply.kind === 'event') {
       for (const listener of listeners.get(reply.event) ?? []) listener(reply.data);
       return;
     }
-    const call = pending.get(reply.id);
-    pending.delete(reply.id);
-    if (!keepsProcess && pending.size === 0) worker.unref();
-    if (reply.kind === 'result') {
-      call?.resolve(reply.result);
-      return;
-    }
-    const error = ForgeError.fromWire(reply.error);
-    call?.reject(error);
+    const error = calls.take(reply);
+    if (!keepsProcess && calls.size === 0) worker.unref();
     // All that lay on the device is gone: only another process gets a device again.
-    if (error.is('TRANSIENT_DEVICE_LOST')) {
+    if (error?.is('TRANSIENT_DEVICE_LOST')) {
       ended(error);
       void worker.terminate();
     }
@@ -101,8 +88,7 @@ export function spawnWorker<Api extends WorkerApi>(
     failure = isEnding
       ? new ForgeError('CANCELLED', 'the worker thread was ended', { module })
       : new ForgeError('BUG_INVARIANT', `the worker thread ${module} died: ${reason}`, { module }, { cause });
-    for (const { reject } of pending.values()) reject(failure);
-    pending.clear();
+    calls.fail(failure);
     if (!isEnding) fail(failure);
   };
   worker.on('error', ended);
@@ -115,48 +101,10 @@ export function spawnWorker<Api extends WorkerApi>(
 
   return {
     failed,
-    call: (method, argument, { transfer = [], signal } = {}) =>
-      new Promise((resolve, reject) => {
-        if (failure !== null) {
-          reject(failure);
-          return;
-        }
-        const id = nextId++;
-        const post = (request: Request, list: readonly Transferable[] = []): void => {
-          worker.postMessage(request, list);
-        };
-        const cancel = (): void => {
-          post({ kind: 'cancel', id });
-        };
-        const settled = (): void => signal?.removeEventListener('abort', cancel);
-        pending.set(id, {
-          resolve: (value) => {
-            settled();
-            resolve(value as never);
-          },
-          reject: (error) => {
-            settled();
-            reject(error);
-          },
-        });
-        worker.ref();
-        try {
-          post({ kind: 'call', id, method, argument }, transfer);
-          if (signal?.aborted === true) cancel();
-          else signal?.addEventListener('abort', cancel, { once: true });
-        } catch (cause) {
-          pending.delete(id);
-          const reason = cause instanceof Error ? cause.message : String(cause);
-          reject(
-            new ForgeError(
-              'BUG_INVARIANT',
-              `${method}: the argument can't cross threads: ${reason}`,
-              { method },
-              { cause },
-            ),
-          );
-        }
-      }),
+    call: (method, argument, options) => {
+      if (failure === null) worker.ref();
+      return calls.call(method, argument, options);
+    },
     on: (event, listener) => {
       listeners.set(event, [...(listeners.get(event) ?? []), listener]);
     },
@@ -165,7 +113,7 @@ export function spawnWorker<Api extends WorkerApi>(
       if (failure !== null) return;
       worker.ref();
       const deadline = setTimeout(() => void worker.terminate(), patienceMs);
-      worker.postMessage({ kind: 'end' } satisfies Request);
+      worker.postMessage({ kind: 'end' } satisfies End);
       await exited;
       clearTimeout(deadline);
     },
@@ -173,59 +121,23 @@ export function spawnWorker<Api extends WorkerApi>(
 }
 
 /** Under jest the caller is a source file; worker threads always run what is compiled. */
-function compiledPath(module: string): string {
+export function compiledPath(module: string): string {
   const compiled = module.replace(`${sep}src${sep}`, `${sep}dist${sep}`);
   return extname(compiled) === '.js' ? compiled : `${compiled}.js`;
-}
-
-/** Value that a handler returns to hand memory over to the caller instead of copying it. */
-export class Transfer<T> {
-  constructor(
-    readonly value: T,
-    readonly list: readonly Transferable[],
-  ) {}
 }
 
 /** Answers calls in a worker thread; call it once, at the end of the worker's module. */
 export function serveWorker(handlers: WorkerApi): { emit: (event: string, data: unknown) => void } {
   const port = parentPort;
   if (port === null) throw new ForgeError('BUG_INVARIANT', 'serveWorker runs in a worker thread only');
-  const reply = (message: Reply, transfer: readonly Transferable[] = []): void => {
-    port.postMessage(message, transfer);
-  };
-  const underWay = new Map<number, AbortController>();
-  port.on('message', (request: Request) => {
+  const answer = answerCalls(handlers, (reply, transfer = []) => port.postMessage(reply, transfer));
+  port.on('message', (request: CallRequest | End) => {
     if (request.kind === 'end') process.exit();
-    const { id } = request;
-    if (request.kind === 'cancel') {
-      underWay.get(id)?.abort();
-      return;
-    }
-    const { method, argument } = request;
-    const handler = handlers[method] as
-      ((argument: unknown, signal: AbortSignal) => Promise<unknown>) | undefined;
-    const controller = new AbortController();
-    underWay.set(id, controller);
-    const answer = handler
-      ? Promise.resolve().then(() => handler(argument, controller.signal))
-      : Promise.reject(
-          new ForgeError('CONTRACT_UNKNOWN_ENDPOINT', `the worker has no method ${method}`, { method }),
-        );
-    void answer
-      .finally(() => underWay.delete(id))
-      .then(
-        (result) => {
-          if (result instanceof Transfer) reply({ kind: 'result', id, result: result.value }, result.list);
-          else reply({ kind: 'result', id, result });
-        },
-        (error: unknown) => {
-          reply({ kind: 'error', id, error: ForgeError.from(error).toWire() });
-        },
-      );
+    answer(request);
   });
   return {
     emit: (event, data) => {
-      reply({ kind: 'event', event, data });
+      port.postMessage({ kind: 'event', event, data } satisfies Emitted);
     },
   };
 }
