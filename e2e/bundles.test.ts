@@ -17,6 +17,7 @@ const ENTRIES = [
     'reward',
     'trainer',
   ].map((service) => `services/${service}/dist/main.js`),
+  'shared/recipe-parts/dist/sandboxed/part-main.js',
   'shared/rl-actors/dist/policy/chat-worker.js',
   'shared/rl-actors/dist/policy/generator-worker.js',
   'shared/rl-actors/dist/reference/reference-worker.js',

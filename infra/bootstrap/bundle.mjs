@@ -11,6 +11,7 @@ const { bundleDirectory, bundleOf } = require(join(root, 'shared', 'threads', 'd
 
 const ENTRIES = [
   ...readdirSync(join(root, 'services')).map((service) => `services/${service}/dist/main.js`),
+  'shared/recipe-parts/dist/sandboxed/part-main.js',
   'shared/rl-actors/dist/policy/chat-worker.js',
   'shared/rl-actors/dist/policy/generator-worker.js',
   'shared/rl-actors/dist/reference/reference-worker.js',

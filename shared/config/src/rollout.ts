@@ -51,19 +51,26 @@ const command = z
 const env = z
   .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a name of letters, digits and _'), z.string())
   .default({})
-  .describe('variables of the environment of command');
+  .describe('variables of the environment of command, or of the sandbox');
 const parallel = z
   .int()
   .min(1)
   .max(4096)
   .optional()
-  .describe('processes of command that one policy runs at the same time; left out: four for each processor');
+  .describe(
+    'processes of command, or rollouts in the sandbox, that one policy runs at the same time; left out: four for each processor',
+  );
 const memoryMb = z
   .int()
   .min(16)
   .max(1_048_576)
   .optional()
-  .describe('memory of the processes of one command together, beyond which they are ended; left out: any');
+  .describe(
+    'memory of the processes of one command together, or of one in the sandbox, beyond which they are ended; left out: any for a command, 512 for the sandbox',
+  );
+
+/** Least memory of a process of the sandbox, in MB. */
+const SANDBOX_MB = 128;
 
 /** Work of a group between prompt and reward: one answer, or with tools, an environment or a module more. */
 export const rolloutSchema = z
@@ -79,6 +86,12 @@ export const rolloutSchema = z
         'agents that run elsewhere take the rollouts as sessions, and call the policy through the gateway',
       ),
     command: command.optional(),
+    sandbox: z
+      .boolean()
+      .default(false)
+      .describe(
+        'tools and environment run in processes of their own, bounded in time, memory and what they may reach, and not in that of the policy',
+      ),
     env,
     parallel,
     memoryMb,
@@ -119,8 +132,9 @@ interface Given {
   module?: string | undefined;
   command?: readonly string[] | undefined;
   sessions: boolean;
+  sandbox: boolean;
   tools: readonly unknown[];
-  environment?: unknown;
+  environment?: { name: string } | undefined;
   env: Readonly<Record<string, string>>;
   parallel?: number | undefined;
   memoryMb?: number | undefined;
@@ -146,9 +160,21 @@ function contradictions(given: Given): { key: keyof Given; message: string }[] {
     parallel: given.parallel !== undefined,
     memoryMb: given.memoryMb !== undefined,
   };
-  if (given.command === undefined)
+  if (given.command === undefined && !given.sandbox)
     for (const key of ['env', 'parallel', 'memoryMb'] as const)
-      if (ofCommand[key]) found.push({ key, message: 'none without command, which it is for' });
+      if (ofCommand[key]) found.push({ key, message: 'none without command or sandbox, which it is for' });
+  if (given.sandbox) found.push(...problemsOfSandbox(given));
+  return found;
+}
+
+function problemsOfSandbox({ tools, environment, memoryMb }: Given): { key: keyof Given; message: string }[] {
+  const found: { key: keyof Given; message: string }[] = [];
+  if (tools.length === 0 && (environment === undefined || environment.name === 'openenv'))
+    found.push({ key: 'sandbox', message: 'none without tools or an environment that runs here' });
+  if (memoryMb !== undefined && memoryMb < SANDBOX_MB) {
+    const message = `found ${memoryMb}, expected >= ${SANDBOX_MB} with sandbox: a process of it has half of that before it loads a module`;
+    found.push({ key: 'memoryMb', message });
+  }
   return found;
 }
 

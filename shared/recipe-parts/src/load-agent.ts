@@ -1,11 +1,9 @@
-import { availableParallelism } from 'node:os';
 import { commandEnvironment, type Recipe } from '@forge/config';
 import { AgentProgram } from './agent/agent-program';
 import { findProgram } from './agent/find-program';
+import { defaultParallel } from './default-parallel';
 
 const TIME_LIMIT_MS = 3_600_000;
-/** Agents wait for the policy most of their time. */
-const PER_PROCESSOR = 4;
 
 /**
  * The agent that a recipe starts for each rollout; null: it starts none.
@@ -16,6 +14,6 @@ export function loadAgent({ rollout }: Pick<Recipe, 'rollout'>): AgentProgram | 
   const { command, env, memoryMb, timeLimitMs = TIME_LIMIT_MS } = rollout;
   if (command === undefined) return null;
   findProgram(command[0]!, { ...commandEnvironment(), ...env }['PATH']);
-  const parallel = rollout.parallel ?? PER_PROCESSOR * availableParallelism();
+  const parallel = rollout.parallel ?? defaultParallel();
   return new AgentProgram({ command, env, timeLimitMs, memoryMb, parallel });
 }

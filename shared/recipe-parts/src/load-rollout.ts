@@ -1,29 +1,21 @@
-import {
-  environmentName,
-  hasOwnRollout,
-  namedSecret,
-  needsGateway,
-  type EnvironmentConfig,
-  type Recipe,
-  type ToolsConfig,
-} from '@forge/config';
+import { hasOwnRollout, needsGateway, type Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import {
-  calculator,
-  checkEnvironment,
   checkRollout,
-  checkTools,
   defaultRollout,
   environmentRollout,
-  guessNumber,
-  joinTools,
   toolRollout,
   type Algorithm,
-  type EnvironmentSet,
   type Rollout,
-  type ToolSet,
 } from '@forge/rl';
+import { defaultParallel } from './default-parallel';
 import { fromModule } from './from-module';
+import { loadEnvironment, loadTools } from './load-surroundings';
+import { sandboxedEnvironment } from './sandboxed/sandboxed-environment';
+import { sandboxedTools } from './sandboxed/sandboxed-tools';
+import type { SandboxOptions } from './sandboxed/part-process';
+
+const SANDBOX_MEMORY_MB = 512;
 
 /**
  * The rollout of a recipe: the user's module, one with tools or an environment, else that of the algorithm. Null where agents
@@ -44,6 +36,7 @@ export async function loadRollout(
   const {
     module,
     options,
+    sandbox,
     tools: named,
     environment,
     maxTurns,
@@ -58,38 +51,19 @@ export async function loadRollout(
     ...(timeLimitMs !== undefined && { timeLimitMs }),
     ...(system !== undefined && { system }),
   };
-  const tools = named.length === 0 ? undefined : joinTools(await Promise.all(named.map(loadTools)));
-  if (environment === undefined) return toolRollout({ ...bounds, tools: tools! });
-  return environmentRollout({
-    ...bounds,
-    ...(tools && { tools }),
-    environment: await loadEnvironment(environment),
-    weight: environment.weight,
-  });
+  const place = sandbox ? sandboxOf(recipe.rollout) : null;
+  const tools =
+    named.length === 0 ? undefined : await (place ? sandboxedTools(named, place) : loadTools(named));
+  const maxConcurrent = place?.parallel ?? Infinity;
+  if (environment === undefined) return toolRollout({ ...bounds, tools: tools!, maxConcurrent });
+  const isHere = place !== null && environment.name !== 'openenv';
+  const world = await (isHere ? sandboxedEnvironment(environment, place) : loadEnvironment(environment));
+  world.slots.narrow(maxConcurrent);
+  const { weight } = environment;
+  return environmentRollout({ ...bounds, ...(tools && { tools }), environment: world, weight });
 }
 
-async function loadTools(config: ToolsConfig): Promise<ToolSet> {
-  switch (config.name) {
-    case 'calculator':
-      return calculator();
-    case 'module':
-      return checkTools(await fromModule(config.module, config.options), config.module);
-  }
-}
-
-async function loadEnvironment(config: EnvironmentConfig): Promise<EnvironmentSet> {
-  switch (config.name) {
-    case 'guess-number':
-      return guessNumber(config);
-    case 'openenv': {
-      const { apiKeyEnv } = config;
-      const key = apiKeyEnv === undefined ? null : namedSecret(apiKeyEnv, 'apiKeyEnv of the environment');
-      // Only who needs it pays for the client.
-      return (await import('./openenv/openenv-environment.js')).openEnv(config, key);
-    }
-    case 'module': {
-      const own = checkEnvironment(await fromModule(config.module, config.options), config.module);
-      return { ...own, name: environmentName(config) };
-    }
-  }
+/** Bounds of the processes in which a rollout runs its tools and its environment. */
+function sandboxOf({ env, parallel, memoryMb }: Recipe['rollout']): SandboxOptions {
+  return { env, parallel: parallel ?? defaultParallel(), memoryMb: memoryMb ?? SANDBOX_MEMORY_MB };
 }

@@ -130,15 +130,18 @@ export {
   type TurnBounds,
 } from './environments/interactive-rollout';
 export { calculator } from './environments/calculator';
-export { faultOf, type Party } from './environments/fault';
+export { faultOf, messageOf, type Party } from './environments/fault';
 export { guessNumber, type GuessNumberOptions } from './environments/guess-number';
 export { promptMessages } from './environments/prompt-messages';
-export type { RolloutScope } from './environments/rollout-scope';
+export { seededRandom, type RolloutScope } from './environments/rollout-scope';
 export { Slots } from './environments/slots';
 export {
   defineTools,
   joinTools,
+  parsedArguments,
   tool,
+  toolText,
+  type OpenTools,
   type RolloutTools,
   type Tool,
   type Tools,

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
-import { constants, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { commandEnvironment } from '@forge/config';
 import type { Sample } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { faultOf, Slots, type Party } from '@forge/rl';
 import { rewardIn } from './agent-reward';
-import { startGuardedGroup, type Ending, type GuardedGroup } from './guarded-group';
-import { MemoryWatch } from './memory-watch';
-import { OutputTail } from './output-tail';
+import { startGuardedGroup, toldEnding, type Ending, type GuardedGroup } from '../processes/guarded-group';
+import { MemoryWatch } from '../processes/memory-watch';
+import { OutputTail } from '../processes/output-tail';
 
 export interface AgentProgramOptions {
   /** The program and its arguments. */
@@ -46,11 +46,8 @@ export interface AgentReport {
 
 const REWARD_BYTES = 64 * 1024;
 const STDERR_BYTES = 8 * 1024;
-const TOLD_LINES = 24;
-const TOLD_CHARACTERS = 1_500;
 /** Status with which a shell ends that did not find the program, or may not run it. */
 const [NOT_EXECUTABLE, NOT_FOUND] = [126, 127];
-const { signals } = constants;
 
 /**
  * The user's agent: a process for each rollout, which finds the policy by the variables that clients of OpenAI's and Anthropic's
@@ -89,8 +86,7 @@ export class AgentProgram {
     const fault = await this.faultAtEnd(group, signal);
     signal?.throwIfAborted();
     try {
-      if (fault !== null)
-        throw new ForgeError(fault.code, `${fault.message}${told(stderr.text)}`, fault.details);
+      if (fault !== null) throw new ForgeError(fault.code, `${fault.message}${stderr.told}`, fault.details);
       return { reward: rewardIn(stdout.text), stderr: stderr.text };
     } catch (error) {
       throw faultOf(party, error);
@@ -158,20 +154,11 @@ function environmentOf(
 }
 
 /** The way in which it failed; null: it did not. */
-function faultIn({ status, signal }: Ending, path: string): ForgeError | null {
+function faultIn(ending: Ending, path: string): ForgeError | null {
+  const { status } = ending;
   if (status === 0) return null;
-  const inner = Object.entries(signals).find(([, number]) => number === Number(status) - 128)?.[0];
-  const message =
-    status === null
-      ? `it was ended by ${signal ?? 'a signal'}`
-      : `it ended with status ${status}${inner === undefined ? '' : `, as by ${inner}`}`;
+  const message = toldEnding(ending);
   if (status === NOT_FOUND || status === NOT_EXECUTABLE)
     return new ForgeError('CONFIG_PATH_UNUSABLE', message, { path });
   return new ForgeError('TRANSIENT_ENVIRONMENT_FAILED', message);
-}
-
-/** The last lines that it wrote. */
-function told(stderr: string): string {
-  const lines = stderr.trim().split('\n').slice(-TOLD_LINES).join('\n').slice(-TOLD_CHARACTERS);
-  return lines === '' ? '' : `: ${lines}`;
 }

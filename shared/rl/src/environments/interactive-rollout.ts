@@ -28,6 +28,8 @@ export interface TurnBounds {
 
 export interface ToolRolloutOptions extends TurnBounds {
   tools: ToolSet;
+  /** Rollouts at the same time in one process; left out: any number. */
+  maxConcurrent?: number;
 }
 
 export interface EnvironmentRolloutOptions extends TurnBounds {
@@ -57,7 +59,7 @@ export function environmentRollout(options: EnvironmentRolloutOptions): Rollout 
   return interactiveRollout(options);
 }
 
-type Options = TurnBounds & Partial<Pick<EnvironmentRolloutOptions, 'environment' | 'tools' | 'weight'>>;
+type Options = TurnBounds & Partial<ToolRolloutOptions & EnvironmentRolloutOptions>;
 
 const MAX_TURNS = 8;
 /** Waits for a place in an environment that is full, each twice the one before. */
@@ -65,8 +67,8 @@ const FIRST_WAIT_MS = 100;
 const LAST_WAIT_MS = 10_000;
 
 function interactiveRollout(options: Options): Rollout {
-  const { environment } = options;
-  const slots = environment?.slots ?? new Slots(Infinity);
+  const { environment, maxConcurrent = Infinity } = options;
+  const slots = environment?.slots ?? new Slots(maxConcurrent);
   return async (context) => {
     const rollouts: Episode[][] = [];
     let patience = new Patience(environment, context);

@@ -4,6 +4,8 @@ import { mix } from '../tasks/seeded-hash';
 /** Facts that tools and environments know about the rollout they serve. */
 export interface RolloutScope {
   readonly sample: Sample;
+  /** Seed of `random`, for what draws by itself. */
+  readonly seed: number;
   /**
    * The next number from 0 to below 1. The same in all rollouts of a group, which so differ by what the policy draws alone,
    * and when the rollout runs again.

@@ -43,14 +43,16 @@ export async function openWorld(
 ): Promise<World> {
   const { sample, record = unrecorded, signal } = context;
   const seed = hashText(context.seed ?? sample.id);
-  const scope: RolloutScope = { sample, random: seededRandom(seed), signal };
+  const drawn = (): RolloutScope => ({ sample, seed, random: seededRandom(seed), signal });
+  const scope = drawn();
   const environment = source && new GuardedEnvironment(source, scope, record);
   let opened: OpenTools | undefined;
   const close = async (): Promise<void> => {
     await Promise.all([environment?.close(), opened && closeTools(opened, record)]);
   };
   try {
-    opened = tools && (await openTools(tools, scope, record));
+    // Tools draw numbers of their own: the environment's stay the same beside them.
+    opened = tools && (await openTools(tools, drawn(), record));
     const messages = (await environment?.reset()) ?? promptMessages(sample);
     const own = environment?.tools;
     const offered = joinOffered([

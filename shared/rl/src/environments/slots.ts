@@ -5,6 +5,11 @@ export class Slots {
 
   constructor(private places: number) {}
 
+  /** Work that has a place at the same time, at most. */
+  get count(): number {
+    return this.places;
+  }
+
   /**
    * The result of `work`, which starts once there are `count` places for it, or as many as there are at all.
    *

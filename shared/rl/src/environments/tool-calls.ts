@@ -4,7 +4,7 @@ import type { RolloutRecord } from '../rollouts/rollout';
 import { mix } from '../tasks/seeded-hash';
 import { faultOf, messageOf } from './fault';
 import { seededRandom, type RolloutScope } from './rollout-scope';
-import type { OfferedTool } from './tools';
+import { parsedArguments, toolText, type OfferedTool } from './tools';
 import { withinTime } from './within-time';
 
 const TIMEOUT_MS = 10_000;
@@ -60,21 +60,17 @@ export class ToolCalls {
   }
 
   private async run({ spec, tool, slots }: OfferedTool, given: unknown, number: number): Promise<string> {
-    const parsed = await tool.parameters.safeParseAsync(given);
-    if (!parsed.success) {
-      const problems = parsed.error.issues.map(({ path, message }) => [path.join('.'), message]);
-      const shown = problems.map((problem) => problem.filter(Boolean).join(': ')).join('; ');
-      throw new CallFailure(`invalid arguments: ${shown}`);
-    }
+    const args = await parsedArguments(tool, given);
     const { timeoutMs = TIMEOUT_MS } = tool;
-    const random = seededRandom(mix(this.seed, number));
+    const seed = mix(this.seed, number);
+    const scope = { ...this.scope, seed, random: seededRandom(seed) };
     const value = await slots.during(1, () =>
       this.record.time(`tools/${spec.name}/ms`, () =>
         withinTime({ timeoutMs, signal: this.scope.signal }, (signal) =>
-          tool.run(parsed.data, { ...this.scope, random, signal }),
+          tool.run(args, { ...scope, signal }),
         ),
       ),
     );
-    return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+    return toolText(value);
   }
 }

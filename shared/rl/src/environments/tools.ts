@@ -54,6 +54,8 @@ export interface OpenTools {
 
 /** Tools that a rollout can be given. */
 export interface ToolSet {
+  /** Whether they keep nothing from one call to the next, so that those made anew go on; default false. */
+  readonly isStateless?: boolean;
   open(scope: RolloutScope): Promise<OpenTools>;
 }
 
@@ -73,7 +75,7 @@ export function defineTools<Arguments extends Record<string, ArgumentsSchema>>(
   const slots = new Map<string, Slots>();
   if (typeof given !== 'function') {
     const offered = offeredTools(given, slots);
-    return { open: () => Promise.resolve({ offered, close: () => Promise.resolve() }) };
+    return { isStateless: true, open: () => Promise.resolve({ offered, close: () => Promise.resolve() }) };
   }
   return {
     async open(scope) {
@@ -91,6 +93,7 @@ export function defineTools<Arguments extends Record<string, ArgumentsSchema>>(
 /** Several sets of tools as one: a rollout is given all or none. */
 export function joinTools(sets: readonly ToolSet[]): ToolSet {
   return {
+    isStateless: sets.every((set) => set.isStateless === true),
     async open(scope) {
       const opened: OpenTools[] = [];
       const close = async (): Promise<void> => {
@@ -139,6 +142,27 @@ export function offeredTools(tools: Tools, slots: Map<string, Slots>): Map<strin
       return [name, { spec, tool, slots: slots.get(name)! }];
     }),
   );
+}
+
+/**
+ * Arguments of a call as the schema of the tool has parsed them.
+ *
+ * @throws {Error} that tells the model what is invalid.
+ */
+export async function parsedArguments(
+  { parameters }: Tool,
+  given: unknown,
+): Promise<Record<string, unknown>> {
+  const parsed = await parameters.safeParseAsync(given);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => [path.join('.'), message]);
+  const shown = problems.map((problem) => problem.filter(Boolean).join(': ')).join('; ');
+  throw new Error(`invalid arguments: ${shown}`);
+}
+
+/** The result of a tool as the model is told it. */
+export function toolText(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
 }
 
 /** The arguments as JSON Schema describes them to a model. */

@@ -14,7 +14,7 @@ export class MemoryWatch {
   /** Calls `onExceeded` once the processes of the group together take more than the limit; returns what ends the watch. */
   watch(group: number, onExceeded: () => void): () => void {
     this.watched.set(group, onExceeded);
-    this.timer ??= setTimeout(() => void this.look(), LOOK_MS);
+    this.timer ??= setTimeout(() => void this.look(), LOOK_MS).unref();
     return () => {
       this.watched.delete(group);
     };
@@ -26,7 +26,7 @@ export class MemoryWatch {
       for (const [group, onExceeded] of this.watched)
         if ((used.get(group) ?? 0) > this.limitBytes) onExceeded();
     }
-    this.timer = this.watched.size > 0 ? setTimeout(() => void this.look(), LOOK_MS) : null;
+    this.timer = this.watched.size > 0 ? setTimeout(() => void this.look(), LOOK_MS).unref() : null;
   }
 }
 

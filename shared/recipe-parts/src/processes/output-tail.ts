@@ -1,5 +1,8 @@
 import type { Readable } from 'node:stream';
 
+const TOLD_LINES = 24;
+const TOLD_CHARACTERS = 1_500;
+
 /** The last bytes of what a program writes, however much that is. */
 export class OutputTail {
   private chunks: Buffer[] = [];
@@ -15,6 +18,12 @@ export class OutputTail {
 
   get text(): string {
     return this.bytes().toString();
+  }
+
+  /** The last lines, as the end of a message. */
+  get told(): string {
+    const lines = this.text.trim().split('\n').slice(-TOLD_LINES).join('\n').slice(-TOLD_CHARACTERS);
+    return lines === '' ? '' : `: ${lines}`;
   }
 
   private take(chunk: Buffer): void {

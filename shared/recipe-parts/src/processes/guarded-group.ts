@@ -1,11 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { constants } from 'node:os';
 import type { Readable } from 'node:stream';
 import { within } from '@forge/errors';
 
 export interface GroupOptions {
   env: NodeJS.ProcessEnv;
-  /** The open file that it reads as its standard input. */
-  stdin: number;
+  /** The open file that it reads as its standard input; left out: nothing. */
+  stdin?: number;
+  /** Whether it is a program of Node that answers messages of this process; default false. */
+  answers?: boolean;
 }
 
 export interface Ending {
@@ -23,8 +26,13 @@ export interface GuardedGroup {
   ended: Promise<Ending>;
   /** Ends the whole group at once. */
   kill: () => void;
+  /** The program itself, which sends and takes messages where it answers. */
+  child: ChildProcess;
+  /** Lets this process end while the program runs. */
+  unref: () => void;
 }
 
+const { signals } = constants;
 /** Begins the program once it is told to on its fourth descriptor; where that closes, never. */
 const GATE = 'read -r _ <&3 && exec "$@" 3<&-';
 /** Ends the group once its own input closes, as it does however the process that started it ends. */
@@ -40,11 +48,11 @@ const READ_OUT_MS = 1_000;
  */
 export async function startGuardedGroup(
   command: readonly string[],
-  { env, stdin }: GroupOptions,
+  { env, stdin, answers = false }: GroupOptions,
 ): Promise<GuardedGroup> {
   const child = spawn('/bin/sh', ['-c', GATE, 'agent', ...command], {
     env,
-    stdio: [stdin, 'pipe', 'pipe', 'pipe'],
+    stdio: [stdin ?? 'ignore', 'pipe', 'pipe', 'pipe', ...(answers ? (['ipc'] as const) : [])],
     detached: true,
   });
   await started(child);
@@ -70,7 +78,18 @@ export async function startGuardedGroup(
   const gate = child.stdio[3] as NodeJS.WritableStream;
   gate.on('error', () => undefined);
   gate.end('\n');
-  return { pid, stdout: child.stdout!, stderr: child.stderr!, ended, kill };
+  const unref = (): void => {
+    for (const held of [child, guard, child.channel, child.stdout, child.stderr, guard.stdin])
+      (held as { unref?: () => void } | null | undefined)?.unref?.();
+  };
+  return { pid, stdout: child.stdout!, stderr: child.stderr!, ended, kill, child, unref };
+}
+
+/** The way in which a program ended. */
+export function toldEnding({ status, signal }: Ending): string {
+  if (status === null) return `it was ended by ${signal ?? 'a signal'}`;
+  const inner = Object.entries(signals).find(([, number]) => number === status - 128)?.[0];
+  return `it ended with status ${status}${inner === undefined ? '' : `, as by ${inner}`}`;
 }
 
 function started(child: ChildProcess): Promise<void> {
