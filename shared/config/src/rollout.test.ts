@@ -26,6 +26,7 @@ describe('the rollout of a recipe', () => {
       tools: [{ name: 'calculator' }, { name: 'module', module: './search.ts', options: {} }],
       environment: { name: 'module', module: './maze.ts', weight: 1, options: {} },
       options: {},
+      sandbox: false,
       sessions: false,
       env: {},
       maxTurns: 8,
@@ -35,6 +36,21 @@ describe('the rollout of a recipe', () => {
     expect([hasOwnRollout(plain), hasTurns(plain)]).toEqual([false, false]);
     const own = recipe({ rewards, rollout: { module: './own.ts' } });
     expect([hasOwnRollout(own), hasTurns(own)]).toEqual([true, false]);
+  });
+
+  it('has a sandbox for tools and environments that run here, with bounds of its processes', () => {
+    const tools = [{ name: 'calculator' }];
+    const bounds = { sandbox: true, env: { KEY: 'x' }, parallel: 3, memoryMb: 128 };
+    expect(recipe({ rewards, rollout: { tools, ...bounds } }).rollout).toMatchObject(bounds);
+    const server = { name: 'openenv', url: 'http://127.0.0.1:8000' };
+    expect(recipe({ rollout: { tools, environment: server, sandbox: true } }).rollout.sandbox).toBe(true);
+    for (const none of [{}, { environment: server }, { module: './own.ts' }])
+      expect(() => recipe({ rewards, rollout: { ...none, sandbox: true } })).toThrow(
+        'rollout.sandbox: found true, expected none without tools or an environment that runs here',
+      );
+    expect(() => recipe({ rewards, rollout: { tools, sandbox: true, memoryMb: 100 } })).toThrow(
+      'rollout.memoryMb: found 100, expected >= 128 with sandbox',
+    );
   });
 
   it('names an OpenEnv server, whose name is that of its rewards', () => {
@@ -105,9 +121,9 @@ describe('the rollout of a recipe', () => {
     ],
     [{ rewards, rollout: { command: ['a'], sessions: true } }, 'rollout.sessions: found true, expected none'],
     [{ rewards, rollout: { command: ['a'], system: 'Be brief.' } }, 'rollout.system: found "Be brief."'],
-    [{ rewards, rollout: { env: { A: '1' } } }, 'expected none without command'],
-    [{ rewards, rollout: { parallel: 2 } }, 'rollout.parallel: found 2, expected none without command'],
-    [{ rewards, rollout: { memoryMb: 100 } }, 'rollout.memoryMb: found 100, expected none without command'],
+    [{ rewards, rollout: { env: { A: '1' } } }, 'expected none without command or sandbox'],
+    [{ rewards, rollout: { parallel: 2 } }, 'rollout.parallel: found 2, expected none without command or sandbox'],
+    [{ rewards, rollout: { memoryMb: 100 } }, 'rollout.memoryMb: found 100, expected none without command or sandbox'],
     [{ rewards, rollout: { command: ['a'], memoryMb: 1 } }, 'rollout.memoryMb: found 1'],
     [{ rewards, rollout: { command: [] } }, 'rollout.command: found []'],
     [

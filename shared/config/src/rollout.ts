@@ -172,7 +172,7 @@ function problemsOfSandbox({ tools, environment, memoryMb }: Given): { key: keyo
   if (tools.length === 0 && (environment === undefined || environment.name === 'openenv'))
     found.push({ key: 'sandbox', message: 'none without tools or an environment that runs here' });
   if (memoryMb !== undefined && memoryMb < SANDBOX_MB) {
-    const message = `found ${memoryMb}, expected >= ${SANDBOX_MB} with sandbox: a process of it has half of that before it loads a module`;
+    const message = `>= ${SANDBOX_MB} with sandbox, whose processes take half of that before they load a module`;
     found.push({ key: 'memoryMb', message });
   }
   return found;
