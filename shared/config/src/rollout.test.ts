@@ -29,6 +29,7 @@ describe('the rollout of a recipe', () => {
       sandbox: false,
       sessions: false,
       env: {},
+      network: 'open',
       maxTurns: 8,
       truncated: 'keep',
     });
@@ -122,8 +123,15 @@ describe('the rollout of a recipe', () => {
     [{ rewards, rollout: { command: ['a'], sessions: true } }, 'rollout.sessions: found true, expected none'],
     [{ rewards, rollout: { command: ['a'], system: 'Be brief.' } }, 'rollout.system: found "Be brief."'],
     [{ rewards, rollout: { env: { A: '1' } } }, 'expected none without command or sandbox'],
-    [{ rewards, rollout: { parallel: 2 } }, 'rollout.parallel: found 2, expected none without command or sandbox'],
-    [{ rewards, rollout: { memoryMb: 100 } }, 'rollout.memoryMb: found 100, expected none without command or sandbox'],
+    [{ rewards, rollout: { network: 'closed' } }, 'rollout.network: found "closed", expected none without'],
+    [
+      { rewards, rollout: { parallel: 2 } },
+      'rollout.parallel: found 2, expected none without command or sandbox',
+    ],
+    [
+      { rewards, rollout: { memoryMb: 100 } },
+      'rollout.memoryMb: found 100, expected none without command or sandbox',
+    ],
     [{ rewards, rollout: { command: ['a'], memoryMb: 1 } }, 'rollout.memoryMb: found 1'],
     [{ rewards, rollout: { command: [] } }, 'rollout.command: found []'],
     [

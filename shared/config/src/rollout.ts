@@ -69,6 +69,13 @@ const memoryMb = z
     'memory of the processes of one command together, or of one in the sandbox, beyond which they are ended; left out: any for a command, 512 for the sandbox',
   );
 
+const network = z
+  .enum(['open', 'closed'])
+  .default('open')
+  .describe(
+    'what command, or the sandbox, may reach: what the policy may, or (closed, on Linux) nothing; command still reaches the policy then',
+  );
+
 /** Least memory of a process of the sandbox, in MB. */
 const SANDBOX_MB = 128;
 
@@ -95,6 +102,7 @@ export const rolloutSchema = z
     env,
     parallel,
     memoryMb,
+    network,
     maxTurns: z
       .int()
       .min(1)
@@ -138,6 +146,7 @@ interface Given {
   env: Readonly<Record<string, string>>;
   parallel?: number | undefined;
   memoryMb?: number | undefined;
+  network: 'open' | 'closed';
   system?: string | undefined;
 }
 
@@ -159,9 +168,10 @@ function contradictions(given: Given): { key: keyof Given; message: string }[] {
     env: Object.keys(given.env).length > 0,
     parallel: given.parallel !== undefined,
     memoryMb: given.memoryMb !== undefined,
+    network: given.network === 'closed',
   };
   if (given.command === undefined && !given.sandbox)
-    for (const key of ['env', 'parallel', 'memoryMb'] as const)
+    for (const key of ['env', 'parallel', 'memoryMb', 'network'] as const)
       if (ofCommand[key]) found.push({ key, message: 'none without command or sandbox, which it is for' });
   if (given.sandbox) found.push(...problemsOfSandbox(given));
   return found;

@@ -11,6 +11,7 @@ import {
 import { defaultParallel } from './default-parallel';
 import { fromModule } from './from-module';
 import { loadEnvironment, loadTools } from './load-surroundings';
+import { namespaceTools } from './processes/network-namespace';
 import { sandboxedEnvironment } from './sandboxed/sandboxed-environment';
 import { sandboxedTools } from './sandboxed/sandboxed-tools';
 import type { SandboxOptions } from './sandboxed/part-process';
@@ -64,6 +65,11 @@ export async function loadRollout(
 }
 
 /** Bounds of the processes in which a rollout runs its tools and its environment. */
-function sandboxOf({ env, parallel, memoryMb }: Recipe['rollout']): SandboxOptions {
-  return { env, parallel: parallel ?? defaultParallel(), memoryMb: memoryMb ?? SANDBOX_MEMORY_MB };
+function sandboxOf({ env, parallel, memoryMb, network }: Recipe['rollout']): SandboxOptions {
+  return {
+    env,
+    parallel: parallel ?? defaultParallel(),
+    memoryMb: memoryMb ?? SANDBOX_MEMORY_MB,
+    namespaces: network === 'closed' ? namespaceTools() : undefined,
+  };
 }

@@ -7,6 +7,7 @@ import type { Sample } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { faultOf, Slots, type Party } from '@forge/rl';
 import { rewardIn } from './agent-reward';
+import type { ClosedNetwork } from './closed-network';
 import { startGuardedGroup, toldEnding, type Ending, type GuardedGroup } from '../processes/guarded-group';
 import { MemoryWatch } from '../processes/memory-watch';
 import { OutputTail } from '../processes/output-tail';
@@ -22,6 +23,8 @@ export interface AgentProgramOptions {
   memoryMb?: number | undefined;
   /** Rollouts at the same time; the next one waits. */
   parallel: number;
+  /** The network that they are in; left out: that of this process. */
+  network?: ClosedNetwork | undefined;
 }
 
 /** A rollout that the agent is to do. */
@@ -80,7 +83,7 @@ export class AgentProgram {
     signal?.throwIfAborted();
     const { command } = this.options;
     const party: Party = { kind: 'agent', name: command.join(' '), sample };
-    const group = await this.start(sample, environmentOf(this.options.env, baseUrl, key));
+    const group = await this.start(sample, { baseUrl, key });
     const stdout = new OutputTail(group.stdout, REWARD_BYTES);
     const stderr = new OutputTail(group.stderr, STDERR_BYTES);
     const fault = await this.faultAtEnd(group, signal);
@@ -94,13 +97,15 @@ export class AgentProgram {
   }
 
   /** Starts it with the sample in a file that has no name any more. */
-  private async start(sample: Sample, env: NodeJS.ProcessEnv): Promise<GuardedGroup> {
+  private async start(sample: Sample, { baseUrl, key }: Omit<AgentCall, 'sample'>): Promise<GuardedGroup> {
+    const { network, command, env } = this.options;
+    const placed = (await network?.enter(command, baseUrl)) ?? { command, baseUrl };
     const path = join(tmpdir(), `forge-sample-${randomUUID()}`);
     writeFileSync(path, `${JSON.stringify(sample)}\n`, { flag: 'wx', mode: 0o600 });
     const stdin = openSync(path, 'r');
     unlinkSync(path);
     try {
-      return await startGuardedGroup(this.options.command, { env, stdin });
+      return await startGuardedGroup(placed.command, { env: environmentOf(env, placed.baseUrl, key), stdin });
     } finally {
       closeSync(stdin);
     }

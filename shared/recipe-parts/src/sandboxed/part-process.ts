@@ -5,6 +5,7 @@ import { bundleOf, Calls, compiledPath } from '@forge/threads';
 import { z } from 'zod';
 import { startGuardedGroup, toldEnding, type GuardedGroup } from '../processes/guarded-group';
 import type { MemoryWatch } from '../processes/memory-watch';
+import { newNetwork, type NamespaceTools } from '../processes/network-namespace';
 import { OutputTail } from '../processes/output-tail';
 import type { PartFacts, PartSource, Told } from './hosted-part';
 import type { PartApi } from './part-main';
@@ -17,6 +18,8 @@ export interface SandboxOptions {
   memoryMb: number;
   /** Rollouts at the same time, each with a process. */
   parallel: number;
+  /** Programs that give each a network which leads nowhere; left out: it has that of this process. */
+  namespaces?: NamespaceTools | undefined;
 }
 
 export interface PartProcessOptions extends SandboxOptions {
@@ -61,7 +64,9 @@ export class PartProcess {
 
   /** @throws {ForgeError} that says what is wrong with its modules; TRANSIENT_ENVIRONMENT_FAILED when it ends as it begins. */
   static async start(options: PartProcessOptions): Promise<PartProcess> {
-    const command = [process.execPath, ...flagsFor(options.memoryMb), bundleOf(compiledPath(MAIN))];
+    const { namespaces } = options;
+    const program = [process.execPath, ...flagsFor(options.memoryMb), bundleOf(compiledPath(MAIN))];
+    const command = namespaces === undefined ? program : newNetwork(namespaces, program);
     const env = { ...commandEnvironment(), ...options.env };
     const started = new PartProcess(await startGuardedGroup(command, { env, answers: true }), options);
     const late = (): never => {

@@ -1,5 +1,7 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rolloutSchema } from '@forge/config';
@@ -186,6 +188,31 @@ describe('tools in the sandbox', () => {
       refused,
       'brief,,',
     ]);
+  });
+
+  const { status } = spawnSync('unshare', [
+    '--user',
+    '--map-root-user',
+    '--net',
+    'ip',
+    'link',
+    'set',
+    'lo',
+    'up',
+  ]);
+  // Skipped where the system gives no network namespaces.
+  (status === 0 ? it : it.skip)('reach no network where it is closed', async () => {
+    const server = createServer((_request, response) => response.end('here'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const fetching = `fetch('${url}').then((answer) => answer.text(), (error) => error.cause.code)`;
+    const heard = ['open', 'closed'].map(async (network) => {
+      const rollout = await ofTools({ network });
+      const { played } = await play(rollout, (turn) => (turn === 0 ? reach(fetching) : 'done'));
+      return played[0]!.messages.at(-2)!.content;
+    });
+    expect(await Promise.all(heard)).toEqual(['here', 'ENETUNREACH']);
+    server.close();
   });
 
   it('have so many processes as rollouts may run, which serve one after the other', async () => {
