@@ -19,7 +19,7 @@ const CHUNK = 32;
 const MIB = 2 ** 20;
 
 /** The shape of SmolLM2-135M, with random weights. */
-const config: ModelConfig = {
+export const smolLm2Shape: ModelConfig = {
   architecture: 'llama',
   hiddenSize: 576,
   layers: 30,
@@ -54,8 +54,8 @@ function residentMib(): string {
 async function create(threads: number, rows: number): Promise<Generator> {
   return Generator.create({
     engine: createEngine({ threads }),
-    config,
-    parameters: initializeParameters(config, 1),
+    config: smolLm2Shape,
+    parameters: initializeParameters(smolLm2Shape, 1),
     version: 0,
     endTokenIds: [],
     maxBatch: rows,

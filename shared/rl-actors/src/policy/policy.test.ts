@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { thisProc } from '@forge/actors';
 import type { Completion } from '@forge/contracts';
 import { episode } from '@forge/rl';
+import { metricCollector } from '@forge/telemetry';
 import { waitFor } from '@forge/testing';
 import { Trainer } from '../trainer/trainer';
 import { Policy } from './policy';
 import { rolloutPolicy } from './rollout-policy';
 
 const model = join(__dirname, '../../../../models/arithmetic');
+const agent = join(__dirname, '../../../../models/agent');
 const greedy = { temperature: 0, maxTokens: 10 };
 const dir = mkdtempSync(join(tmpdir(), 'forge-policy-'));
 afterAll(() => {
@@ -74,6 +76,31 @@ describe('Policy', () => {
       code: 'SHAPE_MISMATCH',
     });
     await policy.stop();
+  });
+
+  it('computes of a later turn what is new, unless it keeps nothing, and answers the same', async () => {
+    const recorded = metricCollector();
+    const total = (key: string): number => {
+      const state = recorded.totals.get(key);
+      return state?.reduce === 'sum' ? state.total : 0;
+    };
+    const answers: Completion[][] = [];
+    for (const [prefixCacheMb, computed] of [
+      [0, 99 + 109],
+      [1, 99 + 45],
+    ] as const) {
+      const before = { computed: total('tokens/prefilled'), reused: total('tokens/reused') };
+      const policy = await spawn({ model: agent, prefixCacheMb }, greedy);
+      for (const length of [100, 110]) {
+        const tokenIds = Array.from({ length }, (_, t) => 3 + (t % 10));
+        answers.push(await policy.generate.callOne({ tokenIds }));
+      }
+      await waitFor('what was computed', () => total('tokens/prefilled') >= before.computed + computed);
+      expect(total('tokens/prefilled') - before.computed).toBe(computed);
+      expect(total('tokens/reused') - before.reused).toBe(99 + 109 - computed);
+      await policy.stop();
+    }
+    expect(answers.slice(2)).toEqual(answers.slice(0, 2));
   });
 
   it('holds conversations in the tokens it sampled, the same ones for the same id', async () => {
