@@ -2,8 +2,8 @@ import { commandEnvironment, type Recipe } from '@forge/config';
 import { AgentProgram } from './agent/agent-program';
 import { ClosedNetwork } from './agent/closed-network';
 import { findProgram } from './agent/find-program';
-import { defaultParallel } from './default-parallel';
 import { namespaceTools } from './processes/network-namespace';
+import { rolloutProcesses } from './rollout-processes';
 
 const TIME_LIMIT_MS = 3_600_000;
 
@@ -18,6 +18,6 @@ export function loadAgent({ rollout }: Pick<Recipe, 'rollout'>): AgentProgram | 
   if (command === undefined) return null;
   findProgram(command[0]!, { ...commandEnvironment(), ...env }['PATH']);
   const network = rollout.network === 'closed' ? new ClosedNetwork(namespaceTools()) : undefined;
-  const parallel = rollout.parallel ?? defaultParallel();
+  const { parallel } = rolloutProcesses({ rollout })!;
   return new AgentProgram({ command, env, timeLimitMs, memoryMb, parallel, network });
 }

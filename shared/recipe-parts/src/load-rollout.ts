@@ -8,15 +8,13 @@ import {
   type Algorithm,
   type Rollout,
 } from '@forge/rl';
-import { defaultParallel } from './default-parallel';
 import { fromModule } from './from-module';
 import { loadEnvironment, loadTools } from './load-surroundings';
 import { namespaceTools } from './processes/network-namespace';
+import { rolloutProcesses } from './rollout-processes';
 import { sandboxedEnvironment } from './sandboxed/sandboxed-environment';
 import { sandboxedTools } from './sandboxed/sandboxed-tools';
 import type { SandboxOptions } from './sandboxed/part-process';
-
-const SANDBOX_MEMORY_MB = 512;
 
 /**
  * The rollout of a recipe: the user's module, one with tools or an environment, else that of the algorithm. Null where agents
@@ -65,11 +63,8 @@ export async function loadRollout(
 }
 
 /** Bounds of the processes in which a rollout runs its tools and its environment. */
-function sandboxOf({ env, parallel, memoryMb, network }: Recipe['rollout']): SandboxOptions {
-  return {
-    env,
-    parallel: parallel ?? defaultParallel(),
-    memoryMb: memoryMb ?? SANDBOX_MEMORY_MB,
-    namespaces: network === 'closed' ? namespaceTools() : undefined,
-  };
+function sandboxOf(rollout: Recipe['rollout']): SandboxOptions {
+  const { parallel, memoryMb } = rolloutProcesses({ rollout })!;
+  const namespaces = rollout.network === 'closed' ? namespaceTools() : undefined;
+  return { env: rollout.env, parallel, memoryMb: memoryMb!, namespaces };
 }

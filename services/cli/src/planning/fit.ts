@@ -1,6 +1,7 @@
 import { usesReference, type Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
-import { longestEpisode, memoryPlan, type RunModels, type ServicePlan } from './memory-plan';
+import { memoryPlan, type RunModels, type ServicePlan } from './memory-plan';
+import { rolloutPlan, type RolloutPlan } from './rollout-plan';
 
 /** A change of the recipe, as an override, and the bytes of all services with it and those before it. */
 export interface Advice {
@@ -28,7 +29,7 @@ export function adviceFor(
   const bytesOf = (one: Recipe): number => totalBytes(memoryPlan(one, models, promptTokens));
   const advice: Advice[] = [];
   let [current, bytes] = [recipe, bytesOf(recipe)];
-  for (const { change, of } of changes(recipe, longestEpisode(recipe, promptTokens))) {
+  for (const { change, of } of changes(recipe, rolloutPlan(recipe, models.config, promptTokens))) {
     if (bytes <= availableBytes) break;
     const changed = of(current);
     const next = bytesOf(changed);
@@ -40,8 +41,11 @@ export function adviceFor(
 }
 
 /** Changes from the cheapest to the dearest in time or result. */
-function changes(recipe: Recipe, longest: number): { change: string; of: (recipe: Recipe) => Recipe }[] {
-  const { trainer, policy, algorithm } = recipe;
+function changes(
+  recipe: Recipe,
+  { turns, generatedTokens, contextTokens: longest }: RolloutPlan,
+): { change: string; of: (recipe: Recipe) => Recipe }[] {
+  const { trainer, policy, algorithm, sampling } = recipe;
   const isOnlyPenalty = 'klCoefficient' in algorithm && algorithm.name !== 'opd';
   const halves = (from: number, least: number): number[] => {
     const values: number[] = [];
@@ -70,6 +74,10 @@ function changes(recipe: Recipe, longest: number): { change: string; of: (recipe
           },
         ]
       : []),
+    ...(turns === 1 ? [] : halves(generatedTokens, sampling.maxTokens)).map((maxTokens) => ({
+      change: `rollout.maxTokens=${maxTokens}`,
+      of: (one: Recipe): Recipe => ({ ...one, rollout: { ...one.rollout, maxTokens } }),
+    })),
   ];
 }
 
@@ -81,17 +89,19 @@ const FORCED = {
 };
 
 /**
- * Checks that a run fits into the memory that this machine, or the container it is in, has left.
+ * Checks that a run fits into the memory that this machine, or the container it is in, has left. Rollouts of several turns may
+ * end after one: only a run that is too large even then is refused.
  *
  * @throws {ForgeError} CAPACITY_MODEL_TOO_LARGE naming what takes most, and what to change.
  */
 export function checkFits(
-  recipe: Recipe,
+  given: Recipe,
   models: RunModels,
   promptTokens: number,
   availableBytes: number,
   command: keyof typeof FORCED = 'run',
 ): void {
+  const recipe = { ...given, rollout: { ...given.rollout, maxTurns: 1 } };
   const plans = memoryPlan(recipe, models, promptTokens);
   const bytes = totalBytes(plans);
   if (bytes <= availableBytes) return;

@@ -7,6 +7,7 @@ import {
   valueParameterCount,
   type ModelConfig,
 } from '@forge/model';
+import { rolloutPlan } from './rollout-plan';
 
 /** Bytes by the part that takes them. */
 export type Parts = Readonly<Record<string, number>>;
@@ -66,9 +67,13 @@ const total = (parts: Parts): number => Object.values(parts).reduce((sum, bytes)
 const engineOf = ({ engine }: { engine: string }): 'onnx' | 'tensorflow' =>
   engine === 'tensorflow' ? 'tensorflow' : 'onnx';
 
-/** Tokens of the longest episode that can come: a prompt as long as `promptTokens`, and all that may be generated. */
-export function longestEpisode({ sampling }: Pick<Recipe, 'sampling'>, promptTokens: number): number {
-  return promptTokens + sampling.maxTokens;
+/** Tokens of the longest episode that can come. */
+export function longestEpisode(
+  recipe: Pick<Recipe, 'sampling' | 'rollout'>,
+  config: ModelConfig,
+  promptTokens: number,
+): number {
+  return rolloutPlan(recipe, config, promptTokens).contextTokens;
 }
 
 /**
@@ -105,7 +110,7 @@ function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number):
   const weights = FLOAT_BYTES * parameterCount(config);
   const trained = FLOAT_BYTES * trainedCount(recipe, config);
   const isAdapter = recipe.adapter !== undefined;
-  const length = longestEpisode(recipe, promptTokens);
+  const length = longestEpisode(recipe, config, promptTokens);
   const inBatch = batch.groups * algorithm.groupSize * length;
   const tokens = Math.min(Math.max(trainer.microBatchTokens, length), inBatch);
   const layer = tokens * layerValues(config, length, engineOf(trainer)) * FLOAT_BYTES;
@@ -143,7 +148,7 @@ function policyPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): 
   const weights = FLOAT_BYTES * parameterCount(config);
   const trained = FLOAT_BYTES * trainedCount(recipe, config);
   const isAdapter = recipe.adapter !== undefined;
-  const length = longestEpisode(recipe, promptTokens);
+  const length = longestEpisode(recipe, config, promptTokens);
   const isBaked = policy.weights !== 'inputs';
   const { layers, kvHeads, headDim } = config;
   const parts = {
@@ -180,7 +185,7 @@ function adaptedWeights(base: number, adapter: number, { weights, threads }: Rec
 function referencePlan(recipe: Recipe, config: ModelConfig, promptTokens: number): ServicePlan {
   const { reference, trainer } = recipe;
   const weights = FLOAT_BYTES * parameterCount(config);
-  const length = longestEpisode(recipe, promptTokens);
+  const length = longestEpisode(recipe, config, promptTokens);
   const parts = {
     process: PROCESS_BYTES[engineOf(reference)],
     weights,
@@ -199,7 +204,7 @@ function referencePlan(recipe: Recipe, config: ModelConfig, promptTokens: number
 function rewardPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): ServicePlan {
   const { reward } = rewardModelOf(recipe)!;
   const weights = FLOAT_BYTES * parameterCount(config);
-  const length = Math.min(longestEpisode(recipe, promptTokens), conversationTokens(config, reward));
+  const length = Math.min(longestEpisode(recipe, config, promptTokens), conversationTokens(config, reward));
   const { groups } = recipe.batch;
   const tokens = Math.max(
     length,

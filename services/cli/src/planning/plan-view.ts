@@ -22,9 +22,10 @@ export function renderPlan(plan: RunPlan, note: string | null): string {
     row('redis', gibibytes(plan.redisBytes), 'at most, when every limit is reached'),
     row('memory', gibibytes(memory.bytes), verdict(memory)),
     row('disk', gibibytes(disk.bytes), `${verdict(disk)}; ${named(disk.parts, gibibytes)}`),
+    ...turnRows(plan),
     row('step', seconds(time.stepSeconds), stepParts(plan)),
     row('tokens/s', count(time.tokensPerSecond), `generated; ${count(time.generatedTokens)} a step at most`),
-    row('run', seconds(time.runSeconds), 'if every completion is as long as it may be'),
+    row('run', seconds(time.runSeconds), 'if every rollout is as long as it may be'),
   ];
   if (note !== null) lines.push('', note);
   if (advice.length > 0) {
@@ -32,6 +33,27 @@ export function renderPlan(plan: RunPlan, note: string | null): string {
     for (const { change, bytes } of advice) lines.push(`  ${change.padEnd(34)} ${gibibytes(bytes)}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Rows of rollouts of several turns, and of their processes. */
+function turnRows({ rollout, processes }: RunPlan): string[] {
+  const { turns, generatedTokens, contextTokens } = rollout;
+  const rows: string[] = [];
+  if (turns > 1) {
+    const tokens = `${count(generatedTokens)} tokens generated, ${count(contextTokens)} in context`;
+    rows.push(
+      row('rollout', `${turns} turns`, `at most, ${tokens}; what is said to the model in between is more`),
+    );
+  }
+  if (processes !== null) {
+    const { count: n, memoryMb } = processes;
+    const [value, words] =
+      memoryMb === null
+        ? ['?', `${n} at a time, of unknown memory: rollout.memoryMb bounds it`]
+        : [gibibytes(n * memoryMb * 2 ** 20), `at most, ${n} of ${memoryMb} MB at a time`];
+    rows.push(row('processes', value, `${words}; of rollouts, beside the memory above`));
+  }
+  return rows;
 }
 
 function row(name: string, value: string, words: string): string {

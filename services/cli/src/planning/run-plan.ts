@@ -1,9 +1,11 @@
 import type { Recipe } from '@forge/config';
 import { parameterCount, parameterShapes, type ModelConfig } from '@forge/model';
+import { rolloutProcesses } from '@forge/recipe-parts';
 import { memoryNeed } from '../running/redis-memory';
 import { diskPlan } from './disk-plan';
 import { adviceFor, totalBytes, type Advice } from './fit';
-import { longestEpisode, memoryPlan, type Parts, type RunModels, type ServicePlan } from './memory-plan';
+import { memoryPlan, type Parts, type RunModels, type ServicePlan } from './memory-plan';
+import { rolloutPlan, type RolloutPlan } from './rollout-plan';
 import { timePlan, type Speed, type TimePlan } from './time-plan';
 
 /** Everything a run takes, beside what this machine has. */
@@ -13,7 +15,10 @@ export interface RunPlan {
   parameters: Parts;
   parameterCount: number;
   promptTokens: number;
+  rollout: RolloutPlan;
   services: ServicePlan[];
+  /** Processes of agents or of the sandbox, of all policies together, beside the services; null: none. */
+  processes: { count: number; memoryMb: number | null } | null;
   redisBytes: number;
   memory: { bytes: number; availableBytes: number; fits: boolean };
   disk: { parts: Parts; bytes: number; availableBytes: number; fits: boolean };
@@ -61,7 +66,8 @@ export function runPlan(
   const services = memoryPlan(recipe, models, promptTokens);
   const redisBytes = memoryNeed(recipe, promptTokens).total;
   const bytes = totalBytes(services);
-  const tokens = recipe.batch.groups * recipe.algorithm.groupSize * longestEpisode(recipe, promptTokens);
+  const rollout = rolloutPlan(recipe, config, promptTokens);
+  const tokens = recipe.batch.groups * recipe.algorithm.groupSize * rollout.contextTokens;
   const disk = diskPlan(recipe, config, tokens);
   const diskNeed = Object.values(disk).reduce((sum, one) => sum + one, 0);
   return {
@@ -70,7 +76,9 @@ export function runPlan(
     parameters: parametersByPart(config),
     parameterCount: parameterCount(config),
     promptTokens,
+    rollout,
     services,
+    processes: processesOf(recipe),
     redisBytes,
     memory: { bytes, availableBytes: memoryBytes, fits: bytes <= memoryBytes },
     disk: { parts: disk, bytes: diskNeed, availableBytes: diskBytes, fits: diskNeed <= diskBytes },
@@ -80,6 +88,13 @@ export function runPlan(
       ...diskAdvice(recipe, diskNeed, diskBytes),
     ],
   };
+}
+
+function processesOf(recipe: Recipe): RunPlan['processes'] {
+  const processes = rolloutProcesses(recipe);
+  if (processes === null) return null;
+  const { parallel, perRollout, memoryMb } = processes;
+  return { count: recipe.policy.replicas * parallel * perRollout, memoryMb };
 }
 
 function diskAdvice(recipe: Recipe, bytes: number, available: number): Advice[] {

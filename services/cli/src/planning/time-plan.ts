@@ -1,6 +1,7 @@
 import { candidatesPerBatch, usesCritic, usesReference, type Recipe } from '@forge/config';
 import { parameterCount, type ModelConfig } from '@forge/model';
-import { longestEpisode, type RunModels } from './memory-plan';
+import type { RunModels } from './memory-plan';
+import { rolloutPlan } from './rollout-plan';
 
 /** Rates of this machine, in multiplications and additions a second. */
 export interface Speed {
@@ -50,10 +51,11 @@ export function timePlan(
   promptTokens: number,
   speed: Speed,
 ): TimePlan {
-  const { batch, algorithm, adapter, sampling, policy, trainer, maxStaleness, steps } = recipe;
-  const length = longestEpisode(recipe, promptTokens);
+  const { batch, algorithm, adapter, policy, trainer, maxStaleness, steps } = recipe;
+  const rollout = rolloutPlan(recipe, config, promptTokens);
+  const length = rollout.contextTokens;
   const completions = candidatesPerBatch(recipe) * algorithm.groupSize;
-  const generatedTokens = completions * sampling.maxTokens;
+  const generatedTokens = completions * rollout.generatedTokens;
   const trainedTokens = batch.groups * algorithm.groupSize * length;
   const [parameters, attention] = [multipliedParameters(config), attentionProducts(config, length)];
   const forward = FORWARD_OPERATIONS * (parameters + attention);
@@ -62,7 +64,9 @@ export function timePlan(
     operations * parameters + BACKWARD_OPERATIONS * attention + (trainer.recompute ? forward : 0);
   const scoring =
     FORWARD_OPERATIONS * (multipliedParameters(reference) + attentionProducts(reference, length));
-  const prompts = candidatesPerBatch(recipe) * promptTokens;
+  // The rollouts of a group share the prompt of a single answer.
+  const readers = rollout.turns === 1 ? candidatesPerBatch(recipe) : completions;
+  const prompts = readers * rollout.readTokens;
   const generateSeconds =
     ((generatedTokens + prompts) * forward) / (speed.policy * DECODE_SHARE * policy.replicas);
   const referenceSeconds = usesReference(recipe)
