@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadRecipe } from '@forge/config';
@@ -10,6 +10,7 @@ import { ForgeRun } from './chaos/forge-run';
 jest.setTimeout(900_000);
 
 const root = join(__dirname, '..');
+const SAMPLES = 24;
 
 /** The agent and the recipe of docs/agents.md, as a reader has them, but for what makes it short. */
 describe('an agent that a recipe starts', () => {
@@ -30,9 +31,9 @@ describe('an agent that a recipe starts', () => {
         absolute('task.path', 'infra/data/products.jsonl'),
         absolute('task.heldOutPath', 'infra/data/products.test.jsonl'),
         `rollout.command.1=${join(dir, 'multiplier.mjs')}`,
-        'evaluation.everySteps=5',
-        'evaluation.samples=24',
-        'stopAtAccuracy=0.5',
+        // Processes take nearly all of the time: few of them, none that is too late to be trained, and large steps at once.
+        ...['batch.groups=4', 'maxStaleness=0', 'trainer.warmupSteps=0'],
+        ...['evaluation.everySteps=3', `evaluation.samples=${SAMPLES}`, 'stopAtAccuracy=0.5'],
       ],
       { searchDirs: [] },
     );
@@ -71,6 +72,23 @@ describe('an agent that a recipe starts', () => {
     expect(summary['finalAccuracy']).toBeGreaterThanOrEqual(0.5);
     expect(agents()).toEqual([]);
     expect(run.verifyLedger()).toMatchObject({ isRight: true });
+  });
+
+  it('is started by forge eval as well, which finds the same accuracy of the trained model', () => {
+    const recipe = join(run.runDir, '../../recipe.yaml');
+    const args = ['eval', join(run.runDir, 'model'), '--task', recipe, '--json'];
+    const { stdout } = spawnSync(process.execPath, [join(root, 'services/cli/bin/forge.cjs'), ...args], {
+      cwd: dir,
+      encoding: 'utf8',
+      env: { ...process.env, REDIS_URL: '' },
+    });
+    const { finalAccuracy } = JSON.parse(readFileSync(join(run.runDir, 'summary.json'), 'utf8')) as {
+      finalAccuracy: number;
+    };
+    expect(JSON.parse(stdout)).toMatchObject({
+      ...{ samples: SAMPLES, reward: 'agent', accuracy: finalAccuracy, failed: [] },
+    });
+    expect(agents()).toEqual([]);
   });
 
   it('is shown with its calls, its reward and what it wrote', () => {
