@@ -1,7 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
-import type { ChatMessage } from '@forge/contracts';
 import { startGateway } from './gateway.fixture';
+import { scriptedCalculator } from './scripted-calculator.fixture';
 import { ScriptedPolicy } from './scripted-policy.fixture';
 import type { Gateway } from './gateway-server';
 
@@ -32,18 +32,10 @@ function itWith(language: Language, module: string): jest.It {
 let gateway: Gateway;
 let policy: ScriptedPolicy;
 beforeEach(async () => {
-  policy = new ScriptedPolicy(calculator, 4);
+  policy = new ScriptedPolicy(scriptedCalculator({ thinks: false }), 4);
   gateway = await startGateway(policy);
 });
 afterEach(() => gateway.close());
-
-/** Adds the number of the answers so far, two times. */
-function calculator(messages: readonly ChatMessage[]): string {
-  const given = messages.filter(({ role }) => role === 'tool').map(({ content }) => content);
-  if (given.length === 2) return `It is ${given.at(-1)}.`;
-  const call = { name: 'add', arguments: { a: Number(given.at(-1) ?? 1), b: 2 } };
-  return `<tool_call>${JSON.stringify(call)}</tool_call>`;
-}
 
 /** Output of a program that finds the gateway by the variables that an agent gets. */
 async function printed(language: Language, source: string): Promise<string> {

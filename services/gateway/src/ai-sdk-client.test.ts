@@ -1,8 +1,8 @@
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { generateText, stepCountIs, streamText, tool } from 'ai';
-import type { ChatMessage } from '@forge/contracts';
 import { z } from 'zod';
 import { startGateway } from './gateway.fixture';
+import { scriptedCalculator } from './scripted-calculator.fixture';
 import { ScriptedPolicy } from './scripted-policy.fixture';
 import type { Gateway } from './gateway-server';
 
@@ -10,18 +10,10 @@ import type { Gateway } from './gateway-server';
 let gateway: Gateway;
 let policy: ScriptedPolicy;
 beforeEach(async () => {
-  policy = new ScriptedPolicy(calculator, 4);
+  policy = new ScriptedPolicy(scriptedCalculator({ thinks: true }), 4);
   gateway = await startGateway(policy);
 });
 afterEach(() => gateway.close());
-
-/** Adds the number of the answers so far, two times. */
-function calculator(messages: readonly ChatMessage[]): string {
-  const given = messages.filter(({ role }) => role === 'tool').map(({ content }) => content);
-  if (given.length === 2) return `It is ${given.at(-1)}.`;
-  const call = { name: 'add', arguments: { a: Number(given.at(-1) ?? 1), b: 2 } };
-  return `<think>\nStep ${given.length}.\n</think>\n\n<tool_call>${JSON.stringify(call)}</tool_call>`;
-}
 
 const add = tool({
   description: 'adds',
