@@ -7,7 +7,6 @@ export {
 } from './adapter';
 export {
   recipeSchema,
-  sftRecipeSchema,
   candidatesPerBatch,
   refillPerBatch,
   AGENT_REWARD,
@@ -15,8 +14,8 @@ export {
   usesCritic,
   usesReference,
   type Recipe,
-  type SftRecipe,
 } from './recipe';
+export { sftRecipeSchema, type SftRecipe } from './sft-recipe';
 export { section } from './sections';
 export { taskSchema, type DatasetTaskConfig, type TaskConfig } from './task';
 export { overrideForResume } from './resume-overrides';

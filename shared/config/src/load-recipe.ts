@@ -7,7 +7,8 @@ import type { z } from 'zod';
 import { applyOverrides } from './overrides';
 import { describeIssues, invalidConfig, parseConfig } from './issues';
 import { readText } from './read-text';
-import { recipeSchema, sftRecipeSchema, type Recipe, type SftRecipe } from './recipe';
+import { recipeSchema, type Recipe } from './recipe';
+import { sftRecipeSchema, type SftRecipe } from './sft-recipe';
 import { nearest } from './suggestion';
 
 export interface RecipeSource {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { recipeSchema, sftRecipeSchema } from './recipe';
+import { recipeSchema } from './recipe';
+import { sftRecipeSchema } from './sft-recipe';
 
 /** The parts of a JSON Schema that are shown. */
 interface Shown {

@@ -5,7 +5,8 @@ import { algorithmSchema, type AlgorithmConfig } from './algorithm';
 import { completedAlgorithm } from './completed-algorithm';
 import { rewardName, rewardSchema, rewardTimeoutMs, type RewardConfig } from './reward';
 import { environmentName, needsGateway, rolloutSchema, type RolloutConfig } from './rollout';
-import { redisWaitSeconds, section } from './sections';
+import { limitsFields } from './limits';
+import { date, section } from './sections';
 import { sinkSchema } from './sink';
 import { taskSchema } from './task';
 import { keepCheckpoints, publishDtype, rollbackFields, trainerFields } from './trainer';
@@ -13,11 +14,6 @@ import { maxStalenessSchema, resolvedTuning, tuningSchema } from './tuning';
 import { scorerFields, workerFields } from './worker';
 
 const replicas = z.int().min(1).max(256).default(1).describe('processes of this service');
-
-const date = z.iso
-  .date()
-  .optional()
-  .describe('what chat templates that ask for the date are told; left out: the day of the start');
 
 export const recipeSchema = z
   .strictObject({
@@ -174,96 +170,7 @@ export const recipeSchema = z
         .optional()
         .describe('the reward that decides correctness (>= 1 is correct); left out: the first'),
     }),
-    limits: section({
-      queuedGroups: z.int().min(1).default(512).describe('admitted groups in flight at most'),
-      heldGroups: z
-        .int()
-        .min(1)
-        .default(4_096)
-        .describe(
-          'groups in flight, buffered and in batches at most; generation waits for the trainer beyond',
-        ),
-      episodesStream: z.int().min(1).default(1024).describe('groups waiting for the replay buffer at most'),
-      jobAttempts: z
-        .int()
-        .min(1)
-        .max(100)
-        .default(3)
-        .describe('how often a job, or a sample of an evaluation, is tried before it becomes a dead letter'),
-      completedJobs: z
-        .int()
-        .min(1)
-        .max(1_000_000)
-        .default(10_000)
-        .describe('completed jobs kept, for an hour at most: adding one of these again does nothing'),
-      deadLetters: z
-        .int()
-        .min(1)
-        .max(1_000_000)
-        .default(1_000)
-        .describe('dead letters kept; the oldest make room and are counted'),
-      telemetryEvents: z
-        .int()
-        .min(100)
-        .max(10_000_000)
-        .default(20_000)
-        .describe('events of the telemetry stream kept, for people'),
-      spans: z
-        .int()
-        .min(64)
-        .max(10_000_000)
-        .default(20_000)
-        .describe('finished spans kept in Redis until the coordinator has written them down'),
-      spansFileMiB: z
-        .number()
-        .gt(0)
-        .max(1_048_576)
-        .default(256)
-        .describe('size of the span files of a run; the older half makes room'),
-      keepStateHours: z
-        .number()
-        .gt(0)
-        .max(87_600)
-        .default(72)
-        .describe('how long the state of a run stays in Redis after it is over or nobody runs it any more'),
-      historyGroups: z
-        .int()
-        .min(1)
-        .max(10_000_000)
-        .default(100_000)
-        .describe('groups whose history the ledger keeps, about 100 bytes each; older ones are counted'),
-      heartbeatMs: z
-        .int()
-        .min(50)
-        .max(60_000)
-        .default(500)
-        .describe('between two registrations of a replica'),
-      restartsPerMinute: z
-        .int()
-        .min(0)
-        .max(1000)
-        .default(10)
-        .describe('a process, or an own Redis, that dies more often within a minute ends the run'),
-      stallSeconds: z
-        .number()
-        .gt(0)
-        .max(86_400)
-        .default(10)
-        .describe(
-          'the least silence after which a run says what it waits for; a slow step may be silent for longer, by its own pace',
-        ),
-      callTimeoutMs: z
-        .int()
-        .min(100)
-        .default(120_000)
-        .describe(
-          'deadline of a call between services; one whose event loop is blocked for so long is ended',
-        ),
-      drainSeconds: z.number().gt(0).max(3600).default(10).describe('a stopping service may take this long'),
-      redisWaitSeconds: redisWaitSeconds(z.number()).describe(
-        'how long a process that starts waits for a Redis that does not answer',
-      ),
-    }),
+    limits: section(limitsFields),
     tracing: section({
       sampleRatio: z
         .number()
@@ -422,56 +329,3 @@ export function usesReference({ reference }: Pick<Recipe, 'reference'>): boolean
 export function usesCritic({ algorithm }: Pick<Recipe, 'algorithm'>): boolean {
   return 'critic' in algorithm;
 }
-
-export const sftRecipeSchema = z.strictObject({
-  kind: z.literal('sft').describe('supervised training of a new model'),
-  name: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9-]*$/)
-    .describe('letters, digits and dashes'),
-  seed: z.int().min(0).max(0xffff_ffff).default(1).describe('same seed, same file'),
-  date,
-  output: z.string().min(1).describe('directory the model is written to'),
-  task: taskSchema.refine(({ curriculum }) => curriculum === undefined, {
-    path: ['curriculum'],
-    message: 'none: supervised training has no success to go by',
-  }),
-  tokenizer: z
-    .string()
-    .min(1)
-    .default('arithmetic')
-    .describe('`arithmetic`: one token per character of the task; or a directory with tokenizer.json'),
-  architecture: section({
-    hiddenSize: z.int().min(8).max(16_384).default(128).describe('width of the residual stream'),
-    intermediateSize: z.int().min(8).max(65_536).default(384).describe('width of the feed-forward layer'),
-    layers: z.int().min(1).max(256).default(3).describe('decoder layers'),
-    heads: z.int().min(1).max(256).default(4).describe('attention heads'),
-    kvHeads: z.int().min(1).max(256).default(4).describe('key-value heads (grouped-query attention)'),
-    maxPositions: z.int().min(8).max(1_048_576).default(256).describe('longest sequence, in tokens'),
-    ropeTheta: z.number().gt(0).default(10_000).describe('base of the rotary embedding'),
-    rmsNormEpsilon: z.number().gt(0).max(1).default(1e-5).describe('epsilon of RMSNorm'),
-    tieWordEmbeddings: z.boolean().default(true).describe('the LM head is the embedding'),
-  }),
-  steps: z.int().min(1).max(10_000_000).describe('optimizer steps at most'),
-  batchSize: z.int().min(1).max(65_536).default(128).describe('examples per step'),
-  trainSamples: z.int().min(1).optional().describe('distinct training problems used; left out: all'),
-  targetAccuracy: z
-    .number()
-    .gt(0)
-    .max(1)
-    .optional()
-    .describe('ends the training once held-out accuracy reaches it'),
-  trainer: section(trainerFields({ learningRate: 1e-3, warmupSteps: 20 })),
-  evaluation: section({
-    everySteps: z.int().min(0).default(25).describe('steps between held-out evaluations; 0 is never'),
-    samples: z
-      .int()
-      .min(1)
-      .max(100_000)
-      .default(256)
-      .describe('held-out problems per evaluation, decoded greedily'),
-  }),
-});
-
-/** A supervised training with every default filled in. */
-export type SftRecipe = z.output<typeof sftRecipeSchema>;

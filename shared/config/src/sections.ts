@@ -49,3 +49,9 @@ export function named<S extends z.ZodType>(schema: S) {
     return isUnnamedModule ? { name: 'module', ...value } : value;
   }, schema);
 }
+
+/** The day of a start. */
+export const date = z.iso
+  .date()
+  .optional()
+  .describe('what chat templates that ask for the date are told; left out: the day of the start');
