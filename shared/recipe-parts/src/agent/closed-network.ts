@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { connect, Server, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { commandEnvironment } from '@forge/config';
@@ -46,9 +47,12 @@ export class ClosedNetwork {
   }
 
   private async opened(): Promise<OpenNetwork> {
-    const network = await (this.network ??= this.open());
-    if (!network.isOver) return network;
-    this.network = null;
+    const opening = (this.network ??= this.open());
+    const network = await opening;
+    // Its process may be gone before this one hears of it.
+    if (!network.isOver && existsSync(`/proc/${network.pid}/ns/net`)) return network;
+    // Another agent may have begun a new one.
+    if (this.network === opening) this.network = null;
     return this.opened();
   }
 
