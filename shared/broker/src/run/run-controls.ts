@@ -141,8 +141,15 @@ export class RunControls {
     const dials = Object.entries({ pace, groupsInFlight }).flatMap(([name, value]) =>
       value === null ? [] : [[name, String(value)]],
     );
-    if (reason === null) await this.redis.hset(this.keys.run, Object.fromEntries([...dials, ['tuning', state]]));
-    else await this.change('tune', dials.map(([name, value]) => [name!, name!, value!]), reason, state);
+    if (reason === null)
+      await this.redis.hset(this.keys.run, Object.fromEntries([...dials, ['tuning', state]]));
+    else
+      await this.change(
+        'tune',
+        dials.map(([name, value]) => [name!, name!, value!]),
+        reason,
+        state,
+      );
   }
 
   /** Whether the run can still be changed. */
