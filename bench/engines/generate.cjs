@@ -1,17 +1,17 @@
-// node generate.cjs KIND ENGINE MATH_MODE THREADS: a line of JSON with tokens/s of 32 rows of 64 tokens and the peak of memory.
+// node generate.cjs KIND ENGINE MATH_MODE THREADS [initializers|inputs]: a line of JSON with tokens/s of 32 rows of 64 tokens and the peak of memory.
 const { samplingSchema } = require('@forge/contracts');
 const { createEngine } = require('@forge/engine');
 const { Generator } = require('@forge/model');
 const { median, modelOf, peakMiB } = require('./model.cjs');
 
-const [kind, engine, mathMode, threads] = process.argv.slice(2);
+const [kind, engine, mathMode, threads, weightMode = 'initializers'] = process.argv.slice(2);
 const [ROWS, TOKENS, PROMPT_TOKENS, ROUNDS] = [32, 64, 36, 2];
 
 async function main() {
   const generator = await Generator.create({
     ...modelOf(kind),
     engine: createEngine({ engine, mathMode, threads: Number(threads) }),
-    ...{ version: 0, endTokenIds: [], maxBatch: ROWS, chunk: 32, weightMode: 'initializers' },
+    ...{ version: 0, endTokenIds: [], maxBatch: ROWS, chunk: 32, weightMode },
     decodeText: String,
   });
   const promptTokenIds = Array.from({ length: PROMPT_TOKENS }, (_, i) => 100 + i * 7);

@@ -3,14 +3,7 @@ import { candidatesPerBatch, type Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
 import type { Logger } from '@forge/telemetry';
 import { decide, firstState, type TuningState } from './tuner';
-import {
-  objective,
-  type Dial,
-  type DialRange,
-  type Dials,
-  type StepFigures,
-  type TuningRules,
-} from './tuning-rules';
+import { objective, type DialRange, type Dials, type StepFigures, type TuningRules } from './tuning-rules';
 
 export interface RunTuningOptions {
   controls: Pick<RunState['controls'], 'tuning' | 'tune'>;
@@ -19,6 +12,8 @@ export interface RunTuningOptions {
 }
 
 type Values = Readonly<Record<string, number>>;
+
+const DIALS = ['pace', 'groupsInFlight'] as const;
 
 /** Turns the dials of a run by what its steps show. What it knows is in Redis: a coordinator that follows goes on with it. */
 export class RunTuning {
@@ -40,7 +35,7 @@ export class RunTuning {
     if (state !== null) return new RunTuning(options, rules, JSON.parse(state) as TuningState);
     const first = firstState(firstDials(recipe, rules));
     const tuning = new RunTuning(options, rules, first);
-    await controls.tune(tuning.tuned(first.dials), JSON.stringify(first), null);
+    await controls.tune(tuning.changed(first.dials, {}), JSON.stringify(first), null);
     return tuning;
   }
 
@@ -63,14 +58,8 @@ export class RunTuning {
 
   private async keep(before: TuningState, state: TuningState, reason: string | null): Promise<void> {
     const { controls, logger } = this.options;
-    const changed = Object.fromEntries(
-      Object.entries(this.tuned(state.dials)).map(([dial, value]) => [
-        dial,
-        reason !== null && value === before.dials[dial as Dial] ? null : value,
-      ]),
-    ) as Record<Dial, number | null>;
     try {
-      await controls.tune(changed, JSON.stringify(state), reason);
+      await controls.tune(this.changed(state.dials, before.dials), JSON.stringify(state), reason);
     } catch (error) {
       // The run has just ended.
       if (ForgeError.from(error).code === 'CONFLICT_STATE') return;
@@ -79,11 +68,15 @@ export class RunTuning {
     if (reason !== null) logger.info({ from: before.dials, to: state.dials }, reason);
   }
 
-  /** The dials that are turned; null for one that is not. */
-  private tuned(dials: Dials): Record<Dial, number | null> {
+  /** The tuned dials that are others than before. */
+  private changed(dials: Dials, before: Partial<Dials>): Partial<Dials> {
     const { ranges } = this.rules;
-    const valueOf = (dial: Dial): number | null => (ranges[dial] === undefined ? null : dials[dial]);
-    return { pace: valueOf('pace'), groupsInFlight: valueOf('groupsInFlight') };
+    return Object.fromEntries(
+      DIALS.filter((dial) => ranges[dial] !== undefined && dials[dial] !== before[dial]).map((dial) => [
+        dial,
+        dials[dial],
+      ]),
+    );
   }
 
   /** Null for a first step, and for one that trained nothing. */

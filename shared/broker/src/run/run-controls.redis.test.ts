@@ -53,10 +53,10 @@ describe('RunControls', () => {
     expect(await state.controls.tuning()).toEqual({ pace: null, groupsInFlight: null, state: null });
     await state.controls.tune({ pace: 0, groupsInFlight: 1 }, '"first"', null);
     expect(await state.admit(10)).toHaveLength(1);
-    await state.controls.tune({ pace: null, groupsInFlight: 10 }, '"second"', 'the trainer waits');
+    await state.controls.tune({ groupsInFlight: 10 }, '"second"', 'the trainer waits');
     expect(await state.admit(10)).toHaveLength(1);
     // The oldest version that is allowed is that of the bound, not of the pace.
-    await state.controls.tune({ pace: 100, groupsInFlight: null }, '"third"', 'the trainer waits');
+    await state.controls.tune({ pace: 100 }, '"third"', 'the trainer waits');
     expect((await state.admit(10)).map(({ minVersion }) => minVersion)).toEqual([0, 0, 0, 0]);
     expect(await state.controls.tuning()).toEqual({ pace: 100, groupsInFlight: 10, state: '"third"' });
     expect(await toldBy(state)).toMatchObject([

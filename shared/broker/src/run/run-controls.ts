@@ -28,12 +28,12 @@ export interface RunChanges {
   stopAtAccuracy?: number | null | undefined;
 }
 
-/** Dials of asynchrony that a coordinator turns by itself; null where nothing but the bounds of the run counts. */
+/** Dials of asynchrony that a coordinator turns by itself. */
 export interface RunDials {
   /** Versions that admission may run ahead of the trainer, at most `maxStaleness`. */
-  pace: number | null;
+  pace: number;
   /** Groups in flight at most. */
-  groupsInFlight: number | null;
+  groupsInFlight: number;
 }
 
 /** Processes that the supervisor of a run is to bring about. */
@@ -127,29 +127,25 @@ export class RunControls {
     };
   }
 
-  /** The dials as they are, and what the coordinator that turned them last knew. */
-  async tuning(): Promise<RunDials & { state: string | null }> {
+  /** The dials as they are, null where the bounds of the run alone count, and what the coordinator that turned them last knew. */
+  async tuning(): Promise<Record<keyof RunDials, number | null> & { state: string | null }> {
     const [pace, groups, state] = await this.redis.hmget(this.keys.run, 'pace', 'groupsInFlight', 'tuning');
+    const numberOf = (text?: string | null): number | null => (text ? Number(text) : null);
     return { pace: numberOf(pace), groupsInFlight: numberOf(groups), state: state || null };
   }
 
   /**
-   * Turns dials, on behalf of the coordinator that knows `state`: the run keeps both at once. Null leaves a dial as it
-   * is; without a reason nothing is told.
+   * Turns dials, on behalf of the coordinator that knows `state`: the run keeps both at once. Without a reason nothing is
+   * told.
    */
-  async tune({ pace, groupsInFlight }: RunDials, state: string, reason: string | null): Promise<void> {
-    const dials = Object.entries({ pace, groupsInFlight }).flatMap(([name, value]) =>
-      value === null ? [] : [[name, String(value)]],
-    );
-    if (reason === null)
-      await this.redis.hset(this.keys.run, Object.fromEntries([...dials, ['tuning', state]]));
-    else
-      await this.change(
-        'tune',
-        dials.map(([name, value]) => [name!, name!, value!]),
-        reason,
-        state,
-      );
+  async tune(dials: Partial<RunDials>, state: string, reason: string | null): Promise<void> {
+    const values = Object.entries(dials).map(([name, value]) => [name, String(value)]);
+    if (reason === null) {
+      await this.redis.hset(this.keys.run, Object.fromEntries([...values, ['tuning', state]]));
+      return;
+    }
+    const changes = values.map(([name, value]) => [name!, name!, value!]);
+    await this.change('tune', changes, reason, state);
   }
 
   /** Whether the run can still be changed. */
@@ -286,8 +282,6 @@ export class RunControls {
     });
   }
 }
-
-const numberOf = (text: string | null | undefined): number | null => (text ? Number(text) : null);
 
 /** The fields of the `run` hash that steer a run. */
 export function steeringFields({ maxStaleness, steps, stopAtAccuracy }: RunSettings) {

@@ -107,7 +107,12 @@ describe('Trainer', () => {
       told.push(one);
       wasToldBefore ||= !isOver;
     });
-    const many = Array.from({ length: 200 }, () => episodes(0)[0]!);
+    // Alike ones would be computed once.
+    const many = Array.from({ length: 200 }, (_, i) => {
+      const episode = trainingEpisode(1);
+      episode.tokenIds.set([i % 10, Math.floor(i / 10) % 10]);
+      return episode;
+    });
     const step = trainer.trainStep.callOne(many).then(() => (isOver = true));
     await Promise.all([step, other.trainStep.callOne(episodes(0))]);
     await waitFor('the last micro-batch', () => Promise.resolve(told.at(-1)?.done === told.at(-1)?.of));
