@@ -51,7 +51,7 @@ function measured(all: readonly Curves[], seeds: readonly number[]): string {
   return [
     '## Measured',
     '',
-    `${STEPS} steps of the main job's task with each, from the same model, seed ${seeds.join(' and ')}, 32 of 96 groups a step, a constant learning rate of 3e-4 and no curriculum ` +
+    `${STEPS} steps of the main job's task with each, from the same model, seed${seeds.length > 1 ? 's' : ''} ${seeds.join(' and ')}, 32 of 96 groups a step, a constant learning rate of 3e-4 and no curriculum ` +
       '(`npm run bench -- algorithms`): held-out accuracy at the end, of 47.8 % before.',
     '',
     '| name | accuracy, by seed | steps to 70 % | gain, of that of `grpo` |',
