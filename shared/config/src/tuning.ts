@@ -63,7 +63,7 @@ type Unresolved = {
   algorithm: { groupSize: number };
 };
 
-/** What `auto` stands for: a bound and a number of jobs, and dials that are turned. */
+/** Meaning of `auto`: a bound and a number of jobs, and dials that are turned. */
 export function resolvedTuning({ maxStaleness, tuning, policy, algorithm }: Unresolved) {
   const { maxBatch, jobConcurrency } = policy;
   const isPaced = typeof maxStaleness === 'object';

@@ -13,7 +13,7 @@ import {
 const [STARVES, FED] = [0.08, 0.03];
 /** Policies stand still above this share of their time. */
 const STILL = 0.05;
-/** What a raise must bring to be kept, and what a lowering may cost: shares of the tokens per second. */
+/** Gain that a raise needs to be kept, and loss that a lowering may cost: shares of the tokens per second. */
 const [PAYS, COSTS] = [0.01, 0.01];
 /** Windows that a direction which did not pay is left alone: at first, and doubled each time in a row up to the last. */
 const HOLD = { raise: 4, lower: 8 };

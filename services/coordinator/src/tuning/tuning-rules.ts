@@ -26,7 +26,7 @@ export interface TuningRules {
   groupsPerStep: number;
 }
 
-/** What one step says of the balance of generation and training. */
+/** Figures of one step about the balance of generation and training. */
 export interface StepFigures {
   /** Commit of the step before to commit of this one. */
   seconds: number;

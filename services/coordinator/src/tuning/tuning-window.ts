@@ -52,7 +52,7 @@ export function meansOf({ steps: _, seconds, tokens, ...sums }: TuningWindow): W
   };
 }
 
-/** What of a window is beyond a floor, in words; null where nothing is. */
+/** Floors that a window has broken, in words; null where it has none. */
 export function brokenFloor(
   { effectiveSampleSize, behaviourKl, clipFraction }: WindowMeans,
   floors: QualityFloors,

@@ -1,4 +1,4 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,19 +7,9 @@ import { join } from 'node:path';
 import { rolloutSchema } from '@forge/config';
 import { isRunning, waitFor } from '@forge/testing';
 import { loadAgent } from '../load-agent';
+import { hasNamespaces } from '../processes/namespaces.fixture';
 
-const { status } = spawnSync('unshare', [
-  '--user',
-  '--map-root-user',
-  '--net',
-  'ip',
-  'link',
-  'set',
-  'lo',
-  'up',
-]);
-/** Tests of a network of its own; skipped where the system gives none (unshare is refused, or there is no iproute2). */
-const withNamespaces = status === 0 ? it : it.skip;
+const withNamespaces = hasNamespaces ? it : it.skip;
 const dir = mkdtempSync(join(tmpdir(), 'forge-network-'));
 const servers: Server[] = [];
 afterAll(() => {

@@ -37,7 +37,7 @@ export interface OpenedPart {
   hasOutcome: boolean;
 }
 
-/** What a call gave, or the message of what the user's code threw. */
+/** Result of a call, or the message of what the user's code threw. */
 export type Told<T> = { value: T } | { thrown: string };
 
 interface HostedRollout {

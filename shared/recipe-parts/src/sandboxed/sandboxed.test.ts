@@ -1,4 +1,4 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,6 +8,7 @@ import { rolloutSchema } from '@forge/config';
 import { grpo, type Rollout } from '@forge/rl';
 import { isRunning, waitFor } from '@forge/testing';
 import { loadRollout } from '../load-rollout';
+import { hasNamespaces } from '../processes/namespaces.fixture';
 import { call, playRollout, type PlayOptions, type Said } from '../scripted.fixture';
 
 const dir = mkdtempSync(join(tmpdir(), 'forge-sandboxed-'));
@@ -190,18 +191,7 @@ describe('tools in the sandbox', () => {
     ]);
   });
 
-  const { status } = spawnSync('unshare', [
-    '--user',
-    '--map-root-user',
-    '--net',
-    'ip',
-    'link',
-    'set',
-    'lo',
-    'up',
-  ]);
-  // Skipped where the system gives no network namespaces.
-  (status === 0 ? it : it.skip)('reach no network where it is closed', async () => {
+  (hasNamespaces ? it : it.skip)('reach no network where it is closed', async () => {
     const server = createServer((_request, response) => response.end('here'));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

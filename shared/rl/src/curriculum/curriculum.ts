@@ -255,7 +255,7 @@ export class Curriculum {
   }
 }
 
-/** What a group can teach: the share of it that fails, where it has a gradient that says how not to. */
+/** Worth of a group: the share of it that fails, where it has a gradient that says how not to. */
 function worthOf(isInformative: boolean, success: number): number {
   return isInformative ? 1 - success : 0;
 }
