@@ -1,4 +1,8 @@
-import { simulate, type SimulatedBalance } from '../services/coordinator/src/tuning/simulated-run.fixture';
+import {
+  simulate,
+  type SimulatedBalance,
+  type SimulatedRun,
+} from '../services/coordinator/src/tuning/simulated-run.fixture';
 import type { Dials, TuningRules } from '../services/coordinator/src/tuning/tuning-rules';
 
 const STEPS = 600;
@@ -23,7 +27,12 @@ function drawn(seed: number, place: number): number {
 }
 
 /** Seconds that a batch takes to generate at full batches, and to train on. */
-function balance(generates: number, trains: number, seed: number, hasLongTail = false): SimulatedBalance {
+function balance(
+  generates: number,
+  trains: number,
+  seed: number,
+  { hasLongTail = false, spread = 0.1 }: { hasLongTail?: boolean; spread?: number } = {},
+): SimulatedBalance {
   const length = (group: number): number =>
     hasLongTail ? (drawn(seed, group) < 0.1 ? 6 : 0.45) : 0.8 + 0.4 * drawn(seed, group);
   return {
@@ -31,10 +40,15 @@ function balance(generates: number, trains: number, seed: number, hasLongTail = 
     tokensPerGroup: 100,
     halfSpeedAt: 4,
     places: 64,
-    trainSeconds: (step) => trains * (0.9 + 0.2 * drawn(seed, -step)),
-    groupSeconds: (group) => (generates / GROUPS) * length(group),
+    maxStaleness: 16,
+    trainSeconds: (step) => trains * differing(spread, drawn(seed, -step)),
+    groupSeconds: (group, step) =>
+      (generates / GROUPS) * length(group) * differing(spread - 0.1, drawn(seed + SEEDS.length, -step)),
   };
 }
+
+/** Factor of a time that differs from step to step. */
+const differing = (spread: number, draw: number): number => 1 - spread + 2 * spread * draw;
 
 /** One that changes from four times as much training to four times as much generation in the middle of the run. */
 function shifting(seed: number): SimulatedBalance {
@@ -52,7 +66,8 @@ const BALANCES: Record<string, (seed: number) => SimulatedBalance> = {
   '2:1': (seed) => balance(2, 1, seed),
   '8:1': (seed) => balance(8, 1, seed),
   'from 1:4 to 4:1 in the middle': shifting,
-  '1:1, a tenth of the groups 13 times as long': (seed) => balance(1, 1, seed, true),
+  '1:1, a tenth of the groups 13 times as long': (seed) => balance(1, 1, seed, { hasLongTail: true }),
+  '2:1, steps that differ by 40 % either way': (seed) => balance(2, 1, seed, { spread: 0.4 }),
   '1:1, data of 4 versions below the floor': (seed) => ({
     ...balance(1, 1, seed),
     sampleSize: (lag) => Math.max(0, 1 - 0.13 * lag),
@@ -83,5 +98,35 @@ export function run(): Promise<void> {
       );
     }
   }
+  for (const maxStaleness of [2, 4, 8]) dropped(maxStaleness);
   return Promise.resolve();
+}
+
+/**
+ * `batch.stragglers` where a tenth of the groups are 13 times as long: trained groups per second where they are dropped over those
+ * where they are waited for, at the best fixed dials of each, and the share of the long groups among those trained.
+ */
+function dropped(maxStaleness: number): void {
+  console.log(
+    `\na tenth of the groups 13 times as long, generation to training 1:1, maxStaleness ${maxStaleness}`,
+  );
+  for (const seed of SEEDS) {
+    const best = (stragglers: 'wait' | 'drop'): SimulatedRun =>
+      IN_FLIGHT.map((groupsInFlight) => {
+        const simulated = { ...balance(1, 1, seed, { hasLongTail: true }), maxStaleness, stragglers };
+        return simulate(simulated, STEPS, { pace: maxStaleness, groupsInFlight }, null);
+      }).reduce((one, other) => (other.tokensPerSecond > one.tokensPerSecond ? other : one));
+    const [waiting, dropping] = [best('wait'), best('drop')];
+    const told = ({ discarded }: SimulatedRun): string => {
+      const trained = STEPS * GROUPS;
+      const isLong = (group: number): boolean => drawn(seed, group) < 0.1;
+      const groups = Array.from({ length: trained + discarded.length }, (_, group) => group);
+      const long = groups.filter(isLong).length - discarded.filter(isLong).length;
+      return `${((100 * long) / trained).toFixed(1)} % of the trained groups are long, ${discarded.length} discarded`;
+    };
+    console.log(
+      `seed ${seed}: ${(dropping.tokensPerSecond / waiting.tokensPerSecond).toFixed(2)} times as many groups a second where they are dropped; ` +
+        `wait: ${told(waiting)}; drop: ${told(dropping)}`,
+    );
+  }
 }

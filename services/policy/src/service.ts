@@ -45,8 +45,11 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     versions: runState.weights,
     user: `policy/${replica}`,
     apply: (announcement) => policy.applyWeights.callOne(announcement),
+    ...(recipe.batch.stragglers === 'drop' && { onTaken: () => void dropStale().catch(fail) }),
     logger,
   });
+  const dropStale = async (): Promise<void> =>
+    jobs.dropStale((await runState.controls.steering()).maxStaleness);
   const following = weights.follow().catch(fail);
 
   const limits = { timeoutMs: recipe.limits.callTimeoutMs, maxConcurrent: recipe.policy.jobConcurrency };
@@ -87,10 +90,12 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       },
     },
     reference: (sequences) => activity.during('waits/reference', () => reference.judge.choose(sequences)),
-    generate: ({ prompt, sampling, rolloutIds }) => {
+    generate: ({ prompt, sampling, rolloutIds }, signal) => {
       const traceparent = activeTraceparent() ?? null;
       return activity.during('busy', () =>
-        outsideTraces(() => policy.generate.callOne(prompt, sampling, rolloutIds, traceparent)),
+        outsideTraces(() =>
+          policy.generate.with({ signal }).callOne(prompt, sampling, rolloutIds, traceparent),
+        ),
       );
     },
     // Another thread than the one that generates does this, so it is no part of what that is busy with.
@@ -103,6 +108,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     tokenTexts: (tokenIds, positions) =>
       activity.during('busy', () => policy.tokenTexts.callOne(tokenIds, positions)),
     weightsAtLeast: (version) => activity.during('waits/weights', () => weights.atLeast(version)),
+    version: () => weights.inUse,
     activity,
   });
   const slowMs = recipe.tracing.slowSeconds * 1000;

@@ -14,6 +14,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
     groups: recipe.batch.groups,
     candidatesPerBatch: candidatesPerBatch(recipe),
     refill: refillPerBatch(recipe),
+    stragglers: recipe.batch.stragglers,
   };
   const algorithm = await loadAlgorithm(recipe);
   const batches = new BatchFormer(runState, rules, algorithm, logger);

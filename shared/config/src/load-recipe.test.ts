@@ -118,7 +118,7 @@ describe('loadRecipe', () => {
     ['learningRate=1', 'learningRate: unknown key; did you mean trainer.learningRate?'],
     ['algorithm.clipEpsilom=0.1', 'algorithm.clipEpsilom: unknown key; did you mean algorithm.clipEpsilon?'],
     ['rewards.0.wieght=1', 'rewards.0.wieght: unknown key; did you mean rewards.0.weight?'],
-    ['batch.qqqqqqqq=1', 'batch.qqqqqqqq: unknown key (known: groups, oversample, refill)'],
+    ['batch.qqqqqqqq=1', 'batch.qqqqqqqq: unknown key (known: groups, oversample, refill, stragglers)'],
     ['__proto__.polluted=1', expect.stringContaining('__proto__: unknown key')],
     ['rewards.weight=1', 'rewards.weight: found weight, expected an index of rewards from 0 to 1'],
     ['rewards.3.weight=1', 'rewards.3: found 3, expected an index of rewards from 0 to 1'],
@@ -308,10 +308,14 @@ describe('adapter', () => {
 
 describe('candidatesPerBatch', () => {
   it('is groups times oversample, rounded up', () => {
-    expect(candidatesPerBatch({ batch: { groups: 32, oversample: 3, refill: 0 } })).toBe(96);
-    expect(candidatesPerBatch({ batch: { groups: 3, oversample: 1.5, refill: 2 } })).toBe(5);
+    expect(candidatesPerBatch({ batch: { groups: 32, oversample: 3, refill: 0, stragglers: 'wait' } })).toBe(
+      96,
+    );
+    expect(candidatesPerBatch({ batch: { groups: 3, oversample: 1.5, refill: 2, stragglers: 'wait' } })).toBe(
+      5,
+    );
     const { algorithm } = load();
-    const batch = { groups: 3, oversample: 1.5 };
+    const batch = { groups: 3, oversample: 1.5, stragglers: 'wait' } as const;
     expect(refillPerBatch({ algorithm, batch: { ...batch, refill: 0.5 } })).toBe(3);
     expect(refillPerBatch({ algorithm, batch })).toBe(0);
     const dapo = load('algorithm.name=dapo').algorithm;

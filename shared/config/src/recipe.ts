@@ -61,6 +61,12 @@ export const recipeSchema = z
         .describe(
           'where fewer than groups of these are informative, up to this many times as many are rolled out again in place of the others, batch by batch; 0: the batch is smaller; left out: 1 with algorithm dapo, else 0',
         ),
+      stragglers: z
+        .enum(['wait', 'drop'])
+        .default('wait')
+        .describe(
+          'groups that take so long that maxStaleness leaves them to the next batch only, or to none: wait for them, so that nothing is discarded; or drop them and roll out others in their place, which is faster, and trains on fewer long answers',
+        ),
     }),
     sampling: samplingSchema.prefault({}).describe('how training completions are drawn'),
     rollout: rolloutSchema,

@@ -74,6 +74,13 @@ export const METRICS = [
   ),
   metric('groups/discarded', 'groups', 'replay-buffer', 'groups evicted as too old since the previous batch'),
   metric(
+    'groups/dropped',
+    'groups',
+    'policy',
+    'groups given up as too old before they were done since the row before (`batch.stragglers`), over all replicas',
+    'when recorded',
+  ),
+  metric(
     'groups/discarded_share',
     'share',
     'replay-buffer',

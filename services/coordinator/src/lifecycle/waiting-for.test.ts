@@ -44,6 +44,10 @@ describe('waitingFor', () => {
     ['a trainer to be ready: batch 7 is formed', situation({ nextBatch: 8, ready: without('trainer') })],
     ['the replay-buffer to form batch 7 of 9 groups', situation({}, { buffered: 9 })],
     [
+      'the policies to finish 2 jobs; 1 more are queued',
+      situation({ jobs: { waiting: 1, active: 2, delayed: 0 } }, { buffered: 9, inFlight: 3 }),
+    ],
+    [
       'a replay-buffer to be ready: there are 8 groups for batch 7',
       situation({ ready: without('replay-buffer') }, { buffered: 8 }),
     ],

@@ -22,7 +22,9 @@ export function waitingFor(situation: RunSituation | null): Wait {
     return by('trainer', 'the trainer to save the model', 'the model is to be saved');
   if (phase === 'running' && nextBatch > version)
     return by('trainer', `the trainer to train and commit batch ${version}`, `batch ${version} is formed`);
-  if (phase === 'running' && buffered >= candidatesPerBatch)
+  const isFull = phase === 'running' && buffered >= candidatesPerBatch;
+  // A batch that is not formed though it could be waits for groups that the next one would be too late for.
+  if (isFull && (jobs.active === 0 || isMissing('replay-buffer')))
     return by(
       'replay-buffer',
       `the replay-buffer to form batch ${version} of ${buffered} groups`,

@@ -15,6 +15,10 @@ export interface SimulatedBalance {
   places: number;
   /** Effective sample size of data of a lag. */
   sampleSize?: (lag: number) => number;
+  /** Bound of the lag of what is trained; none unless given. */
+  maxStaleness?: number;
+  /** Whether a batch waits for groups that would be too old for the next one, or they are given up. */
+  stragglers?: 'wait' | 'drop';
 }
 
 export interface SimulatedRun {
@@ -27,6 +31,8 @@ export interface SimulatedRun {
   /** Every change of the dials. */
   moves: { dials: Dials; reason: string }[];
   dials: Dials;
+  /** Groups discarded as too old, when they were done or before. */
+  discarded: number[];
 }
 
 interface Group {
@@ -41,7 +47,7 @@ const TICK_SHARE = 1 / 32;
 /**
  * Steps of a run by the rules of admission: a group starts while those started are fewer than (version + pace + 1) *
  * candidates and fewer than `groupsInFlight` are under way; the groups under way share the policies, which are quicker the
- * fuller their batches are; a batch takes the oldest finished groups. With `rules` the dials are tuned.
+ * fuller their batches are; a batch takes the oldest finished groups, and waits for those that would be too old for the next one; the place of one that is discarded is another's. With `rules` the dials are tuned.
  */
 export function simulate(
   balance: SimulatedBalance,
@@ -50,11 +56,21 @@ export function simulate(
   rules: TuningRules | null,
 ): SimulatedRun {
   const { candidates, tokensPerGroup, halfSpeedAt, places, sampleSize = () => 1 } = balance;
+  const { maxStaleness = Infinity, stragglers = 'wait' } = balance;
   let state: TuningState = firstState(dials);
   const moves: SimulatedRun['moves'] = [];
+  const discarded: number[] = [];
   const working: Group[] = [];
   const [buffer, queued]: [Group[], number[]] = [[], []];
-  let [now, version, started, stepStartedAt, waited, idle, lags, below] = [0, 0, 0, 0, 0, 0, 0, 0];
+  /** Discards the groups that are too old to be trained next. */
+  const discardStale = (groups: Group[]): void => {
+    for (let i = groups.length - 1; i >= 0; i--) {
+      if (version - groups[i]!.version <= maxStaleness) continue;
+      discarded.push(...groups.splice(i, 1).map(({ index }) => index));
+      started -= 1;
+    }
+  };
+  let [now, version, next, started, stepStartedAt, waited, idle, lags, below] = [0, 0, 0, 0, 0, 0, 0, 0, 0];
   let training: { until: number; lag: number } | null = null;
   let score = 0;
   while (version < steps) {
@@ -62,7 +78,7 @@ export function simulate(
       TICK_SHARE * Math.min(balance.trainSeconds(version), candidates * balance.groupSeconds(0, version));
     const { pace, groupsInFlight } = state.dials;
     const bound = Math.min(steps, version + pace + 1) * candidates;
-    while (started < bound && working.length + queued.length < groupsInFlight) queued.push(started++);
+    for (; started < bound && working.length + queued.length < groupsInFlight; started++) queued.push(next++);
     while (queued.length > 0 && working.length < places) {
       const index = queued.shift()!;
       working.push({ index, left: balance.groupSeconds(index, version), version });
@@ -72,7 +88,10 @@ export function simulate(
     if (working.length === 0) idle += tick;
     for (let i = working.length - 1; i >= 0; i--)
       if (working[i]!.left <= 0) buffer.push(...working.splice(i, 1));
-    if (training === null && buffer.length >= candidates) {
+    if (training === null) discardStale(buffer);
+    const isAwaited = ({ version: oldest }: Group): boolean => oldest + maxStaleness === version;
+    const waits = stragglers === 'wait' && working.some(isAwaited);
+    if (training === null && buffer.length >= candidates && !waits) {
       buffer.sort((a, b) => a.index - b.index);
       const batch = buffer.splice(0, candidates);
       const lag = batch.reduce((sum, group) => sum + version - group.version, 0) / candidates;
@@ -96,6 +115,7 @@ export function simulate(
     lags += training.lag;
     score += objective(figures.tokens, training.lag);
     version += 1;
+    if (stragglers === 'drop') discardStale(working);
     [stepStartedAt, waited, idle, training] = [now, 0, 0, null];
   }
   return {
@@ -106,5 +126,6 @@ export function simulate(
     stepsBelow: below,
     moves,
     dials: state.dials,
+    discarded,
   };
 }

@@ -31,6 +31,8 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
   const published: Group[] = [];
   const events: TelemetryEvent[] = [];
   const letters: unknown[] = [];
+  const dropped: number[] = [];
+  const begun: number[][] = [];
   const handler = new RolloutJobs({
     runState: {
       runId: 'run',
@@ -44,6 +46,8 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
         return Promise.resolve();
       },
       phase: () => Promise.resolve({ phase: 'running', message: null }),
+      dropStale: (index) => Promise.resolve(dropped.push(index) > 0),
+      beginGroup: (...one) => Promise.resolve(void begun.push(one)),
       standing: () => Promise.resolve('due'),
       deadLetters: { keep: (...letter) => Promise.resolve(void letters.push(letter)) },
     },
@@ -76,10 +80,11 @@ function jobs(overrides: Partial<RolloutJobsOptions> = {}) {
     mismatch: () => Promise.resolve(3e-6),
     tokenTexts: (tokenIds, positions) => Promise.resolve(positions.map((at) => `<${tokenIds[at]}>`)),
     weightsAtLeast: () => Promise.resolve(),
+    version: () => 4,
     activity: { during: async (_, work) => work() },
     ...overrides,
   });
-  return { handler, calls, published, events, letters };
+  return { handler, calls, published, events, letters, dropped, begun };
 }
 
 describe('RolloutJobs', () => {
@@ -111,9 +116,10 @@ describe('RolloutJobs', () => {
         return defaultRollout(context);
       },
     };
-    const { handler, calls } = jobs({ algorithm: twoTurns });
+    const { handler, calls, begun } = jobs({ algorithm: twoTurns });
     await handler.handle(rollout(7));
     expect(calls.map(({ rolloutIds }) => rolloutIds)).toEqual([['7-0'], ['7-1', '7-2']]);
+    expect(begun).toEqual([[7, 4]]);
   });
 
   it('draws the same in conversations when the rollout runs again, in whatever order they go on', async () => {
@@ -240,6 +246,8 @@ describe('RolloutJobs', () => {
       emit: () => Promise.resolve(),
       phase: () => Promise.resolve({ phase: 'running' as const, message: null }),
       standing: () => Promise.resolve('due' as const),
+      dropStale: () => Promise.resolve(true),
+      beginGroup: () => Promise.resolve(),
       deadLetters: { keep: () => Promise.resolve() },
     };
     await jobs({ runState }).handler.handle(rollout(7));
@@ -253,6 +261,8 @@ describe('RolloutJobs', () => {
       emit: () => Promise.resolve(),
       standing: () => Promise.resolve('due' as const),
       phase: () => Promise.resolve({ phase: 'stopping' as const, message: null }),
+      dropStale: () => Promise.resolve(true),
+      beginGroup: () => Promise.resolve(),
       deadLetters: { keep: () => Promise.resolve() },
     };
     await expect(jobs({ runState }).handler.handle(rollout(7))).rejects.toMatchObject({ code: 'CANCELLED' });
@@ -265,6 +275,8 @@ describe('RolloutJobs', () => {
       emit: () => Promise.resolve(),
       phase: () => Promise.resolve({ phase: 'running' as const, message: null }),
       standing: () => Promise.resolve(standing),
+      dropStale: () => Promise.resolve(true),
+      beginGroup: () => Promise.resolve(),
       deadLetters: { keep: () => Promise.resolve() },
     });
     const forged = jobs({ runState: runState('unknown') });
@@ -427,5 +439,50 @@ describe('RolloutJobs', () => {
     handler.handBack();
     await expect(working).rejects.toMatchObject({ code: 'CANCELLED' });
     expect(published).toEqual([]);
+  });
+
+  describe('when rollouts that are too old are dropped', () => {
+    const underWay = async (job: RolloutJob) => {
+      let version = 4;
+      const signals: AbortSignal[] = [];
+      const never: RolloutJobsOptions['generate'] = (_call, signal) => {
+        signals.push(signal);
+        return new Promise(() => undefined);
+      };
+      const parts = jobs({ generate: never, version: () => version });
+      const handling = parts.handler.handle(job);
+      let isOver = false;
+      void handling.finally(() => (isOver = true)).catch(() => undefined);
+      await new Promise(setImmediate);
+      const advanceTo = async (next: number, maxStaleness: number): Promise<boolean> => {
+        version = next;
+        parts.handler.dropStale(maxStaleness);
+        await new Promise(setImmediate);
+        return isOver;
+      };
+      return { ...parts, handling, signals, advanceTo };
+    };
+
+    it('gives up a group as soon as its first tokens are older than the bound, and stops generating for it', async () => {
+      const { handling, signals, dropped, published, advanceTo } = await underWay(rollout(7));
+      expect(await advanceTo(6, 2)).toBe(false);
+      expect(signals.map(({ aborted }) => aborted)).toEqual([false]);
+      expect(await advanceTo(7, 2)).toBe(true);
+      await handling;
+      expect(dropped).toEqual([7]);
+      expect(published).toEqual([]);
+      expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
+    });
+
+    it('lets evaluations go on', async () => {
+      const samples = [sample];
+      const { advanceTo, handler, handling } = await underWay({
+        ...{ kind: 'evaluation', schemaVersion: 1, minVersion: 4, part: 0, parts: 1 },
+        samples,
+      });
+      expect(await advanceTo(99, 0)).toBe(false);
+      handler.handBack();
+      await expect(handling).rejects.toMatchObject({ code: 'CANCELLED' });
+    });
   });
 });

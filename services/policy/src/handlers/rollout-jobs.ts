@@ -33,14 +33,18 @@ import {
   type RewardHandle,
   type RolloutRecord,
 } from '@forge/rl';
-import { recordSystemMetric, Reduce, timed, type ActivityClock } from '@forge/telemetry';
+import { endRollout, recordSystemMetric, Reduce, timed, type ActivityClock } from '@forge/telemetry';
 import { shownConversations } from '../domain/shown-conversations';
 import { shownTokens, type TokenTexts } from '../domain/shown-tokens';
 import type { GroupContext, GroupRollout } from '../sessions/group-rollout';
+import { JobsUnderWay, type JobUnderWay } from './jobs-under-way';
 import type { RolloutAttempt } from './rollout-attempt';
 
 export interface RolloutJobsOptions {
-  runState: Pick<RunState, 'runId' | 'publishGroup' | 'emit' | 'phase' | 'standing'> & {
+  runState: Pick<
+    RunState,
+    'runId' | 'beginGroup' | 'publishGroup' | 'dropStale' | 'emit' | 'phase' | 'standing'
+  > & {
     deadLetters: Pick<RunState['deadLetters'], 'keep'>;
   };
   recipe: Recipe;
@@ -49,7 +53,7 @@ export interface RolloutJobsOptions {
   reward: RewardHandle;
   /** Scores of the sequences of a group by the reference model. */
   reference: (sequences: readonly ArrayLike<number>[]) => Promise<ReferenceScore[]>;
-  generate: (request: GenerateCall) => Promise<Completion[]>;
+  generate: (request: GenerateCall, signal: AbortSignal) => Promise<Completion[]>;
   /** Messages to token ids and back. */
   chat: Pick<ChatPolicy, 'renderChat' | 'bridgeChat' | 'parseAnswer'>;
   /** Distance of the recorded log-probs from the training graph's; null when it can't be told any more. */
@@ -58,6 +62,8 @@ export interface RolloutJobsOptions {
   tokenTexts: TokenTexts;
   /** Resolves once weights of that version or a newer one are in use. */
   weightsAtLeast: (version: number) => Promise<void>;
+  /** Version of the weights in use. */
+  version: () => number;
   activity: Pick<ActivityClock, 'during'>;
 }
 
@@ -84,6 +90,15 @@ const UNTRACED: Attempt = {
   published: () => undefined,
 };
 
+/** The work of a rollout as it is noted. */
+interface Watch {
+  /** Gets those of the weights that take part. */
+  hashes?: WeightHashes;
+  attempt?: Attempt;
+  /** Told before tokens are drawn, or taken that were drawn before, the version that the oldest can be of. */
+  begin?: (oldest: number) => Promise<void>;
+}
+
 type Answer = 'correct' | 'wrong' | 'failed' | 'unjudged';
 type Kind<K extends RolloutJob['kind']> = Extract<RolloutJob, { kind: K }>;
 
@@ -97,42 +112,52 @@ const CHECKED_PER_BATCH = 4;
 
 /** Does rollout and evaluation jobs. */
 export class RolloutJobs {
-  /** Functions that end the jobs under way without a result. */
-  private readonly underWay = new Set<(error: ForgeError) => void>();
-  private givenUp: ForgeError | null = null;
+  private readonly underWay = new JobsUnderWay();
 
   constructor(private readonly options: RolloutJobsOptions) {}
 
   /**
+   * Does a job; one that is too old before it is done is given up.
+   *
    * @throws {ForgeError} CANCELLED once `handBack` was called: another replica takes the job, or the resumed run, and no
    *   attempt is counted.
    */
   handle(job: RolloutJob, attempt: Attempt = UNTRACED): Promise<void> {
-    if (this.givenUp !== null) return Promise.reject(this.givenUp);
-    // No race with a promise that lasts: it would keep what every job came to.
-    return attempt.run(
-      () =>
-        new Promise((resolve, reject) => {
-          const ending = new AbortController();
-          const giveUp = (error: ForgeError): void => {
-            ending.abort(error);
-            reject(error);
-          };
-          this.underWay.add(giveUp);
-          void this.work(job, attempt, ending.signal)
-            .then(resolve, reject)
-            .finally(() => this.underWay.delete(giveUp));
-        }),
-    );
+    return attempt.run(async () => {
+      try {
+        await this.underWay.do((one) => this.work(job, attempt, one));
+      } catch (error) {
+        if (job.kind !== 'rollout' || !(error instanceof ForgeError) || !error.is('STALE_EPISODE'))
+          throw error;
+        await this.drop(job.index, attempt);
+      }
+    });
   }
 
   /** Gives the jobs under way back to the queue. */
   handBack(): void {
-    this.givenUp = new ForgeError('CANCELLED', `policy ${this.options.replica} is draining`);
-    for (const giveUp of this.underWay) giveUp(this.givenUp);
+    this.underWay.end(new ForgeError('CANCELLED', `policy ${this.options.replica} is draining`));
   }
 
-  private async work(job: RolloutJob, attempt: Attempt, signal: AbortSignal): Promise<void> {
+  /** Gives up the groups that are too old for the bound before they are done: others are admitted in their place. */
+  dropStale(maxStaleness: number): void {
+    this.underWay.endStale(this.options.version(), maxStaleness);
+  }
+
+  /** Notes a group with its first tokens, so that batches can wait for it. */
+  private async begin(index: number, one: JobUnderWay, oldest: number): Promise<void> {
+    if (one.oldest !== null) return;
+    one.oldest = oldest;
+    await this.options.runState.beginGroup(index, oldest);
+  }
+
+  private async drop(index: number, attempt: Attempt): Promise<void> {
+    if (!(await this.options.runState.dropStale(index))) return;
+    recordSystemMetric('groups/dropped', 1, Reduce.SUM);
+    endRollout(attempt.origin(), { 'forge.rollout.index': index, 'forge.rollout.end': 'stale' });
+  }
+
+  private async work(job: RolloutJob, attempt: Attempt, one: JobUnderWay): Promise<void> {
     const standing = await this.options.runState.standing(job);
     if (standing === 'unknown') {
       const what = job.kind === 'rollout' ? `group ${job.index} at` : '';
@@ -142,22 +167,25 @@ export class RolloutJobs {
     if (standing === 'done') return;
     await this.options.weightsAtLeast(job.minVersion);
     attempt.hasWeights();
-    await (job.kind === 'rollout' ? this.rollOut(job, attempt, signal) : this.evaluate(job, signal));
+    await (job.kind === 'rollout' ? this.rollOut(job, attempt, one) : this.evaluate(job, one.signal));
   }
 
   private async rollOut(
     { index, sample }: Kind<'rollout'>,
     attempt: Attempt,
-    signal: AbortSignal,
+    one: JobUnderWay,
   ): Promise<void> {
     const { algorithm, recipe, reward, runState, replica } = this.options;
     const { groupSize } = recipe.algorithm;
     const hashes: WeightHashes = {};
-    const policies = this.policies(String(index), recipe.sampling, hashes, attempt);
+    const policies = this.policies(String(index), recipe.sampling, one.signal, {
+      ...{ hashes, attempt },
+      begin: (oldest) => this.begin(index, one, oldest),
+    });
     const traced: RewardHandle = { score: (...item) => attempt.phase('score', () => reward.score(...item)) };
     const seed = `${recipe.seed}/${index}`;
     const place = { group: String(index), isEvaluation: false, sample, groupSize };
-    const context = { ...place, ...policies, reward: traced, seed, signal, record: RECORD };
+    const context = { ...place, ...policies, reward: traced, seed, signal: one.signal, record: RECORD };
     const episodes = await algorithm.rollout(context);
     checkRollouts(index, episodes, groupSize);
     const isChecked = index % Math.ceil(candidatesPerBatch(recipe) / CHECKED_PER_BATCH) === 0;
@@ -216,7 +244,7 @@ export class RolloutJobs {
     const greedy = { ...recipe.sampling, temperature: 0, topK: 0, topP: 1 };
     for (let attempt = 1; ; attempt++) {
       try {
-        const rewards = await this.rewardsOf({ ...place, ...this.policies(id, greedy), signal });
+        const rewards = await this.rewardsOf({ ...place, ...this.policies(id, greedy, signal), signal });
         return (rewards[recipe.evaluation.reward] ?? rewards[AGENT_REWARD] ?? 0) >= 1 ? 'correct' : 'wrong';
       } catch (error) {
         const { code, message, retryClass, details } = ForgeError.from(error);
@@ -243,16 +271,17 @@ export class RolloutJobs {
     return episodes.at(-1)?.rewards ?? {};
   }
 
-  /** The policy as one rollout sees it, and as agents do; `hashes` gets those of the weights that took part. */
+  /** The policy as one rollout sees it, and as agents do. */
   private policies(
     id: string,
     defaults: Sampling,
-    hashes: WeightHashes = {},
-    attempt: Attempt = UNTRACED,
+    signal: AbortSignal,
+    { hashes = {}, attempt = UNTRACED, begin }: Watch = {},
   ): Pick<GroupContext, 'policy' | 'conversations'> {
     const generate = async ({ sampling, drawn, ...call }: NumberedCall): Promise<Completion[]> => {
       const request = { ...call, sampling: { ...defaults, ...sampling } };
-      const made = drawn ?? (await attempt.generating(() => this.options.generate(request)));
+      await begin?.(drawn === undefined ? this.options.version() : oldestVersion(drawn));
+      const made = drawn ?? (await attempt.generating(() => this.options.generate(request, signal)));
       for (const { weightHashes } of made) Object.assign(hashes, weightHashes);
       return made;
     };

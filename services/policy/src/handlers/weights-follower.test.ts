@@ -46,17 +46,20 @@ function follower(
     askAgain: (version: number) => Promise.resolve(void askedAgain.push(version)),
   };
   const logger = { warn: () => undefined };
-  const weights = new WeightsFollower({ versions, user: 'policy/0', apply, logger });
-  return { weights, announced, asked, waitedMs, askedAgain, uses };
+  const taken: number[] = [];
+  const onTaken = (): void => void taken.push(weights.inUse);
+  const weights = new WeightsFollower({ versions, user: 'policy/0', apply, onTaken, logger });
+  return { weights, announced, asked, waitedMs, askedAgain, uses, taken };
 }
 
 describe('WeightsFollower', () => {
   it('applies the newest weights first and then each that follows', async () => {
     const applied: number[] = [];
-    const { weights, asked } = follower(3, [4, 6], async ({ version }) => void applied.push(version));
+    const { weights, asked, taken } = follower(3, [4, 6], async ({ version }) => void applied.push(version));
     expect(weights.hasWeights).toBe(false);
     await weights.follow();
     expect(applied).toEqual([3, 4, 6]);
+    expect(taken).toEqual([3, 4, 6]);
     expect(asked).toEqual(['3-0', '4-0', '6-0']);
     expect(weights.hasWeights).toBe(true);
   });

@@ -8,6 +8,8 @@ export interface WeightsFollowerOptions {
   /** Names this policy among those that use weights. */
   user: string;
   apply: (announcement: WeightsAnnouncement) => Promise<unknown>;
+  /** Told when other weights have come into use. */
+  onTaken?: () => void;
   logger: Pick<Logger, 'warn'>;
 }
 
@@ -29,6 +31,11 @@ export class WeightsFollower {
 
   get hasWeights(): boolean {
     return this.version >= 0;
+  }
+
+  /** Version of the weights in use; -1 before there are any. */
+  get inUse(): number {
+    return this.version;
   }
 
   /** Count of announced weights that could not be read, or did not prove themselves. */
@@ -101,6 +108,7 @@ export class WeightsFollower {
     const isReached = (one: { version: number }): boolean => one.version <= version;
     for (const { resolve } of this.waiting.filter(isReached)) resolve();
     this.waiting = this.waiting.filter((one) => !isReached(one));
+    this.options.onTaken?.();
     return true;
   }
 }

@@ -40,6 +40,8 @@ export function scriptedJobs({ state, recipe, replica, run, ...on }: ScriptedJob
     runState: {
       ...{ runId: state.runId, deadLetters: state.deadLetters },
       publishGroup: (...group) => state.publishGroup(...group),
+      dropStale: (index) => state.dropStale(index),
+      beginGroup: (...begun) => state.beginGroup(...begun),
       emit: (event) => Promise.resolve(on.onEvent?.(event)),
       phase: () => state.phase(),
       standing: (one) => state.standing(one),
@@ -66,6 +68,7 @@ export function scriptedJobs({ state, recipe, replica, run, ...on }: ScriptedJob
     mismatch: () => Promise.resolve(null),
     tokenTexts: (tokenIds) => Promise.resolve(tokenIds.map(String)),
     weightsAtLeast: () => Promise.resolve(),
+    version: () => 0,
     activity: { during: async (_, work) => work() },
   });
   return { table, jobs };

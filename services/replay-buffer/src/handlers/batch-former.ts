@@ -12,6 +12,11 @@ const BATCHES_AHEAD = 2;
 /** Batches in a row without an informative group that a run says so after. */
 const BARREN_BATCHES = 3;
 
+export interface BatchRules extends Omit<SelectionRules, 'maxStaleness' | 'refilled'> {
+  /** Fate of groups in flight for which no later batch than the next comes in time. */
+  stragglers: 'wait' | 'drop';
+}
+
 /**
  * Keeps the buffered candidates and forms each batch as soon as it can be formed. Redis has the buffer, this only knows
  * it: where another replay buffer of the run is at work, one that was taken for dead say, it is read again.
@@ -36,8 +41,9 @@ export class BatchFormer {
       | 'refilled'
       | 'bufferedGroups'
       | 'bufferedCount'
+      | 'versionsInFlight'
     > & { controls: Pick<RunState['controls'], 'steering'> },
-    private readonly rules: Omit<SelectionRules, 'maxStaleness' | 'refilled'>,
+    private readonly rules: BatchRules,
     private readonly algorithm: Pick<Judge, 'acrossBatch'>,
     private readonly logger: Logger,
   ) {}
@@ -95,7 +101,7 @@ export class BatchFormer {
       await this.replace(refill, step);
       return true;
     }
-    if (batch === null) return false;
+    if (batch === null || (await this.hasStragglers(step, now.maxStaleness))) return false;
 
     const { selected, notSelected } = batch;
     const worths = await this.judge(selected, step);
@@ -134,6 +140,13 @@ export class BatchFormer {
     for (const candidate of selected) recordBuffer(candidate, 'batched', step);
     for (const candidate of notSelected) recordEnd(candidate, 'not-selected', step);
     return true;
+  }
+
+  /** Whether groups in flight would be too old for the batch after this one, and are to be waited for. */
+  private async hasStragglers(step: number, maxStaleness: number): Promise<boolean> {
+    if (this.rules.stragglers === 'drop' || maxStaleness === Infinity) return false;
+    const versions = await this.runState.versionsInFlight();
+    return versions.includes(step - maxStaleness);
   }
 
   /** Has others drawn in place of candidates. */

@@ -38,9 +38,9 @@ async function newRun(maxStaleness = 1): Promise<RunState> {
 function replayBuffer(
   runState: RunState,
   judge = algorithm,
-  { refill = 0, log = logger, truncated = 'keep' as Truncated } = {},
+  { refill = 0, log = logger, truncated = 'keep' as Truncated, stragglers = 'wait' as 'wait' | 'drop' } = {},
 ) {
-  const batches = new BatchFormer(runState, { ...rules, refill }, judge, log);
+  const batches = new BatchFormer(runState, { ...rules, refill, stragglers }, judge, log);
   return {
     batches,
     intake: new GroupIntake({
@@ -89,6 +89,57 @@ async function epochOf(runState: RunState): Promise<number> {
 }
 
 describe('replay buffer', () => {
+  describe('with a group that takes long', () => {
+    /** Batch 0 is trained without group 0, and there are enough others for batch 1. */
+    const late = async (stragglers: 'wait' | 'drop') => {
+      const state = await newRun();
+      const { intake, batches } = replayBuffer(state, algorithm, { stragglers });
+      await state.admit(8);
+      for (let index = 0; index < 8; index++) await state.beginGroup(index, 0);
+      for (const index of [1, 2, 3, 4]) await publish(state, index, 1);
+      await intake.turn(10);
+      expect(await state.nextBatch()).toBe(1);
+      await state.readBatch('trainer', 10);
+      await commit(state, 0);
+      await state.admit(1);
+      await state.beginGroup(8, 1);
+      for (const index of [5, 6, 7, 8]) await publish(state, index, 1, index === 8 ? 1 : 0);
+      await intake.turn(10);
+      return { state, intake, batches };
+    };
+
+    it('waits for it, where it would be too old for the batch after', async () => {
+      const { state, intake } = await late('wait');
+      expect(await state.nextBatch()).toBe(1);
+      await publish(state, 0, 1);
+      await intake.turn(10);
+      const leased = await state.readBatch('trainer', 10);
+      expect(leased?.batch.groups.map(({ index }) => index)).toEqual([0, 5]);
+      expect(await state.ledger()).toMatchObject({ leased: 2, buffered: 1, inFlight: 0 });
+    });
+
+    it('waits no longer once it begins anew, or is given up', async () => {
+      for (const end of [
+        (state: RunState) => state.beginGroup(0, 1),
+        (state: RunState) => state.dropStale(0),
+      ]) {
+        const { state, batches } = await late('wait');
+        await end(state);
+        await batches.form();
+        expect(await state.nextBatch()).toBe(2);
+      }
+    });
+
+    it('forms the batch without it where stragglers are dropped, and discards it when it comes', async () => {
+      const { state, intake } = await late('drop');
+      expect(await state.nextBatch()).toBe(2);
+      await publish(state, 0, 1);
+      await intake.turn(10);
+      expect(await state.ledger()).toMatchObject({ discarded: { stale: 1 } });
+      expect(verifyLedger(await state.ledgerSnapshot())).toEqual([]);
+    });
+  });
+
   it('forms the batch of informative groups and discards the other candidates', async () => {
     const state = await newRun();
     const { intake } = replayBuffer(state);

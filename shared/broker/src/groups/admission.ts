@@ -18,10 +18,23 @@ export function admissionOf(
   return replayed === '' ? admission : { ...admission, replayOf: Number(replayed) };
 }
 
-/** The admission of a group in what `pending` keeps: `<minVersion>[ <group it replays>][ q<position>]`. */
+/**
+ * The admission of a group in what `pending` keeps: `<minVersion>[ <group it replays>][ q<position>]`, and ` b<version>` once
+ * it is begun.
+ */
 export function pendingAdmission(index: string, stored: string): Admission {
   const [minVersion = '', ...notes] = stored.split(' ');
-  const position = notes.find((note) => note.startsWith('q'));
-  const admission = admissionOf(index, minVersion, notes.find((note) => note !== position) ?? '');
-  return position === undefined ? admission : { ...admission, position: Number(position.slice(1)) };
+  const position = noteOf(notes, 'q');
+  const admission = admissionOf(index, minVersion, notes.find((note) => /^\d/.test(note)) ?? '');
+  return position === null ? admission : { ...admission, position };
+}
+
+/** The version of the oldest token of a group in flight, by what `pending` keeps of it; null before it is begun. */
+export function pendingVersion(stored: string): number | null {
+  return noteOf(stored.split(' '), 'b');
+}
+
+function noteOf(notes: readonly string[], letter: string): number | null {
+  const found = notes.find((note) => note.startsWith(letter));
+  return found === undefined ? null : Number(found.slice(1));
 }

@@ -181,6 +181,18 @@ return 'assigned'
 `);
 
 /**
+ * Notes the version of the oldest token that a group in flight will have; that of an earlier attempt is forgotten.
+ * KEYS pending   ARGV index, version
+ * Returns 1, or 0 when the group is not in flight any more.
+ */
+export const beginGroup = new Script(`
+local kept = redis.call('HGET', KEYS[1], ARGV[1])
+if not kept then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], string.gsub(kept, ' b%d+', '') .. ' b' .. ARGV[2])
+return 1
+`);
+
+/**
  * Puts a finished group on the groups stream, once, and what is to be told of it on that of telemetry. Its sessions are over.
  * KEYS records, pending, groups, telemetry, sessions of the group, session keys, keys over, offers
  * ARGV index, payload, cap on the stream's length, note for the group's record, event or '', cap on telemetry
@@ -217,11 +229,11 @@ return 'stored'
 `);
 
 /**
- * Gives up a group: one whose job failed for good while it is in flight, or one that is published by what came as its
+ * Gives up a group: one in flight whose job failed for good or is too old, or one that is published by what came as its
  * message. Its admission returns, the letter is kept, and its sessions are over.
  * KEYS records, run, dead letters, their order, ledger, pending, groups, signals, rejected, sessions of the group, session
  *   keys, keys over, offers
- * ARGV id of the letter, letter, cap on the letters, consumer group, entry or '', index or '', reason,
+ * ARGV id of the letter, letter or '' for none, cap on the letters, consumer group, entry or '', index or '', reason,
  *   name of the count of refused messages
  * Returns 1 when a group was given up, else 0; then a letter is kept only of a message that was still there.
  */
@@ -234,7 +246,7 @@ if entry ~= '' then
 end
 -- The episodes of a group that is published are good whatever happened to its job afterwards.
 local isMoved = index ~= '' and stateOf(index) == (entry == '' and 'f' or 'p')
-if isThere or isMoved then keep(ARGV[1], ARGV[2], ARGV[3]) end
+if ARGV[2] ~= '' and (isThere or isMoved) then keep(ARGV[1], ARGV[2], ARGV[3]) end
 if isThere then redis.call('HINCRBY', KEYS[9], ARGV[8], 1) end
 if not isMoved then return 0 end
 move(index, 'd', ' x' .. reason)

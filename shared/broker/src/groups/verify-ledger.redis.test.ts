@@ -84,6 +84,18 @@ it('finds nothing wrong with a batch that was rolled back, and what is wrong wit
   );
 });
 
+it('finds nothing wrong with a group that was dropped in flight, whose place another one takes', async () => {
+  const state = await busyRun();
+  expect(await state.dropStale(9)).toBe(true);
+  // Done twice, and of groups that are not in flight any more.
+  for (const index of [9, 7, 6, 0]) expect(await state.dropStale(index)).toBe(false);
+  expect(await problemsOf(state)).toEqual([]);
+  expect(await state.ledger()).toMatchObject({ inFlight: 4, discarded: { stale: 1 }, isBalanced: true });
+  expect(await state.deadLetters.counts()).toMatchObject({ kept: 1 });
+  expect(await state.publishGroup(9, Buffer.from('late'))).toBe('duplicate');
+  expect(await state.admit(9)).toEqual([{ index: 13, minVersion: 1 }]);
+});
+
 describe('verifyLedger', () => {
   it('finds nothing wrong with a run whose groups are everywhere', async () => {
     const state = await busyRun();

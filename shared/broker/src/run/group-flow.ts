@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { encode, type TelemetryEvent } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
-import { admissionOf, pendingAdmission, type Admission } from '../groups/admission';
+import { admissionOf, pendingAdmission, pendingVersion, type Admission } from '../groups/admission';
 import { originNote, type GroupOrigin } from '../groups/group-record';
 import * as scripts from '../groups/group-scripts';
 import { CONSUMER_GROUP, type RunKeys } from '../keys';
@@ -67,6 +67,17 @@ export class GroupFlow {
       .sort((a, b) => a.index - b.index);
   }
 
+  /** The work of `RunState.beginGroup`. */
+  async beginGroup(index: number, oldestVersion: number): Promise<void> {
+    await scripts.beginGroup.run(this.redis, [this.keys.pending], [index, oldestVersion]);
+  }
+
+  /** The work of `RunState.versionsInFlight`. */
+  async versionsInFlight(): Promise<number[]> {
+    const all = await this.redis.hvals(this.keys.pending);
+    return all.map(pendingVersion).filter((version) => version !== null);
+  }
+
   /** The work of `RunState.publishGroup`. */
   async publishGroup(
     index: number,
@@ -117,10 +128,6 @@ export class GroupFlow {
     reason: string,
     failure: Failure,
   ): Promise<boolean> {
-    const { records, run, deadLetters, deadLetterOrder, ledger, pending, groups, signals, rejected } =
-      this.keys;
-    const keys = [records, run, deadLetters, deadLetterOrder, ledger, pending, groups, signals, rejected];
-    keys.push(...this.ofSessions(index));
     const kind = entryId === undefined ? 'rollout' : 'message';
     const id = entryId === undefined ? `r-${index ?? ''}` : `m-${entryId}`;
     const letter = letterOf({ kind, index }, failure);
@@ -135,7 +142,20 @@ export class GroupFlow {
       reason,
       count,
     ];
-    return (await scripts.rejectGroup.run(this.redis, keys, args)) === 1;
+    return (await scripts.rejectGroup.run(this.redis, this.toGiveUp(index), args)) === 1;
+  }
+
+  /** The work of `RunState.dropStale`. */
+  async dropStale(index: number): Promise<boolean> {
+    const args = ['', '', 0, CONSUMER_GROUP, '', index, 'stale', ''];
+    return (await scripts.rejectGroup.run(this.redis, this.toGiveUp(index), args)) === 1;
+  }
+
+  private toGiveUp(index: number | null): string[] {
+    const { records, run, deadLetters, deadLetterOrder, ledger, pending, groups, signals, rejected } =
+      this.keys;
+    const keys = [records, run, deadLetters, deadLetterOrder, ledger, pending, groups, signals, rejected];
+    return [...keys, ...this.ofSessions(index)];
   }
 
   private ofSessions(index: number | null): string[] {

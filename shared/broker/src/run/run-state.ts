@@ -196,6 +196,16 @@ export class RunState {
     return this.groups.pendingGroups();
   }
 
+  /** Notes the version of the oldest token that a group in flight will have. */
+  beginGroup(index: number, oldestVersion: number): Promise<void> {
+    return this.groups.beginGroup(index, oldestVersion);
+  }
+
+  /** Versions of the oldest tokens of the groups in flight that are begun. */
+  versionsInFlight(): Promise<number[]> {
+    return this.groups.versionsInFlight();
+  }
+
   /**
    * Puts a finished group on the way to the replay buffer; a second call for the same group changes nothing. `origin`
    * goes into its record; `event` is told when the group is accepted, and only then.
@@ -240,6 +250,11 @@ export class RunState {
     failure: Failure,
   ): Promise<boolean> {
     return this.groups.rejectGroup(group, reason, failure);
+  }
+
+  /** Gives up a group in flight that can only be stale when it is done; false when it is not in flight any more. */
+  dropStale(index: number): Promise<boolean> {
+    return this.groups.dropStale(index);
   }
 
   /** Groups that the replay buffer holds, by index. */
