@@ -8,6 +8,8 @@ export function runKeys(runId: string) {
     run: key('run'),
     /** String: the resolved recipe as JSON. */
     config: key('config'),
+    /** Hash: sources of the scripts that parts in other languages call, by name. */
+    scripts: key('scripts'),
     /** Hash: how many groups are admitted, in flight, buffered, leased, trained and discarded by reason. */
     ledger: key('ledger'),
     /** Hash: the record of every group by index, its state first. */

@@ -55,8 +55,9 @@ end
 
 /**
  * Makes a run, whole or not at all.
- * KEYS run, config, groups, batches, then every other key of the run: what is left there is of no run and deleted
- * ARGV id of the call, consumer group, config, then field, value ... of the run
+ * KEYS run, config, groups, batches, scripts, then every other key of the run: what is left there is of no run and deleted
+ * ARGV id of the call, consumer group, config, number of names and sources of scripts, these, then field, value ... of
+ *   the run
  * Returns created (also when this very call did it before) or exists.
  */
 export const create = new Script(`
@@ -66,7 +67,9 @@ if redis.call('EXISTS', KEYS[2]) == 1 then
 end
 redis.call('DEL', unpack(KEYS))
 redis.call('SET', KEYS[2], ARGV[3])
-redis.call('HSET', KEYS[1], 'createCall', ARGV[1], unpack(ARGV, 4))
+local sources = tonumber(ARGV[4])
+redis.call('HSET', KEYS[5], unpack(ARGV, 5, 4 + sources))
+redis.call('HSET', KEYS[1], 'createCall', ARGV[1], unpack(ARGV, 5 + sources))
 redis.call('XGROUP', 'CREATE', KEYS[3], ARGV[2], '0', 'MKSTREAM')
 redis.call('XGROUP', 'CREATE', KEYS[4], ARGV[2], '0', 'MKSTREAM')
 return 'created'

@@ -5,8 +5,8 @@ import type { Redis } from 'ioredis';
 export class Script {
   private readonly sha: string;
 
-  constructor(private readonly lua: string) {
-    this.sha = createHash('sha1').update(lua).digest('hex');
+  constructor(readonly source: string) {
+    this.sha = createHash('sha1').update(source).digest('hex');
   }
 
   async run(
@@ -18,7 +18,7 @@ export class Script {
       return await redis.evalsha(this.sha, keys.length, ...keys, ...args);
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      return redis.eval(this.lua, keys.length, ...keys, ...args);
+      return redis.eval(this.source, keys.length, ...keys, ...args);
     }
   }
 }

@@ -42,7 +42,7 @@ export function letterOf(
  * Keeps a letter that is about no group.
  * KEYS none, run, dead letters, their order   ARGV id, letter, cap on the letters
  */
-const keepLetter = new Script(`${LETTERS}
+export const keepLetter = new Script(`${LETTERS}
 keep(ARGV[1], ARGV[2], ARGV[3])
 `);
 

@@ -24,7 +24,7 @@ export interface Refused {
  * ARGV name of the count, consumer group or '', cap on the letters, then entry, letter or '' ...
  * Returns how many were there.
  */
-const refuse = new Script(`${LETTERS}
+export const refuse = new Script(`${LETTERS}
 local count = 0
 for i = 4, #ARGV, 2 do
   if ARGV[2] ~= '' then redis.call('XACK', KEYS[5], ARGV[2], ARGV[i]) end

@@ -34,7 +34,7 @@ export type Replica = z.infer<typeof replicaSchema>;
 const DEAD_AFTER_MS = 2_000;
 
 /** KEYS replicas of a service   ARGV replica, process id   Returns how many were removed. */
-const remove = new Script(`
+export const removeReplica = new Script(`
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
 if not stored or cjson.decode(stored).pid ~= tonumber(ARGV[2]) then return 0 end
 return redis.call('HDEL', KEYS[1], ARGV[1])
@@ -93,7 +93,7 @@ export class Registry {
 
   /** Takes a replica out that leaves, but not another process that has taken on its name. */
   async remove(service: string, replica: string, pid: number): Promise<void> {
-    await remove.run(this.redis, [this.keyOf(service)], [replica, pid]);
+    await removeReplica.run(this.redis, [this.keyOf(service)], [replica, pid]);
   }
 
   /** Live replicas, in a stable order. */

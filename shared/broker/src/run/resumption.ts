@@ -1,6 +1,7 @@
 import { encode, type TelemetryEvent } from '@forge/contracts';
 import type { Redis } from 'ioredis';
 import { CONSUMER_GROUP, stateKeys, type RunKeys } from '../keys';
+import { FOREIGN_SCRIPTS } from './foreign-scripts';
 import { steeringFields } from './run-controls';
 import type { RunSettings } from './run-bounds';
 import { removeRun } from './run-removal';
@@ -40,8 +41,9 @@ return redis.call('XADD', KEYS[4], '*', 'event', ARGV[2])
 
 /**
  * Makes the state of a run that goes on from a checkpoint, whole or not at all. What is there of an older one is deleted.
- * KEYS run, config, groups, batches, ledger, telemetry, then every other key of the run
- * ARGV consumer group, config, telemetry event, number of fields and values of the ledger, these, then those of the run
+ * KEYS run, config, groups, batches, ledger, telemetry, scripts, then every other key of the run
+ * ARGV consumer group, config, telemetry event, number of fields and values of the ledger, these, number of names and
+ *   sources of scripts, these, then fields and values of the run
  * Returns the id of the telemetry event. Sent twice before anything uses it, it does the same again.
  */
 const restore = new Script(`
@@ -49,7 +51,9 @@ redis.call('DEL', unpack(KEYS))
 redis.call('SET', KEYS[2], ARGV[2])
 local counts = tonumber(ARGV[4])
 redis.call('HSET', KEYS[5], unpack(ARGV, 5, 4 + counts))
-redis.call('HSET', KEYS[1], unpack(ARGV, 5 + counts))
+local sources = tonumber(ARGV[5 + counts])
+redis.call('HSET', KEYS[7], unpack(ARGV, 6 + counts, 5 + counts + sources))
+redis.call('HSET', KEYS[1], unpack(ARGV, 6 + counts + sources))
 redis.call('XGROUP', 'CREATE', KEYS[3], ARGV[1], '0', 'MKSTREAM')
 redis.call('XGROUP', 'CREATE', KEYS[4], ARGV[1], '0', 'MKSTREAM')
 return redis.call('XADD', KEYS[6], '*', 'event', ARGV[3])
@@ -134,8 +138,9 @@ export class Resumption {
       firstKept: nextIndex,
       firstKeptVersion: version + 1,
     };
-    const { run, config: configKey, groups, batches, ledger, telemetry } = this.keys;
-    const first = [run, configKey, groups, batches, ledger, telemetry];
+    const { run, config: configKey, groups, batches, ledger, telemetry, scripts } = this.keys;
+    const first = [run, configKey, groups, batches, ledger, telemetry, scripts];
+    const sources = Object.entries(FOREIGN_SCRIPTS).flat();
     const others = stateKeys(this.keys).filter((key) => !first.includes(key));
     await removeRun(this.redis, this.runId);
     return (await restore.run(
@@ -147,6 +152,8 @@ export class Resumption {
         encode(RESUMED),
         2 * counts.length,
         ...counts.flat(),
+        sources.length,
+        ...sources,
         ...Object.entries(fields).flat(),
       ],
     )) as string;

@@ -299,7 +299,7 @@ describe('a run', () => {
     expect(await state.ledger()).toMatchObject({ admitted: 0, isBalanced: true });
     expect(await state.readGroups('buffer', 10, 0)).toEqual([]);
     expect((await redis.keys(state.keys.all)).sort()).toEqual(
-      [state.keys.batches, state.keys.config, state.keys.groups, state.keys.run].sort(),
+      [state.keys.batches, state.keys.config, state.keys.groups, state.keys.run, state.keys.scripts].sort(),
     );
   });
 

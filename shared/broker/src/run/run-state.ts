@@ -25,6 +25,7 @@ import { BatchStream, type LeasedBatch } from '../streams/batch-stream';
 import { TelemetryStream, type TelemetryEntry } from '../streams/telemetry-stream';
 import { WeightVersions, type Rollback } from '../streams/weight-versions';
 import { CurriculumState } from './curriculum-state';
+import { FOREIGN_SCRIPTS } from './foreign-scripts';
 import { GroupFlow, staleCoordinator, type BufferedGroup, type StreamedGroup } from './group-flow';
 import { Resumption } from './resumption';
 import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
@@ -82,8 +83,8 @@ export class RunState {
    * @throws {ForgeError} CONFLICT_STATE when the run exists already.
    */
   async create(config: unknown, settings: RunSettings): Promise<void> {
-    const { run, config: configKey, groups, batches } = this.keys;
-    const first = [run, configKey, groups, batches];
+    const { run, config: configKey, groups, batches, scripts: scriptsKey } = this.keys;
+    const first = [run, configKey, groups, batches, scriptsKey];
     const others = stateKeys(this.keys).filter((key) => !first.includes(key));
     const fields = {
       state: 'running',
@@ -95,7 +96,9 @@ export class RunState {
       candidates: settings.candidatesPerBatch,
       ...steeringFields(settings),
     };
-    const args = [randomUUID(), CONSUMER_GROUP, JSON.stringify(config), ...Object.entries(fields).flat()];
+    const sources = Object.entries(FOREIGN_SCRIPTS).flat();
+    const args = [randomUUID(), CONSUMER_GROUP, JSON.stringify(config), sources.length, ...sources];
+    args.push(...Object.entries(fields).flat());
     const result = await scripts.create.run(this.redis, [...first, ...others], args);
     if (result === 'exists') {
       throw new ForgeError('CONFLICT_STATE', `run ${this.runId} exists already`, { runId: this.runId });
@@ -167,9 +170,14 @@ export class RunState {
     return this.redis.hincrby(this.keys.run, 'epoch', 1);
   }
 
-  /** Makes the caller the run's coordinator; an earlier one can't admit any more. */
-  newCoordinator(): Promise<number> {
-    return this.redis.hincrby(this.keys.run, 'coordinator', 1);
+  /**
+   * Makes the caller the run's coordinator; an earlier one can't admit any more. From here on parts in other languages
+   * call the scripts of its release.
+   */
+  async newCoordinator(): Promise<number> {
+    const coordinator = await this.redis.hincrby(this.keys.run, 'coordinator', 1);
+    await this.redis.hset(this.keys.scripts, FOREIGN_SCRIPTS);
+    return coordinator;
   }
 
   /** @throws {ForgeError} STALE_EPOCH when another coordinator took over. */

@@ -63,7 +63,7 @@ return 'asked'
  * Says that a version can't be gone back to.
  * KEYS weights requests   ARGV version, why
  */
-const refuseRollback = new Script(`
+export const refuseRollback = new Script(`
 if redis.call('HGET', KEYS[1], 'rollback') ~= ARGV[1] then return end
 redis.call('HDEL', KEYS[1], 'rollback')
 redis.call('HSET', KEYS[1], 'refused', ARGV[2])
