@@ -1,4 +1,4 @@
-import { announceWeights, commitStep, publishGroup, rejectGroup } from '../groups/group-scripts';
+import { announceWeights, beginGroup, commitStep, publishGroup, rejectGroup } from '../groups/group-scripts';
 import type { Script } from '../redis/script';
 import { keepLetter } from '../refused/dead-letters';
 import { refuse } from '../refused/rejections';
@@ -7,6 +7,7 @@ import { removeReplica } from './registry';
 
 /** Scripts by the names that parts in other languages call them by: part of the wire, as are their KEYS and ARGV. */
 const SCRIPTS: Readonly<Record<string, Script>> = {
+  beginGroup,
   publishGroup,
   rejectGroup,
   keepLetter,
