@@ -9,6 +9,7 @@ export {
   type EngineOptions,
   type HostTensor,
   type Program,
+  type RunOutputs,
 } from './engine';
 export {
   findTensorflow,

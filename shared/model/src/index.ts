@@ -16,7 +16,7 @@ export { bridgeChat } from './chat/bridge-chat';
 export { parseAnswer, type ParsedAnswer } from './chat/parse-answer';
 export { renderChat } from './chat/render-chat';
 export { settledAnswer, settledText } from './chat/settled-answer';
-export { BLOCK_TOKENS } from './generation/cache-block';
+export { BLOCK_TOKENS } from './kv-cache/cache-block';
 export { type PrefillCounts } from './generation/decoder';
 export { Generator, type GeneratorOptions, type GeneratorStats } from './generation/generator';
 export { type ChunkMark } from './generation/chunk-marks';

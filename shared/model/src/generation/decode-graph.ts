@@ -23,7 +23,7 @@ import {
   type Attention,
   type KeyValues,
 } from '../transformer/attention';
-import { cacheNames } from './kv-cache';
+import { cacheNames, newName } from '../kv-cache/kv-cache';
 import type { ModelConfig } from '../transformer/model-config';
 import { following, sampleTokens, type RowSampling } from './sampling-graph';
 import { headWeight, transformer } from '../transformer/transformer';
@@ -126,7 +126,7 @@ export function decodeGraph(
   const outputs: Record<string, Tensor> = { sampled: result.scan[0]!, logprobs: result.scan[1]! };
   cacheNames(layers).forEach((name, i) => {
     const grown = result.state[2 + i]!;
-    outputs[`new.${name}`] = i < layers ? grown : slice(grown, 3, 0, headDim);
+    outputs[newName(name)] = i < layers ? grown : slice(grown, 3, 0, headDim);
   });
   return outputs;
 }

@@ -1,12 +1,14 @@
-import type { Engine, HostTensor, Program } from '@forge/engine';
+import type { AnyTensor, Engine, HostTensor, Program, RunOutputs } from '@forge/engine';
 import type { Parameters } from '@forge/weights';
 import { decodeGraph } from './decode-graph';
 import { givenTokens, idleSampling, int64, samplingFeeds, tokenFeeds } from './decode-feeds';
-import type { CacheBlock } from './cache-block';
-import { blockParts, cacheNames, KvCache } from './kv-cache';
+import type { CacheBlock } from '../kv-cache/cache-block';
+import { blockParts, HostCaches } from '../kv-cache/host-caches';
+import { cacheNames, KvCache, newName } from '../kv-cache/kv-cache';
+import { PrefixCache } from '../kv-cache/prefix-cache';
+import type { RunningCaches } from '../kv-cache/running-caches';
 import type { ModelConfig } from '../transformer/model-config';
 import { prefillRuns } from './prefill-runs';
-import { PrefixCache } from './prefix-cache';
 import type { Sequence } from './sequence';
 import { weightFeeds, type FrozenBase, type WeightMode } from '../adapter/weight-source';
 
@@ -18,6 +20,8 @@ export interface DecoderOptions {
   base?: FrozenBase | undefined;
   /** Bytes of keys and values kept for prompts to come that begin like earlier ones, at most; nothing unless given. */
   prefixCacheBytes?: number | undefined;
+  /** Keys and values of the sequences under way, whatever the weights. */
+  caches: RunningCaches;
 }
 
 /** Results of a chunk of decoding. */
@@ -28,8 +32,6 @@ export interface DecodedChunk {
   sampled: BigInt64Array;
   logprobs: Float32Array;
   stride: number;
-  /** Keys and values of the tokens that went in; none of a chunk that nothing follows. */
-  outputs: Readonly<Record<string, HostTensor>>;
 }
 
 /** Tokens of the prompts of an admission, each prompt counted once. */
@@ -49,6 +51,8 @@ const SAMPLED = ['sampled', 'logprobs'];
 export class Decoder {
   /** Its own, so that no block outlives the weights it was computed with. */
   private readonly prefixes: PrefixCache;
+  /** Prompts are put together from blocks, which lie on the host. */
+  private readonly prompts: HostCaches;
 
   private constructor(
     private readonly options: DecoderOptions,
@@ -58,17 +62,20 @@ export class Decoder {
     private readonly parameters: Parameters | null,
   ) {
     this.prefixes = new PrefixCache(options.prefixCacheBytes ?? 0);
+    this.prompts = new HostCaches(options.config);
   }
 
   static async create(options: DecoderOptions, version: number, parameters: Parameters): Promise<Decoder> {
-    const { engine, config, weightMode, base, prefixCacheBytes } = options;
-    const program = await engine.compile(decodeGraph(config, parameters, weightMode, base));
+    const { engine, config, weightMode, base, prefixCacheBytes, caches } = options;
+    const graph = decodeGraph(config, parameters, weightMode, base);
+    const program = await engine.compile(graph, { kept: caches.kept });
     // A program that is never built anew has its own copy of a base.
     const kept = {
       engine,
       config,
       weightMode,
       prefixCacheBytes,
+      caches,
       ...(weightMode === 'initializers' && { base }),
     };
     return new Decoder(kept, version, program, weightMode === 'inputs' ? parameters : null);
@@ -109,32 +116,32 @@ export class Decoder {
   }
 
   /**
-   * `trips` tokens for every row, which has a cache; `isLast` when no row goes on afterwards. Rows behind the given ones
-   * are copies of the first, up to `minRows`.
+   * `trips` tokens for every row, whose cache grows by what went in; `isLast` when no row goes on afterwards: then the caches
+   * stay as they are. Rows behind the given ones are copies of the first, up to `minRows`.
    *
    * Shapes: sampled, logprobs [trips, stride].
    */
   async decode(rows: readonly Sequence[], trips: number, isLast: boolean): Promise<DecodedChunk> {
+    const { caches } = this.options;
     const missing = Math.max(0, this.minRows() - rows.length);
     const padded = [...rows, ...Array.from({ length: missing }, () => rows[0]!)];
+    const cachesOf = (some: readonly Sequence[]): KvCache[] => some.map(({ cache }) => cache!);
     const outputs = await this.run(
       {
-        ...KvCache.batch(
-          padded.map(({ cache }) => cache!),
-          this.options.config,
-        ),
+        ...(await caches.batch(cachesOf(padded))),
         tokens: tokenFeeds(padded.map(({ lastTokenId }) => [lastTokenId])),
         lengths: int64(padded.map(({ cache }) => cache!.length)),
         ...samplingFeeds(padded, trips),
       },
       [...SAMPLED, ...(isLast ? [] : this.newNames)],
     );
+    if (!isLast) caches.append(cachesOf(rows), outputs, trips);
+    const { sampled, logprobs } = outputs.host;
     return {
       trips,
-      sampled: outputs.sampled!.data as BigInt64Array,
-      logprobs: outputs.logprobs!.data as Float32Array,
+      sampled: sampled!.data as BigInt64Array,
+      logprobs: logprobs!.data as Float32Array,
       stride: padded.length,
-      outputs,
     };
   }
 
@@ -148,16 +155,16 @@ export class Decoder {
     const rows = this.minRows();
     const none = new KvCache(null);
     const each = <T>(value: T): T[] => Array.from({ length: rows }, () => value);
-    const outputs = await this.run(
+    const { host } = await this.run(
       {
-        ...KvCache.batch(each(none), this.options.config),
+        ...(await this.prompts.batch(each(none))),
         tokens: tokenFeeds(each([tokenIds[0]!])),
         lengths: int64(each(0)),
         ...givenTokens(rows, tokenIds.slice(1), temperature),
       },
       ['logprobs'],
     );
-    const logprobs = outputs.logprobs!.data as Float32Array;
+    const logprobs = host.logprobs!.data as Float32Array;
     return tokenIds.slice(1).map((_, t) => logprobs[t * rows]!);
   }
 
@@ -171,31 +178,25 @@ export class Decoder {
     const { config } = this.options;
     const width = Math.max(this.minWidth(), ...blocks.map(({ tokens }) => tokens.length));
     const feeds = {
-      ...KvCache.batch(
-        blocks.map(({ parent }) => new KvCache(parent)),
-        config,
-      ),
+      ...(await this.prompts.batch(blocks.map(({ parent }) => new KvCache(parent)))),
       tokens: tokenFeeds(blocks.map(({ tokens }) => Array.from({ length: width }, (_, t) => tokens[t] ?? 0))),
       lengths: int64(blocks.map(({ start }) => start)),
       ...idleSampling(blocks.length),
     };
-    const outputs = await this.run(feeds, this.newNames);
+    const outputs = await onHost(await this.run(feeds, this.newNames));
     blocks.forEach((block, row) => {
       block.parts = blockParts(outputs, row, block.tokens.length, config);
     });
   }
 
-  private async run(
-    feeds: Record<string, HostTensor>,
-    wanted: readonly string[],
-  ): Promise<Record<string, HostTensor>> {
+  private run(feeds: Record<string, AnyTensor>, wanted: readonly string[]): Promise<RunOutputs> {
     const weights = this.parameters === null ? {} : weightFeeds(this.parameters);
-    return (await this.program.run({ ...weights, ...feeds }, { wanted })).host;
+    return this.program.run({ ...weights, ...feeds }, { wanted });
   }
 
   /** The outputs that are keys and values of the tokens that went in. */
   private get newNames(): string[] {
-    return cacheNames(this.options.config.layers).map((name) => `new.${name}`);
+    return cacheNames(this.options.config.layers).map(newName);
   }
 
   /**
@@ -228,4 +229,15 @@ function missingBlocks(chains: readonly (CacheBlock | null)[]): CacheBlock[] {
   for (const last of chains)
     for (let block = last; block !== null && !block.isComputed; block = block.parent) missing.add(block);
   return [...missing];
+}
+
+/** All outputs of a run on the host; none stays on the device. */
+async function onHost({ host, kept }: RunOutputs): Promise<Record<string, HostTensor>> {
+  const all = { ...host };
+  try {
+    for (const [name, tensor] of Object.entries(kept)) all[name] = await tensor.read();
+  } finally {
+    for (const tensor of Object.values(kept)) tensor.dispose();
+  }
+  return all;
 }

@@ -6,6 +6,7 @@ import type { Parameters } from '@forge/weights';
 import { ChunkMarks } from './chunk-marks';
 import { checkCanary } from './canary';
 import { Decoder, type DecodedChunk, type PrefillCounts } from './decoder';
+import { createRunningCaches, type RunningCaches } from '../kv-cache/running-caches';
 import type { ModelConfig } from '../transformer/model-config';
 import { Sequence, type GenerateRequest, type SequenceRules } from './sequence';
 import type { TextRules } from './stop-strings';
@@ -74,6 +75,7 @@ export class Generator {
 
   private constructor(
     private readonly options: Omit<GeneratorOptions, 'parameters' | 'version' | 'base'>,
+    private readonly caches: RunningCaches,
     private current: Decoder,
   ) {
     const { config, endTokenIds, decodeText, specialTokens = new Map<number, string>() } = options;
@@ -81,7 +83,9 @@ export class Generator {
   }
 
   static async create({ version, parameters, base, ...options }: GeneratorOptions): Promise<Generator> {
-    return new Generator(options, await Decoder.create({ ...options, base }, version, parameters));
+    const caches = createRunningCaches(options.engine, options.config);
+    const decoder = await Decoder.create({ ...options, base, caches }, version, parameters);
+    return new Generator(options, caches, decoder);
   }
 
   /** Version of the weights that the next chunk uses. */
@@ -165,6 +169,7 @@ export class Generator {
     await this.swapping;
     await this.dropNext();
     await this.current.releaseUnless(null);
+    await this.caches.close();
   }
 
   private async swap(version: number, parameters: Parameters, canary?: Canary): Promise<void> {
@@ -207,6 +212,7 @@ export class Generator {
       } catch (error) {
         for (const row of this.active.splice(0)) row.fail(ForgeError.from(error));
       }
+      if (this.active.length === 0) this.caches.clear();
       this.busyMs += clock() - startedAt;
       await setImmediate();
     }
@@ -266,7 +272,6 @@ export class Generator {
       marks.add(row.request, row.tokenIds.length - before);
       const completion = row.completion();
       if (completion === null) {
-        row.cache!.append(decoded.outputs, at, decoded.trips, this.options.config);
         row.tellGrowth();
       } else {
         done.add(row);

@@ -1,4 +1,4 @@
-import type { CacheBlock } from './cache-block';
+import type { CacheBlock } from '../kv-cache/cache-block';
 
 /** Positions in one prefill run at most, padding and cached ones included, unless one block alone has more. */
 const PREFILL_POSITIONS = 8_192;

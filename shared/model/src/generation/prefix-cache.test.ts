@@ -4,7 +4,7 @@ import { engineCandidates } from '@forge/testing';
 import fc from 'fast-check';
 import { initializeParameters } from '../hugging-face/initialize';
 import type { ModelConfig } from '../transformer/model-config';
-import { BLOCK_TOKENS } from './cache-block';
+import { BLOCK_TOKENS } from '../kv-cache/cache-block';
 import type { PrefillCounts } from './decoder';
 import type { Generator, GeneratorOptions } from './generator';
 import { generatorOf, sampling, tiny, watchedEngine } from './generator.fixture';

@@ -1,7 +1,7 @@
 import type { Completion, Sampling } from '@forge/contracts';
 import type { ForgeError } from '@forge/errors';
 import type { ChunkListener } from './chunk-marks';
-import type { KvCache } from './kv-cache';
+import type { KvCache } from '../kv-cache/kv-cache';
 import { StopStrings, type TextRules } from './stop-strings';
 import { rolloutKey, uniformAt, type RolloutKey } from './uniform';
 
