@@ -11,7 +11,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectRedis, Registry, RunState, withPasswordFrom, type Redis, type Replica } from '@forge/broker';
+import { connectRedis, Registry, RunState, withPasswordFrom, type Redis } from '@forge/broker';
+import type { Replica } from '@forge/contracts';
 import { recipeToYaml, type Recipe } from '@forge/config';
 import { waitFor } from '@forge/testing';
 import { bundleOf } from '@forge/threads';

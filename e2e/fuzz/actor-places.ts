@@ -1,8 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import type { Replica } from '@forge/broker';
 import { childEnvironment } from '@forge/config';
-import type { WeightsAnnouncement } from '@forge/contracts';
+import type { Replica, WeightsAnnouncement } from '@forge/contracts';
 import { waitFor } from '@forge/testing';
 import type { ForgeRun } from '../chaos/forge-run';
 import { TOKEN } from './fuzz-run';

@@ -1,6 +1,7 @@
 import { batched, connectService, thisProc } from '@forge/actors';
 import { openRolloutQueue } from '@forge/broker';
 import { needsGateway } from '@forge/config';
+import type { ScoreItem } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { loadAgent, loadAlgorithm, loadRollout } from '@forge/recipe-parts';
 import {
@@ -9,7 +10,6 @@ import {
   type PolicyTexts,
   ReferenceModel,
   Reward,
-  type ScoreItem,
   type ScoreResult,
 } from '@forge/rl-actors';
 import { queueLimits, replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';

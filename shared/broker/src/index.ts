@@ -10,7 +10,7 @@ export { Mailbox, type Letter } from './streams/mailbox';
 export { withoutPassword, withPasswordFrom } from './redis/redis-password';
 export { provisionRedis, type ProvisionedRedis, type ProvisionOptions } from './redis/redis-server';
 export { queueGauges } from './jobs/queue-gauges';
-export { Registry, type CallsMade, type Replica } from './run/registry';
+export { Registry } from './run/registry';
 export { type Position, type Restart } from './run/resumption';
 export { type RejectionPlace, type Refused, Rejections } from './refused/rejections';
 export { RestartWindow } from './redis/restart-window';

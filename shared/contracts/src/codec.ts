@@ -4,6 +4,8 @@ import { unwritableIn } from './msgpack/unwritable';
 import { EXTENSION, MAX_ELEMENTS, MsgpackFault, type ValueBounds } from './msgpack/value-format';
 import { ValueReader } from './msgpack/value-reader';
 import { ValueWriter } from './msgpack/value-writer';
+import { versionIn } from './schema-version';
+import { withoutUnknown } from './unknown-fields';
 
 /** Larger messages are refused unread. */
 export const MAX_MESSAGE_BYTES = 64 * 2 ** 20;
@@ -82,17 +84,29 @@ export function decode<S extends z.ZodType>(
 }
 
 /**
- * `message` checked against `schema`.
+ * `message` checked against `schema`. One of the version to come may have fields that this release does not know: they are
+ * passed over.
  *
  * @throws {ForgeError} CONTRACT_INVALID_MESSAGE naming the first field that does not fit.
  */
 export function check<S extends z.ZodType>(schema: S, message: unknown, what: string): z.output<S> {
-  const result = schema.safeParse(message);
+  let result = schema.safeParse(message);
+  if (!result.success && isToCome(schema, message)) {
+    const known = withoutUnknown(message, result.error.issues);
+    if (known !== null) result = schema.safeParse(known);
+  }
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const field = (issue?.path.join('.') ?? '').slice(0, MAX_WORDS);
   const fault = field === 'schemaVersion' ? 'wrong-version' : 'wrong-shape';
   throw invalidMessage(what, fault, `${field || 'message'}: ${issue?.message ?? ''}`, { field });
+}
+
+/** Whether a message is of the version after that of this release, which adds fields. */
+function isToCome(schema: z.ZodType, message: unknown): boolean {
+  const own = versionIn(schema);
+  if (typeof own !== 'number' || typeof message !== 'object' || message === null) return false;
+  return 'schemaVersion' in message && message.schemaVersion === own + 1;
 }
 
 /** The error for a message that is refused. */

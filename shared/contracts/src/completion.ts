@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { isCount, isLogprob, numbers } from './bounded';
+import { COUNT, LOGPROB, numbers } from './bounded';
 import { weightHashesSchema } from './weights';
 
-const tokenIds = numbers(isCount, 'an int >= 0');
+const tokenIds = numbers(COUNT);
 
 /**
  * Answer that the policy generated to one prompt.
@@ -17,8 +17,8 @@ export const completionSchema = z
     text: z.string(),
     promptTokenIds: tokenIds,
     tokenIds,
-    logprobs: numbers(isLogprob, 'a finite number <= 0'),
-    versions: numbers(isCount, 'an int >= 0'),
+    logprobs: numbers(LOGPROB),
+    versions: numbers(COUNT),
     weightHashes: weightHashesSchema.optional(),
     stopReason: z.enum(['end', 'stop', 'length']),
   })

@@ -1,13 +1,23 @@
 import { z } from 'zod';
-import { atMost, isLogprob, MAX_REWARD, namedNumbers, perToken } from './bounded';
+import {
+  atMost,
+  CHOICE,
+  COUNT,
+  FINITE,
+  LOGPROB,
+  MAX_REWARD,
+  namedNumbers,
+  perToken,
+  VERSION,
+} from './bounded';
 import { partsFault } from './rollout-parts';
-import { schemaVersion } from './schema-version';
+import { messageVersion } from './schema-version';
 import { shownMessageSchema } from './shown-message';
 import { traceOriginSchema } from './trace-origin';
 import { weightHashesSchema } from './weights';
 
 /** Tokens of a sequence. Shape: [T]. */
-export const tokenIdsSchema = perToken('Int32Array', (id) => id >= 0, 'an int >= 0');
+export const tokenIdsSchema = perToken('Int32Array', COUNT);
 
 /** The most rollouts of a group, parts of them, and turns of one. */
 const MAX_EPISODES = 1024;
@@ -28,15 +38,15 @@ export const rolloutEndSchema = z.enum(['turns', 'tokens', 'context', 'time']);
 export const episodeSchema = z
   .strictObject({
     tokenIds: tokenIdsSchema.refine((ids) => ids.length >= 2, 'expected at least 2 tokens'),
-    mask: perToken('Uint8Array', (chosen) => chosen <= 1, '0 or 1'),
-    logprobs: perToken('Float32Array', isLogprob, 'a finite number <= 0'),
-    versions: perToken('Int32Array', (version) => version >= -1, 'an int >= -1'),
-    referenceLogprobs: perToken('Float32Array', Number.isFinite, 'a finite number').optional(),
+    mask: perToken('Uint8Array', CHOICE),
+    logprobs: perToken('Float32Array', LOGPROB),
+    versions: perToken('Int32Array', VERSION),
+    referenceLogprobs: perToken('Float32Array', FINITE).optional(),
     /** The K tokens that the reference finds likeliest in place of each that the policy chose, likeliest first. */
     referenceTop: z
       .strictObject({
         tokenIds: tokenIdsSchema,
-        logprobs: perToken('Float32Array', isLogprob, 'a finite number <= 0'),
+        logprobs: perToken('Float32Array', LOGPROB),
       })
       .optional(),
     /** Reward of the whole rollout, in each of its parts. */
@@ -81,7 +91,7 @@ export const episodeSchema = z
 
 /** The episodes of one prompt: the unit of admission, of advantages and of batches. */
 export const groupSchema = z.strictObject({
-  schemaVersion: schemaVersion(3),
+  schemaVersion: messageVersion('group'),
   runId: z.string().min(1),
   /** Position in the run's order of prompts; identifies the group. */
   index: z.int().min(0),

@@ -1,5 +1,6 @@
 import type { RolloutJob } from './messages';
 import type { Sample } from './sample';
+import { SCHEMA_VERSION } from './schema-version';
 
 const SAMPLES_PER_JOB = 64;
 
@@ -11,7 +12,7 @@ export function evaluationJobs(
   const parts = Math.ceil(samples.length / SAMPLES_PER_JOB);
   return Array.from({ length: parts }, (_, part) => ({
     kind: 'evaluation',
-    schemaVersion: 1,
+    schemaVersion: SCHEMA_VERSION.rolloutJob,
     minVersion: version,
     part,
     parts,

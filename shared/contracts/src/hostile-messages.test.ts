@@ -167,7 +167,7 @@ describe('fields of an entry per token', () => {
     expect(() => decode(groupSchema, encode(message), 'group 0')).toThrow(
       expect.objectContaining({
         message:
-          'group 0: schemaVersion: found version 1, expected 3: another version of Forge wrote it; run the same version everywhere',
+          'group 0: schemaVersion: found version 1, expected 2 to 4: a version of Forge wrote it that does not run beside this one; run the same version everywhere',
         details: { what: 'group 0', reason: 'wrong-version', field: 'schemaVersion' },
       }),
     );

@@ -27,7 +27,9 @@ export {
   type Group,
   type RolloutEnd,
 } from './episode';
+export { replicaSchema, type CallsMade, type Replica } from './replica';
 export { rolloutsOf } from './rollout-parts';
+export { scoreItemsSchema, scoreResultsSchema, type ScoreItem } from './scoring';
 export {
   keptCallSchema,
   sessionAnswerSchema,
@@ -61,7 +63,7 @@ export {
   type Reduction,
 } from './recorded-metrics';
 export { boundOf, storedBound, storedBoundSchema, type StoredBound } from './staleness-bound';
-export { schemaVersion } from './schema-version';
+export { SCHEMA_VERSION, schemaVersion } from './schema-version';
 export { rolloutShare, stepProgressSchema, stepShare, type StepProgress } from './step-progress';
 export { traceOriginSchema, traceparentSchema, type TraceOrigin } from './trace-origin';
 export {
@@ -77,6 +79,7 @@ export {
   type WeightsOrigin,
 } from './weights';
 export { carriedWorth, carriedWorthsSchema, worthSchema, type CarriedWorth, type Worth } from './worth';
+export { WIRE_MESSAGES, wireSchema, type WireMessage } from './wire-messages';
 export { checkSpanLine } from './span-line';
 export { encode, decode, check, invalidMessage, MAX_MESSAGE_BYTES, type MessageFault } from './codec';
 export { MAX_REWARD, MAX_TOKENS } from './bounded';

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { atMost, isCount, isLogprob, MAX_REWARD, namedNumbers, numbers } from './bounded';
+import { atMost, BINARY, COUNT, FINITE, LOGPROB, MAX_REWARD, namedNumbers, numbers } from './bounded';
 import { metricReportSchema } from './recorded-metrics';
 import { stepProgressSchema } from './step-progress';
 import { rolloutEndSchema } from './episode';
 import { sampleSchema } from './sample';
-import { schemaVersion } from './schema-version';
+import { messageVersion } from './schema-version';
 import { shownMessageSchema } from './shown-message';
 import { traceOriginSchema } from './trace-origin';
 import { carriedWorthsSchema } from './worth';
@@ -13,7 +13,7 @@ import { carriedWorthsSchema } from './worth';
 export const rolloutJobSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('rollout'),
-    schemaVersion: schemaVersion(1),
+    schemaVersion: messageVersion('rolloutJob'),
     index: z.int().min(0),
     sample: sampleSchema,
     /** No token of this group may come from a policy older than this. */
@@ -22,7 +22,7 @@ export const rolloutJobSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('evaluation'),
-    schemaVersion: schemaVersion(1),
+    schemaVersion: messageVersion('rolloutJob'),
     /** Policy version that asked for the evaluation; the policy answers with this version or a newer one. */
     minVersion: z.int().min(0),
     part: z.int().min(0),
@@ -33,7 +33,7 @@ export const rolloutJobSchema = z.discriminatedUnion('kind', [
 
 /** Entry of the `batches` stream: batch n is trained at version n and produces version n + 1. */
 export const batchSchema = z.strictObject({
-  schemaVersion: schemaVersion(4),
+  schemaVersion: messageVersion('batch'),
   /** Policy version it is trained at. */
   version: z.int().min(0),
   /** Trained groups in the order they enter the batch, each with the worth of every episode; null: it is not trained on. */
@@ -51,7 +51,7 @@ export const batchSchema = z.strictObject({
 
 /** Work that failed for good, or a message that made no sense, kept for people. */
 export const deadLetterSchema = z.strictObject({
-  schemaVersion: schemaVersion(1),
+  schemaVersion: messageVersion('deadLetter'),
   /** A rollout job, one or more samples of an evaluation, a message of the groups stream, or a job of no known kind. */
   kind: z.enum(['rollout', 'evaluation', 'message', 'job']),
   /** The group it is about. */
@@ -60,7 +60,7 @@ export const deadLetterSchema = z.strictObject({
   message: z.string(),
   attempts: z.int().min(0),
   /** Payload as it came, cut at 64 KiB: JSON of a job, bytes of a message. */
-  payload: z.instanceof(Uint8Array),
+  payload: z.instanceof(Uint8Array).meta(BINARY),
   /** Size of the whole payload. */
   sizeBytes: z.int().min(0),
 });
@@ -85,20 +85,23 @@ export const SHOWN_MESSAGES = {
 const shownTokensSchema = z
   .strictObject({
     texts: atMost(SHOWN_TOKENS.perCompletion, z.string()),
-    logprobs: numbers(isLogprob, 'a finite number <= 0', SHOWN_TOKENS.perCompletion),
-    versions: numbers(isCount, 'an int >= 0', SHOWN_TOKENS.perCompletion),
+    logprobs: numbers(LOGPROB, SHOWN_TOKENS.perCompletion),
+    versions: numbers(COUNT, SHOWN_TOKENS.perCompletion),
   })
   .refine(
     ({ texts, logprobs, versions }) => texts.length === logprobs.length && texts.length === versions.length,
     { error: 'texts, logprobs and versions must be as many' },
   );
 
-/** Entry of the `telemetry` stream: numbers and samples for people; trimmed by length, never work. */
+/**
+ * Entry of the `telemetry` stream: numbers and samples for people; trimmed by length, never work. It has no version:
+ * fields that a reader does not know are passed over.
+ */
 export const telemetryEventSchema = z.discriminatedUnion('kind', [
   /** Metrics of one optimizer step. */
-  z.strictObject({ kind: z.literal('step'), step: count, values }),
+  z.object({ kind: z.literal('step'), step: count, values }),
   /** One slice of a held-out evaluation. */
-  z.strictObject({
+  z.object({
     kind: z.literal('evaluation'),
     version: count,
     part: count,
@@ -111,9 +114,9 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     unjudged: count.optional(),
   }),
   /** Work of a service since its last report, e.g. `tokens`, `busyMs`, `residentBytes`. */
-  z.strictObject({ kind: z.literal('service'), service: name, replica: name, values }),
+  z.object({ kind: z.literal('service'), service: name, replica: name, values }),
   /** Metrics that a service, and the code that runs on its behalf, recorded since its last such report. */
-  z.strictObject({
+  z.object({
     kind: z.literal('recorded'),
     service: name,
     replica: name,
@@ -123,14 +126,14 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     reports: atMost(1_024, metricReportSchema),
   }),
   /** A rollout to show. */
-  z.strictObject({
+  z.object({
     kind: z.literal('rollout'),
     index: count,
     version: count,
     prompt: z.string(),
     texts: atMost(1024, z.string()),
     /** Weighted sums. */
-    rewards: numbers(Number.isFinite, 'a finite number', 1024),
+    rewards: numbers(FINITE, 1024),
     /** Rewards by function of each completion, before weighting. */
     rewardsByFunction: atMost(1024, namedNumbers(MAX_REWARD)).optional(),
     /** First tokens that the policy chose, of the first completions. */
@@ -144,7 +147,7 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     ends: atMost(1024, rolloutEndSchema.nullable()).optional(),
   }),
   /** Change of a running run: a setting, how many replicas there are, a restart, a pause. */
-  z.strictObject({
+  z.object({
     kind: z.literal('control'),
     /** The same when it is told twice. */
     id: z.string(),
@@ -160,11 +163,11 @@ export const telemetryEventSchema = z.discriminatedUnion('kind', [
     reason: z.string().max(1000).optional(),
   }),
   /** How far the step under way is, about once a second. */
-  z.strictObject({ kind: z.literal('progress'), progress: stepProgressSchema }),
+  z.object({ kind: z.literal('progress'), progress: stepProgressSchema }),
   /** Reason why nothing has changed for a while; null when the run goes on. */
-  z.strictObject({ kind: z.literal('waiting'), for: z.string().nullable() }),
+  z.object({ kind: z.literal('waiting'), for: z.string().nullable() }),
   /** A run-level change: `running`, `resumed`, `saved`, `finished`, `failed` with a message. */
-  z.strictObject({ kind: z.literal('run'), state: z.string().max(64), message: z.string().optional() }),
+  z.object({ kind: z.literal('run'), state: z.string().max(64), message: z.string().optional() }),
 ]);
 
 export type RolloutJob = z.infer<typeof rolloutJobSchema>;

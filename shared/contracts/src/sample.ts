@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isCount, numbers } from './bounded';
+import { COUNT, numbers } from './bounded';
 import { chatMessagesSchema } from './chat-message';
 
 /**
@@ -10,7 +10,7 @@ export const promptSchema = z.union([
   z.string(),
   chatMessagesSchema,
   z.strictObject({
-    tokenIds: numbers(isCount, 'an int >= 0').refine(({ length }) => length > 0, 'expected at least one'),
+    tokenIds: numbers(COUNT).refine(({ length }) => length > 0, 'expected at least one'),
   }),
 ]);
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { schemaVersion } from './schema-version';
+import { messageVersion } from './schema-version';
 import { traceparentSchema } from './trace-origin';
 
 const sha256 = z.string().length(64);
@@ -27,7 +27,7 @@ export const canarySchema = z.strictObject({
 
 /** Entry of the `weights` stream: a version whose blob is complete, verified and readable at `path`. */
 export const weightsAnnouncementSchema = z.strictObject({
-  schemaVersion: schemaVersion(1),
+  schemaVersion: messageVersion('weightsAnnouncement'),
   version: count,
   /** The trainer incarnation that published it. */
   epoch: count,
@@ -49,7 +49,7 @@ export const weightsOriginSchema = z.strictObject({
 
 /** Describes a published version: beside the blobs, as `v<version>-e<epoch>.json`. */
 export const weightsManifestSchema = weightsOriginSchema.extend({
-  schemaVersion: schemaVersion(1),
+  schemaVersion: messageVersion('weightsManifest'),
   version: count,
   epoch: count,
   /** Hash of the blob, which is named by it. */
@@ -77,9 +77,14 @@ function isHashes(value: unknown): boolean {
 }
 
 /** Hashes of the weights that produced tokens, by policy version. */
-export const weightHashesSchema = z.custom<Record<string, string>>(isHashes, {
-  error: 'expected hashes of 64 characters by version',
-});
+export const weightHashesSchema = z
+  .custom<Record<string, string>>(isHashes, { error: 'expected hashes of 64 characters by version' })
+  .meta({
+    type: 'object',
+    propertyNames: { pattern: '^[0-9]{1,15}$' },
+    additionalProperties: { type: 'string', minLength: 64, maxLength: 64 },
+    maxProperties: MAX_VERSIONS,
+  });
 
 export type WeightsAnnouncement = z.infer<typeof weightsAnnouncementSchema>;
 export type Canary = z.infer<typeof canarySchema>;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MAX_TOKENS, shown } from './bounded';
+import { MAX_TOKENS, shown, typedArray } from './bounded';
 
 /** An episode's worth: one number, or one per token of the episode, [T], 0 where the mask is 0. */
 export type Worth = number | readonly number[];
@@ -12,12 +12,18 @@ export const worthSchema = z.custom<Worth | CarriedWorth>((value) => worthFault(
   error: ({ input }) => worthFault(input) ?? '',
 });
 
-/** The worth of each episode of a group; null for one that is not trained on. Looks at no more than the first that does not fit. */
-export const carriedWorthsSchema = z.custom<(CarriedWorth | null)[]>((value) => worthsFault(value) === null, {
-  error: ({ input }) => worthsFault(input) ?? '',
-});
-
 const MAX_EPISODES = 1024;
+
+/** The worth of each episode of a group; null for one that is not trained on. Looks at no more than the first that does not fit. */
+export const carriedWorthsSchema = z
+  .custom<(CarriedWorth | null)[]>((value) => worthsFault(value) === null, {
+    error: ({ input }) => worthsFault(input) ?? '',
+  })
+  .meta({
+    type: 'array',
+    items: { anyOf: [{ type: ['number', 'null'] }, typedArray('Float32Array', { type: 'number' })] },
+    maxItems: MAX_EPISODES,
+  });
 
 export function carriedWorth(worth: Worth): CarriedWorth {
   return typeof worth === 'number' ? worth : Float32Array.from(worth);

@@ -5,7 +5,7 @@ export { ReferenceModel, type ReferenceConfig } from './reference/reference-mode
 export { Reward, type RewardActorConfig } from './reward/reward';
 export { AgentSessions, type LiveSessions, type PolicyTexts } from './sessions/agent-sessions';
 export { openRewards, type OpenRewards } from './reward/open-rewards';
-export { type ScoreItem, type ScoreResult } from './reward/score';
+export { type ScoreResult } from './reward/score';
 export { EpisodeBuffer, type EpisodeBufferConfig } from './episode-buffer/episode-buffer';
 export { Trainer } from './trainer/trainer';
 export { type ResumePoint, type TrainerConfig } from './trainer/trainer-config';

@@ -1,5 +1,5 @@
 import type { Service } from '@forge/actors';
-import type { CallsMade } from '@forge/broker';
+import type { CallsMade } from '@forge/contracts';
 
 /** The handle of a service, as far as its calls are reported. */
 export type CalledService = Pick<Service, 'name' | 'replicas' | 'metrics'>;

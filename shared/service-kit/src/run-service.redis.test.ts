@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Registry, RunState, type Redis, type Replica } from '@forge/broker';
+import { Registry, RunState, type Redis } from '@forge/broker';
+import type { Replica } from '@forge/contracts';
 import { childEnvironment, recipeSchema, type Recipe } from '@forge/config';
 import { startTestRedis, waitFor, type TestRedis } from '@forge/testing';
 

@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import {
   check,
+  SCHEMA_VERSION,
   weightsManifestSchema,
   type WeightsAnnouncement,
   type WeightsManifest,
@@ -67,7 +68,7 @@ export class WeightStore {
     const temporary = path.join(this.#dir, `${name}.${randomUUID()}.tmp`);
     const { sha256, sizeBytes, tensors } = await writeSafetensors(temporary, weights, this.#format);
     const manifest: WeightsManifest = {
-      schemaVersion: 1,
+      schemaVersion: SCHEMA_VERSION.weightsManifest,
       version,
       epoch,
       sha256,
@@ -80,7 +81,14 @@ export class WeightStore {
     await this.#writeManifest(name, manifest);
     const blob = this.blobOf(manifest);
     await rename(temporary, blob);
-    return { schemaVersion: 1, version, epoch, path: blob, sizeBytes, sha256 };
+    return {
+      schemaVersion: SCHEMA_VERSION.weightsAnnouncement,
+      version,
+      epoch,
+      path: blob,
+      sizeBytes,
+      sha256,
+    };
   }
 
   get dir(): string {
@@ -94,7 +102,14 @@ export class WeightStore {
   /** The announcement of a version that is kept. */
   announcementOf(manifest: WeightsManifest): WeightsAnnouncement {
     const { version, epoch, sizeBytes, sha256 } = manifest;
-    return { schemaVersion: 1, version, epoch, path: this.blobOf(manifest), sizeBytes, sha256 };
+    return {
+      schemaVersion: SCHEMA_VERSION.weightsAnnouncement,
+      version,
+      epoch,
+      path: this.blobOf(manifest),
+      sizeBytes,
+      sha256,
+    };
   }
 
   /**

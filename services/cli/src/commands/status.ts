@@ -1,14 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  connectRedis,
-  openRolloutQueue,
-  Registry,
-  RunState,
-  type CallsMade,
-  type Replica,
-} from '@forge/broker';
-import { runPaths, storedBound } from '@forge/contracts';
+import { connectRedis, openRolloutQueue, Registry, RunState } from '@forge/broker';
+import { runPaths, storedBound, type CallsMade, type Replica } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import {
   isAlive,

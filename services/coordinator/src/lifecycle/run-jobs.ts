@@ -1,5 +1,5 @@
 import type { Admission } from '@forge/broker';
-import { evaluationJobs, type RolloutJob, type TraceOrigin } from '@forge/contracts';
+import { evaluationJobs, SCHEMA_VERSION, type RolloutJob, type TraceOrigin } from '@forge/contracts';
 import type { Task } from '@forge/rl';
 
 /** An admitted group with the trace that its rollout belongs to. */
@@ -15,7 +15,14 @@ export class RunJobs {
 
   rollout({ index, minVersion, replayOf, position, trace }: TracedAdmission): RolloutJob {
     const sample = this.task.sample(position ?? replayOf ?? index);
-    return { kind: 'rollout', schemaVersion: 1, index, minVersion, sample, ...(trace && { trace }) };
+    return {
+      kind: 'rollout',
+      schemaVersion: SCHEMA_VERSION.rolloutJob,
+      index,
+      minVersion,
+      sample,
+      ...(trace && { trace }),
+    };
   }
 
   /** The slices of the evaluation of a version, one job each. */

@@ -8,6 +8,7 @@ import {
   newestVersion,
   oldestVersion,
   rolloutsOf,
+  SCHEMA_VERSION,
   versionsOf,
   type Completion,
   type Episode,
@@ -192,7 +193,7 @@ export class RolloutJobs {
     const mismatch = isChecked ? await this.mismatch(rolloutsOf(episodes)[0]!) : null;
     const trace = attempt.origin();
     const group: Group = {
-      schemaVersion: 3,
+      schemaVersion: SCHEMA_VERSION.group,
       runId: runState.runId,
       index,
       sampleId: sample.id,

@@ -1,5 +1,5 @@
 import type { RunState } from '@forge/broker';
-import { carriedWorth, type Worth } from '@forge/contracts';
+import { carriedWorth, SCHEMA_VERSION, type Worth } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Logger } from '@forge/telemetry';
 import { selectBatch, type SelectionRules } from '../domain/batch-selection';
@@ -119,7 +119,7 @@ export class BatchFormer {
     }));
     try {
       await this.runState.formBatch(
-        { schemaVersion: 4, version: step, groups, statistics },
+        { schemaVersion: SCHEMA_VERSION.batch, version: step, groups, statistics },
         indicesOf(notSelected),
       );
     } catch (error) {

@@ -1,4 +1,4 @@
-import { deadLetterSchema, decode, encode, type DeadLetter } from '@forge/contracts';
+import { deadLetterSchema, decode, encode, SCHEMA_VERSION, type DeadLetter } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import type { Redis } from 'ioredis';
 import type { RunKeys } from '../keys';
@@ -35,7 +35,7 @@ export function letterOf(
   const bytes = Buffer.from(payload as string);
   const kept = bytes.subarray(0, PAYLOAD_CAP);
   const failed = { code, message, attempts, payload: kept, sizeBytes: bytes.length };
-  return encode({ schemaVersion: 1, ...about, ...failed } satisfies DeadLetter);
+  return encode({ schemaVersion: SCHEMA_VERSION.deadLetter, ...about, ...failed } satisfies DeadLetter);
 }
 
 /**

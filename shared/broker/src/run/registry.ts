@@ -1,34 +1,7 @@
-import { check } from '@forge/contracts';
+import { check, replicaSchema, type Replica } from '@forge/contracts';
 import type { Redis } from 'ioredis';
-import { z } from 'zod';
 import { runKeys } from '../keys';
 import { Script } from '../redis/script';
-
-/** Calls that a replica made to one replica of another service, as it saw them. */
-const callsMadeSchema = z.strictObject({
-  service: z.string(),
-  replica: z.string(),
-  requests: z.int(),
-  failed: z.int(),
-  p50Ms: z.number(),
-  p99Ms: z.number(),
-});
-
-const replicaSchema = z.strictObject({
-  service: z.string(),
-  replica: z.string(),
-  url: z.string(),
-  pid: z.int(),
-  isReady: z.boolean(),
-  /** Where its actor answers calls, and the id it has there; null where it takes none. */
-  answers: z.strictObject({ address: z.string(), actor: z.string() }).nullable(),
-  callsMade: z.array(callsMadeSchema),
-  /** Server time of the last heartbeat, in ms. */
-  seenAtMs: z.number(),
-});
-
-export type CallsMade = z.infer<typeof callsMadeSchema>;
-export type Replica = z.infer<typeof replicaSchema>;
 
 /** A replica that has not been seen for so long is taken for dead. */
 const DEAD_AFTER_MS = 2_000;

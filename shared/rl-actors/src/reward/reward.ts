@@ -1,10 +1,17 @@
 import { endpoint, ForgeActor } from '@forge/actors';
 import { parseConfig, rewardSchema, rewardTimeoutMs, type RewardInput } from '@forge/config';
-import { check, completionSchema, sampleSchema, type Completion, type Sample } from '@forge/contracts';
+import {
+  check,
+  completionSchema,
+  sampleSchema,
+  type Completion,
+  type Sample,
+  type ScoreItem,
+} from '@forge/contracts';
 import { ActivityClock } from '@forge/telemetry';
 import { z } from 'zod';
 import { openRewards, type OpenRewards } from './open-rewards';
-import { scoreEach, type ScoreItem, type ScoreResult } from './score';
+import { scoreEach, type ScoreResult } from './score';
 
 const rewardActorSchema = z.strictObject({
   rewards: z.array(rewardSchema),

@@ -1,5 +1,6 @@
 import { combineRewards, type Reward } from '@forge/rl';
-import { scoreEach, type ScoreItem } from './score';
+import type { ScoreItem } from '@forge/contracts';
+import { scoreEach } from './score';
 
 const item = (id: string, text: string): ScoreItem => ({
   sample: { id, prompt: '1+1=', answer: '2' },

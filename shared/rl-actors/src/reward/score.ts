@@ -1,33 +1,10 @@
-import {
-  check,
-  completionSchema,
-  sampleSchema,
-  traceparentSchema,
-  type Completion,
-  type Sample,
-} from '@forge/contracts';
+import { check, scoreItemsSchema, type ScoreItem } from '@forge/contracts';
 import { ForgeError, within, type WireError } from '@forge/errors';
 import type { RewardHandle, Score } from '@forge/rl';
-import { z } from 'zod';
 import { RewardSpans } from './reward-spans';
-
-/** A completion, and what was asked. */
-export interface ScoreItem {
-  sample: Sample;
-  completion: Completion;
-  /** The span it is scored for, null for none; left out: as for the item before. */
-  traceparent?: string | null;
-}
 
 /** Result of an item: its score, or what its reward threw. One bad item does not take the others with it. */
 export type ScoreResult = { score: Score } | { error: WireError };
-
-const itemSchema = z.strictObject({
-  sample: sampleSchema,
-  completion: completionSchema,
-  traceparent: traceparentSchema.nullish(),
-});
-const itemsSchema = z.array(itemSchema).max(4096);
 
 /**
  * Scores items, in their order. One that is not scored after `timeoutMs` has failed with TRANSIENT_TIMEOUT; a reward that
@@ -43,7 +20,7 @@ export async function scoreEach(
   const spans = new RewardSpans();
   let traceparent: string | null | undefined;
   const results = await Promise.all(
-    check(itemsSchema, items, 'score request').map(
+    check(scoreItemsSchema, items, 'score request').map(
       async ({ sample, completion, traceparent: own = traceparent }) => {
         traceparent = own;
         try {
