@@ -15,6 +15,7 @@ import {
 import { queueLimits, replicaDirectory, type ServiceContext, type ServiceInstance } from '@forge/service-kit';
 import { ActivityClock, activeTraceparent, logIds, outsideTraces } from '@forge/telemetry';
 import { drainJobs } from './handlers/drain-jobs';
+import { hostWeights } from './handlers/host-weights';
 import { giveUpJob } from './handlers/job-failures';
 import { RolloutAttempt } from './handlers/rollout-attempt';
 import { RolloutJobs } from './handlers/rollout-jobs';
@@ -41,10 +42,11 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, registry, replica, logger, traces, fail } = context;
   const policy = await thisProc().spawn('policy', Policy, policyConfig(recipe));
   const activity = new ActivityClock(ACTIVITIES);
+  const local = await hostWeights(context);
   const weights = new WeightsFollower({
     versions: runState.weights,
     user: `policy/${replica}`,
-    apply: (announcement) => policy.applyWeights.callOne(announcement),
+    apply: (announcement) => local.use(announcement, (there) => policy.applyWeights.callOne(there)),
     ...(recipe.batch.stragglers === 'drop' && { onTaken: () => void dropStale().catch(fail) }),
     logger,
   });
@@ -163,6 +165,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       });
       weights.stop();
       await following;
+      await runState.weightSources.withdraw(`policy/${replica}`);
       await policy.stop({ drainMs: 0 });
       await Promise.all([rewards.shutdown(), reference.shutdown()]);
     },

@@ -2,7 +2,14 @@ import { join } from 'node:path';
 import { thisProc } from '@forge/actors';
 import { runPaths, type WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { findResumePoint, onMicroBatches, Recorder, Trainer, type MicroBatches } from '@forge/rl-actors';
+import {
+  findResumePoint,
+  onMicroBatches,
+  Recorder,
+  Trainer,
+  WeightsOffer,
+  type MicroBatches,
+} from '@forge/rl-actors';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 import { TrainingLoop } from './handlers/training-loop';
 
@@ -12,10 +19,13 @@ const BLOCK_MS = 500;
 export async function start({
   recipe,
   runId,
+  replica,
   runState,
   registry,
   traces,
   logger,
+  serve,
+  isReachable,
   fail,
 }: ServiceContext): Promise<ServiceInstance> {
   const dir = join(recipe.output.dir, runId);
@@ -73,6 +83,14 @@ export async function start({
     if (version === 0) await recorder?.base(settings, published.sha256);
     await runState.weights.announce(published);
   }
+  const name = `trainer/${replica}`;
+  if (isReachable) {
+    const offer = await WeightsOffer.open({
+      ...{ dir: runPaths(dir).weights, serve, onFailed: fail },
+      tell: (offered) => runState.weightSources.offer(name, offered),
+    });
+    await offer.hold(null);
+  }
   logger.info({ version, epoch }, version === 0 ? 'training starts' : 'training resumes');
 
   let microBatches: MicroBatches | null = null;
@@ -110,6 +128,7 @@ export async function start({
       await running;
       await loop.checkEpoch();
       await loop.save();
+      await runState.weightSources.withdraw(name);
       endHearing();
       await trainer.stop();
     },

@@ -1,6 +1,7 @@
 export { connectService, type ConnectOptions } from './service/connect-service';
 export type { DeployedReplica, ReplicaDirectory } from './service/deployed-replicas';
 export { serveActor, type ServableActor, type ServedActor } from './mesh/serve-actor';
+export { streamFrom, type DeployedActor } from './mesh/deployed-actor';
 export { batched } from './service/batched';
 export { InProcessTransport } from './transports/in-process';
 export { SocketTransport, type SocketTransportOptions } from './transports/socket';

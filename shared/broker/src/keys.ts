@@ -32,6 +32,8 @@ export function runKeys(runId: string) {
     weights: key('weights'),
     /** Hash: by policy replica, the version it generates with and the one it reads. */
     weightsUsers: key('weights-users'),
+    /** Hash: by service and replica, where it gives weights to hosts that don't share its disk. */
+    weightSources: key('weight-sources'),
     /** Hash: what the trainer is asked for at its next step boundary. */
     weightsRequests: key('weights-requests'),
     /** Stream: metrics and samples for people. */

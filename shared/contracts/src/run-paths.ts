@@ -14,6 +14,7 @@ export interface RunPaths {
   report: string;
   checkpoints: string;
   weights: string;
+  fetchedWeights: string;
   trainingRecord: string;
   model: string;
   gatewayToken: string;
@@ -37,6 +38,7 @@ export function runPaths(directory: string): RunPaths {
     report: at('report.html'),
     checkpoints: at('checkpoints'),
     weights: at('weights'),
+    fetchedWeights: at('fetched-weights'),
     trainingRecord: at('record'),
     model: at('model'),
     gatewayToken: at('gateway-token'),

@@ -27,4 +27,6 @@ export { Dataset, type DatasetConfig, type DatasetState } from './dataset/datase
 export { ComputeAdvantages, type AdvantagesConfig } from './advantages/compute-advantages';
 export { type TrainingEpisode } from './training-episode';
 export { type ServiceConfig } from '@forge/actors';
+export { HostWeights } from './weights-exchange/host-weights';
+export { WeightsOffer } from './weights-exchange/weights-offer';
 export { onMicroBatches, type MicroBatches } from './trainer/micro-batches';

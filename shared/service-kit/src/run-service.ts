@@ -8,7 +8,14 @@ import {
   parseResolvedRecipe,
   type Recipe,
 } from '@forge/config';
-import { RedisTransport, serveActor, useTransport, type ServableActor } from '@forge/actors';
+import {
+  RedisTransport,
+  serveActor,
+  useTransport,
+  type DeployedActor,
+  type ServableActor,
+  type ServedActor,
+} from '@forge/actors';
 import { connectRedis, readBacklog, Registry, RunState, SpanLog, type Backlog } from '@forge/broker';
 import { ForgeError } from '@forge/errors';
 import { createLogger, Metering, metricCollector, type Logger, type RunTraces } from '@forge/telemetry';
@@ -39,6 +46,10 @@ export interface ServiceContext {
   httpHost: string;
   /** The address that others are told of one of its own. */
   reachable: (address: string) => string;
+  /** Whether processes of other hosts reach what it serves. */
+  isReachable: boolean;
+  /** Lets other processes call an actor of this one, all of its actors at one address; where that is. */
+  serve: (actor: ServableActor) => Promise<DeployedActor>;
   /** Ends the process because of an unhandled error. */
   fail: (error: unknown) => void;
 }
@@ -172,6 +183,14 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const host = environment.host ?? ownHost();
   const reachable = (address: string): string => reachableAddress(address, host);
   const spans = new SpanLog(redis, runState, recipe.limits.spans);
+  const onRefused = (why: ForgeError): void => {
+    rejections.count('calls', why);
+  };
+  let listening: Promise<ServedActor> | null = null;
+  const serve = async (actor: ServableActor): Promise<DeployedActor> => {
+    const served = await (listening ??= serveActor(actor, environment.callAddress, onRefused));
+    return { address: reachable(served.address), actor: served.idOf(actor) };
+  };
   const tracing = await traceService(recipe, { service: name, replica, runId }, spans, logger);
   const instance = await start({
     runId,
@@ -186,6 +205,8 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     backlog,
     httpHost: environment.httpHost,
     reachable,
+    isReachable: !environment.callAddress.startsWith('unix'),
+    serve,
     fail,
   });
   vitals.isReady = () => instance.ready();
@@ -202,11 +223,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
       logger.warn(message);
     },
   });
-  const onRefused = (why: ForgeError): void => {
-    rejections.count('calls', why);
-  };
-  const served = instance.actor ? await serveActor(instance.actor, environment.callAddress, onRefused) : null;
-  const answers = served && { address: reachable(served.address), actor: served.actor };
+  const answers = instance.actor ? await serve(instance.actor) : null;
   const url = reachable(endpoints.url);
   logger.info({ url, pid: process.pid }, 'service started');
 
@@ -256,7 +273,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
     for (const timer of timers) clearInterval(timer);
     await registry.remove(name, replica, process.pid);
     await instance.drain();
-    await served?.close();
+    await (await listening)?.close();
     await endpoints.close();
     await tellRejections();
     await reportRest();

@@ -15,6 +15,8 @@ export interface ServedActor {
   readonly address: Address;
   /** The id of the actor at that address. */
   readonly actor: string;
+  /** The id of another actor of this process, which answers at the same address. */
+  idOf(mesh: ServableActor): string;
   /** Takes no more calls of others, and ends the ones under way; the actor lives on. */
   close(): Promise<void>;
 }
@@ -32,9 +34,18 @@ export async function serveActor(
   at: Address,
   onRefused?: OnRefused,
 ): Promise<ServedActor> {
-  const { process, id } = mesh.onlyRef();
-  if (!(process instanceof LocalProcess))
-    throw new ForgeError('CONTRACT_INVALID_CALL', `${mesh.name} does not live in this process`);
+  const { process, id } = localRef(mesh);
   const listener: Listener = await process.listen(at, onRefused);
-  return { address: listener.address, actor: id, close: () => listener.close() };
+  return {
+    address: listener.address,
+    actor: id,
+    idOf: (other) => localRef(other).id,
+    close: () => listener.close(),
+  };
+}
+
+function localRef(mesh: ServableActor): { process: LocalProcess; id: string } {
+  const { process, id } = mesh.onlyRef();
+  if (process instanceof LocalProcess) return { process, id };
+  throw new ForgeError('CONTRACT_INVALID_CALL', `${mesh.name} does not live in this process`);
 }

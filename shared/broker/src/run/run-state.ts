@@ -23,6 +23,7 @@ import { DeadLetters, type Failure } from '../refused/dead-letters';
 import { Rejections } from '../refused/rejections';
 import { BatchStream, type LeasedBatch } from '../streams/batch-stream';
 import { TelemetryStream, type TelemetryEntry } from '../streams/telemetry-stream';
+import { WeightSources } from '../streams/weight-sources';
 import { WeightVersions, type Rollback } from '../streams/weight-versions';
 import { CurriculumState } from './curriculum-state';
 import { FOREIGN_SCRIPTS } from './foreign-scripts';
@@ -43,6 +44,8 @@ export class RunState {
   readonly deadLetters: DeadLetters;
   readonly resumption: Resumption;
   readonly weights: WeightVersions;
+  /** Where blobs are had that are not on the disk of a host. */
+  readonly weightSources: WeightSources;
   readonly controls: RunControls;
   readonly curriculum: CurriculumState;
   /** Sessions of agents, where these make the rollouts. */
@@ -69,6 +72,7 @@ export class RunState {
     this.resumption = new Resumption(redis, runId, this.keys);
     this.rejections = new Rejections(redis, this.keys, this.bounds.deadLetters);
     this.weights = new WeightVersions(redis, this.keys, this.streams, this.rejections);
+    this.weightSources = new WeightSources(redis, runId);
     this.controls = new RunControls(redis, this.keys, this.bounds.telemetry);
     this.curriculum = new CurriculumState(redis, this.keys);
     this.sessions = new SessionDirectory(redis, this.keys);

@@ -129,6 +129,14 @@ export class WeightVersions {
     return new Map(Object.entries(all).map(([user, text]) => [user, JSON.parse(text) as WeightsUse]));
   }
 
+  /** Hashes of the versions that `live` users generate with or read. */
+  async hashesInUse(live: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    const uses = [...(await this.users())].filter(([user]) => live.has(user)).map(([, use]) => use);
+    const versions = uses.flatMap(({ version, reading }) => [version, reading].filter((one) => one !== null));
+    const hashes = await Promise.all(versions.map((version) => this.hashOf(version)));
+    return new Set(hashes.filter((hash) => hash !== null));
+  }
+
   /** Asks the trainer to publish a version again: its blob is damaged or gone. */
   async askAgain(version: number): Promise<void> {
     await this.redis.hset(this.keys.weightsRequests, 'publish', version);

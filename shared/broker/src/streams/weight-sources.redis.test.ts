@@ -1,0 +1,66 @@
+import { startTestRedis, type TestRedis } from '@forge/testing';
+import type { Redis } from 'ioredis';
+import { runKeys } from '../keys';
+import { Registry } from '../run/registry';
+import { WeightSources } from './weight-sources';
+
+let server: TestRedis;
+let redis: Redis;
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = await server.connect();
+});
+afterAll(() => server.stop());
+
+const hash = 'a'.repeat(64);
+let runs = 0;
+
+async function started(): Promise<{ sources: WeightSources; alive: (name: string) => Promise<void> }> {
+  const runId = `run-${runs++}`;
+  const registry = new Registry(redis, runId);
+  return {
+    sources: new WeightSources(redis, runId),
+    alive: (name) => {
+      const [service = '', replica = ''] = name.split('/');
+      const vitals = { url: '', pid: 1, isReady: true, answers: null, callsMade: [] };
+      return registry.heartbeat({ service, replica, ...vitals });
+    },
+  };
+}
+
+const offered = (blobs: string[] | null, readers = 0) => ({
+  address: `tcp://h:${readers}`,
+  actor: 'w',
+  blobs,
+  readers,
+});
+
+describe('WeightSources', () => {
+  it('finds those that give a blob, the least busy first', async () => {
+    const { sources, alive } = await started();
+    await sources.offer('trainer/0', offered(null, 2));
+    await sources.offer('policy/b', offered([hash], 1));
+    await sources.offer('policy/a', offered(['b'.repeat(64)]));
+    for (const name of ['trainer/0', 'policy/a', 'policy/b']) await alive(name);
+    expect(await sources.holdersOf(hash)).toEqual([
+      { name: 'policy/b', address: 'tcp://h:1', actor: 'w' },
+      { name: 'trainer/0', address: 'tcp://h:2', actor: 'w' },
+    ]);
+  });
+
+  it('passes over those that are dead or have left', async () => {
+    const { sources, alive } = await started();
+    for (const name of ['policy/a', 'policy/b', 'policy/c']) await sources.offer(name, offered([hash]));
+    for (const name of ['policy/a', 'policy/b']) await alive(name);
+    await sources.withdraw('policy/b');
+    expect((await sources.holdersOf(hash)).map(({ name }) => name)).toEqual(['policy/a']);
+  });
+
+  it('reads what a later release has added to', async () => {
+    const { sources, alive } = await started();
+    const added = { ...offered([hash]), more: true };
+    await redis.hset(runKeys(`run-${runs - 1}`).weightSources, 'policy/a', JSON.stringify(added));
+    await alive('policy/a');
+    expect(await sources.holdersOf(hash)).toHaveLength(1);
+  });
+});
