@@ -39,20 +39,25 @@ const MEASURING = ['change-while-running', 'chaos/chaos', 'fuzz/fuzz', 'slowness
   (name) => `${__dirname}/e2e/${name}.e2e.test.ts`,
 );
 
+/** Tests that want a network of their own, as `npm run test:hosts` makes it. */
+const HOSTS = '<rootDir>/e2e/hosts/**/*.test.ts';
+
 /** Unit tests run on the sources; worker threads and child processes run from dist/, so build first. */
+const projects = [
+  {
+    ...common,
+    testMatch: [
+      '<rootDir>/{shared,services}/*/src/**/*.test.ts',
+      '<rootDir>/services/*/web/src/**/*.test.ts',
+      '<rootDir>/{e2e,examples,bench}/**/*.test.ts',
+      ...[...MEASURING, HOSTS].map((file) => `!${file}`),
+    ],
+  },
+  { ...common, testMatch: MEASURING, runner: '<rootDir>/infra/bootstrap/one-by-one.cjs' },
+];
+
 module.exports = {
-  projects: [
-    {
-      ...common,
-      testMatch: [
-        '<rootDir>/{shared,services}/*/src/**/*.test.ts',
-        '<rootDir>/services/*/web/src/**/*.test.ts',
-        '<rootDir>/{e2e,examples,bench}/**/*.test.ts',
-        ...MEASURING.map((file) => `!${file}`),
-      ],
-    },
-    { ...common, testMatch: MEASURING, runner: '<rootDir>/infra/bootstrap/one-by-one.cjs' },
-  ],
+  projects: process.env.FORGE_TEST_HOSTS === '1' ? [{ ...common, testMatch: [HOSTS] }] : projects,
   reporters: ['default', ['<rootDir>/infra/bootstrap/times-reporter.cjs', { rootDir: __dirname }]],
   testTimeout: 60_000,
   maxWorkers: 2,

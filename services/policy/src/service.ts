@@ -46,7 +46,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const weights = new WeightsFollower({
     versions: runState.weights,
     user: `policy/${replica}`,
-    apply: (announcement) => local.use(announcement, (there) => policy.applyWeights.callOne(there)),
+    apply: (announcement) => local.weights.use(announcement, (there) => policy.applyWeights.callOne(there)),
     ...(recipe.batch.stragglers === 'drop' && { onTaken: () => void dropStale().catch(fail) }),
     logger,
   });
@@ -165,7 +165,7 @@ export async function start(context: ServiceContext): Promise<ServiceInstance> {
       });
       weights.stop();
       await following;
-      await runState.weightSources.withdraw(`policy/${replica}`);
+      await local.close();
       await policy.stop({ drainMs: 0 });
       await Promise.all([rewards.shutdown(), reference.shutdown()]);
     },

@@ -77,19 +77,20 @@ export async function start({
   const recorder = recipe.output.record
     ? await Recorder.open(runPaths(dir).trainingRecord, runId, version, epoch)
     : null;
+  const name = `trainer/${replica}`;
+  const offer = isReachable
+    ? await WeightsOffer.open({
+        ...{ dir: runPaths(dir).weights, serve, onFailed: fail },
+        tell: (offered) => runState.weightSources.offer(name, offered),
+        withdraw: () => runState.weightSources.withdraw(name),
+      })
+    : null;
+  await offer?.hold(null);
   if (from !== latest?.announcement) {
     const published = await trainer.publishWeights.callOne();
     await checkSame(latest?.announcement, published).catch(giveUp);
     if (version === 0) await recorder?.base(settings, published.sha256);
     await runState.weights.announce(published);
-  }
-  const name = `trainer/${replica}`;
-  if (isReachable) {
-    const offer = await WeightsOffer.open({
-      ...{ dir: runPaths(dir).weights, serve, onFailed: fail },
-      tell: (offered) => runState.weightSources.offer(name, offered),
-    });
-    await offer.hold(null);
   }
   logger.info({ version, epoch }, version === 0 ? 'training starts' : 'training resumes');
 
@@ -128,7 +129,7 @@ export async function start({
       await running;
       await loop.checkEpoch();
       await loop.save();
-      await runState.weightSources.withdraw(name);
+      await offer?.close();
       endHearing();
       await trainer.stop();
     },

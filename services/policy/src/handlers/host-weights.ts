@@ -5,13 +5,19 @@ import { HostWeights, WeightsOffer } from '@forge/rl-actors';
 import type { ServiceContext } from '@forge/service-kit';
 
 /** The announced weights on this host; what it had to fetch it gives to others, where they reach it. */
-export async function hostWeights(context: ServiceContext): Promise<HostWeights> {
+export async function hostWeights(
+  context: ServiceContext,
+): Promise<{ weights: HostWeights; close: () => Promise<void> }> {
   const { recipe, runId, runState, registry, replica, logger, serve, isReachable, fail } = context;
   const name = `policy/${replica}`;
   const dir = runPaths(join(recipe.output.dir, runId)).fetchedWeights;
-  const tell = (offered: Parameters<typeof runState.weightSources.offer>[1]): Promise<void> =>
-    runState.weightSources.offer(name, offered);
-  const offer = isReachable ? await WeightsOffer.open({ dir, serve, tell, onFailed: fail }) : null;
+  const offer = isReachable
+    ? await WeightsOffer.open({
+        ...{ dir, serve, onFailed: fail },
+        tell: (offered) => runState.weightSources.offer(name, offered),
+        withdraw: () => runState.weightSources.withdraw(name),
+      })
+    : null;
   const weights = new HostWeights({
     dir,
     holders: async (sha256) => {
@@ -32,5 +38,5 @@ export async function hostWeights(context: ServiceContext): Promise<HostWeights>
     },
   });
   await weights.begin();
-  return weights;
+  return { weights, close: async () => offer?.close() };
 }

@@ -20,6 +20,12 @@ export interface ConnectOptions {
  */
 export const PATIENT = {
   maxRetriesPerRequest: null,
+  /**
+   * A connection that is silent for so long while an answer is due is given up: a network that went away says nothing, and TCP
+   * tries again after pauses as long as it was away. No command blocks longer than 10 s (BullMQ's).
+   */
+  socketTimeout: 12_000,
+  connectTimeout: 5_000,
   enableAutoPipelining: false,
   /** A timer of this length keeps a process going whose Redis was away when it disconnected. */
   disconnectTimeout: 200,

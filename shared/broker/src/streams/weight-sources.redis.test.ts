@@ -15,12 +15,13 @@ afterAll(() => server.stop());
 const hash = 'a'.repeat(64);
 let runs = 0;
 
-async function started(): Promise<{ sources: WeightSources; alive: (name: string) => Promise<void> }> {
+async function started() {
   const runId = `run-${runs++}`;
   const registry = new Registry(redis, runId);
   return {
+    runId,
     sources: new WeightSources(redis, runId),
-    alive: (name) => {
+    alive: (name: string) => {
       const [service = '', replica = ''] = name.split('/');
       const vitals = { url: '', pid: 1, isReady: true, answers: null, callsMade: [] };
       return registry.heartbeat({ service, replica, ...vitals });
@@ -48,18 +49,24 @@ describe('WeightSources', () => {
     ]);
   });
 
-  it('passes over those that are dead or have left', async () => {
-    const { sources, alive } = await started();
-    for (const name of ['policy/a', 'policy/b', 'policy/c']) await sources.offer(name, offered([hash]));
+  it('passes over those that are dead or have left, and not one that is about to be registered', async () => {
+    const { sources, alive, runId } = await started();
+    const names = ['policy/a', 'policy/b', 'policy/c'];
+    for (const name of [...names, 'trainer/0']) await sources.offer(name, offered([hash]));
+    await alive('policy/c');
+    const { replicas } = runKeys(runId);
+    const died = JSON.parse((await redis.hget(replicas('policy'), 'c'))!) as object;
+    await redis.hset(replicas('policy'), 'c', JSON.stringify({ ...died, seenAtMs: 0 }));
     for (const name of ['policy/a', 'policy/b']) await alive(name);
     await sources.withdraw('policy/b');
-    expect((await sources.holdersOf(hash)).map(({ name }) => name)).toEqual(['policy/a']);
+    const found = await sources.holdersOf(hash);
+    expect(found.map(({ name }) => name)).toEqual(['policy/a', 'trainer/0']);
   });
 
   it('reads what a later release has added to', async () => {
-    const { sources, alive } = await started();
+    const { sources, alive, runId } = await started();
     const added = { ...offered([hash]), more: true };
-    await redis.hset(runKeys(`run-${runs - 1}`).weightSources, 'policy/a', JSON.stringify(added));
+    await redis.hset(runKeys(runId).weightSources, 'policy/a', JSON.stringify(added));
     await alive('policy/a');
     expect(await sources.holdersOf(hash)).toHaveLength(1);
   });

