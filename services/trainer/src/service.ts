@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { thisProc } from '@forge/actors';
+import type { Recipe } from '@forge/config';
 import { runPaths, type WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import {
@@ -11,23 +12,27 @@ import {
   type MicroBatches,
 } from '@forge/rl-actors';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
+import { startTorch } from './torch/torch-launcher';
 import { TrainingLoop } from './handlers/training-loop';
 
 const BLOCK_MS = 500;
 
-/** Trains the policy batch by batch; the model lives in the Trainer actor, this coordinates. */
-export async function start({
-  recipe,
-  runId,
-  replica,
-  runState,
-  registry,
-  traces,
-  logger,
-  serve,
-  isReachable,
-  fail,
-}: ServiceContext): Promise<ServiceInstance> {
+/** Trains the policy batch by batch, in the Trainer actor or in PyTorch. */
+export function start(context: ServiceContext): Promise<ServiceInstance> {
+  const { engine, ...trainer } = context.recipe.trainer;
+  return engine === 'torch' ? startTorch(context) : startActor(context, { ...trainer, engine });
+}
+
+/** Settings of a trainer with an engine of ours. */
+type OwnTrainer = Omit<Recipe['trainer'], 'engine'> & {
+  engine: Exclude<Recipe['trainer']['engine'], 'torch'>;
+};
+
+/** The model lives in the Trainer actor, this coordinates. */
+async function startActor(
+  { recipe, runId, replica, runState, registry, traces, logger, serve, isReachable, fail }: ServiceContext,
+  ownTrainer: OwnTrainer,
+): Promise<ServiceInstance> {
   const dir = join(recipe.output.dir, runId);
   /** Weights that can't be read fail the run: starting again would not help. Anything else is worth another try. */
   const giveUp = async (error: unknown): Promise<never> => {
@@ -42,8 +47,9 @@ export async function start({
     keepSeconds,
     publishDtype,
     rollback,
+    torch: _,
     ...optimizer
-  } = recipe.trainer;
+  } = ownTrainer;
   const settings = {
     model: recipe.model,
     algorithm: recipe.algorithm,

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { userCache } from './user-directories';
 
 /** Where engines lie that no package of npm brings. */
@@ -15,6 +15,21 @@ export function enginesEnvironment(): EnginesEnvironment {
   return {
     directory: join(userCache(), 'forge', 'engines'),
     libtensorflow: libtensorflow || null,
+  };
+}
+
+/** `FORGE_TORCH_PYTHON`: an interpreter that has PyTorch, and what else its trainer needs; `python3` where it is unset. */
+export function torchPython(): string {
+  return process.env.FORGE_TORCH_PYTHON || 'python3';
+}
+
+/** The environment of the trainer in PyTorch: that of this process, its own package, and the Redis of its run. */
+export function torchEnvironment(packageDirectory: string, redisUrl?: string): NodeJS.ProcessEnv {
+  const { PYTHONPATH: path } = process.env;
+  return {
+    ...process.env,
+    PYTHONPATH: [packageDirectory, path].filter(Boolean).join(delimiter),
+    ...(redisUrl !== undefined && { REDIS_URL: redisUrl }),
   };
 }
 

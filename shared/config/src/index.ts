@@ -96,6 +96,8 @@ export {
   compilerCommand,
   enginesEnvironment,
   probeEnvironment,
+  torchEnvironment,
+  torchPython,
   type EnginesEnvironment,
 } from './engines-environment';
 export { namedSecret } from './secret-file';

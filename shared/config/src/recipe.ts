@@ -9,7 +9,7 @@ import { limitsFields } from './limits';
 import { date, section } from './sections';
 import { sinkSchema } from './sink';
 import { taskSchema } from './task';
-import { keepCheckpoints, publishDtype, rollbackFields, trainerFields } from './trainer';
+import { keepCheckpoints, publishDtype, rollbackFields, runTrainerFields, trainerFields } from './trainer';
 import { maxStalenessSchema, resolvedTuning, tuningSchema } from './tuning';
 import { scorerFields, workerFields } from './worker';
 
@@ -78,6 +78,7 @@ export const recipeSchema = z
       ),
     trainer: section({
       ...trainerFields({ learningRate: 3e-4, warmupSteps: 10 }),
+      ...runTrainerFields,
       checkpointEverySteps: z
         .int()
         .min(1)
@@ -235,6 +236,10 @@ export const recipeSchema = z
     if (limits.heldGroups < consumed) {
       const message = `at least ${consumed}, the groups one batch consumes`;
       context.addIssue({ code: 'custom', path: ['limits', 'heldGroups'], message });
+    }
+    if (trainer.torch.nodes > 1 && trainer.torch.address === undefined) {
+      const message = 'host:port of the first machine, with nodes above 1';
+      context.addIssue({ code: 'custom', path: ['trainer', 'torch', 'address'], message });
     }
     if (adapter !== undefined && trainer.publishDtype !== 'F32') {
       const message = 'F32 with an adapter, which is small as it is';

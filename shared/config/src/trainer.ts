@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { engineFields } from './sections';
+import { engineFields, section } from './sections';
 
 export const keepCheckpoints = z
   .int()
@@ -32,6 +32,37 @@ export const rollbackFields = {
     .max(1_000)
     .default(5)
     .describe('so many steps in a row that were rolled back by themselves, NaN included, fail the run'),
+};
+
+const { options: engines } = engineFields.engine.unwrap();
+
+/** The engine of a run's trainer, and what torch takes. */
+export const runTrainerFields = {
+  engine: z
+    .enum([...engines, 'torch'])
+    .default('auto')
+    .describe(
+      `${engineFields.engine.description}; torch trains in PyTorch, where python has it (docs/torch.md)`,
+    ),
+  torch: section({
+    processes: z
+      .int()
+      .min(1)
+      .max(256)
+      .default(1)
+      .describe('ranks on this machine over which the model is sharded; on cuda a GPU each'),
+    nodes: z
+      .int()
+      .min(1)
+      .max(1024)
+      .default(1)
+      .describe('machines with as many ranks each; the service starts those of the first one'),
+    address: z
+      .string()
+      .regex(/^[^:]+:\d+$/)
+      .optional()
+      .describe('host:port at which the ranks of several machines find each other'),
+  }).describe('the trainer in PyTorch, with engine torch'),
 };
 
 /** The optimizer and the train step, as reinforcement learning and supervised training share them. */

@@ -20,4 +20,5 @@ export {
   type TensorflowKind,
   type TensorflowPlace,
 } from './tensorflow/installed-tensorflow';
+export { requireTorch, TORCH_PACKAGE } from './torch/torch-trainer';
 export { hostTensorOf, ReferenceEngine } from './reference-engine';

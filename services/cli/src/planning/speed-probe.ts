@@ -32,7 +32,9 @@ async function rate(
     intermediateSize,
     hiddenSize,
   ]);
-  const options = { threads, device, mathMode, engine: engine === 'auto' ? 'onnx' : engine };
+  // onnxruntime stands for PyTorch, which is not measured here.
+  const isOurs = engine === 'onnx' || engine === 'tensorflow';
+  const options = { threads, device, mathMode, engine: isOurs ? engine : 'onnx' } as const;
   const program = await createEngine(options).compile({ y: matmul(x, weight, { transposeB: true }) });
   const feed: HostTensor = {
     dtype: 'float32',

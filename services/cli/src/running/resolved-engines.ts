@@ -1,5 +1,5 @@
-import { rewardModelOf, usesReference, withRewardModel, type Recipe } from '@forge/config';
-import { checkInstalled, chooseEngine, type EngineChoice } from '@forge/engine';
+import { rewardModelOf, storedRecipe, usesReference, withRewardModel, type Recipe } from '@forge/config';
+import { checkInstalled, chooseEngine, requireTorch, type EngineChoice } from '@forge/engine';
 import { parameterCount } from '@forge/model';
 import type { RunModels } from '../planning/memory-plan';
 
@@ -9,8 +9,15 @@ const COMPUTING = ['trainer', 'policy', 'reference'] as const;
 
 type Section = (typeof COMPUTING)[number];
 
+/** Sections with an engine of ours. */
 function computing(recipe: Recipe): Section[] {
-  return COMPUTING.filter((section) => section !== 'reference' || usesReference(recipe));
+  return COMPUTING.filter((section) =>
+    section === 'trainer' ? !trainsInTorch(recipe) : section !== 'reference' || usesReference(recipe),
+  );
+}
+
+function trainsInTorch({ trainer }: Recipe): boolean {
+  return trainer.engine === 'torch';
 }
 
 /**
@@ -24,7 +31,7 @@ export function withEngines(recipe: Recipe, models: RunModels): Recipe {
   const chosen = (name: Section): EngineChoice => ({
     ...recipe[name],
     engine: chooseEngine(
-      recipe[name],
+      recipe[name] as EngineChoice,
       { kind: WORK[name], parameters: parameterCount(name === 'reference' ? reference : config) },
       name,
     ),
@@ -40,10 +47,12 @@ export function withEngines(recipe: Recipe, models: RunModels): Recipe {
 /**
  * Checks that this machine has the engines of a recipe.
  *
- * @throws {ForgeError} ENGINE_NOT_INSTALLED naming the field, and the command that installs it.
+ * @throws {ForgeError} ENGINE_NOT_INSTALLED naming the field, and the command that installs it; CONFIG_INVALID for what the
+ *   trainer in PyTorch does not take.
  */
 export function requireEngines(recipe: Recipe): void {
-  for (const name of computing(recipe)) checkInstalled(recipe[name], name);
+  for (const name of computing(recipe)) checkInstalled(recipe[name] as EngineChoice, name);
+  if (trainsInTorch(recipe)) requireTorch(storedRecipe(recipe));
   const found = rewardModelOf(recipe);
   if (found !== null) checkInstalled(found.reward, found.field);
 }
