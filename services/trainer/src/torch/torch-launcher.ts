@@ -38,7 +38,10 @@ export async function startTorch(context: ServiceContext): Promise<ServiceInstan
   const ended = once(ranks, 'close').then(([code, signal]: (string | number | null)[]) => {
     if (told.has('ended')) return;
     const how = signal ?? `exit ${code}`;
-    throw why ?? new ForgeError('TRANSIENT_REPLICA_LOST', `the trainer in PyTorch ended: ${how}`, { why: String(how) });
+    throw (
+      why ??
+      new ForgeError('TRANSIENT_REPLICA_LOST', `the trainer in PyTorch ended: ${how}`, { why: String(how) })
+    );
   });
   await Promise.race([ready, ended]);
   let isStopping = false;
