@@ -94,7 +94,7 @@ def main() -> int:
     commands.add_parser("check", help="reads a resolved recipe as JSON from standard input")
     training = commands.add_parser("train", help="REDIS_URL says where the run is")
     for name in ("run", "directory", "model", "fingerprint"):
-        training.add_argument(f"--{name}", required=True)
+        training.add_argument(name)
     options = parser.parse_args()
     return check() if options.command == "check" else train(options)
 

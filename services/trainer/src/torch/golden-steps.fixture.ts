@@ -23,8 +23,13 @@ type GoldenEpisode = { [Field in keyof TrainEpisode]: number | number[] };
 const TEMPERATURE = 3;
 const VERSION = 3;
 const OPTIMIZER = {
-  ...{ learningRate: 1e-3, schedule: 'linear', warmupSteps: 0, betas: [0.9, 0.95], epsilon: 1e-2 },
-  ...{ weightDecay: 0.01, maxGradientNorm: 0.5 },
+  learningRate: 1e-3,
+  schedule: 'linear',
+  warmupSteps: 0,
+  betas: [0.9, 0.95],
+  epsilon: 1e-2,
+  weightDecay: 0.01,
+  maxGradientNorm: 0.5,
 } as const;
 const STEPS = 50;
 

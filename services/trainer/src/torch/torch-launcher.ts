@@ -75,13 +75,7 @@ export function rankArguments({ processes, nodes, address }: Recipe['trainer']['
 async function trainArguments({ recipe, runId }: ServiceContext): Promise<string[]> {
   const { dir: model } = await modelFolder(recipe.model);
   const { config } = await loadModel(model);
-  const options = {
-    run: runId,
-    directory: join(recipe.output.dir, runId),
-    model,
-    fingerprint: modelFingerprint(config),
-  };
-  return Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
+  return [runId, join(recipe.output.dir, runId), model, modelFingerprint(config)];
 }
 
 /** The error in a line, where the line says why the trainer ends. */
