@@ -21,6 +21,8 @@ describe('overrideForResume', () => {
       'limits.jobAttempts=5',
       'evaluation.everySteps=2',
       'trainer.keepCheckpoints=4',
+      'trainer.engine=torch',
+      'trainer.torch.processes=2',
     ];
     const { stopAtAccuracy, ...changed } = overrideForResume(recipe, overrides);
     expect(changed).toMatchObject({
@@ -29,7 +31,7 @@ describe('overrideForResume', () => {
       policy: { replicas: 3 },
       limits: { jobAttempts: 5 },
       evaluation: { everySteps: 2, reward: 'exact' },
-      trainer: { keepCheckpoints: 4 },
+      trainer: { keepCheckpoints: 4, engine: 'torch', torch: { processes: 2, nodes: 1 } },
     });
     expect(stopAtAccuracy).toBe(undefined);
     expect(overrideForResume(recipe, [])).toEqual(recipe);

@@ -2,11 +2,14 @@ import { invalidConfig, describeIssues } from './issues';
 import { applyOverrides } from './overrides';
 import { recipeSchema, type Recipe } from './recipe';
 
-/** Keys that may change when a run goes on: how long, how much at once and how often, but not what is computed. */
+/**
+ * Keys that may change when a run goes on: how long, how much at once, how often, and by which trainer, but not what is
+ * computed.
+ */
 const CHANGEABLE =
-  /^(steps|stopAtAccuracy|(policy|reference|reward|gateway)\.replicas|limits\.\w+|evaluation\.(everySteps|samples)|trainer\.(checkpointEverySteps|keepCheckpoints)|output\.sampleRollouts)$/;
+  /^(steps|stopAtAccuracy|(policy|reference|reward|gateway)\.replicas|limits\.\w+|evaluation\.(everySteps|samples)|trainer\.(engine|torch\.\w+|checkpointEverySteps|keepCheckpoints)|output\.sampleRollouts)$/;
 const NAMED =
-  'steps, stopAtAccuracy, policy.replicas, reference.replicas, reward.replicas, gateway.replicas, limits.*, evaluation.everySteps, evaluation.samples, trainer.checkpointEverySteps, trainer.keepCheckpoints, output.sampleRollouts';
+  'steps, stopAtAccuracy, policy.replicas, reference.replicas, reward.replicas, gateway.replicas, limits.*, evaluation.everySteps, evaluation.samples, trainer.engine, trainer.torch.*, trainer.checkpointEverySteps, trainer.keepCheckpoints, output.sampleRollouts';
 
 /**
  * The recipe of a run that goes on with other values; null takes one out, so that its default applies.
