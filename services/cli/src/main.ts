@@ -1,6 +1,7 @@
 import { ForgeError } from '@forge/errors';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { agent } from './commands/agent';
+import type { ConformanceOptions, Role } from './commands/conformance';
 import type { ControlOptions } from './commands/control';
 import type { create } from './commands/create';
 import type { dashboard } from './commands/dashboard';
@@ -309,6 +310,26 @@ weightsCommand('rollback', 'let the trainer go back to a version that is kept, a
   .option('--wait <seconds>', 'how long to wait for it', number, 60)
   .action((id: string, options: Parameters<typeof rollBackWeights>[1]) =>
     exitWith(import('./commands/weights.js').then(({ rollBackWeights }) => rollBackWeights(id, options))),
+  );
+program
+  .command('conformance')
+  .description('look whether a part of your own, in any language, does what docs/wire.md says')
+  .addArgument(new Argument('<role>', 'what it is').choices(['policy', 'trainer', 'reward']))
+  .argument('[url]', 'a Redis to make a run in (default: REDIS_URL, or one of its own)')
+  .argument('[overrides...]', 'key=value, changes to the recipe of that run')
+  .option(
+    '--command <command>',
+    'a program with its arguments, which is the part; without it, start the part yourself',
+  )
+  .option('--recipe <recipe>', 'the recipe of that run', 'conformance')
+  .option('--timeout <seconds>', 'how long each thing may take', number, 60)
+  .option('--json', 'one JSON object')
+  .action((role: Role, url: string | undefined, overrides: string[], options: ConformanceOptions) =>
+    exitWith(
+      import('./commands/conformance.js').then(({ conformance }) =>
+        conformance(role, url, overrides, options),
+      ),
+    ),
   );
 const runsCommand = program
   .command('runs')
