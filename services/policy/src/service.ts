@@ -40,7 +40,7 @@ const ACTIVITIES = [
 /** Rolls out groups and answers evaluations with the newest weights. */
 export async function start(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, runState, registry, replica, logger, traces, fail } = context;
-  const policy = await thisProc().spawn('policy', Policy, policyConfig(recipe));
+  const policy = await thisProc().spawn('policy', Policy, policyConfig(recipe, replica));
   const activity = new ActivityClock(ACTIVITIES);
   const local = await hostWeights(context);
   const weights = new WeightsFollower({

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { thisProc } from '@forge/actors';
-import type { Recipe } from '@forge/config';
+import { generationServer, type Recipe } from '@forge/config';
 import { runPaths, type WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import {
@@ -67,6 +67,8 @@ async function startActor(
     keepSeconds,
     rollback,
     keepCheckpoints,
+    // A server could go on with the weights it had, and nobody here would see it.
+    canary: generationServer(recipe.policy.engine) !== null,
   });
   // A predecessor goes on until here, and this trainer takes up its commits.
   const epoch = await runState.newEpoch();

@@ -22,6 +22,12 @@ export { overrideForResume } from './resume-overrides';
 export { keepCheckpoints, publishDtype, rollbackFields, trainerFields, type TrainerConfig } from './trainer';
 export { scorerFields, workerFields } from './worker';
 export {
+  engineOfReplica,
+  generationServer,
+  type GenerationEngine,
+  type GenerationServer,
+} from './generation-server';
+export {
   ALGORITHM_NAMES,
   algorithmSchema,
   type AlgorithmConfig,

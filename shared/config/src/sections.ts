@@ -5,10 +5,12 @@ export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.strictObject(shape).prefault({} as never);
 }
 
+/** The engines of this machine. */
+export const engineName = z.enum(['auto', 'onnx', 'tensorflow']);
+
 /** The engine that computes a model, and where. */
 export const engineFields = {
-  engine: z
-    .enum(['auto', 'onnx', 'tensorflow'])
+  engine: engineName
     .default('auto')
     .describe(
       'onnx is always there, tensorflow where `forge engine install` has put it; auto takes the faster one for model and device, and stands as that one in the resolved recipe',

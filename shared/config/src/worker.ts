@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import { generationEngine } from './generation-server';
 import { engineFields } from './sections';
 
 /** The engine that generates, as recipes and the Policy actor share it. */
 export const workerFields = {
   ...engineFields,
+  engine: generationEngine,
   maxBatch: z.int().min(1).max(4096).default(64).describe('sequences decoded together by one replica'),
   chunk: z.int().min(1).max(1024).default(16).describe('tokens decoded per engine run'),
   prefixCacheMb: z

@@ -2,7 +2,13 @@ export { type Head, type ModelConfig } from './transformer/model-config';
 export { type RopeScaling } from './transformer/rope-scaling';
 export { engineFor, type AskedEngine } from './engine-for';
 export { modelFolder, type ModelFolder } from './hugging-face/model-folder';
-export { loadModelTokenizer, loadTokenizer, readModelConfig } from './hugging-face/read-model-config';
+export {
+  describeModel,
+  loadModelTokenizer,
+  loadTokenizer,
+  readModelConfig,
+  type ModelDescription,
+} from './hugging-face/read-model-config';
 export { modelFingerprint } from './hugging-face/model-fingerprint';
 export { parameterCount, parameterShapes } from './transformer/parameter-shapes';
 export { initializeParameters } from './hugging-face/initialize';
@@ -11,7 +17,7 @@ export { unappliedSettings } from './hugging-face/generation-settings';
 export { tokenizerDifference } from './hugging-face/tokenizer-difference';
 export { tokenTexts } from './hugging-face/token-texts';
 export { createModel, loadModel, saveModel, type LoadedModel } from './hugging-face/hugging-face';
-export { isAdapter, readAdapter, saveAdapter } from './hugging-face/adapter-folder';
+export { adapterConfig, isAdapter, readAdapter, saveAdapter } from './hugging-face/adapter-folder';
 export { bridgeChat } from './chat/bridge-chat';
 export { parseAnswer, type ParsedAnswer } from './chat/parse-answer';
 export { renderChat } from './chat/render-chat';
@@ -20,7 +26,7 @@ export { BLOCK_TOKENS } from './kv-cache/cache-block';
 export { type PrefillCounts } from './generation/decoder';
 export { Generator, type GeneratorOptions, type GeneratorStats } from './generation/generator';
 export { type ChunkMark } from './generation/chunk-marks';
-export { type GenerateRequest, type Growth } from './generation/sequence';
+export { Sequence, type GenerateRequest, type Growth, type SequenceRules } from './generation/sequence';
 export { type FrozenBase, type WeightMode } from './adapter/weight-source';
 export {
   adapterParameterCount,
@@ -29,7 +35,7 @@ export {
   type AdapterShape,
 } from './adapter/adapter-factors';
 export { initializeAdapter } from './adapter/initialize-adapter';
-export { canaryTokens, canaryTolerance } from './generation/canary';
+export { canaryTokens, canaryTolerance, checkCanary } from './generation/canary';
 export { mergeAdapter } from './adapter/merge-adapter';
 export { LogprobScorer, type LogprobScorerOptions } from './generation/logprob-scorer';
 export {

@@ -1,7 +1,7 @@
 import { hasOwnRollout, loadRecipe, type Recipe } from '@forge/config';
 import type { Sample } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import { loadModel, modelFolder, type LoadedModel } from '@forge/model';
+import { loadModel, modelFolder, type AskedEngine, type LoadedModel } from '@forge/model';
 import { loadTask, pinnedTask } from '@forge/recipe-parts';
 import { openRewards } from '@forge/rl-actors';
 import { accuracyOfRollouts } from '../running/evaluation-run';
@@ -24,7 +24,7 @@ const NAMED_FAILURES = 8;
 
 /**
  * `forge eval MODEL --task RECIPE`: greedy accuracy on the held-out samples of a recipe's task, by its rollout where it has one
- * of its own. A sample that can't be answered or judged is named, and counts as wrong unless what should have judged it was at
+ * of its own, or where a server generates. A sample that can't be answered or judged is named, and counts as wrong unless what should have judged it was at
  * fault.
  *
  * @throws {ForgeError} CONFIG_INVALID where agents elsewhere make the rollouts.
@@ -53,9 +53,11 @@ export async function evaluate(
     process.stderr.write(`forge: the task of ${options.task} has no held-out samples\n`);
     return 2;
   }
-  const { accuracy, failed } = hasOwnRollout(recipe)
-    ? await accuracyOfRollouts({ ...recipe, task }, model, samples)
-    : await accuracyOfAnswers(recipe, model, samples);
+  const { engine } = recipe.policy;
+  const { accuracy, failed } =
+    hasOwnRollout(recipe) || typeof engine !== 'string'
+      ? await accuracyOfRollouts({ ...recipe, task }, model, samples)
+      : await accuracyOfAnswers(recipe, { ...recipe.policy, engine }, model, samples);
   for (const { id, code, message, isUnjudged } of failed.slice(0, NAMED_FAILURES)) {
     const counts = isUnjudged ? 'is left out' : 'counts as wrong';
     process.stderr.write(`forge: sample ${id} ${counts}: ${message} [${code}]\n`);
@@ -81,11 +83,12 @@ export async function evaluate(
 /** Greedy accuracy of single answers, in this process. */
 async function accuracyOfAnswers(
   recipe: Recipe,
+  engine: AskedEngine,
   model: LoadedModel,
   samples: readonly Sample[],
 ): Promise<GreedyAccuracy> {
   const rewards = await openRewards(recipe);
-  const generator = await localGenerator(model, recipe.policy, 'policy');
+  const generator = await localGenerator(model, engine, 'policy');
   const result = await greedyAccuracy(
     generator,
     samples,

@@ -39,6 +39,8 @@ const OTHER_PROCESSES_BYTES = 450 * MIB;
 const GATEWAY_BYTES = 125 * MIB;
 /** Moments of a parameter. */
 const MOMENTS = 2;
+/** A policy in front of a server, with its tokenizer; measured. */
+const SERVED_BYTES = 140 * MIB;
 /** Copies of the logits of a chunk: logits, probabilities and their gradient. */
 const LOGITS_COPIES = 3;
 /** Gradients of the LM head: the loop's state, its next value, and that of the embedding. */
@@ -145,6 +147,10 @@ function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number):
 
 function policyPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): ServicePlan {
   const { policy, trainer } = recipe;
+  const { engine, replicas } = policy;
+  // Where a server generates, no weights are here.
+  if (typeof engine !== 'string')
+    return { service: 'policy', replicas, parts: { process: SERVED_BYTES }, bytes: SERVED_BYTES };
   const weights = FLOAT_BYTES * parameterCount(config);
   const trained = FLOAT_BYTES * trainedCount(recipe, config);
   const isAdapter = recipe.adapter !== undefined;
@@ -152,7 +158,7 @@ function policyPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): 
   const isBaked = policy.weights !== 'inputs';
   const { layers, kvHeads, headDim } = config;
   const parts = {
-    process: PROCESS_BYTES[engineOf(policy)],
+    process: PROCESS_BYTES[engineOf({ engine })],
     ...(isAdapter
       ? adaptedWeights(weights, trained, policy)
       : {
@@ -167,7 +173,7 @@ function policyPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): 
     logits: logitsBytes(config, policy.maxBatch, 2 * LOGITS_COPIES),
     scoring: scoringBytes(config, length, trainer.logitsChunk, length),
   };
-  return { service: 'policy', replicas: policy.replicas, parts, bytes: total(parts) };
+  return { service: 'policy', replicas, parts, bytes: total(parts) };
 }
 
 /** Weights of a policy with an adapter of `adapter` bytes beside a base of `base` bytes. */

@@ -24,7 +24,11 @@ export function renderPlan(plan: RunPlan, note: string | null): string {
     row('disk', gibibytes(disk.bytes), `${verdict(disk)}; ${named(disk.parts, gibibytes)}`),
     ...turnRows(plan),
     row('step', seconds(time.stepSeconds), stepParts(plan)),
-    row('tokens/s', count(time.tokensPerSecond), `generated; ${count(time.generatedTokens)} a step at most`),
+    row(
+      'tokens/s',
+      time.generateSeconds > 0 ? count(time.tokensPerSecond) : '?',
+      `generated; ${count(time.generatedTokens)} a step at most`,
+    ),
     row('run', seconds(time.runSeconds), 'if every rollout is as long as it may be'),
   ];
   if (note !== null) lines.push('', note);
@@ -75,7 +79,8 @@ function verdict({ availableBytes, fits }: RunPlan['memory']): string {
 
 function stepParts({ time }: RunPlan): string {
   const reference = time.referenceSeconds > 0 ? `, reference ${seconds(time.referenceSeconds)}` : '';
-  return `generation ${seconds(time.generateSeconds)}${reference}, training ${seconds(time.trainSeconds)}`;
+  const generation = time.generateSeconds > 0 ? seconds(time.generateSeconds) : 'at a server';
+  return `generation ${generation}${reference}, training ${seconds(time.trainSeconds)}`;
 }
 
 function seconds(value: number): string {

@@ -1,7 +1,7 @@
 import type { Recipe } from '@forge/config';
 import { createEngine, type HostTensor } from '@forge/engine';
 import { Graph, matmul } from '@forge/graph';
-import type { ModelConfig } from '@forge/model';
+import type { AskedEngine, ModelConfig } from '@forge/model';
 import type { Speed } from './time-plan';
 
 const PROBE_MS = 500;
@@ -12,14 +12,20 @@ const WIDE = 4096;
 /** The rates of a model's largest product on this machine, with the engine and threads of trainer and policy. */
 export async function probeSpeed(recipe: Recipe, config: ModelConfig): Promise<Speed> {
   const { trainer, policy } = recipe;
+  // onnxruntime stands for PyTorch, which is not measured here.
+  const engine = trainer.engine === 'torch' ? 'onnx' : trainer.engine;
   return {
-    trainer: await rate(trainer, config, Math.min(MANY_ROWS, trainer.microBatchTokens)),
-    policy: await rate(policy, config, policy.maxBatch),
+    trainer: await rate({ ...trainer, engine }, config, Math.min(MANY_ROWS, trainer.microBatchTokens)),
+    // A server takes none of the time of this machine.
+    policy:
+      typeof policy.engine === 'string'
+        ? await rate({ ...policy, engine: policy.engine }, config, policy.maxBatch)
+        : Infinity,
   };
 }
 
 async function rate(
-  { engine, threads, device, mathMode }: Recipe['trainer'] | Recipe['policy'],
+  { engine, threads, device, mathMode }: AskedEngine,
   config: ModelConfig,
   rows: number,
 ): Promise<number> {
@@ -32,9 +38,7 @@ async function rate(
     intermediateSize,
     hiddenSize,
   ]);
-  // onnxruntime stands for PyTorch, which is not measured here.
-  const isOurs = engine === 'onnx' || engine === 'tensorflow';
-  const options = { threads, device, mathMode, engine: isOurs ? engine : 'onnx' } as const;
+  const options = { threads, device, mathMode, engine: engine === 'auto' ? 'onnx' : engine };
   const program = await createEngine(options).compile({ y: matmul(x, weight, { transposeB: true }) });
   const feed: HostTensor = {
     dtype: 'float32',

@@ -36,7 +36,7 @@ function recipe(sections: object): Recipe {
   });
 }
 
-const enginesOf = ({ trainer, policy, reference }: Recipe): string[] =>
+const enginesOf = ({ trainer, policy, reference }: Recipe): unknown[] =>
   [trainer, policy, reference].map(({ engine }) => engine);
 const LARGE = midModels;
 const SMALL = { config: smallConfig, reference: smallConfig };

@@ -9,15 +9,14 @@ const COMPUTING = ['trainer', 'policy', 'reference'] as const;
 
 type Section = (typeof COMPUTING)[number];
 
-/** Sections with an engine of ours. */
-function computing(recipe: Recipe): Section[] {
-  return COMPUTING.filter((section) =>
-    section === 'trainer' ? !trainsInTorch(recipe) : section !== 'reference' || usesReference(recipe),
-  );
-}
-
-function trainsInTorch({ trainer }: Recipe): boolean {
-  return trainer.engine === 'torch';
+/** The choices of the services that compute on this machine by an engine of ours, by section. */
+function computing(recipe: Recipe): [Section, EngineChoice][] {
+  return COMPUTING.flatMap((section): [Section, EngineChoice][] => {
+    const { engine, ...where } = recipe[section];
+    if (typeof engine !== 'string' || engine === 'torch') return [];
+    if (section === 'reference' && !usesReference(recipe)) return [];
+    return [[section, { ...where, engine }]];
+  });
 }
 
 /**
@@ -28,15 +27,10 @@ function trainsInTorch({ trainer }: Recipe): boolean {
  */
 export function withEngines(recipe: Recipe, models: RunModels): Recipe {
   const { config, reference, rewardModel } = models;
-  const chosen = (name: Section): EngineChoice => ({
-    ...recipe[name],
-    engine: chooseEngine(
-      recipe[name] as EngineChoice,
-      { kind: WORK[name], parameters: parameterCount(name === 'reference' ? reference : config) },
-      name,
-    ),
+  const sections = computing(recipe).map(([name, choice]) => {
+    const parameters = parameterCount(name === 'reference' ? reference : config);
+    return [name, { ...recipe[name], engine: chooseEngine(choice, { kind: WORK[name], parameters }, name) }];
   });
-  const sections = computing(recipe).map((name) => [name, chosen(name)]);
   const resolved = { ...recipe, ...(Object.fromEntries(sections) as Partial<Recipe>) };
   const found = rewardModelOf(recipe);
   if (found === null || rewardModel === undefined) return resolved;
@@ -51,8 +45,8 @@ export function withEngines(recipe: Recipe, models: RunModels): Recipe {
  *   trainer in PyTorch does not take.
  */
 export function requireEngines(recipe: Recipe): void {
-  for (const name of computing(recipe)) checkInstalled(recipe[name] as EngineChoice, name);
-  if (trainsInTorch(recipe)) requireTorch(storedRecipe(recipe));
+  for (const [name, choice] of computing(recipe)) checkInstalled(choice, name);
+  if (recipe.trainer.engine === 'torch') requireTorch(storedRecipe(recipe));
   const found = rewardModelOf(recipe);
   if (found !== null) checkInstalled(found.reward, found.field);
 }

@@ -128,8 +128,8 @@ export class RolloutJobs {
       try {
         await this.underWay.do((one) => this.work(job, attempt, one));
       } catch (error) {
-        if (job.kind !== 'rollout' || !(error instanceof ForgeError) || !error.is('STALE_EPISODE'))
-          throw error;
+        const failure = ForgeError.from(error);
+        if (job.kind !== 'rollout' || !failure.is('STALE_EPISODE')) throw handedBack(failure);
         await this.drop(job.index, attempt);
       }
     });
@@ -352,6 +352,12 @@ export class RolloutJobs {
       }),
     };
   }
+}
+
+/** A job that waited in vain for a server that generates is not at fault: it goes back, and no attempt is counted. */
+function handedBack(failure: ForgeError): ForgeError {
+  if (!failure.is('TRANSIENT_GENERATOR_UNREACHABLE')) return failure;
+  return new ForgeError('CANCELLED', failure.message, {}, { cause: failure });
 }
 
 /** @throws {ForgeError} CONTRACT_INVALID_MESSAGE when there are more numbered rollouts than the group is to have. */

@@ -18,6 +18,8 @@ const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 2_000;
 /** Weights that are damaged, gone, or not what they are taken for: the version in use stays in use, and others may come. */
 const REFUSED = ['CONTRACT_WEIGHTS_CORRUPT', 'CONTRACT_CANARY_MISMATCH', 'STALE_WEIGHTS'];
+/** Failures of a server that generates, which has to take the weights: they are in order, and tried again. */
+const UNTAKEN = ['TRANSIENT_GENERATOR_UNREACHABLE', 'TRANSIENT_GENERATOR_FAILED'];
 
 /** Applies announced weights as they come, and lets work wait for a version. */
 export class WeightsFollower {
@@ -96,7 +98,11 @@ export class WeightsFollower {
         apply(announcement),
       );
     } catch (error) {
-      if (!(error instanceof ForgeError) || !REFUSED.includes(error.code)) throw error;
+      if (!(error instanceof ForgeError) || ![...REFUSED, ...UNTAKEN].includes(error.code)) throw error;
+      if (UNTAKEN.includes(error.code)) {
+        logger.warn({ version, inUse: this.version, err: error }, 'the server does not take weights now');
+        return false;
+      }
       this.refusals += 1;
       logger.warn({ version, inUse: this.version, err: error }, 'announced weights are refused');
       await versions.askAgain(version);

@@ -96,6 +96,11 @@ export class Sequence {
     return this.tokensLeft <= 0 ? this.complete('length', decodeText(shown)) : null;
   }
 
+  /** The completion of a sequence that is done by what its tokens do not show. */
+  ended(): Completion {
+    return this.complete('end', this.rules.decodeText(this.tokenIds));
+  }
+
   /** Tells a listener what is new since the last time. */
   tellGrowth(): void {
     const { onGrowth } = this.request;

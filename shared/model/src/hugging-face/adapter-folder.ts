@@ -91,18 +91,23 @@ export async function saveAdapter(
   const temporary = `${target}.${randomUUID()}.tmp`;
   try {
     await mkdir(temporary, { recursive: true });
-    const config = {
-      ...{ peft_type: 'LORA', task_type: 'CAUSAL_LM', base_model_name_or_path: base, inference_mode: true },
-      ...{ r: adapter.rank, lora_alpha: adapter.alpha, target_modules: adapter.targets, lora_dropout: 0 },
-      ...{ bias: 'none', fan_in_fan_out: false, use_rslora: false, use_dora: false, modules_to_save: null },
-    };
-    await writeFile(path.join(temporary, ADAPTER), `${JSON.stringify(config, null, 2)}\n`);
+    await writeFile(path.join(temporary, ADAPTER), adapterConfig(base, adapter));
     const metadata = { format: 'pt' };
     await writeSafetensors(path.join(temporary, WEIGHTS), parameters, { dtype, metadata });
     await replaceDirectory(temporary, target);
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
+}
+
+/** The `adapter_config.json` of an adapter of `base`. */
+export function adapterConfig(base: string, { rank, alpha, targets }: AdapterShape): string {
+  const config = {
+    ...{ peft_type: 'LORA', task_type: 'CAUSAL_LM', base_model_name_or_path: base, inference_mode: true },
+    ...{ r: rank, lora_alpha: alpha, target_modules: targets, lora_dropout: 0 },
+    ...{ bias: 'none', fan_in_fan_out: false, use_rslora: false, use_dora: false, modules_to_save: null },
+  };
+  return `${JSON.stringify(config, null, 2)}\n`;
 }
 
 function isNothing(value: unknown): boolean {

@@ -6,7 +6,7 @@ import { HubRepository, parseHubName } from '@forge/hub';
 import { parseModelConfig, type Head, type ModelConfig } from '../transformer/model-config';
 import { isAdapter, readAdapter } from './adapter-folder';
 import { modelFolder } from './model-folder';
-import { jsonOf, readModelFiles } from './model-files';
+import { jsonOf, readModelFiles, type ModelFiles } from './model-files';
 import { createTokenizer, type Tokenizer, type TokenizerOptions } from './tokenizer';
 
 const FILE = 'config.json';
@@ -33,18 +33,32 @@ export async function readModelConfig(
   return parseModelConfig(jsonOf(new Map([[FILE, bytes]]), FILE, model), file, head);
 }
 
+/** Everything of a model but its weights. */
+export interface ModelDescription {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly files: ModelFiles;
+}
+
 /**
- * The tokenizer that `loadModel` gives the model, without its weights.
+ * What `loadModel` gives of the model, without its weights.
  *
  * @throws {ForgeError} as `loadModel`.
  */
-export async function loadModelTokenizer(model: string, date: string | undefined): Promise<Tokenizer> {
+export async function describeModel(model: string, date: string | undefined): Promise<ModelDescription> {
   const named = await modelFolder(model);
   const isPart = await isAdapter(named.dir);
   const { dir } = isPart ? await modelFolder((await readAdapter(named.dir)).base) : named;
   const files = await readModelFiles(dir);
-  const { vocabSize, maxPositions } = parseModelConfig(jsonOf(files, FILE, dir), path.join(dir, FILE));
-  return createTokenizer(files, dir, { embeddingRows: vocabSize, maxPositions, date });
+  const config = parseModelConfig(jsonOf(files, FILE, dir), path.join(dir, FILE));
+  const { vocabSize, maxPositions } = config;
+  const tokenizer = createTokenizer(files, dir, { embeddingRows: vocabSize, maxPositions, date });
+  return { config, tokenizer, files };
+}
+
+/** The tokenizer of `describeModel`. */
+export async function loadModelTokenizer(model: string, date: string | undefined): Promise<Tokenizer> {
+  return (await describeModel(model, date)).tokenizer;
 }
 
 /**

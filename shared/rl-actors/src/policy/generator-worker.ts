@@ -29,13 +29,13 @@ import { recordSystemMetric, Reduce, timed } from '@forge/telemetry';
 import { collectGarbage } from './collect-garbage';
 import { logprobMismatch, soleVersion } from './logprob-mismatch';
 import { RecentWeights } from './recent-weights';
-import type { PolicySettings } from './policy-config';
+import { ownEngine, type PolicySettings } from './policy-config';
 
 /** Below this size, swapping sessions for new weights costs more than passing the weights in at every run. */
 const INPUT_PARAMETERS = 4_000_000;
 const MIB = 2 ** 20;
 
-interface GenerateRequest {
+export interface GenerateRequest {
   prompt: Prompt;
   /** One per wanted completion; with the seed they decide what is drawn. */
   rolloutIds: readonly string[];
@@ -52,20 +52,20 @@ export interface StreamGrowth {
   growth: Growth;
 }
 
-interface Generated {
+export interface Generated {
   completions: Completion[];
   chunks: ChunkMark[];
 }
 
 /** Version that counts from now on, and when its weights were there, and when they were in use. */
-interface WeightsSet {
+export interface WeightsSet {
   version: number;
   /** Milliseconds since the epoch. */
   fetchedAtMs: number;
   appliedAtMs: number;
 }
 
-interface TokensToShow {
+export interface TokensToShow {
   tokenIds: readonly number[];
   positions: readonly number[];
 }
@@ -278,7 +278,7 @@ function weightModeOf(parameters: Parameters): WeightMode {
 async function open(worker: PolicySettings['worker']): Promise<Generation> {
   const load = (): Promise<LoadedModel> => loadModel(worker.model, { date: worker.date });
   const { config, tokenizer, parameters } = await load();
-  const engine = await engineFor(worker, 'generation', config, 'worker');
+  const engine = await engineFor(ownEngine(worker), 'generation', config, 'worker');
   return new Generation(engine, { config, tokenizer }, parameters, async () => (await load()).parameters);
 }
 

@@ -1,5 +1,7 @@
-import { seededAdapterSchema, workerFields } from '@forge/config';
+import { generationServer, seededAdapterSchema, workerFields, type GenerationServer } from '@forge/config';
 import { samplingSchema } from '@forge/contracts';
+import { ForgeError } from '@forge/errors';
+import type { AskedEngine } from '@forge/model';
 import { z } from 'zod';
 
 const workerConfigSchema = z.strictObject({
@@ -39,3 +41,15 @@ export type SamplingOverrides = z.input<typeof promptSamplingSchema>;
 export type PolicyConfig = z.input<typeof policyConfigSchema>;
 /** With every default filled in. */
 export type PolicySettings = z.output<typeof policyConfigSchema>;
+
+/** The server that generates; null where the worker does. */
+export function servedBy({ engine }: Pick<PolicySettings['worker'], 'engine'>): GenerationServer | null {
+  return generationServer(engine);
+}
+
+/** The engine of a worker that generates itself. */
+export function ownEngine(worker: PolicySettings['worker']): AskedEngine {
+  const { engine } = worker;
+  if (typeof engine === 'string') return { ...worker, engine };
+  throw new ForgeError('BUG_INVARIANT', 'a server generates, not this thread');
+}

@@ -41,6 +41,7 @@ import { ItemQueue } from './item-queue';
 import {
   policyConfigSchema,
   promptSamplingSchema,
+  servedBy,
   type PolicyConfig,
   type PolicySettings,
   type SamplingOverrides,
@@ -59,7 +60,8 @@ interface GenerateArguments {
 
 /**
  * A model that answers prompts. All prompts that are asked for at a time are decoded together; new weights take effect
- * between two chunks of tokens while generation goes on. It starts with the model's own weights as version 0.
+ * between two chunks of tokens while generation goes on. It starts with the model's own weights as version 0. Where `engine` is a
+ * server, that generates.
  */
 export class Policy extends ForgeActor {
   private readonly settings: PolicySettings;
@@ -77,7 +79,9 @@ export class Policy extends ForgeActor {
   }
 
   override async setup(): Promise<void> {
-    this.worker = await openWorker<GeneratorApi>(join(__dirname, 'generator-worker'), this.settings);
+    const isServed = servedBy(this.settings.worker) !== null;
+    const module = join(__dirname, isServed ? 'server-worker' : 'generator-worker');
+    this.worker = await openWorker<GeneratorApi>(module, this.settings);
     this.worker.on('growth', (event) => {
       const { streamId, growth } = event as StreamGrowth;
       this.streams.get(streamId)?.(growth);

@@ -30,6 +30,10 @@ export const trainerConfigSchema = z.strictObject({
   keepVersions: z.int().min(2).default(4).describe('published versions kept on disk'),
   keepSeconds: z.number().min(0).default(3).describe('younger versions are kept, however many they are'),
   epoch: z.int().min(0).default(0).describe('tells trainers apart that follow each other in one directory'),
+  canary: z
+    .boolean()
+    .default(false)
+    .describe('announces whole weights with log-probs by which a policy can prove that it uses them'),
   keepCheckpoints,
   publishDtype,
   resumeFrom: resumePointSchema.optional(),

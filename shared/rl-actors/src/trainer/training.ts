@@ -176,7 +176,8 @@ export class Training {
     this.published = { version, sha256: announcement.sha256 };
     // The version before stays: until the commit it is the one a crash goes back to.
     await this.optimizer.collect(await this.weights.collect([...inUse, ...this.young(version)]));
-    return this.model.base === undefined ? announcement : { ...announcement, canary: await this.canary() };
+    const isProved = this.model.base !== undefined || this.settings.canary;
+    return isProved ? { ...announcement, canary: await this.canary() } : announcement;
   }
 
   /** Tokens and their log-probs under the current version. */
