@@ -1,4 +1,4 @@
-import { type AnyTensor, type DeviceTensor, type Engine, type Program, type RunOutputs } from '@forge/engine';
+import type { AnyTensor, DeviceTensor, Engine, Program, RunOutputs } from '@forge/engine';
 import { concat, gather, Graph, reshape } from '@forge/graph';
 import type { ModelConfig } from '../transformer/model-config';
 import { HostCaches } from './host-caches';
@@ -15,7 +15,7 @@ interface Place {
   newRow: number;
 }
 
-/** Tensors of which a batch is made. */
+/** Tensors of which a batch is made, by the number that a stretch names them with; the last where sequences join. */
 const SOURCES = ['running', 'grown', 'joining'] as const;
 
 /**
@@ -35,7 +35,7 @@ export class DeviceCaches implements RunningCaches {
   private grown: Record<string, DeviceTensor> = {};
   private places = new Map<KvCache, Place>();
   /** By the number of their sources. */
-  private readonly programs = new Map<number, Promise<Program>>();
+  private readonly programs = new Map<number, Program>();
 
   constructor(
     private readonly engine: Engine,
@@ -70,7 +70,7 @@ export class DeviceCaches implements RunningCaches {
 
   async close(): Promise<void> {
     this.clear();
-    for (const program of this.programs.values()) await (await program).release();
+    for (const program of this.programs.values()) await program.release();
     this.programs.clear();
   }
 
@@ -114,10 +114,10 @@ export class DeviceCaches implements RunningCaches {
     ];
   }
 
-  private programOf(sources: number): Promise<Program> {
-    const known = this.programs.get(sources) ?? this.compile(SOURCES.slice(0, sources));
-    this.programs.set(sources, known);
-    return known;
+  private async programOf(sources: number): Promise<Program> {
+    const program = this.programs.get(sources) ?? (await this.compile(SOURCES.slice(0, sources)));
+    this.programs.set(sources, program);
+    return program;
   }
 
   /**

@@ -19,22 +19,23 @@ export function positionIndex(
   positions: number,
 ): HostTensor {
   const heads = sources[0]![1]!;
-  let end = 0;
-  const begins = sources.map(
-    ([count, , width]) => (end += count! * heads * width!) - count! * heads * width!,
-  );
+  const begins = [0];
+  for (const [count, , width] of sources) begins.push(begins.at(-1)! + count! * heads * width!);
   const firstOf = ({ source, row }: Stretch, head: number): number =>
     begins[source]! + (row * heads + head) * sources[source]![2]!;
   const data = new BigInt64Array(rows.length * heads * positions);
+  // Low halves alone: making BigInts would take longer than the rest.
+  const low = new Int32Array(data.buffer);
   rows.forEach((stretches, row) => {
     for (let head = 0; head < heads; head++) {
       const start = (row * heads + head) * positions;
       let at = start;
       for (const stretch of stretches) {
         const first = firstOf(stretch, head);
-        for (let i = 0; i < stretch.length; i++) data[at++] = BigInt(first + i);
+        for (let i = 0; i < stretch.length; i++) low[2 * at++] = first + i;
       }
-      data.fill(BigInt(firstOf(stretches[0]!, head)), at, start + positions);
+      const first = firstOf(stretches[0]!, head);
+      while (at < start + positions) low[2 * at++] = first;
     }
   });
   return { dtype: 'int64', shape: [rows.length, heads, positions], data };
