@@ -155,7 +155,7 @@ for (const { name, options, missing } of engineCandidates()) {
             ];
             expect(device).toEqual(host);
           }),
-          { numRuns: options.device === 'webgpu' ? 2 : 8, seed: 11 },
+          { numRuns: name === 'onnx on the CPU' ? 10 : 2, seed: 11 },
         );
       },
     );
