@@ -23,6 +23,8 @@ describe('redisAddress', () => {
     ['/run/redis.sock?db=2', '/run/redis.sock?db=2'],
     ['unix:///run/redis.sock', '/run/redis.sock'],
     ['redis://cache:1\n', 'redis://cache:1'],
+    ['redis+cluster://a:1,b:2', 'redis+cluster://a:1,b:2'],
+    ['valkeys+cluster://me:p%40@a,[::1]:7000/0', 'rediss+cluster://me:p%40@a,[::1]:7000'],
   ])('reads %j as %s', (text, address) => {
     expect(redisAddress(text)).toBe(address);
   });
@@ -47,6 +49,8 @@ describe('redisAddress', () => {
     ['127.0.0.1:6390/prod', /a database is a number/],
     ['/run/redis.sock?db=prod', /a database is a number/],
     ['redis:///run/redis.sock', /a socket is given by its path alone, as in \/run\/redis\.sock/],
+    [`redis+cluster://me:${SECRET}@a:1,b:2/3`, /a cluster has no database but 0/],
+    ['redis+cluster://a:1,:2', /redis\+cluster:\/\/USER:PASSWORD@HOST:PORT,HOST:PORT/],
     [`http://${SECRET}:6390`, /redis:\/\/, rediss:\/\/ \(TLS\), valkey:\/\/ or valkeys:\/\//],
     ['tcp://127.0.0.1:6390', /rediss:\/\//],
   ])('refuses %s and shows nothing of it', (text, expected) => {
@@ -62,6 +66,9 @@ describe('withPassword', () => {
     ['redis://cache:1', 'redis://:p%40s%2Fs@cache:1'],
     ['redis://me@cache', 'redis://me:p%40s%2Fs@cache'],
     ['redis://:own@cache', 'redis://:own@cache'],
+    ['redis+cluster://a:1,b:2', 'redis+cluster://:p%40s%2Fs@a:1,b:2'],
+    ['rediss+cluster://me@a,b', 'rediss+cluster://me:p%40s%2Fs@a,b'],
+    ['redis+cluster://:own@a,b', 'redis+cluster://:own@a,b'],
     ['/run/redis.sock', '/run/redis.sock?password=p%40s%2Fs'],
     ['/run/redis.sock?db=2', '/run/redis.sock?db=2&password=p%40s%2Fs'],
   ])('puts it into %s', (address, complete) => {

@@ -7,6 +7,7 @@ const SCHEMES: ReadonlyMap<string, string> = new Map([
   ['valkey', 'redis'],
   ['valkeys', 'rediss'],
 ]);
+const CLUSTER = /\+cluster$/i;
 const SOCKET = /^(?:unix:(?:\/\/)?)?(\/(?!\/)[^?]*)(\?.*)?$/is;
 const HOST_AND_PORT = /^(\[[\da-f:.%]+\]|[^\s:@[\]]*)(?::(\d{1,5}))?$/i;
 const MAX_PORT = 65_535;
@@ -25,15 +26,17 @@ export function redisAddress(text: string): string {
   }
   const [, named, rest = ''] =
     /^(?:([a-z][a-z\d+.-]*):)?(?:\/\/)?(.*)$/is.exec(withScheme(text.trim())) ?? [];
-  const scheme = SCHEMES.get(named?.toLowerCase() ?? '');
+  const isCluster = CLUSTER.test(named ?? '');
+  const scheme = SCHEMES.get((named ?? '').toLowerCase().replace(CLUSTER, ''));
   if (scheme === undefined)
     throw invalid(
-      'it begins with redis://, rediss:// (TLS), valkey:// or valkeys://, or is the path of a socket',
+      'it begins with redis://, rediss:// (TLS), valkey:// or valkeys://, of a cluster with redis+cluster:// or rediss+cluster://, or is the path of a socket',
     );
   const end = rest.search(/[/?#]|$/);
   const [authority, tail] = [rest.slice(0, end), rest.slice(end)];
   const login = authority.slice(0, authority.lastIndexOf('@') + 1);
   if (/[@#]/.test(tail) || !isDecodable(login)) throw unencoded();
+  if (isCluster) return clusterAddress(scheme, login, authority.slice(login.length), tail);
   const [, host, port] = HOST_AND_PORT.exec(authority.slice(login.length)) ?? [];
   if (host === undefined || Number(port ?? 0) > MAX_PORT)
     throw invalid('expected redis://USER:PASSWORD@HOST:PORT/DATABASE, of which the host is enough');
@@ -44,6 +47,17 @@ export function redisAddress(text: string): string {
   return `${scheme}://${login}${host || 'localhost'}${port === undefined ? '' : `:${port}`}${tail}`;
 }
 
+/** An address with some of the servers of a cluster, by which the others are found. */
+function clusterAddress(scheme: string, login: string, hosts: string, tail: string): string {
+  const servers = hosts.split(',').map((server) => HOST_AND_PORT.exec(server.trim()));
+  const isRight = servers.every((found) => found?.[1] && Number(found[2] ?? 0) <= MAX_PORT);
+  if (!isRight || !/^\/?0?$/.test(tail))
+    throw invalid(
+      'expected redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT; a cluster has no database but 0',
+    );
+  return `${scheme}+cluster://${login}${servers.map((found) => found![0]).join(',')}`;
+}
+
 /** `address` with a password, where it has none of its own. */
 export function withPassword(address: string, password: string): string {
   if (address.startsWith('/')) {
@@ -51,6 +65,11 @@ export function withPassword(address: string, password: string): string {
     const options = new URLSearchParams(query);
     if (!options.has('password')) options.set('password', password);
     return `${path}?${options.toString()}`;
+  }
+  const [, scheme, login, hosts] = /^([a-z]+\+cluster:\/\/)(?:(.*)@)?(.*)$/.exec(address) ?? [];
+  if (scheme !== undefined) {
+    if (login?.includes(':')) return address;
+    return `${scheme}${login ?? ''}:${encodeURIComponent(password)}@${hosts}`;
   }
   const complete = new URL(address);
   if (complete.password !== '') return address;

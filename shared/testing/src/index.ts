@@ -15,6 +15,7 @@ export { hasOpenssl, selfSigned } from './self-signed';
 export { missingDevice, missingWebGpu } from './missing-device';
 export { engineCandidates, missingTensorflow, type EngineCandidate } from './engine-candidates';
 export { isRunning, startTestRedis, type TestRedis } from './test-redis';
+export { startTestCluster, type TestCluster } from './test-cluster';
 export { waitFor } from './wait-for';
 export { HubServer, type HubFault, type HubFiles, type HubRequest } from './hub-server';
 export { startIndexServer, type IndexServer } from './index-server';

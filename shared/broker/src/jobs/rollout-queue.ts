@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { check, rolloutJobSchema, type RolloutJob } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
 import { DelayedError, Queue, UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { putBackAbandoned } from './abandoned-jobs';
-import { PATIENT } from '../redis/connection';
+import { isClusterAddress, openConnection, PATIENT } from '../redis/open-connection';
 import type { Failure } from '../refused/dead-letters';
 import { removeUnreadable, soon, type UnreadableJob } from './unreadable-jobs';
 import { runKeys } from '../keys';
@@ -76,6 +76,7 @@ export class RolloutQueue {
   private readonly queue: Queue;
   private worker: Worker | null = null;
   private readonly options: { connection: object; prefix: string };
+  private readonly shared: Redis | null;
   private readonly name: string;
   /** Calls of `onFailed` under way. */
   private readonly telling = new Set<Promise<void>>();
@@ -90,7 +91,12 @@ export class RolloutQueue {
   ) {
     const { queuePrefix, rolloutQueue } = runKeys(runId);
     this.name = rolloutQueue;
-    this.options = { connection: { url: redisUrl, ...PATIENT }, prefix: queuePrefix };
+    // BullMQ opens connections of its own but to a cluster.
+    this.shared = isClusterAddress(redisUrl) ? openConnection(redisUrl) : null;
+    this.shared?.on('error', () => {
+      // Reconnects by itself.
+    });
+    this.options = { connection: this.shared ?? { url: redisUrl, ...PATIENT }, prefix: queuePrefix };
     this.queue = new Queue(this.name, this.options);
     this.queue.on('error', () => {
       // Reconnects by itself.
@@ -192,7 +198,7 @@ export class RolloutQueue {
       stalledInterval: this.timing.stalledMs,
       maxStalledCount: MAX_DEATHS,
     });
-    const redis = new Redis(this.redisUrl, PATIENT);
+    const redis = openConnection(this.redisUrl);
     redis.on('error', () => {
       // Reconnects by itself.
     });
@@ -275,6 +281,7 @@ export class RolloutQueue {
     await this.worker?.close(force);
     if (!force) await Promise.allSettled(this.telling);
     await this.queue.close();
+    this.shared?.disconnect();
   }
 }
 

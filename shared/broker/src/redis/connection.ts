@@ -1,8 +1,8 @@
 import { ForgeError, within } from '@forge/errors';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
+import { openConnection, serversOf } from './open-connection';
 import { withoutPassword } from './redis-password';
 
-const RETRY_CAP_MS = 500;
 const CERTIFICATE_ERROR = /CERT|^UNABLE_TO_|^HOSTNAME_MISMATCH$/;
 
 export interface ConnectOptions {
@@ -15,24 +15,6 @@ export interface ConnectOptions {
 }
 
 /**
- * Options of every connection: commands wait for a lost Redis, and reconnecting never pauses long. Commands are not
- * gathered in pipelines: of one that was answered in part when Redis went away, ioredis gives the rest up.
- */
-export const PATIENT = {
-  maxRetriesPerRequest: null,
-  /**
-   * A connection that is silent for so long while an answer is due is given up: a network that went away says nothing, and TCP
-   * tries again after pauses as long as it was away. No command blocks longer than 10 s (BullMQ's).
-   */
-  socketTimeout: 12_000,
-  connectTimeout: 5_000,
-  enableAutoPipelining: false,
-  /** A timer of this length keeps a process going whose Redis was away when it disconnected. */
-  disconnectTimeout: 200,
-  retryStrategy: (attempt: number): number => Math.min(50 * attempt, RETRY_CAP_MS),
-};
-
-/**
  * A connection to a Redis that answers.
  *
  * @throws {ForgeError} TRANSIENT_REDIS_UNREACHABLE when it does not answer in time; CONTRACT_UNAUTHORIZED at once
@@ -40,7 +22,7 @@ export const PATIENT = {
  *   does not have the database, or is older than 6.2.
  */
 export async function connectRedis(url: string, options: ConnectOptions): Promise<Redis> {
-  const redis = new Redis(url, { ...PATIENT, connectionName: options.name });
+  const redis = openConnection(url, options.name);
   let lastError = 'no answer';
   const shownUrl = withoutPassword(url);
   let refuse: (error: ForgeError) => void = () => undefined;
@@ -67,7 +49,7 @@ export async function connectRedis(url: string, options: ConnectOptions): Promis
       throw new ForgeError('TRANSIENT_REDIS_UNREACHABLE', message, { url: shownUrl });
     });
     await checkDatabase(redis, shownUrl);
-    await checkServer(redis, shownUrl);
+    await Promise.all(serversOf(redis).map((server) => checkServer(server, shownUrl)));
     return redis;
   } catch (error) {
     redis.disconnect();
@@ -86,8 +68,16 @@ export interface RedisMemory {
   systemBytes: number;
 }
 
+/** Memory of a Redis; of a cluster, that of the server with the least: a run lies on one of them. */
 export async function redisMemory(redis: Redis): Promise<RedisMemory> {
-  const field = await fieldsOfInfo(redis);
+  const memories = await Promise.all(serversOf(redis).map(memoryOf));
+  const left = ({ maxBytes, systemBytes, usedBytes }: RedisMemory): number =>
+    (maxBytes ?? systemBytes) - usedBytes;
+  return memories.reduce((least, memory) => (left(memory) < left(least) ? memory : least));
+}
+
+async function memoryOf(server: Redis): Promise<RedisMemory> {
+  const field = await fieldsOfInfo(server);
   return {
     maxBytes: Number(field('maxmemory')) || null,
     usedBytes: Number(field('used_memory')),

@@ -6,6 +6,7 @@ describe('withoutPassword', () => {
     ['rediss://user:secret@host:1/2', 'rediss://host:1/2'],
     ['redis://:se/cr@et@host:1', 'redis://host:1'],
     ['user:secret@host:1', 'host:1'],
+    ['rediss+cluster://user:secret@a:1,b:2', 'rediss+cluster://a:1,b:2'],
     ['/run/of@me/redis.sock?password=secret', '/run/of@me/redis.sock'],
     ['unix:///run/redis.sock?db=2', 'unix:///run/redis.sock'],
     ['redis://host?username=user&password=secret', 'redis://host'],

@@ -42,5 +42,5 @@ export function withPasswordFrom(url: string, file: string): string {
 /** An address as it may be shown: without user, password and options. */
 export function withoutPassword(url: string): string {
   if (/^(unix:)?\//.test(url)) return url.replace(/\?.*$/s, '');
-  return url.replace(/^([a-z]+:\/\/)?.*@/is, '$1').replace(/\?.*$/s, '');
+  return url.replace(/^([a-z+]+:\/\/)?.*@/is, '$1').replace(/\?.*$/s, '');
 }

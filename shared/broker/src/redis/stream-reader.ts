@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { PATIENT } from './connection';
+import { openAnother } from './open-connection';
 import { CONSUMER_GROUP } from '../keys';
 
 /** An entry of a stream, values exact to the byte. */
@@ -81,7 +81,7 @@ export class StreamReader {
   private connection(stream: string): Redis {
     const known = this.connections.get(stream);
     if (known !== undefined) return known;
-    const connection = this.redis.duplicate(PATIENT);
+    const connection = openAnother(this.redis);
     connection.on('error', () => {
       // Reconnects by itself; the command under way goes on then.
     });

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import { runKeys } from '../keys';
+import { serversOf } from '../redis/open-connection';
 
 const SCANNED_AT_ONCE = 500;
 /** Keys of BullMQ whose own, short time is what brings the jobs of a dead worker back. */
@@ -40,15 +41,18 @@ export async function removeOrphans(redis: Redis): Promise<string[]> {
   return [...isOrphan].flatMap(([prefix, is]) => (is ? [prefix.slice('forge:{'.length, -1)] : []));
 }
 
+/** Calls `act` for the keys that match on every server; they may be of several runs. */
 async function forEachKey(
   redis: Redis,
   match: string,
   act: (keys: readonly string[]) => Promise<unknown>,
 ): Promise<void> {
-  let cursor = '0';
-  do {
-    const [next, keys] = await redis.scan(cursor, 'MATCH', match, 'COUNT', SCANNED_AT_ONCE);
-    if (keys.length > 0) await act(keys);
-    cursor = next;
-  } while (cursor !== '0');
+  for (const server of serversOf(redis)) {
+    let cursor = '0';
+    do {
+      const [next, keys] = await server.scan(cursor, 'MATCH', match, 'COUNT', SCANNED_AT_ONCE);
+      if (keys.length > 0) await act(keys);
+      cursor = next;
+    } while (cursor !== '0');
+  }
 }
