@@ -50,6 +50,16 @@ const call = (text: string): KeptCall => ({
 const failure = { code: 'TRANSIENT_TIMEOUT', message: 'm', attempts: 3, payload: '' } as const;
 
 describe('SessionDirectory', () => {
+  it('finds the only group of a size behind many of another one', async () => {
+    const state = await createRun(redis, `sessions-${count++}`, { candidatesPerBatch: 50 });
+    states.push(state);
+    await state.admit(50);
+    for (let group = 0; group < 50; group++) await state.sessions.offer(group === 47 ? 1 : 2, owned(group));
+    expect(await state.sessions.take(1)).toMatchObject({ group: '47' });
+    expect(await state.sessions.take(1)).toBeNull();
+    expect(await state.sessions.take(2)).toMatchObject({ group: '0' });
+  });
+
   it('hands out groups that wait, the oldest first or by sample, each once, with keys of which it keeps hashes', async () => {
     const { sessions, keys } = await newRun();
     await sessions.offer(2, owned(1));

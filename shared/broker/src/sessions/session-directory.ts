@@ -55,6 +55,9 @@ export interface GroupStanding {
 export type SessionVerdict = 'kept' | 'over' | 'unknown';
 
 const IS_INDEX = /^\d+$/;
+/** Offers read at once: of any sample, and of one that is looked for among all. */
+const OFFERS_READ = 16;
+const OFFERS_SEARCHED = 10_000;
 
 /** The sessions of agents, and the calls they made: all that must outlive a gateway and a policy. */
 export class SessionDirectory {
@@ -100,25 +103,42 @@ export class SessionDirectory {
     sampleId?: string,
     secrets: readonly string[] = Array.from({ length: groupSize }, newSessionKey),
   ): Promise<TakenGroup | null> {
-    const { sessionKeys, sessionOffers } = this.keys;
-    const before = await this.redis.hget(sessionKeys, hashOfKey(secrets[0]!));
-    const offers = (await this.redis.zrange(sessionOffers, 0, '-1'))
-      .map((offered) => [offered, offered.slice(0, offered.indexOf(' '))] as const)
-      .filter(([offered, group]) => sampleId === undefined || offered === offerOf(group, sampleId));
-    for (const group of [
-      ...(before === null ? [] : [placeOf(before)!.group]),
-      ...offers.map(([, one]) => one),
-    ]) {
-      const keys = [this.keys.sessions(group), sessionKeys, sessionOffers];
-      const sample = await scripts.take.run(this.redis, keys, [group, ...secrets.map(hashOfKey)]);
-      if (typeof sample !== 'string') continue;
-      return {
-        group,
-        sample: check(sampleSchema, JSON.parse(sample), `sample of group ${group}`),
-        sessions: secrets.map((key, rollout) => ({ sessionId: `${group}-${rollout}`, key })),
-      };
+    const before = await this.redis.hget(this.keys.sessionKeys, hashOfKey(secrets[0]!));
+    const again = before === null ? null : await this.takeGroup(placeOf(before)!.group, secrets);
+    if (again !== null) return again;
+    for await (const group of this.waiting(sampleId)) {
+      const taken = await this.takeGroup(group, secrets);
+      if (taken !== null) return taken;
     }
     return null;
+  }
+
+  /** Takes a group; null: it does not wait any more, or has another number of rollouts. */
+  private async takeGroup(group: string, secrets: readonly string[]): Promise<TakenGroup | null> {
+    const { sessionKeys, sessionOffers } = this.keys;
+    const keys = [this.keys.sessions(group), sessionKeys, sessionOffers];
+    const sample = await scripts.take.run(this.redis, keys, [group, ...secrets.map(hashOfKey)]);
+    if (typeof sample !== 'string') return null;
+    return {
+      group,
+      sample: check(sampleSchema, JSON.parse(sample), `sample of group ${group}`),
+      sessions: secrets.map((key, rollout) => ({ sessionId: `${group}-${rollout}`, key })),
+    };
+  }
+
+  /** Groups that wait, oldest first, of a sample where one is named. The first is nearly always taken. */
+  private async *waiting(sampleId?: string): AsyncGenerator<string> {
+    const count = sampleId === undefined ? OFFERS_READ : OFFERS_SEARCHED;
+    const groupOf = (offered: string): string => offered.slice(0, offered.indexOf(' '));
+    for (let after = '-inf'; ;) {
+      const page = await this.redis.zrangebyscore(this.keys.sessionOffers, after, '+inf', 'LIMIT', 0, count);
+      for (const offered of page) {
+        const group = groupOf(offered);
+        if (sampleId === undefined || offered === offerOf(group, sampleId)) yield group;
+      }
+      if (page.length < count) return;
+      after = `(${groupOf(page.at(-1)!)}`;
+    }
   }
 
   /** The session of a key (`hashOfKey`); ended where its group is over, or another agent has its place; null: no such key. */

@@ -19,8 +19,9 @@ export interface FetchOptions {
 
 type Blob = Pick<WeightsAnnouncement, 'version' | 'sha256' | 'sizeBytes'>;
 
-/** Pause before holders are asked again that all give to as many as they can. */
-const BUSY_MS = 100;
+/** Pause before holders are asked again that all give to as many as they can; twice as long each time, up to a bound. */
+const BUSY_MS = 50;
+const LONGEST_BUSY_MS = 1_000;
 
 /**
  * Brings a blob to `path` from whoever gives it, from where an earlier attempt ended. A holder that is lost in the middle is
@@ -54,6 +55,7 @@ async function complete(
   { holders, say }: FetchOptions,
 ): Promise<ReadonlySet<string>> {
   const givers = new Set<string>();
+  let pauseMs = BUSY_MS;
   while (partial.sizeBytes < blob.sizeBytes) {
     const asked = (await holders(blob.sha256)).filter(({ name }) => !damaged.has(name));
     const before = partial.sizeBytes;
@@ -64,11 +66,15 @@ async function complete(
       if (failure === null || partial.sizeBytes > before) break;
       failures.push(failure);
     }
-    if (partial.sizeBytes > before) continue;
+    if (partial.sizeBytes > before) {
+      pauseMs = BUSY_MS;
+      continue;
+    }
     const busy = failures.filter(({ code }) => code === 'CAPACITY_QUEUE_FULL');
     if (busy.length === 0) throw nobody(blob, failures, damaged);
     for (const { message } of failures.filter((one) => !busy.includes(one))) say(message);
-    await sleep(BUSY_MS);
+    await sleep(pauseMs);
+    pauseMs = Math.min(2 * pauseMs, LONGEST_BUSY_MS);
   }
   return givers;
 }
