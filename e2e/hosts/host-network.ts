@@ -33,7 +33,8 @@ export class HostNetwork {
     ip('addr', 'add', `10.77.0.${OWN}/24`, 'dev', BRIDGE);
   }
 
-  async add(host: string, cable?: Cable): Promise<void> {
+  /** Adds a host, with an imperfect cable or so many megabits a second in each direction where one is given. */
+  async add(host: string, cable?: Cable, megabits?: number): Promise<void> {
     const number = this.numbers.size + 1;
     this.numbers.set(host, number);
     const [plug, device] = [plugOf(host), `${host}-eth`];
@@ -45,6 +46,10 @@ export class HostNetwork {
     ip('-n', host, 'link', 'set', 'lo', 'up');
     ip('-n', host, 'addr', 'add', `${this.addressOf(host)}/24`, 'dev', device);
     ip('-n', host, 'link', 'set', device, 'up');
+    if (megabits === undefined) return;
+    const bucket = ['root', 'tbf', 'rate', `${megabits}mbit`, 'burst', '256kb', 'latency', '100ms'];
+    execFileSync('tc', ['qdisc', 'add', 'dev', plug, ...bucket]);
+    execFileSync('tc', ['-n', host, 'qdisc', 'add', 'dev', device, ...bucket]);
   }
 
   addressOf(host: string): string {

@@ -25,11 +25,12 @@ export interface Placed {
 /** A Redis with TLS on a host, and certificates for all hosts. */
 export class HostedRedis {
   private constructor(
+    private readonly network: HostNetwork,
     private readonly server: ChildProcess,
     readonly dir: string,
     /** `rediss://USER:PASSWORD@HOST:PORT` */
-    readonly url: string,
-    readonly tls: { certFile: string; keyFile: string },
+    private readonly url: string,
+    private readonly tls: { certFile: string; keyFile: string },
     /** A connection of the test itself, by a socket. */
     readonly connection: Redis,
   ) {}
@@ -55,7 +56,17 @@ export class HostedRedis {
     const socket = `${dir}/s?username=${USER}&password=${PASSWORD}`;
     const connection = await connectRedis(socket, { name: 'test', giveUpAfterMs: 10_000 });
     const url = `rediss://${login}@${network.addressOf(host)}:6379`;
-    return new HostedRedis(server, dir, url, tls, connection);
+    return new HostedRedis(network, server, dir, url, tls, connection);
+  }
+
+  /** What a process on a host needs to reach it, and to be reached by others. */
+  environmentOn(host: string): NodeJS.ProcessEnv {
+    const { certFile, keyFile } = this.tls;
+    return {
+      ...{ REDIS_URL: this.url, NODE_EXTRA_CA_CERTS: certFile, FORGE_CLUSTER_TOKEN: 'of all hosts' },
+      ...{ FORGE_CALL_ADDRESS: 'tls://0.0.0.0:0', FORGE_HOST: this.network.addressOf(host) },
+      ...{ FORGE_TLS_CERT: certFile, FORGE_TLS_KEY: keyFile, FORGE_TLS_CA: certFile },
+    };
   }
 
   stop(): void {
@@ -107,11 +118,8 @@ export class HostedRun {
       cwd: root,
       env: {
         ...process.env,
-        ...{ REDIS_URL: redis.url, NODE_EXTRA_CA_CERTS: redis.tls.certFile, FORGE_RUN_ID: runId },
-        ...{ FORGE_REPLICA: replica, FORGE_CLUSTER_TOKEN: 'of all hosts', LOG_LEVEL: 'warn' },
-        ...{ FORGE_CALL_ADDRESS: 'tls://0.0.0.0:0', FORGE_HOST: network.addressOf(host) },
-        ...{ FORGE_TLS_CERT: redis.tls.certFile, FORGE_TLS_KEY: redis.tls.keyFile },
-        FORGE_TLS_CA: redis.tls.certFile,
+        ...redis.environmentOn(host),
+        ...{ FORGE_RUN_ID: runId, FORGE_REPLICA: replica, LOG_LEVEL: 'warn' },
       },
       stdio: ['ignore', 'inherit', 'inherit'],
     });

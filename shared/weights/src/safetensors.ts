@@ -116,8 +116,9 @@ export async function writeSafetensors(
     path,
     async (file) => {
       const write = async (piece: Uint8Array): Promise<void> => {
+        const written = writeFully(file, piece);
         hash.update(piece);
-        await writeFully(file, piece);
+        await written;
         sizeBytes += piece.length;
       };
       await write(header);
@@ -224,7 +225,7 @@ async function openModelFile(path: string): Promise<FileHandle> {
   }
 }
 
-/** Fills `target` from `position` of the file on; `onBytes` sees each piece once it is read. */
+/** Fills `target` from `position` of the file on; `onBytes` sees each piece once it is read, while the next one is. */
 export async function readFully(
   file: FileHandle,
   target: Uint8Array,
@@ -233,15 +234,18 @@ export async function readFully(
   onBytes?: OnBytes,
 ): Promise<void> {
   const pieceBytes = onBytes === undefined ? MAX_TRANSFER_BYTES : PIECE_BYTES;
+  let told = 0;
   for (let done = 0; done < target.length;) {
-    const length = Math.min(pieceBytes, target.length - done);
-    const { bytesRead } = await file.read(target, done, length, position + done);
+    const reading = file.read(target, done, Math.min(pieceBytes, target.length - done), position + done);
+    onBytes?.(target.subarray(told, done));
+    told = done;
+    const { bytesRead } = await reading;
     if (bytesRead === 0) {
       throw corrupt(path, `truncated: found ${position + done} bytes, expected ${position + target.length}`);
     }
-    onBytes?.(target.subarray(done, done + bytesRead));
     done += bytesRead;
   }
+  onBytes?.(target.subarray(told));
 }
 
 async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {

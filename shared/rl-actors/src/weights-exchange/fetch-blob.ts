@@ -63,6 +63,8 @@ async function complete(
     for (const holder of asked) {
       const failure = await takeFrom(holder, partial, blob);
       if (partial.sizeBytes > before) givers.add(holder.name);
+      if (failure !== null && failure.code !== 'CAPACITY_QUEUE_FULL')
+        say(`${holder.name} is passed over: ${failure.message}`);
       if (failure === null || partial.sizeBytes > before) break;
       failures.push(failure);
     }
@@ -70,9 +72,7 @@ async function complete(
       pauseMs = BUSY_MS;
       continue;
     }
-    const busy = failures.filter(({ code }) => code === 'CAPACITY_QUEUE_FULL');
-    if (busy.length === 0) throw nobody(blob, failures, damaged);
-    for (const { message } of failures.filter((one) => !busy.includes(one))) say(message);
+    if (!failures.some(({ code }) => code === 'CAPACITY_QUEUE_FULL')) throw nobody(blob, failures, damaged);
     await sleep(pauseMs);
     pauseMs = Math.min(2 * pauseMs, LONGEST_BUSY_MS);
   }

@@ -29,8 +29,9 @@ export class PartialBlob {
   }
 
   async append(piece: Uint8Array): Promise<void> {
+    const written = this.file.appendFile(piece);
     this.hash.update(piece);
-    await this.file.appendFile(piece);
+    await written;
     this.length += piece.length;
   }
 

@@ -7,7 +7,8 @@ import { absentAs } from '@forge/files';
 import { z } from 'zod';
 import { blobName } from './blob-name';
 
-const PIECE_BYTES = 1 << 20;
+/** A window of pieces is on its way while its reader counts: 4 MiB. */
+const PIECE_BYTES = 1 << 18;
 /** Hosts that read at a time; more would slow each other down, and had better read from the first to be done. */
 const MAX_READERS = 2;
 /** A reader that took nothing for so long counts no more: its host may be cut off. */
