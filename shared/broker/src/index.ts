@@ -50,7 +50,7 @@ export { hashOfKey, newSessionKey } from './sessions/session-key';
 export { SpanLog } from './streams/span-log';
 export { type TelemetryEntry } from './streams/telemetry-stream';
 export { verifyLedger } from './groups/verify-ledger';
-export { WeightSources, type OfferedWeights, type WeightHolder } from './streams/weight-sources';
+export { WeightSources, type OfferedWeights, type WeightHolder } from './run/weight-sources';
 export {
   type AnnouncedWeights,
   type Rollback,

@@ -233,6 +233,13 @@ export const METRICS = [
     'when recorded',
   ),
   metric(
+    'weights/transfer_ms',
+    'ms',
+    'policy',
+    'bringing an announced version to a host that does not see the disk of the trainer; mean over hosts and versions since the row before',
+    'when recorded',
+  ),
+  metric(
     'weights/fetch_ms',
     'ms',
     'policy',

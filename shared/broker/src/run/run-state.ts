@@ -23,7 +23,6 @@ import { DeadLetters, type Failure } from '../refused/dead-letters';
 import { Rejections } from '../refused/rejections';
 import { BatchStream, type LeasedBatch } from '../streams/batch-stream';
 import { TelemetryStream, type TelemetryEntry } from '../streams/telemetry-stream';
-import { WeightSources } from '../streams/weight-sources';
 import { WeightVersions, type Rollback } from '../streams/weight-versions';
 import { CurriculumState } from './curriculum-state';
 import { FOREIGN_SCRIPTS } from './foreign-scripts';
@@ -32,6 +31,7 @@ import { Resumption } from './resumption';
 import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
 import { RunControls, steeringFields } from './run-controls';
 import { expireRun, removeRun } from './run-removal';
+import { WeightSources } from './weight-sources';
 
 export type RunPhase = 'running' | 'stopping' | 'finished' | 'failed';
 

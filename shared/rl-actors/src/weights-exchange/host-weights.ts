@@ -4,6 +4,7 @@ import type { WeightsAnnouncement } from '@forge/contracts';
 import { underLock } from '@forge/downloads';
 import { ForgeError } from '@forge/errors';
 import { absentAs } from '@forge/files';
+import { timed } from '@forge/telemetry';
 import { blobName } from './blob-name';
 import { fetchBlob, type FetchOptions } from './fetch-blob';
 
@@ -65,7 +66,8 @@ export class HostWeights {
     if (await isThere(path)) return path;
     await mkdir(dir, { recursive: true });
     await underLock(`${path}.lock`, { onWait: () => undefined }, async () => {
-      if (!(await isThere(path))) await fetchBlob(path, announcement, this.options);
+      if (await isThere(path)) return;
+      await timed('weights/transfer_ms', () => fetchBlob(path, announcement, this.options));
     });
     say(`fetched version ${announcement.version}`);
     await this.options.onHeld(await this.held());

@@ -1,7 +1,7 @@
 import { startTestRedis, type TestRedis } from '@forge/testing';
 import type { Redis } from 'ioredis';
 import { runKeys } from '../keys';
-import { Registry } from '../run/registry';
+import { Registry } from './registry';
 import { WeightSources } from './weight-sources';
 
 let server: TestRedis;

@@ -2,7 +2,7 @@ import { check } from '@forge/contracts';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { runKeys } from '../keys';
-import { Registry } from '../run/registry';
+import { Registry } from './registry';
 
 /** Fields of later releases are passed over. */
 const offeredSchema = z.object({
