@@ -23,7 +23,11 @@ def refusal(recipe: Mapping[str, Any]) -> str | None:
     found = {
         "algorithm.name": (algorithm["name"], algorithm["name"] in SURROGATES, ", ".join(sorted(SURROGATES))),
         "algorithm.teacherTop": (algorithm.get("teacherTop", 0), not algorithm.get("teacherTop"), "0"),
-        "algorithm.updatesPerBatch": (algorithm.get("updatesPerBatch", 1), algorithm.get("updatesPerBatch", 1) == 1, "1"),
+        "algorithm.updatesPerBatch": (
+            algorithm.get("updatesPerBatch", 1),
+            algorithm.get("updatesPerBatch", 1) == 1,
+            "1",
+        ),
         "algorithm.minibatches": (algorithm.get("minibatches", 1), algorithm.get("minibatches", 1) == 1, "1"),
         "adapter": (recipe.get("adapter"), recipe.get("adapter") is None, "none: all weights are trained"),
         "trainer.device": (trainer["device"], trainer["device"] in ("cpu", "cuda"), "cpu or cuda"),

@@ -79,7 +79,7 @@ def lag_of(episodes: list[Episode], version: int, bound: float) -> dict[str, flo
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Rows that go through the model, and the episodes that share them. Shapes: tokens and targets [D, T], row_of [B]."""
+    """Rows that go through the model, and the episodes that share them. Shapes: tokens, targets [D, T]; row_of [B]."""
 
     tokens: Tensor
     targets: Tensor
@@ -88,6 +88,14 @@ class MicroBatch:
     row_of: Tensor
     versions: Tensor
     terms: dict[str, Any]
+
+
+def _grid(name: str, episodes: list[Episode], fill: int, skip: int) -> Tensor:
+    """A field of episodes side by side, without its first entries, padded to the longest. Shapes: [E, T]."""
+    filled = np.full((len(episodes), max(one.width for one in episodes)), fill, getattr(episodes[0], name).dtype)
+    for row, one in zip(filled, episodes, strict=True):
+        row[: one.width] = getattr(one, name)[skip : one.width + skip]
+    return torch.from_numpy(filled)
 
 
 def micro_batches(episodes: list[Episode], version: int, most_tokens: int) -> Iterator[MicroBatch]:
@@ -103,22 +111,16 @@ def micro_batches(episodes: list[Episode], version: int, most_tokens: int) -> It
         width = episodes[rows[0][0]].width
         taken, rows = rows[: max(1, most_tokens // width)], rows[max(1, most_tokens // width) :]
         chosen = [i for same in taken for i in same]
-
-        def grid(name: str, indices: list[int], fill: float, skip: int) -> Tensor:
-            filled = np.full((len(indices), width), fill, np.asarray(getattr(episodes[0], name)).dtype)
-            for row, i in enumerate(indices):
-                filled[row, : episodes[i].width] = getattr(episodes[i], name)[skip : episodes[i].width + skip]
-            return torch.from_numpy(filled)
-
-        versions, firsts = grid("versions", chosen, -1, 1), [same[0] for same in taken]
+        inside, firsts = [episodes[i] for i in chosen], [episodes[same[0]] for same in taken]
+        versions = _grid("versions", inside, -1, 1)
         yield MicroBatch(
-            grid("tokens", firsts, 0, 0).long(),
-            grid("tokens", firsts, 0, 1).long(),
-            grid("mask", firsts, 0, 1).any(0).nonzero()[:, 0],
+            _grid("tokens", firsts, 0, 0).long(),
+            _grid("tokens", firsts, 0, 1).long(),
+            _grid("mask", firsts, 0, 1).any(0).nonzero()[:, 0],
             torch.tensor([row for row, same in enumerate(taken) for _ in same]),
             versions,
             {
-                **{name: grid(key, chosen, 0, 1).float() for name, key in FIELDS.items()},
+                **{name: _grid(key, inside, 0, 1).float() for name, key in FIELDS.items()},
                 "lag": torch.where(versions < 0, 0, version - versions).float(),
                 "rollout_tokens": torch.tensor([per_rollout[rollouts[i]] for i in chosen]).float(),
                 **counts,
@@ -132,6 +134,8 @@ FIELDS = {"behaviour": "logprobs", "reference": "reference", "advantages": "adva
 def terms_of(batch: MicroBatch, logprobs: Tensor, entropy: Tensor) -> Terms:
     """The terms of the loss, with what the model says of the rows. Shapes: logprobs and entropy [D, T]."""
     device = logprobs.device
-    fed = {name: one.to(device) if isinstance(one, Tensor) else one for name, one in batch.terms.items()}
+    fed: dict[str, Any] = {
+        name: one.to(device) if isinstance(one, Tensor) else one for name, one in batch.terms.items()
+    }
     rows = batch.row_of.to(device)
     return Terms(logprobs=logprobs[rows], entropy=entropy[rows], **fed)

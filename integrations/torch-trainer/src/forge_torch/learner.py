@@ -66,9 +66,8 @@ class Learner:
         self.rank = dist.get_rank() if self.ranks > 1 else 0
         torch.set_num_threads(self.plan["threads"])
         torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
-        self.model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, attention_dropout=0.0, local_files_only=True
-        )
+        load: Any = AutoModelForCausalLM.from_pretrained
+        self.model = load(folder, dtype=torch.float32, attention_dropout=0.0, local_files_only=True)
         self.model.to(device).train()
         if self.plan["recompute"]:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -98,7 +97,9 @@ class Learner:
             for name, tensor in group.items():
                 value = given[name].to(self.device, torch.float32)
                 if isinstance(tensor, DTensor):
-                    value = distribute_tensor(value, tensor.device_mesh, tensor.placements, src_data_rank=None).to_local()
+                    value = distribute_tensor(
+                        value, tensor.device_mesh, tensor.placements, src_data_rank=None
+                    ).to_local()
                 _local(tensor).copy_(value)
         self.steps = progress.step
 
@@ -127,7 +128,7 @@ class Learner:
             terms = terms_of(batch, logprobs, entropy)
             loss, metrics = policy_loss(terms, self.recipe["algorithm"])
             # FSDP takes the mean over ranks, the batch is a sum.
-            (loss * self.ranks * counts).backward()
+            torch.autograd.backward(loss * self.ranks * counts)
             for name, value in {"loss": loss, **metrics}.items():
                 totals[name] = totals.get(name, 0) + value.detach().double() * counts
             own = (terms.lag == 0) & (batch.versions.to(self.device) >= 0)

@@ -39,8 +39,19 @@ class Terms:
 
     def masked(self) -> "Terms":
         """The terms with zeros wherever the mask is 0, where some are unknown."""
-        names = ("logprobs", "entropy", "behaviour", "reference", "advantages", "lag")
-        return replace(self, **{name: torch.where(self.mask > 0, getattr(self, name), 0.0) for name in names})
+
+        def chosen(x: Tensor) -> Tensor:
+            return torch.where(self.mask > 0, x, 0.0)
+
+        return replace(
+            self,
+            logprobs=chosen(self.logprobs),
+            entropy=chosen(self.entropy),
+            behaviour=chosen(self.behaviour),
+            reference=chosen(self.reference),
+            advantages=chosen(self.advantages),
+            lag=chosen(self.lag),
+        )
 
     def sum(self, x: Tensor) -> Tensor:
         """Sum over the chosen tokens of each sequence. Shapes: [B, T] -> [B, 1]."""
@@ -142,7 +153,8 @@ def _dppo(of: Terms, anchor: Tensor, options: Options) -> TokenLoss:
     left = ((of.advantages * (now - before) > 0) & (distance > threshold)).float()
     weight = (of.logprobs - anchor).exp().clamp(max=options.get("ratioBound", 20)).detach()
     loss = -(of.logprobs - of.old).exp() * weight * (1 - left) * of.advantages
-    return loss + (of.logprobs - anchor) ** 2 * options.get("squaredPenalty", 0), {"clip_fraction": left}
+    penalty = (of.logprobs - anchor) ** 2 * float(options.get("squaredPenalty", 0))
+    return loss + penalty, {"clip_fraction": left}
 
 
 def _decoupled(of: Terms, _: Tensor, options: Options) -> TokenLoss:
@@ -186,7 +198,8 @@ def _correction(of: Terms, options: Options) -> tuple[Tensor, Tensor]:
         return log.clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO).exp()
 
     def within(value: Tensor, low: float, high: float) -> Tensor:
-        return ((value >= options.get("low", low)) & (value <= options.get("high", high))).float()
+        least, most = float(options.get("low", low)), float(options.get("high", high))
+        return ((value >= least) & (value <= most)).float()
 
     if name == "tis":
         found = ratio(mismatch if options.get("level", "token") == "token" else of.sum(mismatch))

@@ -9,6 +9,7 @@ import struct
 import time
 import uuid
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,13 @@ def check_seal(file: Path, seal: Mapping[str, Any]) -> None:
         raise corrupt(file, f"found {found}, expected {dict(seal)}")
 
 
+def _bytes(tensor: Tensor, dtype: str) -> memoryview:
+    cast = tensor.to(DTYPES[dtype]).contiguous()
+    if not torch.equal(cast.isfinite(), tensor.isfinite()):
+        raise Failure("NUMERIC_NON_FINITE", f"a value is too large for {dtype}; take F32 or BF16 instead")
+    return cast.reshape(-1).view(torch.uint8).numpy().data
+
+
 def write_safetensors(
     file: Path, tensors: Mapping[str, Tensor], dtype: str, metadata: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -58,12 +66,8 @@ def write_safetensors(
     text += b" " * (-len(text) % 8)
     digest = hashlib.sha256()
     with file.open("wb") as out:
-        for piece in (struct.pack("<Q", len(text)), text, *(tensors[name] for name in sorted(tensors))):
-            if isinstance(piece, Tensor):
-                cast = piece.to(DTYPES[dtype]).contiguous()
-                if not torch.equal(cast.isfinite(), piece.isfinite()):
-                    raise Failure("NUMERIC_NON_FINITE", f"{file.name}: a value is too large for {dtype}")
-                piece = cast.reshape(-1).view(torch.uint8).numpy().data
+        pieces = (_bytes(tensors[name], dtype) for name in sorted(tensors))
+        for piece in chain((memoryview(struct.pack("<Q", len(text)) + text),), pieces):
             digest.update(piece)
             out.write(piece)
     places = [

@@ -111,7 +111,7 @@ class Trainer:
         self.say(f"training goes on from version {version} as epoch {self.run.epoch}")
 
     def _resume(self, version: int, latest: Mapping[str, Any] | None) -> bool:
-        """Goes on from the announced version; from the checkpoint of the same step, and False, where that is damaged."""
+        """Goes on from the announced version; False: from the checkpoint of that step, as the version is damaged."""
         try:
             if latest is None or latest["version"] != version:
                 raise Failure("CONTRACT_WEIGHTS_CORRUPT", f"version {version} was not announced")

@@ -81,7 +81,10 @@ class Run:
     """A run as its trainer sees it: commands of Redis, and the scripts that change its state."""
 
     def __init__(self, url: str, run_id: str) -> None:
-        self.redis = redis.Redis.from_url(url, retry=WAIT, retry_on_error=[redis.ConnectionError, redis.TimeoutError])
+        # Replies are bytes, which its types leave open.
+        self.redis: Any = redis.Redis.from_url(
+            url, retry=WAIT, retry_on_error=[redis.ConnectionError, redis.TimeoutError]
+        )
         self.id = run_id
         self.epoch = 0
         self.recipe = self._config()
@@ -119,7 +122,9 @@ class Run:
 
     def standing(self) -> tuple[str, int, int, int]:
         """Phase, version, steps, and steps that went wrong in a row, while this is the run's trainer."""
-        state, version, steps, epoch, wrong = self.fields("run", "state", "version", "steps", "epoch", "rollbacksInARow")
+        state, version, steps, epoch, wrong = self.fields(
+            "run", "state", "version", "steps", "epoch", "rollbacksInARow"
+        )
         if state is None:
             raise Failure("CONFLICT_STATE", f"the state of run {self.id} is gone")
         if int(epoch or 0) != self.epoch:
