@@ -42,14 +42,26 @@ describe('docker-compose.yml', () => {
 
   it('gives what computes a GPU in the profile gpu, and no two profiles the same service', () => {
     const profileOf = (name: string) => services[name]?.profiles;
-    for (const name of ['policy', 'reference', 'trainer']) {
-      expect(profileOf(name)).toEqual(['cpu']);
+    const others = { policy: ['cpu', 'torch'], reference: ['cpu', 'torch'], trainer: ['cpu'] };
+    for (const [name, profiles] of Object.entries(others)) {
+      expect(profileOf(name)).toEqual(profiles);
       expect(profileOf(`${name}-gpu`)).toEqual(['gpu']);
       expect(services[`${name}-gpu`]?.command).toBe(services[name]?.command);
       expect(services[`${name}-gpu`]?.deploy?.resources.reservations.devices).toMatchObject([
         { driver: 'nvidia', capabilities: ['gpu'] },
       ]);
     }
+  });
+
+  it('trains in PyTorch in the profile torch, in an image that has it', () => {
+    const { profiles, command, image } = services['trainer-torch'] ?? {};
+    expect([profiles, command, image]).toEqual([['torch'], 'trainer', '${FORGE_TORCH_IMAGE:-forge:torch}']);
+    const stages = read('infra/docker/Dockerfile').split(/^FROM /m);
+    const stage = stages.find((one) => one.startsWith('cpu AS torch')) ?? '';
+    const lock = /-r (\S+)/.exec(stage)?.[1] ?? '';
+    expect(existsSync(join(root, lock))).toBe(true);
+    expect(stage).toContain('FORGE_TORCH_PYTHON=');
+    expect(stages.at(-1)).toBe('cpu\n');
   });
 
   it('starts services when the run is made', () => {

@@ -19,19 +19,19 @@ const BLOCK_MS = 500;
 
 /** Trains the policy batch by batch, in the Trainer actor or in PyTorch. */
 export function start(context: ServiceContext): Promise<ServiceInstance> {
-  const { engine, ...trainer } = context.recipe.trainer;
-  return engine === 'torch' ? startTorch(context) : startActor(context, { ...trainer, engine });
+  const own = ownTrainer(context.recipe.trainer);
+  return own === null ? startTorch(context) : startActor(context, own);
 }
 
-/** Settings of a trainer with an engine of ours. */
-type OwnTrainer = Omit<Recipe['trainer'], 'engine'> & {
-  engine: Exclude<Recipe['trainer']['engine'], 'torch'>;
-};
+/** Settings of a trainer with an engine of ours; null where it is none. */
+function ownTrainer({ engine, torch: _, ...settings }: Recipe['trainer']) {
+  return engine === 'torch' ? null : { ...settings, engine };
+}
 
 /** The model lives in the Trainer actor, this coordinates. */
 async function startActor(
   { recipe, runId, replica, runState, registry, traces, logger, serve, isReachable, fail }: ServiceContext,
-  ownTrainer: OwnTrainer,
+  own: NonNullable<ReturnType<typeof ownTrainer>>,
 ): Promise<ServiceInstance> {
   const dir = join(recipe.output.dir, runId);
   /** Weights that can't be read fail the run: starting again would not help. Anything else is worth another try. */
@@ -47,9 +47,8 @@ async function startActor(
     keepSeconds,
     publishDtype,
     rollback,
-    torch: _,
     ...optimizer
-  } = ownTrainer;
+  } = own;
   const settings = {
     model: recipe.model,
     algorithm: recipe.algorithm,

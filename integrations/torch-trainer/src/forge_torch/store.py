@@ -185,6 +185,7 @@ class Store:
         return self.checkpoints / f"step-{step}"
 
     def load_checkpoint(self, step: int, run_id: str | None = None) -> Progress:
+        """A checkpoint, verified: of this model, and of that run where one is named."""
         folder = self.checkpoint_path(step)
         try:
             about = json.loads((folder / "checkpoint.json").read_text())
@@ -192,7 +193,7 @@ class Store:
             raise corrupt(folder / "checkpoint.json", str(error)) from error
         for name, seal in about["files"].items():
             check_seal(folder / name, seal)
-        if about["model"] != self.fingerprint or run_id not in (None, (about["run"] or {}).get("id")):
+        if self.fingerprint not in ("", about["model"]) or run_id not in (None, (about["run"] or {}).get("id")):
             raise Failure("CONFLICT_STATE", f"{folder}: a checkpoint of another model or another run")
         moments = load_file(folder / "optimizer.safetensors")
         parameters = load_file(folder / "model.safetensors")

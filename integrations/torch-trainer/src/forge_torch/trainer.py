@@ -1,10 +1,12 @@
 """The loop of a trainer: rank 0 speaks with the run, every rank trains its share."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 import torch.distributed as dist
 
 from .batches import episodes_of, lag_of, micro_batches
@@ -33,7 +35,7 @@ class Ranks:
     def everywhere(self, name: str, *args: Any) -> Any:
         if self.learner.ranks > 1:
             dist.broadcast_object_list([(name, args)])
-        return getattr(self, name)(*args)
+        return self._agreed(name, args)
 
     def follow(self) -> None:
         """What the other ranks do until rank 0 ends."""
@@ -44,10 +46,26 @@ class Ranks:
             if name == "end":
                 return
             try:
-                getattr(self, name)(*args)
+                self._agreed(name, args)
             except Failure as failure:
                 if failure.code not in EXPECTED:
                     raise
+
+    def _agreed(self, name: str, args: tuple[Any, ...]) -> Any:
+        """A call that all ranks make well, or none: a file that only some can read would take them apart."""
+        failed: Failure | None = None
+        try:
+            result = getattr(self, name)(*args)
+        except Failure as failure:
+            failed, result = failure, None
+        if self.learner.ranks > 1 and name != "end":
+            failures = torch.tensor([failed is not None], dtype=torch.int, device=self.learner.device)
+            dist.all_reduce(failures)
+            if 0 < int(failures) < self.learner.ranks:
+                raise Failure("BUG_INVARIANT", f"{name} failed on {int(failures)} ranks: {failed or 'not on this one'}")
+        if failed is not None:
+            raise failed
+        return result
 
     def wait(self) -> None:
         """Nothing, so that a rank that is gone is noticed."""
@@ -89,6 +107,7 @@ class Trainer:
         self.published: dict[str, Any] | None = None
         self.done_at, self.waited, self.why = time.monotonic(), 0.0, ""
         self.stand: dict[str, Any] = {}
+        self.totals = {"busyMs": 0.0, "waits/batchMs": 0.0, "tokens": 0.0}
         self.checkpointed = -1
         self.is_saved = False
 
@@ -147,9 +166,13 @@ class Trainer:
             self._publish_again(version)
             waited_from = time.monotonic()
             batch = self.run.read_batch(version, BLOCK_MS)
-            self.waited += time.monotonic() - waited_from
+            began = time.monotonic()
+            self.waited += began - waited_from
+            self.totals["waits/batchMs"] += 1000 * (began - waited_from)
             if batch is not None:
                 self._step(batch)
+                self.totals["busyMs"] += 1000 * (time.monotonic() - began)
+            print(json.dumps(self.totals), flush=True)
 
     def _publish_again(self, version: int) -> None:
         asked = self.run.asked()[0]
@@ -184,6 +207,7 @@ class Trainer:
             self.why = failure.text
             self._roll_back(batch, version, False)
             return
+        self.totals["tokens"] += tokens
         groups = [group["index"] for group in batch.message["groups"]]
         self.origin = {"parent": self.published, "trained": {"step": version, "groups": groups}}
         statistics = batch.message["statistics"]

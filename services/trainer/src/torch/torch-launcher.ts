@@ -24,6 +24,7 @@ export async function startTorch(context: ServiceContext): Promise<ServiceInstan
   });
   logger.info({ pid: ranks.pid, ...recipe.trainer.torch }, 'the trainer in PyTorch starts');
   const told = new Set<string>();
+  let totals: Record<string, number> = {};
   let why: ForgeError | null = null;
   createInterface(ranks.stderr).on('line', (line) => {
     process.stderr.write(`${line}\n`);
@@ -31,7 +32,8 @@ export async function startTorch(context: ServiceContext): Promise<ServiceInstan
   });
   const ready = new Promise<void>((resolve) => {
     createInterface(ranks.stdout).on('line', (line) => {
-      told.add(line);
+      if (line.startsWith('{')) totals = JSON.parse(line) as Record<string, number>;
+      else told.add(line);
       if (told.has('ready')) resolve();
     });
   });
@@ -50,6 +52,7 @@ export async function startTorch(context: ServiceContext): Promise<ServiceInstan
   });
   return {
     ready: () => true,
+    totals: () => totals,
     drain: () => {
       isStopping = true;
       ranks.kill('SIGTERM');
