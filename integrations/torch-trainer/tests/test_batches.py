@@ -49,7 +49,9 @@ def test_refuses_a_group_that_is_not_that_of_the_batch() -> None:
         episodes_of(batch([([said(5, 3)], [1, 1])]))
 
 
-@pytest.mark.parametrize(("version", "bound", "is_fine"), [(1, 2, True), (0, 2, False), (0, np.inf, True), (4, 2, False)])
+@pytest.mark.parametrize(
+    ("version", "bound", "is_fine"), [(1, 2, True), (0, 2, False), (0, np.inf, True), (4, 2, False)]
+)
 def test_holds_every_token_to_the_bound(version: int, bound: float, is_fine: bool) -> None:
     episodes = episodes_of(batch([([said(5, 3), said(6, version)], [1, 1])]))
     if is_fine:
@@ -82,4 +84,7 @@ def test_cuts_longest_first_and_counts_alike_episodes_once() -> None:
 
 
 def test_lets_an_episode_that_is_too_long_go_alone() -> None:
-    assert [tuple(one.tokens.shape) for one in micro_batches([episode(40, 0), episode(5, 1)], 2, 16)] == [(1, 39), (1, 4)]
+    assert [tuple(one.tokens.shape) for one in micro_batches([episode(40, 0), episode(5, 1)], 2, 16)] == [
+        (1, 39),
+        (1, 4),
+    ]

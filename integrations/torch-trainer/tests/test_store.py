@@ -18,7 +18,9 @@ ORIGIN = {"parent": None, "trained": None}
 
 def progress(step: int, value: float = 1.0) -> Progress:
     named = {"b": torch.full((2, 3), value), "a": torch.tensor([step, 0.5])}
-    return Progress(step, named, {name: one + 1 for name, one in named.items()}, {name: one * 2 for name, one in named.items()})
+    return Progress(
+        step, named, {name: one + 1 for name, one in named.items()}, {name: one * 2 for name, one in named.items()}
+    )
 
 
 def store(folder: Path, **plan: object) -> Store:
@@ -44,7 +46,10 @@ def test_goes_on_from_what_it_published(tmp_path: Path, dtype: str) -> None:
     check_seal(Path(announced["path"]), announced)
     assert same(files.load(3, 2, announced), made)
     [manifest] = files.manifests()
-    assert [(one["name"], one["dtype"], one["shape"]) for one in manifest["tensors"]] == [("a", dtype, [2]), ("b", dtype, [2, 3])]
+    assert [(one["name"], one["dtype"], one["shape"]) for one in manifest["tensors"]] == [
+        ("a", dtype, [2]),
+        ("b", dtype, [2, 3]),
+    ]
     places = {one["name"]: one["offset"] for one in manifest["tensors"]}
     read = Path(announced["path"]).read_bytes()[places["b"] :][: manifest["tensors"][1]["sizeBytes"]]
     bits = torch.frombuffer(bytearray(read), dtype=torch.float32 if dtype == "F32" else torch.bfloat16)
@@ -88,7 +93,9 @@ def test_writes_checkpoints_that_others_can_go_on_from(tmp_path: Path) -> None:
     about = json.loads((files.checkpoint_path(6) / "checkpoint.json").read_text())
     assert (about["step"], about["maxStaleness"], about["model"], about["run"]) == (6, "inf", "f" * 64, run)
     named = {file.name for file in files.checkpoint_path(6).iterdir()} - {"checkpoint.json"}
-    assert set(about["files"]) == named >= {"config.json", "model.safetensors", "optimizer.safetensors", "tokenizer.json"}
+    assert (
+        set(about["files"]) == named >= {"config.json", "model.safetensors", "optimizer.safetensors", "tokenizer.json"}
+    )
     assert same(files.load_checkpoint(6, "r"), progress(6))
     with pytest.raises(Failure, match="another run"):
         files.load_checkpoint(6, "other")

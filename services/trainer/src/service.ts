@@ -3,15 +3,9 @@ import { thisProc } from '@forge/actors';
 import { generationServer, type Recipe } from '@forge/config';
 import { runPaths, type WeightsAnnouncement } from '@forge/contracts';
 import { ForgeError } from '@forge/errors';
-import {
-  findResumePoint,
-  onMicroBatches,
-  Recorder,
-  Trainer,
-  WeightsOffer,
-  type MicroBatches,
-} from '@forge/rl-actors';
+import { findResumePoint, onMicroBatches, Recorder, Trainer, type MicroBatches } from '@forge/rl-actors';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
+import { offerWeights } from './offer-weights';
 import { startTorch } from './torch/torch-launcher';
 import { TrainingLoop } from './handlers/training-loop';
 
@@ -30,9 +24,10 @@ function ownTrainer({ engine, torch: _, ...settings }: Recipe['trainer']) {
 
 /** The model lives in the Trainer actor, this coordinates. */
 async function startActor(
-  { recipe, runId, replica, runState, registry, traces, logger, serve, isReachable, fail }: ServiceContext,
+  context: ServiceContext,
   own: NonNullable<ReturnType<typeof ownTrainer>>,
 ): Promise<ServiceInstance> {
+  const { recipe, runId, runState, registry, traces, logger, fail } = context;
   const dir = join(recipe.output.dir, runId);
   /** Weights that can't be read fail the run: starting again would not help. Anything else is worth another try. */
   const giveUp = async (error: unknown): Promise<never> => {
@@ -84,15 +79,7 @@ async function startActor(
   const recorder = recipe.output.record
     ? await Recorder.open(runPaths(dir).trainingRecord, runId, version, epoch)
     : null;
-  const name = `trainer/${replica}`;
-  const offer = isReachable
-    ? await WeightsOffer.open({
-        ...{ dir: runPaths(dir).weights, serve, onFailed: fail },
-        tell: (offered) => runState.weightSources.offer(name, offered),
-        withdraw: () => runState.weightSources.withdraw(name),
-      })
-    : null;
-  await offer?.hold(null);
+  const offer = await offerWeights(context);
   if (from !== latest?.announcement) {
     const published = await trainer.publishWeights.callOne();
     await checkSame(latest?.announcement, published).catch(giveUp);

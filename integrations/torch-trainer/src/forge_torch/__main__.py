@@ -90,6 +90,9 @@ def train(options: argparse.Namespace) -> int:
     except Failure as failure:
         say(str(failure))
         return HOPELESS if failure.code.startswith("CONFIG_") else 1
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def main() -> int:

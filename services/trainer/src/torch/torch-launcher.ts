@@ -6,6 +6,7 @@ import { torchEnvironment, torchPython, type Recipe } from '@forge/config';
 import { TORCH_PACKAGE } from '@forge/engine';
 import { ERROR_CODES, ForgeError, type ErrorCode } from '@forge/errors';
 import { loadModel, modelFingerprint, modelFolder } from '@forge/model';
+import { offerWeights } from '../offer-weights';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 
 /** How the trainer in PyTorch says why it ends. */
@@ -17,6 +18,7 @@ const REASON = /^torch: ([A-Z]+(?:_[A-Z]+)+): (.*)$/;
  */
 export async function startTorch(context: ServiceContext): Promise<ServiceInstance> {
   const { recipe, redisUrl, logger, fail } = context;
+  const offer = await offerWeights(context);
   const args = [...rankArguments(recipe.trainer.torch), 'train', ...(await trainArguments(context))];
   const ranks = spawn(torchPython(), args, {
     env: torchEnvironment(TORCH_PACKAGE, redisUrl),
@@ -53,10 +55,11 @@ export async function startTorch(context: ServiceContext): Promise<ServiceInstan
   return {
     ready: () => true,
     totals: () => totals,
-    drain: () => {
+    drain: async () => {
       isStopping = true;
       ranks.kill('SIGTERM');
-      return ended;
+      await ended;
+      await offer?.close();
     },
   };
 }
