@@ -14,6 +14,7 @@ const ENTRIES = [
   'shared/recipe-parts/dist/sandboxed/part-main.js',
   'shared/rl-actors/dist/policy/chat-worker.js',
   'shared/rl-actors/dist/policy/generator-worker.js',
+  'shared/rl-actors/dist/policy/server-worker.js',
   'shared/rl-actors/dist/reference/reference-worker.js',
   'shared/rl-actors/dist/trainer/train-worker.js',
 ];
