@@ -78,12 +78,8 @@ export class ServerConnection {
         return { status: response.status, text, retryAfter: response.headers.get('retry-after') ?? '' };
     } catch (error) {
       if (signal.aborted) throw reasonFor(signal);
-      throw new ServerFault(
-        `does not answer ${path} (${reasonOf(late.aborted ? late.reason : error, timeoutMs)})`,
-        {
-          isLost: true,
-        },
-      );
+      const reason = late.aborted ? `nothing within ${timeoutMs} ms` : reasonOf(error, timeoutMs);
+      throw new ServerFault(`does not answer ${path} (${reason})`, { isLost: true });
     }
     throw this.unreadable(path, `more than ${MAX_ANSWER_BYTES} bytes`, 'lower sampling.maxTokens');
   }

@@ -65,6 +65,7 @@ export class StandInServer {
   ignoresWeights = false;
   /** Largest number of requests under way at a time, and those under way. */
   underWay = new Set<AbortController>();
+  private held: { after: number; reached: () => void; released: Promise<void> } | null = null;
   private readonly sockets = new Set<Socket>();
   private readonly faults = new Map<string, Fault[]>();
   private readonly adapters = new Map<string, Weights>();
@@ -109,6 +110,19 @@ export class StandInServer {
     this.faults.set(path, faults);
   }
 
+  /** Holds requests once they have so many tokens: resolves when one is held, with what lets them go on. */
+  hold(after: number): Promise<() => void> {
+    return new Promise((resolve) => {
+      let release = (): void => undefined;
+      const released = new Promise<void>((resume) => (release = resume));
+      const letGo = (): void => {
+        this.held = null;
+        release();
+      };
+      this.held = { after, reached: () => resolve(letGo), released };
+    });
+  }
+
   /** Ends like a process that is killed. */
   async die(): Promise<void> {
     const closed = once(this.server, 'close');
@@ -126,6 +140,8 @@ export class StandInServer {
     await once(this.server.listen(this.port, '127.0.0.1'), 'listening');
     this.weightVersion = 'default';
     this.isPaused = false;
+    this.held = null;
+    this.faults.clear();
     await this.begin();
   }
 
@@ -323,7 +339,7 @@ export class StandInServer {
   }
 
   private async draw(
-    { generator }: Weights,
+    { generator }: Pick<Weights, 'generator'>,
     promptTokenIds: readonly number[],
     given: { [Key in keyof Sampling]: unknown },
     seed = Math.floor(Math.random() * 2 ** 31),
@@ -331,6 +347,7 @@ export class StandInServer {
   ): Promise<Drawn> {
     while (this.isPaused) await new Promise<void>((resolve) => this.waiting.push(resolve));
     const grown: Drawn = { tokenIds: [], logprobs: [], reason: 'abort' };
+    const holding = new AbortController();
     this.underWay.add(ending);
     try {
       const [completion] = await generator.generate({
@@ -338,17 +355,27 @@ export class StandInServer {
         rolloutIds: ['one'],
         seed,
         sampling: samplingSchema.parse(JSON.parse(JSON.stringify(given))),
-        signal: ending.signal,
+        signal: AbortSignal.any([ending.signal, holding.signal]),
         onGrowth: ({ tokenIds, logprobs }) => {
           grown.tokenIds.push(...tokenIds);
           grown.logprobs.push(...logprobs);
+          if (this.held !== null && grown.tokenIds.length >= this.held.after) holding.abort();
         },
       });
       const { tokenIds, logprobs, stopReason } = completion!;
       return { tokenIds, logprobs, reason: stopReason === 'length' ? 'length' : 'stop' };
     } catch (error) {
-      if (!ending.signal.aborted) throw error;
-      return grown;
+      if (ending.signal.aborted) return grown;
+      if (!holding.signal.aborted) throw error;
+      const { reached, released } = this.held!;
+      reached();
+      await Promise.race([
+        released,
+        new Promise((resolve) => ending.signal.addEventListener('abort', resolve)),
+      ]);
+      this.held = null;
+      // The same seed draws the same again.
+      return ending.signal.aborted ? grown : this.draw({ generator }, promptTokenIds, given, seed, ending);
     } finally {
       this.underWay.delete(ending);
     }
