@@ -54,12 +54,6 @@ export async function trainerChecks(run: ScratchRun): Promise<Check[]> {
     await announcementOf(newest);
     return `expected no commit, since ${why}; found version ${newest}`;
   };
-  const publishedFault = (version: number, origin: () => Parameters<typeof manifestFault>[1]) => () =>
-    firstFault(
-      () => blobFault(own(version), shapes),
-      () => manifestFault(own(version), origin()),
-    );
-
   return [
     {
       name: 'takes an epoch',
@@ -89,16 +83,21 @@ export async function trainerChecks(run: ScratchRun): Promise<Check[]> {
     {
       name: 'publishes the weights it starts from',
       section: 'weights',
+      isVital: true,
       faultOf: () =>
         firstFault(
-          publishedFault(0, () => ({ parent: null, trained: null })),
+          () => blobFault(own(0), shapes),
           async () => {
             if (run.recipe.trainer.publishDtype !== 'F32') return null;
-            return (await hasValues(own(0), run.model.parameters))
-              ? null
-              : 'expected version 0 to have the values of the model, found others';
+            const isSame = await hasValues(own(0), run.model.parameters);
+            return isSame ? null : 'expected version 0 to have the values of the model, found others';
           },
         ),
+    },
+    {
+      name: 'describes them in a manifest',
+      section: 'weights',
+      faultOf: () => manifestFault(own(0), { parent: null, trained: null }),
     },
     {
       name: 'trains a batch and commits it',
@@ -112,17 +111,24 @@ export async function trainerChecks(run: ScratchRun): Promise<Check[]> {
     {
       name: 'publishes what it committed',
       section: 'weights',
+      isVital: true,
       faultOf: () =>
         firstFault(
-          publishedFault(1, () => ({
-            parent: { version: 0, sha256: own(0).sha256 },
-            trained: { step: 0, groups: trained },
-          })),
+          () => blobFault(own(1), shapes),
           () =>
             own(1).sha256 === own(0).sha256
               ? 'expected the weights to change by a step, found those of version 0'
               : null,
         ),
+    },
+    {
+      name: 'says what it was trained from',
+      section: 'weights',
+      faultOf: () =>
+        manifestFault(own(1), {
+          parent: { version: 0, sha256: own(0).sha256 },
+          trained: { step: 0, groups: trained },
+        }),
     },
     {
       name: 'commits by the script, once',
@@ -131,7 +137,7 @@ export async function trainerChecks(run: ScratchRun): Promise<Check[]> {
         const [problem] = verifyLedger(await runState.ledgerSnapshot());
         if (problem !== undefined)
           return `expected the state of the run to agree with itself, found: ${problem}`;
-        const entries = await weights.latest().then(() => redis.xlen(keys.batches));
+        const entries = await redis.xlen(keys.batches);
         const steps = (await run.events('step')).filter(({ step }) => step === 1);
         return firstFault(
           () => difference('entries left in the stream batches', 0, entries),
@@ -242,6 +248,7 @@ export async function trainerChecks(run: ScratchRun): Promise<Check[]> {
     {
       name: 'is fenced off by its successor',
       section: 'fences',
+      isVital: true,
       endsPart: true,
       faultOf: async () => {
         await run.until(async () => (await run.registry.list('trainer')).length > 0);
