@@ -86,7 +86,7 @@ export class ServiceProcesses {
     /** Directory of the sockets; their paths must be short. */
     readonly sockets: string,
     private readonly calls: 'unix' | 'redis',
-    private readonly mainOf: (service: string) => string,
+    private readonly mainOf: (service: string, release: string) => string,
   ) {}
 
   /** Creates the run and starts one process per service, and as many of the policy as the recipe has. */
@@ -106,8 +106,8 @@ export class ServiceProcesses {
     const ours = childEnvironment({ redisUrl: redis.url, runId, logLevel: 'error' });
     const environment = { ...ours, ...variables };
     const sockets = mkdtempSync(join(tmpdir(), 'forge-e2e-'));
-    const mainOf = (service: string): string => {
-      const compiled = join(root, 'services', service, 'dist/main.js');
+    const mainOf = (service: string, release: string): string => {
+      const compiled = join(release, 'services', service, 'dist/main.js');
       return isBundled ? bundleOf(compiled) : compiled;
     };
     const processes = new ServiceProcesses(runState, runDir, environment, sockets, calls, mainOf);
@@ -122,9 +122,10 @@ export class ServiceProcesses {
     return signalCode ?? exitCode;
   }
 
-  launch(name: ReplicaName): void {
+  /** Starts a service, of this release or of the one at another root. */
+  launch(name: ReplicaName, release = root): void {
     const [service = name, replica = '0'] = name.split('/');
-    const child = fork(this.mainOf(service), {
+    const child = fork(this.mainOf(service, release), {
       cwd: root,
       env: {
         ...this.environment,

@@ -63,7 +63,7 @@ export {
   type Reduction,
 } from './recorded-metrics';
 export { boundOf, storedBound, storedBoundSchema, type StoredBound } from './staleness-bound';
-export { SCHEMA_VERSION, schemaVersion } from './schema-version';
+export { distantMessages, SCHEMA_VERSION, schemaVersion } from './schema-version';
 export { rolloutShare, stepProgressSchema, stepShare, type StepProgress } from './step-progress';
 export { traceOriginSchema, traceparentSchema, type TraceOrigin } from './trace-origin';
 export {

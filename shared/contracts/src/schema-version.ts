@@ -15,6 +15,20 @@ export const SCHEMA_VERSION = {
 
 export type VersionedMessage = keyof typeof SCHEMA_VERSION;
 
+/** Whether messages of a version are read by the release that writes another, and the reverse. */
+function areNeighbours(one: number, other: number): boolean {
+  return Math.abs(one - other) <= 1;
+}
+
+/** Messages that another release, which writes `versions`, and this one do not read of each other; unknown ones are passed over. */
+export function distantMessages(versions: unknown): { name: string; theirs: number; own: number }[] {
+  const written = z.record(z.string(), z.number()).safeParse(versions).data ?? {};
+  return Object.entries(SCHEMA_VERSION).flatMap(([name, own]) => {
+    const theirs = written[name];
+    return theirs === undefined || areNeighbours(theirs, own) ? [] : [{ name, theirs, own }];
+  });
+}
+
 /**
  * The version of a message: that of this release, and those beside it, which releases before and after it write. What is
  * read counts as a message of this release.
@@ -22,7 +36,8 @@ export type VersionedMessage = keyof typeof SCHEMA_VERSION;
 export function messageVersion<Name extends VersionedMessage>(name: Name) {
   const own: (typeof SCHEMA_VERSION)[Name] = SCHEMA_VERSION[name];
   const [oldest, newest] = [Math.max(1, own - 1), own + 1];
-  const isRead = (found: unknown): boolean => found === own || found === oldest || found === newest;
+  const isRead = (found: unknown): boolean =>
+    Number.isInteger(found) && (found as number) > 0 && areNeighbours(found as number, own);
   return z
     .custom<typeof own>(isRead, {
       error: ({ input }) =>

@@ -167,6 +167,7 @@ async function serve(name: string, start: ServiceDefinition['start']): Promise<v
   const bare = new RunState(redis, runId);
   vitals.waitsFor = `run ${runId}`;
   const recipe = isSupervised ? parseResolvedRecipe(await bare.config()) : await waitForRun(bare, onWait);
+  await bare.checkRelease();
   vitals.waitsFor = null;
   const { heartbeatMs, drainSeconds, callTimeoutMs } = recipe.limits;
   endWhenBlocked(`${name}/${replica}`, callTimeoutMs);

@@ -2,6 +2,7 @@ import { encode, type TelemetryEvent } from '@forge/contracts';
 import type { Redis } from 'ioredis';
 import { CONSUMER_GROUP, stateKeys, type RunKeys } from '../keys';
 import { FOREIGN_SCRIPTS } from './foreign-scripts';
+import { releaseField } from './release';
 import { steeringFields } from './run-controls';
 import type { RunSettings } from './run-bounds';
 import { removeRun } from './run-removal';
@@ -92,7 +93,7 @@ export class Resumption {
   async reopen(config: unknown, settings: RunSettings): Promise<string> {
     const { run, config: configKey, signals, telemetry } = this.keys;
     const keys = [run, configKey, signals, telemetry];
-    const fields = Object.entries(steeringFields(settings)).flat();
+    const fields = Object.entries({ ...steeringFields(settings), ...releaseField }).flat();
     return (await reopen.run(this.redis, keys, [
       JSON.stringify(config),
       encode(RESUMED),
@@ -135,6 +136,7 @@ export class Resumption {
       nextBatch: version,
       candidates: candidatesPerBatch,
       ...steeringFields(settings),
+      ...releaseField,
       firstKept: nextIndex,
       firstKeptVersion: version + 1,
     };

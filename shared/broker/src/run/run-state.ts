@@ -27,6 +27,7 @@ import { WeightVersions, type Rollback } from '../streams/weight-versions';
 import { CurriculumState } from './curriculum-state';
 import { FOREIGN_SCRIPTS } from './foreign-scripts';
 import { GroupFlow, staleCoordinator, type BufferedGroup, type StreamedGroup } from './group-flow';
+import { checkRelease, releaseField } from './release';
 import { Resumption } from './resumption';
 import { BOUNDS, type RunBounds, type RunSettings } from './run-bounds';
 import { RunControls, steeringFields } from './run-controls';
@@ -99,6 +100,7 @@ export class RunState {
       nextBatch: 0,
       candidates: settings.candidatesPerBatch,
       ...steeringFields(settings),
+      ...releaseField,
     };
     const sources = Object.entries(FOREIGN_SCRIPTS).flat();
     const args = [randomUUID(), CONSUMER_GROUP, JSON.stringify(config), sources.length, ...sources];
@@ -121,6 +123,11 @@ export class RunState {
     const [state, message] = await this.redis.hmget(this.keys.run, 'state', 'message');
     if (typeof state !== 'string') throw this.gone();
     return { phase: state as RunPhase, message: message ?? null };
+  }
+
+  /** @throws {ForgeError} CONFIG_INVALID when this release does not work beside that of the run. */
+  checkRelease(): Promise<void> {
+    return checkRelease(this.redis, this.keys, this.runId);
   }
 
   private gone(): ForgeError {
@@ -180,6 +187,7 @@ export class RunState {
    */
   async newCoordinator(): Promise<number> {
     const coordinator = await this.redis.hincrby(this.keys.run, 'coordinator', 1);
+    await this.redis.hset(this.keys.run, releaseField);
     await this.redis.hset(this.keys.scripts, FOREIGN_SCRIPTS);
     return coordinator;
   }
