@@ -47,6 +47,7 @@ interface Row {
   step: number;
   loss: number;
   gradient_norm: number;
+  'rollback/to'?: number;
 }
 
 const rowsOf = (run: ForgeRun): Row[] =>
@@ -136,6 +137,30 @@ async function ranksOf(run: ForgeRun): Promise<number[]> {
         expect(Math.abs(row.loss - expected[i]!.loss)).toBeLessThan(1e-3);
         expect(Math.abs(row.gradient_norm / expected[i]!.gradient_norm - 1)).toBeLessThan(1e-2);
       });
+    });
+
+    it('goes back where it is asked to, and where steps go wrong, which fails the run in the end', async () => {
+      const asked = await start({ steps: 40, trainer: inTorch(1) });
+      await reached(asked, 3);
+      await asked.runState.weights.askRollback(2);
+      const back = await waitFor(
+        'the rollback',
+        () => rowsOf(asked).find((row) => 'rollback/to' in row),
+        RUN_MS,
+      );
+      expect(back['rollback/to']).toBe(2);
+      expect(await asked.runState.weights.hashOf(back.step)).toBe(await asked.runState.weights.hashOf(2));
+      await reached(asked, back.step + 2);
+      expect(await asked.stop()).toBe(130);
+      expect(asked.verifyLedger()).toMatchObject({ isRight: true });
+
+      const rollback = { maxGradientNorm: 1e-9, maxInARow: 2 };
+      const wrong = await start({ trainer: { ...inTorch(1), rollback } });
+      expect(await wrong.ended(RUN_MS)).toBe(1);
+      expect(rowsOf(wrong).map((row) => row['rollback/to'])).toEqual([0, 1]);
+      expect(readFileSync(join(wrong.workDir, 'said.log'), 'utf8')).toMatch(
+        /2 steps in a row were rolled back; the last: train step 1: .* is beyond maxGradientNorm 1e-09/,
+      );
     });
 
     it('says at once what it does not take', () => {

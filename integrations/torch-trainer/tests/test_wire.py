@@ -9,7 +9,9 @@ import pytest
 
 from forge_torch.wire import Failure, decode, encode
 
-GOLDEN = sorted((Path(__file__).parents[3] / "shared" / "contracts" / "golden").glob("*.json"))
+FILES = sorted((Path(__file__).parents[3] / "shared" / "contracts" / "golden").glob("*.json"))
+# Messages in JSON begin with a brace, of which no message in msgpack does.
+GOLDEN = [file for file in FILES if not json.loads(file.read_text())["bytes"].startswith("7b")]
 
 
 def plain(value: Any) -> Any:
@@ -17,7 +19,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return {str(value.dtype): value.tolist()}
     if isinstance(value, bytes):
-        return {"uint8": list(value)}
+        return {"bin": list(value)}
     if isinstance(value, dict):
         return {key: plain(one) for key, one in value.items()}
     return [plain(one) for one in value] if isinstance(value, list) else value

@@ -1,6 +1,6 @@
 import { algorithmSchema, parseConfig, type AlgorithmInput } from '@forge/config';
 import { createEngine } from '@forge/engine';
-import { loadModel, TrainStep, type TrainEpisode } from '@forge/model';
+import { loadModel, TrainStep, type LoadedModel, type TrainEpisode } from '@forge/model';
 import { loadAlgorithm } from '@forge/recipe-parts';
 
 /** Steps of our trainer that the one in PyTorch must take alike: the same episodes, by every algorithm and option. */
@@ -36,7 +36,7 @@ const STEPS = 50;
 const shaped = { normalization: 'constant', normalizationTokens: 7 } as const;
 const reference = { klCoefficient: 0.2 } as const;
 /** Every algorithm as it is, and every option of losses once. */
-const ALGORITHMS: AlgorithmInput[] = [
+export const ALGORITHMS: readonly AlgorithmInput[] = [
   ...(['grpo', 'rloo', 'maxrl', 'reinforce++', 'reinforce++-baseline', 'remax', 'opo', 'gdpo'] as const).map(
     (name) => ({ name }),
   ),
@@ -74,26 +74,26 @@ const ALGORITHMS: AlgorithmInput[] = [
   { name: 'sapo', positiveTemperature: 0.7, negativeTemperature: 2 },
 ].map((algorithm) => algorithm as AlgorithmInput);
 
-/** Computes the steps on the model of the main job. */
-export async function goldenSteps(model: string): Promise<GoldenSteps> {
-  const { config, parameters } = await loadModel(model);
-  const engine = createEngine({ threads: 1 });
-  const create = async (algorithm: AlgorithmInput): Promise<TrainStep> => {
-    const parsed = parseConfig(algorithmSchema, algorithm, 'algorithm');
-    const { loss } = await loadAlgorithm({ algorithm: parsed });
-    return TrainStep.create({
-      ...{ engine, config, parameters, loss, temperature: TEMPERATURE, logitsChunk: 64, recompute: false },
-      microBatchTokens: 40,
-      optimizer: { ...OPTIMIZER, totalSteps: STEPS },
-    });
-  };
-  const first = await create({ name: 'grpo' });
-  const episodes: GoldenEpisode[] = [];
-  for (const i of [...Array(7).keys()]) episodes.push(await episode(first, i));
-  await first.close();
-  const cases: GoldenCase[] = [];
-  for (const algorithm of ALGORITHMS) {
-    const step = await create(algorithm);
+/** The steps of our trainer on a model, algorithm by algorithm. */
+export class GoldenTrainer {
+  private readonly engine = createEngine({ threads: 1 });
+
+  private constructor(private readonly model: Pick<LoadedModel, 'config' | 'parameters'>) {}
+
+  static async open(directory: string): Promise<GoldenTrainer> {
+    return new GoldenTrainer(await loadModel(directory));
+  }
+
+  async episodes(): Promise<GoldenEpisode[]> {
+    const step = await this.create({ name: 'grpo' });
+    const episodes: GoldenEpisode[] = [];
+    for (const i of Array(7).keys()) episodes.push(await episode(step, i));
+    await step.close();
+    return episodes;
+  }
+
+  async case(algorithm: AlgorithmInput, episodes: readonly GoldenEpisode[]): Promise<GoldenCase> {
+    const step = await this.create(algorithm);
     // The version is the number of steps.
     const { firstMoments, secondMoments } = step.state();
     await step.restore({ step: VERSION, firstMoments, secondMoments });
@@ -103,10 +103,32 @@ export async function goldenSteps(model: string): Promise<GoldenSteps> {
       steps.push({ loss, gradientNorm, metrics });
     }
     await step.close();
-    cases.push({ algorithm, steps });
+    return { algorithm, steps };
   }
-  const trainer = { ...OPTIMIZER, steps: STEPS };
-  return { trainer, temperature: TEMPERATURE, version: VERSION, episodes, cases };
+
+  private async create(algorithm: AlgorithmInput): Promise<TrainStep> {
+    const { loss } = await loadAlgorithm({ algorithm: parseConfig(algorithmSchema, algorithm, 'algorithm') });
+    return TrainStep.create({
+      ...this.model,
+      ...{ engine: this.engine, loss, temperature: TEMPERATURE, logitsChunk: 64, recompute: false },
+      microBatchTokens: 40,
+      optimizer: { ...OPTIMIZER, totalSteps: STEPS },
+    });
+  }
+}
+
+/** All that the trainer in PyTorch is compared with, as a file keeps it. */
+export async function goldenSteps(trainer: GoldenTrainer): Promise<GoldenSteps> {
+  const episodes = await trainer.episodes();
+  const cases: GoldenCase[] = [];
+  for (const algorithm of ALGORITHMS) cases.push(await trainer.case(algorithm, episodes));
+  return {
+    trainer: { ...OPTIMIZER, steps: STEPS },
+    temperature: TEMPERATURE,
+    version: VERSION,
+    episodes,
+    cases,
+  };
 }
 
 /** Numbers from 0 to 1 that are the same everywhere. */
