@@ -1,4 +1,4 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { waitFor } from '@forge/testing';
 
@@ -92,10 +92,9 @@ export class HostNetwork {
   /** Ends the processes of imperfect cables, and removes the hosts. */
   close(): void {
     for (const cable of this.cables) cable.kill('SIGKILL');
-    for (const host of this.numbers.keys()) {
-      ip('link', 'del', plugOf(host));
-      ip('netns', 'del', host);
-    }
+    // An imperfect cable takes its plug with it.
+    for (const host of this.numbers.keys()) spawnSync('ip', ['link', 'del', plugOf(host)]);
+    for (const host of this.numbers.keys()) ip('netns', 'del', host);
     ip('link', 'del', BRIDGE);
   }
 
