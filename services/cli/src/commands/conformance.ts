@@ -22,6 +22,8 @@ export type Role = keyof typeof CHECKS;
 /**
  * `forge conformance ROLE [URL]`: plays the rest of a run for a part in any language, and says what the part does otherwise
  * than docs/wire.md; 1 when there is something.
+ *
+ * @throws {ForgeError} CANCELLED after Ctrl-C.
  */
 export async function conformance(
   role: Role,
@@ -48,21 +50,23 @@ export async function conformance(
     timeoutMs: timeout * 1000,
     say,
   });
-  const interrupted = (): void => {
-    run.part.killGroup();
+  const ended = new AbortController();
+  const interrupt = (): void => ended.abort();
+  const interrupted = new Promise<never>((_, reject) => {
+    ended.signal.onabort = () => reject(new ForgeError('CANCELLED', 'ended before all checks were made'));
+  });
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  const tell = (outcome: Outcome): void => {
+    if (!json && !ended.signal.aborted) process.stdout.write(`${lineOf(outcome)}\n`);
   };
-  process.once('exit', interrupted);
   try {
-    const checks = await CHECKS[role](run);
-    const outcomes = await outcomesOf(checks, run.part, (outcome) => {
-      if (!json) process.stdout.write(`${lineOf(outcome)}\n`);
-    });
-    process.stdout.write(
-      `${json ? JSON.stringify({ role, run: run.runId, checks: outcomes }) : totalOf(outcomes)}\n`,
-    );
+    const made = CHECKS[role](run).then((checks) => outcomesOf(checks, run.part, tell));
+    const outcomes = await Promise.race([made, interrupted]);
+    const report = { role, run: run.runId, checks: outcomes };
+    process.stdout.write(`${json ? JSON.stringify(report) : totalOf(outcomes)}\n`);
     return outcomes.some(({ state }) => state === 'failed') ? 1 : 0;
   } finally {
-    process.off('exit', interrupted);
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
     await run.close();
   }
 }
