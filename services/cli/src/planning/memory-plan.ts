@@ -39,7 +39,7 @@ const OTHER_PROCESSES_BYTES = 450 * MIB;
 const GATEWAY_BYTES = 125 * MIB;
 /** Moments of a parameter. */
 const MOMENTS = 2;
-/** A policy in front of a server, with its tokenizer; measured. */
+/** A policy in front of a server: a process with two threads and a tokenizer. */
 const SERVED_BYTES = 140 * MIB;
 /** Copies of the logits of a chunk: logits, probabilities and their gradient. */
 const LOGITS_COPIES = 3;

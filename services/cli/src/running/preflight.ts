@@ -15,6 +15,7 @@ import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
 import { requireEngines, withEngines } from './resolved-engines';
 import { checkRewardModel, withPinnedRewardModel } from './reward-model';
+import { checkServedPolicy } from './served-policy';
 import { loadTeacher } from './teacher';
 
 /**
@@ -28,6 +29,8 @@ export async function preflight(
   given: Recipe,
   { startsHere }: { startsHere: boolean },
 ): Promise<{ recipe: Recipe; promptTokens: number; model: LoadedModel; models: RunModels }> {
+  const warning = checkServedPolicy(given);
+  if (warning !== null) process.stderr.write(`forge: ${warning}\n`);
   const [algorithm] = await Promise.all([loadAlgorithm(given), loadRewards(given)]);
   await loadRollout(given, algorithm);
   if (startsHere) loadAgent(given);

@@ -433,6 +433,19 @@ describe('RolloutJobs', () => {
     expect(published).toEqual([]);
   });
 
+  it.each([
+    ['TRANSIENT_GENERATOR_UNREACHABLE', 'CANCELLED'],
+    ['TRANSIENT_GENERATOR_FAILED', 'TRANSIENT_GENERATOR_FAILED'],
+  ] as const)('ends a job that failed by %s with %s', async (thrown, code) => {
+    const generate = () => Promise.reject(new ForgeError(thrown, 'http://server does not answer'));
+    const { handler, published } = jobs({ generate });
+    await expect(handler.handle(rollout(7))).rejects.toMatchObject({
+      code,
+      message: 'http://server does not answer',
+    });
+    expect(published).toEqual([]);
+  });
+
   it('hands jobs back that wait for weights when it drains', async () => {
     const { handler, published } = jobs({ weightsAtLeast: () => new Promise(() => undefined) });
     const working = handler.handle(rollout(7));

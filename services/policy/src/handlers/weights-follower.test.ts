@@ -117,6 +117,19 @@ describe('WeightsFollower', () => {
     },
   );
 
+  it('tries again, without asking for them anew, what a server that generates does not take now', async () => {
+    let tries = 0;
+    const { weights, askedAgain, waitedMs } = follower(4, [5, null, null], ({ version }) =>
+      version === 5 && ++tries < 3
+        ? Promise.reject(new ForgeError('TRANSIENT_GENERATOR_UNREACHABLE', 'gone'))
+        : Promise.resolve(),
+    );
+    await weights.follow();
+    await weights.atLeast(5);
+    expect([weights.refused, askedAgain, tries]).toEqual([0, [], 3]);
+    expect(waitedMs).toEqual([1000, 100, 200, 1000]);
+  });
+
   it('takes a version once, and none that is older than the one in use', async () => {
     const applied: number[] = [];
     const { weights } = follower(4, [4, 2, 5, 4], async ({ version }) => void applied.push(version));

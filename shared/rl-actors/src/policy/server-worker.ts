@@ -2,9 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { workerData } from 'node:worker_threads';
 import { namedSecret } from '@forge/config';
 import type { WeightsAnnouncement } from '@forge/contracts';
-import { describeModel, tokenTexts, type ChunkMark, type Growth, type ModelDescription } from '@forge/model';
+import {
+  describeModel,
+  loadModel,
+  tokenTexts,
+  type ChunkMark,
+  type Growth,
+  type ModelDescription,
+} from '@forge/model';
 import { serveWorker } from '@forge/threads';
 import { timed } from '@forge/telemetry';
+import { hashSafetensors } from '@forge/weights';
 import { openServer } from '../servers/open-server';
 import { ServerGenerator } from '../servers/server-generator';
 import { WeightsFolders } from '../servers/weights-folder';
@@ -60,6 +68,7 @@ class ServedGeneration {
       tolerance: takesWeights ? config.canaryTolerance : 0,
       folderOf: (announcement) => folders.make(announcement),
       clock,
+      ownSha256: takesWeights ? null : await ownHash(worker.model),
     });
     return new ServedGeneration(model, generator);
   }
@@ -94,6 +103,11 @@ class ServedGeneration {
   }
 
   stats = () => this.generator.stats();
+}
+
+/** Hash of version 0, under which tokens stand of a server that takes no weights. */
+async function ownHash(model: string): Promise<string> {
+  return hashSafetensors((await loadModel(model)).parameters, { dtype: 'F32' });
 }
 
 const generation = ServedGeneration.open(settings);

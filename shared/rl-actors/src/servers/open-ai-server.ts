@@ -23,7 +23,7 @@ export class OpenAiServer implements GeneratingServer {
   }
 
   async look(signal: AbortSignal): Promise<void> {
-    await this.connection.ask('/v1/models', { timeoutMs: LOOK_MS, signal });
+    await this.connection.send('/v1/models', { timeoutMs: LOOK_MS, signal });
   }
 
   async generate(asked: TokensAsked, signal: AbortSignal): Promise<TokensGiven> {

@@ -37,12 +37,22 @@ export class ServerConnection {
    * @throws {ForgeError} CANCELLED; CONTRACT_UNAUTHORIZED; CONFIG_INVALID for a request that is refused, with the server's
    *   words; CONTRACT_GENERATOR_UNREADABLE for an answer that is not JSON; NUMERIC_NON_FINITE for one with NaN.
    */
-  async ask(
+  async ask(path: string, request: ServerRequest): Promise<unknown> {
+    const text = await this.send(path, request);
+    return text === '' ? null : this.parsed(path, text);
+  }
+
+  /**
+   * The same where nobody looks for JSON: the text of the answer.
+   *
+   * @throws as `ask`.
+   */
+  async send(
     path: string,
     { body, timeoutMs = this.config.timeoutMs, signal }: ServerRequest,
-  ): Promise<unknown> {
+  ): Promise<string> {
     const { status, text, retryAfter } = await this.exchange(path, body, timeoutMs, signal);
-    if (status < 300) return text === '' ? null : this.parsed(path, text);
+    if (status < 300) return text;
     const said = wordsOf(text);
     if (mayPass(status))
       throw new ServerFault(`answers ${status} to ${path}${said}`, {

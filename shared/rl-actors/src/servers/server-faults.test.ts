@@ -73,7 +73,7 @@ function generatorAt(kind: Kind, setting: Setting = {}) {
       decodeText: (ids, options) => tokenizer.decode(ids, options),
       specialTokens: tokenizer.specialTokens,
     },
-    ...{ vocabSize: config.vocabSize, waitMs, update, tolerance: 1e-3 },
+    ...{ vocabSize: config.vocabSize, waitMs, update, tolerance: 1e-3, ownSha256: null },
     folderOf: (announcement) => folders.make(announcement),
     clock: {
       now: () => performance.now(),

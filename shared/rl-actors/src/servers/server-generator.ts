@@ -42,6 +42,7 @@ export class ServerGenerator {
 
   constructor(private readonly options: ServerGeneratorOptions) {
     this.weights = new WeightsInUse({ ...options, routes: options.server.weights });
+    if (options.ownSha256 !== null) this.hashes.set(0, options.ownSha256);
     void this.watch();
   }
 
@@ -81,7 +82,7 @@ export class ServerGenerator {
   async applyWeights(announcement: WeightsAnnouncement): Promise<number> {
     const { server, clock } = this.options;
     const patience = new Patience(server.address, APPLY_WAIT_MS, clock);
-    this.hashes.set(announcement.version, announcement.sha256);
+    if (server.weights !== null) this.hashes.set(announcement.version, announcement.sha256);
     for (const old of [...this.hashes.keys()].slice(0, -KNOWN_HASHES)) this.hashes.delete(old);
     return this.patiently(patience, this.closing.signal, () =>
       this.weights.take(announcement, this.closing.signal),

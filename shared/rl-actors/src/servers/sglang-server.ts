@@ -36,7 +36,7 @@ export class SglangServer implements GeneratingServer, WeightsRoutes {
   }
 
   async look(signal: AbortSignal): Promise<void> {
-    await this.connection.ask('/health', { timeoutMs: LOOK_MS, signal });
+    await this.connection.send('/health', { timeoutMs: LOOK_MS, signal });
   }
 
   async generate({ weights, ...asked }: TokensAsked, signal: AbortSignal): Promise<TokensGiven> {
@@ -73,7 +73,7 @@ export class SglangServer implements GeneratingServer, WeightsRoutes {
       ? { lora_name: name, lora_path: path }
       : { model_path: path, weight_version: name, flush_cache: true };
     try {
-      await this.connection.ask(route, { body, signal });
+      await this.connection.send(route, { body, signal });
     } catch (error) {
       // A call before this one has loaded it, whose answer got lost.
       if (!this.isBeside || !/already/.test(ForgeError.from(error).message)) throw error;
@@ -81,7 +81,7 @@ export class SglangServer implements GeneratingServer, WeightsRoutes {
   }
 
   async drop(name: string, signal: AbortSignal): Promise<void> {
-    await this.connection.ask('/unload_lora_adapter', { body: { lora_name: name }, signal });
+    await this.connection.send('/unload_lora_adapter', { body: { lora_name: name }, signal });
   }
 
   async score(tokenIds: readonly number[], name: string, signal: AbortSignal): Promise<number[]> {
@@ -99,11 +99,11 @@ export class SglangServer implements GeneratingServer, WeightsRoutes {
   }
 
   async pause(signal: AbortSignal): Promise<void> {
-    await this.connection.ask('/pause_generation', { body: { mode: 'abort' }, signal });
+    await this.connection.send('/pause_generation', { body: { mode: 'abort' }, signal });
   }
 
   async resume(signal: AbortSignal): Promise<void> {
-    await this.connection.ask('/continue_generation', { body: {}, signal });
+    await this.connection.send('/continue_generation', { body: {}, signal });
   }
 
   private async native(body: object, signal: AbortSignal): Promise<z.output<typeof metaSchema>> {

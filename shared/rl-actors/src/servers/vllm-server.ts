@@ -13,6 +13,9 @@ import { ServerFault } from './server-fault';
 
 const LOOK_MS = 5_000;
 const WAY_OUT = 'vLLM from 0.11 on gives the ids by return_token_ids';
+/** A token by whose log-prob two temperatures can be told apart, beyond rounding. */
+const UNSURE = -0.5;
+const ROUNDING = 0.02;
 const resetSchema = z.object({ success: z.boolean() });
 const infoSchema = z.object({ weight_version: z.string().nullish() });
 
@@ -23,6 +26,8 @@ export class VllmServer implements GeneratingServer, WeightsRoutes {
   private readonly api: CompletionsApi;
   /** The weights it was given, where it can tell that it has them. */
   private given: string | null = null;
+  /** Whether its log-probs are known to be scaled by the temperature. */
+  private isScaled = false;
 
   constructor(
     private readonly connection: ServerConnection,
@@ -34,7 +39,7 @@ export class VllmServer implements GeneratingServer, WeightsRoutes {
   }
 
   async look(signal: AbortSignal): Promise<void> {
-    await this.connection.ask('/health', { timeoutMs: LOOK_MS, signal });
+    await this.connection.send('/health', { timeoutMs: LOOK_MS, signal });
     if (this.given === null) return;
     const info = infoSchema.safeParse(
       await this.connection.ask('/weight_info', { timeoutMs: LOOK_MS, signal }),
@@ -53,14 +58,18 @@ export class VllmServer implements GeneratingServer, WeightsRoutes {
       ...{ top_k: sampling.topK, min_p: 0, repetition_penalty: 1, skip_special_tokens: false },
       ...{ logprobs: 0, return_token_ids: true },
     });
-    return { ...this.api.tokensOf(choice, asked), isEnded: false };
+    const drawn = { ...this.api.tokensOf(choice, asked), isEnded: false };
+    if (!this.isScaled && ![0, 1].includes(sampling.temperature))
+      await this.checkScaled(asked, drawn, signal);
+    return drawn;
   }
 
   async put({ name, path }: ServedWeights, signal: AbortSignal): Promise<void> {
     if (this.isBeside) return this.load(name, path, signal);
     this.given = null;
     await this.post('/collective_rpc', { method: 'reload_weights', kwargs: { weights_path: path } }, signal);
-    const reset = resetSchema.safeParse(await this.post('/reset_prefix_cache', {}, signal));
+    const answer = await this.connection.ask('/reset_prefix_cache', { body: {}, signal });
+    const reset = resetSchema.safeParse(answer);
     if (reset.success && !reset.data.success)
       throw new ServerFault('keeps the prefixes of the weights before');
     // Releases before 0.32 can't tell what they have.
@@ -78,7 +87,7 @@ export class VllmServer implements GeneratingServer, WeightsRoutes {
     await this.post('/v1/unload_lora_adapter', { lora_name: name }, signal);
   }
 
-  async score(tokenIds: readonly number[], name: string, signal: AbortSignal): Promise<number[]> {
+  async score(tokenIds: readonly number[], name: string | null, signal: AbortSignal): Promise<number[]> {
     const asked = { prompt: tokenIds, max_tokens: 1, temperature: 0, prompt_logprobs: 0 };
     const { prompt_logprobs: scored } = await this.complete(name, signal, asked);
     if (!scored) throw this.connection.unreadable(COMPLETIONS, 'no prompt_logprobs', WAY_OUT);
@@ -91,6 +100,24 @@ export class VllmServer implements GeneratingServer, WeightsRoutes {
 
   async resume(signal: AbortSignal): Promise<void> {
     await this.post('/resume', {}, signal);
+  }
+
+  /** Checks that log-probs are those of logits / temperature, which a server does not tell, by those of the prompt. */
+  private async checkScaled(
+    { tokenIds, sampling, weights }: TokensAsked,
+    drawn: TokensGiven,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (!drawn.logprobs.some((logprob) => logprob < UNSURE)) return;
+    const scored = await this.score([...tokenIds, ...drawn.tokenIds], weights, signal);
+    const raw = scored.slice(-drawn.tokenIds.length);
+    const differences = drawn.logprobs.map((logprob, t) => Math.abs(logprob - raw[t]!));
+    if (differences.some((difference) => !(difference < ROUNDING))) {
+      this.isScaled = true;
+      return;
+    }
+    const message = `sampling.temperature: found ${sampling.temperature}, but ${this.address} gives log-probs of temperature 1; start it with --logprobs-mode processed_logprobs, or set sampling.temperature=1`;
+    throw new ForgeError('CONFIG_INVALID', message, { field: 'sampling.temperature' });
   }
 
   private async complete(weights: string | null, signal: AbortSignal, asked: object) {
@@ -113,8 +140,8 @@ export class VllmServer implements GeneratingServer, WeightsRoutes {
     }
   }
 
-  private post(path: string, body: object, signal: AbortSignal): Promise<unknown> {
-    return this.connection.ask(path, { body, signal });
+  private post(path: string, body: object, signal: AbortSignal): Promise<string> {
+    return this.connection.send(path, { body, signal });
   }
 }
 

@@ -22,6 +22,8 @@ export interface WeightsInUseOptions {
   tolerance: number;
   /** The path on the server of a folder with the announced weights. */
   folderOf: (announcement: WeightsAnnouncement) => Promise<string>;
+  /** The hash that tokens of what the server began with stand under; null: none is told. */
+  ownSha256: string | null;
 }
 
 /** Log-probs of the trainer that differ by more have moved. */
@@ -32,7 +34,7 @@ const MOVED = 1e-4;
  * that was lost gets its weights again before the next request enters. Weights prove themselves before they are used.
  */
 export class WeightsInUse {
-  private used: UsedWeights = { version: 0, sha256: null, served: null, canary: undefined };
+  private used: UsedWeights;
   private isThere = true;
   private readonly underWay = new Map<Promise<unknown>, UsedWeights>();
   private changes: Promise<unknown> = Promise.resolve();
@@ -40,7 +42,9 @@ export class WeightsInUse {
   private closed: Promise<unknown> | null = null;
   private proved: { canary: Canary; found: readonly number[] } | null = null;
 
-  constructor(private readonly options: WeightsInUseOptions) {}
+  constructor(private readonly options: WeightsInUseOptions) {
+    this.used = { version: 0, sha256: options.ownSha256, served: null, canary: undefined };
+  }
 
   get version(): number {
     return this.used.version;
