@@ -12,6 +12,8 @@ import type { ServerConnection } from './server-connection';
 import { ServerFault } from './server-fault';
 
 const LOOK_MS = 5_000;
+/** Its words where an adapter is not there, as after a restart. */
+const NO_ADAPTER = /LoRA adapters are not loaded/;
 /** A log-prob, the token, and its text. */
 const scored = z.tuple([z.number().nullable(), z.int()], z.unknown());
 const metaSchema = z.object({
@@ -107,7 +109,10 @@ export class SglangServer implements GeneratingServer, WeightsRoutes {
   }
 
   private async native(body: object, signal: AbortSignal): Promise<z.output<typeof metaSchema>> {
-    const answer = await this.connection.ask('/generate', { body, signal });
+    const answer = await this.connection.ask('/generate', { body, signal }).catch((error: unknown) => {
+      const { message } = ForgeError.from(error);
+      throw this.isBeside && NO_ADAPTER.test(message) ? new ServerFault(message, { isLost: true }) : error;
+    });
     const parsed = generatedSchema.safeParse(answer);
     if (parsed.success) return parsed.data.meta_info;
     const found = `an answer without meta_info as SGLang has it (${parsed.error.issues[0]?.path.join('.') ?? ''})`;

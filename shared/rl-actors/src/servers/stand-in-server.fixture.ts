@@ -265,7 +265,12 @@ export class StandInServer {
   private async sglangGenerate(body: Json, ending: AbortController): Promise<unknown> {
     const asked = body['sampling_params'] as Json;
     const tokenIds = body['input_ids'] as number[];
-    const weights = this.weightsOf(body['lora_path']);
+    const adapter = body['lora_path'] as string | undefined;
+    if (adapter !== undefined && !this.adapters.has(adapter)) {
+      const message = `The following requested LoRA adapters are not loaded: ${adapter}`;
+      throw Object.assign(new Error(message), { status: 400 });
+    }
+    const weights = this.weightsOf(adapter);
     const isScored = body['logprob_start_len'] === 0;
     const scored = isScored ? await this.score(weights, tokenIds) : [];
     const {
