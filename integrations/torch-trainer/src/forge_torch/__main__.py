@@ -62,6 +62,9 @@ def train(options: argparse.Namespace) -> int:
     def say(message: str) -> None:
         print(f"torch: {message}", file=sys.stderr, flush=True)
 
+    def tell(line: str) -> None:
+        print(line, flush=True)
+
     stopping: list[Any] = []
     signal.signal(signal.SIGTERM, lambda *_: stopping[0].stopping.set() if stopping else sys.exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -80,12 +83,12 @@ def train(options: argparse.Namespace) -> int:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             ranks.follow()
             return 0
-        trainer = Trainer(run, ranks, say)
+        trainer = Trainer(run, ranks, say, tell)
         stopping.append(trainer)
         trainer.take_over()
-        print("ready", flush=True)
+        tell("ready")
         trainer.loop()
-        print("ended", flush=True)
+        tell("ended")
         return 0
     except Failure as failure:
         say(str(failure))

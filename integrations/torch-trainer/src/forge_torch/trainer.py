@@ -1,6 +1,5 @@
 """The loop of a trainer: rank 0 speaks with the run, every rank trains its share."""
 
-import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -100,14 +99,14 @@ class Ranks:
 class Trainer:
     """Trains batch after batch, each at the version that is current then; rank 0 only."""
 
-    def __init__(self, run: Run, ranks: Ranks, say: Callable[[str], None]) -> None:
-        self.run, self.ranks, self.say, self.recipe = run, ranks, say, run.recipe
+    def __init__(self, run: Run, ranks: Ranks, say: Callable[[str], None], tell: Callable[[str], None]) -> None:
+        """`say` is for people; `tell` for the process that looks after this one."""
+        self.run, self.ranks, self.say, self.tell, self.recipe = run, ranks, say, tell, run.recipe
         self.stopping = threading.Event()
         self.origin: dict[str, Any] = {"parent": None, "trained": None}
         self.published: dict[str, Any] | None = None
         self.done_at, self.waited, self.why = time.monotonic(), 0.0, ""
         self.stand: dict[str, Any] = {}
-        self.totals = {"busyMs": 0.0, "waits/batchMs": 0.0, "tokens": 0.0}
         self.checkpointed = -1
         self.is_saved = False
 
@@ -127,6 +126,7 @@ class Trainer:
                 self.run.set_phase("failed", failure.text)
             raise
         self._stood({})
+        self.tell("waits/batch")
         self.say(f"training goes on from version {version} as epoch {self.run.epoch}")
 
     def _resume(self, version: int, latest: Mapping[str, Any] | None) -> bool:
@@ -166,13 +166,11 @@ class Trainer:
             self._publish_again(version)
             waited_from = time.monotonic()
             batch = self.run.read_batch(version, BLOCK_MS)
-            began = time.monotonic()
-            self.waited += began - waited_from
-            self.totals["waits/batchMs"] += 1000 * (began - waited_from)
+            self.waited += time.monotonic() - waited_from
             if batch is not None:
+                self.tell("busy")
                 self._step(batch)
-                self.totals["busyMs"] += 1000 * (time.monotonic() - began)
-            print(json.dumps(self.totals), flush=True)
+                self.tell("waits/batch")
 
     def _publish_again(self, version: int) -> None:
         asked = self.run.asked()[0]
@@ -207,7 +205,7 @@ class Trainer:
             self.why = failure.text
             self._roll_back(batch, version, False)
             return
-        self.totals["tokens"] += tokens
+        self.tell(f"trained {tokens}")
         groups = [group["index"] for group in batch.message["groups"]]
         self.origin = {"parent": self.published, "trained": {"step": version, "groups": groups}}
         statistics = batch.message["statistics"]

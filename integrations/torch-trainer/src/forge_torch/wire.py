@@ -194,7 +194,8 @@ class Run:
     def position(self, version: int) -> dict[str, int]:
         """Place of the run in its prompts when `version`, the current one, was committed."""
         record = json.loads(self.fields("versions", str(version))[0] or "{}")
-        if "nextIndex" in record:
+        # A version before any group was trained has no count of them.
+        if "nextIndex" in record and "trained" in record:
             return {"nextIndex": record["nextIndex"], "trained": record["trained"]}
         candidates, index, started = (int(one or 0) for one in self.fields("run", "candidates", "nextIndex", "started"))
         return {

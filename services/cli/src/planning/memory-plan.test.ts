@@ -35,6 +35,22 @@ describe('memoryPlan', () => {
     expect(bytes).toBe(Object.values(parts).reduce((sum, one) => sum + one, 0));
   });
 
+  it('counts every rank of a trainer in PyTorch, which keeps the logits of its whole micro-batch', () => {
+    const weights = 4 * parameterCount(midConfig);
+    const inTorch = (processes: number) =>
+      planOf(
+        'trainer',
+        midConfig,
+        recipeWith(...shape, 'trainer.engine=torch', `trainer.torch.processes=${processes}`),
+      );
+    const [one, two] = [inTorch(1).parts, inTorch(2).parts];
+    expect(one).toMatchObject({ weights, moments: 2 * weights, gradients: weights, publishing: 0 });
+    expect(one.logits).toBe(3 * 2048 * 8192 * 4);
+    expect([one.process, two.process]).toEqual([640 * MIB, 1700 * MIB]);
+    expect(two).toMatchObject({ weights, publishing: 3 * weights, logits: 2 * one.logits! });
+    expect(two.activations).toBe(2 * one.activations!);
+  });
+
   it('counts what a policy keeps of prompts, where a prompt can be long enough for that', () => {
     const prefixes = (...overrides: string[]) =>
       planOf('policy', midConfig, recipeWith(...shape, ...overrides)).parts.prefixes;

@@ -33,6 +33,8 @@ const FLOAT_BYTES = 4;
 const MIB = 2 ** 20;
 /** A process with its threads and its engine's library, before a model is loaded; measured. */
 const PROCESS_BYTES = { onnx: 160 * MIB, tensorflow: 464 * MIB } as const;
+/** The service that looks after a trainer in PyTorch; PyTorch in each rank, and in torchrun where there are several; measured. */
+const TORCH_BYTES = { service: 110 * MIB, each: 530 * MIB } as const;
 /** Coordinator, replay buffer and reward, and the Redis process itself; measured. */
 const OTHER_PROCESSES_BYTES = 450 * MIB;
 /** A gateway, which keeps nothing but the calls under way; measured. */
@@ -107,6 +109,10 @@ export function trainedCount({ adapter }: Pick<Recipe, 'adapter'>, config: Model
   return adapter === undefined ? parameterCount(config) : adapterParameterCount(config, adapter);
 }
 
+function torchBytes({ processes }: Recipe['trainer']['torch']): number {
+  return TORCH_BYTES.service + (processes > 1 ? processes + 1 : 1) * TORCH_BYTES.each;
+}
+
 function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): ServicePlan {
   const { trainer, batch, algorithm } = recipe;
   const weights = FLOAT_BYTES * parameterCount(config);
@@ -120,14 +126,17 @@ function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number):
   const activations = trainer.recompute
     ? config.layers * hidden + RECOMPUTED_COPIES * layer
     : config.layers * layer;
-  const isOnnx = engineOf(trainer) === 'onnx';
+  const inTorch = trainer.engine === 'torch';
+  // Ranks share the weights, and each has a micro-batch of its own under way.
+  const ranks = inTorch ? trainer.torch.processes : 1;
+  const isOnnx = !inTorch && engineOf(trainer) === 'onnx';
   // Gradients of a micro-batch, which onnxruntime gives to the host as a copy, and the sum over several.
   const gradients = (isOnnx ? 2 : 1) + (inBatch > tokens ? 1 : 0);
   // State that a step of several updates goes back to when one of them fails.
   const held = algorithm.updatesPerBatch * algorithm.minibatches > 1 ? 1 + MOMENTS : 0;
   const values = usesCritic(recipe) ? FLOAT_BYTES * valueParameterCount(config) : 0;
   const parts = {
-    process: PROCESS_BYTES[engineOf(trainer)],
+    process: inTorch ? torchBytes(trainer.torch) : PROCESS_BYTES[engineOf(trainer)],
     weights,
     // Frozen weights are constants of the graph, which the engine packs for its products beside the plain ones.
     ...(isAdapter && { adapter: trained, 'engine weights': weights }),
@@ -136,10 +145,15 @@ function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number):
     held: held * trained,
     // A value model has all of these, and activations of its own where the engine keeps memory for each graph.
     critic: (1 + MOMENTS + gradients + held) * values + (values > 0 && isOnnx ? activations : 0),
-    // Tensors that lie on a device are written from copies, one after the other.
-    publishing: isOnnx || isAdapter ? 0 : FLOAT_BYTES * config.vocabSize * config.hiddenSize,
-    activations,
-    logits: logitsBytes(config, Math.min(trainer.logitsChunk, tokens), LOGITS_COPIES),
+    // Tensors that lie on a device are written from copies, one after the other; those of several ranks are gathered first.
+    publishing: inTorch
+      ? (trainer.torch.processes > 1 ? 1 + MOMENTS : 0) * weights
+      : isOnnx || isAdapter
+        ? 0
+        : FLOAT_BYTES * config.vocabSize * config.hiddenSize,
+    activations: ranks * activations,
+    logits:
+      ranks * logitsBytes(config, inTorch ? tokens : Math.min(trainer.logitsChunk, tokens), LOGITS_COPIES),
     head: isAdapter ? 0 : HEAD_COPIES * FLOAT_BYTES * config.vocabSize * config.hiddenSize,
   };
   return { service: 'trainer', replicas: 1, parts, bytes: total(parts) };

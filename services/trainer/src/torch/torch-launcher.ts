@@ -7,6 +7,7 @@ import { TORCH_PACKAGE } from '@forge/engine';
 import { ERROR_CODES, ForgeError, type ErrorCode } from '@forge/errors';
 import { loadModel, modelFingerprint, modelFolder } from '@forge/model';
 import { offerWeights } from '../offer-weights';
+import { TorchWork } from './torch-work';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 
 /** How the trainer in PyTorch says why it ends. */
@@ -26,7 +27,7 @@ export async function startTorch(context: ServiceContext): Promise<ServiceInstan
   });
   logger.info({ pid: ranks.pid, ...recipe.trainer.torch }, 'the trainer in PyTorch starts');
   const told = new Set<string>();
-  let totals: Record<string, number> = {};
+  const work = new TorchWork();
   let why: ForgeError | null = null;
   createInterface(ranks.stderr).on('line', (line) => {
     process.stderr.write(`${line}\n`);
@@ -34,8 +35,8 @@ export async function startTorch(context: ServiceContext): Promise<ServiceInstan
   });
   const ready = new Promise<void>((resolve) => {
     createInterface(ranks.stdout).on('line', (line) => {
-      if (line.startsWith('{')) totals = JSON.parse(line) as Record<string, number>;
-      else told.add(line);
+      told.add(line);
+      work.hear(line);
       if (told.has('ready')) resolve();
     });
   });
@@ -54,7 +55,7 @@ export async function startTorch(context: ServiceContext): Promise<ServiceInstan
   });
   return {
     ready: () => true,
-    totals: () => totals,
+    totals: () => work.totals(),
     drain: async () => {
       isStopping = true;
       ranks.kill('SIGTERM');
