@@ -6,13 +6,10 @@ import { join } from 'node:path';
 import { isRunning, waitFor } from '@forge/testing';
 import { ForgeRun } from './chaos/forge-run';
 import { createModelDirectory, smallRecipe, TINY } from './service-processes';
+import { hasTorch, NO_TORCH } from './torch-python';
 
 jest.setTimeout(1_800_000);
 
-const python = process.env.FORGE_TORCH_PYTHON ?? 'python3';
-const needed = ['torch', 'transformers', 'safetensors', 'redis', 'msgpack'];
-const looks = `import importlib.util as u, sys; sys.exit(any(u.find_spec(n) is None for n in ${JSON.stringify(needed)}))`;
-const isThere = spawnSync(python, ['-c', looks]).status === 0;
 /** Kills of ranks in one run; 20 shows more, and takes minutes. */
 const kills = Number(process.env.FORGE_TORCH_KILLS ?? 2);
 const forge = join(__dirname, '..', 'services/cli/bin/forge.cjs');
@@ -78,8 +75,8 @@ async function ranksOf(run: ForgeRun): Promise<number[]> {
   return ranks.sort((a, b) => a - b);
 }
 
-(isThere && process.platform === 'linux' ? describe : describe.skip)(
-  `the trainer in PyTorch${isThere ? '' : ` (skipped: ${python} lacks ${needed.join(', ')}; FORGE_TORCH_PYTHON names one that has them)`}`,
+(hasTorch && process.platform === 'linux' ? describe : describe.skip)(
+  `the trainer in PyTorch${hasTorch ? '' : ` (skipped: ${NO_TORCH})`}`,
   () => {
     it.each([1, 2])('repeats its own bits with %d ranks, whichever of these die', async (processes) => {
       const steps = 3 * (kills + 1);

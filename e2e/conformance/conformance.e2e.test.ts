@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { startTestRedis, type TestRedis } from '@forge/testing';
+import { hasTorch, NO_TORCH } from '../torch-python';
 
 jest.setTimeout(240_000);
 
@@ -23,10 +24,10 @@ beforeAll(async () => {
 afterAll(() => redis.stop());
 
 /** What the kit finds about a service of ours with faults. */
-async function found(role: string, faults: string[], timeout = 15) {
+async function found(role: string, faults: string[], timeout = 15, changes: string[] = []) {
   const command = `${process.execPath} --require ${FAULTY} services/${role}/dist/main.js`;
   const options = ['--json', '--timeout', String(timeout), '--command', command];
-  const child = spawn(process.execPath, [FORGE, 'conformance', role, redis.url, ...options], {
+  const child = spawn(process.execPath, [FORGE, 'conformance', role, redis.url, ...changes, ...options], {
     cwd: root,
     env: { ...process.env, FAULTS: faults.join() },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -47,6 +48,17 @@ describe.each(['reward', 'policy', 'trainer'])('our own %s', (role) => {
     expect(code).toBe(0);
   });
 });
+
+(hasTorch ? describe : describe.skip)(
+  `the trainer in PyTorch${hasTorch ? '' : ` (skipped: ${NO_TORCH})`}`,
+  () => {
+    it('does what the wire asks', async () => {
+      const { checks } = await found('trainer', [], 60, ['trainer.engine=torch']);
+      expect(checks.filter(({ state }) => state !== 'passed')).toEqual([]);
+      expect(checks.length).toBeGreaterThan(15);
+    });
+  },
+);
 
 /** Faults that are in one part together, and the checks that name them in words like these. */
 type Case = [faults: string[], named: Record<string, RegExp>];
