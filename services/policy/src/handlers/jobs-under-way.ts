@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { ForgeError } from '@forge/errors';
 
 /** A job while it is done. */
@@ -19,6 +20,8 @@ export class JobsUnderWay {
     // No race with a promise that lasts: it would keep what every job came to.
     return new Promise((resolve, reject) => {
       const ending = new AbortController();
+      // Each of the calls of a job listens.
+      setMaxListeners(0, ending.signal);
       const job: JobUnderWay = { signal: ending.signal, oldest: null };
       this.jobs.set(job, (error) => {
         ending.abort(error);
