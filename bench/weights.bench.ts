@@ -18,10 +18,17 @@ function weightsOf(count: number): Parameters {
   return new Map(Array.from({ length: TENSORS }, (_, i) => [`t${i}`, { shape: [size], data: tensor(i) }]));
 }
 
-async function msOf(work: () => Promise<unknown>): Promise<number> {
-  const startedAt = performance.now();
+interface Spent {
+  ms: number;
+  /** CPU time of all threads, for a machine that others use, too. */
+  cpuMs: number;
+}
+
+async function spent(work: () => Promise<unknown>): Promise<Spent> {
+  const [startedAt, before] = [performance.now(), process.cpuUsage()];
   await work();
-  return performance.now() - startedAt;
+  const { user, system } = process.cpuUsage(before);
+  return { ms: performance.now() - startedAt, cpuMs: (user + system) / 1_000 };
 }
 
 /** Bytes from memory into a file, and from the file into memory again. */
@@ -40,22 +47,24 @@ async function publishAndRead(dtype: SafetensorsDtype, dir: string): Promise<voi
   const weights = weightsOf(PARAMETERS);
   const store = new WeightStore({ dir: join(dir, dtype), keep: 2, format: { dtype } });
   const bytes = new Uint8Array(PARAMETERS * (dtype === 'F32' ? 4 : 2)).fill(7);
-  const [copied, published, read] = [[], [], []] as [number[], number[], number[]];
+  const rounds: Record<'copied' | 'published' | 'read', Spent>[] = [];
   for (let round = 0; round <= ROUNDS; round++) {
-    const copyMs = await msOf(() => copy(join(dir, 'copy'), bytes));
+    const copied = await spent(() => copy(join(dir, 'copy'), bytes));
     let announcement!: WeightsAnnouncement;
-    const publishMs = await msOf(async () => (announcement = await store.publish(round, 1, weights)));
-    const readMs = await msOf(() => readVersion(announcement));
+    const published = await spent(async () => (announcement = await store.publish(round, 1, weights)));
+    const read = await spent(() => readVersion(announcement));
     await store.collect();
     // The first round warms up.
-    if (round === 0) continue;
-    copied.push(copyMs);
-    published.push(publishMs);
-    read.push(readMs);
+    if (round > 0) rounds.push({ copied, published, read });
   }
-  const ratios = copied.map((ms, i) => (published[i]! + read[i]!) / ms);
+  const ratioOf = (unit: keyof Spent): string =>
+    median(
+      rounds.map(({ copied, published, read }) => (published[unit] + read[unit]) / copied[unit]),
+    ).toFixed(2);
+  const cpu = (part: 'copied' | 'published' | 'read'): string =>
+    median(rounds.map((round) => round[part].cpuMs)).toFixed(0);
   console.log(
-    `${dtype}, ${(bytes.length / 1e6).toFixed(0)} MB: published in ${median(published).toFixed(0)} ms, read in ${median(read).toFixed(0)} ms; a copy takes ${median(copied).toFixed(0)} ms: ${median(ratios).toFixed(2)} x`,
+    `${dtype}, ${(bytes.length / 1e6).toFixed(0)} MB: ${ratioOf('ms')} times the time of a copy, ${ratioOf('cpuMs')} times its CPU time (published in ${cpu('published')} ms, read in ${cpu('read')}, a copy in ${cpu('copied')})`,
   );
 }
 
