@@ -15,7 +15,7 @@ import { withDownloads } from '../with-downloads';
 import { showUnappliedSettings } from '../shown/unapplied-settings';
 import { requireEngines, withEngines } from './resolved-engines';
 import { checkRewardModel, withPinnedRewardModel } from './reward-model';
-import { checkServedPolicy } from './served-policy';
+import { checkServedPolicy, requireServers } from './served-policy';
 import { loadTeacher } from './teacher';
 
 /**
@@ -60,7 +60,10 @@ export async function preflight(
   const rewardModel = await checkRewardModel(recipe, first);
   const models = { config, reference: teacher?.config ?? config, rewardModel };
   const resolved = withEngines(teacher?.recipe ?? recipe, models);
-  if (startsHere) requireEngines(resolved);
+  if (startsHere) {
+    requireEngines(resolved);
+    await requireServers(resolved);
+  }
   return { recipe: resolved, promptTokens: length, model, models };
 }
 

@@ -1,5 +1,8 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { recipeSchema } from '@forge/config';
-import { checkServedPolicy } from './served-policy';
+import { checkServedPolicy, requireServers } from './served-policy';
 
 const url = 'http://127.0.0.1:8000';
 const recipe = (engine: object | string, sections: object = {}) =>
@@ -63,5 +66,26 @@ describe('checkServedPolicy', () => {
         recipe({ vllm: { url } }, { sampling: { ...sampling, temperature: 1 }, ...corrected }),
       ),
     ).toBeNull();
+  });
+});
+
+describe('requireServers', () => {
+  it('takes a server that says anything, and names the one of several that is not there', async () => {
+    await requireServers(recipe('onnx'));
+    const server = createServer((_, response) => response.writeHead(404).end()).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const there = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await requireServers(recipe({ sglang: { url: there } }));
+    const gone = createServer().listen(0, '127.0.0.1');
+    await once(gone, 'listening');
+    const absent = `http://127.0.0.1:${(gone.address() as AddressInfo).port}`;
+    gone.close();
+    await expect(requireServers(recipe({ sglang: { url: [there, absent] } }))).rejects.toMatchObject({
+      code: 'TRANSIENT_GENERATOR_UNREACHABLE',
+      message: expect.stringMatching(
+        `^policy\\.engine\\.sglang\\.url: ${absent} does not answer \\(.*ECONNREFUSED`,
+      ),
+    });
+    server.close();
   });
 });

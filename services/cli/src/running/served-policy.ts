@@ -1,5 +1,6 @@
 import { generationServer, type GenerationServer, type Recipe } from '@forge/config';
 import { ForgeError } from '@forge/errors';
+import { messageOf } from '@forge/rl';
 
 /**
  * Checks that a run can be trained on what its server generates; what is to be said about it, null: nothing.
@@ -21,6 +22,30 @@ export function checkServedPolicy(recipe: Recipe): string | null {
   return correctsRatio(recipe)
     ? null
     : 'policy.engine: a server finds other log-probs for the same weights than the trainer, in bfloat16 by some hundredths, and this algorithm has no correction for that: algorithm.correction.0.name=tis weighs by the ratio (docs/generators.md)';
+}
+
+/** Time of a server to say anything at all. */
+const LOOK_MS = 5_000;
+
+/**
+ * Checks that the servers of a recipe are there; what they answer is for the policy to see.
+ *
+ * @throws {ForgeError} TRANSIENT_GENERATOR_UNREACHABLE naming the one that does not answer.
+ */
+export async function requireServers({ policy }: Recipe): Promise<void> {
+  const server = generationServer(policy.engine);
+  if (server === null) return;
+  for (const url of [server.url].flat()) {
+    try {
+      const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(LOOK_MS) });
+      await response.body?.cancel();
+    } catch (error) {
+      const { cause = error } = error as Error;
+      const why = messageOf(cause);
+      const message = `policy.engine.${server.kind}.url: ${url} does not answer (${why}); start the server first, or correct its address`;
+      throw new ForgeError('TRANSIENT_GENERATOR_UNREACHABLE', message, { url, why });
+    }
+  }
 }
 
 /** Two replicas that put whole weights at one server would each generate with the other's. */
