@@ -2,7 +2,7 @@ import { startTestRedis } from '@forge/testing';
 import type { Cost } from './growth/measured';
 import { bufferedEpisodes, policies, replicas, sessions, type Measure } from './growth/subjects';
 
-/** What grows, its sizes, and those of the long way (`FORGE_BENCH_LONG=1`). */
+/** Subjects that grow, their sizes, and those of the long way (`FORGE_BENCH_LONG=1`). */
 const SUBJECTS: readonly { what: string; unit: string; measure: Measure; sizes: number[]; long: number[] }[] =
   [
     { what: 'policies', unit: 'group', measure: policies, sizes: [1, 8, 64], long: [1, 8, 64] },
@@ -41,7 +41,7 @@ export async function run(): Promise<void> {
   try {
     for (const { what, unit, measure, sizes, long } of SUBJECTS) {
       console.log(`${what}: for a ${unit}`);
-      // What is compiled on the first way is no cost of the first size.
+      // Compilation on the first way is no cost of the first size.
       await measure(server, sizes[0]!);
       let first: Cost | null = null;
       for (const size of isLong ? long : sizes) {

@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => redis.stop());
 
-/** What the kit finds about a service of ours with faults. */
+/** Findings of the kit about a service of ours with faults. */
 async function found(role: string, faults: string[], timeout = 15, changes: string[] = []) {
   const command = `${process.execPath} --require ${FAULTY} services/${role}/dist/main.js`;
   const options = ['--json', '--timeout', String(timeout), '--command', command];

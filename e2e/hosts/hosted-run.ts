@@ -11,7 +11,7 @@ import type { HostNetwork } from './host-network';
 const root = join(__dirname, '../..');
 const USER = 'forge';
 const PASSWORD = 'password-of-the-test';
-/** What a run may do with its Redis, as docs/security.md has it. */
+/** Rights of a run in its Redis, as docs/security.md has them. */
 const RIGHTS = '~forge:* &forge:* +@all -@admin -@dangerous +info';
 
 /** A service of a host; replicas of one service have different names. */
@@ -59,7 +59,7 @@ export class HostedRedis {
     return new HostedRedis(network, server, dir, url, tls, connection);
   }
 
-  /** What a process on a host needs to reach it, and to be reached by others. */
+  /** Variables by which a process on a host reaches it, and is reached by others. */
   environmentOn(host: string): NodeJS.ProcessEnv {
     const { certFile, keyFile } = this.tls;
     return {

@@ -65,7 +65,7 @@ export const recipeSchema = z
         .enum(['wait', 'drop'])
         .default('wait')
         .describe(
-          'groups that take so long that maxStaleness leaves them to the next batch only, or to none: wait for them, so that nothing is discarded; or drop them and roll out others in their place, which is faster, and trains on fewer long answers',
+          'groups that take so long that maxStaleness leaves them to the next batch only, or to none: wait for them, so that hardly anything is discarded; or drop them and roll out others in their place, which is faster, and trains on fewer long answers',
         ),
     }),
     sampling: samplingSchema.prefault({}).describe('how training completions are drawn'),

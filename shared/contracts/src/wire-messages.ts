@@ -12,7 +12,7 @@ import { weightsAnnouncementSchema, weightsManifestSchema } from './weights';
 export interface WireMessage {
   schema: z.ZodType;
   encoding: 'msgpack' | 'json';
-  /** Where it travels. */
+  /** Stream, hash, queue, file or call in which it travels. */
   place: string;
 }
 

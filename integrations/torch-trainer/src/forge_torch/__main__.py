@@ -16,7 +16,7 @@ HOPELESS = 2
 
 
 def refusal(recipe: Mapping[str, Any]) -> str | None:
-    """Why this trainer can't train a recipe: the field, what was found, and what is expected."""
+    """Reason why this trainer can't train a recipe: the field, what was found, and what is expected."""
     from .losses import SURROGATES
 
     algorithm, trainer = recipe["algorithm"], recipe["trainer"]

@@ -66,7 +66,7 @@ def episodes_of(batch: Batch) -> list[Episode]:
 
 
 def lag_of(episodes: list[Episode], version: int, bound: float) -> dict[str, float]:
-    """How old the trained tokens are, in versions; one older than the bound, or newer, ends the step."""
+    """Age of the trained tokens, in versions; one older than the bound, or newer, ends the step."""
     lags = np.concatenate([version - one.versions[one.mask == 1] for one in episodes])
     if lags.max() > bound or lags.min() < 0:
         wrong = lags[(lags > bound) | (lags < 0)][0]

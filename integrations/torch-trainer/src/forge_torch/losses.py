@@ -18,7 +18,7 @@ TokenLoss = tuple[Tensor, dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Terms:
-    """What a loss sees of a micro-batch. Shapes: [B, T], but rollout_tokens [B]; counts are of the whole batch."""
+    """View of a micro-batch that a loss has. Shapes: [B, T], but rollout_tokens [B]; counts are of the whole batch."""
 
     logprobs: Tensor
     entropy: Tensor

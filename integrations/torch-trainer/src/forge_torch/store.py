@@ -156,7 +156,7 @@ class Store:
                 (self.weights / name).unlink(missing_ok=True)
 
     def manifests(self) -> list[dict[str, Any]]:
-        """Those that are kept, oldest version first."""
+        """Manifests that are kept, oldest version first."""
         files = [file for file in self.weights.iterdir() if re.fullmatch(r"v\d+-e\d+\.json", file.name)]
         return sorted((json.loads(file.read_text()) for file in files), key=lambda one: (one["version"], one["epoch"]))
 

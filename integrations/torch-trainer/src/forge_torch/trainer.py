@@ -37,7 +37,7 @@ class Ranks:
         return self._agreed(name, args)
 
     def follow(self) -> None:
-        """What the other ranks do until rank 0 ends."""
+        """Does the work of the other ranks until rank 0 ends."""
         while True:
             told: list[Any] = [None]
             dist.broadcast_object_list(told)

@@ -10,11 +10,11 @@ export interface Check {
   isVital?: boolean;
   /** It ends the part, which is then to be started again. */
   endsPart?: boolean;
-  /** What was expected and what came, where that is not the same; null when all is well. */
+  /** The fault in words, with the expected and the found; null when all is well. */
   faultOf: () => Promise<string | null>;
 }
 
-/** How a check came out. */
+/** Outcome of a check. */
 export interface Outcome {
   name: string;
   section: string;

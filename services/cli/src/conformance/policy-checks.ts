@@ -24,13 +24,13 @@ import type { ScratchRun } from './scratch-run';
 type Job = Extract<RolloutJob, { kind: 'rollout' }>;
 
 const HEARTBEAT_MS = 500;
-/** How long something that must not come is waited for. */
+/** Wait for something that must not come. */
 const QUIET_MS = 3_000;
 const EVALUATED = 4;
 /** Distance of log-probs of the same tokens under the same weights that is rounding, in whatever precision. */
 const TOLERANCE = 0.05;
 
-/** What a policy has to do, in the order of a run. */
+/** Duties of a policy, in the order of a run. */
 export async function policyChecks(run: ScratchRun): Promise<Check[]> {
   const { runState, redis, recipe, task } = run;
   const { keys, weights } = runState;

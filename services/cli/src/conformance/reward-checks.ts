@@ -13,7 +13,7 @@ import type { ScratchRun } from './scratch-run';
 const CALLS = 32;
 const ROUNDING = 1e-6;
 
-/** What a reward has to do, asked as a policy asks. */
+/** Duties of a reward, asked for as a policy asks. */
 export function rewardChecks(run: ScratchRun): Promise<Check[]> {
   const { recipe, registry, task } = run;
   const { timeoutMs } = run.options;

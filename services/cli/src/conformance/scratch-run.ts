@@ -30,7 +30,7 @@ export interface ScratchOptions {
   redisUrl: string | undefined;
   /** Starts the part under test; null: somebody else does. */
   command: string | null;
-  /** How long anything may take that is expected to come. */
+  /** Longest wait for anything that is expected to come. */
   timeoutMs: number;
   say: (message: string) => void;
 }
@@ -104,7 +104,7 @@ export class ScratchRun {
     return join(this.home, this.runId);
   }
 
-  /** What `look` finds, as soon as it finds something; null when it does not in time, or the part has ended. */
+  /** The result of `look`, as soon as there is one; null when it does not in time, or the part has ended. */
   async until<T>(
     look: () => Promise<T | null | false>,
     withinMs = this.options.timeoutMs,

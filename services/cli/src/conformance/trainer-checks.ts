@@ -9,11 +9,11 @@ import { difference, firstFault, type Check } from './check';
 import { blobFault, hasValues, manifestFault, shapesOf } from './published-weights';
 import type { ScratchRun } from './scratch-run';
 
-/** How long something that must not come is waited for. */
+/** Wait for something that must not come. */
 const QUIET_MS = 3_000;
 const CONSUMER = 'trainer';
 
-/** What a trainer has to do, in the order of a run. */
+/** Duties of a trainer, in the order of a run. */
 export async function trainerChecks(run: ScratchRun): Promise<Check[]> {
   const { runState, redis } = run;
   const { keys, weights } = runState;

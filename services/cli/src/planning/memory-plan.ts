@@ -162,7 +162,7 @@ function trainerPlan(recipe: Recipe, config: ModelConfig, promptTokens: number):
 function policyPlan(recipe: Recipe, config: ModelConfig, promptTokens: number): ServicePlan {
   const { policy, trainer } = recipe;
   const { engine, replicas } = policy;
-  // Where a server generates, no weights are here.
+  // A server that generates has the weights itself.
   if (typeof engine !== 'string')
     return { service: 'policy', replicas, parts: { process: SERVED_BYTES }, bytes: SERVED_BYTES };
   const weights = FLOAT_BYTES * parameterCount(config);

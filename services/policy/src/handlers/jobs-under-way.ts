@@ -14,7 +14,7 @@ export class JobsUnderWay {
   private readonly jobs = new Map<JobUnderWay, (error: ForgeError) => void>();
   private ended: ForgeError | null = null;
 
-  /** What the work comes to, or the error that it is ended with. */
+  /** Result of the work, or the error that it is ended with. */
   do(work: (job: JobUnderWay) => Promise<void>): Promise<void> {
     if (this.ended !== null) return Promise.reject(this.ended);
     // No race with a promise that lasts: it would keep what every job came to.

@@ -10,7 +10,7 @@ import { offerWeights } from '../offer-weights';
 import { TorchWork } from './torch-work';
 import type { ServiceContext, ServiceInstance } from '@forge/service-kit';
 
-/** How the trainer in PyTorch says why it ends. */
+/** Line in which the trainer in PyTorch says why it ends. */
 const REASON = /^torch: ([A-Z]+(?:_[A-Z]+)+): (.*)$/;
 
 /**

@@ -1,6 +1,6 @@
 import { ActivityClock } from '@forge/telemetry';
 
-/** What the first rank does, by the lines it says: `waits/batch`, `busy`, and `trained N` with the tokens of a step. */
+/** Work of the first rank, by the lines it says: `waits/batch`, `busy`, and `trained N` with the tokens of a step. */
 export class TorchWork {
   private readonly activity: ActivityClock;
   private end: () => void = () => undefined;

@@ -82,7 +82,7 @@ function clusterOf(redis: unknown): Cluster | null {
 }
 
 function asRedis(cluster: Cluster): Redis {
-  // What a server says no to is told once for all of them.
+  // A refusal of one server is told once for all of them.
   cluster.on('node error', (error: Error) => {
     if (cluster.listenerCount('error') > 0) cluster.emit('error', error);
   });

@@ -45,7 +45,7 @@ export class RunState {
   readonly deadLetters: DeadLetters;
   readonly resumption: Resumption;
   readonly weights: WeightVersions;
-  /** Where blobs are had that are not on the disk of a host. */
+  /** Processes that give blobs to hosts without the disk of the trainer. */
   readonly weightSources: WeightSources;
   readonly controls: RunControls;
   readonly curriculum: CurriculumState;

@@ -6,7 +6,7 @@ import { Registry } from './registry';
 
 /** Fields of later releases are passed over. */
 const offeredSchema = z.object({
-  /** Where its actor answers, and the id it has there. */
+  /** Address at which its actor answers, and the id it has there. */
   address: z.string().min(1),
   actor: z.string().min(1),
   /** Hashes of the blobs it has; null: of all versions that are kept. */
@@ -27,7 +27,7 @@ export interface WeightHolder extends Pick<OfferedWeights, 'address' | 'actor'> 
 /** Services whose replicas give weights to other hosts. */
 const GIVERS = ['trainer', 'policy'];
 
-/** Where the blobs of a run's versions are had: from its trainer, and from every host that has fetched them. */
+/** Givers of the blobs of a run's versions: its trainer, and every host that has fetched them. */
 export class WeightSources {
   private readonly key: string;
   private readonly registry: Registry;

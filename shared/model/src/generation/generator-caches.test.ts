@@ -89,7 +89,7 @@ const happenings = fc.array(
 const promptOf = (length: number, seed: number): number[] =>
   Array.from({ length }, (_, t) => (seed + t * t + 3 * t) % config.vocabSize);
 
-/** What all sequences of a story end with; a cancelled one ends with its code. */
+/** Ends of all sequences of a story; a cancelled one ends with its code. */
 async function told(
   engine: Engine,
   story: readonly Happening[],

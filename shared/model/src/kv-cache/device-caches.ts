@@ -6,7 +6,7 @@ import { cacheNames, cacheOfFeed, distinctCaches, newName, paddedLength, type Kv
 import { positionIndex, type Stretch } from './position-index';
 import type { RunningCaches } from './running-caches';
 
-/** Where the keys and values of a running sequence lie. */
+/** Place of the keys and values of a running sequence. */
 interface Place {
   /** Row of the last batch, and the positions of it that are the sequence's. */
   row: number;
@@ -31,7 +31,7 @@ export class DeviceCaches implements RunningCaches {
   private running: Record<string, DeviceTensor> = {};
   /** The row of it that each sequence has. */
   private rowOf: readonly number[] = [];
-  /** What decoding gave for it, [B, kvHeads, T, headDim] by name. */
+  /** Additions of decoding, [B, kvHeads, T, headDim] by name. */
   private grown: Record<string, DeviceTensor> = {};
   private places = new Map<KvCache, Place>();
   /** By the number of their sources. */

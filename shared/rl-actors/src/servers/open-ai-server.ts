@@ -11,7 +11,7 @@ export class OpenAiServer implements GeneratingServer {
   readonly address: string;
   readonly weights = null;
   private readonly api: CompletionsApi;
-  /** How many likeliest tokens are asked for: some servers give no log-prob of the drawn one without. */
+  /** Number of likeliest tokens to ask for: some servers give no log-prob of the drawn one without. */
   private likeliest = 0;
 
   constructor(

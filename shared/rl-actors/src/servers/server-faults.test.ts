@@ -50,7 +50,7 @@ interface Setting {
   timeoutMs?: number;
   waitMs?: number;
   key?: string;
-  /** How long a sleep takes; as long as is asked unless given. */
+  /** Duration of a sleep; as long as is asked unless given. */
   sleepMs?: number;
 }
 

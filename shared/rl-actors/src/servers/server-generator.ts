@@ -12,7 +12,7 @@ export interface ServerGeneratorOptions extends Omit<WeightsInUseOptions, 'route
   server: GeneratingServer;
   rules: SequenceRules;
   vocabSize: number;
-  /** How long a request waits for the server. */
+  /** Longest wait of a request for the server. */
   waitMs: number;
   clock: Clock;
 }
@@ -20,7 +20,7 @@ export interface ServerGeneratorOptions extends Omit<WeightsInUseOptions, 'route
 const LOOK_EVERY_MS = 2_000;
 /** Looks in a row without an answer after which requests under way are given up. */
 const LOST_LOOKS = 4;
-/** How long announced weights wait for the server before they are tried again. */
+/** Longest wait of announced weights for the server before they are tried again. */
 const APPLY_WAIT_MS = 5_000;
 /** Newest versions whose hashes are known: far more than take part in the work under way. */
 const KNOWN_HASHES = 10_000;
@@ -220,7 +220,7 @@ export class ServerGenerator {
   }
 }
 
-/** What a server draws the rest of a completion by, from its `position` on: 31 bits. */
+/** Seed by which a server draws the rest of a completion, from its `position` on: 31 bits. */
 function drawSeed(seed: number, rolloutId: string, position: number): number {
   const hash = createHash('sha256').update(`${seed}/${rolloutId}/${position}`).digest();
   return hash.readUInt32BE(0) >>> 1;

@@ -15,7 +15,7 @@ import {
 import { readSafetensors, type Parameters } from '@forge/weights';
 
 type Json = Record<string, unknown>;
-/** What becomes of one request, in place of its answer or with it. */
+/** Fate of one request, in place of its answer or with it. */
 export type Fault = (response: ServerResponse, answer: () => Promise<unknown>) => Promise<void> | void;
 
 export const answersStatus =

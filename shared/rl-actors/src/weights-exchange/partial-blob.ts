@@ -11,7 +11,7 @@ export class PartialBlob {
     private length: number,
   ) {}
 
-  /** What an earlier attempt has left at `path`, or nothing. */
+  /** Remains of an earlier attempt at `path`, or nothing. */
   static async open(path: string, sizeBytes: number): Promise<PartialBlob> {
     const file = await open(path, 'a');
     const hash = createHash('sha256');

@@ -19,7 +19,7 @@ export interface WeightsOfferOptions {
   withdraw: () => Promise<void>;
   /** Hears of an offer that could not be told. */
   onFailed: (error: unknown) => void;
-  /** How often an offer is told again; default: 1,000. */
+  /** Pause between two tellings of an offer; default: 1,000. */
   repeatMs?: number;
 }
 
